@@ -1,0 +1,27 @@
+"""The files of a data folder by which holders, guards and starters of a server meet (flock(2))."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.embedded.state import run_dir
+
+
+def holders_path(data_dir: Path, service: str) -> Path:
+    """The file on which every user of ``service`` holds a shared lock."""
+    return run_dir(data_dir) / f"{service}.holders"
+
+
+def guard_path(data_dir: Path, service: str) -> Path:
+    """The file on which the guard of ``service`` holds an exclusive lock while it lives."""
+    return run_dir(data_dir) / f"{service}.guard"
+
+
+def ready_path(data_dir: Path, service: str) -> Path:
+    """Exists while ``service`` answers; holds the process ids of guard and server."""
+    return run_dir(data_dir) / f"{service}.ready"
+
+
+def start_path(data_dir: Path, service: str) -> Path:
+    """The file on which whoever starts ``service`` holds an exclusive lock meanwhile."""
+    return run_dir(data_dir) / f"{service}.start"
