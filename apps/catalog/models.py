@@ -1,0 +1,215 @@
+"""The catalog: services, who calls whom, where each edge was seen, and the cycles among them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.core.models import UUIDv7
+
+MAX_SERVICE_ID_LENGTH = 255
+
+
+class Service(models.Model):
+    """Something that answers requests. ``service_id`` is the name the world knows it by; any character may be in it."""
+
+    class Criticality(models.TextChoices):
+        CRITICAL = "critical"
+        HIGH = "high"
+        MEDIUM = "medium"
+        LOW = "low"
+
+    service_id = models.CharField(max_length=MAX_SERVICE_ID_LENGTH, unique=True)
+    team = models.ForeignKey("accounts.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="services")
+    criticality = models.TextField(choices=Criticality.choices, default=Criticality.MEDIUM)
+    is_external = models.BooleanField(default=False)
+    is_discovered = models.BooleanField(default=False)
+    """True while nobody has declared it: it was only seen as the target or source of an edge."""
+    published_sla = models.DecimalField(max_digits=9, decimal_places=8, null=True, blank=True)
+    archetype = models.TextField(blank=True, default="")
+    on_call = models.TextField(blank=True, default="")
+    failure_semantics = models.JSONField(default=dict, blank=True)
+    """What callers see when it fails, and whether a retry is safe: ``callers_see``, ``is_retry_safe``."""
+    capacity = models.JSONField(default=dict, blank=True)
+    """The envelope it was built for: ``max_requests_per_second``, ``max_concurrency``, ``notes``."""
+    metadata = models.JSONField(default=dict, blank=True)
+    origin = models.TextField(blank=True, default="")
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(service_id=""), name="service_id_not_empty"),
+            models.CheckConstraint(
+                condition=Q(criticality__in=["critical", "high", "medium", "low"]), name="service_criticality_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(published_sla__isnull=True) | Q(published_sla__gt=0, published_sla__lt=1),
+                name="service_sla_is_a_ratio",
+            ),
+        ]
+        indexes = [models.Index("team", "service_id", name="service_team")]
+
+    def __str__(self) -> str:
+        return self.service_id
+
+
+class DiscoverySource(models.TextChoices):
+    """Where knowledge of an edge may come from."""
+
+    MANUAL = "manual"
+    FILE = "file"
+    OTEL = "otel_service_graph"
+    KUBERNETES = "kubernetes"
+    MESH = "service_mesh"
+    BACKSTAGE = "backstage"
+
+
+class Dependency(models.Model):
+    """One edge, merged over all sources that know it: ``source`` calls ``target``."""
+
+    class Mode(models.TextChoices):
+        SYNC = "sync"
+        ASYNC = "async"
+
+    class Criticality(models.TextChoices):
+        HARD = "hard"
+        SOFT = "soft"
+        DEGRADED = "degraded"
+
+    source = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="outgoing")
+    target = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="incoming")
+    mode = models.TextField(choices=Mode.choices, default=Mode.SYNC)
+    criticality = models.TextField(choices=Criticality.choices, default=Criticality.HARD)
+    protocol = models.TextField(blank=True, default="")
+    timeout_ms = models.PositiveIntegerField(null=True, blank=True)
+    retry_config = models.JSONField(default=dict, blank=True)
+    calls_per_request = models.FloatField(null=True, blank=True)
+    redundancy_group = models.TextField(blank=True, default="")
+    confidence = models.FloatField(default=0)
+    is_stale = models.BooleanField(default=False)
+    is_declared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    last_observed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "dependencies"
+        constraints = [
+            models.UniqueConstraint(fields=["source", "target"], name="dependency_once"),
+            models.CheckConstraint(condition=~Q(source=F("target")), name="dependency_not_on_itself"),
+            models.CheckConstraint(condition=Q(confidence__gte=0, confidence__lte=1), name="dependency_confidence"),
+            models.CheckConstraint(
+                condition=Q(calls_per_request__isnull=True) | Q(calls_per_request__gte=0),
+                name="dependency_calls_not_negative",
+            ),
+        ]
+        indexes = [
+            # What a traversal walks: live edges only, in both directions, answered from the index alone.
+            models.Index(fields=["source"], include=["target"], condition=Q(is_stale=False), name="dependency_down"),
+            models.Index(fields=["target"], include=["source"], condition=Q(is_stale=False), name="dependency_up"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} → {self.target_id}"
+
+
+class DependencySighting(models.Model):
+    """What one source says of an edge, and when it said so last."""
+
+    dependency = models.ForeignKey(Dependency, on_delete=models.CASCADE, related_name="sightings")
+    discovery_source = models.TextField(choices=DiscoverySource.choices)
+    attributes = models.JSONField(default=dict)
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dependency", "discovery_source"], name="dependency_sighting_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dependency_id} by {self.discovery_source}"
+
+
+class Ingestion(models.Model):
+    """One bulk change of the graph: received in parts, validated as a whole, applied at once by a worker."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving"
+        PENDING = "pending"
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    discovery_source = models.TextField(choices=DiscoverySource.choices)
+    state = models.TextField(choices=State.choices, default=State.PENDING)
+    parts_expected = models.PositiveIntegerField(default=1)
+    parts_received = models.PositiveIntegerField(default=0)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by_name = models.TextField()
+    origin = models.TextField(blank=True, default="")
+    summary = models.JSONField(default=dict)
+    """Counts once applied: services and edges created, updated, unchanged, discovered; cycles found."""
+    errors = models.JSONField(default=list)
+    """What was wrong, row by row: ``{"part", "row", "field", "message"}``; at most a few hundred, with the count beside."""
+    error_count = models.PositiveIntegerField(default=0)
+    rows_total = models.PositiveIntegerField(default=0)
+    rows_done = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(F("created_at").desc(), name="ingestion_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.discovery_source} {self.id}"
+
+
+class IngestionPart(models.Model):
+    """One part of an ingestion as it was sent; dropped once the ingestion is applied."""
+
+    ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    payload = models.JSONField()
+    digest = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["ingestion", "number"], name="ingestion_part_once")]
+
+    def __str__(self) -> str:
+        return f"{self.ingestion_id} part {self.number}"
+
+
+class CycleAlert(models.Model):
+    """Services that depend on each other in a circle; one alert for each set of members, however often it is seen."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        ACKNOWLEDGED = "acknowledged"
+        RESOLVED = "resolved"
+
+    fingerprint = models.TextField(unique=True)
+    members = models.JSONField()
+    """The service ids in the component, sorted."""
+    path = models.JSONField()
+    """One shortest walk around it, as service ids; the first is not repeated at the end."""
+    state = models.TextField(choices=State.choices, default=State.OPEN)
+    detected_at = models.DateTimeField(db_default=Now())
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    resolved_at = models.DateTimeField(null=True)
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        indexes = [models.Index("state", F("detected_at").desc(), name="cycle_alert_state")]
+
+    def __str__(self) -> str:
+        return " → ".join(self.path)

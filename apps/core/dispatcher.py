@@ -1,0 +1,115 @@
+"""The one door through which every change goes.
+
+validate → authorise → idempotency key → gates (approval, where a policy asks for it) → ``execute()`` → audit entry →
+events, the last four in one transaction: either all of it is true afterwards, or none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import transaction
+from pydantic import ValidationError
+
+from apps.core import actions, idempotency, outbox
+from apps.core.actions import Actor, AnyAction, Call, Outcome, Preview
+from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
+from apps.core.models import AuditEntry
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a call. ``replayed`` says that an earlier call with the same key gave it."""
+
+    action: str
+    value: dict[str, Any]
+    replayed: bool = False
+
+
+def parse(action: AnyAction, data: Any) -> Any:
+    """Turn raw data into the action's input, or raise :class:`InvalidInput` naming every field at fault."""
+    try:
+        return action.Input.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{action.title}: {error.error_count()} of the values cannot be taken.", fields=field_problems(error)
+        ) from None
+
+
+def field_problems(error: ValidationError) -> list[FieldProblem]:
+    """Return one problem a field, in words, from a Pydantic error."""
+    return [
+        FieldProblem(".".join(str(part) for part in item["loc"]) or "body", str(item["msg"])) for item in error.errors()
+    ]
+
+
+def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
+    """Raise :class:`NotAllowed`, naming who may, unless the actor holds the permission on the target."""
+    if actor.may(action.permission, target):
+        return
+    from apps.accounts.permissions import who_may
+
+    logger.warning("action.refused", action=action.name, actor=actor.name, target=str(target or ""))
+    raise NotAllowed(f"{action.title}: {who_may(action.permission, target)}")
+
+
+def preview(name: str, data: Any, *, actor: Actor) -> Preview:
+    """Say what a call would do. No side effect, no audit entry; the same permission as doing it."""
+    action = actions.get(name)
+    parsed = parse(action, data)
+    target = action.target(parsed, lock=False)
+    authorise(action, actor, target)
+    call = Call(actor, parsed, target)
+    action.guard(call)
+    return action.preview(call)
+
+
+def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None = None) -> Result:
+    """Do it, once.
+
+    Raises the errors of :mod:`apps.core.errors`; after any of them nothing has changed.
+    """
+    action = actions.get(name)
+    parsed = parse(action, data)
+    with transaction.atomic():
+        if idempotency_key is not None:
+            earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
+            if earlier is not None:
+                return Result(name, earlier.response, replayed=True)
+        target = action.target(parsed, lock=True)
+        authorise(action, actor, target)
+        call = Call(actor, parsed, target)
+        action.guard(call)
+        for gate in actions.gates:
+            gate(action, call)
+        outcome = action.execute(call)
+        _record(action, call, outcome)
+        for event in outcome.events:
+            outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
+        if idempotency_key is not None:
+            idempotency.keep_response(actor.key, idempotency_key, outcome.result)
+    return Result(name, outcome.result)
+
+
+def _record(action: AnyAction, call: Call[Any], outcome: Outcome) -> AuditEntry:
+    actor = call.actor
+    return AuditEntry.objects.create(
+        action=action.name,
+        actor=actor.user,
+        actor_name=actor.name,
+        source=actor.source,
+        api_key_prefix=actor.api_key_prefix,
+        ip=actor.ip,
+        request_id=actor.request_id,
+        object_type=outcome.object_type,
+        object_id=outcome.object_id,
+        object_label=outcome.object_label,
+        service_id=outcome.service_id,
+        before=outcome.before,
+        after=outcome.after,
+        rationale=getattr(call.input, "rationale", "") or "",
+    )

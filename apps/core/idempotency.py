@@ -1,0 +1,55 @@
+"""Asked twice, done once: a client's key, kept with the answer in the transaction of the change.
+
+Two requests with the same key at once: the second waits on the unique index until the first commits, then gets its
+answer; where the first failed, its claim rolled back with it and the second does the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.db import connection
+
+from apps.core.errors import Conflict, FieldProblem, InvalidInput
+from apps.core.models import IdempotencyKey
+
+MAX_KEY_LENGTH = 255
+
+
+def digest(action: str, data: Any) -> str:
+    """Return a digest that tells whether two requests ask for the same thing."""
+    canonical = json.dumps([action, data], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def claim(owner: str, key: str, action: str, data: Any) -> IdempotencyKey | None:
+    """Claim a key inside the running transaction.
+
+    Returns ``None`` when the key is now ours, or the earlier row, whose ``response`` is the answer to give again.
+    Raises :class:`Conflict` when the key was used for something else, :class:`InvalidInput` when it is unusable.
+    """
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise InvalidInput(
+            "The idempotency key must be 1 to 255 printable characters.",
+            fields=[FieldProblem("Idempotency-Key", f"has {len(key)} characters or is not printable")],
+        )
+    asked = digest(action, data)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO core_idempotencykey (owner, key, action, request_digest) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (owner, key) DO NOTHING",
+            [owner, key, action, asked],
+        )
+        if cursor.rowcount == 1:
+            return None
+    earlier = IdempotencyKey.objects.get(owner=owner, key=key)
+    if earlier.request_digest != asked:
+        raise Conflict("This idempotency key was used for a different request. Use a new key for a new request.")
+    return earlier
+
+
+def keep_response(owner: str, key: str, response: Any) -> None:
+    """Store the answer beside the claim, in the same transaction."""
+    IdempotencyKey.objects.filter(owner=owner, key=key).update(response=response)

@@ -1,0 +1,140 @@
+"""The tables behind the two spines: who changed what, what has to be told to whom, and what was asked already."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Func, Q
+from django.db.models.functions import Now
+
+
+class UUIDv7(Func):
+    """PostgreSQL's ``uuidv7()``: ids that sort by the time they were made."""
+
+    function = "uuidv7"
+    arity = 0
+    output_field = models.UUIDField()
+
+
+class AuditEntry(models.Model):
+    """One change: who, what, why, when, from where, before and after. Written once; the database refuses edits."""
+
+    class Source(models.TextChoices):
+        WEB = "web"
+        API = "api"
+        COMMAND = "command"
+        TASK = "task"
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    action = models.TextField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    actor_name = models.TextField()
+    source = models.TextField(choices=Source.choices)
+    api_key_prefix = models.TextField(blank=True, default="")
+    ip = models.GenericIPAddressField(null=True)
+    request_id = models.TextField(blank=True, default="")
+    object_type = models.TextField()
+    object_id = models.TextField()
+    object_label = models.TextField(blank=True, default="")
+    service_id = models.TextField(blank=True, default="")
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    rationale = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(F("created_at").desc(), F("id").desc(), name="audit_newest"),
+            models.Index("service_id", F("created_at").desc(), name="audit_service"),
+            models.Index("object_type", "object_id", F("created_at").desc(), name="audit_object"),
+            models.Index("actor", F("created_at").desc(), name="audit_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor_name}"
+
+
+class OutboxEvent(models.Model):
+    """A fact that others want to hear of, written in the transaction that made it true."""
+
+    id = models.BigAutoField(primary_key=True)
+    topic = models.TextField()
+    aggregate = models.TextField(blank=True, default="")
+    payload = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index("created_at", name="outbox_event_created")]
+
+    def __str__(self) -> str:
+        return f"{self.topic} #{self.pk}"
+
+
+class OutboxDelivery(models.Model):
+    """One event on its way to one subscriber; gone once delivered, ``dead`` after too many attempts."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DEAD = "dead"
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.ForeignKey(OutboxEvent, on_delete=models.CASCADE, related_name="deliveries")
+    subscriber = models.TextField()
+    state = models.TextField(choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    last_error = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name_plural = "outbox deliveries"
+        constraints = [models.UniqueConstraint(fields=["event", "subscriber"], name="outbox_delivery_once")]
+        indexes = [
+            models.Index("next_attempt_at", "id", condition=Q(state="pending"), name="outbox_delivery_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} → {self.subscriber}"
+
+
+class IdempotencyKey(models.Model):
+    """A request that was answered already: the same key with the same content gets the same answer."""
+
+    id = models.BigAutoField(primary_key=True)
+    owner = models.TextField()
+    key = models.TextField()
+    action = models.TextField()
+    request_digest = models.TextField()
+    response = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_once")]
+        indexes = [models.Index("created_at", name="idempotency_created")]
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.key}"
+
+
+class ScheduledRun(models.Model):
+    """One slot of one periodic job: the row is what makes it run once, whoever is the leader."""
+
+    class State(models.TextChoices):
+        ENQUEUED = "enqueued"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.TextField()
+    slot = models.DateTimeField()
+    state = models.TextField(choices=State.choices, default=State.ENQUEUED)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "slot"], name="scheduled_run_once")]
+        indexes = [models.Index("job", F("slot").desc(), name="scheduled_run_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.job} at {self.slot:%Y-%m-%d %H:%M}"

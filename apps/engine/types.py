@@ -1,0 +1,122 @@
+"""What goes into the engine and what comes out of it.
+
+Arrays are float64 and hold one entry per bin. A bin without data is ``nan`` in every array; it is a gap, never a zero.
+Availabilities, targets and probabilities are ratios 0..1; latencies are milliseconds; instants are Unix seconds (UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Floats = NDArray[np.float64]
+
+CommunicationMode = Literal["sync", "async"]
+Criticality = Literal["hard", "soft", "degraded"]
+Verdict = Literal["ok", "cold_start", "insufficient_history", "insufficient_traffic", "no_data"]
+TierName = Literal["conservative", "balanced", "aggressive"]
+LatencyBasis = Literal["requests", "bins"]
+
+TIER_BREACH_PROBABILITY: Mapping[TierName, float] = {
+    "conservative": 0.01,
+    "balanced": 0.05,
+    "aggressive": 0.20,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CountSeries:
+    """Requests and failed requests in regular bins.
+
+    ``start`` is the beginning of the first bin, ``step_seconds`` the width of each. ``total`` and ``bad`` have shape
+    ``(n,)``; ``bad <= total`` holds in every bin that has data (implausible bins are removed before and counted in
+    :class:`Quality`).
+    """
+
+    start: int
+    step_seconds: int
+    total: Floats
+    bad: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSeries:
+    """Latency histograms in regular bins, aligned with the service's :class:`CountSeries`.
+
+    ``bounds_ms`` has shape ``(k,)``, ascending, the last one ``inf``; ``cumulative`` has shape ``(n, k)``.
+    """
+
+    start: int
+    step_seconds: int
+    bounds_ms: Floats
+    cumulative: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class PercentileSeries:
+    """Percentiles that a source had already computed, one per fine bin, in order of time.
+
+    They cannot be summed, so a window is judged by the share of its bins under a threshold. ``bins_per_hour`` is how
+    many of them make up an hour with complete data.
+    """
+
+    at: NDArray[np.int64]
+    p95_ms: Floats
+    p99_ms: Floats
+    bins_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyInput:
+    """One outgoing edge of the service.
+
+    ``calls_per_request`` is declared or ``None``. ``edge`` holds the calls over this edge; ``target`` the target's own
+    counts (either may be missing). ``published_sla`` counts only for an external target without observations.
+    Targets that share a non-empty ``redundancy_group`` stand in for each other.
+    """
+
+    target_id: str
+    mode: CommunicationMode = "sync"
+    criticality: Criticality = "hard"
+    calls_per_request: float | None = None
+    edge: CountSeries | None = None
+    target: CountSeries | None = None
+    is_external: bool = False
+    published_sla: float | None = None
+    redundancy_group: str = ""
+    retries: int = 0
+    cycle: tuple[str, ...] = ()
+    """The members of the cycle that this edge belongs to, empty where it belongs to none."""
+    depends_on: tuple[str, ...] = ()
+    """Service ids that the target itself depends on synchronously: what two targets may share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What is known of the data beside its values."""
+
+    implausible_bins: int = 0
+    partial_bins: int = 0
+    source_warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInput:
+    """All that the engine may know of one service at ``as_of``; series reach back at most as far as the caller likes."""
+
+    service_id: str
+    criticality: Literal["critical", "high", "medium", "low"] = "medium"
+    archetype: str = "default"
+    is_external: bool = False
+    published_sla: float | None = None
+    counts: CountSeries | None = None
+    history: CountSeries | None = None
+    """Daily counts of up to two years, for the backtest; may overlap ``counts``."""
+    buckets: BucketSeries | None = None
+    percentiles: PercentileSeries | None = None
+    dependencies: tuple[DependencyInput, ...] = ()
+    quality: Quality = field(default_factory=Quality)

@@ -1,0 +1,156 @@
+"""What Ballast recommends, what was decided, and how each service stands against its promise."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.catalog.models import Service
+from apps.core.models import UUIDv7
+
+
+class SliType(models.TextChoices):
+    """What an SLO is about; each is decided on its own."""
+
+    AVAILABILITY = "availability"
+    LATENCY_P95 = "latency_p95"
+    LATENCY_P99 = "latency_p99"
+
+
+class Recommendation(models.Model):
+    """What the engine said of one service and one kind of SLI at one instant.
+
+    ``document`` is the engine's part for this SLI (verdict, tiers, …) and ``shared`` what holds for all of them (data
+    quality, confidence, explanation), as documented in docs/recommendation-format.md.
+    """
+
+    class Status(models.TextChoices):
+        CURRENT = "current"
+        ACCEPTED = "accepted"
+        REJECTED = "rejected"
+        SUPERSEDED = "superseded"
+        EXPIRED = "expired"
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="recommendations")
+    sli_type = models.TextField(choices=SliType.choices)
+    status = models.TextField(choices=Status.choices, default=Status.CURRENT)
+    verdict = models.TextField()
+    balanced = models.FloatField(null=True)
+    """The balanced tier's number, a ratio or milliseconds; what lists sort by."""
+    confidence = models.FloatField()
+    document = models.JSONField()
+    shared = models.JSONField()
+    as_of = models.DateTimeField()
+    window_days = models.PositiveSmallIntegerField()
+    seed = models.BigIntegerField(default=0)
+    generated_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service", "sli_type"], condition=Q(status="current"), name="recommendation_one_current"
+            ),
+        ]
+        indexes = [
+            models.Index("service", "sli_type", F("generated_at").desc(), name="recommendation_newest"),
+            models.Index("expires_at", condition=Q(status="current"), name="recommendation_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sli_type} of {self.service_id} at {self.as_of:%Y-%m-%d %H:%M}"
+
+
+class ActiveSlo(models.Model):
+    """A promise. A changed one ends and a new one begins, so the table is its own history; one is open at a time."""
+
+    class Source(models.TextChoices):
+        ACCEPTED = "accepted"
+        MODIFIED = "modified"
+        MANUAL = "manual"
+
+    class LatencyBasis(models.TextChoices):
+        REQUESTS = "requests"
+        BINS = "bins"
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="slos")
+    sli_type = models.TextField(choices=SliType.choices)
+    target = models.DecimalField(max_digits=10, decimal_places=9)
+    """The share of good events promised: of requests, or, for a latency on bins, of bins under the threshold."""
+    threshold_ms = models.FloatField(null=True, blank=True)
+    basis = models.TextField(choices=LatencyBasis.choices, default=LatencyBasis.REQUESTS)
+    window_days = models.PositiveSmallIntegerField()
+    source = models.TextField(choices=Source.choices)
+    tier = models.TextField(blank=True, default="")
+    recommendation = models.ForeignKey(Recommendation, null=True, blank=True, on_delete=models.SET_NULL)
+    rationale = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField(db_default=Now())
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    started_by_name = models.TextField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        verbose_name = "active SLO"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service", "sli_type"], condition=Q(ended_at__isnull=True), name="slo_one_active"
+            ),
+            models.CheckConstraint(condition=Q(target__gt=0, target__lt=1), name="slo_target_is_a_ratio"),
+            models.CheckConstraint(
+                condition=Q(sli_type="availability", threshold_ms__isnull=True)
+                | Q(sli_type__in=["latency_p95", "latency_p99"], threshold_ms__gt=0),
+                name="slo_latency_has_a_threshold",
+            ),
+        ]
+        indexes = [models.Index("service", "sli_type", F("started_at").desc(), name="slo_history")]
+
+    def __str__(self) -> str:
+        return f"{self.sli_type} of {self.service_id}"
+
+
+class ServiceStatus(models.Model):
+    """How a service stands now: computed ahead for lists and the overview, once an hour and after each decision."""
+
+    class State(models.TextChoices):
+        FINE = "fine"
+        ATTEND = "attend"
+        ACT = "act"
+        NO_SLO = "no_slo"
+        NO_DATA = "no_data"
+
+    service = models.OneToOneField(Service, primary_key=True, on_delete=models.CASCADE, related_name="status")
+    computed_at = models.DateTimeField()
+    as_of = models.DateTimeField(null=True)
+    """The end of the newest complete bin: what all figures below are of."""
+    observed = models.FloatField(null=True)
+    """Availability over the window, event-weighted."""
+    total = models.FloatField(default=0)
+    bad = models.FloatField(default=0)
+    window_days = models.PositiveSmallIntegerField()
+    target = models.FloatField(null=True)
+    budget_left = models.FloatField(null=True)
+    """The share of the error budget left, 0..1, negative when overspent; ``None`` without an SLO."""
+    burn_1h = models.FloatField(null=True)
+    burn_6h = models.FloatField(null=True)
+    burn_1d = models.FloatField(null=True)
+    burn_3d = models.FloatField(null=True)
+    exhausted_at = models.DateTimeField(null=True)
+    """When the budget is spent if the last day goes on; ``None`` when it outlasts the window."""
+    state = models.TextField(choices=State.choices)
+    decision_due = models.BooleanField(default=False)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name_plural = "service statuses"
+        indexes = [models.Index("state", "budget_left", name="service_status_state")]
+
+    def __str__(self) -> str:
+        return f"{self.service_id}: {self.state}"

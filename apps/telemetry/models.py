@@ -1,0 +1,128 @@
+"""What is kept of telemetry: aggregates by the hour and by the day, in monthly partitions.
+
+The four aggregate tables are partitioned by ``bin_start``; Django describes their rows, the migration makes the tables
+(``managed = False`` keeps Django from trying). Good is ``total - bad``: ratios are never stored, so never averaged.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F
+from django.db.models.functions import Now
+
+from apps.catalog.models import Service
+from apps.core.models import UUIDv7
+
+
+class SliBin(models.Model):
+    """One service in one bin."""
+
+    pk = models.CompositePrimaryKey("service_id", "bin_start")
+    service = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    bin_start = models.DateTimeField()
+    total = models.FloatField()
+    bad = models.FloatField()
+    observed_seconds = models.IntegerField()
+    """How much of the bin the source had data for."""
+    is_partial = models.BooleanField(default=False)
+    """The source said that its answer for this bin was incomplete."""
+    is_implausible = models.BooleanField(default=False)
+    """What came could not be true (more failures than requests, negative counts) and was left out of the counts."""
+
+    class Meta:
+        abstract = True
+
+
+class SliHour(SliBin):
+    """One hour. Percentiles that a source had computed are kept one by one for the bins inside, never averaged."""
+
+    p50_ms = ArrayField(models.FloatField(), null=True)
+    p95_ms = ArrayField(models.FloatField(), null=True)
+    p99_ms = ArrayField(models.FloatField(), null=True)
+
+    class Meta:
+        managed = False
+        db_table = "telemetry_slihour"
+
+
+class SliDay(SliBin):
+    """One UTC day, rolled up from its hours or imported as it is."""
+
+    class Meta:
+        managed = False
+        db_table = "telemetry_sliday"
+
+
+class LatencyHour(models.Model):
+    """One hour's latency histogram: ``cumulative[i]`` requests took at most ``bounds_ms[i]``; the last bound is infinite."""
+
+    pk = models.CompositePrimaryKey("service_id", "bin_start")
+    service = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    bin_start = models.DateTimeField()
+    bounds_ms = ArrayField(models.FloatField())
+    cumulative = ArrayField(models.FloatField())
+
+    class Meta:
+        managed = False
+        db_table = "telemetry_latencyhour"
+
+
+class EdgeHour(models.Model):
+    """One hour of calls from ``source`` to ``target``."""
+
+    pk = models.CompositePrimaryKey("source_id", "target_id", "bin_start")
+    source = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    target = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    bin_start = models.DateTimeField()
+    total = models.FloatField()
+    bad = models.FloatField()
+    observed_seconds = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "telemetry_edgehour"
+
+
+class TelemetryRun(models.Model):
+    """One reading of telemetry: a backfill, an hourly collection or a file import, with what came of it."""
+
+    class Kind(models.TextChoices):
+        BACKFILL = "backfill"
+        COLLECTION = "collection"
+        IMPORT = "import"
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    kind = models.TextField(choices=Kind.choices)
+    source = models.TextField()
+    """``prometheus`` or ``files``."""
+    state = models.TextField(choices=State.choices, default=State.PENDING)
+    parameters = models.JSONField(default=dict)
+    window_start = models.DateTimeField(null=True)
+    window_end = models.DateTimeField(null=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by_name = models.TextField()
+    origin = models.TextField(blank=True, default="")
+    progress_done = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(default=0)
+    summary = models.JSONField(default=dict)
+    warnings = models.JSONField(default=list)
+    errors = models.JSONField(default=list)
+    error_count = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(F("created_at").desc(), name="telemetry_run_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

@@ -1,0 +1,257 @@
+"""Django settings. Everything an operator may set comes from the environment and stands in docs/configuration.md."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+from console.embedded import embedded_urls
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DATA_DIR = Path(env.str("BALLAST_DATA_DIR", str(BASE_DIR / ".local"))).absolute()
+CONFIG_FILE = Path(env.str("BALLAST_CONFIG", str(BASE_DIR / "fixtures" / "ballast.toml")))
+PORT = env.int("PORT", 8000)
+DEMO = env.bool("DEMO", True)
+DEBUG = env.bool("DEBUG", False)
+
+
+def local_secret(name: str) -> str:
+    """Return a secret kept in the data folder, made on first use; only for the embedded default."""
+    path = DATA_DIR / name
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        candidate = secrets.token_urlsafe(48)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip()
+        with os.fdopen(handle, "w") as file:
+            file.write(candidate)
+        return candidate
+
+
+# Where the parts are. A URL in the environment replaces the embedded part; nothing else changes.
+_database_url = env.str("DATABASE_URL", "")
+_redis_url = env.str("REDIS_URL", "")
+EMBEDDED_POSTGRES = not _database_url
+EMBEDDED_REDIS = not _redis_url
+if EMBEDDED_POSTGRES or EMBEDDED_REDIS:
+    _embedded = embedded_urls(DATA_DIR)
+    if EMBEDDED_POSTGRES:
+        _database_url = _embedded.database_url
+    if EMBEDDED_REDIS:
+        _redis_url = _embedded.redis_url
+_owner_url = env.str("DATABASE_OWNER_URL", _embedded.database_owner_url if EMBEDDED_POSTGRES else _database_url)
+REDIS_URL = _redis_url
+
+SECRET_KEY = env.str("SECRET_KEY", "")
+if not SECRET_KEY:
+    if not EMBEDDED_POSTGRES:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. With DATABASE_URL set, give every process the same SECRET_KEY (50 random characters)."
+        )
+    SECRET_KEY = local_secret("secret_key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+BEHIND_TLS = env.bool("BEHIND_TLS", False)
+if BEHIND_TLS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^-/healthz$", r"^-/ready$"]
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", 12 * 3600)
+SESSION_COOKIE_NAME = "ballast_session"
+CSRF_COOKIE_NAME = "ballast_csrf"
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "manifest-src": [CSP.SELF],
+}
+
+INSTALLED_APPS = [
+    "apps.core",
+    "apps.accounts",
+    "apps.catalog",
+    "apps.telemetry",
+    "apps.slos",
+    "apps.audit",
+    "apps.ui",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "ninja",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.middleware.BodyLimitMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "apps.core.middleware.ProblemPagesMiddleware",
+]
+
+ROOT_URLCONF = "console.urls"
+WSGI_APPLICATION = "console.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.ui.context_processors.shell",
+            ],
+        },
+    }
+]
+
+
+def database(url: str, *, pool_size: int) -> dict[str, Any]:
+    """Turn a URL into a Django database entry with a bounded pool and deadlines on connecting and on statements."""
+    config: dict[str, Any] = env.db_url_config(url)
+    config["ENGINE"] = "django.db.backends.postgresql"
+    options = config.setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", 5)
+    options.setdefault("application_name", "ballast")
+    if pool_size:
+        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "max_idle": 120}
+    return config
+
+
+# "default" is the application's role, which owns nothing; "owner" migrates and keeps partitions.
+DATABASES = {
+    "default": database(_database_url, pool_size=env.int("DATABASE_POOL_SIZE", 8)),
+    "owner": database(_owner_url, pool_size=0),
+}
+DATABASE_ROUTERS = ["apps.core.routers.ApplicationRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "apps.core.cache.TolerantRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "ballast",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.RoleBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 3600
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# Outside systems.
+PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")
+PROMETHEUS_TOKEN = env.str("PROMETHEUS_TOKEN", "")
+PROMETHEUS_ORG_ID = env.str("PROMETHEUS_ORG_ID", "")
+
+API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
+API_RATE_BURST = env.int("API_RATE_BURST", 200)
+WINDOW_DAYS = env.int("WINDOW_DAYS", 28)
+
+_shared_log_processors: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+    structlog.processors.StackInfoRenderer(),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared_log_processors,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": _shared_log_processors,
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}, "django_structlog": {"level": "WARNING"}},
+}
+
+# A digest that tells two installations' keys apart in a shared Redis.
+INSTALLATION_ID = hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]

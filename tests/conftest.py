@@ -1,0 +1,142 @@
+"""Every test has a real PostgreSQL, with the application's role apart from the owner's, and a real Redis.
+
+The embedded servers are started once for the whole run. Each xdist worker has a database of its own, cloned from one
+template that is migrated once. Tests run as the application's role; only the flush after a transactional test needs
+the owner's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+os.environ.setdefault("BALLAST_DATA_DIR", str(ROOT / ".local" / "test"))
+os.environ["DEMO"] = "0"
+os.environ.setdefault("LOG_LEVEL", "ERROR")
+for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "PROMETHEUS_URL", "SECRET_KEY"):
+    os.environ.pop(name, None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the embedded servers before Django reads its settings; the workers of one run share them."""
+    from console.embedded import ensure
+
+    config.stash[SERVERS] = ensure(Path(os.environ["BALLAST_DATA_DIR"]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    servers = config.stash.get(SERVERS, None)
+    if servers is not None:
+        servers.close()
+
+
+SERVERS: pytest.StashKey[Any] = pytest.StashKey()
+
+
+def _migrations_digest() -> str:
+    """Return a digest of all migrations and grants, which names the template, so that a changed schema gets a new one."""
+    digest = hashlib.sha256()
+    for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), ROOT / "apps/core/grants.py"]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any, worker_id: str) -> Iterator[None]:
+    """Clone this worker's database from the migrated template, as the owner."""
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connections
+
+    owner = settings.DATABASES["owner"]
+    template = f"ballast_template_{_migrations_digest()}"
+    database = f"ballast_test_{worker_id}"
+
+    def server() -> psycopg.Connection:
+        return psycopg.connect(
+            host=owner["HOST"],
+            port=owner["PORT"],
+            user=owner["USER"],
+            password=owner["PASSWORD"],
+            dbname=owner["NAME"],
+            autocommit=True,
+        )
+
+    def point_at(name: str) -> None:
+        for alias in ("default", "owner"):
+            connection = connections[alias]
+            connection.close()
+            if hasattr(connection, "close_pool"):
+                connection.close_pool()
+            settings.DATABASES[alias]["NAME"] = name
+            connection.settings_dict["NAME"] = name
+
+    with django_db_blocker.unblock(), server() as admin:
+        admin.execute("SELECT pg_advisory_lock(727274)")
+        exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
+        if not exists:
+            building = sql.Identifier(template + "_new")
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(building))
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(building))
+            point_at(template + "_new")
+            call_command("migrate", verbosity=0, interactive=False)
+            point_at(owner["NAME"])
+            admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(building, sql.Identifier(template)))
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template))
+        )
+        admin.execute("SELECT pg_advisory_unlock(727274)")
+        point_at(database)
+    yield
+    with django_db_blocker.unblock(), server() as admin:
+        for connection in connections.all():
+            connection.close()
+            if hasattr(connection, "close_pool"):
+                connection.close_pool()
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+@pytest.fixture(autouse=True)
+def _flush_as_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty the tables after a transactional test as their owner; the application's role may not."""
+    from django.test import TransactionTestCase
+
+    def flush(self: TransactionTestCase) -> None:
+        from django.db import connections
+
+        with connections["owner"].cursor() as cursor:
+            tables = [
+                table
+                for table in connections["owner"].introspection.table_names(cursor)
+                if table not in {"django_migrations", "django_content_type", "auth_permission"}
+            ]
+            cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER USER")
+            cursor.execute(
+                sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
+            )
+            cursor.execute("ALTER TABLE core_auditentry ENABLE TRIGGER USER")
+        connections["owner"].close()
+
+    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(request: pytest.FixtureRequest) -> None:
+    """Give each test that uses the database a cache of its own: keys under a prefix nobody else has."""
+    if {"db", "transactional_db"} & set(request.fixturenames):
+        from django.core.cache import cache
+
+        cache.key_prefix = f"test-{uuid.uuid4().hex}"
