@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.accounts.permissions import who_may
+
 
 class Team(models.Model):
     """A team that owns services. ``origin`` says what brought it, so that the demo can be taken out again."""
@@ -39,6 +41,10 @@ class User(AbstractUser):
                 condition=Q(role__in=["sre_admin", "service_owner", "auditor", "viewer"]), name="user_role_known"
             )
         ]
+
+    def refusal(self, permission: str, target: models.Model | None = None) -> str:
+        """Return a sentence that names who may do what this user may not."""
+        return who_may(permission, target)
 
 
 class ApiKey(models.Model):

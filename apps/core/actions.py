@@ -61,6 +61,10 @@ class Actor:
         """Say whether this actor holds a permission, on one object or in general."""
         return self.user is None or self.user.has_perm(permission, target)
 
+    def refusal(self, permission: str, target: models.Model | None = None) -> str:
+        """Return a sentence that names who may do what this actor may not."""
+        return self.user.refusal(permission, target) if self.user else "the system may not do this."
+
 
 class ActionInput(BaseModel):
     """The base of every action's input: unknown fields are refused, text is trimmed."""

@@ -51,10 +51,8 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
     """Raise :class:`NotAllowed`, naming who may, unless the actor holds the permission on the target."""
     if actor.may(action.permission, target):
         return
-    from apps.accounts.permissions import who_may
-
     logger.warning("action.refused", action=action.name, actor=actor.name, target=str(target or ""))
-    raise NotAllowed(f"{action.title}: {who_may(action.permission, target)}")
+    raise NotAllowed(f"{action.title}: {actor.refusal(action.permission, target)}")
 
 
 def preview(name: str, data: Any, *, actor: Actor) -> Preview:
@@ -79,7 +77,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
             if earlier is not None:
-                return Result(name, earlier.response, replayed=True)
+                return Result(name, earlier.response or {}, replayed=True)
         target = action.target(parsed, lock=True)
         authorise(action, actor, target)
         call = Call(actor, parsed, target)
