@@ -53,7 +53,9 @@ if EMBEDDED_POSTGRES or EMBEDDED_REDIS:
         _database_url = _embedded.database_url
     if EMBEDDED_REDIS:
         _redis_url = _embedded.redis_url
-_owner_url = env.str("DATABASE_OWNER_URL", _embedded.database_owner_url if EMBEDDED_POSTGRES else _database_url)
+_owner_url = env.str(
+    "DATABASE_OWNER_URL", _embedded.database_owner_url if EMBEDDED_POSTGRES else _database_url
+)
 REDIS_URL = _redis_url
 
 SECRET_KEY = env.str("SECRET_KEY", "")
@@ -96,6 +98,7 @@ SECURE_CSP = {
 }
 
 INSTALLED_APPS = [
+    "console",
     "apps.core",
     "apps.accounts",
     "apps.catalog",
@@ -126,6 +129,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
 ]
 

@@ -1,0 +1,98 @@
+"""How a management command runs: with the servers it needs, and one clear line when something known fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from django.db import InterfaceError, OperationalError, ProgrammingError
+from redis import RedisError
+
+from console.embedded import EmbeddedError, ensure
+
+# Commands that read only the code. Everything else finds a database that is up to date.
+WITHOUT_SERVERS = frozenset(
+    {"help", "version", "check", "collectstatic", "diffsettings", "findstatic", "startapp", "sqlmigrate"}
+    | {"makemessages", "compilemessages"}
+)
+# Commands that want a database, but decide about its migrations themselves.
+WITHOUT_MIGRATING = frozenset({"migrate", "makemigrations", "showmigrations", "flush", "sqlflush", "test"})
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def data_dir() -> Path:
+    """The data folder of this environment."""
+    return Path(os.environ.get("BALLAST_DATA_DIR") or PROJECT / ".local").absolute()
+
+
+def embedded_parts() -> tuple[bool, bool]:
+    """Whether PostgreSQL and Redis are the embedded ones: those whose URL the environment does not name."""
+    return not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
+
+
+def main(argv: list[str]) -> int:
+    """Run the command of ``argv`` and return the exit status."""
+    name = argv[1] if len(argv) > 1 else "help"
+    quiet = "--traceback" not in argv
+    try:
+        with ExitStack() as stack:
+            if (
+                name not in WITHOUT_SERVERS
+                and not name.startswith("-")
+                and not {"-h", "--help"} & set(argv[2:])
+            ):
+                _prepare(stack, migrate=name not in WITHOUT_MIGRATING)
+            execute_from_command_line(argv)
+    except EmbeddedError as error:
+        return _fail(str(error))
+    except ImproperlyConfigured as error:
+        if not quiet:
+            raise
+        return _fail(f"The configuration is not complete: {_first_line(error)}")
+    except (OperationalError, InterfaceError) as error:
+        if not quiet:
+            raise
+        return _fail(f"The database does not answer as it should: {_first_line(error)}")
+    except ProgrammingError as error:
+        if not quiet or "permission denied" not in str(error):
+            raise
+        return _fail(f"The application's database role may not do this: {_first_line(error)}")
+    except RedisError as error:
+        if not quiet:
+            raise
+        return _fail(f"Redis does not answer as it should: {_first_line(error)}")
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _prepare(stack: ExitStack, *, migrate: bool) -> None:
+    postgres, redis = embedded_parts()
+    if postgres or redis:
+        # Before Django reads its settings: a server whose port was taken meanwhile gets another here.
+        stack.enter_context(ensure(data_dir(), postgres=postgres, redis=redis))
+    if postgres and migrate:
+        django.setup()
+        from console.migrations import apply_pending
+
+        apply_pending()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(message + "\n")
+    return 1

@@ -1,0 +1,103 @@
+"""What happens around every message: connections, correlation, bookkeeping of the scheduler, poison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.db import close_old_connections
+from dramatiq import Message
+from dramatiq.middleware import Middleware, SkipMessage
+
+logger = structlog.get_logger(__name__)
+
+# Starts of one message, retries included, before it counts as one that kills its workers.
+MAX_STARTS = 12
+STARTS_KEPT_S = 24 * 3600
+
+
+class DatabaseConnections(Middleware):
+    """Give connections back to the pool between messages, and drop those that broke meanwhile."""
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        close_old_connections()
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        close_old_connections()
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        close_old_connections()
+
+
+class Correlation(Middleware):
+    """Carry the id of the request that caused a message into the log lines of the actor."""
+
+    option = "request_id"
+
+    def before_enqueue(self, broker: Any, message: Message[Any], delay: int | None) -> None:
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        if request_id is not None:
+            message.options.setdefault(self.option, str(request_id))
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        structlog.contextvars.bind_contextvars(
+            actor=message.actor_name,
+            message_id=message.message_id,
+            request_id=message.options.get(self.option, message.message_id),
+        )
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        structlog.contextvars.clear_contextvars()
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+
+
+class PoisonGuard(Middleware):
+    """Stop a message that kills the process that runs it; nobody is left to count such a start as a retry."""
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        key = f"{broker.namespace}:starts:{message.message_id}"
+        with broker.client.pipeline() as pipeline:
+            pipeline.incr(key)
+            pipeline.expire(key, STARTS_KEPT_S)
+            starts = int(pipeline.execute()[0])
+        if starts > MAX_STARTS:
+            logger.error(
+                "message.poison", actor=message.actor_name, message_id=message.message_id, starts=starts
+            )
+            message.fail()
+            raise SkipMessage(f"Message {message.message_id} was started {starts} times.")
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if exception is None:
+            broker.client.delete(f"{broker.namespace}:starts:{message.message_id}")
+
+
+class ScheduledRuns(Middleware):
+    """Note in the scheduler's table how a periodic job ended."""
+
+    option = "scheduled_run"
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        run_id = message.options.get(self.option)
+        if run_id is None or (exception is not None and not message.failed):
+            return
+        from console.scheduler import finish
+
+        finish(run_id, error=repr(exception) if exception is not None else "")
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        run_id = message.options.get(self.option)
+        if run_id is not None:
+            from console.scheduler import finish
+
+            finish(run_id, error="The message was given up after too many starts.")
