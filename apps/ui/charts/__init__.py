@@ -1,0 +1,42 @@
+"""Charts drawn on the server as SVG. Pure functions: the same input gives the same bytes, and no input gets
+markup in.
+"""
+
+from apps.ui.charts.graph import GraphEdge, GraphNode, dependency_graph
+from apps.ui.charts.intervals import Reference, TierInterval, tier_intervals
+from apps.ui.charts.series import (
+    AvailabilityPoint,
+    BudgetPoint,
+    Event,
+    LatencySeries,
+    burn_down,
+    daily_availability,
+    latency_lines,
+)
+from apps.ui.charts.small import Window, backtest_strip, meter, sparkline
+from apps.ui.charts.svg import Chart, ChartTable
+from apps.ui.charts.waterfall import Contribution, waterfall
+
+__all__ = [
+    "AvailabilityPoint",
+    "BudgetPoint",
+    "Chart",
+    "ChartTable",
+    "Contribution",
+    "Event",
+    "GraphEdge",
+    "GraphNode",
+    "LatencySeries",
+    "Reference",
+    "TierInterval",
+    "Window",
+    "backtest_strip",
+    "burn_down",
+    "daily_availability",
+    "dependency_graph",
+    "latency_lines",
+    "meter",
+    "sparkline",
+    "tier_intervals",
+    "waterfall",
+]

@@ -1,0 +1,42 @@
+"""What the frame around each page shows. Nothing is asked of the database until a template draws it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+
+from django.http import HttpRequest
+
+from apps.ui import navigation
+
+
+class Shell:
+    """Rail, search address, age of the data and what waits for this person, each found when first drawn."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def navigation(self) -> tuple[navigation.Group, ...]:
+        return navigation.groups(self._request.user, self._request.path)
+
+    @cached_property
+    def search_url(self) -> str:
+        return navigation.address("services")
+
+    @cached_property
+    def needs_you_url(self) -> str:
+        return navigation.address("recommendations") or navigation.address("overview")
+
+    @cached_property
+    def needs_you(self) -> int:
+        return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
+
+    @cached_property
+    def data_as_of(self) -> datetime | None:
+        newest = navigation.provided(navigation.NEWEST_DATA)
+        return newest() if newest else None
+
+
+def shell(request: HttpRequest) -> dict[str, object]:
+    return {"shell": Shell(request)}

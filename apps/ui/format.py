@@ -1,0 +1,206 @@
+"""Numbers, times and chances as the pages write them.
+
+Ratios come in as 0..1 and leave as percent; a value that is ``None`` or not finite leaves as an em dash.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+NARROW_SPACE = "\u202f"
+"""Narrow no-break space: stands between a number and its unit."""
+NO_VALUE = "—"
+MINUS = "\u2212"
+
+_MAX_DECIMALS = 6
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _decimal_text(value: Decimal, decimals: int, *, trim: bool, rounding: str = ROUND_HALF_EVEN) -> str:
+    text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", MINUS)
+
+
+def _decimals_for(ratio: Decimal) -> int:
+    """Enough decimals for two significant digits of whichever is smaller: the ratio or what is missing to
+    1.
+    """
+    if ratio < 0 or ratio > 1:
+        return 1
+    distance = min(ratio, 1 - ratio) * 100
+    if distance == 0:
+        return 0
+    decimals = 1 - distance.adjusted()
+    floor = 2 if ratio >= Decimal("0.9") else 0
+    return max(floor, min(_MAX_DECIMALS, decimals))
+
+
+def percent_number(ratio: float | None, digits: int | None = None) -> str:
+    """A ratio as a percentage without its sign: ``0.99955`` → ``99.955``.
+
+    ``digits`` fixes the decimals; without it there are just enough of them. What is below 1 never reads as
+    100, and what is above 0 never as 0.
+    """
+    if ratio is None or not math.isfinite(ratio):
+        return NO_VALUE
+    exact = Decimal(repr(float(ratio)))
+    decimals = _decimals_for(exact) if digits is None else digits
+    value = exact * 100
+    text = _decimal_text(value, decimals, trim=digits is None)
+    if exact < 1 and Decimal(text.replace(",", "").replace(MINUS, "-")) >= 100:
+        return _decimal_text(value, decimals, trim=False, rounding=ROUND_DOWN)
+    if exact > 0 and not text.strip("0.,"):
+        return f"<{_decimal_text(Decimal(1).scaleb(-decimals), decimals, trim=False)}"
+    return text
+
+
+def percent(ratio: float | None, digits: int | None = None) -> str:
+    """A ratio as a percentage: ``0.99955`` → ``99.955 %`` (with a narrow no-break space)."""
+    number = percent_number(ratio, digits)
+    return number if number == NO_VALUE else f"{number}{NARROW_SPACE}%"
+
+
+def points(difference: float | None, digits: int = 3) -> str:
+    """A difference of two ratios in points of percent, signed: ``-0.00021`` → ``−0.021``."""
+    if difference is None or not math.isfinite(difference):
+        return NO_VALUE
+    value = Decimal(repr(float(difference))) * 100
+    text = _decimal_text(value, digits, trim=True)
+    if not text.strip(f"{MINUS}0."):
+        return "0" if value == 0 else f"{MINUS if value < 0 else '+'}{'<'}{10.0**-digits:.{digits}f}"
+    return text if text.startswith(MINUS) else f"+{text}"
+
+
+def nines(ratio: float | None) -> str:
+    """How many nines an availability has: ``0.9995`` → ``3.3 nines``."""
+    if ratio is None or not math.isfinite(ratio):
+        return NO_VALUE
+    if ratio >= 1:
+        return "all nines"
+    return f"{-math.log10(1 - ratio):.1f} nines"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands separated: ``12345`` → ``12,345``."""
+    if value is None or not math.isfinite(value):
+        return NO_VALUE
+    return f"{round(value):,}".replace("-", MINUS)
+
+
+def plural(value: int, noun: str, plural_noun: str = "") -> str:
+    """A count with its noun: ``1 service``, ``2 services``."""
+    return f"{count(value)} {noun if value == 1 else plural_noun or noun + 's'}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A plain figure with at most ``digits`` decimals: ``0.4``, ``1,204.25``."""
+    if value is None or not math.isfinite(value):
+        return NO_VALUE
+    return _decimal_text(Decimal(repr(float(value))), digits, trim=True)
+
+
+def ms(value: float | None) -> str:
+    """A latency given in milliseconds: ``0.8 ms``, ``240 ms``, ``1.25 s``."""
+    if value is None or not math.isfinite(value):
+        return NO_VALUE
+    if abs(value) >= 1000:
+        return f"{number(value / 1000, 2)}{NARROW_SPACE}s"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
+    return f"{number(value, digits)}{NARROW_SPACE}ms"
+
+
+def duration(seconds: float | None) -> str:
+    """A span of time in its one or two largest units: ``40 s``, ``22 min``, ``3 h 20 min``, ``5 d``."""
+    if seconds is None or not math.isfinite(seconds):
+        return NO_VALUE
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}{NARROW_SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{NARROW_SPACE}min"
+    if whole < 86400:
+        hours, minutes = whole // 3600, whole % 3600 // 60
+        return f"{hours}{NARROW_SPACE}h" + (f" {minutes}{NARROW_SPACE}min" if minutes else "")
+    days, hours = whole // 86400, whole % 86400 // 3600
+    return f"{days}{NARROW_SPACE}d" + (f" {hours}{NARROW_SPACE}h" if hours and days < 7 else "")
+
+
+def window_noun(window_days: int) -> tuple[str, str]:
+    """What a window of so many days is called, singular and plural."""
+    if 28 <= window_days <= 31:
+        return "month", "months"
+    if 84 <= window_days <= 92:
+        return "quarter", "quarters"
+    known = {1: ("day", "days"), 7: ("week", "weeks"), 14: ("fortnight", "fortnights")}
+    return known.get(window_days, (f"window of {window_days} days", f"windows of {window_days} days"))
+
+
+def chance_words(probability: float | None, window_days: int = 28) -> str:
+    """A probability per window as a count: ``0.05`` → ``1 month in 20``.
+
+    Chances that are near one in n are said so (within 8 %), the others as a small fraction.
+    """
+    if probability is None or not math.isfinite(probability):
+        return NO_VALUE
+    one, many = window_noun(window_days)
+    if probability < 0.0005:
+        return f"less than 1 {one} in 1,000" if probability > 0 else f"no {one}"
+    if probability > 0.975:
+        return f"every {one}" if probability >= 1 else f"almost every {one}"
+    nearest = max(2, round(1 / probability))
+    if probability <= 0.55 and abs(probability * nearest - 1) <= 0.08:
+        return f"1 {one} in {nearest:,}"
+    fraction = min(
+        (Fraction(round(probability * of), of) for of in (3, 4, 5, 10, 20)),
+        key=lambda candidate: (round(abs(float(candidate) - probability), 2), candidate.denominator),
+    )
+    noun = one if fraction.numerator == 1 else many
+    return f"{fraction.numerator} {noun} in {fraction.denominator}"
+
+
+def missed_words(missed: int, of: int, window_days: int = 28) -> str:
+    """How many past windows would have been missed: ``1 of 26 past months``."""
+    _, many = window_noun(window_days)
+    return f"{count(missed) if missed else 'none'} of {count(of)} past {many}"
+
+
+def day(value: date | None, now: date | None = None) -> str:
+    """A date as ``20 Nov``, with the year where it is not this one."""
+    if value is None:
+        return NO_VALUE
+    this_year = (now or datetime.now(UTC)).year
+    return f"{value.day} {value:%b}" + (f" {value.year}" if value.year != this_year else "")
+
+
+def utc_text(value: datetime | None, now: datetime | None = None) -> str:
+    """An instant as ``20 Nov, 14:05 UTC``, or ``14:05 UTC`` where it is of today."""
+    if value is None:
+        return NO_VALUE
+    now = (now or datetime.now(UTC)).astimezone(UTC)
+    moment = value.astimezone(UTC)
+    clock = f"{moment:%H:%M} UTC"
+    return clock if moment.date() == now.date() else f"{day(moment, now)}, {clock}"
+
+
+def age(value: datetime | None, now: datetime | None = None) -> str:
+    """How long ago something was, relative only under an hour: ``4 min ago``, else its time in UTC."""
+    if value is None:
+        return NO_VALUE
+    now = now or datetime.now(UTC)
+    seconds = (now - value).total_seconds()
+    if 0 <= seconds < 3600:
+        return f"{duration(seconds)} ago"
+    return utc_text(value, now)
+
+
+def iso(value: datetime) -> str:
+    """The instant for a ``datetime`` attribute: ISO 8601 in UTC with ``Z``."""
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,286 @@
+"""Forms made from Pydantic models: the one renderer behind every action's dialog.
+
+A field's title, description, default, bounds and choices come from the model. ``json_schema_extra`` adds what
+only a form knows:
+
+- ``{"widget": "textarea" | "hidden" | "lines"}`` — long text, an unseen value, one list entry per line
+- ``{"unit": "percent"}`` — a ratio 0..1 that people read and write in percent
+- ``{"unit": "ms"}`` (or any word) — written after the input
+- ``{"labels": {"value": "words"}}`` — what the choices of an enum or Literal are called
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any, Literal, Protocol
+
+from django.http import QueryDict
+from pydantic import BaseModel, ValidationError
+
+from apps.ui.format import iso
+
+type Kind = Literal[
+    "text", "number", "select", "checkbox", "textarea", "lines", "hidden", "datetime-local", "date"
+]
+type Schema = Mapping[str, Any]
+
+FORM_ERRORS = ""
+"""Under this name stand the errors that belong to no single field."""
+
+
+class Problem(Protocol):
+    """What an error must say to be shown beside its field."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input as ``components/field.html`` draws it. ``value`` and bounds are finished text."""
+
+    name: str
+    label: str
+    kind: Kind = "text"
+    value: str = ""
+    help: str = ""
+    errors: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    required: bool = False
+    min: str = ""
+    max: str = ""
+    step: str = ""
+    max_length: str = ""
+    unit: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"field-{self.name}"
+
+    @property
+    def is_checked(self) -> bool:
+        return self.value == "true"
+
+    @property
+    def described_by(self) -> str:
+        ids = [f"{self.id}-help"] if self.help else []
+        return " ".join([*ids, *([f"{self.id}-errors"] if self.errors else [])])
+
+
+def fields_for(
+    model: type[BaseModel],
+    values: Mapping[str, Any] | None = None,
+    errors: Mapping[str, Sequence[str]] | None = None,
+    *,
+    hidden: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
+) -> list[Field]:
+    """The fields of a model's form, in the model's order.
+
+    ``values`` holds Python values or what was typed (text is shown as it stands); ``errors`` messages by
+    field name; ``hidden`` the fields that this page already knows. Raises :class:`TypeError` for a field that
+    no input fits.
+    """
+    schema = model.model_json_schema(mode="validation")
+    definitions = schema.get("$defs", {})
+    required = set(schema.get("required", ()))
+    concealed = set(hidden)
+    fields: list[Field] = []
+    for name, raw in schema.get("properties", {}).items():
+        part = _resolved(raw, definitions)
+        given = values is not None and name in values
+        value = values[name] if given and values is not None else part.get("default")
+        kind: Kind = "hidden" if name in concealed else _kind(name, part)
+        percent = part.get("unit") == "percent"
+        fields.append(
+            Field(
+                name=name,
+                label=(labels or {}).get(name) or str(part.get("title", name)),
+                kind=kind,
+                value=_shown(value, percent=percent),
+                help=str(part.get("description", "")),
+                errors=tuple((errors or {}).get(name, ())),
+                choices=_choices(part, optional=name not in required) if kind == "select" else (),
+                required=name in required and kind not in ("checkbox", "hidden"),
+                min=_bound(part.get("minimum"), percent=percent),
+                max=_bound(part.get("maximum"), percent=percent),
+                step=("1" if part.get("type") == "integer" else "any") if kind == "number" else "",
+                max_length=str(part.get("maxLength", "")) if kind in ("text", "textarea") else "",
+                unit="%" if percent else str(part.get("unit", "")),
+            )
+        )
+    return fields
+
+
+def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
+    """What was posted, as data for the model: empty inputs are left out, percent becomes a ratio, a box a
+    truth.
+
+    What cannot be read as a number stays text, so that the model names the fault.
+    """
+    schema = model.model_json_schema(mode="validation")
+    definitions = schema.get("$defs", {})
+    data: dict[str, Any] = {}
+    for name, raw in schema.get("properties", {}).items():
+        part = _resolved(raw, definitions)
+        if part.get("type") == "boolean":
+            data[name] = posted.get(name, "") in ("true", "on", "1")
+            continue
+        text = str(posted.get(name, "")).strip()
+        if not text:
+            continue
+        if part.get("type") == "array":
+            data[name] = [line.strip() for line in text.splitlines() if line.strip()]
+        elif part.get("unit") == "percent":
+            data[name] = _ratio(text)
+        else:
+            data[name] = text
+    return data
+
+
+def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:
+    """The messages under the first part of their path; those without a path under :data:`FORM_ERRORS`."""
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.path.split(".", 1)[0], []).append(problem.message)
+    return found
+
+
+def errors_from(error: ValidationError, model: type[BaseModel] | None = None) -> dict[str, list[str]]:
+    """A model's complaints by field, in the words of the page."""
+    schema = model.model_json_schema(mode="validation") if model else {}
+    definitions = schema.get("$defs", {})
+    found: dict[str, list[str]] = {}
+    for one in error.errors():
+        name = str(one["loc"][0]) if one["loc"] else FORM_ERRORS
+        part = _resolved(schema.get("properties", {}).get(name, {}), definitions)
+        message = _message(one["type"], one.get("ctx", {}), one["msg"], percent=part.get("unit") == "percent")
+        if message not in found.setdefault(name, []):
+            found[name].append(message)
+    return found
+
+
+def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    """The schema of one field with its reference followed and its ``None`` alternative dropped."""
+    while True:
+        if "$ref" in part:
+            target = definitions[str(part["$ref"]).rsplit("/", 1)[-1]]
+            part = {**target, **{key: value for key, value in part.items() if key != "$ref"}}
+            continue
+        options = [option for option in part.get("anyOf", ()) if option.get("type") != "null"]
+        if options:
+            rest = {key: value for key, value in part.items() if key != "anyOf"}
+            # A Decimal is "number or text": the number says more.
+            best = next((option for option in options if option.get("type") == "number"), options[0])
+            part = {**best, **rest}
+            continue
+        return part
+
+
+def _kind(name: str, part: Schema) -> Kind:
+    widget = part.get("widget")
+    if widget in ("textarea", "hidden", "lines"):
+        return widget  # type: ignore[no-any-return]
+    if "enum" in part:
+        return "select"
+    by_format: dict[str, Kind] = {"date-time": "datetime-local", "date": "date"}
+    if part.get("format") in by_format:
+        return by_format[part["format"]]
+    by_type: dict[str, Kind] = {
+        "boolean": "checkbox",
+        "integer": "number",
+        "number": "number",
+        "string": "text",
+        "array": "lines",
+    }
+    if "const" in part:
+        return "hidden"
+    try:
+        return by_type[part["type"]]
+    except KeyError:
+        raise TypeError(f"no input fits the field {name!r}: {dict(part)!r}") from None
+
+
+def _choices(part: Schema, *, optional: bool) -> tuple[tuple[str, str], ...]:
+    labels = part.get("labels", {})
+    choices = [
+        (str(value), str(labels.get(value, str(value).replace("_", " "))))
+        for value in part["enum"]
+        if value is not None
+    ]
+    return (
+        (("", "—"), *choices)
+        if optional and "default" in part and part["default"] is None
+        else tuple(choices)
+    )
+
+
+def _shown(value: Any, *, percent: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Enum):
+        return _shown(value.value, percent=percent)
+    if isinstance(value, datetime):
+        return iso(value).removesuffix("Z")
+    if isinstance(value, (list, tuple)):
+        return "\n".join(str(entry) for entry in value)
+    if isinstance(value, (int, float, Decimal)):
+        return _bound(value, percent=percent)
+    return str(value)
+
+
+def _bound(value: float | Decimal | None, *, percent: bool) -> str:
+    """A number as an input takes it: no thousands, no exponent, in percent where the field is."""
+    if value is None:
+        return ""
+    exact = Decimal(str(value)) * (100 if percent else 1)
+    text = f"{exact:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _ratio(text: str) -> float | str:
+    try:
+        return float(Decimal(text.rstrip("%").strip()) / 100)
+    except InvalidOperation:
+        return text
+
+
+def _message(kind: str, context: Mapping[str, Any], fallback: str, *, percent: bool) -> str:
+    def limit(key: str) -> str:
+        value = context[key]
+        if isinstance(value, (int, float, Decimal)):
+            return _bound(value, percent=percent) + ("\u202f%" if percent else "")
+        return str(value)
+
+    if kind == "missing" or (kind == "string_too_short" and context.get("min_length") == 1):
+        return "This is needed."
+    if kind in ("float_parsing", "float_type", "decimal_parsing", "int_parsing", "int_type", "finite_number"):
+        return "Write a number."
+    if kind in ("int_from_float",):
+        return "Write a whole number."
+    if kind in ("enum", "literal_error"):
+        return "Choose one of the list."
+    if kind == "string_too_short":
+        return f"Write at least {context['min_length']} characters."
+    if kind == "string_too_long":
+        return f"Write at most {context['max_length']} characters."
+    bounds = {
+        "greater_than": ("gt", "Must be above"),
+        "greater_than_equal": ("ge", "Must be at least"),
+        "less_than": ("lt", "Must be below"),
+        "less_than_equal": ("le", "Must be at most"),
+    }
+    if kind in bounds:
+        key, words = bounds[kind]
+        return f"{words} {limit(key)}."
+    if kind == "value_error":
+        return fallback.removeprefix("Value error, ")
+    return fallback

@@ -1,0 +1,108 @@
+"""A table's head and foot: what its columns are, how it is sorted, how many of how many it shows.
+
+State lives in the query string: ``?sort=-budget&team=payments``. The page orders its rows itself; this only
+makes the links and says what holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from django.http import QueryDict
+
+from apps.ui.format import count
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``key`` is what ``?sort=`` takes; a column that cannot be sorted has none. ``hint`` explains its
+    heading.
+    """
+
+    label: str
+    key: str = ""
+    numeric: bool = False
+    hint: str = ""
+    descending_first: bool = False
+    hidden_label: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One heading as the template draws it."""
+
+    label: str
+    href: str
+    order: Literal["ascending", "descending", ""]
+    numeric: bool
+    hint: str
+    hidden_label: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``shown`` rows are on this page, ``total`` match; ``sort`` is the order in force (``-budget``)."""
+
+    id: str
+    caption: str
+    columns: Sequence[Column]
+    shown: int
+    total: int
+    noun: str = "rows"
+    sort: str = ""
+    query: QueryDict | None = None
+    empty_title: str = ""
+    empty_text: str = ""
+    hide_caption: bool = False
+
+    @property
+    def amount(self) -> str:
+        """The line that says how many of how many: ``50 of 412 services``."""
+        if self.shown == self.total:
+            return f"{count(self.total)} {self.noun}"
+        return f"{count(self.shown)} of {count(self.total)} {self.noun}"
+
+    @property
+    def headings(self) -> Iterator[Heading]:
+        current = self.sort.removeprefix("-")
+        for column in self.columns:
+            order: Literal["ascending", "descending", ""] = ""
+            if column.key and column.key == current:
+                order = "descending" if self.sort.startswith("-") else "ascending"
+            yield Heading(
+                column.label,
+                self._href(column, order),
+                order,
+                column.numeric,
+                column.hint,
+                column.hidden_label,
+            )
+
+    def _href(self, column: Column, order: str) -> str:
+        if not column.key:
+            return ""
+        descend = order == "ascending" if order else column.descending_first
+        query = self.query.copy() if self.query is not None else QueryDict(mutable=True)
+        query["sort"] = f"-{column.key}" if descend else column.key
+        for position in ("page", "cursor"):
+            query.pop(position, None)
+        return f"?{query.urlencode()}"
+
+
+def sort_from(query: QueryDict, columns: Sequence[Column], default: str) -> str:
+    """The order asked for, or ``default`` where the query names no sortable column."""
+    asked = query.get("sort", default)
+    return asked if asked.removeprefix("-") in {column.key for column in columns if column.key} else default
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """Links to the neighbouring pages, empty where there is none, and what this page holds (``51 to 100 of
+    412``).
+    """
+
+    previous: str
+    next: str
+    text: str

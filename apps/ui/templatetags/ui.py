@@ -1,0 +1,167 @@
+"""Filters that write figures and tags that draw components. See docs/design.md for how a page uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django import template
+from django.template.context import Context
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.ui import charts
+from apps.ui import format as fmt
+from apps.ui.charts.small import Level
+from apps.ui.charts.svg import Chart
+from apps.ui.forms import Field
+from apps.ui.tables import Table
+
+register = template.Library()
+
+SHAPES: dict[str, str] = {"ok": "●", "warn": "▲", "bad": "■"}
+
+register.filter("percent", fmt.percent)
+register.filter("percent_number", fmt.percent_number)
+register.filter("points", fmt.points)
+register.filter("nines", fmt.nines)
+register.filter("count", fmt.count)
+register.filter("number", fmt.number)
+register.filter("ms", fmt.ms)
+register.filter("duration", fmt.duration)
+
+
+@register.filter
+def plural(value: int, nouns: str) -> str:
+    """``{{ n|plural:"service" }}`` or ``{{ n|plural:"entry,entries" }}``."""
+    one, _, many = nouns.partition(",")
+    return fmt.plural(value, one, many)
+
+
+@register.filter
+def day(value: date | None) -> str:
+    return fmt.day(value)
+
+
+@register.filter
+def chance(probability: float | None, window_days: int = 28) -> SafeString:
+    """A chance as a count, the figure on hover: ``1 month in 20``."""
+    return format_html(
+        '<span title="{}">{}</span>', fmt.percent(probability), fmt.chance_words(probability, window_days)
+    )
+
+
+@register.filter
+def utc(value: datetime | None) -> SafeString:
+    """An instant in UTC; the script adds the reader's own time on hover."""
+    if value is None:
+        return format_html("{}", fmt.NO_VALUE)
+    return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.utc_text(value))
+
+
+@register.filter
+def age(value: datetime | None) -> SafeString:
+    """How long ago, or the time in UTC where it was more than an hour."""
+    if value is None:
+        return format_html("{}", fmt.NO_VALUE)
+    return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.age(value))
+
+
+@register.simple_tag
+def chip(word: object, level: str = "") -> SafeString:
+    """A state with its shape and word: ``{% chip "decision due" "warn" %}``; without a level a plain
+    label.
+    """
+    shape = SHAPES.get(level, "")
+    mark = format_html('<span aria-hidden="true">{}</span> ', shape) if shape else ""
+    return format_html('<span class="chip{}">{}{}</span>', f" {level}" if level else "", mark, word)
+
+
+@register.simple_tag
+def fact(label: str, value: object, note: object = "") -> SafeString:
+    """One figure of the facts line, inside ``<dl class="facts">``."""
+    extra = format_html(' <span class="muted small">{}</span>', note) if note else ""
+    return format_html("<div><dt>{}</dt><dd>{}{}</dd></div>", label, value, extra)
+
+
+@register.simple_tag
+def meter(share: float | None, label: str, level: Level = "ok") -> SafeString:
+    return charts.meter(share, label=label, level=level)
+
+
+@register.simple_tag
+def sparkline(values: Sequence[float | None], label: str) -> SafeString:
+    return charts.sparkline(values, label=label)
+
+
+@register.simple_tag
+def strip(windows: Sequence[charts.Window], window_days: int = 28) -> SafeString:
+    return charts.backtest_strip(windows, window_days=window_days)
+
+
+@register.simple_block_tag(end_name="endpanel")
+def panel(
+    content: str, title: str, right: object = "", element_id: str = "", flush: bool = False, level: int = 2
+) -> str:
+    """A box with a heading; ``flush`` for a table that reaches its edges."""
+    context = {
+        "content": content,
+        "title": title,
+        "right": right,
+        "id": element_id,
+        "flush": flush,
+        "level": level,
+    }
+    return render_to_string("components/panel.html", context)
+
+
+@register.simple_block_tag(end_name="endnote")
+def note(content: str, level: str = "warn") -> str:
+    """A remark that must not be missed; ``warn``, ``bad``, ``ok`` or ``info``."""
+    return render_to_string(
+        "components/note.html", {"content": content, "level": level, "shape": SHAPES.get(level)}
+    )
+
+
+@register.simple_block_tag(end_name="endstate")
+def state(content: str, kind: str, title: str, element_id: str = "") -> str:
+    """What stands where nothing can: ``empty``, ``error`` (with its id), ``stale``, ``denied``,
+    ``loading``.
+    """
+    return render_to_string(
+        "components/state.html", {"content": content, "kind": kind, "title": title, "id": element_id}
+    )
+
+
+@register.simple_block_tag(end_name="endchartpanel")
+def chartpanel(content: str, chart: Chart, title: str, right: object = "", element_id: str = "") -> str:
+    """A chart with its finding as title, unit and window at the right, the words in between, its table under
+    it.
+    """
+    context = {"content": content, "chart": chart, "title": title, "right": right, "id": element_id}
+    return render_to_string("components/chart.html", context)
+
+
+@register.simple_block_tag(end_name="enddatatable")
+def datatable(content: str, table: Table) -> str:
+    """A table whose rows are the block's content; empty, it says what will be here."""
+    return render_to_string("components/table.html", {"content": content, "table": table})
+
+
+@register.simple_tag(takes_context=True)
+def field(context: Context, one: Field) -> str:
+    """One input with its label, help and errors."""
+    return render_to_string("components/field.html", {"field": one})
+
+
+@register.filter
+def error_count(fields: Sequence[Field]) -> int:
+    return sum(1 for one in fields if one.errors)
+
+
+@register.filter
+def get(mapping: Any, key: str) -> Any:
+    """A value by a key that is only known in the template."""
+    return mapping.get(key) if mapping else None

@@ -1,0 +1,184 @@
+// Keyboard, dialog, theme, announcements. Every page works without it.
+(() => {
+  "use strict";
+  const $ = (selector, within = document) => within.querySelector(selector);
+  const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // ---- what is said to a screen reader, and shown for a while
+
+  const announce = (text) => {
+    const live = $("#live");
+    if (!live || !text) return;
+    live.textContent = "";
+    requestAnimationFrame(() => { live.textContent = text; });
+  };
+
+  const toast = (text, level = "info") => {
+    const shelf = $("#toasts");
+    if (!shelf || !text) return;
+    const one = document.createElement("div");
+    one.className = `toast ${level}`;
+    const words = document.createElement("span");
+    words.textContent = text;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "btn quiet";
+    close.textContent = "Dismiss";
+    close.addEventListener("click", () => one.remove());
+    one.append(words, close);
+    shelf.append(one);
+    if (level !== "bad") setTimeout(() => one.remove(), 8000);
+  };
+
+  // ---- the dialog that htmx fills
+
+  const dialog = $("#dialog");
+  let opener = null;
+
+  const showDialog = () => {
+    if (!dialog.open) {
+      opener = document.activeElement;
+      dialog.showModal();
+    }
+    const first = $("[aria-invalid=true], [autofocus], .dialog-body input:not([type=hidden]), .dialog-body select, " +
+      ".dialog-body textarea", dialog) || $("[data-dialog-close], button", dialog);
+    if (first) first.focus();
+  };
+
+  if (dialog) {
+    dialog.addEventListener("close", () => {
+      dialog.replaceChildren();
+      if (opener && opener.isConnected) opener.focus();
+      opener = null;
+    });
+    dialog.addEventListener("click", (event) => {
+      if (!event.target.closest("[data-dialog-close]")) return;
+      event.preventDefault();
+      dialog.close();
+    });
+  }
+
+  // ---- rows: j, k, Enter
+
+  const rows = () => $$("table[data-rows] tbody tr").filter((row) => row.offsetParent !== null);
+  const rowTarget = (row) => $("a[href]", row);
+
+  const step = (by) => {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.indexOf(document.activeElement?.closest("tr"));
+    const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))];
+    const target = rowTarget(next) || next;
+    if (target === next) next.tabIndex = -1;
+    target.focus();
+    next.scrollIntoView({ block: "nearest" });
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
+    if (dialog?.open) return;
+    if (event.key === "/") {
+      const search = $("[data-search]");
+      if (search) { event.preventDefault(); search.focus(); search.select(); }
+    } else if (event.key === "j" || event.key === "k") {
+      event.preventDefault();
+      step(event.key === "j" ? 1 : -1);
+    } else if (event.key === "Enter" && event.target.matches("tr[data-href]")) {
+      location.assign(event.target.dataset.href);
+    } else if (event.key === "Escape") {
+      for (const menu of $$("details[data-menu][open]")) {
+        menu.open = false;
+        $("summary", menu).focus();
+      }
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    for (const menu of $$("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+
+  // ---- theme
+
+  const root = document.documentElement;
+  const showTheme = () => {
+    const now = root.dataset.theme || "auto";
+    for (const button of $$("[data-theme-set]")) button.setAttribute("aria-pressed", String(button.dataset.themeSet === now));
+  };
+  for (const choice of $$("[data-theme-choice]")) choice.hidden = false;
+  for (const button of $$("[data-theme-set]")) {
+    button.addEventListener("click", () => {
+      const wanted = button.dataset.themeSet;
+      if (wanted === "auto") delete root.dataset.theme; else root.dataset.theme = wanted;
+      try { localStorage.setItem("ballast-theme", wanted); } catch { /* Holds for this page only. */ }
+      showTheme();
+    });
+  }
+  showTheme();
+
+  // ---- the reader's own time, on hover
+
+  const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  document.addEventListener("pointerover", (event) => {
+    const time = event.target.closest?.("time[datetime]");
+    if (!time || time.title) return;
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.getTime())) time.title = `${localTime.format(moment)} where you are · ${time.dateTime}`;
+  });
+
+  // ---- a region is a tab stop only while there is something to scroll
+
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const scrolls = target.scrollWidth > target.clientWidth + 1 || target.scrollHeight > target.clientHeight + 1;
+      if (scrolls) target.tabIndex = 0; else target.removeAttribute("tabindex");
+    }
+  });
+  const watchScrollers = (within) => { for (const one of $$("[data-scroller]", within)) watch.observe(one); };
+  watchScrollers(document);
+
+  // ---- htmx
+
+  const body = document.body;
+
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    const text = xhr.responseText;
+    if (text.includes('data-page="sign-in"')) { // The session ended: go and sign in, then come back.
+      event.detail.shouldSwap = false;
+      location.reload();
+    } else if (xhr.status >= 400 && target?.id !== "dialog" && text.includes("data-problem")) {
+      event.detail.target = dialog; // An error never takes the place of what the page shows.
+      event.detail.swapOverride = "innerHTML";
+      event.detail.selectOverride = "unset";
+    }
+  });
+
+  body.addEventListener("htmx:afterSwap", (event) => {
+    const target = event.detail.target;
+    if (target === dialog) {
+      if (dialog.childElementCount) showDialog(); else dialog.close();
+    }
+  });
+
+  body.addEventListener("htmx:afterSettle", (event) => {
+    const now = event.detail.elt?.isConnected ? event.detail.elt : document;
+    watchScrollers(now);
+    announce($("[data-announce]", now)?.textContent.trim());
+  });
+
+  // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}
+  body.addEventListener("ballast:done", (event) => {
+    if (dialog?.open) dialog.close();
+    toast(event.detail?.message, "ok");
+  });
+
+  body.addEventListener("htmx:responseError", (event) => {
+    const { xhr } = event.detail;
+    const id = xhr.getResponseHeader("X-Request-ID");
+    toast(`The server answered ${xhr.status}. Nothing was changed.${id ? ` Id ${id}.` : ""}`, "bad");
+  });
+  body.addEventListener("htmx:sendError", () => toast("The server cannot be reached. Nothing was changed; try again.", "bad"));
+  body.addEventListener("htmx:timeout", () =>
+    toast("The server took too long. Load the page to see whether the change was saved.", "bad"));
+})();

@@ -1,0 +1,1 @@
+"""Every component and chart with sample data, as static pages that a browser opens from disk."""
