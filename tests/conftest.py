@@ -33,7 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the embedded servers before Django reads its settings; the workers of one run share them."""
     from console.embedded import ensure
 
-    config.stash[SERVERS] = ensure(Path(os.environ["BALLAST_DATA_DIR"]))
+    data = Path(os.environ["BALLAST_DATA_DIR"])
+    config.stash[SERVERS] = ensure(data)
+    (data / "static").mkdir(exist_ok=True)  # where collected files would be; whitenoise warns without it
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -60,7 +62,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
     from django.core.management import call_command
     from django.db import connections
 
-    owner = settings.DATABASES["owner"]
+    owner = dict(settings.DATABASES["owner"])  # as it is before the names below change
     template = f"ballast_template_{_migrations_digest()}"
     database = f"ballast_test_{worker_id}"
 

@@ -38,7 +38,8 @@ class User(AbstractUser):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(role__in=["sre_admin", "service_owner", "auditor", "viewer"]), name="user_role_known"
+                condition=Q(role__in=["sre_admin", "service_owner", "auditor", "viewer"]),
+                name="user_role_known",
             )
         ]
 
@@ -48,7 +49,7 @@ class User(AbstractUser):
 
 
 class ApiKey(models.Model):
-    """A program's key: 256 random bits, of which only a keyed hash is kept. It acts as the user who made it."""
+    """A program's key: 256 random bits, kept only as a keyed hash. It acts as the user who made it."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     name = models.TextField()

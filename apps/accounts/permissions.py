@@ -83,5 +83,9 @@ def who_may(permission: str, target: Any = None) -> str:
         return "nobody may do this."
     named = roles[0] if len(roles) == 1 else ", ".join(roles[:-1]) + " or " + roles[-1]
     team = getattr(getattr(target, "service", target), "team", None)
-    owners = f" It belongs to team {team}." if team is not None and "service_owner" in PERMISSIONS[permission] else ""
+    owners = (
+        f" It belongs to team {team}."
+        if team is not None and "service_owner" in PERMISSIONS[permission]
+        else ""
+    )
     return f"only {named} may do this.{owners}"

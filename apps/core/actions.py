@@ -131,6 +131,8 @@ class Outcome:
     before: Any = None
     after: Any = None
     events: Sequence[Event] = ()
+    shown_once: dict[str, Any] = field(default_factory=dict)
+    """What the caller alone gets, once, beside ``result``: kept nowhere, missing from a replayed answer."""
 
 
 class Action[InputT: ActionInput]:

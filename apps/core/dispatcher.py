@@ -90,7 +90,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
             outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
         if idempotency_key is not None:
             idempotency.keep_response(actor.key, idempotency_key, outcome.result)
-    return Result(name, outcome.result)
+    return Result(name, outcome.result | outcome.shown_once)
 
 
 def _record(action: AnyAction, call: Call[Any], outcome: Outcome) -> AuditEntry:

@@ -42,6 +42,14 @@ class BallastError(Exception):
         self.headers = dict(headers or {})
 
 
+class BadRequest(BallastError):
+    """The request cannot be read at all, such as a body that is no JSON."""
+
+    status = 400
+    slug = "bad-request"
+    title = "The request cannot be read"
+
+
 class InvalidInput(BallastError):
     """The input cannot be taken as it is; ``fields`` says which part and why."""
 
@@ -70,6 +78,12 @@ class NotFound(BallastError):
     title = "Not found"
 
 
+class MethodNotAllowed(BallastError):
+    status = 405
+    slug = "method-not-allowed"
+    title = "This address does not take that method"
+
+
 class Conflict(BallastError):
     """Somebody else changed the same thing first; ``extra["difference"]`` holds what they changed."""
 
@@ -96,3 +110,11 @@ class Unavailable(BallastError):
     status = 503
     slug = "unavailable"
     title = "Not available right now"
+
+
+class InternalError(BallastError):
+    """A fault of Ballast's own. It says no more than the request id under which the log tells the rest."""
+
+    status = 500
+    slug = "internal-error"
+    title = "Something went wrong here"

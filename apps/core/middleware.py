@@ -1,20 +1,25 @@
-"""What every request passes: a bound on its body, and errors turned into answers that people and programs can read."""
+"""What every request passes: a bound on its body, and errors turned into answers that can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from apps.core.errors import BallastError, TooLarge
-from apps.core.problems import error_page, problem_response
+from apps.core.errors import TooLarge
+from apps.core.http import REPLAYED_HEADER, is_api
+from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_response, translated
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
+logger = structlog.get_logger(__name__)
+
 
 class BodyLimitMiddleware:
-    """Refuse a body above the limit before reading it."""
+    """Refuse a body above the limit: unread where it announces its length, else as soon as it is over."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -25,26 +30,66 @@ class BodyLimitMiddleware:
         except ValueError:
             length = 0
         if length > settings.MAX_BODY_BYTES:
-            megabytes = settings.MAX_BODY_BYTES // 1024 // 1024
-            return problem_response(
-                TooLarge(f"The body has {length:,} bytes; at most {megabytes} MB are taken at once. Send it in parts."),
-                request,
-            )
+            return self._refuse(request, f"The body has {length:,} bytes")
+        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+            # Django reads nothing of a body without a length, so it is collected here, up to the limit.
+            body = request.META["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+            if len(body) > settings.MAX_BODY_BYTES:
+                return self._refuse(request, "The body has more bytes than that")
+            request.META["CONTENT_LENGTH"] = str(len(body))
+            request._stream = BytesIO(body)
         return self.get_response(request)
 
+    @staticmethod
+    def _refuse(request: HttpRequest, what: str) -> HttpResponse:
+        megabytes = settings.MAX_BODY_BYTES // 1024 // 1024
+        response = problem_response(
+            TooLarge(f"At most {megabytes} MB are taken at once. {what}. Send it in parts."), request
+        )
+        response["Connection"] = "close"
+        return response
 
-class ProblemPagesMiddleware:
-    """Show an expected error of a page as a page or, to htmx, as a fragment."""
+
+class ApiHeadersMiddleware:
+    """Say in the answer's headers what is left of the client's limit, and that the answer is a replay."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        allowance = getattr(request, "rate_allowance", None)
+        if allowance is not None:
+            for name, value in allowance.headers.items():
+                response.setdefault(name, value)
+        if getattr(request, "idempotency_replayed", False):
+            response[REPLAYED_HEADER] = "true"
+        return response
+
+
+class ProblemPagesMiddleware:
+    """Show an expected error as a page, to htmx as a fragment, to a program as a problem document."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        # Addresses and methods that nobody serves are answered by Django before a view could.
+        if (
+            is_api(request)
+            and response.status_code >= 400
+            and not response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json"))
+        ):
+            return problem_response(
+                from_status(response.status_code, response.headers.get("Allow", "")), request
+            )
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, BallastError):
+        error = translated(exception)
+        if error is None:
             return None
-        if request.path.startswith("/api/"):
-            return problem_response(exception, request)
-        return error_page(exception, request)
+        if error.status >= 500:
+            logger.error("request.failed", status=error.status, error=repr(exception))
+        return problem_response(error, request) if is_api(request) else error_page(error, request)

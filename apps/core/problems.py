@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from structlog.contextvars import get_contextvars
 
-from apps.core.errors import BallastError
+from apps.core.errors import (
+    BadRequest,
+    BallastError,
+    InternalError,
+    InvalidInput,
+    MethodNotAllowed,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 
 PROBLEM_TYPE = "/docs/problems#"
 CONTENT_TYPE = "application/problem+json"
@@ -47,4 +59,42 @@ def error_page(error: BallastError, request: HttpRequest) -> HttpResponse:
     if getattr(request, "htmx", False):
         template += "#fragment"
     context = {"error": error, "request_id": request_id()}
-    return render(request, template, context, status=error.status)
+    response = render(request, template, context, status=error.status)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def translated(error: Exception) -> BallastError | None:
+    """Return what an error of Django or the database means to who asked; ``None`` for a fault of our own."""
+    match error:
+        case BallastError():
+            return error
+        case Http404():
+            return NotFound("There is nothing at this address.")
+        case RequestDataTooBig():
+            return TooLarge("The body is larger than is taken at once. Send it in parts.")
+        case PermissionDenied():
+            return NotAllowed("Your role does not permit this.")
+        case SuspiciousOperation():
+            return BadRequest("The request cannot be read.")
+        case DataError():
+            return InvalidInput("One of the values cannot be stored: it is out of range or holds a NUL.")
+        case OperationalError() | InterfaceError():
+            return Unavailable(
+                "The database does not answer. Try again in a moment.", headers={"Retry-After": "5"}
+            )
+    return None
+
+
+def from_status(status: int, allow: str = "") -> BallastError:
+    """Return the error that stands for a bare status which Django answered with."""
+    if status == 404:
+        return NotFound("There is nothing at this address.")
+    if status == 405:
+        return MethodNotAllowed(f"This address takes {allow}.", headers={"Allow": allow})
+    if status == 403:
+        return NotAllowed("Your role does not permit this.")
+    if status >= 500:
+        return InternalError("The log has the details under this request id.")
+    return BadRequest("The request cannot be read.")

@@ -1,0 +1,91 @@
+"""How a request to the API shows who sends it: a key in a header, or the session of the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from ninja.security import APIKeyCookie, APIKeyHeader
+from ninja.throttling import BaseThrottle
+
+from apps.accounts import api_keys
+from apps.core.errors import NotAllowed, NotSignedIn
+from apps.core.http import client_ip
+from apps.core.rate_limit import api_limit, take_or_refuse
+
+KEY_HEADER = "X-API-Key"
+CHALLENGE = {"WWW-Authenticate": f'ApiKey realm="ballast", header="{KEY_HEADER}"'}
+
+
+class KeyAuthentication(APIKeyHeader):
+    """A key in ``X-API-Key``. Where one is sent and not accepted, no session stands in for it."""
+
+    param_name = KEY_HEADER
+    openapi_description = "Make one on the page API keys."
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Any:
+        if not key:
+            return None
+        found = api_keys.find(key)
+        if found is None:
+            raise NotSignedIn(
+                "This API key is not known, was revoked or has expired. Make a new one on the page API keys.",
+                headers=CHALLENGE,
+            )
+        request.user = found.user
+        request.api_key = found  # type: ignore[attr-defined]
+        return found.user
+
+
+class CsrfCheck(CsrfViewMiddleware):
+    """Django's check, whose refusal is an error instead of a page."""
+
+    @classmethod
+    def require(cls, request: HttpRequest) -> None:
+        """Raise :class:`NotAllowed` where an unsafe method comes without its token."""
+        request.csrf_processing_done = False  # type: ignore[attr-defined]
+        check = cls(lambda _: HttpResponse())
+        check.process_request(request)
+        check.process_view(request, lambda _: HttpResponse(), (), {})
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        raise NotAllowed(f"{reason} Send the CSRF token in the header X-CSRFToken.")
+
+
+class SessionAuthentication(APIKeyCookie):
+    """The session of a signed-in person, with a CSRF token for what changes something."""
+
+    param_name = settings.SESSION_COOKIE_NAME
+    openapi_description = (
+        "The cookie of a signed-in browser. Unsafe methods need the header X-CSRFToken, too."
+    )
+
+    def _get_key(self, request: HttpRequest) -> str | None:
+        # CSRF is asked about only once there is a session that could be abused.
+        return request.COOKIES.get(self.param_name)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Any:
+        if not request.user.is_authenticated:
+            return None
+        CsrfCheck.require(request)
+        return request.user
+
+
+class ClientThrottle(BaseThrottle):
+    """One bucket for each key, else for each person, else for each address."""
+
+    def allow_request(self, request: HttpRequest) -> bool:
+        request.rate_allowance = take_or_refuse(client_name(request), api_limit())  # type: ignore[attr-defined]
+        return True
+
+
+def client_name(request: HttpRequest) -> str:
+    """Return under which name a client's requests are counted."""
+    key = getattr(request, "api_key", None)
+    if key is not None:
+        return f"key:{key.pk}"
+    if request.user.is_authenticated:
+        return f"user:{request.user.pk}"
+    return f"ip:{client_ip(request)}"

@@ -1,0 +1,140 @@
+"""What a request says about itself: who asks, from where, and under which idempotency key."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja import Status
+from ninja.parser import Parser
+
+from apps.core.actions import Actor, get
+from apps.core.dispatcher import dispatch
+from apps.core.errors import FieldProblem, InvalidInput, NotSignedIn
+from apps.core.models import AuditEntry
+from apps.core.problems import request_id
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+API_PREFIX = "/api/"
+
+MAX_REQUEST_ID_LENGTH = 128
+
+# JSON can spell two things that PostgreSQL's text cannot hold: NUL and half of a surrogate pair.
+_SUSPECT = re.compile(rb"\\u(0000|[dD][89abAB])")
+
+
+def client_ip(request: HttpRequest) -> str | None:
+    """Return the address of the client, or ``None`` where it has none, as behind a Unix socket.
+
+    With ``TRUSTED_PROXY_COUNT`` proxies in front, each has appended the address it saw to ``X-Forwarded-For``:
+    the client is that many places from the right. What stands further left it may have written itself.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    if settings.TRUSTED_PROXY_COUNT > 0:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        if hops:
+            address = hops[-min(settings.TRUSTED_PROXY_COUNT, len(hops))]
+    return _plain_address(address)
+
+
+def _plain_address(text: str) -> str | None:
+    bracketed = re.fullmatch(r"\[([^\]]+)\](:\d+)?", text)
+    with_port = re.fullmatch(r"([\d.]+):\d+", text)
+    candidate = bracketed[1] if bracketed else with_port[1] if with_port else text
+    try:
+        return str(ipaddress.ip_address(candidate.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Say whether a program asks, which is answered with problem documents instead of pages."""
+    return request.path.startswith(API_PREFIX)
+
+
+def actor_from(request: HttpRequest) -> Actor:
+    """Return on whose behalf this request acts. Raises :class:`NotSignedIn` where nobody is signed in."""
+    user = request.user
+    if not user.is_authenticated:
+        raise NotSignedIn("Sign in, or send an API key in the header X-API-Key.")
+    key = getattr(request, "api_key", None)
+    return Actor.person(
+        user,
+        AuditEntry.Source.API if is_api(request) else AuditEntry.Source.WEB,
+        ip=client_ip(request),
+        request_id=request_id()[:MAX_REQUEST_ID_LENGTH],
+        api_key_prefix=key.prefix if key is not None else "",
+    )
+
+
+def idempotency_key(request: HttpRequest) -> str | None:
+    """Return the client's idempotency key, or ``None``. Its form is checked where it is claimed."""
+    return request.headers.get(IDEMPOTENCY_HEADER)
+
+
+def dispatch_api(request: HttpRequest, action: str, data: Any) -> Status[dict[str, Any]]:
+    """Run an action for an API request; return ``Status(status_code, value)`` for the endpoint to return.
+
+    Honours ``Idempotency-Key``; a replayed answer carries ``Idempotency-Replayed: true`` (set by
+    :class:`apps.core.middleware.ApiHeadersMiddleware`). Raises the errors of :mod:`apps.core.errors`.
+    """
+    result = dispatch(action, data, actor=actor_from(request), idempotency_key=idempotency_key(request))
+    if result.replayed:
+        request.idempotency_replayed = True  # type: ignore[attr-defined]
+    return Status(get(action).success_status, result.value)
+
+
+class StrictParser(Parser):
+    """JSON as RFC 8259 has it (no NaN or Infinity), without text that the database cannot hold."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        body = request.body
+        data = json.loads(body, parse_constant=_refuse_constant)
+        if _SUSPECT.search(body):
+            _refuse_unstorable(data, "body")
+        return data
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        parsed = super().parse_querydict(data, list_fields, request)
+        _refuse_unstorable(parsed, "query")
+        return parsed
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def is_storable(text: str) -> bool:
+    """Say whether PostgreSQL can hold a text: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_unstorable(data: Any, part: str) -> None:
+    message = "holds a NUL or half of a surrogate pair"
+    problems = [FieldProblem(path or part, message) for path in _unstorable(data)]
+    if problems:
+        raise InvalidInput(f"The {part} holds text that cannot be stored.", fields=problems)
+
+
+def _unstorable(data: Any, path: str = "") -> list[str]:
+    if isinstance(data, str):
+        return [] if is_storable(data) else [path]
+    if isinstance(data, dict):
+        parts = [(str(key), value) for key, value in data.items()]
+        own = [path for key, _ in parts if not is_storable(key)][:1]
+    elif isinstance(data, list):
+        parts = [(str(index), value) for index, value in enumerate(data)]
+        own = []
+    else:
+        return []
+    return own + [
+        found for key, value in parts for found in _unstorable(value, f"{path}.{key}" if path else key)
+    ]

@@ -1,0 +1,130 @@
+"""The root of API v1: who is let in, how errors are answered, and the apps' routers.
+
+Every error is an RFC 9457 problem; those that no endpoint declares are added to the OpenAPI document here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from typing import Any
+
+import structlog
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+from pydantic import ValidationError as PydanticError
+
+from apps.accounts.authentication import (
+    CHALLENGE,
+    ClientThrottle,
+    KeyAuthentication,
+    SessionAuthentication,
+    client_name,
+)
+from apps.core.api import health_router
+from apps.core.api import router as actions_router
+from apps.core.dispatcher import field_problems
+from apps.core.errors import (
+    BadRequest,
+    BallastError,
+    FieldProblem,
+    InternalError,
+    InvalidInput,
+    NotSignedIn,
+    RateLimited,
+)
+from apps.core.http import StrictParser
+from apps.core.openapi import complete
+from apps.core.problems import from_status, problem_response, translated
+from apps.core.rate_limit import api_limit, take_or_refuse
+
+logger = structlog.get_logger(__name__)
+
+
+class BallastAPI(NinjaAPI):
+    """NinjaAPI whose OpenAPI document names every problem and every action."""
+
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**kwargs)
+        complete(schema, self.get_root_path({}))
+        return schema
+
+
+api = BallastAPI(
+    title="Ballast",
+    version="1",
+    description="SLO recommendations, decisions and their proof. Ratios are 0..1, times ISO 8601 in UTC.",
+    urls_namespace="api",
+    docs_url="/docs",
+    auth=[KeyAuthentication(), SessionAuthentication()],
+    throttle=[ClientThrottle()],
+    parser=StrictParser(),
+)
+
+
+@api.exception_handler(BallastError)
+def expected(request: HttpRequest, error: BallastError) -> HttpResponse:
+    if isinstance(error, NotSignedIn):
+        # Guessing keys is counted against the address; the right key in the end has a bucket of its own.
+        try:
+            take_or_refuse(client_name(request), api_limit())
+        except RateLimited as limited:
+            error = limited
+    return problem_response(error, request)
+
+
+@api.exception_handler(AuthenticationError)
+def not_signed_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return expected(
+        request, NotSignedIn("Send an API key in the header X-API-Key, or sign in.", headers=CHALLENGE)
+    )
+
+
+@api.exception_handler(ValidationError)
+def invalid_parameters(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    fields = [FieldProblem(_path(item["loc"]), str(item["msg"])) for item in error.errors]
+    return problem_response(InvalidInput("Some of the values cannot be taken.", fields=fields), request)
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    """Return where in the request a fault is; the body's own name and that of its parameter are left out."""
+    parts = [str(part) for part in location]
+    if parts[0] == "body":
+        return ".".join(parts[2:]) or "body"
+    return ".".join(parts[1:]) or parts[0]
+
+
+@api.exception_handler(PydanticError)
+def invalid_model(request: HttpRequest, error: PydanticError) -> HttpResponse:
+    return problem_response(
+        InvalidInput("Some of the values cannot be taken.", fields=field_problems(error)), request
+    )
+
+
+@api.exception_handler(Http404)
+def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem_response(from_status(404), request)
+
+
+@api.exception_handler(HttpError)
+def bare_status(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 400:
+        return problem_response(BadRequest("The body is not JSON."), request)
+    return problem_response(from_status(error.status_code), request)
+
+
+@api.exception_handler(Exception)
+def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    known = translated(error)
+    if known is not None:
+        return problem_response(known, request)
+    logger.exception("api.failed", path=request.path)
+    return problem_response(InternalError("The log has the details under this request id."), request)
+
+
+api.add_router("", health_router)
+api.add_router("", actions_router)
+for app in ("catalog", "telemetry", "slos", "audit"):
+    if util.find_spec(f"apps.{app}.api"):
+        api.add_router("", import_module(f"apps.{app}.api").router)
