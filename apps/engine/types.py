@@ -1,7 +1,8 @@
 """What goes into the engine and what comes out of it.
 
-Arrays are float64 and hold one entry per bin. A bin without data is ``nan`` in every array; it is a gap, never a zero.
-Availabilities, targets and probabilities are ratios 0..1; latencies are milliseconds; instants are Unix seconds (UTC).
+Arrays are float64 and hold one entry per bin. A bin without data is ``nan`` in every array; it is a gap,
+never a zero. Availabilities, targets and probabilities are ratios 0..1; latencies are milliseconds; instants
+are Unix seconds (UTC).
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ TIER_BREACH_PROBABILITY: Mapping[TierName, float] = {
 class CountSeries:
     """Requests and failed requests in regular bins.
 
-    ``start`` is the beginning of the first bin, ``step_seconds`` the width of each. ``total`` and ``bad`` have shape
-    ``(n,)``; ``bad <= total`` holds in every bin that has data (implausible bins are removed before and counted in
-    :class:`Quality`).
+    ``start`` is the beginning of the first bin, ``step_seconds`` the width of each. ``total`` and ``bad``
+    have shape ``(n,)``; ``bad <= total`` holds in every bin that has data (implausible bins are removed
+    before and counted in :class:`Quality`).
     """
 
     start: int
@@ -60,8 +61,8 @@ class BucketSeries:
 class PercentileSeries:
     """Percentiles that a source had already computed, one per fine bin, in order of time.
 
-    They cannot be summed, so a window is judged by the share of its bins under a threshold. ``bins_per_hour`` is how
-    many of them make up an hour with complete data.
+    They cannot be summed, so a window is judged by the share of its bins under a threshold.
+    ``bins_per_hour`` is how many of them make up an hour with complete data.
     """
 
     at: NDArray[np.int64]
@@ -74,9 +75,9 @@ class PercentileSeries:
 class DependencyInput:
     """One outgoing edge of the service.
 
-    ``calls_per_request`` is declared or ``None``. ``edge`` holds the calls over this edge; ``target`` the target's own
-    counts (either may be missing). ``published_sla`` counts only for an external target without observations.
-    Targets that share a non-empty ``redundancy_group`` stand in for each other.
+    ``calls_per_request`` is declared or ``None``. ``edge`` holds the calls over this edge; ``target`` the
+    target's own counts (either may be missing). ``published_sla`` counts only for an external target without
+    observations. Targets that share a non-empty ``redundancy_group`` stand in for each other.
     """
 
     target_id: str
@@ -106,7 +107,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInput:
-    """All that the engine may know of one service at ``as_of``; series reach back at most as far as the caller likes."""
+    """All that the engine may know of one service at ``as_of``; series reach back at most as far as the
+    caller likes.
+    """
 
     service_id: str
     criticality: Literal["critical", "high", "medium", "low"] = "medium"

@@ -1,0 +1,110 @@
+"""What a target would have cost in the past: windows missed, pages and tickets a month."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from apps.engine.burn_rate import count_alerts
+from apps.engine.series import DAY_SECONDS, ObservedCounts, daily, observe
+from apps.engine.types import CountSeries, Floats
+
+LOOK_BACK_DAYS = 730
+STEP_DAYS = 14
+MIN_COVERED_SHARE = 0.5
+"""A past window is judged only where this share of its days has data."""
+ALERT_DAYS = 120
+"""Alerts are replayed over the newest days only: that is how long fine bins are kept."""
+LEAST_ALERT_DAYS = 7
+"""Alerts of fewer days say nothing about a month."""
+MONTH_DAYS = 30.0
+
+
+def day_text(day: int) -> str:
+    """Turn a day number since 1970 into an ISO date."""
+    return datetime.fromtimestamp(day * DAY_SECONDS, UTC).date().isoformat()
+
+
+def backtest_target(
+    history: CountSeries | None, hourly: CountSeries | None, target: float, window_days: int, as_of: int
+) -> dict[str, object]:
+    """Backtest any target, such as one that a person typed.
+
+    ``history`` are daily counts, ``hourly`` finer ones; either may be missing. Returns the same document as
+    a tier's ``backtest``.
+    """
+    observed = observe(hourly, as_of)
+    return backtest_targets(observe(history, as_of), observed, [target], window_days)[0]
+
+
+def backtest_targets(
+    history: ObservedCounts | None, counts: ObservedCounts | None, targets: Sequence[float], window_days: int
+) -> list[dict[str, object]]:
+    """Backtest several targets at once; one document each, windows in order of time.
+
+    Windows of ``window_days`` whole UTC days end at the newest complete day and step back 14 days, at most
+    two years. A window is missed when its event-weighted availability is below the target.
+    """
+    windows = _past_windows(history, counts, window_days)
+    pages, tickets = _alerts_per_month(counts, targets, window_days)
+    documents: list[dict[str, object]] = []
+    for at, target in enumerate(targets):
+        judged = [
+            {"start": start, "end": end, "availability": round(value, 10), "missed": bool(value < target)}
+            for start, end, value in windows
+        ]
+        documents.append(
+            {
+                "windows": judged,
+                "missed": sum(1 for window in judged if window["missed"]),
+                "of": len(judged),
+                "pages_per_month": None if pages is None else round(float(pages[at]), 4),
+                "tickets_per_month": None if tickets is None else round(float(tickets[at]), 4),
+            }
+        )
+    return documents
+
+
+def _past_windows(
+    history: ObservedCounts | None, counts: ObservedCounts | None, window_days: int
+) -> list[tuple[str, str, float]]:
+    days = daily(history, counts)
+    if days is None:
+        return []
+    first, total, bad = days
+    known = np.isfinite(total)
+    running = np.concatenate(
+        [
+            np.zeros((1, 3)),
+            np.cumsum(np.stack([np.where(known, total, 0), np.where(known, bad, 0), known], axis=1), axis=0),
+        ]
+    )
+    end = total.size
+    oldest = max(0, end - LOOK_BACK_DAYS)
+    windows: list[tuple[str, str, float]] = []
+    while end - window_days >= oldest:
+        start = end - window_days
+        requests, failed, covered = running[end] - running[start]
+        if requests > 0 and covered >= MIN_COVERED_SHARE * window_days:
+            windows.append((day_text(first + start), day_text(first + end), float(1 - failed / requests)))
+        end -= STEP_DAYS
+    return windows[::-1]
+
+
+def _alerts_per_month(
+    counts: ObservedCounts | None, targets: Sequence[float], window_days: int
+) -> tuple[Floats, Floats] | tuple[None, None]:
+    if counts is None or counts.step_seconds > 3_600 or counts.span_days < LEAST_ALERT_DAYS:
+        return None, None
+    newest = min(counts.total.size, ALERT_DAYS * DAY_SECONDS // counts.step_seconds)
+    pages, tickets = count_alerts(
+        counts.total[-newest:],
+        counts.bad[-newest:],
+        counts.step_seconds,
+        np.array(targets, dtype=np.float64),
+        window_days,
+    )
+    months = newest * counts.step_seconds / DAY_SECONDS / MONTH_DAYS
+    return pages / months, tickets / months

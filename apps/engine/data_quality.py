@@ -1,0 +1,86 @@
+"""What is known of the data behind a recommendation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from apps.engine.confidence import ConfidenceInput, combine, confidence_parts
+from apps.engine.counting import needed_requests
+from apps.engine.rounding import ratio
+from apps.engine.series import ObservedCounts
+from apps.engine.tiers import Tier
+from apps.engine.types import Quality
+
+
+def iso(instant: int) -> str:
+    """Write Unix seconds as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def coverage_of(counts: ObservedCounts) -> float:
+    """Share of the bins from the first one with data to ``as_of`` that have data."""
+    bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
+    return float(np.count_nonzero(counts.present)) / bins
+
+
+def quality_document(
+    counts: ObservedCounts | None, quality: Quality, expected: float | None, warnings: list[str]
+) -> dict[str, object]:
+    """The ``data_quality`` object; figures that need data are ``None`` without."""
+    document: dict[str, object] = dict.fromkeys(
+        ("coverage", "gaps", "missing_seconds", "bins", "step_seconds", "days", "from", "to")
+    )
+    implausible = quality.implausible_bins
+    if counts is not None:
+        bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
+        trailing = bins - counts.total.size
+        edges = np.diff(counts.present.astype(np.int8))
+        implausible += counts.implausible_bins
+        missing = bins - int(np.count_nonzero(counts.present))
+        document.update(
+            {
+                "coverage": ratio(coverage_of(counts)),
+                "gaps": int(np.count_nonzero(edges == -1)) + (1 if trailing > 0 else 0),
+                "missing_seconds": missing * counts.step_seconds,
+                "bins": int(np.count_nonzero(counts.present)),
+                "step_seconds": counts.step_seconds,
+                "days": round(counts.days, 4),
+                "from": iso(counts.start),
+                "to": iso(counts.end),
+            }
+        )
+    document["implausible_bins"] = implausible
+    document["partial_bins"] = quality.partial_bins
+    document["warnings"] = [*quality.source_warnings, *warnings]
+    document["total_requests"] = None if counts is None else round(counts.requests, 3)
+    document["expected_requests"] = None if expected is None else round(expected, 3)
+    return document
+
+
+def confidence_of(
+    counts: ObservedCounts,
+    quality: Quality,
+    expected: float,
+    balanced: Tier,
+    is_cold_start: bool,
+) -> tuple[float, dict[str, float]]:
+    """The confidence figure and its parts."""
+    bins = max(1, int(np.count_nonzero(counts.present)))
+    implausible = counts.implausible_bins + quality.implausible_bins
+    parts = confidence_parts(
+        ConfidenceInput(
+            days=counts.days,
+            coverage=coverage_of(counts),
+            implausible_share=implausible / (bins + implausible),
+            partial_share=min(1.0, quality.partial_bins / bins),
+            age_seconds=counts.as_of - counts.end,
+            window_requests=expected,
+            needed_requests=needed_requests(min(max(balanced.target, 1e-9), 1 - 1e-9)),
+            target=balanced.target,
+            interval_width=float(balanced.interval[1] - balanced.interval[0]),
+            is_cold_start=is_cold_start,
+        )
+    )
+    return round(combine(parts, is_cold_start), 4), {name: round(value, 4) for name, value in parts.items()}

@@ -1,0 +1,146 @@
+"""Whose failures they were: a service's failed requests shared out, bin by bin, among its causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from apps.engine.dependencies import CountedFactor
+from apps.engine.rounding import duration
+from apps.engine.series import ObservedCounts
+from apps.engine.types import Floats
+
+MAX_DEPENDENCIES = 4
+"""Dependencies that get a share of their own; the others are one cause together."""
+INCIDENT_RATIO = 5.0
+"""A bin belongs to an incident when its own failures are this many times the everyday level …"""
+INCIDENT_SIGMA = 6.0
+"""… and this many standard deviations of counting above it."""
+EVERYDAY_QUANTILE = 0.9
+
+type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause of failures. ``availability`` is the dependency's own, where it is one."""
+
+    key: str
+    label: str
+    kind: CauseKind
+    availability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """``bad`` has shape ``(bins, causes)``; its rows add up to the failed requests of the bin."""
+
+    causes: tuple[Cause, ...]
+    bad: Floats
+
+
+def decompose(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> Decomposition:
+    """Share the failed requests of each bin with data.
+
+    A dependency with measured hardness takes ``h · x_t`` of the bin's failures, where ``x_t`` are the
+    requests that met its failure. One of which only a level is known takes the same part of what is left in
+    every bin, as much as its effect comes to. What remains is the service's own: an everyday level and
+    incidents. Dependencies that were not watched together with the service (a published SLA) have failed
+    nothing that can be seen and take no share.
+    """
+    total, bad = counts.dense_total, counts.dense_bad
+    shares: list[tuple[CountedFactor, Floats]] = []
+    measured = [each for each in factors if _is_measured(each)]
+    claims = [
+        (each.members[0].hardness or 0.0) * np.asarray(each.members[0].failed_calls) for each in measured
+    ]
+    claimed = np.sum(claims, axis=0) if claims else np.zeros_like(bad)
+    scale = np.minimum(1.0, np.divide(bad, claimed, out=np.ones_like(bad), where=claimed > 0))
+    for factor, claim in zip(measured, claims, strict=True):
+        shares.append((factor, claim * scale))
+    left = np.maximum(0.0, bad - claimed * scale)
+    levels = [
+        each
+        for each in factors
+        if not _is_measured(each) and all(member.is_concurrent for member in each.members)
+    ]
+    expected = [each.factor.loss * float(total.sum()) for each in levels]
+    remaining = max(float(left.sum()), sum(expected))
+    for factor, failures in zip(levels, expected, strict=True):
+        if remaining > 0:
+            shares.append((factor, left * (failures / remaining)))
+    own = np.maximum(0.0, bad - sum((share for _, share in shares), np.zeros_like(bad)))
+    return _gather(total, own, shares, counts.step_seconds)
+
+
+def _is_measured(counted: CountedFactor) -> bool:
+    first = counted.members[0]
+    return (
+        len(counted.members) == 1 and first.hardness_source == "observed" and first.failed_calls is not None
+    )
+
+
+def _gather(
+    total: Floats, own: Floats, shares: list[tuple[CountedFactor, Floats]], step_seconds: int
+) -> Decomposition:
+    everyday = _everyday(total, own)
+    causes = [Cause("own", "Own reliability", "own")]
+    columns = [everyday]
+    incidents = own - everyday
+    if incidents.any():
+        lasted = duration(int(np.count_nonzero(incidents)) * step_seconds)
+        causes.append(Cause("incidents", f"Incidents ({lasted} in all)", "incidents"))
+        columns.append(incidents)
+    shares = [(counted, share) for counted, share in shares if share.any()]
+    shares.sort(key=lambda each: (-float(each[1].sum()), each[0].factor.name))
+    for counted, share in shares[:MAX_DEPENDENCIES]:
+        factor = counted.factor
+        causes.append(
+            Cause(
+                f"dependency:{factor.name}",
+                _label(counted),
+                "dependency",
+                availability=1 - factor.unavailability,
+            )
+        )
+        columns.append(share)
+    if len(shares) > MAX_DEPENDENCIES:
+        others = shares[MAX_DEPENDENCIES:]
+        causes.append(
+            Cause(
+                "other_dependencies",
+                f"{len(others)} other {'dependency' if len(others) == 1 else 'dependencies'}",
+                "other_dependencies",
+            )
+        )
+        columns.append(np.sum([share for _, share in others], axis=0))
+    return Decomposition(tuple(causes), np.stack(columns, axis=1))
+
+
+def _everyday(total: Floats, own: Floats) -> Floats:
+    """Own failures without what stands out: the usual rate in bins that belong to an incident."""
+    busy = total > 0
+    if not busy.any():
+        return own
+    ratios = own[busy] / total[busy]
+    usual = ratios <= np.quantile(ratios, EVERYDAY_QUANTILE)
+    requests = float(total[busy][usual].sum())
+    rate = float(own[busy][usual].sum()) / requests if requests > 0 else 0.0
+    expected = rate * total
+    limit = np.maximum(INCIDENT_RATIO * expected, expected + INCIDENT_SIGMA * np.sqrt(expected + 1.0))
+    return np.where(own > limit, expected, own)
+
+
+def _label(counted: CountedFactor) -> str:
+    factor = counted.factor
+    label = factor.name
+    if len(counted.members) > 1:
+        label += " (redundant)"
+    elif counted.is_shared:
+        label += " (shared)"
+    if factor.call_probability < 0.995:
+        label += f", called {factor.call_probability:.2g}×"
+    return label

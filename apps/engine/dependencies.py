@@ -1,0 +1,164 @@
+"""The composite of one service: estimates turned into factors, and the document about them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.engine.composite import Composite, Factor, compose, shared_nodes
+from apps.engine.edges import EdgeEstimate
+from apps.engine.redundancy import stand_in_unavailability
+from apps.engine.rounding import ratio
+
+
+@dataclass(frozen=True, slots=True)
+class CountedFactor:
+    """A factor and the estimates behind it: one, or the members of a redundancy group."""
+
+    factor: Factor
+    members: tuple[EdgeEstimate, ...]
+    is_shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceComposite:
+    """The composite with what went into it.
+
+    ``own`` is the service's availability without its dependencies: what is left of the observed failures
+    after the dependencies' share. ``limit`` is ``None`` where no dependency counts.
+    """
+
+    composite: Composite
+    own: float
+    naive_product: float | None
+    factors: tuple[CountedFactor, ...]
+    estimates: tuple[EdgeEstimate, ...]
+
+    @property
+    def limit(self) -> float | None:
+        """The availability that the dependencies alone allow, were the service itself perfect."""
+        return self.composite.limit if self.factors else None
+
+
+def service_composite(
+    observed: float | None, assumed_own: float, estimates: Sequence[EdgeEstimate]
+) -> ServiceComposite:
+    """Combine the estimates; ``assumed_own`` stands in for own reliability where nothing was ``observed``."""
+    factors = _factors(estimates)
+    plain = [counted.factor for counted in factors]
+    limit = compose(1.0, plain).limit
+    own = assumed_own
+    if observed is not None:
+        own = min(1.0, observed / limit) if limit > 0 else 1.0
+    known = [each.availability for each in estimates if each.availability is not None]
+    return ServiceComposite(
+        composite=compose(own, plain),
+        own=own,
+        naive_product=math.prod(sorted(known)) if known else None,
+        factors=tuple(factors),
+        estimates=tuple(estimates),
+    )
+
+
+def _factors(estimates: Sequence[EdgeEstimate]) -> list[CountedFactor]:
+    groups: dict[str, list[EdgeEstimate]] = {}
+    for estimate in estimates:
+        if estimate.is_counted:
+            group = estimate.dependency.redundancy_group
+            name = f"group\0{group}" if group else f"single\0{estimate.dependency.target_id}"
+            groups.setdefault(name, []).append(estimate)
+    made = [(_factor(members), tuple(members)) for _, members in sorted(groups.items())]
+    factors = [factor for factor, _ in made]
+    shared = {factors[at].name for users in shared_nodes(factors).values() for at in users}
+    shared |= set(shared_nodes(factors))
+    return [CountedFactor(factor, members, factor.name in shared) for factor, members in made]
+
+
+def _factor(members: Sequence[EdgeEstimate]) -> Factor:
+    unavailabilities = [member.effective_unavailability for member in members]
+    first = members[0]
+    in_common = set(first.dependency.depends_on)
+    for member in members[1:]:
+        in_common &= set(member.dependency.depends_on)
+    is_group = bool(first.dependency.redundancy_group)
+    hardness = max(member.hardness or 0.0 for member in members)
+    if is_group:
+        probability = min(1.0, math.fsum(member.call_probability for member in members))
+        unavailability = stand_in_unavailability(unavailabilities)
+    else:
+        probability = max(member.call_probability for member in members)
+        unavailability = max(unavailabilities)
+    return Factor(
+        name=" or ".join(member.dependency.target_id for member in members)
+        if is_group
+        else first.dependency.target_id,
+        call_probability=probability,
+        hardness=hardness,
+        unavailability=unavailability,
+        least_unavailability=max(0.0, math.fsum(unavailabilities) - len(members) + 1)
+        if is_group
+        else unavailability,
+        most_unavailability=min(unavailabilities) if is_group else unavailability,
+        depends_on=tuple(sorted(in_common)),
+    )
+
+
+def composite_document(composite: ServiceComposite) -> dict[str, object]:
+    """The ``availability.composite`` object."""
+    effects: dict[int, tuple[float, bool]] = {}
+    for counted in composite.factors:
+        for member in counted.members:
+            effects[id(member)] = (-counted.factor.loss / len(counted.members), counted.is_shared)
+    entries: list[dict[str, object]] = []
+    for estimate in composite.estimates:
+        dependency = estimate.dependency
+        effect, is_shared = effects.get(id(estimate), (None, False))
+        if dependency.mode == "async":
+            effect = 0.0
+        interval = estimate.hardness_interval
+        entries.append(
+            {
+                "target_id": dependency.target_id,
+                "mode": dependency.mode,
+                "criticality": dependency.criticality,
+                "call_probability": ratio(estimate.call_probability),
+                "call_probability_source": estimate.call_probability_source,
+                "hardness": ratio(estimate.hardness),
+                "hardness_source": estimate.hardness_source,
+                "hardness_interval": None if interval is None else [ratio(interval[0]), ratio(interval[1])],
+                "availability": ratio(estimate.availability),
+                "availability_source": estimate.availability_source,
+                "effect": ratio(effect),
+                "is_shared": is_shared,
+                "redundancy_group": dependency.redundancy_group or None,
+                "cycle": list(dependency.cycle) or None,
+            }
+        )
+    return {
+        "point": ratio(composite.composite.point),
+        "lower_bound": ratio(composite.composite.lower),
+        "upper_bound": ratio(composite.composite.upper),
+        "naive_product": ratio(composite.naive_product),
+        "own": ratio(composite.own),
+        "dependencies": entries,
+    }
+
+
+def composite_warnings(composite: ServiceComposite) -> list[str]:
+    """What a reader must know of the dependencies: cycles, unknowns, assumptions."""
+    warnings: list[str] = []
+    for estimate in composite.estimates:
+        dependency = estimate.dependency
+        if dependency.cycle:
+            path = " → ".join([*dependency.cycle, dependency.cycle[0]])
+            warnings.append(
+                f"{dependency.target_id} is in a cycle ({path}): its effect is counted in full, though "
+                "a part of its failures may be this service's own."
+            )
+        if dependency.mode == "sync" and estimate.availability is None:
+            warnings.append(
+                f"{dependency.target_id} has neither observations nor a published SLA: "
+                "it is not in the composite."
+            )
+    return warnings

@@ -1,0 +1,66 @@
+"""The recommendation in one to four plain sentences, made of the document's own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.engine.attribution import Contribution
+from apps.engine.rounding import duration, percent
+from apps.engine.series import DAY_SECONDS, ObservedCounts
+from apps.engine.tiers import COLD_START_DAYS, Tier
+from apps.engine.types import TierName
+
+
+def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str:
+    """Why a cold start's numbers are wide."""
+    return (
+        f"{duration(days * DAY_SECONDS)} of data: {100 * prior_weight:.0f} % of each target is what is "
+        f"expected of its kind ({prior_title}), and confidence is low until day {COLD_START_DAYS}."
+    )
+
+
+def summarise(
+    service_id: str,
+    counts: ObservedCounts,
+    tiers: dict[TierName, Tier],
+    contributions: Sequence[Contribution],
+    limit: float | None,
+    reason: str | None,
+) -> str:
+    """What was seen, what it can promise, what costs most, and what stands in the way."""
+    balanced = tiers["balanced"]
+    sentences: list[str] = []
+    if counts.failures > 0:
+        sentences.append(
+            f"{service_id} answered {percent(counts.availability or 0.0)} of {counts.requests:,.0f} requests "
+            f"well in {duration(counts.span_days * DAY_SECONDS)}."
+        )
+    else:
+        sentences.append(
+            f"{service_id} failed none of {counts.requests:,.0f} requests in "
+            f"{duration(counts.span_days * DAY_SECONDS)}."
+        )
+    windows = round(1 / balanced.breach_probability)
+    sentences.append(f"It can promise {percent(balanced.target)}, missed 1 window in {windows}.")
+    above = [(name, tier) for name, tier in tiers.items() if limit is not None and tier.target > limit]
+    if above and limit is not None:
+        name, tier = above[0]
+        sentences.append(
+            f"Its dependencies support {percent(limit)}, less than the {name} target of "
+            f"{percent(tier.target)}."
+        )
+    elif contributions:
+        worst = min(contributions, key=lambda each: each.contribution)
+        if worst.contribution < 0:
+            is_name = worst.feature.startswith("dependency:")
+            label = worst.label if is_name else worst.label[0].lower() + worst.label[1:]
+            points = _points(worst.contribution)
+            sentences.append(f"The largest part of what is missing to 100 %: {label} ({points} points).")
+    if reason:
+        sentences.append(reason)
+    return " ".join(sentences)
+
+
+def _points(contribution: float) -> str:
+    """A contribution in points of availability, with two significant digits."""
+    return f"{100 * abs(contribution):.2g}".replace("e-0", "e-")

@@ -1,0 +1,42 @@
+"""External services of which only the published SLA is known.
+
+The balanced target is the SLA with 10 % more unavailability, the aggressive one the SLA itself, and the
+conservative one lies below by as much as the archetype's windows spread between their 95 % and 99 %
+quantiles.
+"""
+
+from __future__ import annotations
+
+from apps.engine.archetypes import Archetype
+from apps.engine.edges import EXTERNAL_ALLOWANCE
+from apps.engine.tiers import LEAST_UNAVAILABILITY, Prior, Tier
+from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+
+
+def archetype_prior(archetype: Archetype) -> Prior:
+    """The archetype's window unavailability at each tier's breach probability."""
+    quantiles = {chance: archetype.unavailability(1 - chance) for chance in TIER_BREACH_PROBABILITY.values()}
+    return Prior(quantiles, archetype.spread)
+
+
+def published_prior(sla: float, archetype: Archetype) -> Prior:
+    """The same for a provider with a published SLA."""
+    missing = max(LEAST_UNAVAILABILITY, 1 - sla)
+    ratio = archetype.unavailability(0.99) / archetype.unavailability(0.95)
+    by_tier: dict[TierName, float] = {
+        "conservative": min(1.0, missing * EXTERNAL_ALLOWANCE * ratio),
+        "balanced": min(1.0, missing * EXTERNAL_ALLOWANCE),
+        "aggressive": min(1.0, missing),
+    }
+    quantiles = {TIER_BREACH_PROBABILITY[name]: value for name, value in by_tier.items()}
+    return Prior(quantiles, archetype.spread)
+
+
+def published_tiers(prior: Prior) -> dict[TierName, Tier]:
+    """Tiers made of the prior alone; intervals as wide as the conservative tier is away, on both sides."""
+    tiers: dict[TierName, Tier] = {}
+    for name, chance in TIER_BREACH_PROBABILITY.items():
+        missing = prior.quantiles[chance]
+        width = prior.quantiles[0.01] / prior.quantiles[0.05]
+        tiers[name] = Tier(1 - missing, chance, (max(0.0, 1 - missing * width), 1 - missing / width))
+    return tiers

@@ -1,0 +1,50 @@
+"""What stand-ins and retries save, and what they cannot: the part of failures that strikes all at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+COMMON_CAUSE_SHARE = 0.1
+"""β of redundant members: the share of failures that they have in common (IEC 61508-6 annex D gives 1–10
+%).
+"""
+PERSISTENT_SHARE = 0.5
+"""β of retries: the share of failures that are still there at the next try."""
+
+
+def k_of_n_unavailability(unavailability: float, n: int, k: int, common_cause: float = 0.0) -> float:
+    """Unavailability of ``n`` alike members of which ``k`` must work, with a β-factor common cause.
+
+    U = βU + P(fewer than k of n work at (1 − β)U each), binomial; for k = 1 this is βU + ((1 − β)U)^n
+    (Fleming 1975). Raises ``ValueError`` unless ``1 <= k <= n``.
+    """
+    if not 1 <= k <= n:
+        raise ValueError("k must lie between 1 and n")
+    single = (1 - common_cause) * unavailability
+    too_few = sum(math.comb(n, up) * (1 - single) ** up * single ** (n - up) for up in range(k))
+    return min(1.0, common_cause * unavailability + too_few)
+
+
+def stand_in_unavailability(
+    unavailabilities: Sequence[float], common_cause: float = COMMON_CAUSE_SHARE
+) -> float:
+    """Unavailability of a group of which any one member is enough, members of any reliability.
+
+    β times the best member's unavailability plus the product of the rest; equals
+    :func:`k_of_n_unavailability` with k = 1 where all are alike. Never above the best member alone; rises
+    with each member's unavailability.
+    """
+    if len(unavailabilities) == 1:
+        return unavailabilities[0]
+    alone = math.prod((1 - common_cause) * value for value in unavailabilities)
+    return min(1.0, common_cause * min(unavailabilities) + alone)
+
+
+def retried_unavailability(
+    unavailability: float, retries: int, persistent: float = PERSISTENT_SHARE
+) -> float:
+    """Unavailability after up to ``retries`` further tries: βU + (1 − β)U^(r + 1). Retries do nothing for
+    β.
+    """
+    return persistent * unavailability + (1 - persistent) * unavailability ** (retries + 1)

@@ -1,0 +1,54 @@
+"""Numbers of the document: rounded where digits stop to mean anything, never ``nan``."""
+
+from __future__ import annotations
+
+import math
+from typing import overload
+
+RATIO_DIGITS = 10
+
+
+@overload
+def ratio(value: float) -> float: ...
+@overload
+def ratio(value: None) -> None: ...
+@overload
+def ratio(value: float | None) -> float | None: ...
+def ratio(value: float | None) -> float | None:
+    """Round a ratio to ten digits; ``None`` for ``None`` and for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), RATIO_DIGITS) + 0.0
+
+
+def milliseconds(value: float | None) -> float | None:
+    """Round a latency to a microsecond; ``None`` for ``None`` and for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), 3)
+
+
+def percent(value: float) -> str:
+    """Write an availability in percent with two significant digits of what is missing: 0.99955 → ``99.955
+    %``.
+
+    Never shows 100 % for what is below 1.
+    """
+    missing = 100 * (1 - value)
+    if missing <= 0:
+        return "100 %"
+    digits = max(1, 1 - math.floor(math.log10(missing)))
+    text = f"{100 * value:.{digits}f}"
+    while float(text) >= 100 and digits < 12:
+        digits += 1
+        text = f"{100 * value:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.')} %"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in the largest unit that keeps it readable."""
+    if seconds < 2 * 3_600:
+        return f"{max(1, round(seconds / 60))} min"
+    if seconds < 2 * 86_400:
+        return f"{round(seconds / 3_600)} h"
+    return f"{round(seconds / 86_400)} days"

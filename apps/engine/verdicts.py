@@ -1,0 +1,53 @@
+"""Whether the data can carry a number, and the sentence that says why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apps.engine.counting import needed_requests
+from apps.engine.rounding import duration
+from apps.engine.series import ObservedCounts
+from apps.engine.tiers import COLD_START_DAYS
+from apps.engine.types import Verdict
+
+LEAST_DAYS = 1.0
+LEAST_REQUESTS = 300
+"""Under this many requests in a window even a spotless record does not support 99 % (ln 0.05 / ln 0.99 =
+299).
+"""
+NAMED_TARGET = 0.999
+"""The target that a reason takes as its example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its reason and the requests expected in the window (``None`` without data)."""
+
+    verdict: Verdict
+    reason: str | None
+    expected_requests: float | None
+
+
+def judge(service_id: str, counts: ObservedCounts | None, window_days: int) -> Judgement:
+    """Decide by days of data first, by traffic then; ``cold_start`` and ``ok`` carry numbers."""
+    if counts is None:
+        return Judgement("no_data", f"{service_id} has no requests on record.", None)
+    expected = counts.requests / counts.span_days * window_days
+    if counts.days < LEAST_DAYS:
+        reason = (
+            f"{service_id} has {duration(counts.days * 86_400)} of data; a day is needed for a first number."
+        )
+        return Judgement("insufficient_history", reason, expected)
+    if expected < LEAST_REQUESTS:
+        needed = f"{needed_requests(NAMED_TARGET):,} are needed to support 99.9 %."
+        if counts.span_days >= window_days:
+            reason = f"{service_id} has {expected:,.0f} requests in {window_days} days; {needed}"
+        else:
+            reason = (
+                f"{service_id} had {counts.requests:,.0f} requests in {counts.span_days:.0f} days, which is "
+                f"{expected:,.0f} in {window_days} days; {needed}"
+            )
+        return Judgement("insufficient_traffic", reason, expected)
+    if counts.days < COLD_START_DAYS:
+        return Judgement("cold_start", None, expected)
+    return Judgement("ok", None, expected)
