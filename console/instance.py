@@ -1,0 +1,107 @@
+"""At most one supervisor for a data folder, and a record of its children for the one that comes after it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from console.embedded.state import run_dir, write_private
+
+# How long a new supervisor waits for one that is already stopping.
+HANDOVER_TIMEOUT_S = 60.0
+LEFTOVER_TIMEOUT_S = 8.0
+
+
+class AlreadyRunningError(Exception):
+    """Another supervisor serves this data folder. The message is one line for the operator."""
+
+
+@dataclass
+class Instance:
+    """The lock on a data folder. It is released by the kernel when this process ends, however it ends."""
+
+    data_dir: Path
+    address: str
+    _lock: IO[str]
+
+    @classmethod
+    def claim(cls, data_dir: Path, address: str) -> Instance:
+        """Take the lock, waiting for a supervisor that is stopping. Raises `AlreadyRunningError`."""
+        lock = (run_dir(data_dir) / "supervisor.lock").open("a")
+        deadline = time.monotonic() + HANDOVER_TIMEOUT_S
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return cls(data_dir, address, lock)
+            other = _recorded(data_dir)
+            if not other.get("is_stopping") or time.monotonic() > deadline:
+                lock.close()
+                raise AlreadyRunningError(
+                    f"Ballast is already running at {other.get('address', 'an unknown address')} "
+                    f"(process {other.get('pid', 'unknown')}, data in {data_dir})."
+                )
+            time.sleep(0.1)
+
+    def record(self, children: Iterable[int], *, is_stopping: bool = False) -> None:
+        """Write down who runs here."""
+        record = {
+            "pid": os.getpid(),
+            "address": self.address,
+            "is_stopping": is_stopping,
+            "children": {str(pid): _started(pid) for pid in children},
+        }
+        write_private(_record_path(self.data_dir), json.dumps(record) + "\n")
+
+    def end_leftovers(self) -> None:
+        """End children of a supervisor that was killed, so that they hold neither port nor work."""
+        groups = [
+            int(pid)
+            for pid, started in _recorded(self.data_dir).get("children", {}).items()
+            if started and _started(int(pid)) == started
+        ]
+        for how, timeout in ((signal.SIGTERM, LEFTOVER_TIMEOUT_S), (signal.SIGKILL, 2.0)):
+            for group in groups:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, how)
+            deadline = time.monotonic() + timeout
+            while any(map(_group_lives, groups)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+
+def _record_path(data_dir: Path) -> Path:
+    return run_dir(data_dir) / "supervisor.json"
+
+
+def _recorded(data_dir: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(_record_path(data_dir).read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _started(pid: int) -> str:
+    """When a process started, in the kernel's own count; tells it from a later one with the same id."""
+    try:
+        # After the name, which is in brackets and may hold anything: field 22 of proc(5).
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

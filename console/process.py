@@ -1,0 +1,112 @@
+"""One child of the supervisor: started, watched, restarted with growing pauses, stopped within a bound."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from console.embedded.identity import die_with_parent
+from console.embedded.logs import last_words, log_path, open_log
+
+RESTART_DELAYS_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses before a child that ended by itself is started again; the last one repeats."""
+# A child that ran for this long is well; its next failure counts as the first.
+STABLE_AFTER_S = 60.0
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Child:
+    """A program that the supervisor keeps running.
+
+    Parameters
+    ----------
+    name : of the child and of its log
+    command : program and arguments
+    data_dir : where the log goes
+    env : added to the supervisor's own environment
+    """
+
+    def __init__(self, name: str, command: Sequence[str], *, data_dir: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.command = list(command)
+        self.data_dir = data_dir
+        self.env = dict(env)
+        self.failures = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._start_again_at = 0.0
+        self._log_from = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, which is also that of its process group, while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        log = log_path(self.data_dir, self.name)
+        parent = os.getpid()
+
+        def bind_to_parent() -> None:
+            die_with_parent(signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with open_log(self.data_dir, self.name) as output:
+            self._log_from = log.stat().st_size
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=PROJECT,
+                env=os.environ | self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # A session of its own: Ctrl-C reaches the supervisor alone, which stops its children in
+                # order.
+                start_new_session=True,
+                preexec_fn=bind_to_parent,
+            )
+        self._started_at = time.monotonic()
+
+    def look_after(self) -> str:
+        """Note an end and start again when it is time. Returns a line for the operator when it ended."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._start_again_at:
+                self.start()
+            return ""
+        status = self._process.poll()
+        if status is None:
+            if now - self._started_at > STABLE_AFTER_S:
+                self.failures = 0
+            return ""
+        self._end_group(signal.SIGKILL)
+        pause = RESTART_DELAYS_S[min(self.failures, len(RESTART_DELAYS_S) - 1)]
+        self.failures += 1
+        self._process = None
+        self._start_again_at = now + pause
+        ended = f"exited with {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+        words = last_words(self.data_dir, self.name, since=self._log_from)
+        return f"{self.name} {ended}, starting it again in {pause:g} s" + (f": {words}" if words else "")
+
+    def ask_to_stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def has_stopped(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def kill(self) -> None:
+        """End the child and whatever it started."""
+        if self._process is not None:
+            self._end_group(signal.SIGKILL)
+            self._process.wait()
+
+    def _end_group(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, how)

@@ -1,0 +1,330 @@
+"""`make up`: one process that starts everything, keeps it running and stops it in order.
+
+Order of stopping: web and workers finish what they have in hand, then relay and scheduler, then Redis and
+PostgreSQL. A second signal ends the children at once. When the supervisor itself is killed, Linux tells its
+children to stop; where there is no such service, and for what outlives it all the same, the next start ends
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from console.embedded import EmbeddedError, Servers, ensure
+from console.embedded.errors import os_errors_explained
+from console.embedded.identity import die_with_parent
+from console.embedded.logs import last_words
+from console.embedded.state import make_data_dir, port_is_free
+from console.instance import AlreadyRunningError, Instance
+from console.process import PROJECT, Child
+
+HOST = "127.0.0.1"
+TICK_S = 0.1
+# How often the embedded servers' guards are looked after.
+REVIVE_EVERY_S = 5.0
+# First the web and the workers, then relay and scheduler: how long each group may take to finish what it
+# does.
+DRAIN_S = 25.0
+STOP_S = 10.0
+MIGRATE_TIMEOUT_S = 300.0
+READY_TIMEOUT_S = 60.0
+# So many ends in a row before the first page was ever served mean that it will never be.
+GIVE_UP_AFTER = 4
+# Granian stops its own workers by force after this long.
+WEB_KILL_TIMEOUT_S = 20
+
+
+class StartError(Exception):
+    """Ballast cannot start. The message is one line for the operator."""
+
+
+class Supervisor:
+    """Runs Ballast on one machine until it is told to stop."""
+
+    def __init__(self, data_dir: Path, port: int) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self.address = f"http://{HOST}:{port}"
+        self.signals = 0
+        self._wake, self._waker = socket.socketpair()
+        self._servers: Servers | None = None
+        self._instance: Instance | None = None
+        self._serving: list[Child] = []
+        self._background: list[Child] = []
+        self._running: list[Child] = []
+        self._helper: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Start, serve, stop. Returns the exit status."""
+        self._listen_to_signals()
+        try:
+            self._start()
+            self._serve()
+        finally:
+            self._stop()
+        return 0
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        with os_errors_explained(self.data_dir):
+            make_data_dir(self.data_dir)
+            self._instance = Instance.claim(self.data_dir, self.address)
+            self._instance.end_leftovers()
+            self._instance.record([])
+        if not port_is_free(self.port):
+            raise StartError(
+                f"Port {self.port} of {HOST} is in use. Stop what uses it, or choose another: "
+                f"make up PORT={self.port + 1}"
+            )
+        self._start_servers()
+        report = self._start_helper()
+        said = self._await_step(report, "migrated", MIGRATE_TIMEOUT_S)
+        if said["step"] == "failed":
+            raise StartError(f"Preparing the database failed: {said['reason']}")
+        self._make_children()
+        self._start_children(self._serving[:1])
+        self._await_first_page()
+        # Only now, so that the first page does not wait for seven programs that load at once.
+        self._start_children(self._children[1:])
+        said = self._await_step(report, "ready", None)
+        if said["step"] == "failed":
+            self._say(f"The demo could not be loaded: {said['reason']}")
+        self._announce(said.get("sign_ins", ""), time.monotonic() - began)
+
+    def _start_servers(self) -> None:
+        postgres, redis = not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
+        if postgres or redis:
+            self._servers = ensure(self.data_dir, postgres=postgres, redis=redis)
+
+    def _start_helper(self) -> IO[str]:
+        reading, writing = os.pipe()
+        try:
+            self._helper = subprocess.Popen(
+                [sys.executable, "-m", "console.prepare", str(writing)],
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                pass_fds=(writing,),
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+            )
+        finally:
+            os.close(writing)
+        return os.fdopen(reading)
+
+    def _await_step(self, report: IO[str], wanted: str, timeout: float | None) -> dict[str, str]:
+        """Wait for a line of `console.prepare`, looking after the children meanwhile."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            readable, _, _ = select.select([report, self._wake], [], [], TICK_S)
+            self._stop_if_asked()
+            if report in readable:
+                line = report.readline()
+                said: dict[str, str] = json.loads(line) if line else {"step": "failed", "reason": "it ended"}
+                if said["step"] in (wanted, "failed"):
+                    return said
+            self._look_after_children()
+            if deadline is not None and time.monotonic() > deadline:
+                raise StartError(f"Preparing the database took longer than {timeout:.0f} s.")
+
+    def _make_children(self) -> None:
+        env = {"PORT": str(self.port), "BALLAST_DATA_DIR": str(self.data_dir), "PYTHONUNBUFFERED": "1"}
+        bin_dir = Path(sys.executable).parent
+
+        def child(name: str, *command: str) -> Child:
+            return Child(name, command, data_dir=self.data_dir, env=env)
+
+        self._serving = [
+            child(
+                "web",
+                *(str(bin_dir / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(self.port)),
+                *("--workers", "2", "--blocking-threads", "4", "--backpressure", "64", "--no-ws"),
+                *("--respawn-failed-workers", "--workers-kill-timeout", str(WEB_KILL_TIMEOUT_S)),
+                *("--log-level", "warning", "console.wsgi:application"),
+            ),
+            child(
+                "worker-interactive", sys.executable, "-m", "console.workers", "interactive", "--threads", "2"
+            ),
+            child("worker", sys.executable, "-m", "console.workers", "default", "bulk", "--threads", "4"),
+        ]
+        self._background = [
+            child("relay", sys.executable, str(PROJECT / "manage.py"), "relay"),
+            child("scheduler", sys.executable, str(PROJECT / "manage.py"), "scheduler"),
+        ]
+
+    def _start_children(self, children: Sequence[Child]) -> None:
+        for child in children:
+            child.start()
+            self._running.append(child)
+        self._record()
+
+    def _await_first_page(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not _answers(self.port):
+            self._wait()
+            self._stop_if_asked()
+            self._look_after_children()
+            web = self._serving[0]
+            if web.failures >= GIVE_UP_AFTER or time.monotonic() > deadline:
+                words = last_words(self.data_dir, "web", since=0)
+                raise StartError(f"The web server does not answer: {words or 'see logs/web.log'}")
+
+    def _serve(self) -> None:
+        revive_at = time.monotonic() + REVIVE_EVERY_S
+        while True:
+            self._wait()
+            self._stop_if_asked()
+            self._look_after_children()
+            if self._servers is not None and time.monotonic() > revive_at:
+                self._revive(self._servers)
+                revive_at = time.monotonic() + REVIVE_EVERY_S
+
+    def _revive(self, servers: Servers) -> None:
+        """Bring back embedded servers whose guard died. Those whose port was taken meanwhile get another."""
+        before = (servers.database_url, servers.redis_url)
+        try:
+            servers.revive()
+        except EmbeddedError as error:
+            self._say(str(error))
+            return
+        if before != (servers.database_url, servers.redis_url):
+            self._say("An embedded server moved to another port; everything that uses it starts again.")
+            for child in self._running:
+                child.ask_to_stop()
+
+    def _look_after_children(self) -> None:
+        before = [child.pid for child in self._running]
+        for child in self._running:
+            line = child.look_after()
+            if line:
+                self._say(line)
+        if before != [child.pid for child in self._running]:
+            self._record()
+
+    def _stop(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note_signal)
+        if self._running or self._servers is not None:
+            self._say("Stopping. Press Ctrl-C again to stop at once." if self.signals else "Stopping.")
+        seen = self.signals
+        with contextlib.suppress(OSError):
+            self._record(is_stopping=True)
+        if self._helper is not None and self._helper.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._helper.pid, signal.SIGKILL)
+        for children, timeout in ((self._serving, DRAIN_S), (self._background, STOP_S)):
+            for child in children:
+                child.ask_to_stop()
+            deadline = time.monotonic() + timeout
+            while not all(child.has_stopped() for child in children):
+                if time.monotonic() > deadline or self.signals > seen:
+                    break
+                self._wait()
+            for child in children:
+                child.kill()
+        if self._servers is not None:
+            self._servers.close()
+        if self._running or self._servers is not None:
+            self._say("Stopped.")
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._serving, *self._background]
+
+    def _record(self, *, is_stopping: bool = False) -> None:
+        if self._instance is not None:
+            pids = [child.pid for child in self._running if child.pid is not None]
+            self._instance.record(pids, is_stopping=is_stopping)
+
+    def _announce(self, sign_ins: str, seconds: float) -> None:
+        lines = ["", f"  Ballast is at {self.address}  (started in {seconds:.1f} s)", ""]
+        lines += [f"  {line}" if line else "" for line in sign_ins.rstrip().splitlines()]
+        lines += [""] if sign_ins.strip() else []
+        lines += [f"  Logs are in {self.data_dir / 'logs'}. Ctrl-C stops everything.", ""]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    def _say(self, line: str) -> None:
+        # The terminal may be gone, which is no reason to stop in the middle.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"ballast: {line}\n")
+            sys.stderr.flush()
+
+    def _listen_to_signals(self) -> None:
+        for end in (self._wake, self._waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.signals += 1
+
+    def _wait(self) -> None:
+        """Sleep for a tick, or until a signal or the end of a child."""
+        readable, _, _ = select.select([self._wake], [], [], TICK_S)
+        if readable:
+            with contextlib.suppress(BlockingIOError):
+                self._wake.recv(512)
+
+    def _stop_if_asked(self) -> None:
+        if self.signals:
+            raise StopAsked
+
+
+class StopAsked(Exception):  # noqa: N818  (it is no error)
+    """Somebody pressed Ctrl-C or sent SIGTERM."""
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/-/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _settings() -> tuple[Path, int]:
+    """Data folder and port of the environment. Raises `StartError` when a value makes no sense."""
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdigit() or not 0 < int(text) < 65_536:
+        raise StartError(f"PORT is {text!r}; it must be a number from 1 to 65535.")
+    return Path(os.environ.get("BALLAST_DATA_DIR") or PROJECT / ".local").absolute(), int(text)
+
+
+def main(_arguments: Sequence[str] = ()) -> int:
+    if "MAKELEVEL" in os.environ:
+        # Started by make: if make is killed, so that nobody is left to press Ctrl-C, stop as if it had been
+        # pressed.
+        die_with_parent(signal.SIGTERM)
+    # Seven programs that compile the same modules at every start make the first page wait for seconds.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    try:
+        return Supervisor(*_settings()).run()
+    except StopAsked:
+        return 0
+    except (StartError, AlreadyRunningError, EmbeddedError) as error:
+        sys.stderr.write(f"ballast: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
