@@ -55,7 +55,9 @@ class CircuitOpen(ResilienceError):
     """
 
     def __init__(self, name: str, retry_after: float) -> None:
-        super().__init__(f"{name} failed {FAILURES_TO_OPEN} times in a row; next attempt in {retry_after:.0f} s.")
+        super().__init__(
+            f"{name} failed {FAILURES_TO_OPEN} times in a row; next attempt in {retry_after:.0f} s."
+        )
         self.name = name
         self.retry_after = retry_after
 

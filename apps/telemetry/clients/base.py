@@ -1,0 +1,190 @@
+"""What every telemetry source can do, and the shapes in which it answers.
+
+Instants are Unix seconds (UTC) and name the *start* of a bin; a bin covers ``[at, at + step_seconds)``. Latencies are
+milliseconds. What a source does not know is absent, never zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+type Edge = tuple[str, str]
+
+
+@dataclass(slots=True)
+class CountBins:
+    """Requests and failed requests of one service or edge; parallel lists in order of time.
+
+    ``partial[i]`` is true where the source said that its answer may lack data. ``implausible`` holds the starts of bins
+    that were dropped because what came could not be true; they are in none of the lists.
+    """
+
+    step_seconds: int
+    at: list[int] = field(default_factory=list)
+    total: list[float] = field(default_factory=list)
+    bad: list[float] = field(default_factory=list)
+    partial: list[bool] = field(default_factory=list)
+    implausible: list[int] = field(default_factory=list)
+
+    def extend(self, other: CountBins) -> None:
+        """Append the bins of a later chunk."""
+        self.at += other.at
+        self.total += other.total
+        self.bad += other.bad
+        self.partial += other.partial
+        self.implausible += other.implausible
+
+
+@dataclass(slots=True)
+class BucketBins:
+    """Latency histograms of one service: ``cumulative[i][j]`` requests took at most ``bounds_ms[i][j]`` in bin ``i``.
+
+    Each bin's bounds ascend and end with ``inf``; they may change from one bin to another, as a deployment changes them.
+    """
+
+    step_seconds: int
+    at: list[int] = field(default_factory=list)
+    bounds_ms: list[tuple[float, ...]] = field(default_factory=list)
+    cumulative: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PercentileBins:
+    """Percentiles that the source had computed itself, one bin each; ``None`` where there is none.
+
+    They cannot be added or averaged, so they are kept as fine as they come.
+    """
+
+    step_seconds: int
+    at: list[int] = field(default_factory=list)
+    p50_ms: list[float | None] = field(default_factory=list)
+    p95_ms: list[float | None] = field(default_factory=list)
+    p99_ms: list[float | None] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ReadingQuality:
+    """What is known of an answer beside its values.
+
+    Parameters:
+        warnings: what the source said; an answer with warnings may lack data.
+        notes: remarks of the source that don't put the data in doubt.
+        implausible_bins: bins dropped per service (or ``source → target``): more failures than requests, negative
+            counts, NaN or infinite values.
+        personal_labels: label names whose values looked like personal data, with how many were dropped.
+        age_seconds: age of the oldest part of the answer; 0 when it came from the source just now.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    implausible_bins: Counter[str] = field(default_factory=Counter)
+    personal_labels: Counter[str] = field(default_factory=Counter)
+    age_seconds: float = 0.0
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.warnings)
+
+    def merge(self, other: ReadingQuality) -> None:
+        """Add what is known of another part of the same answer."""
+        self.warnings += [warning for warning in other.warnings if warning not in self.warnings]
+        self.notes += [note for note in other.notes if note not in self.notes]
+        self.implausible_bins += other.implausible_bins
+        self.personal_labels += other.personal_labels
+        self.age_seconds = max(self.age_seconds, other.age_seconds)
+
+
+@dataclass(slots=True)
+class AvailabilityReading:
+    """Counts per service id. A service without data is not in ``series``."""
+
+    series: dict[str, CountBins] = field(default_factory=dict)
+    quality: ReadingQuality = field(default_factory=ReadingQuality)
+
+
+@dataclass(slots=True)
+class LatencyReading:
+    """Histograms where the source has them, else percentiles, per service id."""
+
+    buckets: dict[str, BucketBins] = field(default_factory=dict)
+    percentiles: dict[str, PercentileBins] = field(default_factory=dict)
+    quality: ReadingQuality = field(default_factory=ReadingQuality)
+
+
+@dataclass(slots=True)
+class EdgeReading:
+    """Calls and failed calls per (source, target)."""
+
+    series: dict[Edge, CountBins] = field(default_factory=dict)
+    quality: ReadingQuality = field(default_factory=ReadingQuality)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """Whether a source answers, and what it says of itself."""
+
+    name: str
+    is_up: bool
+    detail: str
+    breaker: str
+    version: str = ""
+    families: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedQuery:
+    """One query as it was sent, and what came back for it."""
+
+    purpose: str
+    family: str
+    query: str
+    error: str = ""
+    series: int = 0
+    points: int = 0
+    sample: tuple[tuple[dict[str, str], str], ...] = ()
+    """Up to a few series: their labels (without personal data) and the last value."""
+
+
+@dataclass(slots=True)
+class Explanation:
+    """How one service is read: the queries, what came back, and what would be stored from it."""
+
+    service_id: str
+    start: int
+    end: int
+    queries: list[ResolvedQuery]
+    availability: AvailabilityReading
+    latency: LatencyReading
+    edges: EdgeReading
+    quality: ReadingQuality
+
+
+class TelemetrySource(Protocol):
+    """A place that SLIs are read from. Every method raises :class:`apps.telemetry.clients.errors.SourceError`.
+
+    ``start`` and ``end`` bound the bins wanted: the first begins at ``start``, the last ends at ``end``.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call the source."""
+
+    def check(self) -> SourceStatus:
+        """Ask whether the source answers. Does not raise."""
+
+    def availability(
+        self, service_ids: Sequence[str], start: int, end: int, step_seconds: int
+    ) -> AvailabilityReading:
+        """Requests and failed requests per service and bin."""
+
+    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
+        """Histograms per service and bin, or percentiles as fine as the source has them."""
+
+    def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
+        """Calls and failed calls between services, for edges whose source is one of ``service_ids``."""
+
+    def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
+        """Show how one service is read."""

@@ -1,0 +1,51 @@
+"""What can go wrong between Ballast and a telemetry source.
+
+Errors::
+
+    SourceError                 root; the detail says what happened and what to do
+    ├── SourceUnavailable       no connection, a 5xx, the breaker is open: may pass by itself
+    │   └── SourceTimeout       no complete answer in time
+    ├── SourceRefused           the source answers, and declines: the query or the set-up is wrong
+    │   └── TooMuchData         one answer would be too large: ask for less at a time
+    └── BadAnswer               the answer is not what the API promises (a login page, a proxy's error page)
+"""
+
+from __future__ import annotations
+
+from apps.core.errors import Unavailable
+
+
+class SourceError(Unavailable):
+    """Root of the errors of telemetry sources.
+
+    Parameters:
+        detail: what happened and what to do, in words.
+        http_status: the status code that the source answered with, where there was one.
+    """
+
+    slug = "telemetry-source"
+    title = "The telemetry source cannot be read"
+
+    def __init__(self, detail: str, *, http_status: int | None = None) -> None:
+        super().__init__(detail)
+        self.http_status = http_status
+
+
+class SourceUnavailable(SourceError):
+    """No connection, an error of the server, or an open breaker."""
+
+
+class SourceTimeout(SourceUnavailable):
+    """No complete answer within the time given."""
+
+
+class SourceRefused(SourceError):
+    """The source declines the request, and would decline it again."""
+
+
+class TooMuchData(SourceRefused):
+    """The answer is over a limit of the source or of Ballast."""
+
+
+class BadAnswer(SourceError):
+    """Something answers, but not the API that was expected."""

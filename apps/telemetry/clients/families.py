@@ -1,0 +1,179 @@
+"""Metric families: which metrics hold the requests, the failures and the latencies, and which label names the service.
+
+They come from the ``[telemetry]`` table of the configuration file; docs/telemetry.md describes it. The presets that
+ship with Ballast stay available beside one's own, and one's own of the same name replaces a preset.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from apps.core.errors import InvalidInput
+
+#: The presets and the defaults of everything that a TOML file may set.
+PRESETS_FILE = Path(__file__).resolve().parents[3] / "fixtures" / "telemetry.toml"
+
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MATCHER = re.compile(r"(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
+
+
+def _metric_name(name: str) -> str:
+    if not _METRIC.fullmatch(name):
+        raise ValueError(f"{name!r} is not a metric name")
+    return name
+
+
+def _label_name(name: str) -> str:
+    if not _LABEL.fullmatch(name):
+        raise ValueError(f"{name!r} is not a label name")
+    return name
+
+
+def _matcher(text: str) -> str:
+    if not _MATCHER.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not of the form label=value, label!=value, label=~regex or label!~regex"
+        )
+    return text
+
+
+MetricName = Annotated[str, AfterValidator(_metric_name)]
+LabelName = Annotated[str, AfterValidator(_label_name)]
+Matcher = Annotated[str, AfterValidator(_matcher)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Selector(_Strict):
+    """A metric and which of its series count. Matchers are written without quotes: ``code=~5..``."""
+
+    metric: MetricName
+    where: tuple[Matcher, ...] = ()
+
+    def parsed(self) -> list[tuple[str, str, str]]:
+        """The matchers as (label, operator, value)."""
+        matches = (_MATCHER.fullmatch(text) for text in self.where)
+        return [(match["label"], match["operator"], match["value"]) for match in matches if match]
+
+
+class BucketSelector(Selector):
+    """A classic histogram's ``_bucket`` series; ``unit`` is that of its ``le``."""
+
+    unit: Literal["ms", "s"]
+
+
+class PercentileGauges(_Strict):
+    """Gauges that hold percentiles somebody has computed already."""
+
+    unit: Literal["ms", "s"]
+    step_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
+    p50: Selector | None = None
+    p95: Selector | None = None
+    p99: Selector | None = None
+
+    @model_validator(mode="after")
+    def _step_divides_an_hour(self) -> Self:
+        if 3600 % self.step_seconds:
+            raise ValueError("step_seconds has to divide 3600")
+        return self
+
+    def gauges(self) -> list[tuple[int, Selector]]:
+        """The percentiles that are configured, with their number."""
+        return [
+            (number, gauge) for number, gauge in ((50, self.p50), (95, self.p95), (99, self.p99)) if gauge
+        ]
+
+
+class MetricFamily(_Strict):
+    """One way in which a fleet reports its requests.
+
+    ``bad`` may name several selectors, of which each series is taken once; a failed series that is absent means no
+    failure. Of ``buckets`` the first metric that exists is read.
+    """
+
+    service_label: LabelName
+    total: Selector
+    bad: tuple[Selector, ...] = Field(min_length=1)
+    buckets: tuple[BucketSelector, ...] = ()
+    percentiles: PercentileGauges | None = None
+
+
+class ServiceGraph(_Strict):
+    """Metrics of calls between services."""
+
+    client_label: LabelName = "client"
+    server_label: LabelName = "server"
+    total: Selector
+    bad: Selector
+
+
+class TelemetryConfig(_Strict):
+    """The ``[telemetry]`` table.
+
+    ``order`` lists the families to try; for each service the first that has data for it is read, and only that one,
+    so that a request reported twice is counted once.
+    """
+
+    order: tuple[str, ...]
+    families: dict[str, MetricFamily]
+    service_graph: ServiceGraph | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    read_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    max_answer_mb: Annotated[int, Field(ge=1, le=1024)] = 64
+
+    @model_validator(mode="after")
+    def _order_names_families(self) -> Self:
+        unknown = [name for name in self.order if name not in self.families]
+        if unknown:
+            known = ", ".join(sorted(self.families))
+            raise ValueError(f"order names {', '.join(unknown)}, which is none of the families {known}")
+        return self
+
+    def ordered(self) -> list[tuple[str, MetricFamily]]:
+        """The families to try, first one first."""
+        return [(name, self.families[name]) for name in self.order]
+
+
+def load_config(path: Path | None = None) -> TelemetryConfig:
+    """Read the presets and, over them, the ``[telemetry]`` table of ``path`` (which need not have one).
+
+    Raises:
+        InvalidInput: the file is not TOML, or a key is unknown or of the wrong kind; names the key.
+    """
+    merged = _table(PRESETS_FILE)
+    if path is not None and path != PRESETS_FILE and path.exists():
+        own = _table(path)
+        merged = {**merged, **own, "families": {**_mapping(merged, "families"), **_mapping(own, "families")}}
+    try:
+        return TelemetryConfig.model_validate(merged)
+    except ValidationError as error:
+        where = "; ".join(
+            f"telemetry.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise InvalidInput(f"{path or PRESETS_FILE} does not describe metric families. {where}") from error
+
+
+def _table(path: Path) -> dict[str, object]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not a TOML file: {error}") from error
+    return dict(_mapping(document, "telemetry"))
+
+
+def _mapping(document: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = document.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{key} has to be a table.")
+    return value

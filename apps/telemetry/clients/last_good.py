@@ -1,0 +1,60 @@
+"""Keeps the last good answer to a query, so that there is something to show, with its age, while a source is down.
+
+Derived data in the cache: losing it loses nothing but the comfort.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+#: Larger answers are not worth their place in a shared cache.
+MAX_STORED_BYTES = 512 * 1024
+KEPT_SECONDS = 7 * 24 * 3600
+
+
+class Cache(Protocol):
+    """What is used of Django's cache. Neither method may raise when the cache is down."""
+
+    def get(self, key: str, /) -> Any: ...
+
+    def set(self, key: str, value: Any, /, timeout: float | None = None) -> Any: ...
+
+
+class LastGood:
+    """Answers by the digest of their query.
+
+    Parameters:
+        cache: where they are kept; ``None`` keeps nothing.
+        scope: tells sources apart (address and tenant).
+        now: Unix seconds.
+    """
+
+    def __init__(self, cache: Cache | None, scope: str, *, now: Callable[[], float] = time.time) -> None:
+        self._cache = cache
+        self._scope = scope
+        self._now = now
+
+    def _key(self, question: str) -> str:
+        return "telemetry:last-good:" + hashlib.sha256(f"{self._scope}\n{question}".encode()).hexdigest()
+
+    def keep(self, question: str, answer: dict[str, Any]) -> None:
+        """Remember an answer that came just now."""
+        if self._cache is None:
+            return
+        packed = zlib.compress(json.dumps(answer, separators=(",", ":")).encode(), level=1)
+        if len(packed) <= MAX_STORED_BYTES:
+            self._cache.set(self._key(question), (self._now(), packed), timeout=KEPT_SECONDS)
+
+    def recall(self, question: str) -> tuple[dict[str, Any], float] | None:
+        """The last answer to this question and its age in seconds, if one is kept."""
+        kept = self._cache.get(self._key(question)) if self._cache is not None else None
+        if kept is None:
+            return None
+        at, packed = kept
+        answer: dict[str, Any] = json.loads(zlib.decompress(packed))
+        return answer, max(0.0, self._now() - at)

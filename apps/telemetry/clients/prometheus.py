@@ -1,0 +1,439 @@
+"""Reads SLIs from Prometheus or Mimir.
+
+Questions are cut so that no answer is larger than a server gives (11,000 points a series) or Ballast takes, and cut
+again in halves where a server says that it was still too much.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from apps.telemetry.clients import promql
+from apps.telemetry.clients.base import (
+    AvailabilityReading,
+    Edge,
+    EdgeReading,
+    Explanation,
+    LatencyReading,
+    ReadingQuality,
+    ResolvedQuery,
+    SourceStatus,
+)
+from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused, TooMuchData
+from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
+from apps.telemetry.clients.matrix import (
+    CountAssembly,
+    Series,
+    Values,
+    bucket_bins,
+    percentile_bins,
+    series_of,
+)
+from apps.telemetry.clients.personal_data import without_personal_data
+from apps.telemetry.clients.prometheus_http import Answer, PrometheusHttp
+
+#: Servers refuse more than 11,000 points a series; some count one more than one thinks.
+MAX_POINTS_PER_SERIES = 10_000
+#: About 5 MB of JSON.
+MAX_VALUES_PER_ANSWER = 200_000
+MAX_SERVICES_PER_QUERY = 500
+#: How many bounds a histogram is taken to have when answers are sized.
+_TYPICAL_BUCKETS = 16
+_SAMPLE_SERIES = 20
+_DAY = 86_400
+
+type BuildQuery = Callable[[Sequence[str]], str]
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of an answer: the series in it, and whether the source doubted it."""
+
+    series: list[Series]
+    is_partial: bool
+
+
+@dataclass(slots=True)
+class PrometheusSource:
+    """A :class:`apps.telemetry.clients.base.TelemetrySource`.
+
+    Parameters:
+        serve_stale: show the last good answer, with its age, while the source is down. For people to look at; what is
+            stored is never taken from it.
+        now: Unix seconds.
+    """
+
+    http: PrometheusHttp
+    config: TelemetryConfig
+    serve_stale: bool = False
+    now: Callable[[], float] = time.time
+    name: str = "prometheus"
+    _present: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
+    _record: list[ResolvedQuery] | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    # What a source can do
+
+    def check(self) -> SourceStatus:
+        """Ask for the version and for which families there are metrics of the last day."""
+        breaker = self.http.breaker
+        try:
+            version = self._version()
+            now = int(self.now())
+            families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
+        except SourceError as error:
+            return SourceStatus(self.name, is_up=False, detail=error.detail, breaker=breaker.state.value)
+        known = ", ".join(families) or "none of the metric families; see docs/telemetry.md"
+        return SourceStatus(
+            self.name,
+            is_up=True,
+            detail=f"{self.http.url} answers and has metrics of the last day for: {known}.",
+            breaker=breaker.state.value,
+            version=version,
+            families=families,
+        )
+
+    def availability(
+        self, service_ids: Sequence[str], start: int, end: int, step_seconds: int
+    ) -> AvailabilityReading:
+        """Requests and failed requests, from the first family that has data for a service."""
+        reading = AvailabilityReading()
+        remaining = list(service_ids)
+        for name, family in self._families(start, end, reading.quality):
+            found: dict[str, CountAssembly] = defaultdict(CountAssembly)
+
+            def total_query(batch: Sequence[str], family: MetricFamily = family) -> str:
+                return promql.total_query(family, batch, step_seconds)
+
+            def bad_query(batch: Sequence[str], family: MetricFamily = family) -> str:
+                return promql.bad_query(family, batch, step_seconds)
+
+            label = family.service_label
+            span = (start, end, step_seconds)
+            for part in self._range(
+                "requests", name, total_query, remaining, span, (label,), reading.quality
+            ):
+                for series in part.series:
+                    _collect(found[series.labels.get(label, "")], series.values, part, is_total=True)
+            with_data = [service_id for service_id in remaining if service_id in found]
+            for part in self._range("failures", name, bad_query, with_data, span, (label,), reading.quality):
+                for series in part.series:
+                    _collect(found[series.labels.get(label, "")], series.values, part, is_total=False)
+            for service_id in with_data:
+                bins = found[service_id].bins(step_seconds)
+                reading.series[service_id] = bins
+                if bins.implausible:
+                    reading.quality.implausible_bins[service_id] += len(bins.implausible)
+            remaining = [service_id for service_id in remaining if service_id not in found]
+            if not remaining:
+                break
+        return reading
+
+    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
+        """Histograms from the first family that has them for a service, else its percentile gauges."""
+        reading = LatencyReading()
+        remaining = list(service_ids)
+        for name, family in self._families(start, end, reading.quality):
+            self._read_buckets(reading, name, family, remaining, (start, end, step_seconds))
+            remaining = [service_id for service_id in remaining if service_id not in reading.buckets]
+            self._read_percentiles(reading, name, family, remaining, (start, end))
+            remaining = [service_id for service_id in remaining if service_id not in reading.percentiles]
+            if not remaining:
+                break
+        return reading
+
+    def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
+        """Calls between services from the service graph metrics; nothing where there are none."""
+        reading = EdgeReading()
+        graph = self.config.service_graph
+        if graph is None or graph.total.metric not in self._metrics(start, end, reading.quality):
+            return reading
+        found: dict[Edge, CountAssembly] = defaultdict(CountAssembly)
+        labels = (graph.client_label, graph.server_label)
+        for selector, is_total in ((graph.total, True), (graph.bad, False)):
+
+            def build(batch: Sequence[str], selector: Selector = selector) -> str:
+                return promql.edge_query(graph, selector, batch, step_seconds)
+
+            purpose = "calls" if is_total else "failed calls"
+            span = (start, end, step_seconds)
+            for part in self._range(
+                purpose, "service graph", build, service_ids, span, labels, reading.quality
+            ):
+                for series in part.series:
+                    edge = (series.labels.get(labels[0], ""), series.labels.get(labels[1], ""))
+                    _collect(found[edge], series.values, part, is_total=is_total)
+        for edge, assembly in found.items():
+            if not all(edge) or not assembly.total:
+                continue
+            reading.series[edge] = bins = assembly.bins(step_seconds)
+            if bins.implausible:
+                reading.quality.implausible_bins[" → ".join(edge)] += len(bins.implausible)
+        return reading
+
+    def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
+        """Read one service and tell every query on the way; a part that fails is told, not raised."""
+        self._record = []
+        quality = ReadingQuality()
+        availability, latency, edges = AvailabilityReading(), LatencyReading(), EdgeReading()
+        try:
+            for name, family in self._families(start, end, quality):
+                self._sample(name, family, service_id, end, quality)
+            availability = self.availability([service_id], start, end, step_seconds)
+            latency = self.latency([service_id], start, end, step_seconds)
+            edges = self.edges([service_id], start, end, step_seconds)
+        except SourceError as error:
+            if not any(query.error for query in self._record):
+                self._record.append(ResolvedQuery("metrics", "", "", error=error.detail))
+        queries, self._record = self._record, None
+        for part in (availability.quality, latency.quality, edges.quality):
+            quality.merge(part)
+        return Explanation(service_id, start, end, queries, availability, latency, edges, quality)
+
+    # Parts of the above
+
+    def _read_buckets(
+        self,
+        reading: LatencyReading,
+        name: str,
+        family: MetricFamily,
+        services: Sequence[str],
+        span: tuple[int, int, int],
+    ) -> None:
+        present = self._metrics(span[0], span[1], reading.quality)
+        buckets = next((buckets for buckets in family.buckets if buckets.metric in present), None)
+        if buckets is None:
+            return
+        factor = _milliseconds(buckets.unit)
+        found: dict[str, dict[float, Values]] = defaultdict(lambda: defaultdict(dict))
+
+        def build(batch: Sequence[str]) -> str:
+            return promql.bucket_query(family, buckets, batch, span[2])
+
+        keep = (family.service_label, "le")
+        for part in self._range(
+            "latency", name, build, services, span, keep, reading.quality, per_service=_TYPICAL_BUCKETS
+        ):
+            for series in part.series:
+                bound = _bound(series.labels.get("le", ""))
+                if bound is not None:
+                    service = series.labels.get(family.service_label, "")
+                    # Bounds are labels: binary noise of the factor must not make two of one.
+                    found[service][round(bound * factor, 6)].update(series.values)
+        for service_id in services:
+            if service_id in found:
+                bins, implausible = bucket_bins(found[service_id], span[2])
+                reading.buckets[service_id] = bins
+                if implausible:
+                    reading.quality.implausible_bins[service_id] += implausible
+
+    def _read_percentiles(
+        self,
+        reading: LatencyReading,
+        name: str,
+        family: MetricFamily,
+        services: Sequence[str],
+        span: tuple[int, int],
+    ) -> None:
+        gauges = family.percentiles
+        if gauges is None:
+            return
+        present = self._metrics(*span, reading.quality)
+        found: dict[str, dict[int, Values]] = defaultdict(lambda: defaultdict(dict))
+        for number, gauge in gauges.gauges():
+            if gauge.metric not in present:
+                continue
+
+            def build(batch: Sequence[str], gauge: Selector = gauge) -> str:
+                return promql.percentile_query(family, gauges, gauge, batch)
+
+            fine = (*span, gauges.step_seconds)
+            label = family.service_label
+            for part in self._range(f"p{number}", name, build, services, fine, (label,), reading.quality):
+                for series in part.series:
+                    found[series.labels.get(label, "")][number].update(series.values)
+        for service_id in services:
+            if service_id in found:
+                bins = percentile_bins(found[service_id], gauges.step_seconds, _milliseconds(gauges.unit))
+                if bins.at:
+                    reading.percentiles[service_id] = bins
+
+    def _range(
+        self,
+        purpose: str,
+        family: str,
+        build: BuildQuery,
+        services: Sequence[str],
+        span: tuple[int, int, int],
+        keep: Iterable[str],
+        quality: ReadingQuality,
+        *,
+        per_service: int = 1,
+    ) -> Iterator[_Part]:
+        """Ask a range query for many services, cut to size; yield the parts in order of service and time."""
+        start, end, step = span
+        bins = min(max(1, (end - start) // step), MAX_POINTS_PER_SERIES)
+        at_once = max(1, min(MAX_SERVICES_PER_QUERY, MAX_VALUES_PER_ANSWER // (bins * per_service)))
+        for first in range(0, len(services), at_once):
+            batch = services[first : first + at_once]
+            for chunk in range(start, end, bins * step):
+                chunk_span = (chunk, min(end, chunk + bins * step), step)
+                yield from self._halving(purpose, family, build, batch, chunk_span, frozenset(keep), quality)
+
+    def _halving(
+        self,
+        purpose: str,
+        family: str,
+        build: BuildQuery,
+        services: Sequence[str],
+        span: tuple[int, int, int],
+        keep: frozenset[str],
+        quality: ReadingQuality,
+    ) -> Iterator[_Part]:
+        start, end, step = span
+        query = build(services)
+        try:
+            yield self._one(purpose, family, query, span, keep, quality)
+        except TooMuchData:
+            bins = (end - start) // step
+            if bins > 1:
+                middle = start + bins // 2 * step
+                halves = [(services, (start, middle, step)), (services, (middle, end, step))]
+            elif len(services) > 1:
+                half = len(services) // 2
+                halves = [(services[:half], span), (services[half:], span)]
+            else:
+                raise
+            for some, part in halves:
+                yield from self._halving(purpose, family, build, some, part, keep, quality)
+
+    def _one(
+        self,
+        purpose: str,
+        family: str,
+        query: str,
+        span: tuple[int, int, int],
+        keep: frozenset[str],
+        quality: ReadingQuality,
+    ) -> _Part:
+        start, end, step = span
+        form: dict[str, str | list[str]] = {
+            "query": query,
+            "start": str(start + step),
+            "end": str(end),
+            "step": str(step),
+        }
+        question = f"{query}\n{end - start}\n{step}" if self.serve_stale else None
+        try:
+            answer = self.http.ask("query_range", form, stale_question=question)
+            series = self._clean(answer, keep, quality)
+        except SourceError as error:
+            self._tell(purpose, family, query, error=error.detail)
+            raise
+        self._tell(purpose, family, query, series)
+        return _Part(series, is_partial=bool(answer.warnings))
+
+    def _sample(
+        self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality
+    ) -> None:
+        """Ask for a few raw series, so that one sees the labels that a family could be told by."""
+        selector = promql.vector(family.total, promql.one_of(family.service_label, [service_id]))
+        query = f"topk({_SAMPLE_SERIES}, last_over_time({selector}[1h]))"
+        question = query if self.serve_stale else None
+        try:
+            answer = self.http.ask("query", {"query": query, "time": str(end)}, stale_question=question)
+            series = self._clean(answer, frozenset((family.service_label, "__name__")), quality)
+        except SourceError as error:
+            self._tell("raw series", name, query, error=error.detail)
+            raise
+        self._tell("raw series", name, query, series)
+
+    def _clean(self, answer: Answer, keep: frozenset[str], quality: ReadingQuality) -> list[Series]:
+        quality.merge(
+            ReadingQuality(
+                warnings=list(answer.warnings), notes=list(answer.notes), age_seconds=answer.age_seconds
+            )
+        )
+        if answer.failure:
+            quality.merge(ReadingQuality(notes=[answer.failure]))
+        return [
+            Series(
+                without_personal_data(series.labels, keep=keep, dropped=quality.personal_labels),
+                series.values,
+            )
+            for series in series_of(answer.data, self.http.url)
+        ]
+
+    def _tell(
+        self, purpose: str, family: str, query: str, series: Sequence[Series] = (), *, error: str = ""
+    ) -> None:
+        if self._record is None:
+            return
+        sample = tuple(
+            (one.labels, f"{one.values[max(one.values)]:g}") for one in series[:_SAMPLE_SERIES] if one.values
+        )
+        points = sum(len(one.values) for one in series)
+        self._record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
+
+    def _families(self, start: int, end: int, quality: ReadingQuality) -> list[tuple[str, MetricFamily]]:
+        present = self._metrics(start, end, quality)
+        return [(name, family) for name, family in self.config.ordered() if family.total.metric in present]
+
+    def _metrics(self, start: int, end: int, quality: ReadingQuality) -> frozenset[str]:
+        """Which of the metrics that the configuration names the source has in this range."""
+        if (start, end) not in self._present:
+            names = sorted(_configured_metrics(self.config))
+            wanted = f"{{__name__=~{promql.quoted('|'.join(names))}}}"
+            form: dict[str, str | list[str]] = {"match[]": [wanted], "start": str(start), "end": str(end)}
+            question = f"names\n{wanted}" if self.serve_stale else None
+            answer = self.http.ask("label/__name__/values", form, method="GET", stale_question=question)
+            if not isinstance(answer.data, list):
+                raise BadAnswer(f"{self.http.url} did not answer with a list of metric names.")
+            quality.merge(ReadingQuality(age_seconds=answer.age_seconds))
+            self._present[start, end] = frozenset(str(name) for name in answer.data)
+        return self._present[start, end]
+
+    def _version(self) -> str:
+        try:
+            data = self.http.ask("status/buildinfo", {}, method="GET").data
+        except SourceRefused as error:
+            if error.http_status not in {404, 405}:
+                raise
+            self.http.ask("query", {"query": "vector(1)"})
+            return ""
+        return str(data.get("version", "")) if isinstance(data, dict) else ""
+
+
+def _collect(assembly: CountAssembly, values: Values, part: _Part, *, is_total: bool) -> None:
+    (assembly.total if is_total else assembly.bad).update(values)
+    if part.is_partial:
+        assembly.partial.update(values)
+
+
+def _configured_metrics(config: TelemetryConfig) -> set[str]:
+    names: set[str] = set()
+    for _, family in config.ordered():
+        names.add(family.total.metric)
+        names.update(buckets.metric for buckets in family.buckets)
+        if family.percentiles:
+            names.update(gauge.metric for _, gauge in family.percentiles.gauges())
+    if config.service_graph:
+        names.add(config.service_graph.total.metric)
+    return names
+
+
+def _milliseconds(unit: str) -> float:
+    return 1000.0 if unit == "s" else 1.0
+
+
+def _bound(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

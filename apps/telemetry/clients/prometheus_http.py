@@ -1,0 +1,294 @@
+"""Talks to the HTTP API of Prometheus and what speaks like it (Mimir, Thanos, VictoriaMetrics).
+
+One question goes through, in this order: the breaker, a bounded retry with jitter, a POST with timeouts on connecting,
+on silence and on the whole, and a bounded body. Whatever fails becomes one of :mod:`apps.telemetry.clients.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from apps.core.resilience import (
+    CircuitBreaker,
+    CircuitOpen,
+    Clock,
+    Deadline,
+    DeadlineExceeded,
+    call_with_retries,
+)
+from apps.telemetry.clients.errors import (
+    BadAnswer,
+    SourceError,
+    SourceRefused,
+    SourceTimeout,
+    SourceUnavailable,
+    TooMuchData,
+)
+from apps.telemetry.clients.last_good import LastGood
+from apps.telemetry.clients.personal_data import scrubbed
+
+#: How much of an error page is repeated in a message.
+_EXCERPT_CHARACTERS = 200
+#: What servers write when a query is too large for them, in their several dialects.
+_TOO_MUCH = (
+    "too many samples",
+    "exceeded maximum resolution",
+    "max-fetched",
+    "maximum number of series",
+    "limit of",
+    "would load too many",
+    "the query hit the",
+    "max_samples",
+    "too large",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: ``data`` as the API defines it for the endpoint.
+
+    ``age_seconds`` is above zero where the source was down and this is its last good answer; ``failure`` then says
+    what is the matter.
+    """
+
+    data: Any
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    age_seconds: float = 0.0
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class PrometheusHttp:
+    """A connection to one Prometheus; use as a context manager or call :meth:`close`.
+
+    Parameters:
+        url: the address under which ``/api/v1/query`` lies, with a path prefix if there is one.
+        token: sent as a bearer token.
+        org_id: Mimir's tenant, sent as ``X-Scope-OrgID``.
+        breaker: shared by all that talk to the same address in this process.
+        last_good: where answers are remembered.
+        timeout_seconds: for one question with its retries.
+        read_timeout_seconds: the longest silence within an answer.
+        max_bytes: the largest body read, after decompression.
+    """
+
+    url: str
+    breaker: CircuitBreaker
+    last_good: LastGood
+    token: str = field(default="", repr=False)
+    org_id: str = ""
+    timeout_seconds: float = 60.0
+    connect_timeout_seconds: float = 5.0
+    read_timeout_seconds: float = 30.0
+    max_bytes: int = 64 * 1024 * 1024
+    clock: Clock = time.monotonic
+    _client: httpx.Client = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        headers = {"Accept": "application/json", "User-Agent": "ballast"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.org_id:
+            headers["X-Scope-OrgID"] = self.org_id
+        self._client = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(
+                self.read_timeout_seconds,
+                connect=self.connect_timeout_seconds,
+                pool=self.connect_timeout_seconds,
+            ),
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=4),
+        )
+
+    def __enter__(self) -> PrometheusHttp:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def ask(
+        self,
+        path: str,
+        form: Mapping[str, str | list[str]],
+        *,
+        method: str = "POST",
+        stale_question: str | None = None,
+    ) -> Answer:
+        """Ask one question.
+
+        Parameters:
+            path: below ``/api/v1/``.
+            form: the parameters; a list repeats its key.
+            stale_question: if given, a good answer is kept under this name and served when the source is down.
+
+        Raises:
+            SourceError: see :mod:`apps.telemetry.clients.errors`.
+        """
+        try:
+            answer = self._ask_guarded(path, form, method)
+        except SourceUnavailable as error:
+            kept = self.last_good.recall(stale_question) if stale_question is not None else None
+            if kept is None:
+                raise
+            envelope, age = kept
+            return _answer(envelope, age_seconds=max(age, 1e-3), failure=error.detail)
+        if stale_question is not None:
+            self.last_good.keep(
+                stale_question,
+                {"data": answer.data, "warnings": list(answer.warnings), "infos": list(answer.notes)},
+            )
+        return answer
+
+    def _ask_guarded(self, path: str, form: Mapping[str, str | list[str]], method: str) -> Answer:
+        deadline = Deadline(self.timeout_seconds, self.clock)
+
+        def attempt() -> Answer:
+            with self.breaker.guard(counts=_speaks_against_the_source):
+                return self._ask_once(path, form, method, deadline)
+
+        try:
+            return call_with_retries(attempt, retry_on=_may_pass, deadline=deadline)
+        except CircuitOpen as error:
+            raise SourceUnavailable(f"{self.url} is not asked for now: {error}") from error
+
+    def _ask_once(
+        self, path: str, form: Mapping[str, str | list[str]], method: str, deadline: Deadline
+    ) -> Answer:
+        address = f"{self.url.rstrip('/')}/api/v1/{path}"
+        sent = {"data": form} if method == "POST" else {"params": form}
+        try:
+            with self._client.stream(method, address, **sent) as response:  # type: ignore[arg-type]
+                body = self._read(response, deadline)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise SourceTimeout(
+                f"{self.url} did not answer in time ({_name(error)}). Check that the address is right and the server is not overloaded."
+            ) from error
+        except DeadlineExceeded as error:
+            raise SourceTimeout(
+                f"{self.url}: {error} Ask for less at a time, or raise telemetry.timeout_seconds."
+            ) from error
+        except httpx.InvalidURL as error:
+            raise SourceRefused(f"PROMETHEUS_URL is not an address: {error}.") from error
+        except httpx.UnsupportedProtocol as error:
+            raise SourceRefused("PROMETHEUS_URL has to begin with http:// or https://.") from error
+        except httpx.HTTPError as error:
+            raise SourceUnavailable(
+                f"{self.url} cannot be reached ({_name(error)}: {error}). Check PROMETHEUS_URL and the network between."
+            ) from error
+        return self._understood(response, body)
+
+    def _read(self, response: httpx.Response, deadline: Deadline) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_bytes():
+            deadline.check()
+            size += len(part)
+            if size > self.max_bytes:
+                raise TooMuchData(
+                    f"{self.url} sent more than {self.max_bytes // (1024 * 1024)} MB for one query. "
+                    "Raise telemetry.max_answer_mb if the server can take it.",
+                    http_status=response.status_code,
+                )
+            parts.append(part)
+        deadline.check()
+        return b"".join(parts)
+
+    def _understood(self, response: httpx.Response, body: bytes) -> Answer:
+        status = response.status_code
+        try:
+            envelope = json.loads(body)
+        except ValueError:
+            envelope = None
+        if isinstance(envelope, dict) and envelope.get("status") == "error":
+            raise self._declared_error(status, envelope)
+        if status >= 300:
+            raise self._bare_error(response, body)
+        if not isinstance(envelope, dict) or envelope.get("status") != "success" or "data" not in envelope:
+            raise BadAnswer(
+                f"{self.url} answered {status}, but not as a Prometheus does ({_excerpt(body)}). "
+                "PROMETHEUS_URL has to be the address under which /api/v1/query lies.",
+                http_status=status,
+            )
+        return _answer(envelope)
+
+    def _declared_error(self, status: int, envelope: Mapping[str, Any]) -> SourceError:
+        kind = str(envelope.get("errorType", "unknown"))
+        text = scrubbed(str(envelope.get("error", "")))[: _EXCERPT_CHARACTERS * 2]
+        said = f"{self.url} answered {status} {kind}: {text}"
+        if kind in {"timeout", "canceled"} or any(sign in text.lower() for sign in _TOO_MUCH):
+            return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
+        if status == 429:
+            return SourceUnavailable(
+                f"{said}. The server limits its clients; try again later.", http_status=status
+            )
+        if status in {401, 403}:
+            return SourceRefused(f"{said}. Check PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID.", http_status=status)
+        if status >= 500:
+            return SourceUnavailable(f"{said}. The server has a problem of its own.", http_status=status)
+        return SourceRefused(f"{said}. Check the metric families in the configuration.", http_status=status)
+
+    def _bare_error(self, response: httpx.Response, body: bytes) -> SourceError:
+        status = response.status_code
+        said = f"{self.url} answered {status} {response.reason_phrase} ({_excerpt(body)})"
+        if status in {401, 403}:
+            return SourceRefused(f"{said}. Check PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID.", http_status=status)
+        if status == 404:
+            return SourceRefused(
+                f"{said}. PROMETHEUS_URL has to be the address under which /api/v1/query lies "
+                "(for Mimir usually …/prometheus).",
+                http_status=status,
+            )
+        if status in {413, 422}:
+            return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
+        if status == 429:
+            return SourceUnavailable(
+                f"{said}. The server limits its clients; try again later.", http_status=status
+            )
+        if status >= 500:
+            return SourceUnavailable(
+                f"{said}. The server or a proxy before it has a problem.", http_status=status
+            )
+        if status < 400:
+            target = response.headers.get("Location", "")
+            return SourceRefused(f"{said}: it redirects to {target}. Use that address.", http_status=status)
+        return SourceRefused(f"{said}.", http_status=status)
+
+
+def _answer(envelope: Mapping[str, Any], *, age_seconds: float = 0.0, failure: str = "") -> Answer:
+    return Answer(
+        data=envelope["data"],
+        warnings=tuple(scrubbed(str(text)) for text in envelope.get("warnings") or ()),
+        notes=tuple(scrubbed(str(text)) for text in envelope.get("infos") or ()),
+        age_seconds=age_seconds,
+        failure=failure,
+    )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same question may succeed a moment later. A time-out is not repeated: it has cost its time already."""
+    return isinstance(error, SourceUnavailable) and not isinstance(error, SourceTimeout)
+
+
+def _speaks_against_the_source(error: Exception) -> bool:
+    return isinstance(error, SourceUnavailable | BadAnswer)
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[: _EXCERPT_CHARACTERS * 4].decode("utf-8", "replace").split())
+    return scrubbed(text[:_EXCERPT_CHARACTERS]) or "an empty body"
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

@@ -1,0 +1,113 @@
+"""Metric families: the presets, one's own, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from apps.core.errors import InvalidInput
+from apps.telemetry.clients import promql
+from apps.telemetry.clients.families import PRESETS_FILE, Selector, load_config
+
+
+def own(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "ballast.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_presets_cover_both_span_metrics_and_plain_http() -> None:
+    config = load_config()
+    assert [name for name, _ in config.ordered()] == [
+        "otel-spanmetrics",
+        "tempo-spanmetrics",
+        "http",
+        "http-job",
+    ]
+    otel = config.families["otel-spanmetrics"]
+    assert {(buckets.metric, buckets.unit) for buckets in otel.buckets} == {
+        ("traces_span_metrics_duration_seconds_bucket", "s"),
+        ("traces_span_metrics_duration_milliseconds_bucket", "ms"),
+    }
+
+
+def test_a_file_of_ones_own_adds_a_family_and_keeps_the_presets(tmp_path: Path) -> None:
+    config = load_config(
+        own(
+            tmp_path,
+            """
+            [telemetry]
+            order = ["mine", "http"]
+            [telemetry.families.mine]
+            service_label = "app"
+            total = { metric = "rpc_total" }
+            bad = [{ metric = "rpc_errors_total" }]
+            """,
+        )
+    )
+    assert [name for name, _ in config.ordered()] == ["mine", "http"]
+    assert config.service_graph is not None
+
+
+def test_a_file_without_telemetry_changes_nothing(tmp_path: Path) -> None:
+    assert load_config(own(tmp_path, "[archetypes]\n")) == load_config()
+
+
+def test_a_missing_file_changes_nothing(tmp_path: Path) -> None:
+    assert load_config(tmp_path / "none.toml") == load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[telemetry]\norder = ["htpp"]', "htpp"),
+        ("[telemetry]\ntimeout = 3", "telemetry.timeout"),
+        (
+            '[telemetry.families.x]\nservice_label = "a-b"\ntotal={metric="m"}\nbad=[{metric="n"}]',
+            "service_label",
+        ),
+        ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m{}"}\nbad=[{metric="n"}]', "metric"),
+        ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m"}\nbad=[]', "bad"),
+        (
+            '[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m", where=["code"]}\nbad=[{metric="n"}]',
+            "where",
+        ),
+        ("telemetry = 3", "telemetry"),
+        ("[telemetry", "TOML"),
+    ],
+)
+def test_it_names_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        load_config(own(tmp_path, text))
+
+
+def test_values_are_escaped_in_queries() -> None:
+    family = load_config().families["http"]
+    one = promql.total_query(family, ['say "hi"\\\n'], 3600)
+    assert one == 'sum by (service) (increase(http_requests_total{service="say \\"hi\\"\\\\\\n"}[3600s1ms]))'
+    several = promql.total_query(family, ["a.b|c", "d[1]"], 3600)
+    assert 'service=~"a\\\\.b\\\\|c|d\\\\[1\\\\]"' in several
+
+
+def test_failures_told_by_either_label_are_counted_once() -> None:
+    query = promql.bad_query(load_config().families["http"], ["shop"], 3600)
+    assert query == (
+        'sum by (service) (increase(http_requests_total{code=~"5..",service="shop"}[3600s1ms]) or '
+        'increase(http_requests_total{status=~"5..",service="shop"}[3600s1ms]))'
+    )
+
+
+def test_a_selector_without_matchers_is_the_bare_metric() -> None:
+    assert promql.vector(Selector(metric="up")) == "up"
+
+
+def test_only_what_a_service_answers_is_counted_in_span_metrics() -> None:
+    config = load_config()
+    for name in ("otel-spanmetrics", "tempo-spanmetrics"):
+        query = promql.total_query(config.families[name], ["shop"], 3600)
+        assert 'span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"' in query
+
+
+def test_the_presets_file_is_where_the_code_looks() -> None:
+    assert PRESETS_FILE.is_file()
