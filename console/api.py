@@ -128,3 +128,5 @@ api.add_router("", actions_router)
 for app in ("catalog", "telemetry", "slos", "audit"):
     if util.find_spec(f"apps.{app}.api"):
         api.add_router("", import_module(f"apps.{app}.api").router)
+# The rest of its path is the service id, so it comes after all routes below a service.
+api.add_router("", import_module("apps.catalog.api").detail_router)

@@ -143,6 +143,7 @@ class Ingestion(models.Model):
         RUNNING = "running"
         COMPLETED = "completed"
         FAILED = "failed"
+        ABANDONED = "abandoned"
 
     id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
     discovery_source = models.TextField(choices=DiscoverySource.choices)
@@ -155,7 +156,7 @@ class Ingestion(models.Model):
     summary = models.JSONField(default=dict)
     """Counts once applied: services and edges created, updated, unchanged, discovered; cycles found."""
     errors = models.JSONField(default=list)
-    """What was wrong, row by row: ``{"part", "row", "field", "message"}``; at most a few hundred, with the count beside."""
+    """What was wrong, row by row: ``{"part", "list", "row", "field", "path", "message"}``; at most 300, all counted."""
     error_count = models.PositiveIntegerField(default=0)
     rows_total = models.PositiveIntegerField(default=0)
     rows_done = models.PositiveIntegerField(default=0)
@@ -172,7 +173,7 @@ class Ingestion(models.Model):
 
 
 class IngestionPart(models.Model):
-    """One part of an ingestion as it was sent; dropped once the ingestion is applied."""
+    """One part of an ingestion. Its payload is emptied once the ingestion is over; the digest tells a part re-sent."""
 
     ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="parts")
     number = models.PositiveIntegerField()

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(db_default=apps.core.models.UUIDv7(), editable=False, primary_key=True, serialize=False)),
                 ('discovery_source', models.TextField(choices=[('manual', 'Manual'), ('file', 'File'), ('otel_service_graph', 'Otel'), ('kubernetes', 'Kubernetes'), ('service_mesh', 'Mesh'), ('backstage', 'Backstage')])),
-                ('state', models.TextField(choices=[('receiving', 'Receiving'), ('pending', 'Pending'), ('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed')], default='pending')),
+                ('state', models.TextField(choices=[('receiving', 'Receiving'), ('pending', 'Pending'), ('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed'), ('abandoned', 'Abandoned')], default='pending')),
                 ('parts_expected', models.PositiveIntegerField(default=1)),
                 ('parts_received', models.PositiveIntegerField(default=0)),
                 ('requested_by_name', models.TextField()),

@@ -1,0 +1,239 @@
+"""What people and programs may change in the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from pydantic import AwareDatetime, Field
+
+from apps.catalog import ingestion as ingestions
+from apps.catalog.models import CycleAlert, Ingestion
+from apps.catalog.schemas import DependencyRow, ServiceRow, Source
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Actor,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Touch,
+    register,
+)
+from apps.core.errors import Conflict, NotAllowed, NotFound
+
+MAX_PARTS = 100
+NAMES_SHOWN = 5
+
+
+class IngestDependenciesInput(ActionInput):
+    """Services and dependencies, or one part of them where they are too many for one request."""
+
+    discovery_source: Source = Field(description="Who says this.")
+    services: list[ServiceRow] = Field(default_factory=list)
+    dependencies: list[DependencyRow] = Field(default_factory=list)
+    observed_at: AwareDatetime | None = Field(
+        default=None, description="When the edges were seen, for those that do not say; by default now."
+    )
+    parts: int = Field(default=1, ge=1, le=MAX_PARTS, description="In how many parts the whole is sent.")
+    part: int = Field(default=1, ge=1, le=MAX_PARTS, description="Which of them this is.")
+    ingestion_id: UUID | None = Field(
+        default=None, description="The ingestion that this is a part of; none for the first part sent."
+    )
+
+
+def _ingestion(ingestion_id: UUID, *, lock: bool) -> Ingestion:
+    rows = Ingestion.objects.select_for_update(of=("self",)) if lock else Ingestion.objects.all()
+    try:
+        return rows.get(pk=ingestion_id)
+    except Ingestion.DoesNotExist:
+        raise NotFound(f"There is no ingestion {ingestion_id}.") from None
+
+
+def _must_be_theirs(actor: Actor, ingestion: Ingestion) -> None:
+    if actor.user is None or actor.user.pk == ingestion.requested_by_id or actor.user.role == "sre_admin":
+        return
+    raise NotAllowed(f"Only {ingestion.requested_by_name}, who began this ingestion, or an SRE admin may do this.")
+
+
+@register
+class IngestDependencies(Action[IngestDependenciesInput]):
+    """Take in services and dependencies. They are checked as a whole and applied by a worker; the answer says where
+    to follow it."""
+
+    name = "catalog.ingest_dependencies"
+    title = "Import dependencies"
+    permission = "catalog.ingest"
+    risk = Risk.MEDIUM
+    Input = IngestDependenciesInput
+    success_status = 202
+
+    def target(self, data: IngestDependenciesInput, *, lock: bool) -> Ingestion | None:
+        return None if data.ingestion_id is None else _ingestion(data.ingestion_id, lock=lock)
+
+    def guard(self, call: Call[IngestDependenciesInput]) -> None:
+        data, ingestion = call.input, call.target
+        if ingestion is None:
+            if data.part > data.parts:
+                raise Conflict(f"This ingestion has {data.parts} parts; there is no part {data.part}.")
+            return
+        _must_be_theirs(call.actor, ingestion)
+        if ingestion.discovery_source != data.discovery_source:
+            raise Conflict(f"This ingestion is by {ingestion.discovery_source}; all its parts must be.")
+        if "parts" in data.model_fields_set and data.parts != ingestion.parts_expected:
+            raise Conflict(f"This ingestion was begun with {ingestion.parts_expected} parts, not {data.parts}.")
+
+    def preview(self, call: Call[IngestDependenciesInput]) -> Preview:
+        data = call.input
+        names = [row.service_id for row in data.services]
+        edges = [f"{row.source} → {row.target}" for row in data.dependencies]
+        return Preview(
+            summary=f"{len(names):,} services and {len(edges):,} dependencies are checked and applied as a whole.",
+            touches=[
+                Touch(len(names), "services", names[:NAMES_SHOWN]),
+                Touch(len(edges), "dependencies", edges[:NAMES_SHOWN]),
+            ],
+            undo="Import the former state; an edge that was declared by mistake can be retracted.",
+        )
+
+    def execute(self, call: Call[IngestDependenciesInput]) -> Outcome:
+        data = call.input
+        ingestion = call.target or ingestions.create(
+            discovery_source=data.discovery_source, parts=data.parts, actor=call.actor
+        )
+        payload = data.model_dump(mode="json", exclude_none=True, include={"services", "dependencies", "observed_at"})
+        ready = ingestions.receive(ingestion, number=data.part, payload=payload)
+        events = []
+        if ready:
+            key = str(ingestion.pk)
+            events.append(Event("catalog.ingestion_ready", {"ingestion_id": key}, aggregate=f"ingestion:{key}"))
+        return Outcome(
+            result=ingestion_result(ingestion),
+            object_type="ingestion",
+            object_id=str(ingestion.pk),
+            object_label=str(ingestion),
+            after={
+                "discovery_source": ingestion.discovery_source,
+                "part": data.part,
+                "parts": ingestion.parts_expected,
+                "services": len(data.services),
+                "dependencies": len(data.dependencies),
+                "state": ingestion.state,
+            },
+            events=events,
+        )
+
+
+def ingestion_result(ingestion: Ingestion) -> dict[str, Any]:
+    """Return what the caller needs to follow an ingestion and to send its other parts."""
+    return {
+        "ingestion_id": str(ingestion.pk),
+        "state": str(ingestion.state),
+        "parts_expected": ingestion.parts_expected,
+        "parts_received": ingestion.parts_received,
+        "status_url": f"/api/v1/services/dependencies/ingestions/{ingestion.pk}",
+    }
+
+
+class AbandonIngestionInput(ActionInput):
+    ingestion_id: UUID
+    rationale: str = Field(default="", max_length=2000)
+
+
+@register
+class AbandonIngestion(Action[AbandonIngestionInput]):
+    """Give up an ingestion that has not been applied. What was sent is dropped; nothing in the catalog changes."""
+
+    name = "catalog.abandon_ingestion"
+    title = "Abandon the ingestion"
+    permission = "catalog.ingest"
+    Input = AbandonIngestionInput
+
+    def target(self, data: AbandonIngestionInput, *, lock: bool) -> Ingestion:
+        return _ingestion(data.ingestion_id, lock=lock)
+
+    def guard(self, call: Call[AbandonIngestionInput]) -> None:
+        _must_be_theirs(call.actor, call.target)
+        if call.target.state not in (Ingestion.State.RECEIVING, Ingestion.State.PENDING):
+            raise Conflict(f"This ingestion is {call.target.state}; only one that waits can be abandoned.")
+
+    def preview(self, call: Call[AbandonIngestionInput]) -> Preview:
+        ingestion = call.target
+        return Preview(
+            summary=f"The {ingestion.rows_total:,} rows received so far are dropped. The catalog stays as it is.",
+            changes=[FieldChange("State", ingestion.state, Ingestion.State.ABANDONED)],
+            undo="Send it again.",
+        )
+
+    def execute(self, call: Call[AbandonIngestionInput]) -> Outcome:
+        ingestion = call.target
+        before = {"state": ingestion.state}
+        ingestions.finish(ingestion, Ingestion.State.ABANDONED, timezone.now())
+        return Outcome(
+            result=ingestion_result(ingestion),
+            object_type="ingestion",
+            object_id=str(ingestion.pk),
+            object_label=str(ingestion),
+            before=before,
+            after={"state": ingestion.state},
+        )
+
+
+class AcknowledgeCycleInput(ActionInput):
+    cycle_id: int = Field(ge=1, le=2**63 - 1)
+    version: int | None = Field(default=None, description="The version that was looked at; refused if it has changed.")
+    rationale: str = Field(default="", max_length=2000, description="Why the cycle may stay for now.")
+
+
+@register
+class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
+    """Say that a circular dependency is known. It stays listed, quietly, until it is gone; if it comes back after
+    that, it is open again."""
+
+    name = "catalog.acknowledge_cycle"
+    title = "Acknowledge the cycle"
+    permission = "catalog.acknowledge_cycle"
+    Input = AcknowledgeCycleInput
+
+    def target(self, data: AcknowledgeCycleInput, *, lock: bool) -> CycleAlert:
+        rows = CycleAlert.objects.select_for_update() if lock else CycleAlert.objects.all()
+        try:
+            return rows.get(pk=data.cycle_id)
+        except CycleAlert.DoesNotExist:
+            raise NotFound(f"There is no cycle {data.cycle_id}.") from None
+
+    def guard(self, call: Call[AcknowledgeCycleInput]) -> None:
+        alert: CycleAlert = call.target
+        if alert.state != CycleAlert.State.OPEN:
+            raise Conflict(f"This cycle is {alert.state}.", extra={"difference": {"state": alert.state}})
+        if call.input.version is not None and call.input.version != alert.version:
+            raise Conflict("This cycle has been gone and come back.", extra={"difference": {"version": alert.version}})
+
+    def preview(self, call: Call[AcknowledgeCycleInput]) -> Preview:
+        alert: CycleAlert = call.target
+        return Preview(
+            summary=f"The cycle {alert} counts as known. Recommendations go on treating it as what it is.",
+            changes=[FieldChange("State", alert.state, CycleAlert.State.ACKNOWLEDGED)],
+            touches=[Touch(len(alert.members), "services in the cycle", alert.members[:NAMES_SHOWN])],
+        )
+
+    def execute(self, call: Call[AcknowledgeCycleInput]) -> Outcome:
+        alert: CycleAlert = call.target
+        before = {"state": alert.state}
+        alert.state = CycleAlert.State.ACKNOWLEDGED
+        alert.acknowledged_at, alert.acknowledged_by = timezone.now(), call.actor.user
+        alert.version += 1
+        alert.save(update_fields=["state", "acknowledged_at", "acknowledged_by", "version"])
+        return Outcome(
+            result={"cycle_id": alert.pk, "state": str(alert.state), "version": alert.version},
+            object_type="cycle",
+            object_id=str(alert.pk),
+            object_label=str(alert),
+            before=before,
+            after={"state": alert.state},
+            events=[Event("catalog.cycle_acknowledged", {"cycle_id": alert.pk}, aggregate=f"cycle:{alert.pk}")],
+        )

@@ -1,0 +1,251 @@
+"""What pages, API and other apps read of the catalog. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F, Q, QuerySet
+
+from apps.catalog.models import CycleAlert, Dependency, DependencySighting, Ingestion, Service
+from apps.catalog.progress import rows_done
+from apps.catalog.sources import OBSERVING
+from apps.catalog.traversal import subgraph
+from apps.core.errors import InvalidInput, NotFound
+from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
+
+__all__ = ["subgraph"]
+
+
+def get_service(service_id: str) -> Service:
+    """Return a service with its team. Raises :class:`NotFound`."""
+    service = Service.objects.select_related("team").filter(service_id=service_id).first()
+    if service is None:
+        raise NotFound(f"There is no service called {service_id}.")
+    return service
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilter:
+    """What a list of services is narrowed to; ``None`` and empty texts narrow nothing."""
+
+    search: str = ""
+    team: str = ""
+    criticality: str = ""
+    is_external: bool | None = None
+    is_discovered: bool | None = None
+
+
+SERVICE_ORDERS: dict[str, tuple[str, ...]] = {
+    "service_id": ("service_id",),
+    "-service_id": ("-service_id",),
+    "created_at": ("created_at", "id"),
+    "-created_at": ("-created_at", "-id"),
+    "updated_at": ("updated_at", "id"),
+    "-updated_at": ("-updated_at", "-id"),
+}
+
+
+def services(wanted: ServiceFilter | None = None) -> QuerySet[Service]:
+    """Return the services that a filter lets through, with their teams, in no order."""
+    wanted = wanted or ServiceFilter()
+    rows = Service.objects.select_related("team")
+    if wanted.search:
+        rows = rows.filter(service_id__icontains=wanted.search)
+    if wanted.team:
+        rows = rows.filter(team__name=wanted.team)
+    if wanted.criticality:
+        rows = rows.filter(criticality=wanted.criticality)
+    if wanted.is_external is not None:
+        rows = rows.filter(is_external=wanted.is_external)
+    if wanted.is_discovered is not None:
+        rows = rows.filter(is_discovered=wanted.is_discovered)
+    return rows
+
+
+def services_page(
+    wanted: ServiceFilter | None = None,
+    *,
+    sort: str = "service_id",
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[Service]:
+    """Return one page of services. ``sort`` is a key of :data:`SERVICE_ORDERS`."""
+    if sort not in SERVICE_ORDERS:
+        raise InvalidInput(f"Services cannot be sorted by {sort}; possible are {', '.join(SERVICE_ORDERS)}.")
+    return paginate(services(wanted), order=SERVICE_ORDERS[sort], cursor=cursor, limit=limit)
+
+
+def dependencies_of(service: Service, *, include_stale: bool = True) -> tuple[list[Dependency], list[Dependency]]:
+    """Return a service's own edges: to what it calls, and from its callers; each with both ends and sightings."""
+    rows = Dependency.objects.select_related("source__team", "target__team").prefetch_related("sightings")
+    if not include_stale:
+        rows = rows.filter(is_stale=False)
+    return (
+        list(rows.filter(source=service).order_by("target__service_id")),
+        list(rows.filter(target=service).order_by("source__service_id")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEdge:
+    """An edge with what the engine asks of its target. ``retries`` is how often the caller tries again."""
+
+    source_pk: int
+    target_pk: int
+    source_id: str
+    target_id: str
+    mode: str
+    criticality: str
+    calls_per_request: float | None
+    redundancy_group: str
+    retries: int
+    target_is_external: bool
+    target_published_sla: float | None
+
+
+def edges_for_engine(service_pks: Iterable[int] | None = None) -> list[EngineEdge]:
+    """Return the live edges out of many services, or of all, in one query; sorted by source and target."""
+    rows = Dependency.objects.filter(is_stale=False)
+    if service_pks is not None:
+        rows = rows.filter(source__in=list(service_pks))
+    ends = rows.order_by("source__service_id", "target__service_id").annotate(
+        source_name=F("source__service_id"),
+        target_name=F("target__service_id"),
+        target_is_external=F("target__is_external"),
+        target_sla=F("target__published_sla"),
+    )
+    return [
+        EngineEdge(
+            source_pk=edge["source"],
+            target_pk=edge["target"],
+            source_id=edge["source_name"],
+            target_id=edge["target_name"],
+            mode=edge["mode"],
+            criticality=edge["criticality"],
+            calls_per_request=edge["calls_per_request"],
+            redundancy_group=edge["redundancy_group"],
+            retries=retries_of(edge["retry_config"]),
+            target_is_external=edge["target_is_external"],
+            target_published_sla=None if edge["target_sla"] is None else float(edge["target_sla"]),
+        )
+        for edge in ends.values(
+            "source",
+            "target",
+            "source_name",
+            "target_name",
+            "mode",
+            "criticality",
+            "calls_per_request",
+            "redundancy_group",
+            "retry_config",
+            "target_is_external",
+            "target_sla",
+        )
+    ]
+
+
+def retries_of(retry_config: dict[str, Any]) -> int:
+    """Return the number of retries that a retry configuration means: ``max_retries``, or ``max_attempts`` less one."""
+    for name, less in (("max_retries", 0), ("retries", 0), ("max_attempts", 1)):
+        value = retry_config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return max(0, min(value - less, 100))
+    return 0
+
+
+def divergence(*, limit: int = 500) -> dict[str, list[Dependency]]:
+    """Return the live edges on which declarations and observations differ.
+
+    ``only_declared``: no observer has ever seen it. ``only_observed``: nobody declared it. Empty where only one of the
+    two kinds of source has spoken about the source service, because then there is nothing to compare.
+    """
+    rows = Dependency.objects.filter(is_stale=False).select_related("source", "target").order_by(
+        "source__service_id", "target__service_id"
+    )
+    seen = DependencySighting.objects.filter(discovery_source__in=OBSERVING)
+    declared_sources = Dependency.objects.filter(is_declared=True).values("source")
+    observed_sources = Dependency.objects.filter(sightings__discovery_source__in=OBSERVING).values("source")
+    return {
+        "only_declared": list(
+            rows.filter(is_declared=True, source__in=observed_sources)
+            .exclude(pk__in=seen.values("dependency"))[:limit]
+        ),
+        "only_observed": list(rows.filter(is_declared=False, source__in=declared_sources)[:limit]),
+    }
+
+
+def open_cycles() -> list[CycleAlert]:
+    """Return the cycles that exist now, the unacknowledged first, then the newest."""
+    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED).select_related("acknowledged_by")
+    return list(rows.order_by("-state", "-detected_at", "pk"))
+
+
+def cycles_of(service: Service) -> list[CycleAlert]:
+    """Return the cycles that a service is in now."""
+    return [alert for alert in open_cycles() if service.service_id in alert.members]
+
+
+def cycle_members() -> dict[str, tuple[str, ...]]:
+    """Return, for every service in a cycle now, the members of its cycle."""
+    return {member: tuple(alert.members) for alert in open_cycles() for member in alert.members}
+
+
+def get_cycle(cycle_id: int) -> CycleAlert:
+    """Return a cycle alert. Raises :class:`NotFound`."""
+    alert = CycleAlert.objects.select_related("acknowledged_by").filter(pk=cycle_id).first()
+    if alert is None:
+        raise NotFound(f"There is no cycle {cycle_id}.")
+    return alert
+
+
+def cycles_page(*, state: str = "", cursor: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[CycleAlert]:
+    """Return one page of cycle alerts, the newest first; without a state, those that exist now."""
+    rows = CycleAlert.objects.select_related("acknowledged_by")
+    rows = rows.filter(state=state) if state else rows.exclude(state=CycleAlert.State.RESOLVED)
+    return paginate(rows, order=("-detected_at", "-id"), cursor=cursor, limit=limit)
+
+
+def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Ingestion]:
+    """Return one page of ingestions, the newest first."""
+    return paginate(Ingestion.objects.defer("errors"), order=("-created_at", "-id"), cursor=cursor, limit=limit)
+
+
+def ingestion(ingestion_id: UUID | str) -> Ingestion:
+    """Return an ingestion; ``rows_done`` counts on while it runs. Raises :class:`NotFound`."""
+    found = Ingestion.objects.filter(pk=ingestion_id).first()
+    if found is None:
+        raise NotFound(f"There is no ingestion {ingestion_id}.")
+    found.rows_done = rows_done(found)
+    return found
+
+
+def parts_received(found: Ingestion) -> list[int]:
+    """Return the numbers of the parts that have come."""
+    return list(found.parts.order_by("number").values_list("number", flat=True))
+
+
+def catalog_counts() -> dict[str, int]:
+    """Return how much the catalog holds, for the overview and the import page."""
+    kinds = Service.objects.aggregate(
+        services=Count("pk"),
+        discovered=Count("pk", filter=Q(is_discovered=True)),
+        external=Count("pk", filter=Q(is_external=True)),
+        without_team=Count("pk", filter=Q(team=None)),
+    )
+    edges = Dependency.objects.aggregate(dependencies=Count("pk"), stale=Count("pk", filter=Q(is_stale=True)))
+    cycles = CycleAlert.objects.filter(state=CycleAlert.State.OPEN).count()
+    return {**kinds, **edges, "open_cycles": cycles}
+
+
+def redundancy_groups(service: Service) -> dict[str, list[str]]:
+    """Return the groups of targets that stand in for each other, by name."""
+    groups: dict[str, list[str]] = {}
+    rows = Dependency.objects.filter(source=service, is_stale=False).exclude(redundancy_group="")
+    for name, target in rows.order_by("redundancy_group", "target__service_id").values_list(
+        "redundancy_group", F("target__service_id")
+    ):
+        groups.setdefault(name, []).append(target)
+    return groups

@@ -1,0 +1,17 @@
+"""Periodic work of the catalog."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from apps.core.schedule import Job
+
+JOBS = [
+    Job("catalog.reconcile_ingestions", timedelta(minutes=1), "apps.catalog.tasks.reconcile_ingestions"),
+    Job(
+        "catalog.refresh_staleness",
+        timedelta(hours=1),
+        "apps.catalog.tasks.refresh_staleness",
+        offset=timedelta(minutes=7),
+    ),
+]

@@ -1,0 +1,186 @@
+"""What a statement about the graph looks like, whoever makes it: the rows of services and of dependencies.
+
+The same rows come over the API, from files and from observers. What a row leaves out, it says nothing about.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
+
+MAX_TEXT_LENGTH = 1_000
+MAX_OBJECT_BYTES = 32 * 1024
+MAX_TIMEOUT_MS = 24 * 3600 * 1000
+MAX_CALLS_PER_REQUEST = 1_000_000.0
+# The same rule as a regular expression, for those who generate requests from the API's description.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
+_ID_PATTERN = f"^[^\\s{_CONTROLS}]([^{_CONTROLS}]*[^\\s{_CONTROLS}])?$"
+_UNUSABLE = {"Cc": "a control character", "Cs": "half of a surrogate pair", "Zl": "a line break", "Zp": "a line break"}
+
+
+def text_problem(text: str) -> str:
+    """Say what keeps a text from being stored or shown on one line, or return an empty string."""
+    for character in text:
+        found = _UNUSABLE.get(unicodedata.category(character))
+        if found:
+            return f"holds {found} (U+{ord(character):04X})"
+    return ""
+
+
+def service_id_problem(service_id: str) -> str:
+    """Say why a text cannot be a service id, or return an empty string."""
+    if not service_id:
+        return "is empty"
+    if len(service_id) > MAX_SERVICE_ID_LENGTH:
+        return f"has {len(service_id)} characters; at most {MAX_SERVICE_ID_LENGTH} are possible"
+    if service_id != service_id.strip():
+        return "begins or ends with white space"
+    if service_id.isascii() and service_id.isprintable():
+        return ""
+    return text_problem(service_id)
+
+
+def _usable_id(value: str) -> str:
+    problem = service_id_problem(value)
+    if problem:
+        raise ValueError(f"the service id {problem}")
+    return value
+
+
+def _usable_text(value: str) -> str:
+    problem = text_problem(value)
+    if problem:
+        raise ValueError(f"the text {problem}")
+    return value
+
+
+def _has_unusable_text(value: Any) -> str:
+    """Return what is wrong with any text in a JSON value, keys included."""
+    if isinstance(value, str):
+        if "\x00" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+            return "holds a character that cannot be stored (NUL or half of a surrogate pair)"
+        return ""
+    if isinstance(value, dict):
+        children: list[Any] = [*value.keys(), *value.values()]
+    elif isinstance(value, list):
+        children = value
+    else:
+        return ""
+    return next((problem for problem in map(_has_unusable_text, children) if problem), "")
+
+
+def _usable_object(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode(errors="surrogatepass"))
+    except (ValueError, RecursionError):
+        raise ValueError("the object holds NaN, an infinity or too many levels") from None
+    if size > MAX_OBJECT_BYTES:
+        raise ValueError(f"the object has {size:,} bytes; at most {MAX_OBJECT_BYTES:,} are possible")
+    problem = _has_unusable_text(value)
+    if problem:
+        raise ValueError(f"the object {problem}")
+    return value
+
+
+ServiceId = Annotated[
+    str,
+    AfterValidator(_usable_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_SERVICE_ID_LENGTH,
+            "pattern": _ID_PATTERN,
+            "description": "Any characters but control characters; no white space at either end.",
+        }
+    ),
+]
+Text = Annotated[
+    str,
+    Field(max_length=MAX_TEXT_LENGTH, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    AfterValidator(_usable_text),
+]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_usable_object)]
+ServiceCriticality = Literal["critical", "high", "medium", "low"]
+EdgeCriticality = Literal["hard", "soft", "degraded"]
+Mode = Literal["sync", "async"]
+PublishedSla = Annotated[
+    Decimal,
+    Field(ge=Decimal("0.00000001"), le=Decimal("0.99999999"), description="A ratio: 99.9 % is 0.999."),
+    WithJsonSchema({"type": "number", "minimum": 0.00000001, "maximum": 0.99999999}),
+]
+
+
+_SHORT_NAMES = {"otel": "otel_service_graph", "k8s": "kubernetes", "mesh": "service_mesh"}
+
+
+def _discovery_source(value: object) -> object:
+    return _SHORT_NAMES.get(value, value) if isinstance(value, str) else value
+
+
+Source = Annotated[DiscoverySource, BeforeValidator(_discovery_source)]
+"""Who says it; ``otel``, ``k8s`` and ``mesh`` are taken for the long names."""
+
+
+class Row(BaseModel):
+    """The base of all rows: unknown fields are refused, texts are taken as they are."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class ServiceRow(Row):
+    """What is said of one service."""
+
+    service_id: ServiceId
+    team: Text | None = None
+    criticality: ServiceCriticality | None = None
+    external: bool | None = Field(default=None, validation_alias=AliasChoices("external", "is_external"))
+    published_sla: PublishedSla | None = None
+    archetype: Text | None = None
+    on_call: Text | None = None
+    failure_semantics: JsonObject | None = Field(
+        default=None, description="What callers see when it fails: callers_see, is_retry_safe."
+    )
+    capacity: JsonObject | None = Field(
+        default=None, description="What it was built for: max_requests_per_second, max_concurrency, notes."
+    )
+    metadata: JsonObject | None = None
+
+
+class DependencyRow(Row):
+    """What is said of one edge: ``source`` calls ``target``."""
+
+    source: ServiceId
+    target: ServiceId
+    mode: Mode | None = Field(default=None, validation_alias=AliasChoices("mode", "communication_mode"))
+    criticality: EdgeCriticality | None = None
+    protocol: Text | None = None
+    timeout_ms: Annotated[int, Field(ge=0, le=MAX_TIMEOUT_MS)] | None = None
+    retry_config: JsonObject | None = Field(
+        default=None, description="How the caller retries; max_retries (or max_attempts, one more) is read."
+    )
+    calls_per_request: (
+        Annotated[float, Field(ge=0, le=MAX_CALLS_PER_REQUEST, allow_inf_nan=False)] | None
+    ) = Field(default=None, description="Calls over this edge for each request to the source.")
+    redundancy_group: Text | None = Field(
+        default=None, description="Targets of one source that share a group stand in for each other."
+    )
+    observed_at: AwareDatetime | None = Field(
+        default=None, description="When the edge was last seen; by default, when the whole was sent."
+    )

@@ -1,0 +1,358 @@
+"""The work on the graph that API, files, observers and the demo share: taking in services and edges, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.catalog.cycles import refresh_cycles
+from apps.catalog.locking import lock_graph
+from apps.catalog.merging import merge_edges
+from apps.catalog.schemas import DependencyRow, ServiceRow
+from apps.catalog.sources import declares
+from apps.catalog.validation import validate_graph
+from apps.core import outbox
+from apps.core.actions import Actor
+from apps.core.models import AuditEntry
+
+NAMES_IN_EVENT = 500
+"""How many changed services an event names; above it, subscribers take everything as changed."""
+BATCH_ROWS = 5_000
+
+_UNTOLD = {"updated_at", "version"}
+
+type Report = Callable[[int], None]
+
+
+def upsert_graph(
+    services: Iterable[Mapping[str, Any] | ServiceRow],
+    dependencies: Iterable[Mapping[str, Any] | DependencyRow],
+    *,
+    discovery_source: str,
+    observed_at: datetime,
+    origin: str = "",
+    actor: Actor | None = None,
+) -> dict[str, Any]:
+    """Validate services and edges as a whole and put them into the catalog, inside the caller's transaction.
+
+    Rows are those of :mod:`apps.catalog.schemas`; ``observed_at`` holds for edges without one of their own; ``origin``
+    marks the services and teams that this call makes. Returns the summary that :func:`apply_graph` describes. Raises
+    :class:`~apps.core.errors.InvalidInput` naming every bad row; nothing has changed then.
+
+    Until the caller's transaction ends, no other change of the graph can begin: keep it short.
+    """
+    graph, problems = validate_graph([(1, {"services": list(services), "dependencies": list(dependencies)})])
+    if problems:
+        raise problems.error()
+    return apply_graph(
+        graph.services,
+        graph.dependencies,
+        discovery_source=discovery_source,
+        observed_at=observed_at,
+        origin=origin,
+        actor=actor,
+    )
+
+
+def apply_graph(
+    services: Sequence[ServiceRow],
+    dependencies: Sequence[DependencyRow],
+    *,
+    discovery_source: str,
+    observed_at: datetime,
+    origin: str = "",
+    now: datetime | None = None,
+    report: Report | None = None,
+    actor: Actor | None = None,
+) -> dict[str, Any]:
+    """Put rows that are valid together into the catalog, inside the caller's transaction.
+
+    A row of a declaring source declares its service and overrides what it gives; a row of an observing source describes
+    only services that nobody has declared. A service that an edge names and the catalog does not know is discovered.
+    Each edge keeps what this source says of it as one sighting, unless a newer one is there, and is merged anew.
+
+    Returns counts: ``services`` and ``dependencies`` with ``created``, ``updated``, ``unchanged`` (services also
+    ``discovered``), and ``cycles`` with ``open``, ``opened``, ``resolved``. Publishes ``catalog.graph_changed`` when
+    anything changed. ``report`` hears how many rows are done. With an ``actor``, every service that was there before
+    and has changed gets an audit entry of its own.
+    """
+    lock_graph()
+    now = now or timezone.now()
+    done = 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        done += count
+        if report is not None:
+            report(done)
+
+    changed: set[str] = set()
+    service_counts = _write_services(services, discovery_source, origin, changed, progress, actor)
+    service_counts["discovered"] = _discover(services, dependencies, origin, changed)
+    edge_counts = _write_dependencies(dependencies, discovery_source, observed_at, now, changed, progress)
+    cycles = refresh_cycles(now)
+    if changed:
+        publish_graph_changed(changed)
+    return {"services": service_counts, "dependencies": edge_counts, "cycles": cycles}
+
+
+def publish_graph_changed(service_ids: Iterable[str]) -> None:
+    """Tell that these services or their edges changed. ``service_ids`` is ``None`` where they are too many to name."""
+    names = sorted(service_ids)
+    outbox.publish(
+        "catalog.graph_changed",
+        {"count": len(names), "service_ids": names if len(names) <= NAMES_IN_EVENT else None},
+        aggregate="catalog",
+    )
+
+
+def _batches[T](rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS))
+
+
+def _fetch(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+_SERVICE_INPUT = """
+WITH input AS (
+    SELECT r.*, t.id AS team_id
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+        service_id text, team text, criticality text, is_external boolean, published_sla numeric, archetype text,
+        on_call text, failure_semantics jsonb, capacity jsonb, metadata jsonb)
+    LEFT JOIN accounts_team t ON t.name = r.team
+)
+"""
+_SERVICE_INSERT = (
+    _SERVICE_INPUT
+    + """
+INSERT INTO catalog_service (service_id, team_id, criticality, is_external, is_discovered, published_sla, archetype,
+    on_call, failure_semantics, capacity, metadata, origin, version, updated_at)
+SELECT service_id, team_id, COALESCE(criticality, 'medium'), COALESCE(is_external, FALSE), %(discovered)s,
+    published_sla, COALESCE(archetype, ''), COALESCE(on_call, ''), COALESCE(failure_semantics, '{}'),
+    COALESCE(capacity, '{}'), COALESCE(metadata, '{}'), %(origin)s, 1, now()
+FROM input
+ON CONFLICT (service_id) DO NOTHING
+RETURNING service_id
+"""
+)
+# What a row leaves out stays as it is. Only rows that differ are written, so that a second run changes nothing.
+_SERVICE_UPDATE = (
+    _SERVICE_INPUT  # noqa: S608
+    + """
+, merged AS (
+    SELECT s.id, COALESCE(i.team_id, s.team_id) AS team_id, COALESCE(i.criticality, s.criticality) AS criticality,
+        COALESCE(i.is_external, s.is_external) AS is_external,
+        COALESCE(i.published_sla, s.published_sla)::numeric(9, 8) AS published_sla,
+        COALESCE(i.archetype, s.archetype) AS archetype, COALESCE(i.on_call, s.on_call) AS on_call,
+        COALESCE(i.failure_semantics, s.failure_semantics) AS failure_semantics,
+        COALESCE(i.capacity, s.capacity) AS capacity, COALESCE(i.metadata, s.metadata) AS metadata,
+        %(discovered)s AS is_discovered
+    FROM input i JOIN catalog_service s USING (service_id)
+    WHERE NOT %(discovered)s OR s.is_discovered
+)
+UPDATE catalog_service s
+SET team_id = m.team_id, criticality = m.criticality, is_external = m.is_external, published_sla = m.published_sla,
+    archetype = m.archetype, on_call = m.on_call, failure_semantics = m.failure_semantics, capacity = m.capacity,
+    metadata = m.metadata, is_discovered = m.is_discovered, version = s.version + 1, updated_at = now()
+FROM merged m
+WHERE s.id = m.id
+  AND (s.team_id, s.criticality, s.is_external, s.published_sla, s.archetype, s.on_call, s.failure_semantics,
+       s.capacity, s.metadata, s.is_discovered)
+      IS DISTINCT FROM
+      (m.team_id, m.criticality, m.is_external, m.published_sla, m.archetype, m.on_call, m.failure_semantics,
+       m.capacity, m.metadata, m.is_discovered)
+RETURNING to_jsonb(old), to_jsonb(new)
+"""
+)
+
+
+def _write_services(
+    rows: Sequence[ServiceRow],
+    discovery_source: str,
+    origin: str,
+    changed: set[str],
+    progress: Report,
+    actor: Actor | None,
+) -> dict[str, int]:
+    counts = {"created": 0, "updated": 0, "unchanged": 0}
+    _make_teams({row.team for row in rows if row.team}, origin)
+    for batch in _batches(rows):
+        documents = []
+        for row in batch:
+            document = row.model_dump(mode="json", exclude_none=True)
+            if "external" in document:
+                document["is_external"] = document.pop("external")
+            documents.append(document)
+        parameters = {
+            "rows": json.dumps(documents),
+            "discovered": not declares(discovery_source),
+            "origin": origin,
+        }
+        # The update comes first: after the insert it would look at what was just inserted.
+        updates = [(json.loads(old), json.loads(new)) for old, new in _fetch(_SERVICE_UPDATE, parameters)]
+        if actor is not None:
+            record_service_updates(updates, actor, discovery_source)
+        updated = [before["service_id"] for before, _ in updates]
+        created = [name for (name,) in _fetch(_SERVICE_INSERT, parameters)]
+        changed.update(created, updated)
+        counts["created"] += len(created)
+        counts["updated"] += len(updated)
+        counts["unchanged"] += len(batch) - len(created) - len(updated)
+        progress(len(batch))
+    return counts
+
+
+def record_service_updates(
+    updates: Iterable[tuple[dict[str, Any], dict[str, Any]]], actor: Actor, discovery_source: str
+) -> None:
+    """Leave one audit entry for each changed service, with what it was and what it is."""
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            action="catalog.apply_ingestion",
+            actor=actor.user,
+            actor_name=actor.name,
+            source=actor.source,
+            api_key_prefix=actor.api_key_prefix,
+            ip=actor.ip,
+            request_id=actor.request_id,
+            object_type="service",
+            object_id=str(after["id"]),
+            object_label=after["service_id"],
+            service_id=after["service_id"],
+            before={name: value for name, value in before.items() if value != after[name] and name not in _UNTOLD},
+            after={name: value for name, value in after.items() if value != before[name] and name not in _UNTOLD},
+            rationale=f"stated by {discovery_source}",
+        )
+        for before, after in updates
+    )
+
+
+def _make_teams(names: set[str], origin: str) -> None:
+    if names:
+        _fetch(
+            "INSERT INTO accounts_team (name, origin) SELECT name, %(origin)s FROM unnest(%(names)s::text[]) AS name"
+            " ON CONFLICT (name) DO NOTHING RETURNING id",
+            {"names": sorted(names), "origin": origin},
+        )
+
+
+def _discover(
+    services: Sequence[ServiceRow], dependencies: Sequence[DependencyRow], origin: str, changed: set[str]
+) -> int:
+    """Make a service of every end of an edge that is not one yet. Returns how many there were."""
+    ends = {row.source for row in dependencies} | {row.target for row in dependencies}
+    ends -= {row.service_id for row in services}
+    if not ends:
+        return 0
+    made = _fetch(
+        """
+        INSERT INTO catalog_service (service_id, criticality, is_external, is_discovered, archetype, on_call,
+            failure_semantics, capacity, metadata, origin, version, updated_at)
+        SELECT name, 'medium', FALSE, TRUE, '', '', '{}', '{}', '{}', %(origin)s, 1, now()
+        FROM unnest(%(names)s::text[]) AS name
+        ON CONFLICT (service_id) DO NOTHING
+        RETURNING service_id
+        """,
+        {"names": sorted(ends), "origin": origin},
+    )
+    changed.update(name for (name,) in made)
+    return len(made)
+
+
+_EDGE_INPUT = """
+WITH input AS (
+    SELECT a.id AS source_id, b.id AS target_id, r.attributes, r.seen_at
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (source text, target text, attributes jsonb, seen_at timestamptz)
+    JOIN catalog_service a ON a.service_id = r.source
+    JOIN catalog_service b ON b.service_id = r.target
+)
+"""
+_EDGE_INSERT = (
+    _EDGE_INPUT
+    + """
+INSERT INTO catalog_dependency (source_id, target_id, mode, criticality, protocol, retry_config, redundancy_group,
+    confidence, is_stale, is_declared, last_observed_at)
+SELECT source_id, target_id, 'sync', 'hard', '', '{}', '', 0, FALSE, FALSE, seen_at FROM input
+ON CONFLICT (source_id, target_id) DO NOTHING
+RETURNING id
+"""
+)
+# A statement that is older than the one that is kept changes nothing: parts and retries may arrive in any order.
+_SIGHTING_UPSERT = (
+    _EDGE_INPUT
+    + """
+INSERT INTO catalog_dependencysighting AS s (dependency_id, discovery_source, attributes, first_seen_at, last_seen_at)
+SELECT d.id, %(discovery_source)s, i.attributes, i.seen_at, i.seen_at
+FROM input i JOIN catalog_dependency d USING (source_id, target_id)
+ON CONFLICT (dependency_id, discovery_source) DO UPDATE
+SET attributes = EXCLUDED.attributes, last_seen_at = EXCLUDED.last_seen_at
+WHERE EXCLUDED.last_seen_at >= s.last_seen_at
+  AND (EXCLUDED.attributes, EXCLUDED.last_seen_at) IS DISTINCT FROM (s.attributes, s.last_seen_at)
+RETURNING dependency_id
+"""
+)
+
+
+def _write_dependencies(
+    rows: Sequence[DependencyRow],
+    discovery_source: str,
+    observed_at: datetime,
+    now: datetime,
+    changed: set[str],
+    progress: Report,
+) -> dict[str, int]:
+    counts = {"created": 0, "updated": 0, "unchanged": 0}
+    touched_services: set[int] = set()
+    for batch in _batches(rows):
+        parameters = {
+            "rows": json.dumps([_sighting(row, observed_at) for row in batch]),
+            "discovery_source": discovery_source,
+        }
+        created = {pk for (pk,) in _fetch(_EDGE_INSERT, parameters)}
+        sighted = [pk for (pk,) in _fetch(_SIGHTING_UPSERT, parameters)]
+        merged = merge_edges(now, sighted)
+        updated = 0
+        for pk, source, target in merged:
+            touched_services.update((source, target))
+            updated += pk not in created
+        counts["created"] += len(created)
+        counts["updated"] += updated
+        counts["unchanged"] += len(batch) - len(created) - updated
+        if batch and created:
+            # An edge whose attributes are all defaults is new although merging changed nothing on it.
+            touched_services.update(_ends(created))
+        progress(len(batch))
+    if touched_services:
+        changed.update(
+            name
+            for (name,) in _fetch(
+                "SELECT service_id FROM catalog_service WHERE id = ANY(%(ids)s)", {"ids": list(touched_services)}
+            )
+        )
+    return counts
+
+
+def _ends(dependency_ids: Iterable[int]) -> set[int]:
+    pairs = _fetch(
+        "SELECT source_id, target_id FROM catalog_dependency WHERE id = ANY(%(ids)s)", {"ids": list(dependency_ids)}
+    )
+    return {end for pair in pairs for end in pair}
+
+
+def _sighting(row: DependencyRow, observed_at: datetime) -> dict[str, Any]:
+    attributes = row.model_dump(mode="json", exclude_none=True, exclude={"source", "target", "observed_at"})
+    return {
+        "source": row.source,
+        "target": row.target,
+        "attributes": attributes,
+        "seen_at": (row.observed_at or observed_at).isoformat(),
+    }

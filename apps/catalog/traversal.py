@@ -1,0 +1,139 @@
+"""What a service depends on and who depends on it, so many hops far: one recursive query in the database.
+
+``UNION`` over (node, depth) keeps each node once a level, where a path array would keep every path to it. The walk
+uses the partial indexes on live edges, one for each direction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from django.db import connection
+
+from apps.catalog.models import Service
+from apps.core.errors import NotFound
+
+MAX_DEPTH = 10
+MAX_NODES = 2_000
+MAX_EDGES = 10_000
+
+type Direction = Literal["downstream", "upstream", "both"]
+
+
+def _walk(name: str, here: str, there: str, alive: str) -> str:
+    return f"""
+    {name} (node, depth) AS (
+        SELECT %(start)s::bigint, 0
+        UNION
+        SELECT d.{there}, w.depth + 1
+        FROM {name} w JOIN catalog_dependency d ON d.{here} = w.node {alive}
+        WHERE w.depth < %(depth)s
+    )"""  # noqa: S608
+
+
+def _reached(direction: Direction, *, include_stale: bool) -> str:
+    alive = "" if include_stale else "AND NOT d.is_stale"
+    walks = []
+    reached = []
+    if direction in ("downstream", "both"):
+        walks.append(_walk("down", "source_id", "target_id", alive))
+        reached.append("SELECT node, min(depth) AS below, NULL::int AS above FROM down GROUP BY node")
+    if direction in ("upstream", "both"):
+        walks.append(_walk("up", "target_id", "source_id", alive))
+        reached.append("SELECT node, NULL::int, min(depth) FROM up GROUP BY node")
+    return f"""
+    WITH RECURSIVE {", ".join(walks)},
+    reached (node, below, above) AS (
+        SELECT node, min(below), min(above) FROM ({" UNION ALL ".join(reached)}) AS either (node, below, above)
+        GROUP BY node ORDER BY LEAST(min(below), min(above)), node LIMIT %(max_nodes)s + 1
+    )"""  # noqa: S608
+
+
+def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
+    return (
+        _reached(direction, include_stale=include_stale)  # noqa: S608
+        + """
+    SELECT r.node, r.below, r.above, s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
+    FROM reached r JOIN catalog_service s ON s.id = r.node LEFT JOIN accounts_team t ON t.id = s.team_id
+    ORDER BY LEAST(r.below, r.above), s.service_id
+    """
+    )
+
+
+# Both ends are looked up by hash: with `= ANY` twice PostgreSQL compares arrays for every edge.
+_EDGES_SQL = """
+    WITH node AS MATERIALIZED (SELECT unnest(%(nodes)s::bigint[]) AS id)
+    SELECT d.source_id, d.target_id, d.mode, d.criticality, d.protocol, d.timeout_ms, d.calls_per_request,
+        d.redundancy_group, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
+    FROM node a JOIN catalog_dependency d ON d.source_id = a.id {alive} JOIN node b ON b.id = d.target_id
+    LIMIT %(max_edges)s + 1
+"""
+EDGE_COLUMNS = (
+    "mode",
+    "criticality",
+    "protocol",
+    "timeout_ms",
+    "calls_per_request",
+    "redundancy_group",
+    "confidence",
+    "is_stale",
+    "is_declared",
+    "last_observed_at",
+)
+
+
+def subgraph(
+    service_id: str,
+    direction: Direction = "downstream",
+    depth: int = 3,
+    *,
+    include_stale: bool = False,
+    max_nodes: int = MAX_NODES,
+    max_edges: int = MAX_EDGES,
+) -> dict[str, Any]:
+    """Return what is reached from a service, and the edges among all that is.
+
+    ``nodes`` are nearest first, the service itself at the head; ``depth_down`` and ``depth_up`` are hops to it along
+    and against the calls, ``None`` where it is not reached that way. ``is_truncated`` says that nodes or edges were
+    left out; the nearest nodes are kept. ``depth`` is clamped to 1..10. Raises :class:`NotFound`.
+    """
+    depth = max(1, min(depth, MAX_DEPTH))
+    start = Service.objects.filter(service_id=service_id).values_list("pk", flat=True).first()
+    if start is None:
+        raise NotFound(f"There is no service called {service_id}.")
+    parameters: dict[str, Any] = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_edges": max_edges}
+    with connection.cursor() as cursor:
+        cursor.execute(_nodes_sql(direction, include_stale=include_stale), parameters)
+        rows = cursor.fetchall()
+        is_truncated = len(rows) > max_nodes
+        rows = rows[:max_nodes]
+        names: dict[int, str] = {row[0]: row[3] for row in rows}
+        parameters["nodes"] = list(names)
+        cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
+        edges = cursor.fetchall()
+    is_truncated = is_truncated or len(edges) > max_edges
+    found = [
+        {"source": names[source], "target": names[target], **dict(zip(EDGE_COLUMNS, rest, strict=True))}
+        for source, target, *rest in edges[:max_edges]
+    ]
+    found.sort(key=lambda edge: (edge["source"], edge["target"]))
+    return {
+        "service_id": service_id,
+        "direction": direction,
+        "depth": depth,
+        "include_stale": include_stale,
+        "is_truncated": is_truncated,
+        "nodes": [
+            {
+                "service_id": name,
+                "depth_down": below,
+                "depth_up": above,
+                "team": team,
+                "criticality": criticality,
+                "is_external": is_external,
+                "is_discovered": is_discovered,
+            }
+            for _, below, above, name, team, criticality, is_external, is_discovered in rows
+        ],
+        "edges": found,
+    }

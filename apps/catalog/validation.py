@@ -1,0 +1,215 @@
+"""A whole graph is taken or refused as a whole: every bad row is named, with its part, its number and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.utils import timezone
+from pydantic import TypeAdapter, ValidationError
+
+from apps.catalog.schemas import DependencyRow, Row, ServiceRow
+from apps.core.errors import FieldProblem, InvalidInput
+
+MAX_PROBLEMS = 300
+"""How many problems are kept by name; all are counted."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+type List = Literal["services", "dependencies"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """One thing wrong with one row. ``row`` counts from 1 within its list and part; ``field`` may be empty."""
+
+    part: int
+    list: List
+    row: int
+    field: str
+    message: str
+
+    @property
+    def path(self) -> str:
+        """The place as a program addresses it: ``dependencies.0.target``."""
+        return ".".join(filter(None, [self.list, str(self.row - 1), self.field]))
+
+    def document(self) -> dict[str, Any]:
+        """Return what is stored with an ingestion and shown by API and page."""
+        return {
+            "part": self.part,
+            "list": self.list,
+            "row": self.row,
+            "field": self.field,
+            "path": self.path,
+            "message": self.message,
+        }
+
+
+@dataclass(slots=True)
+class Problems:
+    """What was wrong: all counted, the first :data:`MAX_PROBLEMS` kept."""
+
+    count: int = 0
+    kept: list[RowProblem] = field(default_factory=list)
+
+    def add(self, problem: RowProblem) -> None:
+        self.count += 1
+        if len(self.kept) < MAX_PROBLEMS:
+            self.kept.append(problem)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [problem.document() for problem in self.kept]
+
+    def error(self) -> InvalidInput:
+        """Return the error that names them."""
+        rows = "1 row" if self.count == 1 else f"{self.count:,} things"
+        return InvalidInput(
+            f"Nothing was taken: {rows} in the graph cannot be right.",
+            fields=[FieldProblem(problem.path, problem.message) for problem in self.kept],
+            extra={"error_count": self.count},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands."""
+
+    part: int
+    row: int
+
+    def beside(self, other: Place) -> str:
+        """Name this place as seen from another."""
+        return f"row {self.row}" if self.part == other.part else f"row {self.row} of part {self.part}"
+
+
+@dataclass(slots=True)
+class Graph:
+    """A valid graph: rows without repetition, and where each came from."""
+
+    services: list[ServiceRow] = field(default_factory=list)
+    dependencies: list[DependencyRow] = field(default_factory=list)
+    service_places: list[Place] = field(default_factory=list)
+    dependency_places: list[Place] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return len(self.services) + len(self.dependencies)
+
+
+_services = TypeAdapter(list[ServiceRow])
+_dependencies = TypeAdapter(list[DependencyRow])
+
+
+def validate_graph(
+    payloads: Iterable[tuple[int, Mapping[str, Any]]], *, now: datetime | None = None
+) -> tuple[Graph, Problems]:
+    """Check all parts of a graph together.
+
+    Each payload is ``(part number, {"services": […], "dependencies": […]})``; rows are dictionaries or already
+    :class:`ServiceRow` and :class:`DependencyRow`. Returns the graph and its problems; with any problem the graph is
+    incomplete and must not be applied. A service or an edge may be named once in the whole.
+    """
+    problems = Problems()
+    graph = Graph()
+    latest = (now or timezone.now()) + CLOCK_TOLERANCE
+    for part, payload in payloads:
+        for name, adapter, rows, places in (
+            ("services", _services, graph.services, graph.service_places),
+            ("dependencies", _dependencies, graph.dependencies, graph.dependency_places),
+        ):
+            _read(part, name, adapter, payload.get(name) or [], rows, places, problems)  # type: ignore[arg-type]
+    _check_services(graph, problems)
+    _check_dependencies(graph, latest, problems)
+    return graph, problems
+
+
+def _read(
+    part: int,
+    name: List,
+    adapter: TypeAdapter[Any],
+    given: Sequence[Any],
+    rows: list[Any],
+    places: list[Place],
+    problems: Problems,
+) -> None:
+    bad: set[int] = set()
+    if not isinstance(given, list):
+        given = list(given)
+    try:
+        read = adapter.validate_python(given)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            index = item["loc"][0] if item["loc"] else 0
+            where = ".".join(str(step) for step in item["loc"][1:])
+            bad.add(int(index))
+            problems.add(RowProblem(part, name, int(index) + 1, where, sentence(item["msg"])))
+        # The rows that are right are still checked against each other, so that one answer names everything.
+        good = [(index, row) for index, row in enumerate(given) if index not in bad]
+        rows.extend(adapter.validate_python([row for _, row in good]))
+        places.extend(Place(part, index + 1) for index, _ in good)
+        return
+    rows.extend(read)
+    places.extend(Place(part, index + 1) for index in range(len(read)))
+
+
+def sentence(message: str) -> str:
+    """Return Pydantic's message without the prefix that it puts before ours."""
+    return message.removeprefix("Value error, ")
+
+
+def _check_services(graph: Graph, problems: Problems) -> None:
+    def complain(index: int, message: str) -> None:
+        place = graph.service_places[index]
+        problems.add(RowProblem(place.part, "services", place.row, "service_id", message))
+
+    _check_repetition(
+        graph.services, graph.service_places, lambda row: row.service_id, lambda row: row.service_id, complain
+    )
+
+
+def _check_dependencies(graph: Graph, latest: datetime, problems: Problems) -> None:
+    def complain(index: int, message: str, name: str = "target") -> None:
+        place = graph.dependency_places[index]
+        problems.add(RowProblem(place.part, "dependencies", place.row, name, message))
+
+    for index, row in enumerate(graph.dependencies):
+        if row.source == row.target:
+            complain(index, f"{row.source} cannot depend on itself")
+        if row.observed_at is not None and row.observed_at > latest:
+            complain(index, f"lies in the future: {row.observed_at.isoformat()}", "observed_at")
+    _check_repetition(
+        graph.dependencies,
+        graph.dependency_places,
+        lambda row: (row.source, row.target),
+        lambda row: f"{row.source} → {row.target}",
+        complain,
+    )
+
+
+def _check_repetition[RowT: Row](
+    rows: Sequence[RowT],
+    places: Sequence[Place],
+    key: Callable[[RowT], object],
+    name: Callable[[RowT], str],
+    complain: Callable[[int, str], None],
+) -> None:
+    first_at: dict[object, int] = {}
+    for index, row in enumerate(rows):
+        first = first_at.setdefault(key(row), index)
+        if first == index:
+            continue
+        where = places[first].beside(places[index])
+        if rows[first] == row:
+            complain(index, f"{name(row)} stands in {where} already")
+        else:
+            differing = ", ".join(_differing(rows[first], row))
+            complain(index, f"{name(row)} stands in {where} with a different {differing}; which of the two is right?")
+
+
+def _differing(one: Row, other: Row) -> list[str]:
+    return [field for field in type(one).model_fields if getattr(one, field) != getattr(other, field)]
