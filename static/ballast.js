@@ -134,7 +134,16 @@
       if (scrolls) target.tabIndex = 0; else target.removeAttribute("tabindex");
     }
   });
-  const watchScrollers = (within) => { for (const one of $$("[data-scroller]", within)) watch.observe(one); };
+  const watchScrollers = (within) => {
+    for (const one of $$("[data-scroller]", within)) {
+      watch.observe(one);
+      const focus = $(".node.focus", one); // A map wider than the screen opens at the service it is about.
+      if (focus && one.scrollWidth > one.clientWidth) {
+        const box = focus.getBoundingClientRect(), frame = one.getBoundingClientRect();
+        one.scrollLeft += box.left + box.width / 2 - frame.left - frame.width / 2;
+      }
+    }
+  };
   watchScrollers(document);
 
   // ---- htmx

@@ -39,7 +39,7 @@ def _decimals_for(ratio: Decimal) -> int:
     if distance == 0:
         return 0
     decimals = 1 - distance.adjusted()
-    floor = 2 if ratio >= Decimal("0.9") else 0
+    floor = 2 if ratio >= Decimal("0.9") else 1 if ratio >= Decimal("0.1") else 0
     return max(floor, min(_MAX_DECIMALS, decimals))
 
 
@@ -146,7 +146,7 @@ def window_noun(window_days: int) -> tuple[str, str]:
 def chance_words(probability: float | None, window_days: int = 28) -> str:
     """A probability per window as a count: ``0.05`` → ``1 month in 20``.
 
-    Chances that are near one in n are said so (within 8 %), the others as a small fraction.
+    Chances that are near one in n are said so (within 4 %), the others as a small fraction.
     """
     if probability is None or not math.isfinite(probability):
         return NO_VALUE
@@ -156,10 +156,10 @@ def chance_words(probability: float | None, window_days: int = 28) -> str:
     if probability > 0.975:
         return f"every {one}" if probability >= 1 else f"almost every {one}"
     nearest = max(2, round(1 / probability))
-    if probability <= 0.55 and abs(probability * nearest - 1) <= 0.08:
+    if probability <= 0.55 and abs(probability * nearest - 1) <= 0.04:
         return f"1 {one} in {nearest:,}"
     fraction = min(
-        (Fraction(round(probability * of), of) for of in (3, 4, 5, 10, 20)),
+        (Fraction(min(round(probability * of), of - 1), of) for of in (3, 4, 5, 10, 20)),
         key=lambda candidate: (round(abs(float(candidate) - probability), 2), candidate.denominator),
     )
     noun = one if fraction.numerator == 1 else many

@@ -53,6 +53,7 @@ class Field:
     errors: tuple[str, ...] = ()
     choices: tuple[tuple[str, str], ...] = ()
     required: bool = False
+    may_be_empty: bool = False
     min: str = ""
     max: str = ""
     step: str = ""
@@ -108,6 +109,7 @@ def fields_for(
                 errors=tuple((errors or {}).get(name, ())),
                 choices=_choices(part, optional=name not in required) if kind == "select" else (),
                 required=name in required and kind not in ("checkbox", "hidden"),
+                may_be_empty=name not in required and part.get("default") in (None, "", []),
                 min=_bound(part.get("minimum"), percent=percent),
                 max=_bound(part.get("maximum"), percent=percent),
                 step=("1" if part.get("type") == "integer" else "any") if kind == "number" else "",
@@ -210,7 +212,7 @@ def _kind(name: str, part: Schema) -> Kind:
 def _choices(part: Schema, *, optional: bool) -> tuple[tuple[str, str], ...]:
     labels = part.get("labels", {})
     choices = [
-        (str(value), str(labels.get(value, str(value).replace("_", " "))))
+        (str(value), str(labels.get(value) or labels.get(str(value)) or str(value).replace("_", " ")))
         for value in part["enum"]
         if value is not None
     ]

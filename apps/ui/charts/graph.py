@@ -12,6 +12,7 @@ from typing import Literal
 from apps.ui.charts.graph_layout import Placed, place
 from apps.ui.charts.small import Level
 from apps.ui.charts.svg import (
+    BOLD,
     Chart,
     ChartTable,
     document,
@@ -24,7 +25,7 @@ from apps.ui.charts.svg import (
     words,
 )
 
-_NODE_W, _NODE_H, _GAP_X, _ROW_H, _PAD = 176.0, 42.0, 92.0, 58.0, 14.0
+_NODE_W, _NODE_H, _GAP_X, _ROW_H, _PAD = 168.0, 42.0, 68.0, 54.0, 14.0
 _SHAPE: Mapping[Level, str] = {"ok": "●", "warn": "▲", "bad": "■", "none": ""}
 
 type EdgeKind = Literal["hard", "soft", "async"]
@@ -152,7 +153,7 @@ class _Frame:
         x, y = self.left(self.placed.column[node.id]), self.middle(self.placed.row[node.id]) - _NODE_H / 2
         marks = [_SHAPE[node.state]] if node.state != "none" else []
         room = _NODE_W - 22 - 16 * len(marks)
-        label = fit(node.label, room, 12.5)
+        label = fit(node.label, room, 12.5 * BOLD)
         notes = [node.note] if node.note else []
         if node.in_cycle:
             notes.insert(0, "↻ in a cycle")
@@ -184,10 +185,10 @@ class _Frame:
                     marks[0],
                     anchor="end",
                     class_=f"mark {node.state}",
+                    is_ornament=True,
                 )
             )
         link = f' href="{escape(printable(node.href))}" class="{" ".join(classes)}"'
-        link += f' aria-label="{escape(printable(said))}"'
         current = ' aria-current="true"' if node.id == focus else ""
         return f"<a{link}{current}>{''.join(inside)}</a>"
 
@@ -204,8 +205,8 @@ class _Frame:
         if c_from == c_to:
             x = self.left(c_from) + _NODE_W
             bow = 26 + min(40.0, abs(y_to - y_from) / 8)
-            path = f"M{fixed(x)} {fixed(y_from)}C{fixed(x + bow)} {fixed(y_from)} {fixed(x + bow)} {fixed(y_to)} "
-            path += f"{fixed(x + 6)} {fixed(y_to)}"
+            path = f"M{fixed(x)} {fixed(y_from)}C{fixed(x + bow)} {fixed(y_from)} "
+            path += f"{fixed(x + bow)} {fixed(y_to)} {fixed(x + 6)} {fixed(y_to)}"
             return self._drawn(path, class_, tip, x + 1, y_to, -1)
         forward = c_to > c_from
         start = self.left(c_from) + (_NODE_W if forward else 0)

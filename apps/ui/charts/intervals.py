@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.ui.charts.scale import Linear
-from apps.ui.charts.svg import Anchor, Chart, ChartTable, document, element, fit, text_width, title, words
+from apps.ui.charts.svg import (
+    BOLD,
+    Anchor,
+    Chart,
+    ChartTable,
+    document,
+    element,
+    fit,
+    text_width,
+    title,
+    words,
+)
 from apps.ui.format import chance_words, percent, percent_number
 
 _WIDTH, _LABEL, _LEFT, _RIGHT, _ROW = 720.0, 116.0, 128.0, 640.0, 32.0
@@ -70,7 +81,7 @@ def tier_intervals(
             )
         )
         parts.append(element("circle", class_="dot", cx=x(tier.target), cy=middle, r=4.5))
-        parts.append(words(_LABEL, middle + 4, fit(tier.name, _LABEL), anchor="end", class_="strong"))
+        parts.append(words(_LABEL, middle + 4, fit(tier.name, _LABEL / BOLD), anchor="end", class_="strong"))
         parts.append(words(_RIGHT + 10, middle + 4, percent_number(tier.target), class_="strong"))
     height = bottom + 20
     parts.append(words(_LEFT, height - 4, f"{percent_number(x.low)}"))

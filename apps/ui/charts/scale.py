@@ -43,14 +43,14 @@ def ticks_down_from_one(low: float) -> tuple[float, ...]:
     """At most three round availabilities from 1 downwards; the last is at or below ``low``."""
     span = max(1e-7, 1.0 - low)
     step = nice_step(span, 2)
-    lines = max(1, math.ceil(span / step - 1e-9))
+    lines = min(2, max(1, math.ceil(span / step - 1e-9)))
     return tuple(max(0.0, round(1.0 - index * step, 12)) for index in range(lines + 1))
 
 
 def ticks_from_zero(high: float) -> tuple[float, ...]:
     """At most three round values from 0 upwards; the last is at or above ``high``."""
     step = nice_step(max(high, 1e-9), 2)
-    lines = max(1, math.ceil(high / step - 1e-9))
+    lines = min(2, max(1, math.ceil(high / step - 1e-9)))
     return tuple(round(index * step, 9) for index in range(lines + 1))
 
 

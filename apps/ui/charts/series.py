@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.scale import Linear, as_date, date_labels, nice_step, ticks_down_from_one, ticks_from_zero
+from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_down_from_one, ticks_from_zero
 from apps.ui.charts.small import runs
 from apps.ui.charts.svg import (
     Chart,
@@ -279,7 +279,7 @@ def burn_down(
     """
     known = [point for point in points if point.left is not None and math.isfinite(point.left)]
     lowest = min([0.0, *(point.left for point in known if point.left is not None), forecast_end or 0.0])
-    floor = 0.0 if lowest >= 0 else -nice_step(max(-lowest, 0.1), 1)
+    floor = 0.0 if lowest >= 0 else -math.ceil(-lowest * 4) / 4
     bottom = height - 24
     y = Linear(floor, 1.0, bottom, TOP)
     x = Linear(start.timestamp(), end.timestamp(), LEFT, RIGHT)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.ui.charts.scale import Linear, nice_step
-from apps.ui.charts.svg import Chart, ChartTable, document, element, fit, text_width, title, words
+from apps.ui.charts.svg import BOLD, Chart, ChartTable, document, element, fit, text_width, title, words
 from apps.ui.format import percent, percent_number, points
 
 _WIDTH, _LABEL, _LEFT, _RIGHT, _ROW, _BAR = 720.0, 206.0, 216.0, 650.0, 27.0, 18.0
@@ -100,7 +100,7 @@ def _total(row: int, label: str, value: float, x: Linear, floor: float) -> list[
     top = row * _ROW + 5
     right = max(x(value), _LEFT + 2)
     parts = [
-        words(_LABEL, top + 13, fit(label, _LABEL - 6), anchor="end", class_="strong", tip=label),
+        words(_LABEL, top + 13, fit(label, (_LABEL - 6) / BOLD), anchor="end", class_="strong", tip=label),
         element("rect", class_="base", x=_LEFT, y=top, width=right - _LEFT, height=_BAR, rx=2),
     ]
     if floor > 0 and right - _LEFT > 30:

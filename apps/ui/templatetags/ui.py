@@ -41,6 +41,12 @@ def plural(value: int, nouns: str) -> str:
 
 
 @register.filter
+def times(value: float | None, digits: int = 1) -> str:
+    """A factor: ``0.4×``."""
+    return fmt.number(value, digits) if value is None else f"{fmt.number(value, digits)}×"
+
+
+@register.filter
 def day(value: date | None) -> str:
     return fmt.day(value)
 

@@ -1,4 +1,6 @@
-"""Renders the gallery: ``python -m tests.ui.gallery.render FOLDER`` writes its pages and their static files."""
+"""Renders the gallery: ``python -m tests.ui.gallery.render FOLDER`` writes its pages and their static
+files.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ def configure() -> None:
         ],
         AUTH_USER_MODEL="accounts.User",
         TEMPLATES=[
-            {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [ROOT / "templates"], "APP_DIRS": True}
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "DIRS": [ROOT / "templates"],
+                "APP_DIRS": True,
+            }
         ],
         STATIC_URL="static/",
         ROOT_URLCONF="tests.ui.gallery.render",

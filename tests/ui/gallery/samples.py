@@ -32,7 +32,9 @@ def availability() -> charts.Chart:
         value = 1 - abs(chance.gauss(0.0002, 0.0001))
         value -= {31: 0.0011, 32: 0.0013, 67: 0.012}.get(index, 0)
         points.append(
-            charts.AvailabilityPoint(at, value, value - 0.0003, min(1.0, value + 0.0001), 412_000, 412_000 * (1 - value))
+            charts.AvailabilityPoint(
+                at, value, value - 0.0003, min(1.0, value + 0.0001), 412_000, 412_000 * (1 - value)
+            )
             if not 50 <= index <= 53
             else charts.AvailabilityPoint(at, None)
         )
@@ -52,7 +54,10 @@ def burn(overspent: bool) -> charts.Chart:
         left -= chance.random() * (0.035 if overspent else 0.009) + (0.14 if hour == 240 else 0)
         points.append(charts.BudgetPoint(start + timedelta(hours=hour), left))
     return charts.burn_down(
-        points, start=start, end=start + timedelta(days=28), forecast_end=left - 0.2,
+        points,
+        start=start,
+        end=start + timedelta(days=28),
+        forecast_end=left - 0.2,
         events=[charts.Event((start + timedelta(days=10)).date(), "incident")],
     )
 
@@ -61,9 +66,12 @@ def latency() -> charts.Chart:
     chance = random.Random(8)
     at = days(60)
     p95 = tuple(180 + 30 * chance.random() for _ in at)
-    p99 = tuple(None if 20 <= index < 23 else value * 1.9 + 60 * chance.random() for index, value in enumerate(p95))
+    p99 = tuple(
+        None if 20 <= index < 23 else value * 1.9 + 60 * chance.random() for index, value in enumerate(p95)
+    )
     return charts.latency_lines(
-        at, [charts.LatencySeries("p95", p95, 250.0), charts.LatencySeries("p99", p99)],
+        at,
+        [charts.LatencySeries("p95", p95, 250.0), charts.LatencySeries("p99", p99)],
         events=[charts.Event(at[30], "deploy")],
     )
 
@@ -119,7 +127,7 @@ def tiers() -> list[dict[str, Any]]:
             "chance": chance_words(probability),
             "strip": charts.backtest_strip(windows(missed)),
             "lines": [
-                f"Between {percent(target - 0.0002)} and {percent(target + 0.0001)} with 90\u202f% confidence",
+                f"Between {percent(target - 0.0002)} and {percent(target + 0.0001)}, 90\u202f% sure",
                 f"Would have paged {pages} times a month",
                 *(["Dependencies support it"] if name != "Aggressive" else []),
             ],
@@ -184,13 +192,23 @@ class Modify(BaseModel):
 
     service: str = Field(json_schema_extra={"widget": "hidden"})
     target: float = Field(
-        title="Target", gt=0, lt=1, ge=0.5, le=0.99999, description="Share of good requests.",
+        title="Target",
+        gt=0,
+        lt=1,
+        ge=0.5,
+        le=0.99999,
+        description="Share of good requests.",
         json_schema_extra={"unit": "percent"},
     )
     threshold: float | None = Field(None, title="Threshold", gt=0, json_schema_extra={"unit": "ms"})
-    window_days: Literal[28, 30] = Field(28, title="Window", json_schema_extra={"labels": {28: "28 days", 30: "30 days"}})
+    window_days: Literal[28, 30] = Field(
+        28, title="Window", json_schema_extra={"labels": {"28": "28 days", "30": "30 days"}}
+    )
     rationale: str = Field(
-        title="Why", min_length=1, max_length=500, description="Kept in the audit trail.",
+        title="Why",
+        min_length=1,
+        max_length=500,
+        description="Kept in the audit trail.",
         json_schema_extra={"widget": "textarea"},
     )
     notify: bool = Field(True, title="Tell the owners of services upstream")
@@ -210,20 +228,59 @@ COLUMNS = (
 
 def services() -> list[dict[str, Any]]:
     return [
-        {"name": "payments-api", "team": "payments", "target": 0.999, "observed": 0.99968, "left": 0.68, "burn": 0.4,
-         "level": "warn", "word": "decision due"},
-        {"name": "checkout-web", "team": "shop", "target": 0.995, "observed": 0.9941, "left": -0.18, "burn": 3.1,
-         "level": "bad", "word": "budget spent"},
-        {"name": "ledger", "team": "payments", "target": 0.9995, "observed": 0.99992, "left": 0.91, "burn": 0.1,
-         "level": "ok", "word": "fine"},
-        {"name": ODD_NAME, "team": "risk", "target": None, "observed": 0.99974, "left": None, "burn": None,
-         "level": "", "word": "no SLO yet"},
+        {
+            "name": "payments-api",
+            "team": "payments",
+            "target": 0.999,
+            "observed": 0.99968,
+            "left": 0.68,
+            "burn": 0.4,
+            "level": "warn",
+            "word": "decision due",
+        },
+        {
+            "name": "checkout-web",
+            "team": "shop",
+            "target": 0.995,
+            "observed": 0.9941,
+            "left": -0.18,
+            "burn": 3.1,
+            "level": "bad",
+            "word": "budget spent",
+        },
+        {
+            "name": "ledger",
+            "team": "payments",
+            "target": 0.9995,
+            "observed": 0.99992,
+            "left": 0.91,
+            "burn": 0.1,
+            "level": "ok",
+            "word": "fine",
+        },
+        {
+            "name": ODD_NAME,
+            "team": "risk",
+            "target": None,
+            "observed": 0.99974,
+            "left": None,
+            "burn": None,
+            "level": "",
+            "word": "no SLO yet",
+        },
     ]
 
 
 def navigation() -> tuple[Group, ...]:
     return (
-        Group("See", (Item("Overview", "#", 0, False), Item("Services", "#", 0, True), Item("Dependency map", "#", 0, False))),
+        Group(
+            "See",
+            (
+                Item("Overview", "#", 0, False),
+                Item("Services", "#", 0, True),
+                Item("Dependency map", "#", 0, False),
+            ),
+        ),
         Group("Decide", (Item("Recommendations", "#", 7, False), Item("Budgets", "#", 0, False))),
         Group("Prove", (Item("Audit", "#", 0, False), Item("API keys", "#", 0, False))),
     )
@@ -234,7 +291,8 @@ def preview() -> Preview:
         summary="The promise of payments-api rises. The old one ends in the same moment.",
         changes=(FieldChange("Target", "99.9 %", "99.97 %"), FieldChange("Window", "28 days", "28 days")),
         touches=(
-            Touch(11, "services upstream"), Touch(3, "of them with an SLO", ("checkout-web", "mobile-bff", "edge")),
+            Touch(11, "services upstream"),
+            Touch(3, "of them with an SLO", ("checkout-web", "mobile-bff", "edge")),
             Touch(0, "promises hurt"),
         ),
         warnings=("Above what dependencies support (99.96 %): 3 of 5 months would have missed it.",),
@@ -258,19 +316,42 @@ def context() -> dict[str, Any]:
         "tiers": tiers(),
         "services": services(),
         "table": Table("services", "Services", COLUMNS, 4, 412, "services", "-budget", query),
-        "nothing": Table("none", "Services", COLUMNS, 0, 0, "services", empty_title="No service matches “foo”",
-                         empty_text="Clear the filter, or import services as files."),
+        "nothing": Table(
+            "none",
+            "Services",
+            COLUMNS,
+            0,
+            0,
+            "services",
+            empty_title="No service matches “foo”",
+            empty_text="Clear the filter, or import services as files.",
+        ),
         "pager": Pager("", "?cursor=abc", "1 to 50 of 412"),
         "fields": fields_for(Modify, {"service": "payments-api", "target": 0.9997}),
         "wrong_fields": fields_for(Modify, {"service": "payments-api", "target": "100.2"}, errors),
         "filters": [
             {"name": "q", "label": "Name", "value": "", "choices": ()},
-            {"name": "team", "label": "Team", "value": "payments", "choices": (("", "All"), ("payments", "payments"))},
+            {
+                "name": "team",
+                "label": "Team",
+                "value": "payments",
+                "choices": (("", "All"), ("payments", "payments")),
+            },
         ],
         "preview": preview(),
         "timeline": [
-            {"level": "ok", "text": "99.9 % accepted by the owner", "at": NOW - timedelta(days=170), "detail": "“until the new database”"},
-            {"level": "bad", "text": "Window missed by 0.02 points", "at": NOW - timedelta(days=58), "detail": "deploy 4.18 rolled back"},
+            {
+                "level": "ok",
+                "text": "99.9 % accepted by the owner",
+                "at": NOW - timedelta(days=170),
+                "detail": "“until the new database”",
+            },
+            {
+                "level": "bad",
+                "text": "Window missed by 0.02 points",
+                "at": NOW - timedelta(days=58),
+                "detail": "deploy 4.18 rolled back",
+            },
             {"level": "", "text": "Recommendation renewed", "at": NOW, "detail": ""},
         ],
         "spark": [0.4, 0.5, None, 0.45, 0.7, 0.9, 1.4],

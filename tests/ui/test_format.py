@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.ui import format as fmt
+
+NOW = datetime(2025, 11, 20, 14, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (0.99955, "99.955"),
+        (0.9992, "99.92"),
+        (0.999, "99.9"),
+        (0.99591, "99.59"),
+        (0.9731, "97.31"),
+        (0.68, "68"),
+        (0.684, "68.4"),
+        (0.05, "5"),
+        (0.0012, "0.12"),
+        (1.0, "100"),
+        (0.0, "0"),
+        (-0.18, "−18"),
+        (1.5, "150"),
+        (None, "—"),
+        (float("nan"), "—"),
+    ],
+)
+def test_a_ratio_is_written_with_just_enough_digits(ratio: float | None, text: str) -> None:
+    assert fmt.percent_number(ratio) == text
+
+
+def test_the_percent_sign_never_leaves_its_number() -> None:
+    assert fmt.percent(0.99955) == "99.955\u202f%"
+
+
+@given(st.floats(min_value=0.0, max_value=1.0, exclude_max=True), st.sampled_from([None, 0, 1, 2, 3]))
+def test_nothing_below_one_reads_as_a_hundred(ratio: float, digits: int | None) -> None:
+    assert not fmt.percent_number(ratio, digits).startswith("100")
+
+
+@given(st.floats(min_value=1e-12, max_value=1.0), st.sampled_from([None, 0, 1, 2]))
+def test_nothing_above_zero_reads_as_nothing(ratio: float, digits: int | None) -> None:
+    assert fmt.percent_number(ratio, digits) not in {"0", "0.0", "0.00"}
+
+
+@pytest.mark.parametrize(
+    ("probability", "window_days", "words"),
+    [
+        (0.01, 28, "1 month in 100"),
+        (0.05, 30, "1 month in 20"),
+        (0.2, 28, "1 month in 5"),
+        (0.05, 7, "1 week in 20"),
+        (0.05, 90, "1 quarter in 20"),
+        (0.05, 45, "1 window of 45 days in 20"),
+        (0.5, 28, "1 month in 2"),
+        (0.6, 28, "3 months in 5"),
+        (0.15, 28, "3 months in 20"),
+        (0.0, 28, "no month"),
+        (0.0001, 28, "less than 1 month in 1,000"),
+        (0.99, 28, "almost every month"),
+        (1.0, 28, "every month"),
+        (None, 28, "—"),
+    ],
+)
+def test_a_chance_is_a_count(probability: float | None, window_days: int, words: str) -> None:
+    assert fmt.chance_words(probability, window_days) == words
+
+
+@given(st.floats(min_value=0.0, max_value=1.0))
+def test_a_chance_always_has_words(probability: float) -> None:
+    words = fmt.chance_words(probability)
+    assert "month" in words
+    assert not words.startswith("0")
+
+
+def test_points_carry_their_sign() -> None:
+    assert fmt.points(-0.00021) == "−0.021"
+    assert fmt.points(0.00006) == "+0.006"
+    assert fmt.points(0.0) == "0"
+    assert fmt.points(-0.000000001) == "−<0.001"
+
+
+def test_counts_latencies_and_spans() -> None:
+    assert fmt.count(12345) == "12,345"
+    assert fmt.plural(1, "service") == "1 service"
+    assert fmt.plural(2, "entry", "entries") == "2 entries"
+    assert fmt.ms(0.8) == "0.8\u202fms"
+    assert fmt.ms(240.4) == "240\u202fms"
+    assert fmt.ms(1250) == "1.25\u202fs"
+    assert fmt.duration(1320) == "22\u202fmin"
+    assert fmt.duration(12_000) == "3\u202fh 20\u202fmin"
+    assert fmt.nines(0.9995) == "3.3 nines"
+
+
+def test_age_is_relative_only_under_an_hour() -> None:
+    assert fmt.age(NOW - timedelta(minutes=4), NOW) == "4\u202fmin ago"
+    assert fmt.age(NOW - timedelta(hours=2), NOW) == "12:05 UTC"
+    assert fmt.age(NOW - timedelta(days=3), NOW) == "17 Nov, 14:05 UTC"
+    assert fmt.age(NOW - timedelta(days=400), NOW) == "16 Oct 2024, 14:05 UTC"
+    assert fmt.age(NOW + timedelta(minutes=4), NOW) == "14:09 UTC"

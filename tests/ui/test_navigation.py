@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from apps.ui import navigation
+from apps.ui.context_processors import Shell
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+urlpatterns = [
+    path("", page, name="overview"),
+    path("services/", page, name="services"),
+    path("services/map/", page, name="dependency-map"),
+    path("recommendations/", page, name="recommendations"),
+    path("audit/", page, name="audit"),
+]
+
+
+class Person:
+    def __init__(self, *permissions: str) -> None:
+        self.permissions = permissions
+
+    def has_perm(self, permission: str, target: Any = None) -> bool:
+        return permission in self.permissions
+
+
+@pytest.fixture(autouse=True)
+def _these_addresses(settings: Any) -> None:
+    settings.ROOT_URLCONF = __name__
+
+
+def labels(person: Person, path: str = "/") -> list[str]:
+    return [item.label for group in navigation.groups(person, path) for item in group.items]  # type: ignore[arg-type]
+
+
+def test_a_room_without_an_address_is_not_shown() -> None:
+    found = labels(Person("slos.view", "catalog.view", "telemetry.view"))
+    assert found == ["Overview", "Services", "Dependency map", "Recommendations"]
+
+
+def test_a_room_that_this_person_may_not_enter_is_not_shown() -> None:
+    assert "Audit" not in labels(Person("slos.view"))
+    assert "Audit" in labels(Person("slos.view", "audit.view"))
+
+
+def test_a_verb_without_rooms_is_not_shown() -> None:
+    assert [group.verb for group in navigation.groups(Person("catalog.view"), "/")] == ["See"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "current"),
+    [
+        ("/", ["Overview"]),
+        ("/services/", ["Services"]),
+        ("/services/payments-api", ["Services"]),
+        ("/services/map/payments-api", ["Dependency map"]),
+        ("/account/", []),
+    ],
+)
+def test_the_room_one_stands_in_is_marked(path: str, current: list[str]) -> None:
+    groups = navigation.groups(Person("slos.view", "catalog.view"), path)  # type: ignore[arg-type]
+    assert [item.label for group in groups for item in group.items if item.is_current] == current
+
+
+def test_the_number_of_things_that_wait_comes_from_the_room_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = (
+        navigation.Room("Decide", "Recommendations", "recommendations", "slos.view", f"{__name__}.seven"),
+    )
+    monkeypatch.setattr(navigation, "ROOMS", rooms)
+    (group,) = navigation.groups(Person("slos.view"), "/")  # type: ignore[arg-type]
+    assert group.items[0].count == 7
+
+
+def test_a_room_that_counts_nothing_shows_no_number() -> None:
+    assert navigation.waiting("apps.ui.nowhere.count", Person()) == 0  # type: ignore[arg-type]
+
+
+def test_the_frame_asks_for_nothing_until_it_is_drawn() -> None:
+    class Refuses:
+        @property
+        def user(self) -> None:
+            raise AssertionError("asked before drawn")
+
+    Shell(Refuses())  # type: ignore[arg-type]
+
+
+def seven(user: object) -> int:
+    return 7
