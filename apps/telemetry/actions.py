@@ -1,0 +1,151 @@
+"""The levers of telemetry: read a past window from the source, import a folder of observations.
+
+Both only record the intent; a worker, or the command that asked, does the reading.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from django.conf import settings
+from django.utils import timezone
+from pydantic import AwareDatetime, Field
+
+from apps.catalog.models import Service
+from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
+from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
+from apps.core.models import AuditEntry
+from apps.telemetry import services, sources
+from apps.telemetry.models import TelemetryRun
+
+MAX_BACKFILL_DAYS = 731
+_NAMES_SHOWN = 10
+
+
+def import_root() -> Path:
+    """The folder below which an import may read that was not asked for on this machine's command line."""
+    return Path(settings.DATA_DIR) / "imports"
+
+
+class BackfillInput(ActionInput):
+    """``end`` defaults to the newest complete hour; no services means all."""
+
+    days: Annotated[int, Field(ge=1, le=MAX_BACKFILL_DAYS)] = 30
+    end: AwareDatetime | None = None
+    services: Annotated[list[str], Field(max_length=5_000)] = []
+
+    def window(self) -> tuple[datetime, datetime]:
+        """The whole hours to read."""
+        newest = services.last_complete_hour(timezone.now())
+        end = min(newest, self.end) if self.end else newest
+        end = end.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        return end - timedelta(days=self.days), end
+
+
+@register
+class Backfill(Action[BackfillInput]):
+    """Read past hours from Prometheus and store their aggregates."""
+
+    name = "telemetry.backfill"
+    title = "Backfill telemetry"
+    permission = "telemetry.collect"
+    risk = Risk.LOW
+    Input = BackfillInput
+    success_status = 202
+
+    def guard(self, call: Call[BackfillInput]) -> None:
+        if not sources.is_configured():
+            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to read from.")
+        known = set(
+            Service.objects.filter(service_id__in=call.input.services).values_list("service_id", flat=True)
+        )
+        missing = [name for name in call.input.services if name not in known]
+        if missing:
+            raise InvalidInput(
+                f"The catalog has no service {', '.join(missing[:_NAMES_SHOWN])}.",
+                fields=[FieldProblem("services", f"{name} is no service") for name in missing[:_NAMES_SHOWN]],
+            )
+
+    def preview(self, call: Call[BackfillInput]) -> Preview:
+        start, end = call.input.window()
+        names = call.input.services[:_NAMES_SHOWN]
+        count = len(call.input.services) or Service.objects.exclude(origin="demo").count()
+        return Preview(
+            summary=f"Read {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from "
+            f"{settings.PROMETHEUS_URL}.",
+            touches=[Touch(count, "services", names)],
+            undo="Stored hours are replaced only by readings that cover at least as much of them.",
+        )
+
+    def execute(self, call: Call[BackfillInput]) -> Outcome:
+        run = services.request_run(
+            TelemetryRun.Kind.BACKFILL,
+            source="prometheus",
+            parameters={"days": call.input.days}
+            | ({"services": call.input.services} if call.input.services else {}),
+            actor=call.actor,
+            window=call.input.window(),
+        )
+        return _requested(run)
+
+
+class ImportInput(ActionInput):
+    """``path`` is a folder on the machine that the worker runs on. ``origin`` marks what the import makes."""
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    origin: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9-]*$")] = ""
+
+
+@register
+class Import(Action[ImportInput]):
+    """Import a folder of files in the format of docs/file-format.md."""
+
+    name = "telemetry.import"
+    title = "Import observations"
+    permission = "telemetry.collect"
+    risk = Risk.LOW
+    Input = ImportInput
+    success_status = 202
+
+    def guard(self, call: Call[ImportInput]) -> None:
+        path = Path(call.input.path)
+        if call.actor.source in {AuditEntry.Source.COMMAND, AuditEntry.Source.TASK}:
+            return
+        # Whoever is not on this machine must not make Ballast read any folder of it and quote from it.
+        if not path.resolve().is_relative_to(import_root().resolve()):
+            raise NotAllowed(f"Over the network only folders below {import_root()} can be imported.")
+
+    def preview(self, call: Call[ImportInput]) -> Preview:
+        folder = Path(call.input.path)
+        found = sorted(path.name for path in folder.glob("*.csv")) if folder.is_dir() else []
+        return Preview(
+            summary=f"Check every row of {folder}, then store all of it or nothing.",
+            touches=[Touch(len(found), "files", found[:_NAMES_SHOWN])],
+            warnings=[] if found else [f"{folder} has no CSV files."],
+        )
+
+    def execute(self, call: Call[ImportInput]) -> Outcome:
+        run = services.request_run(
+            TelemetryRun.Kind.IMPORT,
+            source="files",
+            parameters={"path": str(Path(call.input.path).absolute())},
+            actor=call.actor,
+            origin=call.input.origin,
+        )
+        return _requested(run)
+
+
+def _requested(run: TelemetryRun) -> Outcome:
+    described: dict[str, Any] = {"kind": run.kind, "source": run.source, **run.parameters}
+    if run.window_start and run.window_end:
+        described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}
+    return Outcome(
+        result={"run": str(run.pk), "state": run.state, **described},
+        object_type="telemetry.run",
+        object_id=str(run.pk),
+        object_label=f"{run.get_kind_display()} from {run.source}",
+        after=described,
+        events=[Event("telemetry.run_requested", {"run": str(run.pk)}, aggregate=f"telemetry:{run.pk}")],
+    )

@@ -1,0 +1,226 @@
+"""The SQL that turns staged rows into aggregates by the hour and by the day, and lets old ones go.
+
+Counts are summed, histograms are summed over the bounds that all bins of an hour share, percentiles are lined up, never
+averaged. A stored bin gives way only to one that speaks for at least as much of its time, so an import of half an hour
+never replaces a whole one, and running anything twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connection
+
+#: Kept at least this long, counted back from a service's own newest bin, so that old data can be loaded and studied.
+HOURS_KEPT_DAYS = 120
+DAYS_KEPT_DAYS = 731
+#: Partitions are there this many days before they are needed.
+PARTITIONS_AHEAD_DAYS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How many rows changed in each aggregate."""
+
+    hours: int = 0
+    days: int = 0
+    latency_hours: int = 0
+    edge_hours: int = 0
+
+    def __add__(self, other: Stored) -> Stored:
+        return Stored(
+            self.hours + other.hours,
+            self.days + other.days,
+            self.latency_hours + other.latency_hours,
+            self.edge_hours + other.edge_hours,
+        )
+
+
+_HOURS_AS_THEY_ARE = """
+    SELECT s.service_id, to_timestamp(r.at), r.total, r.bad, r.observed, r.is_partial, r.is_implausible,
+           CASE WHEN r.p50 = 'NaN' THEN NULL ELSE ARRAY[r.p50] END,
+           CASE WHEN r.p95 = 'NaN' THEN NULL ELSE ARRAY[r.p95] END,
+           CASE WHEN r.p99 = 'NaN' THEN NULL ELSE ARRAY[r.p99] END
+    FROM stage_sli r JOIN stage_service s USING (key)
+    WHERE r.step = 3600
+"""
+
+# The three arrays stay parallel: a bin without any percentile is left out of all, one without some is NULL in those.
+_HOURS_SUMMED = """
+    SELECT s.service_id, to_timestamp(h.hour * 3600), h.total, h.bad, h.observed, h.is_partial, h.is_implausible,
+           CASE WHEN h.has_p50 THEN h.p50 END, CASE WHEN h.has_p95 THEN h.p95 END, CASE WHEN h.has_p99 THEN h.p99 END
+    FROM (
+        SELECT key, at / 3600 AS hour, sum(total) AS total, sum(bad) AS bad, least(sum(observed), 3600) AS observed,
+               bool_or(is_partial) AS is_partial, bool_or(is_implausible) AS is_implausible,
+               bool_or(p50 <> 'NaN') AS has_p50, bool_or(p95 <> 'NaN') AS has_p95, bool_or(p99 <> 'NaN') AS has_p99,
+               array_agg(nullif(p50, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p50,
+               array_agg(nullif(p95, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p95,
+               array_agg(nullif(p99, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p99
+        FROM stage_sli WHERE step <= 3600
+        GROUP BY key, at / 3600
+    ) h JOIN stage_service s USING (key)
+"""
+
+_UPSERT_HOURS = """
+    INSERT INTO telemetry_slihour
+        (service_id, bin_start, total, bad, observed_seconds, is_partial, is_implausible, p50_ms, p95_ms, p99_ms)
+    {rows}
+    ON CONFLICT (service_id, bin_start) DO UPDATE SET
+        total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds,
+        is_partial = EXCLUDED.is_partial, is_implausible = EXCLUDED.is_implausible,
+        p50_ms = EXCLUDED.p50_ms, p95_ms = EXCLUDED.p95_ms, p99_ms = EXCLUDED.p99_ms
+    WHERE EXCLUDED.observed_seconds >= telemetry_slihour.observed_seconds
+"""
+
+_UPSERT_DAYS = """
+    INSERT INTO telemetry_sliday
+        (service_id, bin_start, total, bad, observed_seconds, is_partial, is_implausible)
+    {rows}
+    ON CONFLICT (service_id, bin_start) DO UPDATE SET
+        total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds,
+        is_partial = EXCLUDED.is_partial, is_implausible = EXCLUDED.is_implausible
+    WHERE EXCLUDED.observed_seconds >= telemetry_sliday.observed_seconds
+"""
+
+_COARSE_DAYS = """
+    SELECT s.service_id, to_timestamp(r.at / 86400 * 86400), sum(r.total), sum(r.bad), sum(r.observed),
+           bool_or(r.is_partial), bool_or(r.is_implausible)
+    FROM stage_sli r JOIN stage_service s USING (key)
+    WHERE r.step > 3600
+    GROUP BY s.service_id, r.at / 86400
+"""
+
+_CHANGED_DAYS = """
+    SELECT DISTINCT s.service_id, r.at / 86400 AS day
+    FROM stage_sli r JOIN stage_service s USING (key) WHERE r.step <= 3600
+"""
+
+_DAYS_FROM_HOURS = """
+    SELECT c.service_id, to_timestamp(c.day * 86400), h.total, h.bad, h.observed, h.is_partial, h.is_implausible
+    FROM stage_changed c CROSS JOIN LATERAL (
+        SELECT sum(total) AS total, sum(bad) AS bad, sum(observed_seconds) AS observed,
+               bool_or(is_partial) AS is_partial, bool_or(is_implausible) AS is_implausible
+        FROM telemetry_slihour
+        WHERE service_id = c.service_id
+          AND bin_start >= to_timestamp(c.day * 86400) AND bin_start < to_timestamp(c.day * 86400 + 86400)
+    ) h
+    WHERE h.total IS NOT NULL
+"""
+
+_UPSERT_LATENCY = """
+    INSERT INTO telemetry_latencyhour (service_id, bin_start, bounds_ms, cumulative)
+    SELECT s.service_id, to_timestamp(b.hour * 3600), b.bounds, b.cumulative
+    FROM (
+        SELECT key, hour, array_agg(le ORDER BY le) AS bounds, array_agg(total ORDER BY le) AS cumulative
+        FROM (SELECT key, at / 3600 AS hour, le, sum(count) AS total, count(*) AS bins
+              FROM stage_bucket GROUP BY key, at / 3600, le) per_bound
+        JOIN (SELECT key, at / 3600 AS hour, count(DISTINCT at) AS bins
+              FROM stage_bucket GROUP BY key, at / 3600) per_hour USING (key, hour, bins)
+        GROUP BY key, hour
+    ) b JOIN stage_service s USING (key)
+    ON CONFLICT (service_id, bin_start) DO UPDATE SET
+        bounds_ms = EXCLUDED.bounds_ms, cumulative = EXCLUDED.cumulative
+    WHERE EXCLUDED.cumulative[cardinality(EXCLUDED.cumulative)]
+       >= telemetry_latencyhour.cumulative[cardinality(telemetry_latencyhour.cumulative)]
+"""
+
+_UPSERT_EDGES = """
+    INSERT INTO telemetry_edgehour (source_id, target_id, bin_start, total, bad, observed_seconds)
+    SELECT s.service_id, t.service_id, to_timestamp(r.at / 3600 * 3600), sum(r.total), sum(r.bad),
+           least(sum(r.observed), 3600)
+    FROM stage_edge r JOIN stage_service s ON s.key = r.source JOIN stage_service t ON t.key = r.target
+    GROUP BY s.service_id, t.service_id, r.at / 3600
+    ON CONFLICT (source_id, target_id, bin_start) DO UPDATE SET
+        total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds
+    WHERE EXCLUDED.observed_seconds >= telemetry_edgehour.observed_seconds
+"""
+
+
+def staged_range() -> tuple[datetime, datetime] | None:
+    """The time that the staged rows span (the end is that of the last hour), or ``None`` when nothing is staged."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(first), max(last) FROM ("
+            "SELECT min(at) AS first, max(at + step) AS last FROM stage_sli "
+            "UNION ALL SELECT min(at), max(at) / 3600 * 3600 + 3600 FROM stage_edge "
+            "UNION ALL SELECT min(at), max(at) / 3600 * 3600 + 3600 FROM stage_bucket) spans"
+        )
+        first, last = cursor.fetchone()
+    if first is None:
+        return None
+    return datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+
+
+def ensure_partitions(first: date, last: date) -> int:
+    """Make the monthly partitions from one day to another, and return how many were missing.
+
+    It locks the tables for an instant, so call it outside a long transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT telemetry_ensure_partitions(%s, %s)", [first, last])
+        made: int = cursor.fetchone()[0]
+    return made
+
+
+def store_staged(*, is_hourly: bool = False) -> Stored:
+    """Put the staged rows into the aggregates. Needs a transaction, staged services and existing partitions.
+
+    Parameters:
+        is_hourly: every staged row of ``stage_sli`` is a whole hour, one a service and hour, so nothing has to be summed.
+    """
+    with connection.cursor() as cursor:
+        # Sorting by the hundred megabytes is what this is; the setting ends with the transaction.
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        for table in ("stage_sli", "stage_edge", "stage_bucket", "stage_service"):
+            cursor.execute(f"ANALYZE pg_temp.{table}")
+        cursor.execute(_UPSERT_HOURS.format(rows=_HOURS_AS_THEY_ARE if is_hourly else _HOURS_SUMMED))
+        hours = cursor.rowcount
+        cursor.execute(_UPSERT_DAYS.format(rows=_COARSE_DAYS))
+        days = cursor.rowcount
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.stage_changed")
+        cursor.execute(f"CREATE TEMPORARY TABLE stage_changed ON COMMIT DROP AS {_CHANGED_DAYS}")
+        cursor.execute("ANALYZE pg_temp.stage_changed")
+        cursor.execute(_UPSERT_DAYS.format(rows=_DAYS_FROM_HOURS))
+        days += cursor.rowcount
+        cursor.execute("DROP TABLE pg_temp.stage_changed")
+        cursor.execute(_UPSERT_LATENCY)
+        latency_hours = cursor.rowcount
+        cursor.execute(_UPSERT_EDGES)
+        return Stored(hours, days, latency_hours, cursor.rowcount)
+
+
+def drop_old() -> dict[str, int]:
+    """Delete what is older than is kept, counted from each service's own newest bin; return rows per table.
+
+    Whole partitions go where they are older than anything that any service still keeps.
+    """
+    deleted: dict[str, int] = {}
+    plans = (
+        ("telemetry_slihour", "service_id", HOURS_KEPT_DAYS),
+        ("telemetry_latencyhour", "service_id", HOURS_KEPT_DAYS),
+        ("telemetry_edgehour", "source_id", HOURS_KEPT_DAYS),
+        ("telemetry_sliday", "service_id", DAYS_KEPT_DAYS),
+    )
+    with connection.cursor() as cursor:
+        for table, owner, kept_days in plans:
+            cursor.execute(
+                f"DELETE FROM {table} old USING ("
+                f"SELECT {owner} AS owner, max(bin_start) - make_interval(days => %s) AS cut FROM {table} GROUP BY 1"
+                f") newest WHERE old.{owner} = newest.owner AND old.bin_start < newest.cut",
+                [kept_days],
+            )
+            deleted[table] = cursor.rowcount
+            cursor.execute(f"SELECT min(bin_start) FROM {table}")
+            oldest = cursor.fetchone()[0]
+            # A partition with nothing left in it goes, unless it is one made ahead for what is to come.
+            if oldest is not None:
+                cursor.execute(
+                    "SELECT telemetry_drop_partitions(%s, %s)", [table, oldest.astimezone(UTC).date()]
+                )
+    return deleted
+
+
+def keep_partitions_ahead(today: date) -> int:
+    """Make the partitions that the coming weeks need; return how many were missing."""
+    return ensure_partitions(today - timedelta(days=1), today + timedelta(days=PARTITIONS_AHEAD_DAYS))

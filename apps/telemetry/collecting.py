@@ -1,0 +1,183 @@
+"""Reads SLIs from a source and stores them, a batch of services at a time. For workers and commands: it needs numpy.
+
+Each batch is one transaction, so a reading that breaks off keeps what it has, and the next one changes nothing of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+
+from apps.telemetry import staging
+from apps.telemetry.aggregates import Stored, ensure_partitions, store_staged
+from apps.telemetry.clients.base import (
+    AvailabilityReading,
+    EdgeReading,
+    LatencyReading,
+    ReadingQuality,
+    TelemetrySource,
+)
+
+HOUR = 3600
+#: Values of one batch held in memory, about: histograms of so many hours and services.
+_VALUES_PER_BATCH = 200_000
+_TYPICAL_BUCKETS = 16
+_MAX_SERVICES_PER_BATCH = 500
+
+type Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class CollectResult:
+    """What a reading brought."""
+
+    services: int = 0
+    services_with_data: int = 0
+    edges_to_unknown: int = 0
+    stored: Stored = field(default_factory=Stored)
+    quality: ReadingQuality = field(default_factory=ReadingQuality)
+
+    def summary(self) -> dict[str, Any]:
+        """As it is stored with a run."""
+        return {
+            "services": self.services,
+            "services_with_data": self.services_with_data,
+            "edges_to_unknown_services": self.edges_to_unknown,
+            "hours": self.stored.hours,
+            "days": self.stored.days,
+            "latency_hours": self.stored.latency_hours,
+            "edge_hours": self.stored.edge_hours,
+            "implausible_bins": dict(self.quality.implausible_bins.most_common(100)),
+            "personal_labels_dropped": dict(self.quality.personal_labels),
+            "notes": self.quality.notes[:20],
+        }
+
+
+def collect(
+    source: TelemetrySource,
+    services: Sequence[str],
+    known: Mapping[str, int],
+    start: datetime,
+    end: datetime,
+    *,
+    progress: Progress = lambda _done, _total: None,
+) -> CollectResult:
+    """Read whole hours of some services and store them.
+
+    Parameters:
+        services: whose SLIs to read.
+        known: primary key of every service in the catalog; edges to others are counted, not stored.
+        start: the first hour.
+        end: the end of the last hour.
+        progress: told services done and in total.
+
+    Raises:
+        SourceError: the source cannot be read; batches before this are stored.
+    """
+    result = CollectResult(services=len(services))
+    keys = {service_id: key for key, service_id in enumerate(known)}
+    first, last = int(start.timestamp()), int(end.timestamp())
+    hours = max(1, (last - first) // HOUR)
+    at_once = max(1, min(_MAX_SERVICES_PER_BATCH, _VALUES_PER_BATCH // (hours * _TYPICAL_BUCKETS)))
+    ensure_partitions(start.astimezone(UTC).date(), end.astimezone(UTC).date())
+    progress(0, len(services))
+    with staging.staged():
+        for begin in range(0, len(services), at_once):
+            batch = services[begin : begin + at_once]
+            availability = source.availability(batch, first, last, HOUR)
+            latency = source.latency(batch, first, last, HOUR)
+            edges = source.edges(batch, first, last, HOUR)
+            for part in (availability.quality, latency.quality, edges.quality):
+                result.quality.merge(part)
+            staging.clear()
+            _stage_counts(availability, keys)
+            _stage_latency(latency, keys)
+            result.edges_to_unknown += _stage_edges(edges, keys)
+            staging.put_services(list(keys.values()), [known[service_id] for service_id in keys])
+            with transaction.atomic():
+                result.stored += store_staged()
+            result.services_with_data += len(availability.series)
+            progress(min(begin + at_once, len(services)), len(services))
+    return result
+
+
+def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None:
+    for service_id, bins in reading.series.items():
+        dropped = len(bins.implausible)
+        observed = np.repeat([bins.step_seconds, 0], [len(bins.at), dropped])
+        nothing = [0.0] * dropped
+        if not len(observed):
+            continue
+        staging.put(
+            "stage_sli",
+            key=keys[service_id],
+            at=np.array(bins.at + bins.implausible, dtype=np.int64),
+            step=bins.step_seconds,
+            observed=observed,
+            total=np.array(bins.total + nothing),
+            bad=np.array(bins.bad + nothing),
+            p50=math.nan,
+            p95=math.nan,
+            p99=math.nan,
+            is_partial=np.array(bins.partial + [False] * dropped, dtype=np.bool_),
+            is_implausible=observed == 0,
+        )
+
+
+def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
+    for service_id, bins in reading.percentiles.items():
+        if bins.at:
+            staging.put(
+                "stage_sli",
+                key=keys[service_id],
+                at=np.array(bins.at, dtype=np.int64),
+                step=bins.step_seconds,
+                observed=0,
+                total=0.0,
+                bad=0.0,
+                p50=_or_nan(bins.p50_ms),
+                p95=_or_nan(bins.p95_ms),
+                p99=_or_nan(bins.p99_ms),
+                is_partial=False,
+                is_implausible=False,
+            )
+    for service_id, histogram in reading.buckets.items():
+        if histogram.at:
+            widths = [len(bounds) for bounds in histogram.bounds_ms]
+            staging.put(
+                "stage_bucket",
+                key=keys[service_id],
+                at=np.repeat(np.array(histogram.at, dtype=np.int64), widths),
+                le=np.concatenate([np.array(bounds) for bounds in histogram.bounds_ms]),
+                count=np.concatenate([np.array(counts) for counts in histogram.cumulative]),
+                line=0,
+            )
+
+
+def _stage_edges(reading: EdgeReading, keys: Mapping[str, int]) -> int:
+    """Stage what is known at both ends; return how many edges are not."""
+    unknown = 0
+    for (source, target), bins in reading.series.items():
+        if source not in keys or target not in keys or source == target:
+            unknown += source != target
+        elif bins.at:
+            staging.put(
+                "stage_edge",
+                source=keys[source],
+                target=keys[target],
+                at=np.array(bins.at, dtype=np.int64),
+                observed=bins.step_seconds,
+                total=np.array(bins.total),
+                bad=np.array(bins.bad),
+            )
+    return unknown
+
+
+def _or_nan(values: Iterable[float | None]) -> staging.Column:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,83 @@
+"""Reads ``services.csv`` and ``dependencies.csv`` into the rows that the catalog takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apps.catalog.validation import Graph, validate_graph
+from apps.telemetry.clients.csv_rows import Problems, read_chunks
+
+SERVICE_REQUIRED = ("service_id", "team", "criticality", "external", "published_sla")
+SERVICE_OPTIONAL = ("archetype", "on_call")
+DEPENDENCY_REQUIRED = ("source", "target", "mode", "criticality")
+DEPENDENCY_OPTIONAL = ("calls_per_request", "redundancy_group", "max_retries", "protocol", "timeout_ms")
+
+
+@dataclass(slots=True)
+class GraphFiles:
+    """The graph of a folder. ``graph`` is ``None`` where the folder has neither file."""
+
+    graph: Graph | None = None
+    names: set[str] = field(default_factory=set)
+    """Every service that the two files name: those that exist once the graph is applied."""
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+def read_graph(folder: Path, problems: Problems) -> GraphFiles:
+    """Read and check both files; what is wrong is named by file and line."""
+    files = GraphFiles()
+    payload: dict[str, list[dict[str, Any]]] = {}
+    lines: dict[str, list[int]] = {}
+    for list_name, file, required, optional in (
+        ("services", "services.csv", SERVICE_REQUIRED, SERVICE_OPTIONAL),
+        ("dependencies", "dependencies.csv", DEPENDENCY_REQUIRED, DEPENDENCY_OPTIONAL),
+    ):
+        if not (folder / file).exists():
+            continue
+        payload[list_name], lines[list_name] = _rows(folder / file, required, optional, problems)
+        files.rows[file] = len(payload[list_name])
+    if not payload:
+        return files
+    files.names = {row["service_id"] for row in payload.get("services", []) if "service_id" in row}
+    for row in payload.get("dependencies", []):
+        files.names |= {row[end] for end in ("source", "target") if end in row}
+    graph, found = validate_graph([(1, payload)])
+    for problem in found.kept:
+        problems.add(
+            f"{problem.list}.csv",
+            lines[problem.list][problem.row - 1],
+            _column(problem.field),
+            problem.message,
+        )
+    problems.count += found.count - len(found.kept)
+    files.graph = graph
+    return files
+
+
+def _rows(
+    path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
+) -> tuple[list[dict[str, Any]], list[int]]:
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for chunk in read_chunks(path, required, optional, problems):
+        names = list(chunk.columns)
+        for cells, line in zip(zip(*chunk.columns.values(), strict=True), chunk.lines, strict=True):
+            rows.append(_row(dict(zip(names, cells, strict=True))))
+            lines.append(line)
+    return rows, lines
+
+
+def _row(cells: Mapping[str, str]) -> dict[str, Any]:
+    """Leave out what is blank: a blank says nothing."""
+    row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell != ""}
+    if "max_retries" in row:
+        retries = row.pop("max_retries")
+        row["retry_config"] = {"max_retries": int(retries)} if retries.isdecimal() else retries
+    return row
+
+
+def _column(field_path: str) -> str:
+    return "max_retries" if field_path.startswith("retry_config") else field_path

@@ -1,0 +1,94 @@
+"""``manage.py telemetry check``: how one service is read from the source."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.core.errors import BallastError
+from apps.telemetry import services
+from apps.telemetry.clients.base import Explanation
+
+
+class Command(BaseCommand):
+    """Ask the source about one service and show everything on the way; stores nothing."""
+
+    help = "Show how one service is read: the resolved queries, what came back, and what would be stored."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, parser_class=argparse.ArgumentParser)
+        check = verbs.add_parser("check", help="ask the source about one service")
+        check.add_argument("--service", required=True, metavar="ID")
+        check.add_argument("--hours", type=int, default=24, help="how many hours (default 24)")
+        check.add_argument("--end", type=_instant, metavar="ISO", help="end of the last hour (default: now)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        status = services.source_check()
+        self.stdout.write(status["detail"])
+        if not status["configured"]:
+            raise CommandError("There is no source to check.")
+        try:
+            found = services.explain(
+                options["service"], hours=options["hours"], end=options["end"], patient=True
+            )
+        except BallastError as error:
+            raise CommandError(error.detail) from error
+        self._queries(found)
+        self._reading(found)
+        if any(query.error for query in found.queries):
+            raise CommandError("The service could not be read completely.")
+
+    def _queries(self, found: Explanation) -> None:
+        for query in found.queries:
+            self.stdout.write(f"\n{query.family}: {query.purpose}\n  {query.query}")
+            if query.error:
+                self.stdout.write(f"  {query.error}")
+                continue
+            self.stdout.write(f"  {query.series} series, {query.points} values")
+            for labels, value in query.sample[:5]:
+                inside = ", ".join(f'{name}="{text}"' for name, text in sorted(labels.items()))
+                self.stdout.write(f"  {{{inside}}} {value}")
+
+    def _reading(self, found: Explanation) -> None:
+        self.stdout.write(f"\nWhat would be read of {found.service_id}")
+        bins = found.availability.series.get(found.service_id)
+        if bins is None or not bins.at:
+            self.stdout.write("  nothing: no metric family has data under this name in this window")
+        else:
+            total, bad = sum(bins.total), sum(bins.bad)
+            share = f"{1 - bad / total:.4%} good" if total else "no requests"
+            self.stdout.write(f"  {len(bins.at)} hours, {total:,.0f} requests, {bad:,.0f} failed: {share}")
+        histogram = found.latency.buckets.get(found.service_id)
+        percentiles = found.latency.percentiles.get(found.service_id)
+        if histogram is not None:
+            self.stdout.write(f"  {len(histogram.at)} latency histograms")
+        elif percentiles is not None:
+            self.stdout.write(
+                f"  {len(percentiles.at)} bins of percentiles, {percentiles.step_seconds} s each"
+            )
+        else:
+            self.stdout.write("  no latencies")
+        for (_, target), edge in sorted(found.edges.series.items()):
+            self.stdout.write(f"  calls {target}: {sum(edge.total):,.0f}, {sum(edge.bad):,.0f} failed")
+        quality = found.quality
+        if quality.age_seconds:
+            self.stdout.write(
+                f"  the source is down; this is its last answer, {quality.age_seconds:,.0f} s old"
+            )
+        for service_id, count in quality.implausible_bins.items():
+            self.stdout.write(f"  {count} implausible bins of {service_id} would be left out")
+        for label, count in quality.personal_labels.items():
+            self.stdout.write(f"  label {label}: {count} values look like personal data and were dropped")
+        for text in [*quality.warnings, *quality.notes]:
+            self.stdout.write(f"  the source says: {text}")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ISO 8601") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

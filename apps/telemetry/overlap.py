@@ -1,0 +1,43 @@
+"""Finds bins that cover the same time twice, in files of any size. For workers and commands: it needs numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from apps.telemetry.clients.csv_rows import MAX_PROBLEMS, Problems
+from apps.telemetry.clients.files import Integers
+
+
+@dataclass(slots=True)
+class OverlapCheck:
+    """Collects the bins of a file, 28 bytes each, and names those that begin before another of the same key ends."""
+
+    file: str
+    _keys: list[Integers] = field(default_factory=list)
+    _at: list[Integers] = field(default_factory=list)
+    _step: list[np.ndarray] = field(default_factory=list)
+    _lines: list[Integers] = field(default_factory=list)
+
+    def add(self, keys: Integers, at: Integers, step: Integers, lines: Integers) -> None:
+        """Remember some bins."""
+        self._keys.append(keys)
+        self._at.append(at)
+        self._step.append(step.astype(np.int32))
+        self._lines.append(lines)
+
+    def report(self, problems: Problems) -> None:
+        """Report each bin that overlaps the one before it."""
+        if not self._keys:
+            return
+        keys, at = np.concatenate(self._keys), np.concatenate(self._at)
+        step, lines = np.concatenate(self._step), np.concatenate(self._lines)
+        order = np.lexsort((lines, at, keys))
+        keys, at, step, lines = keys[order], at[order], step[order], lines[order]
+        overlaps = (keys[1:] == keys[:-1]) & (at[:-1] + step[:-1] > at[1:])
+        found = np.flatnonzero(overlaps)
+        for row in found[:MAX_PROBLEMS]:
+            first, second = sorted((int(lines[row]), int(lines[row + 1])))
+            problems.add(self.file, second, "timestamp", f"covers time that line {first} covers already")
+        problems.count += max(0, len(found) - MAX_PROBLEMS)
