@@ -18,7 +18,7 @@ from apps.engine.tiers import WindowModel
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
-_BISECTIONS = 24
+_BISECTIONS = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ REPLICATES = 2_000
 HISTORIES = 100
 """Resampled histories for the interval of a target."""
 WINDOWS_PER_HISTORY = 200
+_SINGLE_THREAD_PRODUCTS = 200_000
+"""Multiplications up to which OpenBLAS stays on one thread (its threshold is 262,144)."""
 
 type Ints = NDArray[np.signedinteger]
 
@@ -101,18 +103,28 @@ def upper_quantile(samples: Floats, quantile: float, axis: int = -1) -> Floats:
     return result
 
 
+def _product(left: Floats, right: Floats) -> Floats:
+    """Matrix product in slices so small that BLAS does not start threads, which would cost more than they
+    bring.
+    """
+    right = np.ascontiguousarray(right)
+    rows = max(1, _SINGLE_THREAD_PRODUCTS // right.size)
+    slices = [left[at : at + rows] @ right for at in range(0, left.shape[0], rows)]
+    return np.concatenate(slices)
+
+
 def history_quantiles(plan: Plan, bad: Floats, total: Floats, quantiles: tuple[float, ...]) -> Floats:
     """Window quantiles of unavailability, one per resampled history: shape ``(len(quantiles), HISTORIES)``.
 
     Their spread is the sampling error of a quantile. Each history's windows are drawn from its own blocks: a
-    product of two small matrices instead of a loop in a loop (einsum, because BLAS threads cost more than
-    they bring here).
+    product of two small matrices instead of a loop in a loop.
     """
     sums = block_sums(np.stack([bad, total], axis=1), plan.length)[plan.histories]
-    window_bad = np.einsum("wb,hb->wh", plan.choices, np.ascontiguousarray(sums[:, :, 0]))
-    window_total = np.einsum("wb,hb->wh", plan.choices, np.ascontiguousarray(sums[:, :, 1]))
+    window_bad = _product(plan.choices, sums[:, :, 0].T)
+    window_total = _product(plan.choices, sums[:, :, 1].T)
     rates = np.divide(window_bad, window_total, out=np.zeros_like(window_bad), where=window_total > 0)
     ordered = np.sort(rates, axis=0)
     size = rates.shape[0]
     at = [min(size - 1, math.ceil(quantile * (size + 1)) - 1) for quantile in quantiles]
-    return ordered[at]
+    result: Floats = ordered[at]
+    return result

@@ -33,7 +33,7 @@ def cold_start_weight(days: float) -> float:
     """Weight of the archetype's prior after ``days`` of data: 1 at none, 0 from 30 days on."""
     if days >= COLD_START_DAYS:
         return 0.0
-    return PRIOR_DAYS / (PRIOR_DAYS + days) * (1 - days / COLD_START_DAYS)
+    return PRIOR_DAYS / (PRIOR_DAYS + days) * (1 - days / COLD_START_DAYS) ** 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+"""Call probability and hardness are read from data where the data can tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.engine.dependencies import service_composite
+from apps.engine.edges import HARDNESS_PRIOR, estimate_edges, published_availability
+from apps.engine.series import observe
+from apps.engine.types import DependencyInput
+from tests.engine.build import end_of, hourly, steady, with_dependency
+
+
+@pytest.mark.parametrize("hardness", [0.1, 0.6, 0.95])
+def test_it_recovers_call_probability_and_hardness_from_edge_series(hardness: float) -> None:
+    counts, edge = with_dependency(call_probability=0.7, hardness=hardness)
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", edge=edge)], end_of(counts))
+    assert found.call_probability == pytest.approx(0.7, abs=0.01)
+    assert found.call_probability_source == "observed"
+    assert found.hardness == pytest.approx(hardness, abs=0.05)
+    assert found.hardness_source == "observed"
+    assert found.hardness_interval is not None
+    assert found.hardness_interval[0] - 0.03 <= hardness <= found.hardness_interval[1] + 0.03
+
+
+def test_it_reads_hardness_from_the_targets_own_series_where_there_is_no_edge() -> None:
+    counts, edge = with_dependency(call_probability=1.0, hardness=0.5)
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", target=edge)], end_of(counts))
+    assert found.call_probability_source == "prior"
+    assert found.hardness == pytest.approx(0.5, abs=0.05)
+
+
+def test_aliases_of_one_dependency_share_its_effect() -> None:
+    counts, edge = with_dependency(call_probability=1.0, hardness=0.8)
+    own = observe(counts, end_of(counts))
+    both = [DependencyInput("db", edge=edge), DependencyInput("db-loadbalancer", edge=edge)]
+    found = estimate_edges(own, both, end_of(counts))
+    assert sum(each.hardness or 0.0 for each in found) == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_dependency_that_never_failed_keeps_its_prior() -> None:
+    counts = steady(30)
+    quiet = hourly(counts.total, np.zeros_like(counts.total))
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", criticality="soft", edge=quiet)], end_of(counts))
+    assert found.hardness == HARDNESS_PRIOR["soft"]
+    assert found.hardness_source == "prior"
+
+
+def test_declared_calls_are_taken_and_capped_at_one() -> None:
+    counts = steady(30)
+    own = observe(counts, end_of(counts))
+    many, few = estimate_edges(
+        own,
+        [DependencyInput("a", calls_per_request=3.0), DependencyInput("b", calls_per_request=0.2)],
+        end_of(counts),
+    )
+    assert (many.call_probability, few.call_probability) == (1.0, 0.2)
+    assert many.call_probability_source == "declared"
+
+
+def test_nobody_calls_a_target_more_often_than_it_is_called() -> None:
+    counts = steady(30, per_hour=1_000)
+    rare = hourly(np.full(counts.total.size, 10.0), np.full(counts.total.size, 10.0))
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("elb", target=rare)], end_of(counts))
+    assert found.call_probability == pytest.approx(0.01, rel=0.02)
+    assert found.call_probability_source == "bounded_by_target_traffic"
+
+
+def test_a_service_that_survived_its_dependency_does_not_depend_on_it_that_hard() -> None:
+    counts = steady(30, rate=1e-4)
+    always_bad = hourly(counts.total, 0.01 * counts.total)
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", target=always_bad)], end_of(counts))
+    assert found.hardness is not None
+    assert found.hardness * 0.01 < 2e-4
+    assert found.hardness_source == "bounded_by_survival"
+
+
+def test_async_dependencies_are_named_but_not_counted() -> None:
+    counts = steady(30)
+    own = observe(counts, end_of(counts))
+    bad = hourly(counts.total, counts.total)
+    found = estimate_edges(own, [DependencyInput("mailer", mode="async", target=bad)], end_of(counts))
+    composite = service_composite(0.999, 0.999, found)
+    assert composite.composite.point == 0.999
+    assert composite.limit is None
+    assert [each.dependency.target_id for each in composite.estimates] == ["mailer"]
+
+
+def test_a_published_sla_is_read_with_ten_percent_more_unavailability() -> None:
+    assert published_availability(0.999) == pytest.approx(0.9989)
+    (found,) = estimate_edges(None, [DependencyInput("psp", is_external=True, published_sla=0.999)], 0)
+    assert found.availability == pytest.approx(0.9989)
+    assert found.availability_source == "published_sla"
+
+
+def test_observations_of_an_external_come_before_its_sla() -> None:
+    counts = steady(30)
+    own = observe(counts, end_of(counts))
+    seen = hourly(counts.total, 0.02 * counts.total)
+    dependency = DependencyInput("psp", is_external=True, published_sla=0.9999, target=seen)
+    (found,) = estimate_edges(own, [dependency], end_of(counts))
+    assert found.availability == pytest.approx(0.98)
+
+
+def test_redundant_targets_cost_less_than_the_best_of_them() -> None:
+    pair = [
+        DependencyInput(name, is_external=True, published_sla=0.99, redundancy_group="psp")
+        for name in ("a", "b")
+    ]
+    alone = service_composite(None, 1.0, estimate_edges(None, pair[:1], 0)).composite
+    both = service_composite(None, 1.0, estimate_edges(None, pair, 0)).composite
+    assert both.point > alone.point
+    assert both.lower <= both.point <= both.upper
+
+
+def test_own_reliability_is_what_the_dependencies_leave() -> None:
+    counts, edge = with_dependency(own_rate=2e-4)
+    own = observe(counts, end_of(counts))
+    assert own is not None
+    composite = service_composite(
+        own.availability, 1.0, estimate_edges(own, [DependencyInput("db", edge=edge)], end_of(counts))
+    )
+    assert composite.own == pytest.approx(1 - 2e-4, abs=1.5e-4)
+    assert composite.composite.point == pytest.approx(own.availability, abs=1e-9)

@@ -1,0 +1,113 @@
+"""Latency thresholds from histograms and, where there are none, from bins' own percentiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apps.engine.latency import NOISE_MARGIN, percentile
+from apps.engine.recommend import recommend
+from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput
+from tests.engine.build import START
+
+BOUNDS = np.array([10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, np.inf])
+
+
+def buckets(days: int, per_hour: int = 2_000, seed: int = 1, scale: float = 1.0) -> BucketSeries:
+    generator = np.random.default_rng(seed)
+    rows = np.empty((days * 24, BOUNDS.size))
+    for hour in range(days * 24):
+        slow = scale * (1 + 0.3 * generator.random())
+        values = np.sort(generator.lognormal(np.log(40 * slow), 0.6, per_hour))
+        rows[hour] = np.searchsorted(values, BOUNDS, side="right")
+    return BucketSeries(START, 3_600, BOUNDS, rows)
+
+
+def latency_of(service: ServiceInput, days: int) -> dict[str, Any]:
+    found: dict[str, Any] = recommend(service, as_of=START + days * 86_400)["latency"]  # type: ignore[assignment]
+    return found
+
+
+def test_a_percentile_is_interpolated_inside_its_bucket() -> None:
+    cumulative = np.array([0.0, 50.0, 90.0, 100.0, 100.0, 100.0, 100.0])
+    assert percentile(BOUNDS, cumulative, 0.95)[0] == pytest.approx(150.0)
+    assert percentile(BOUNDS, cumulative, 0.5)[0] == pytest.approx(50.0)
+    assert percentile(BOUNDS, np.array([0, 0, 0, 0, 0, 0, 10.0]), 0.5)[0] == np.inf
+    assert np.isnan(percentile(BOUNDS, np.zeros(7), 0.5)[0])
+
+
+def test_thresholds_fall_from_conservative_to_aggressive_and_p99_is_above_p95() -> None:
+    found = latency_of(ServiceInput("svc", buckets=buckets(40)), 40)
+    for which in ("p95_ms", "p99_ms"):
+        targets = [
+            found[which]["tiers"][name]["target"] for name in ("conservative", "balanced", "aggressive")
+        ]
+        assert targets == sorted(targets, reverse=True)
+        assert found[which]["verdict"] == "ok"
+        assert found[which]["basis"] == "requests"
+        for tier in found[which]["tiers"].values():
+            assert tier["interval"][0] <= tier["target"] <= tier["interval"][1]
+    assert found["p99_ms"]["tiers"]["balanced"]["target"] > found["p95_ms"]["tiers"]["balanced"]["target"]
+
+
+def test_the_observed_percentile_is_read_from_summed_buckets_with_its_bucket_beside_it() -> None:
+    series = buckets(40)
+    found = latency_of(ServiceInput("svc", buckets=series), 40)["p95_ms"]
+    expected = float(percentile(BOUNDS, series.cumulative.sum(axis=0), 0.95)[0])
+    assert found["observed"] == pytest.approx(expected, abs=1e-3)
+    assert found["bucket_ms"] == [100.0, 200.0]
+    assert found["tiers"]["aggressive"]["target"] >= expected * (1 + NOISE_MARGIN) * 0.99
+
+
+def test_busy_slow_hours_weigh_more_than_quiet_fast_ones() -> None:
+    busy, quiet = buckets(40, per_hour=4_000, scale=3.0), buckets(40, per_hour=40, seed=2)
+    mixed = quiet.cumulative.copy()
+    mixed[::2] = busy.cumulative[::2]
+    found = latency_of(ServiceInput("svc", buckets=BucketSeries(START, 3_600, BOUNDS, mixed)), 40)["p95_ms"]
+    slow = float(percentile(BOUNDS, busy.cumulative.sum(axis=0), 0.95)[0])
+    assert found["observed"] == pytest.approx(slow, rel=0.05)
+
+
+def test_a_percentile_in_the_last_bucket_has_no_number() -> None:
+    rows = np.tile([0.0, 0, 0, 0, 0, 500.0, 1_000.0], (40 * 24, 1))
+    found = latency_of(ServiceInput("svc", buckets=BucketSeries(START, 3_600, BOUNDS, rows)), 40)["p95_ms"]
+    assert found["verdict"] == "no_data"
+    assert found["tiers"] is None
+    assert found["observed"] is None
+    assert "above the highest bucket (1000 ms)" in found["reason"]
+
+
+def test_p99_needs_more_requests_than_p95() -> None:
+    rows = np.tile([0.0, 1, 1, 1, 1, 1, 1.0], (40 * 24, 1))
+    found = latency_of(ServiceInput("svc", buckets=BucketSeries(START, 3_600, BOUNDS, rows)), 40)
+    assert found["p95_ms"]["verdict"] == "ok"
+    assert found["p99_ms"]["verdict"] == "insufficient_traffic"
+    assert "1,500 are needed for p99" in found["p99_ms"]["reason"]
+
+
+def _percentiles(values: Floats) -> PercentileSeries:
+    return PercentileSeries(START + 300 * np.arange(values.size), values, 2 * values, 12)
+
+
+def test_bins_own_percentiles_are_judged_by_the_share_of_bins_and_never_averaged() -> None:
+    generator = np.random.default_rng(7)
+    values = generator.lognormal(5, 0.4, 40 * 288)
+    found = latency_of(ServiceInput("svc", percentiles=_percentiles(values)), 40)
+    assert found["p95_ms"]["basis"] == "bins"
+    assert "share of bins" in found["p95_ms"]["reason"]
+    assert found["p95_ms"]["observed"] == pytest.approx(float(np.quantile(values, 0.95)), rel=0.02)
+    balanced = found["p95_ms"]["tiers"]["balanced"]["target"]
+    assert np.mean(values <= balanced) >= 0.95
+    assert found["p99_ms"]["tiers"]["balanced"]["target"] == pytest.approx(2 * balanced, rel=1e-3)
+
+
+def test_latency_has_a_verdict_of_its_own() -> None:
+    found = latency_of(ServiceInput("svc", buckets=buckets(3)), 3)
+    assert found["p95_ms"]["verdict"] == "cold_start"
+    short = buckets(1)
+    half = BucketSeries(START, 3_600, BOUNDS, short.cumulative[:12])
+    found = latency_of(ServiceInput("svc", buckets=half), 1)
+    assert found["p95_ms"]["verdict"] == "insufficient_history"
+    assert found["p95_ms"]["tiers"] is None
