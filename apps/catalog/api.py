@@ -11,7 +11,7 @@ from ninja import Body, Path, Query, Router, Schema, Status
 from pydantic import Field
 
 from apps.catalog import queries
-from apps.catalog.actions import IngestDependenciesInput
+from apps.catalog.actions.ingestions import IngestDependenciesInput
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.catalog.traversal import MAX_DEPTH
 from apps.core.http import actor_from, dispatch_api

@@ -13,3 +13,11 @@ def run_ingestion(event: OutboxEvent) -> None:
     from apps.catalog.tasks import run_ingestion as actor
 
     actor.send(event.payload["ingestion_id"])
+
+
+@subscribe("catalog.edges_removed", name="catalog.refresh_cycles")
+def refresh_cycles(event: OutboxEvent) -> None:
+    """Have a worker look at the cycles where edges went away outside an ingestion."""
+    from apps.catalog.tasks import refresh_cycles as actor
+
+    actor.send()

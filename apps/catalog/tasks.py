@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 import dramatiq
+from django.db import transaction
+from django.utils import timezone
 
-from apps.catalog import ingestion, staleness
+from apps.catalog import cycles, ingestion, staleness
+from apps.catalog.locking import lock_graph
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
@@ -36,3 +39,11 @@ def reconcile_ingestions() -> None:
 def refresh_staleness() -> None:
     """Mark the edges that nobody has seen for long."""
     staleness.refresh_staleness()
+
+
+@dramatiq.actor(queue_name="default")
+def refresh_cycles() -> None:
+    """Bring the cycle alerts in line with the graph."""
+    with transaction.atomic():
+        lock_graph()
+        cycles.refresh_cycles(timezone.now())

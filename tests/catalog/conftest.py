@@ -96,3 +96,12 @@ def published() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     events: list[tuple[str, dict[str, Any]]] = []
     yield events
     events.extend(OutboxEvent.objects.filter(pk__gt=last).order_by("pk").values_list("topic", "payload"))
+
+
+@pytest.fixture
+def time_machine_at_now() -> Iterator[None]:
+    """Hold the clock at NOW."""
+    import time_machine
+
+    with time_machine.travel(NOW, tick=False):
+        yield
