@@ -22,18 +22,26 @@ class Shell:
 
     @cached_property
     def search_url(self) -> str:
-        return navigation.address("services")
+        return navigation.address("services") if self.is_signed_in else ""
 
     @cached_property
     def needs_you_url(self) -> str:
         return navigation.address("recommendations") or navigation.address("overview")
 
     @cached_property
+    def is_signed_in(self) -> bool:
+        return self._request.user.is_authenticated
+
+    @cached_property
     def needs_you(self) -> int:
+        if not self.is_signed_in:
+            return 0
         return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
 
     @cached_property
     def data_as_of(self) -> datetime | None:
+        if not self.is_signed_in:
+            return None
         newest = navigation.provided(navigation.NEWEST_DATA)
         return newest() if newest else None
 

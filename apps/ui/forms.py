@@ -80,6 +80,7 @@ def fields_for(
     errors: Mapping[str, Sequence[str]] | None = None,
     *,
     hidden: Iterable[str] = (),
+    leave_out: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
 ) -> list[Field]:
     """The fields of a model's form, in the model's order.
@@ -93,7 +94,10 @@ def fields_for(
     required = set(schema.get("required", ()))
     concealed = set(hidden)
     fields: list[Field] = []
+    unasked = set(leave_out)
     for name, raw in schema.get("properties", {}).items():
+        if name in unasked:
+            continue
         part = _resolved(raw, definitions)
         given = values is not None and name in values
         value = values[name] if given and values is not None else part.get("default")
@@ -147,10 +151,13 @@ def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
 
 
 def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:
-    """The messages under the first part of their path; those without a path under :data:`FORM_ERRORS`."""
+    """The messages under the first part of their path; those of the whole input under :data:`FORM_ERRORS`."""
     found: dict[str, list[str]] = {}
     for problem in problems:
-        found.setdefault(problem.path.split(".", 1)[0], []).append(problem.message)
+        name = problem.path.split(".", 1)[0]
+        message = problem.message.removeprefix("Value error, ")
+        message = "This is needed." if message == "Field required" else message
+        found.setdefault(FORM_ERRORS if name == "body" else name, []).append(message)
     return found
 
 
@@ -203,10 +210,10 @@ def _kind(name: str, part: Schema) -> Kind:
     }
     if "const" in part:
         return "hidden"
-    try:
-        return by_type[part["type"]]
-    except KeyError:
-        raise TypeError(f"no input fits the field {name!r}: {dict(part)!r}") from None
+    kind = by_type.get(part.get("type", ""))
+    if kind is None or (kind == "lines" and part.get("items", {}).get("type") != "string"):
+        raise TypeError(f"no input fits the field {name!r}: {dict(part)!r}")
+    return kind
 
 
 def _choices(part: Schema, *, optional: bool) -> tuple[tuple[str, str], ...]:

@@ -108,6 +108,21 @@ def test_a_problem_is_a_fragment_for_htmx() -> None:
     assert "r-1" in html
 
 
+def test_a_conflict_shows_what_holds_now() -> None:
+    error = {"status": 409, "title": "Changed", "detail": "The owner was first."}
+    row = {"label": "Target", "before": "99.5 %", "after": "99.9 %"}
+    html = render_to_string(
+        "errors/problem.html#fragment", {"error": error | {"extra": {"difference": [row]}}}
+    )
+    assert "You saw" in html
+    assert "99.9 %" in html
+    html = render_to_string(
+        "errors/problem.html#fragment", {"error": error | {"extra": {"difference": {"state": "gone"}}}}
+    )
+    assert "state now" in html
+    assert "gone" in html
+
+
 def test_a_diff_strikes_only_what_changes() -> None:
     changes = [
         {"label": "Target", "before": "99 %", "after": "99.9 %"},

@@ -110,9 +110,9 @@ def test_errors_speak_the_language_of_the_page() -> None:
 
 def test_problems_are_found_by_their_field() -> None:
     problems = [
-        FieldProblem("why", "This is needed."),
-        FieldProblem("names.3", "Unknown."),
-        FieldProblem("", "No."),
+        FieldProblem("why", "Field required"),
+        FieldProblem("names.3", "Value error, Unknown."),
+        FieldProblem("body", "No."),
     ]
     assert errors_by_field(problems) == {"why": ["This is needed."], "names": ["Unknown."], "": ["No."]}
 
@@ -137,3 +137,4 @@ def test_a_model_that_no_form_can_show_is_refused() -> None:
 
     with pytest.raises(TypeError, match="inner"):
         fields_for(Nested)
+    assert fields_for(Nested, leave_out=["inner"]) == []

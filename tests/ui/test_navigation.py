@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
@@ -32,8 +34,9 @@ class Person:
 
 
 @pytest.fixture(autouse=True)
-def _these_addresses(settings: Any) -> None:
+def _these_addresses_and_no_figures(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ROOT_URLCONF = __name__
+    monkeypatch.setattr(navigation, "ROOMS", tuple(replace(room, count="") for room in navigation.ROOMS))
 
 
 def labels(person: Person, path: str = "/") -> list[str]:
@@ -89,6 +92,15 @@ def test_the_frame_asks_for_nothing_until_it_is_drawn() -> None:
             raise AssertionError("asked before drawn")
 
     Shell(Refuses())  # type: ignore[arg-type]
+
+
+def test_who_is_not_signed_in_is_shown_no_figures() -> None:
+    class Visit:
+        user = AnonymousUser()
+        path = "/"
+
+    shell = Shell(Visit())  # type: ignore[arg-type]
+    assert (shell.needs_you, shell.data_as_of, shell.search_url, shell.navigation) == (0, None, "", ())
 
 
 def seven(user: object) -> int:
