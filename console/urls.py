@@ -14,3 +14,5 @@ urlpatterns = [
     ),
     path("api/v1/", api.urls),
 ]
+
+handler404 = "apps.core.views.not_found"

@@ -76,6 +76,15 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
             autocommit=True,
         )
 
+    def drop(admin: psycopg.Connection, name: str) -> None:
+        # Not WITH (FORCE), which the owner may not use while autovacuum looks in; without it, it is sent away.
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename IN (%s, %s) AND pid <> pg_backend_pid()",
+            [name, owner["USER"], settings.DATABASES["default"]["USER"]],
+        )
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
     def point_at(name: str) -> None:
         for alias in ("default", "owner"):
             connection = connections[alias]
@@ -96,7 +105,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
             call_command("migrate", verbosity=0, interactive=False)
             point_at(owner["NAME"])
             admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(building, sql.Identifier(template)))
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        drop(admin, database)
         admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template))
         )
@@ -108,31 +117,33 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
             connection.close()
             if hasattr(connection, "close_pool"):
                 connection.close_pool()
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        drop(admin, database)
 
 
-@pytest.fixture(autouse=True)
-def _flush_as_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _flush_as_the_owner() -> Iterator[None]:
     """Empty the tables after a transactional test as their owner; the application's role may not."""
     from django.test import TransactionTestCase
 
     def flush(self: TransactionTestCase) -> None:
-        from django.db import connections
+        from django.conf import settings
 
-        with connections["owner"].cursor() as cursor:
-            tables = [
-                table
-                for table in connections["owner"].introspection.table_names(cursor)
-                if table not in {"django_migrations", "django_content_type", "auth_permission"}
-            ]
-            cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER USER")
-            cursor.execute(
-                sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
+        owner = settings.DATABASES["owner"]
+        where = {"host": owner["HOST"], "port": owner["PORT"], "dbname": owner["NAME"]}
+        with psycopg.connect(**where, user=owner["USER"], password=owner["PASSWORD"]) as connection:
+            found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            kept = {"django_migrations", "django_content_type", "auth_permission"}
+            tables = [sql.Identifier(table) for (table,) in found if table not in kept]
+            connection.execute("ALTER TABLE core_auditentry DISABLE TRIGGER USER")
+            connection.execute(
+                sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(tables))
             )
-            cursor.execute("ALTER TABLE core_auditentry ENABLE TRIGGER USER")
-        connections["owner"].close()
+            connection.execute("ALTER TABLE core_auditentry ENABLE TRIGGER USER")
 
-    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+    # For the whole run: a patch for one test would be gone before that test's own teardown.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        yield
 
 
 @pytest.fixture(autouse=True)

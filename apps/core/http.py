@@ -30,9 +30,9 @@ _SUSPECT = re.compile(rb"\\u(0000|[dD][89abAB])")
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the address of the client, or ``None`` where it has none, as behind a Unix socket.
+    """Return the client's address, by ``X-Forwarded-For`` if need be; ``None`` on a Unix socket.
 
-    With ``TRUSTED_PROXY_COUNT`` proxies in front, each has appended the address it saw to ``X-Forwarded-For``:
+    With ``TRUSTED_PROXY_COUNT`` proxies in front, each has appended the address it saw to that header:
     the client is that many places from the right. What stands further left it may have written itself.
     """
     address = request.META.get("REMOTE_ADDR", "")

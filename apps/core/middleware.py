@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from apps.core import views
 from apps.core.errors import TooLarge
 from apps.core.http import REPLAYED_HEADER, is_api
 from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_response, translated
@@ -16,6 +17,17 @@ from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_re
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
 logger = structlog.get_logger(__name__)
+
+
+class ProbeMiddleware:
+    """Answer the two probes before anything else: orchestrators ask by address, in plain HTTP, often."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.probes: dict[str, GetResponse] = {"/-/healthz": views.healthz, "/-/ready": views.ready}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.probes.get(request.path_info, self.get_response)(request)
 
 
 class BodyLimitMiddleware:

@@ -1,12 +1,15 @@
-"""The two probes, answered without session, host check or log line."""
+"""The two probes, and what stands at an address where nothing is."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.core import queries
+from apps.core.http import is_api
+from apps.core.problems import from_status, problem_response
 
 
 @never_cache
@@ -20,3 +23,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     readiness = queries.readiness()
     return JsonResponse(readiness.document, status=readiness.http_status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a program with a problem document, a person with a page."""
+    if is_api(request):
+        return problem_response(from_status(404), request)
+    return defaults.page_not_found(request, exception)

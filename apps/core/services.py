@@ -1,0 +1,45 @@
+"""Housekeeping of the two spines: what nobody needs any more is deleted, some rows at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+EVENTS_KEPT = timedelta(days=7)
+IDEMPOTENCY_KEYS_KEPT = timedelta(hours=24)
+BATCH_ROWS = 5_000
+
+# A delivery is deleted when it has arrived, so an event without any has arrived everywhere.
+_DELIVERED_EVENTS = """
+DELETE FROM core_outboxevent WHERE id IN (
+    SELECT id FROM core_outboxevent e
+    WHERE created_at < %s AND NOT EXISTS (SELECT 1 FROM core_outboxdelivery d WHERE d.event_id = e.id)
+    LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+_IDEMPOTENCY_KEYS = """
+DELETE FROM core_idempotencykey WHERE id IN (
+    SELECT id FROM core_idempotencykey WHERE created_at < %s LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def purge_delivered_events(now: datetime | None = None) -> int:
+    """Delete events that reached every subscriber more than seven days ago. Returns how many."""
+    return _delete_in_batches(_DELIVERED_EVENTS, (now or timezone.now()) - EVENTS_KEPT)
+
+
+def purge_idempotency_keys(now: datetime | None = None) -> int:
+    """Delete idempotency keys older than the 24 hours they are promised for. Returns how many."""
+    return _delete_in_batches(_IDEMPOTENCY_KEYS, (now or timezone.now()) - IDEMPOTENCY_KEYS_KEPT)
+
+
+def _delete_in_batches(statement: str, before: datetime) -> int:
+    deleted = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [before, BATCH_ROWS])
+            batch: int = cursor.rowcount
+            deleted += batch
+            if batch < BATCH_ROWS:
+                return deleted
