@@ -69,14 +69,20 @@ def percent(ratio: float | None, digits: int | None = None) -> str:
 
 
 def points(difference: float | None, digits: int = 3) -> str:
-    """A difference of two ratios in points of percent, signed: ``-0.00021`` → ``−0.021``."""
+    """A difference of two ratios in points of percent, signed: ``-0.00021`` → ``−0.021``.
+
+    What is too small for ``digits`` decimals is shown by its first digit, at most six decimals deep.
+    """
     if difference is None or not math.isfinite(difference):
         return NO_VALUE
     value = Decimal(repr(float(difference))) * 100
-    text = _decimal_text(value, digits, trim=True)
-    if not text.strip(f"{MINUS}0."):
-        return "0" if value == 0 else f"{MINUS if value < 0 else '+'}{'<'}{10.0**-digits:.{digits}f}"
-    return text if text.startswith(MINUS) else f"+{text}"
+    if value == 0:
+        return "0"
+    decimals = min(_MAX_DECIMALS, max(digits, -value.adjusted()))
+    text = _decimal_text(abs(value), decimals, trim=True)
+    if text == "0":
+        text = f"<{_decimal_text(Decimal(1).scaleb(-decimals), decimals, trim=False)}"
+    return f"{MINUS if value < 0 else '+'}{text}"
 
 
 def nines(ratio: float | None) -> str:

@@ -83,7 +83,8 @@ def test_points_carry_their_sign() -> None:
     assert fmt.points(-0.00021) == "−0.021"
     assert fmt.points(0.00006) == "+0.006"
     assert fmt.points(0.0) == "0"
-    assert fmt.points(-0.000000001) == "−<0.001"
+    assert fmt.points(-0.0000004) == "−0.00004"
+    assert fmt.points(-0.000000000001) == "−<0.000001"
 
 
 def test_counts_latencies_and_spans() -> None:

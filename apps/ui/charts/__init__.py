@@ -2,17 +2,12 @@
 markup in.
 """
 
+from apps.ui.charts.availability import AvailabilityPoint, daily_availability
+from apps.ui.charts.budget import BudgetPoint, burn_down
+from apps.ui.charts.frame import Event
 from apps.ui.charts.graph import GraphEdge, GraphNode, dependency_graph
 from apps.ui.charts.intervals import Reference, TierInterval, tier_intervals
-from apps.ui.charts.series import (
-    AvailabilityPoint,
-    BudgetPoint,
-    Event,
-    LatencySeries,
-    burn_down,
-    daily_availability,
-    latency_lines,
-)
+from apps.ui.charts.latency import LatencySeries, latency_lines
 from apps.ui.charts.small import Window, backtest_strip, meter, sparkline
 from apps.ui.charts.svg import Chart, ChartTable
 from apps.ui.charts.waterfall import Contribution, waterfall

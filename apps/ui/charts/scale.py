@@ -28,12 +28,12 @@ class Linear:
 
 
 def nice_step(span: float, parts: int) -> float:
-    """The smallest of 1, 2, 2.5, 5 × 10ⁿ that divides ``span`` into at most ``parts`` parts."""
+    """The smallest of 1, 1.5, 2, 2.5, 3, 4, 5 × 10ⁿ that divides ``span`` into at most ``parts`` parts."""
     if span <= 0 or not math.isfinite(span):
         return 1.0
     raw = span / parts
     magnitude = 10.0 ** math.floor(math.log10(raw))
-    for factor in (1.0, 2.0, 2.5, 5.0, 10.0):
+    for factor in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 10.0):
         if factor * magnitude >= raw * (1 - 1e-9):
             return factor * magnitude
     return 10.0 * magnitude
@@ -64,7 +64,7 @@ def date_labels(days: Sequence[date], positions: Sequence[float], y: float, *, m
         return []
     wanted = sorted({round(index * (len(days) - 1) / max(1, most - 1)) for index in range(most)})
     if len(days) == 1:
-        return [words(positions[0], y, day(days[0], days[-1]), anchor="middle")]
+        return [words(positions[0], y, day(days[0], days[-1]))]
     parts: list[str] = []
     last_text = day(days[-1], days[-1])
     room_end = positions[-1] - text_width(last_text) - 8

@@ -17,6 +17,7 @@ from apps.ui import format as fmt
 from apps.ui.charts.small import Level
 from apps.ui.charts.svg import Chart
 from apps.ui.forms import Field
+from apps.ui.links import action_url
 from apps.ui.tables import Table
 
 register = template.Library()
@@ -165,6 +166,30 @@ def field(context: Context, one: Field) -> str:
 @register.filter
 def error_count(fields: Sequence[Field]) -> int:
     return sum(1 for one in fields if one.errors)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A field's name as words: ``services_created`` → ``services created``."""
+    return str(name).replace("_", " ")
+
+
+@register.simple_tag(takes_context=True)
+def action_link(context: Context, name: str, label: str, *, style: str = "", **values: Any) -> SafeString:
+    """A button that opens an action's dialog and, when done, comes back to this page."""
+    url = action_url(name, next=context["request"].path, **values)
+    return format_html(
+        '<a class="btn{}" href="{}" hx-get="{}" hx-target="#dialog" hx-swap="innerHTML">{}</a>',
+        f" {style}" if style else "",
+        url,
+        url,
+        label,
+    )
+
+
+@register.filter
+def prefixed(value: object, prefix: str) -> str:
+    return f"{prefix}{value}"
 
 
 @register.filter

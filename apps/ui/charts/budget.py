@@ -1,0 +1,97 @@
+"""The error budget over one window: what is left, an even spend beside it, where it leads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line, positions
+from apps.ui.charts.scale import Linear, date_labels
+from apps.ui.charts.svg import Chart, ChartTable, document, element, words
+from apps.ui.format import day, percent, utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPoint:
+    """How much of the error budget was left at an instant: 1 is all of it, below 0 is overspent."""
+
+    at: datetime
+    left: float | None
+
+
+def burn_down(
+    points: Sequence[BudgetPoint],
+    *,
+    start: datetime,
+    end: datetime,
+    forecast_end: float | None = None,
+    events: Sequence[Event] = (),
+    height: float = 196.0,
+) -> Chart:
+    """What is left of the error budget over one window, beside an even spend (dashed) and, dotted, where it
+    leads.
+
+    ``forecast_end`` is the share expected to be left at ``end``. Below zero the budget is overspent.
+    """
+    known = [point for point in points if point.left is not None and math.isfinite(point.left)]
+    lowest = min([0.0, *(point.left for point in known if point.left is not None), forecast_end or 0.0])
+    floor = 0.0 if lowest >= 0 else -math.ceil(-lowest * 4) / 4
+    bottom = height - 24
+    y = Linear(floor, 1.0, bottom, TOP)
+    x = Linear(start.timestamp(), end.timestamp(), LEFT, RIGHT)
+    ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
+    parts = grid(ticks, [percent(value, 0) for value in ticks], y)
+    if floor < 0:
+        parts.append(
+            element("rect", class_="overspent", x=LEFT, y=y(0), width=RIGHT - LEFT, height=bottom - y(0))
+        )
+        parts.append(words(LEFT + 6, bottom - 6, "overspent", class_="bad-word"))
+    xs = [x(point.at.timestamp(), clamp=True) for point in points]
+    span = [start.date(), end.date()]
+    parts += event_ticks(events, *_daily_span(start, end), bottom)
+    parts.append(element("line", class_="target-line", x1=LEFT, x2=RIGHT, y1=y(1), y2=y(0)))
+    parts.append(words(RIGHT - 4, y(0.14), "even spend", anchor="end", class_="halo"))
+    parts += line([point.left for point in points], xs, y, "series")
+    alternative = f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: no data."
+    if known:
+        last = known[-1]
+        left = last.left or 0.0
+        at = (x(last.at.timestamp(), clamp=True), y(left))
+        if forecast_end is not None:
+            parts.append(
+                element(
+                    "line", class_="forecast", x1=at[0], y1=at[1], x2=RIGHT, y2=y(forecast_end, clamp=True)
+                )
+            )
+        parts.append(element("circle", class_="dot", cx=at[0], cy=at[1], r=3))
+        near_end = at[0] > RIGHT - 70
+        label_y = at[1] - 9 if at[1] > TOP + 14 else at[1] + 18
+        parts.append(
+            words(
+                at[0] + (0 if near_end else 6),
+                label_y,
+                f"{percent(left, 0)} left",
+                anchor="end" if near_end else "start",
+                class_="strong halo",
+            )
+        )
+        alternative = (
+            f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: {percent(left, 0)} at "
+            f"{utc_text(last.at, last.at)}"
+        )
+        if forecast_end is not None:
+            alternative += f", {percent(forecast_end, 0)} expected at the end"
+        alternative += "."
+    days, positions = _daily_span(start, end)
+    parts += date_labels(days, positions, height - 4)
+    rows = tuple((f"{day(point.at, end)}, {point.at:%H:%M}", percent(point.left, 1)) for point in points)
+    table = ChartTable(("Time (UTC)", "Budget left"), rows)
+    return Chart(document(WIDTH, height, parts, label=alternative), alternative, table)
+
+
+def _daily_span(start: datetime, end: datetime) -> tuple[list[date], list[float]]:
+    amount = max(1, (end.date() - start.date()).days)
+    first = start.date().toordinal()
+    return [date.fromordinal(first + index) for index in range(amount + 1)], positions(amount + 1)

@@ -1,0 +1,76 @@
+"""What all charts over time share: their size, grid lines, events, broken lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from apps.ui.charts.scale import Linear, as_date
+from apps.ui.charts.small import runs
+from apps.ui.charts.svg import element, fit, points_attribute, text_width, title, words
+from apps.ui.format import day
+
+WIDTH = 720.0
+LEFT, RIGHT, TOP = 52.0, 712.0, 22.0
+_EVENT_TOP = 11.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, drawn as a tick with a word: ``deploy``, ``incident``, ``drift``."""
+
+    at: date | datetime
+    word: str
+    detail: str = ""
+
+
+def positions(amount: int) -> list[float]:
+    scale = Linear(0, max(1, amount - 1), LEFT, RIGHT)
+    return [scale(index) for index in range(amount)]
+
+
+def grid(ticks: Sequence[float], labels: Sequence[str], y: Linear) -> list[str]:
+    parts: list[str] = []
+    for value, text in zip(ticks, labels, strict=True):
+        parts.append(element("line", class_="grid-line", x1=LEFT, x2=RIGHT, y1=y(value), y2=y(value)))
+        parts.append(words(LEFT - 8, y(value) + 4, text, anchor="end"))
+    return parts
+
+
+def event_ticks(
+    events: Sequence[Event], days: Sequence[date], xs: Sequence[float], bottom: float
+) -> list[str]:
+    """Ticks over the plot's whole height with a word on top; a word that would touch the last one stays in
+    the tip.
+    """
+    parts: list[str] = []
+    taken = -math.inf
+    for event in sorted(events, key=lambda one: (as_date(one.at), one.word)):
+        when = as_date(event.at)
+        if not days or not days[0] <= when <= days[-1]:
+            continue
+        nearest = min(range(len(days)), key=lambda index: (abs((days[index] - when).days), index))
+        x = xs[nearest]
+        tip = f"{day(when, days[-1])}: {event.word}" + (f", {event.detail}" if event.detail else "")
+        word = fit(event.word, 110)
+        width = text_width(word)
+        parts.append(element("line", title(tip), class_="event", x1=x, x2=x, y1=TOP - 6, y2=bottom))
+        centre = min(max(x, LEFT + width / 2), RIGHT - width / 2)
+        if centre - width / 2 > taken + 10:
+            parts.append(words(centre, _EVENT_TOP, word, anchor="middle", class_="event-word", tip=tip))
+            taken = centre + width / 2
+    return parts
+
+
+def line(values: Sequence[float | None], xs: Sequence[float], y: Linear, class_: str) -> list[str]:
+    parts: list[str] = []
+    for run in runs(values):
+        pairs = [(xs[index], y(value, clamp=True)) for index, value in run]
+        if len(pairs) == 1:
+            radius = 1.8 if len(values) > 1 else 3.5
+            parts.append(element("circle", class_="dot", cx=pairs[0][0], cy=pairs[0][1], r=radius))
+        else:
+            parts.append(element("polyline", class_=class_, points=points_attribute(pairs)))
+    return parts

@@ -1,0 +1,84 @@
+"""Latency percentiles by day."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line
+from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_from_zero
+from apps.ui.charts.svg import Chart, ChartTable, document, element, words
+from apps.ui.format import day, ms
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySeries:
+    """One percentile by time; ``values`` in milliseconds match the chart's instants."""
+
+    label: str
+    values: tuple[float | None, ...]
+    target_ms: float | None = None
+
+
+def latency_lines(
+    at: Sequence[date | datetime],
+    series: Sequence[LatencySeries],
+    *,
+    events: Sequence[Event] = (),
+    height: float = 206.0,
+) -> Chart:
+    """Latency percentiles over days, each named at its end, each with its own dashed target. The axis begins
+    at 0.
+    """
+    days = [as_date(moment) for moment in at]
+    finite = [v for one in series for v in (*one.values, one.target_ms) if v is not None and math.isfinite(v)]
+    bottom = height - 24
+    ticks = ticks_from_zero(max(finite, default=1.0))
+    y = Linear(0.0, ticks[-1], bottom, TOP)
+    name_room = 40.0
+    scale = Linear(0, max(1, len(days) - 1), LEFT, RIGHT - name_room)
+    xs = [scale(index) for index in range(len(days))]
+    parts = grid(ticks, [ms(value) if value else "0" for value in ticks], y)
+    parts += event_ticks(events, days, xs, bottom)
+    labels: list[tuple[float, str]] = []
+    said: list[str] = []
+    for rank, one in enumerate(series):
+        if one.target_ms is not None:
+            level = y(one.target_ms)
+            parts.append(
+                element("line", class_="target-line", x1=LEFT, x2=RIGHT - name_room, y1=level, y2=level)
+            )
+            parts.append(
+                words(
+                    LEFT + 6 + 150 * rank,
+                    level - 5,
+                    f"{one.label} target {ms(one.target_ms)}",
+                    class_="strong halo",
+                )
+            )
+        parts += line(one.values, xs, y, f"series s{rank % 3}")
+        known = [value for value in one.values if value is not None and math.isfinite(value)]
+        if known:
+            labels.append((y(known[-1]), one.label))
+            said.append(f"{one.label} between {ms(min(known))} and {ms(max(known))}, last {ms(known[-1])}")
+    parts += _end_labels(labels, RIGHT - name_room + 8)
+    parts += date_labels(days, xs, height - 4)
+    span = f"{day(days[0], days[-1])} to {day(days[-1], days[-1])}" if days else "no data"
+    alternative = f"Latency, {span}: {'; '.join(said) or 'no data'}."
+    rows = tuple(
+        (day(when, days[-1]), *(ms(one.values[index]) for one in series)) for index, when in enumerate(days)
+    )
+    table = ChartTable(("Day", *(one.label for one in series)), rows)
+    return Chart(document(WIDTH, height, parts, label=alternative), alternative, table)
+
+
+def _end_labels(labels: Sequence[tuple[float, str]], x: float) -> list[str]:
+    """Names at the lines' ends, pushed down where two would overlap."""
+    parts: list[str] = []
+    lowest = -math.inf
+    for y, text in sorted(labels):
+        lowest = max(y, lowest + 14)
+        parts.append(words(x, lowest + 4, text, class_="strong"))
+    return parts
