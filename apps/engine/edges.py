@@ -218,13 +218,15 @@ def _bounded_fit(design: Floats, observed: Floats, prior: Floats, rate: float) -
     """Posterior mode within 0..1 and standard deviations; the first column is the intercept and has no
     prior.
     """
-    loose = np.linalg.lstsq(design, observed, rcond=None)[0]
-    residual = observed - design @ loose
+    gram = np.einsum("ti,tj->ij", design, design)
+    moment = np.einsum("ti,t->i", design, observed)
+    loose = np.linalg.lstsq(gram, moment, rcond=None)[0]
+    residual = observed - np.einsum("ti,i->t", design, loose)
     freedom = max(1, observed.size - design.shape[1])
     variance = max(float((residual**2).sum()) / freedom, rate, 1e-12) * _design_effect(residual)
     precision = np.array([0.0] + [1 / HARDNESS_PRIOR_SPREAD**2] * (prior.size - 1))
-    information = design.T @ design / variance + np.diag(precision)
-    target = design.T @ observed / variance + precision * prior
+    information = gram / variance + np.diag(precision)
+    target = moment / variance + precision * prior
     upper = np.array([np.inf] + [1.0] * (prior.size - 1))
     values = np.zeros(prior.size)
     free = np.ones(prior.size, dtype=bool)
