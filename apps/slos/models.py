@@ -22,8 +22,8 @@ class SliType(models.TextChoices):
 class Recommendation(models.Model):
     """What the engine said of one service and one kind of SLI at one instant.
 
-    ``document`` is the engine's part for this SLI (verdict, tiers, …) and ``shared`` what holds for all of them (data
-    quality, confidence, explanation), as documented in docs/recommendation-format.md.
+    ``document`` is the engine's part for this SLI (verdict, tiers, …) and ``shared`` what holds for all of
+    them (data quality, confidence, explanation), as documented in docs/recommendation-format.md.
     """
 
     class Status(models.TextChoices):
@@ -40,6 +40,12 @@ class Recommendation(models.Model):
     verdict = models.TextField()
     balanced = models.FloatField(null=True)
     """The balanced tier's number, a ratio or milliseconds; what lists sort by."""
+    conservative = models.FloatField(null=True)
+    aggressive = models.FloatField(null=True)
+    composite = models.FloatField(null=True)
+    """Availability only: the composite's point estimate. Kept beside the document so that lists need not open
+    it.
+    """
     confidence = models.FloatField()
     document = models.JSONField()
     shared = models.JSONField()
@@ -49,13 +55,17 @@ class Recommendation(models.Model):
     generated_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     version = models.PositiveIntegerField(default=1)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["service", "sli_type"], condition=Q(status="current"), name="recommendation_one_current"
+                fields=["service", "sli_type"],
+                condition=Q(status="current"),
+                name="recommendation_one_current",
             ),
         ]
         indexes = [
@@ -68,7 +78,9 @@ class Recommendation(models.Model):
 
 
 class ActiveSlo(models.Model):
-    """A promise. A changed one ends and a new one begins, so the table is its own history; one is open at a time."""
+    """A promise. A changed one ends and a new one begins, so the table is its own history; one is open at a
+    time.
+    """
 
     class Source(models.TextChoices):
         ACCEPTED = "accepted"
@@ -83,7 +95,8 @@ class ActiveSlo(models.Model):
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="slos")
     sli_type = models.TextField(choices=SliType.choices)
     target = models.DecimalField(max_digits=10, decimal_places=9)
-    """The share of good events promised: of requests, or, for a latency on bins, of bins under the threshold."""
+    """The share of good events promised: of requests, or, for a latency on bins, of bins under the threshold.
+    """
     threshold_ms = models.FloatField(null=True, blank=True)
     basis = models.TextField(choices=LatencyBasis.choices, default=LatencyBasis.REQUESTS)
     window_days = models.PositiveSmallIntegerField()
@@ -92,7 +105,9 @@ class ActiveSlo(models.Model):
     recommendation = models.ForeignKey(Recommendation, null=True, blank=True, on_delete=models.SET_NULL)
     rationale = models.TextField(blank=True, default="")
     started_at = models.DateTimeField(db_default=Now())
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     started_by_name = models.TextField()
     ended_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
@@ -117,7 +132,9 @@ class ActiveSlo(models.Model):
 
 
 class ServiceStatus(models.Model):
-    """How a service stands now: computed ahead for lists and the overview, once an hour and after each decision."""
+    """How a service stands now: computed ahead for lists and the overview, once an hour and after each
+    decision.
+    """
 
     class State(models.TextChoices):
         FINE = "fine"
@@ -154,3 +171,31 @@ class ServiceStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_id}: {self.state}"
+
+
+class EdgeEstimate(models.Model):
+    """What the newest computation of ``source`` found for one of its edges: what impact analysis walks.
+
+    ``call_probability`` (q) is the chance that a request of the source uses the edge, ``hardness`` (h) how
+    much more often the source fails when the target does. Each says whether it was ``estimated``,
+    ``declared`` or a ``prior``.
+    """
+
+    source = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+")
+    target = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+")
+    call_probability = models.FloatField()
+    call_probability_source = models.TextField()
+    hardness = models.FloatField()
+    hardness_source = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "target"], name="edge_estimate_once"),
+            models.CheckConstraint(
+                condition=Q(call_probability__gte=0, hardness__gte=0, hardness__lte=1),
+                name="edge_estimate_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} → {self.target_id}: q {self.call_probability:g}, h {self.hardness:g}"

@@ -1,0 +1,198 @@
+"""Promises written by hand: set one where there is none, edit one, retire one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from django.conf import settings
+from pydantic import Field, model_validator
+
+from apps.catalog.models import Service
+from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
+from apps.core.errors import Conflict, NotFound
+from apps.slos import events, lifecycle, risk
+from apps.slos.actions.decide import changes_between, check_number, preview_promise, promise_of
+from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version
+from apps.slos.lifecycle import active_slo
+from apps.slos.models import ActiveSlo
+from apps.slos.words import SLI_WORDS, is_latency, promise_words, promised_share, slo_snapshot
+
+Window = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=90,
+        title="Window",
+        description="Days over which the promise is counted.",
+        json_schema_extra={"unit": "days"},
+    ),
+]
+
+
+class PromiseInput(SloInput):
+    target: Target | None = None
+    threshold_ms: Threshold | None = Field(default=None, title="Threshold")
+    window_days: Window | None = None
+    rationale: Rationale
+
+    @model_validator(mode="after")
+    def _number_fits_the_sli(self) -> Self:
+        check_number(self.sli_type, self.target, self.threshold_ms)
+        return self
+
+
+class SetInput(PromiseInput):
+    expected_version: Version | None = None
+
+
+class EditInput(PromiseInput):
+    expected_version: Version
+
+
+class RetireInput(SloInput):
+    expected_version: Version
+    rationale: Rationale
+
+
+class _ByHand[InputT: SloInput](Action[InputT]):
+    permission = "slos.decide"
+    risk = Risk.MEDIUM
+
+    def target(self, data: InputT, *, lock: bool) -> Service:
+        return lifecycle.find_service(data.service_id, lock=lock)
+
+    def replace(
+        self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: dict[str, Any] | None
+    ) -> Outcome:
+        """End what is promised and, with ``terms``, begin what is promised instead."""
+        service, data = call.target, call.input
+        lifecycle.end_slo(service, data.sli_type)
+        after = None
+        if terms is not None:
+            after = lifecycle.begin_slo(
+                service,
+                data.sli_type,
+                actor=call.actor,
+                source=ActiveSlo.Source.MANUAL,
+                # What was recommended at the time: a later recommendation is compared with it.
+                recommendation=lifecycle.current_recommendation(service, data.sli_type),
+                rationale=data.rationale,
+                **terms,
+            )
+        subject = after or before
+        assert subject is not None
+        return Outcome(
+            result={
+                "service_id": service.service_id,
+                "slo": slo_snapshot(after),
+                "previous": slo_snapshot(before),
+                "change": changes_between(before, after),
+            },
+            object_type="slo",
+            object_id=str(subject.pk),
+            object_label=f"{SLI_WORDS[data.sli_type]} of {service.service_id}: {promise_words(after)}",
+            service_id=service.service_id,
+            before=slo_snapshot(before),
+            after=slo_snapshot(after),
+            events=[lifecycle.slo_changed(service, kind, before, after)],
+        )
+
+
+def _terms(service: Service, data: PromiseInput, before: ActiveSlo | None) -> dict[str, Any]:
+    window_days = data.window_days or (before.window_days if before else settings.WINDOW_DAYS)
+    if is_latency(data.sli_type):
+        basis = before.basis if before else events.latency_basis(service.pk)
+        share = promised_share(data.sli_type, basis)
+        return {
+            "target": share,
+            "threshold_ms": data.threshold_ms,
+            "basis": basis,
+            "window_days": window_days,
+        }
+    assert data.target is not None
+    return {"target": lifecycle.checked_target(data.target), "threshold_ms": None, "window_days": window_days}
+
+
+def _in_force(service: Service, data: SloInput, expected: int) -> ActiveSlo:
+    lifecycle.expect_version(service, data.sli_type, expected)
+    slo = active_slo(service, data.sli_type)
+    if slo is None:
+        raise NotFound(f"{service.service_id} has no {SLI_WORDS[data.sli_type]} SLO in force. Set one first.")
+    return slo
+
+
+@register
+class Set(_ByHand[SetInput]):
+    """Promise something without a recommendation."""
+
+    name = "slos.set"
+    title = "Set SLO"
+    Input = SetInput
+
+    def preview(self, call: Call[SetInput]) -> Preview:
+        self._free(call)
+        terms = _terms(call.target, call.input, None)
+        words = promise_of(call.input.sli_type, terms)
+        summary = f"{call.target.service_id} promises {words}, set by hand."
+        return preview_promise(call.target, call.input.sli_type, terms, summary)
+
+    def execute(self, call: Call[SetInput]) -> Outcome:
+        self._free(call)
+        return self.replace(call, "set", None, _terms(call.target, call.input, None))
+
+    def _free(self, call: Call[SetInput]) -> None:
+        service, sli_type = call.target, call.input.sli_type
+        lifecycle.expect_version(service, sli_type, call.input.expected_version)
+        slo = active_slo(service, sli_type)
+        if slo is not None:
+            rows = lifecycle.difference(service, sli_type)
+            raise Conflict(
+                f"{service.service_id} has a {SLI_WORDS[sli_type]} SLO already: {promise_words(slo)}. "
+                "Edit that one.",
+                extra={"difference": lifecycle.as_rows(rows), "version": slo.version},
+            )
+
+
+@register
+class Edit(_ByHand[EditInput]):
+    """Change the number or the window of a promise. The old one ends, a new one begins."""
+
+    name = "slos.edit"
+    title = "Edit SLO"
+    Input = EditInput
+
+    def preview(self, call: Call[EditInput]) -> Preview:
+        before = _in_force(call.target, call.input, call.input.expected_version)
+        terms = _terms(call.target, call.input, before)
+        words = promise_of(call.input.sli_type, terms)
+        summary = f"{call.target.service_id} promises {words} from now on."
+        return preview_promise(call.target, call.input.sli_type, terms, summary)
+
+    def execute(self, call: Call[EditInput]) -> Outcome:
+        before = _in_force(call.target, call.input, call.input.expected_version)
+        return self.replace(call, "edited", before, _terms(call.target, call.input, before))
+
+
+@register
+class Retire(_ByHand[RetireInput]):
+    """Promise nothing any more. The budget is no longer counted; the history stays."""
+
+    name = "slos.retire"
+    title = "Retire SLO"
+    risk = Risk.HIGH
+    Input = RetireInput
+
+    def preview(self, call: Call[RetireInput]) -> Preview:
+        before = _in_force(call.target, call.input, call.input.expected_version)
+        label = f"{SLI_WORDS[call.input.sli_type].capitalize()} SLO"
+        return Preview(
+            summary=f"{call.target.service_id} no longer promises {promise_words(before)}; "
+            "its budget is not watched.",
+            changes=[FieldChange(label, promise_words(before), "none")],
+            touches=risk.touches_for(call.target),
+            undo=f"Set {promise_words(before)} by hand. The budget is counted from the same requests.",
+        )
+
+    def execute(self, call: Call[RetireInput]) -> Outcome:
+        before = _in_force(call.target, call.input, call.input.expected_version)
+        return self.replace(call, "retired", before, None)

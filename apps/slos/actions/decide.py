@@ -1,0 +1,306 @@
+"""Deciding on a recommendation: take a tier as it is, take another number, or take none."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+from uuid import UUID
+
+from django.utils import timezone
+from pydantic import Field, model_validator
+
+from apps.catalog.models import Service
+from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
+from apps.core.errors import FieldProblem, InvalidInput
+from apps.slos import lifecycle, risk
+from apps.slos.actions.inputs import (
+    OptionalRationale,
+    Rationale,
+    SloInput,
+    Target,
+    Threshold,
+    TierName,
+    Version,
+)
+from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.words import (
+    SLI_WORDS,
+    is_latency,
+    number_words,
+    promise_words,
+    promised_share,
+    recommendation_words,
+    slo_snapshot,
+    tier_number,
+)
+
+
+class DecisionInput(SloInput):
+    recommendation_id: UUID = Field(json_schema_extra={"widget": "hidden"})
+    expected_version: Version | None = None
+
+
+class AcceptInput(DecisionInput):
+    tier: TierName = Field(json_schema_extra={"widget": "hidden"})
+    rationale: OptionalRationale = ""
+
+
+class ModifyInput(DecisionInput):
+    target: Target | None = None
+    threshold_ms: Threshold | None = Field(default=None, title="Threshold")
+    rationale: Rationale
+
+    @model_validator(mode="after")
+    def _number_fits_the_sli(self) -> Self:
+        check_number(self.sli_type, self.target, self.threshold_ms)
+        return self
+
+
+class RejectInput(DecisionInput):
+    rationale: Rationale
+
+
+def check_number(sli_type: str, target: float | None, threshold_ms: float | None) -> None:
+    """Raise ``ValueError`` unless an availability comes with a target and a latency with a threshold, and no
+    more.
+    """
+    if is_latency(sli_type) and (threshold_ms is None or target is not None):
+        raise ValueError(f"A {SLI_WORDS[sli_type]} SLO takes threshold_ms, in milliseconds, and no target.")
+    if not is_latency(sli_type) and (target is None or threshold_ms is not None):
+        raise ValueError("An availability SLO takes target, a ratio between 0 and 1, and no threshold_ms.")
+
+
+def terms_from(recommendation: Recommendation, number: float, field: str) -> dict[str, Any]:
+    """Return target, threshold, basis and window of a promise made on a recommendation with this number."""
+    window = {"window_days": recommendation.window_days}
+    if not is_latency(recommendation.sli_type):
+        return {"target": lifecycle.checked_target(number, field), "threshold_ms": None} | window
+    basis = recommendation.document.get("basis") or ActiveSlo.LatencyBasis.REQUESTS
+    share = promised_share(recommendation.sli_type, basis)
+    return {"target": share, "threshold_ms": number, "basis": basis} | window
+
+
+def promise_of(sli_type: str, terms: dict[str, Any]) -> str:
+    """A promise that is not made yet, in one line."""
+    return promise_words(ActiveSlo(sli_type=sli_type, **terms))
+
+
+def changes_for(service: Service, sli_type: str, terms: dict[str, Any]) -> list[FieldChange]:
+    """The diff of a new promise: the number and the budget that it leaves."""
+    before = lifecycle.active_slo(service, sli_type)
+    rows = [
+        FieldChange(
+            f"{SLI_WORDS[sli_type].capitalize()} SLO", promise_words(before), promise_of(sli_type, terms)
+        )
+    ]
+    budget_before = f"1 in {1 / (1 - float(before.target)):,.0f}" if before else "none"
+    budget_after = f"1 in {1 / (1 - float(terms['target'])):,.0f}"
+    if budget_before != budget_after:
+        of = "bins" if terms.get("basis") == ActiveSlo.LatencyBasis.BINS else "requests"
+        rows.append(FieldChange(f"Error budget, of {of}", budget_before, budget_after))
+    return rows
+
+
+def undo_words(service: Service, sli_type: str) -> str:
+    """How to get back: nothing is lost, because ended promises are kept."""
+    before = lifecycle.active_slo(service, sli_type)
+    if before is None:
+        return "Retire the SLO. It stays in the history, and a new recommendation is made."
+    return f"Edit the SLO back to {promise_words(before)}. Both stay in the history."
+
+
+def preview_promise(service: Service, sli_type: str, terms: dict[str, Any], summary: str) -> Preview:
+    """What a new promise would change, whom it touches and what speaks against it."""
+    return Preview(
+        summary=summary,
+        changes=changes_for(service, sli_type, terms),
+        touches=risk.touches_for(service),
+        warnings=risk.warnings_for(
+            service,
+            sli_type,
+            float(terms["target"]),
+            terms["threshold_ms"],
+            terms.get("basis", ActiveSlo.LatencyBasis.REQUESTS),
+            terms["window_days"],
+        ),
+        undo=undo_words(service, sli_type),
+    )
+
+
+def _close(recommendation: Recommendation, call: Call[Any], status: Recommendation.Status) -> None:
+    recommendation.status = status
+    recommendation.decided_at = timezone.now()
+    recommendation.decided_by = call.actor.user
+    recommendation.version += 1
+    recommendation.save(update_fields=["status", "decided_at", "decided_by", "version"])
+
+
+def decided(recommendation: Recommendation) -> dict[str, Any]:
+    """A recommendation as the answer to a decision names it."""
+    return {"id": str(recommendation.pk), "status": recommendation.status, "version": recommendation.version}
+
+
+class _Decision[InputT: DecisionInput](Action[InputT]):
+    permission = "slos.decide"
+    risk = Risk.MEDIUM
+
+    def target(self, data: InputT, *, lock: bool) -> Service:
+        return lifecycle.find_service(data.service_id, lock=lock)
+
+    def seen(self, call: Call[InputT]) -> Recommendation:
+        """Return what is decided on. Raises where it, or the promise, is not what the person saw."""
+        data = call.input
+        recommendation = lifecycle.open_recommendation(call.target, data.sli_type, data.recommendation_id)
+        lifecycle.expect_version(call.target, data.sli_type, data.expected_version)
+        if recommendation.balanced is None:
+            raise InvalidInput(
+                f"The recommendation has no number to decide on: {recommendation_words(recommendation)}",
+                fields=[FieldProblem("recommendation_id", f"verdict {recommendation.verdict}")],
+            )
+        return recommendation
+
+    def promise(
+        self,
+        call: Call[InputT],
+        recommendation: Recommendation,
+        terms: dict[str, Any],
+        source: str,
+        tier: str,
+    ) -> Outcome:
+        """End the promise in force, begin the new one, close the recommendation."""
+        service, sli_type = call.target, recommendation.sli_type
+        before = lifecycle.end_slo(service, sli_type)
+        _close(recommendation, call, Recommendation.Status.ACCEPTED)
+        rationale = getattr(call.input, "rationale", "")
+        after = lifecycle.begin_slo(
+            service,
+            sli_type,
+            actor=call.actor,
+            source=source,
+            tier=tier,
+            recommendation=recommendation,
+            rationale=rationale,
+            **terms,
+        )
+        change = changes_between(before, after)
+        return Outcome(
+            result={
+                "service_id": service.service_id,
+                "slo": slo_snapshot(after),
+                "previous": slo_snapshot(before),
+                "change": change,
+                "recommendation": decided(recommendation),
+            },
+            object_type="slo",
+            object_id=str(after.pk),
+            object_label=f"{SLI_WORDS[sli_type]} of {service.service_id}: {promise_words(after)}",
+            service_id=service.service_id,
+            before=slo_snapshot(before),
+            after=slo_snapshot(after),
+            events=[
+                lifecycle.recommendation_decided(recommendation, service, source),
+                lifecycle.slo_changed(service, source, before, after),
+            ],
+        )
+
+
+def changes_between(before: ActiveSlo | None, after: ActiveSlo | None) -> list[dict[str, str]]:
+    """What a decision changed, as the API answers it."""
+    return [{"label": "SLO", "before": promise_words(before), "after": promise_words(after)}]
+
+
+@register
+class Accept(_Decision[AcceptInput]):
+    """Promise what one of the three tiers says."""
+
+    name = "slos.accept"
+    title = "Accept tier"
+    Input = AcceptInput
+
+    def preview(self, call: Call[AcceptInput]) -> Preview:
+        recommendation = self.seen(call)
+        number = tier_number(recommendation, call.input.tier)
+        terms = self._terms(call, recommendation)
+        words = number_words(recommendation.sli_type, number)
+        summary = f"{call.target.service_id} promises {words}, the {call.input.tier} tier."
+        return preview_promise(call.target, recommendation.sli_type, terms, summary)
+
+    def execute(self, call: Call[AcceptInput]) -> Outcome:
+        recommendation = self.seen(call)
+        terms = self._terms(call, recommendation)
+        return self.promise(call, recommendation, terms, ActiveSlo.Source.ACCEPTED, call.input.tier)
+
+    def _terms(self, call: Call[AcceptInput], recommendation: Recommendation) -> dict[str, Any]:
+        number = tier_number(recommendation, call.input.tier)
+        if number is None:
+            raise InvalidInput(
+                f"The recommendation has no {call.input.tier} tier.",
+                fields=[FieldProblem("tier", "has no number")],
+            )
+        return terms_from(recommendation, number, "tier")
+
+
+@register
+class Modify(_Decision[ModifyInput]):
+    """Promise another number than the tiers, and say why."""
+
+    name = "slos.modify"
+    title = "Modify recommendation"
+    Input = ModifyInput
+
+    def preview(self, call: Call[ModifyInput]) -> Preview:
+        recommendation = self.seen(call)
+        words = number_words(recommendation.sli_type, self._number(call))
+        summary = f"{call.target.service_id} promises {words} in place of the tiers."
+        return preview_promise(
+            call.target, recommendation.sli_type, self._terms(call, recommendation), summary
+        )
+
+    def execute(self, call: Call[ModifyInput]) -> Outcome:
+        recommendation = self.seen(call)
+        return self.promise(
+            call, recommendation, self._terms(call, recommendation), ActiveSlo.Source.MODIFIED, ""
+        )
+
+    def _number(self, call: Call[ModifyInput]) -> float:
+        data = call.input
+        return float((data.threshold_ms if is_latency(data.sli_type) else data.target) or 0)
+
+    def _terms(self, call: Call[ModifyInput], recommendation: Recommendation) -> dict[str, Any]:
+        return terms_from(recommendation, self._number(call), "target")
+
+
+@register
+class Reject(_Decision[RejectInput]):
+    """Take none of it; what is promised stays as it is."""
+
+    name = "slos.reject"
+    title = "Reject recommendation"
+    risk = Risk.LOW
+    Input = RejectInput
+
+    def preview(self, call: Call[RejectInput]) -> Preview:
+        recommendation = self.seen(call)
+        slo = lifecycle.active_slo(call.target, recommendation.sli_type)
+        return Preview(
+            summary=f"The {SLI_WORDS[recommendation.sli_type]} recommendation for {call.target.service_id} "
+            "is rejected. "
+            + (f"The SLO stays at {promise_words(slo)}." if slo else "The service stays without this SLO."),
+            changes=[FieldChange("Recommendation", "current", "rejected")],
+            undo="Regenerate the recommendation; until its number moves, nobody is asked to decide again.",
+        )
+
+    def execute(self, call: Call[RejectInput]) -> Outcome:
+        recommendation = self.seen(call)
+        _close(recommendation, call, Recommendation.Status.REJECTED)
+        service = call.target
+        words = recommendation_words(recommendation)
+        return Outcome(
+            result={"service_id": service.service_id, "recommendation": decided(recommendation)},
+            object_type="recommendation",
+            object_id=str(recommendation.pk),
+            object_label=f"{SLI_WORDS[recommendation.sli_type]} of {service.service_id}: {words}",
+            service_id=service.service_id,
+            before={"status": "current", "tiers": recommendation.document.get("tiers")},
+            after={"status": "rejected"},
+            events=[lifecycle.recommendation_decided(recommendation, service, "rejected")],
+        )

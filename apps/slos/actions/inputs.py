@@ -1,0 +1,73 @@
+"""The fields that the inputs of these actions share, with the messages that people read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from apps.core.actions import ActionInput
+from apps.slos.models import SliType
+
+MAX_RATIONALE = 2_000
+
+type TierName = Literal["conservative", "balanced", "aggressive"]
+
+
+def _said(text: str) -> str:
+    if not text:
+        raise ValueError("Say why, in a sentence: it stands in the audit trail.")
+    return text
+
+
+def _ratio(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 100:
+        raise ValueError(f"A target is a ratio between 0 and 1: write {value / 100:.10g} for {value:g} %.")
+    return value
+
+
+def _inside(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError("A target must lie above 0 and below 1.")
+    return value
+
+
+Rationale = Annotated[
+    str, AfterValidator(_said), Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})
+]
+OptionalRationale = Annotated[str, Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})]
+Target = Annotated[
+    float,
+    Field(
+        allow_inf_nan=False,
+        description="The share of requests that must succeed.",
+        json_schema_extra={"unit": "percent"},
+    ),
+    BeforeValidator(_ratio),
+    AfterValidator(_inside),
+]
+Threshold = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=86_400_000,
+        allow_inf_nan=False,
+        description="The percentile must stay at or under this.",
+        json_schema_extra={"unit": "ms"},
+    ),
+]
+Version = Annotated[
+    int,
+    Field(
+        ge=0,
+        json_schema_extra={"widget": "hidden"},
+        description="The version of the SLO you saw; 0 for none.",
+    ),
+]
+
+
+class SloInput(ActionInput):
+    """Which promise: one service, one kind of SLI."""
+
+    service_id: str = Field(min_length=1, max_length=255, json_schema_extra={"widget": "hidden"})
+    sli_type: SliType = Field(title="SLI", json_schema_extra={"widget": "hidden"})

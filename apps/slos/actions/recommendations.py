@@ -1,0 +1,116 @@
+"""Making recommendations anew: asked for by a person, stored by the system."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from pydantic import Field
+
+from apps.catalog.models import Service
+from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.slos import lifecycle, storing
+from apps.slos.actions.inputs import MAX_RATIONALE
+from apps.slos.models import SliType
+
+NAMES_IN_EVENT = 1_000
+
+
+class RegenerateInput(ActionInput):
+    service_id: str = Field(min_length=1, max_length=255, json_schema_extra={"widget": "hidden"})
+    rationale: str = Field(default="", max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})
+
+
+@register
+class Regenerate(Action[RegenerateInput]):
+    """Ask for a new recommendation; a worker computes it within seconds. The answer's ticket is what to wait
+    on.
+    """
+
+    name = "slos.regenerate"
+    title = "Regenerate recommendation"
+    permission = "slos.regenerate"
+    risk = Risk.LOW
+    Input = RegenerateInput
+    success_status = 202
+
+    def target(self, data: RegenerateInput, *, lock: bool) -> Service:
+        return lifecycle.find_service(data.service_id, lock=False)
+
+    def preview(self, call: Call[RegenerateInput]) -> Preview:
+        current = lifecycle.current_recommendation(call.target, SliType.AVAILABILITY)
+        before = f"made {current.generated_at:%Y-%m-%d %H:%M} UTC" if current else "none"
+        return Preview(
+            summary=f"The recommendations for {call.target.service_id} are computed from the newest data.",
+            changes=[FieldChange("Recommendations", before, "made anew")],
+            undo="Nothing to undo: SLOs in force stay as they are, and the ones before are kept for 30 days.",
+        )
+
+    def execute(self, call: Call[RegenerateInput]) -> Outcome:
+        service = call.target
+        ticket = uuid4().hex
+        return Outcome(
+            result={"service_id": service.service_id, "ticket": ticket},
+            object_type="service",
+            object_id=str(service.pk),
+            object_label=service.service_id,
+            service_id=service.service_id,
+            events=[
+                Event(
+                    "slos.regenerate_requested",
+                    {"service": service.pk, "ticket": ticket, "asked_by": call.actor.name},
+                    aggregate=f"service:{service.pk}",
+                )
+            ],
+        )
+
+
+class StoreInput(ActionInput):
+    documents: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+    rationale: str = ""
+
+
+@register
+class StoreRecommendations(Action[StoreInput]):
+    """Keep what was computed. Only the system does this: no role holds the permission.
+
+    One entry in the audit trail for each batch that a run stores, with counts, in the transaction that stores
+    it.
+    """
+
+    name = "slos.store_recommendations"
+    title = "Store recommendations"
+    permission = "slos.store_recommendations"
+    risk = Risk.LOW
+    Input = StoreInput
+
+    def preview(self, call: Call[StoreInput]) -> Preview:
+        return Preview(summary=f"{len(call.input.documents)} services get new recommendations.")
+
+    def execute(self, call: Call[StoreInput]) -> Outcome:
+        stored = storing.store(call.input.documents)
+        names = [str(document["service_id"]) for document in call.input.documents]
+        one = names[0] if len(names) == 1 else ""
+        counts = {
+            "services": len(stored.services),
+            "verdicts": stored.verdicts,
+            "as_of": stored.as_of.isoformat().replace("+00:00", "Z") if stored.as_of else None,
+        }
+        return Outcome(
+            result=counts,
+            object_type="recommendations",
+            object_id=one or f"{len(stored.services)} services",
+            object_label=one or f"{len(stored.services)} services",
+            service_id=one,
+            after=counts,
+            events=[
+                Event(
+                    "slos.recommendations_made",
+                    {
+                        "count": len(stored.services),
+                        "services": stored.services if len(stored.services) <= NAMES_IN_EVENT else None,
+                    },
+                    aggregate="slos",
+                )
+            ],
+        )

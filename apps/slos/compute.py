@@ -1,0 +1,193 @@
+"""Making recommendations: load, ask the engine, store. Only workers and commands import this module."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.catalog.queries import cycle_members
+from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.engine.archetypes import Archetypes
+from apps.engine.recommend import recommend_fleet
+from apps.slos import inputs
+from apps.slos.documents import unstored_document
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 100
+"""Services loaded at once: what bounds the memory of a run."""
+STORED_AT_ONCE = 500
+MAX_ROUNDS = 3
+RENEW_BEFORE = timedelta(minutes=90)
+"""Recommendations are renewed before they expire, so that pages need not wait for one."""
+RENEW_WHEN_BEHIND = timedelta(hours=24)
+_LOCK = "slos.refresh"
+
+_ENDS = """
+SELECT s.id, (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
+    WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour' AND h.observed_seconds > 0)
+FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
+"""
+
+# A recommendation is due when one is missing or about to expire, when a day of data has come since, or when
+# there was too little data for a number and there is more now.
+_DUE = f"""
+WITH ends AS ({_ENDS})
+SELECT e.id, e.max FROM ends e(id, max)
+WHERE (
+    SELECT count(*) FILTER (WHERE r.expires_at > %(soon)s AND (e.max IS NULL OR (
+        r.as_of > e.max - make_interval(secs => %(behind)s)
+        AND (r.verdict IN ('ok', 'cold_start') OR r.as_of >= e.max))))
+    FROM slos_recommendation r WHERE r.service_id = e.id AND r.status = 'current'
+) < 3
+ORDER BY e.max NULLS LAST, e.id
+"""  # noqa: S608
+
+
+@cache
+def archetypes() -> Archetypes:
+    """Return the priors: of the installation's own file where it has any, else those that ship."""
+    for path in (settings.CONFIG_FILE, settings.BASE_DIR / "fixtures" / "archetypes.toml"):
+        if path.is_file():
+            document = tomllib.loads(path.read_text())
+            if "archetypes" in document:
+                return Archetypes.from_mapping(document)
+    return Archetypes.built_in()
+
+
+def newest_ends(services: Sequence[int] | None, now: datetime) -> dict[int, datetime | None]:
+    """Return the end of each service's newest complete hour."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDS, {"now": now, "all": services is None, "services": list(services or ())})
+        return dict(cursor.fetchall())
+
+
+def default_as_of(now: datetime | None = None) -> datetime:
+    """Return the end of the newest complete bin over the fleet, or the last full hour without data."""
+    now = now or timezone.now()
+    ends = [end for end in newest_ends(None, now).values() if end is not None]
+    return max(ends) if ends else _full_hour(now)
+
+
+def _full_hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def documents(
+    services: Sequence[Service], as_of: datetime, *, window_days: int | None = None, seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing."""
+    cycles = cycle_members()
+    for start in range(0, len(services), BATCH):
+        batch = inputs.load(services[start : start + BATCH], as_of, cycles=cycles)
+        yield from recommend_fleet(
+            batch,
+            as_of=int(as_of.timestamp()),
+            window_days=window_days or settings.WINDOW_DAYS,
+            seed=seed,
+            archetypes=archetypes(),
+        )
+
+
+def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
+    """Store documents through the action that only the system may use; returns its counts."""
+    result = dispatch(
+        "slos.store_recommendations", {"documents": list(found), "rationale": rationale}, actor=actor
+    )
+    return result.value
+
+
+def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
+    """Compute one service from its newest data, and store it if asked; returns the answer for who waits."""
+    now = timezone.now()
+    service = Service.objects.get(pk=service_pk)
+    as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
+    document = next(documents([service], as_of, window_days=window_days))
+    if not store:
+        return {"state": "computed", "document": unstored_document(document, now)}
+    _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
+    return {"state": "stored"}
+
+
+def _keep(found: Sequence[dict[str, Any]], reason: str) -> dict[str, Any]:
+    return store(found, actor=Actor.system("recommendations"), rationale=reason)
+
+
+def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, list[int]]:
+    """Return the services whose recommendations are to be made anew, by the end of their newest data."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _DUE,
+            {
+                "now": now,
+                "all": services is None,
+                "services": list(services or ()),
+                "soon": now + RENEW_BEFORE,
+                "behind": RENEW_WHEN_BEHIND.total_seconds(),
+            },
+        )
+        found: dict[datetime | None, list[int]] = {}
+        for pk, end in cursor.fetchall():
+            found.setdefault(end, []).append(pk)
+        return found
+
+
+def refresh(services: Sequence[int] | None, *, reason: str) -> int:
+    """Make anew what is due, of these services or of all. Returns how many.
+
+    Idempotent: what was just made is not due. One run over the whole fleet at a time; a second finds it under
+    way and leaves, and the first looks again before it ends, so that nothing that became due meanwhile is
+    left.
+    """
+    if services is not None:
+        return _refresh_due(services, reason)
+    made = 0
+    with _alone() as is_alone:
+        for _ in range(MAX_ROUNDS if is_alone else 0):
+            count = _refresh_due(None, reason)
+            made += count
+            if not count:
+                break
+    return made
+
+
+def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
+    now = timezone.now()
+    made = 0
+    for end, pks in due(services, now).items():
+        as_of = end or default_as_of(now)
+        for start in range(0, len(pks), STORED_AT_ONCE):
+            batch = list(
+                Service.objects.filter(pk__in=pks[start : start + STORED_AT_ONCE]).order_by("service_id")
+            )
+            if batch:
+                made += int(_keep(list(documents(batch, as_of)), reason)["services"])
+    logger.info("slos.recommendations_refreshed", services=made, reason=reason)
+    return made
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Hold the lock of fleet-wide runs, if nobody else does. It is the session's, so a killed worker lets go
+    of it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_LOCK])
+        row = cursor.fetchone()
+        held = bool(row and row[0])
+        try:
+            yield held
+        finally:
+            if held:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [_LOCK])

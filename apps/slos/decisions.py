@@ -1,0 +1,76 @@
+"""When a service needs a decision: no promise yet, or one that the data no longer bears out.
+
+A promise inside the band of the tiers is left alone, and so is one that a person chose outside of it, for as
+long as the recommendation has not moved since; what was rejected is not asked again until the number moves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from apps.slos.models import SliType
+from apps.slos.words import SLI_WORDS, number_words
+
+DECIDABLE = ("ok", "cold_start")
+SLACK = 1.25
+"""How far outside the tiers' band, as a factor of the budget or of the threshold, a promise may lie unasked.
+"""
+MOVED = 1.5
+"""A recommendation has moved when its budget (or threshold) changed by this factor, either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One SLI of one service as the question looks at it. All numbers are ratios, or milliseconds for a
+    latency.
+    """
+
+    sli_type: str
+    verdict: str
+    conservative: float | None
+    balanced: float | None
+    aggressive: float | None
+    promised: float | None
+    """What the active SLO says, ``None`` without one."""
+    decided_on: float | None
+    """The balanced number when the active SLO was decided, ``None`` where there was none."""
+    rejected: float | None
+    """The balanced number that was rejected last, ``None`` where none was."""
+
+
+def _size(sli_type: str, value: float) -> float:
+    """What factors are taken of: the budget of a target, the threshold itself of a latency."""
+    return value if sli_type != SliType.AVAILABILITY else max(1 - value, 1e-12)
+
+
+def has_moved(sli_type: str, before: float, now: float) -> bool:
+    """Say whether a recommendation changed enough to be worth a second look."""
+    return abs(math.log(_size(sli_type, now) / _size(sli_type, before))) > math.log(MOVED)
+
+
+def due_reason(question: Question) -> str | None:
+    """Return why a decision is due, in words, or ``None`` when none is."""
+    balanced, aggressive, conservative = question.balanced, question.aggressive, question.conservative
+    if question.verdict not in DECIDABLE or balanced is None or aggressive is None or conservative is None:
+        return None
+    sli = question.sli_type
+    if question.rejected is not None and not has_moved(sli, question.rejected, balanced):
+        return None
+    words = SLI_WORDS[sli]
+    if question.promised is None:
+        return f"No {words} SLO; the data supports {number_words(sli, balanced)}."
+    if question.decided_on is not None and not has_moved(sli, question.decided_on, balanced):
+        return None
+    promised = _size(sli, question.promised)
+    if promised < _size(sli, aggressive) / SLACK:
+        return (
+            f"The {words} SLO of {number_words(sli, question.promised)} is harder to keep than "
+            f"the aggressive tier, {number_words(sli, aggressive)}."
+        )
+    if promised > _size(sli, conservative) * SLACK:
+        return (
+            f"The {words} SLO of {number_words(sli, question.promised)} promises less than "
+            f"the conservative tier, {number_words(sli, conservative)}."
+        )
+    return None

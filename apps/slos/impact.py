@@ -1,0 +1,318 @@
+"""What a proposed promise does to the services upstream: how far each one's availability moves, whose promise
+breaks.
+
+For the chance that an upstream service fails *because* this one does, given that it does, every walk up the
+graph is followed at once::
+
+    r(self) = 1        r(u) = 1 − Π over edges u → v of (1 − q·h·r(v))
+
+so that a service reached by two paths is not hit twice by one failure, and a cycle is solved by repeating
+until nothing moves (r only grows and stays within 0..1). q and h are those that the newest recommendation of
+``u`` found, declared calls or the engine's documented priors otherwise. Asynchronous edges carry nothing.
+
+Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
+between what this service delivers today and what it would promise. Latency: percentiles do not add, so no
+figure is made up; but where this service may take longer than an upstream threshold, a share q·(1 − level) of
+the upstream requests does, and a promise that allows fewer cannot be expected to hold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from apps.catalog.models import Dependency, Service
+from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
+from apps.slos.words import PERCENTILE_SHARE
+
+DEFAULT_DEPTH = 5
+MAX_DEPTH = 10
+MAX_SWEEPS = 30
+SETTLED = 1e-9
+
+# The engine's priors (apps/engine/edges.py), for edges that no computation has seen yet; a test holds them
+# equal.
+CALL_PROBABILITY_PRIOR = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
+HARDNESS_PRIOR = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What reaches one upstream service. Availabilities are ratios 0..1, latencies milliseconds.
+
+    ``before`` and ``after`` are what it delivers if this service keeps to its present and to the proposed
+    promise; ``None`` where too little is known of it, and always for latencies. ``shortfall`` is by how much
+    its promise would be missed: a share of its requests.
+    """
+
+    service_id: str
+    depth: int
+    is_direct: bool
+    influence: float
+    """r(u): the chance that it fails when this service does. For a latency, the share of its requests that
+    wait for it.
+    """
+    before: float | None
+    after: float | None
+    promised: float | None
+    threshold_ms: float | None
+    breaks: bool
+    was_broken: bool
+    shortfall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """The answer of an analysis; ``affected`` is ordered: broken promises first, then by influence."""
+
+    service_id: str
+    sli_type: str
+    current: float | None
+    """The number promised now, else what is observed."""
+    current_source: str
+    proposed: float
+    depth: int
+    affected: Sequence[Effect]
+
+    @property
+    def broken(self) -> int:
+        return sum(1 for effect in self.affected if effect.breaks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    source: int
+    target: int
+    call_probability: float
+    carried: float
+    """q·h"""
+
+
+_LEVEL = """
+SELECT d.source_id, d.target_id, d.mode, d.criticality, d.calls_per_request, e.call_probability, e.hardness
+FROM catalog_dependency d
+LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id
+WHERE d.target_id = ANY(%s) AND NOT d.is_stale
+"""
+
+# The nodes alone; UNION on node and depth ends in cycles as well.
+_UPSTREAM_WITH_SLO = """
+WITH RECURSIVE up(id, depth) AS (
+    SELECT %s::bigint, 0
+    UNION
+    SELECT d.source_id, up.depth + 1 FROM up
+    JOIN catalog_dependency d ON d.target_id = up.id AND NOT d.is_stale
+    WHERE up.depth < %s
+)
+SELECT s.service_id FROM (SELECT id, min(depth) AS depth FROM up WHERE depth > 0 GROUP BY id) u
+JOIN catalog_service s ON s.id = u.id
+WHERE u.id <> %s AND EXISTS (SELECT FROM slos_activeslo a WHERE a.service_id = u.id AND a.ended_at IS NULL)
+ORDER BY u.depth, s.service_id
+"""
+
+
+def upstream_with_slo(service: Service, depth: int = 3) -> list[str]:
+    """Return the services that reach this one within ``depth`` calls and have a promise of their own, nearest
+    first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_UPSTREAM_WITH_SLO, [service.pk, depth, service.pk])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def analyse(service: Service, sli_type: str, proposed: float, depth: int = DEFAULT_DEPTH) -> Impact:
+    """Say what a promise of ``proposed`` (a ratio, or milliseconds for a latency) does to every service
+    upstream.
+    """
+    depths, edges = _reach(service.pk, min(depth, MAX_DEPTH))
+    slo = ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
+    if sli_type == SliType.AVAILABILITY:
+        observed = ServiceStatus.objects.filter(service=service).values_list("observed", flat=True).first()
+        current = float(slo.target) if slo else observed
+        influence = _influence(service.pk, depths, edges)
+        effects = _availability_effects(depths, influence, observed, current, proposed)
+    else:
+        current = slo.threshold_ms if slo else _recommended(service, sli_type)
+        waiting = [
+            _Edge(e.source, e.target, e.call_probability, e.call_probability if e.carried else 0.0)
+            for e in edges
+        ]
+        influence = _influence(service.pk, depths, waiting)
+        effects = _latency_effects(depths, influence, sli_type, current, proposed)
+    effects.sort(key=lambda effect: (not effect.breaks, -effect.influence, effect.depth, effect.service_id))
+    source = "slo" if slo else ("observed" if current is not None else "unknown")
+    return Impact(service.service_id, sli_type, current, source, proposed, depth, effects)
+
+
+def _recommended(service: Service, sli_type: str) -> float | None:
+    newest = (
+        Recommendation.objects.filter(service=service, sli_type=sli_type).order_by("-generated_at").first()
+    )
+    observed = newest.document.get("observed") if newest else None
+    return None if observed is None else float(observed)
+
+
+def _reach(start: int, depth: int) -> tuple[dict[int, int], list[_Edge]]:
+    """Walk up level by level, so that each edge is read once however many walks lead over it."""
+    depths = {start: 0}
+    edges: list[_Edge] = []
+    frontier = [start]
+    with connection.cursor() as cursor:
+        for level in range(1, depth + 1):
+            cursor.execute(_LEVEL, [frontier])
+            frontier = []
+            for source, target, mode, criticality, calls, q, h in cursor.fetchall():
+                if q is None:
+                    q = min(1.0, calls) if calls is not None else CALL_PROBABILITY_PRIOR[criticality]
+                    h = HARDNESS_PRIOR[criticality]
+                hardness = h if mode == Dependency.Mode.SYNC else 0.0
+                edges.append(_Edge(source, target, min(1.0, q), min(1.0, q) * hardness))
+                if source not in depths:
+                    depths[source] = level
+                    frontier.append(source)
+            if not frontier:
+                break
+    return depths, edges
+
+
+def _influence(start: int, depths: dict[int, int], edges: Sequence[_Edge]) -> dict[int, float]:
+    """Solve r by sweeps from the nearest services outwards; one does where there is no cycle or shortcut."""
+    outgoing: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for edge in edges:
+        if edge.carried > 0 and edge.source != start:
+            outgoing[edge.source].append((edge.target, edge.carried))
+    order = sorted(outgoing, key=lambda node: depths[node])
+    influence = dict.fromkeys(depths, 0.0)
+    influence[start] = 1.0
+    for _ in range(MAX_SWEEPS):
+        moved = 0.0
+        for node in order:
+            spared = 1.0
+            for target, carried in outgoing[node]:
+                spared *= 1 - carried * influence[target]
+            moved = max(moved, 1 - spared - influence[node])
+            influence[node] = 1 - spared
+        if moved < SETTLED:
+            break
+    del influence[start]
+    return influence
+
+
+_FACTS = """
+SELECT s.id, s.service_id, st.observed, r.composite, a.target, a.threshold_ms
+FROM catalog_service s
+LEFT JOIN slos_servicestatus st ON st.service_id = s.id
+LEFT JOIN LATERAL (
+    SELECT composite FROM slos_recommendation WHERE service_id = s.id AND sli_type = 'availability'
+    ORDER BY generated_at DESC LIMIT 1
+) r ON %s
+LEFT JOIN slos_activeslo a ON a.service_id = s.id AND a.sli_type = %s AND a.ended_at IS NULL
+WHERE s.id = ANY(%s)
+"""
+
+
+def _facts(
+    nodes: Sequence[int], sli_type: str
+) -> list[tuple[int, str, float | None, float | None, float | None, float | None]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [sli_type == SliType.AVAILABILITY, sli_type, list(nodes)])
+        return [
+            (pk, service_id, observed, composite, None if target is None else float(target), threshold)
+            for pk, service_id, observed, composite, target, threshold in cursor.fetchall()
+        ]
+
+
+def _availability_effects(
+    depths: dict[int, int],
+    influence: dict[int, float],
+    observed: float | None,
+    current: float | None,
+    proposed: float,
+) -> list[Effect]:
+    today = observed if observed is not None else current
+    effects: list[Effect] = []
+    for pk, service_id, seen, composite, promised, _ in _facts(list(influence), SliType.AVAILABILITY):
+        base = composite if composite is not None else seen
+        share = influence[pk]
+        before = after = shortfall = None
+        if base is not None and today is not None:
+            before = _moved(base, share, today, current if current is not None else today)
+            after = _moved(base, share, today, proposed)
+        was_broken = promised is not None and before is not None and before < promised
+        breaks = promised is not None and after is not None and after < promised and not was_broken
+        if promised is not None and after is not None and after < promised:
+            shortfall = promised - after
+        depth = depths[pk]
+        effects.append(
+            Effect(
+                service_id,
+                depth,
+                depth == 1,
+                share,
+                before,
+                after,
+                promised,
+                None,
+                breaks,
+                was_broken,
+                shortfall,
+            )
+        )
+    return effects
+
+
+def _moved(base: float, share: float, today: float, then: float) -> float:
+    return min(1.0, max(0.0, base - share * (today - then)))
+
+
+def _latency_effects(
+    depths: dict[int, int], influence: dict[int, float], sli_type: str, current: float | None, proposed: float
+) -> list[Effect]:
+    slow_share = 1 - PERCENTILE_SHARE[sli_type]
+    effects: list[Effect] = []
+    for level in PERCENTILE_SHARE:
+        for pk, service_id, _, _, promised, threshold in _facts(list(influence), level):
+            share = influence[pk]
+            if threshold is None or promised is None:
+                if level == sli_type:
+                    effects.append(
+                        Effect(
+                            service_id,
+                            depths[pk],
+                            depths[pk] == 1,
+                            share,
+                            None,
+                            None,
+                            None,
+                            None,
+                            False,
+                            False,
+                            None,
+                        )
+                    )
+                continue
+            allowed = 1 - PERCENTILE_SHARE[level]
+            slow = share * slow_share
+            exceeds = slow > allowed + 1e-12
+            was_broken = exceeds and current is not None and current >= threshold
+            breaks = exceeds and proposed >= threshold and not was_broken
+            shortfall = slow - allowed if exceeds and proposed >= threshold else None
+            effects.append(
+                Effect(
+                    service_id,
+                    depths[pk],
+                    depths[pk] == 1,
+                    share,
+                    None,
+                    None,
+                    promised,
+                    threshold,
+                    breaks,
+                    was_broken,
+                    shortfall,
+                )
+            )
+    return effects

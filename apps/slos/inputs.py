@@ -1,0 +1,125 @@
+"""What the engine is given: everything known of many services at one instant, read in a few passes.
+
+Only workers and commands import this module. Every query is cut at ``as_of``: a bin that had not ended by
+then is not read at all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast
+
+from apps.catalog.models import Service
+from apps.catalog.queries import EngineEdge, cycle_members, edges_for_engine
+from apps.engine.types import (
+    BucketSeries,
+    CountSeries,
+    DependencyInput,
+    PercentileSeries,
+    Quality,
+    ServiceInput,
+)
+from apps.telemetry.series import (
+    Buckets,
+    Counts,
+    Percentiles,
+    load_buckets,
+    load_counts,
+    load_days,
+    load_edges,
+    load_percentiles,
+)
+
+HOURS_BACK = timedelta(days=120)
+DAYS_BACK = timedelta(days=730)
+LATENCY_BACK = timedelta(days=60)
+
+
+def load(
+    services: Sequence[Service], as_of: datetime, *, cycles: Mapping[str, tuple[str, ...]] | None = None
+) -> list[ServiceInput]:
+    """Return the engine's input for these services, in the order given.
+
+    ``cycles`` is :func:`apps.catalog.queries.cycle_members`, for callers that load in batches.
+    """
+    pks = [service.pk for service in services]
+    edges = edges_for_engine(pks)
+    targets = sorted({edge.target_pk for edge in edges})
+    beyond = edges_for_engine(targets) if targets else []
+    members = cycle_members() if cycles is None else cycles
+    hour = as_of.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0)
+    counts = load_counts(sorted({*pks, *targets}), hour - HOURS_BACK, hour)
+    days = load_days(pks, day - DAYS_BACK, day)
+    calls = load_edges(pks, hour - HOURS_BACK, hour)
+    buckets = load_buckets(pks, hour - LATENCY_BACK, hour)
+    percentiles = load_percentiles([pk for pk in pks if pk not in buckets], hour - LATENCY_BACK, hour)
+    series = {pk: _series(found) for pk, found in counts.items()}
+    edge_series = {pair: _series(found) for pair, found in calls.items()}
+    shared: dict[int, list[str]] = defaultdict(list)
+    for edge in beyond:
+        if edge.mode == "sync":
+            shared[edge.source_pk].append(edge.target_id)
+    outgoing: dict[int, list[EngineEdge]] = defaultdict(list)
+    for edge in edges:
+        outgoing[edge.source_pk].append(edge)
+    return [
+        ServiceInput(
+            service_id=service.service_id,
+            criticality=cast(Literal["critical", "high", "medium", "low"], service.criticality),
+            archetype=service.archetype or ("external" if service.is_external else "default"),
+            is_external=service.is_external,
+            published_sla=None if service.published_sla is None else float(service.published_sla),
+            counts=series.get(service.pk),
+            history=_series(days[service.pk]) if service.pk in days else None,
+            buckets=_buckets(buckets.get(service.pk)),
+            percentiles=_percentiles(percentiles.get(service.pk)),
+            dependencies=tuple(
+                _dependency(edge, series, edge_series, members, shared) for edge in outgoing[service.pk]
+            ),
+            quality=_quality(counts.get(service.pk)),
+        )
+        for service in services
+    ]
+
+
+def _series(found: Counts) -> CountSeries:
+    return CountSeries(found.start, found.step_seconds, found.total, found.bad)
+
+
+def _quality(found: Counts | None) -> Quality:
+    return Quality(found.implausible, found.partial) if found else Quality()
+
+
+def _buckets(found: Buckets | None) -> BucketSeries | None:
+    return BucketSeries(found.start, found.step_seconds, found.bounds_ms, found.cumulative) if found else None
+
+
+def _percentiles(found: Percentiles | None) -> PercentileSeries | None:
+    return PercentileSeries(found.at, found.p95_ms, found.p99_ms, found.bins_per_hour) if found else None
+
+
+def _dependency(
+    edge: EngineEdge,
+    counts: Mapping[int, CountSeries],
+    calls: Mapping[tuple[int, int], CountSeries],
+    cycles: Mapping[str, tuple[str, ...]],
+    shared: Mapping[int, list[str]],
+) -> DependencyInput:
+    cycle = cycles.get(edge.source_id, ())
+    return DependencyInput(
+        target_id=edge.target_id,
+        mode=cast(Literal["sync", "async"], edge.mode),
+        criticality=cast(Literal["hard", "soft", "degraded"], edge.criticality),
+        calls_per_request=edge.calls_per_request,
+        edge=calls.get((edge.source_pk, edge.target_pk)),
+        target=counts.get(edge.target_pk),
+        is_external=edge.target_is_external,
+        published_sla=edge.target_published_sla if edge.target_is_external else None,
+        redundancy_group=edge.redundancy_group,
+        retries=edge.retries,
+        cycle=tuple(cycle) if edge.target_id in cycle else (),
+        depends_on=tuple(shared.get(edge.target_pk, ())),
+    )

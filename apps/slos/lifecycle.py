@@ -1,0 +1,221 @@
+"""What the decisions share: finding what is decided on, refusing what has changed, ending one promise and
+beginning another.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Max
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.core.actions import Actor, Event, FieldChange
+from apps.core.errors import Conflict, InvalidInput, NotFound
+from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.words import SLI_WORDS, TIERS, number_words, promise_words, slo_snapshot, tier_number
+from apps.ui.format import utc_text
+
+SMALLEST, LARGEST = Decimal("0.000000001"), Decimal("0.999999999")
+
+
+def find_service(service_id: str, *, lock: bool) -> Service:
+    """Return the service that a decision is about, locked so that decisions on one service come one after
+    another.
+
+    Raises :class:`NotFound`. The lock leaves rows that refer to the service alone (``FOR NO KEY UPDATE``).
+    """
+    services = Service.objects.select_related("team")
+    if lock:
+        services = services.select_for_update(of=("self",), no_key=True)
+    service = services.filter(service_id=service_id).first()
+    if service is None:
+        raise NotFound(f"There is no service called {service_id}.")
+    return service
+
+
+def active_slo(service: Service, sli_type: str) -> ActiveSlo | None:
+    """Return the promise in force, or ``None``."""
+    return ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
+
+
+def current_recommendation(service: Service, sli_type: str) -> Recommendation | None:
+    """Return what is recommended now, or ``None``; it may have expired."""
+    return Recommendation.objects.filter(
+        service=service, sli_type=sli_type, status=Recommendation.Status.CURRENT
+    ).first()
+
+
+def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID) -> Recommendation:
+    """Return the recommendation that a decision names, if it can still be decided on.
+
+    Raises :class:`NotFound`, and :class:`Conflict` with the difference to what holds now when it was decided
+    on already, was superseded or has expired.
+    """
+    seen = Recommendation.objects.filter(pk=recommendation_id, service=service, sli_type=sli_type).first()
+    if seen is None:
+        raise NotFound(
+            f"There is no {SLI_WORDS[sli_type]} recommendation {recommendation_id} for {service.service_id}."
+        )
+    if seen.status == Recommendation.Status.CURRENT and seen.expires_at > timezone.now():
+        return seen
+    now = current_recommendation(service, sli_type)
+    what = {
+        Recommendation.Status.ACCEPTED: "was accepted",
+        Recommendation.Status.REJECTED: "was rejected",
+        Recommendation.Status.SUPERSEDED: "was replaced by a newer one",
+    }.get(Recommendation.Status(seen.status), "has expired")
+    if seen.decided_by is not None:
+        what += f" by {seen.decided_by.get_username()}"
+    next_step = (
+        "Decide on the current one." if now is not None and now.pk != seen.pk else "Regenerate it first."
+    )
+    raise Conflict(
+        f"The {SLI_WORDS[sli_type]} recommendation that you saw {what}. {next_step}",
+        extra={"difference": as_rows(difference(service, sli_type, seen=seen))},
+    )
+
+
+def difference(
+    service: Service, sli_type: str, *, seen: Recommendation | None = None, seen_slo: ActiveSlo | None = None
+) -> list[FieldChange]:
+    """List what the person saw beside what holds now: the promise and, in numbers, the recommendation."""
+    slo = active_slo(service, sli_type)
+    rows: list[FieldChange] = []
+    before = seen_slo
+    if seen is not None and before is None:
+        before = (
+            ActiveSlo.objects.filter(service=service, sli_type=sli_type, started_at__lte=seen.generated_at)
+            .order_by("-started_at")
+            .exclude(ended_at__lte=seen.generated_at)
+            .first()
+        )
+    if promise_words(before) != promise_words(slo):
+        rows.append(FieldChange("SLO", promise_words(before), promise_words(slo)))
+    if slo is not None and (before is None or before.pk != slo.pk):
+        rows.append(FieldChange("Decided by", "", f"{slo.started_by_name}, {utc_text(slo.started_at)}"))
+    if seen is None:
+        return rows
+    now = current_recommendation(service, sli_type)
+    rows.append(
+        FieldChange(
+            "Recommendation you saw", "current", seen.status if seen.status != "current" else "expired"
+        )
+    )
+    if now is None or now.pk == seen.pk:
+        return rows
+    for tier in TIERS:
+        old, new = tier_number(seen, tier), tier_number(now, tier)
+        if old != new:
+            rows.append(
+                FieldChange(tier.capitalize(), number_words(sli_type, old), number_words(sli_type, new))
+            )
+    rows.append(FieldChange("Data up to", utc_text(seen.as_of), utc_text(now.as_of)))
+    return rows
+
+
+def as_rows(changes: list[FieldChange]) -> list[dict[str, str]]:
+    """Field changes as JSON."""
+    return [{"label": change.label, "before": change.before, "after": change.after} for change in changes]
+
+
+def expect_version(service: Service, sli_type: str, expected: int | None) -> None:
+    """Raise :class:`Conflict` with the difference unless the promise still is the version that the person
+    saw.
+
+    ``expected`` is 0 where they saw no promise; ``None`` asks for no check.
+    """
+    if expected is None:
+        return
+    slo = active_slo(service, sli_type)
+    found = slo.version if slo else 0
+    if found == expected:
+        return
+    seen = ActiveSlo.objects.filter(service=service, sli_type=sli_type, version=expected).first()
+    raise Conflict(
+        f"The {SLI_WORDS[sli_type]} SLO of {service.service_id} is at version {found}; "
+        f"you saw version {expected}.",
+        extra={"difference": as_rows(difference(service, sli_type, seen_slo=seen)), "version": found},
+    )
+
+
+def checked_target(value: float, field: str = "target") -> Decimal:
+    """Return a target as it is stored. Raises :class:`InvalidInput` where nine decimals leave nothing above
+    or below it.
+    """
+    from apps.core.errors import FieldProblem
+
+    target = round(Decimal(repr(value)), 9)
+    if SMALLEST <= target <= LARGEST:
+        return target
+    raise InvalidInput(
+        f"A target must lie between {SMALLEST:f} and {LARGEST:f}.",
+        fields=[FieldProblem(field, f"{value!r} rounds to {target.normalize():f}, which leaves no budget")],
+    )
+
+
+def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
+    """End the promise in force, if there is one; the recommendation behind it is superseded."""
+    slo = active_slo(service, sli_type)
+    if slo is None:
+        return None
+    slo.ended_at = timezone.now()
+    slo.save(update_fields=["ended_at"])
+    Recommendation.objects.filter(
+        service=service, sli_type=sli_type, status=Recommendation.Status.ACCEPTED
+    ).update(status=Recommendation.Status.SUPERSEDED)
+    return slo
+
+
+def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -> ActiveSlo:
+    """Begin a promise. Its version follows on the last one that this service ever had for this SLI."""
+    last = (
+        ActiveSlo.objects.filter(service=service, sli_type=sli_type).aggregate(last=Max("version"))["last"]
+        or 0
+    )
+    slo = ActiveSlo.objects.create(
+        service=service,
+        sli_type=sli_type,
+        started_at=timezone.now(),
+        started_by=actor.user,
+        started_by_name=actor.name,
+        version=last + 1,
+        **values,
+    )
+    slo.refresh_from_db()
+    return slo
+
+
+def slo_changed(service: Service, kind: str, before: ActiveSlo | None, after: ActiveSlo | None) -> Event:
+    """The fact that a promise changed."""
+    slo = after or before
+    assert slo is not None
+    return Event(
+        "slos.slo_changed",
+        {
+            "service": service.pk,
+            "service_id": service.service_id,
+            "sli_type": slo.sli_type,
+            "kind": kind,
+            "before": slo_snapshot(before),
+            "after": slo_snapshot(after),
+        },
+        aggregate=f"service:{service.pk}",
+    )
+
+
+def recommendation_decided(recommendation: Recommendation, service: Service, decision: str) -> Event:
+    """The fact that somebody decided on a recommendation."""
+    return Event(
+        "slos.recommendation_decided",
+        {
+            "service": service.pk,
+            "service_id": service.service_id,
+            "sli_type": recommendation.sli_type,
+            "recommendation": str(recommendation.pk),
+            "decision": decision,
+        },
+        aggregate=f"service:{service.pk}",
+    )

@@ -1,0 +1,118 @@
+"""``manage.py recommend``: what the engine says, as JSON Lines or a table. Stores nothing unless told to."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from apps.catalog.models import Service
+from apps.core.actions import Actor
+from apps.core.models import AuditEntry
+from apps.slos.words import TIERS, number_words
+
+STORED_AT_ONCE = 500
+
+
+class Command(BaseCommand):
+    help = "Recommend SLOs: one JSON object a service on stdout (docs/recommendation-format.md), or a table."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--service", action="append", default=[], metavar="ID", help="only this one; repeatable"
+        )
+        parser.add_argument(
+            "--as-of", metavar="ISO", help="use no data after this; default: end of the newest complete bin"
+        )
+        parser.add_argument("--window-days", type=int, default=settings.WINDOW_DAYS, metavar="N")
+        parser.add_argument("--seed", type=int, default=0, metavar="N")
+        parser.add_argument("--format", choices=("json", "table"), default="json")
+        parser.add_argument(
+            "--store", action="store_true", help="keep the result as the current recommendations"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # Here and not above: listing the commands must not load scipy.
+        from apps.slos import compute
+
+        if not 1 <= options["window_days"] <= 90:
+            raise CommandError("--window-days must lie between 1 and 90.")
+        as_of = parse_instant(options["as_of"]) if options["as_of"] else compute.default_as_of()
+        services = chosen(options["service"])
+        found = compute.documents(services, as_of, window_days=options["window_days"], seed=options["seed"])
+        kept: list[dict[str, Any]] = []
+        if options["format"] == "table":
+            self.stdout.write(HEADER)
+        with transaction.atomic():
+            for document in found:
+                self.stdout.write(
+                    json_line(document) if options["format"] == "json" else table_line(document)
+                )
+                if options["store"]:
+                    kept.append(document)
+                if len(kept) >= STORED_AT_ONCE:
+                    self.keep(kept)
+                    kept = []
+            if kept:
+                self.keep(kept)
+
+    def keep(self, kept: list[dict[str, Any]]) -> None:
+        from apps.slos import compute
+
+        compute.store(
+            kept,
+            actor=Actor.system("recommend", AuditEntry.Source.COMMAND),
+            rationale="manage.py recommend --store",
+        )
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(
+            f"--as-of {text!r} is no ISO 8601 instant, such as 2026-03-01T00:00:00Z."
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def chosen(service_ids: list[str]) -> list[Service]:
+    """Return the named services in the order given, or all by id."""
+    if not service_ids:
+        return list(Service.objects.order_by("service_id"))
+    by_id = {service.service_id: service for service in Service.objects.filter(service_id__in=service_ids)}
+    missing = [name for name in service_ids if name not in by_id]
+    if missing:
+        raise CommandError(f"There is no service called {', '.join(missing)}.")
+    return [by_id[name] for name in dict.fromkeys(service_ids)]
+
+
+def json_line(document: dict[str, Any]) -> str:
+    """One line, the same bytes for the same document; what has no number is null."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def table_line(document: dict[str, Any]) -> str:
+    """One service: verdict, observed, the three tiers, the p95 and p99 thresholds of the balanced tier."""
+    part = document["availability"]
+    tiers = part["tiers"] or {}
+    cells = [number_words("availability", tiers.get(tier, {}).get("target")) for tier in TIERS]
+    for key in ("p95_ms", "p99_ms"):
+        latency = document["latency"][key]["tiers"] or {}
+        cells.append(number_words("latency_p95", latency.get("balanced", {}).get("target")))
+    return ROW.format(
+        document["service_id"],
+        part["verdict"],
+        number_words("availability", part["observed"]),
+        *cells,
+    )
+
+
+ROW = "{:<44} {:<20} {:>11} {:>12} {:>11} {:>11} {:>10} {:>10}"
+HEADER = ROW.format("service", "verdict", "observed", "conservative", "balanced", "aggressive", "p95", "p99")

@@ -1,0 +1,50 @@
+"""What pages and the API show of SLOs. Nothing here writes, and nothing here loads the engine."""
+
+from apps.slos.queries.overview import Overview, overview
+from apps.slos.queries.page import ServicePage, service_page
+from apps.slos.queries.promises import (
+    BudgetPoint,
+    BurnDown,
+    all_slos,
+    burn_down,
+    decisions_history,
+    slo_history,
+)
+from apps.slos.queries.recommendations import (
+    Decision,
+    RecommendationFilters,
+    TablePage,
+    active_slos,
+    current_recommendations,
+    decisions_due,
+    decisions_due_count,
+    last_recommendations,
+    recommendations_table,
+)
+from apps.slos.queries.services import ServiceFilters, ServiceRow, services_table, team_names
+
+__all__ = [
+    "BudgetPoint",
+    "BurnDown",
+    "Decision",
+    "Overview",
+    "RecommendationFilters",
+    "ServiceFilters",
+    "ServicePage",
+    "ServiceRow",
+    "TablePage",
+    "active_slos",
+    "all_slos",
+    "burn_down",
+    "current_recommendations",
+    "decisions_due",
+    "decisions_due_count",
+    "decisions_history",
+    "last_recommendations",
+    "overview",
+    "recommendations_table",
+    "service_page",
+    "services_table",
+    "slo_history",
+    "team_names",
+]

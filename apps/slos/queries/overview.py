@@ -1,0 +1,101 @@
+"""What needs me now: figures of the whole fleet from rows that were computed ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.catalog.queries import open_cycles
+from apps.slos.models import ServiceStatus
+from apps.slos.queries.recommendations import Decision, decisions_due, decisions_due_count
+
+SHOWN = 8
+
+_FLEET = """
+SELECT count(*), count(*) FILTER (WHERE NOT s.is_external),
+    count(*) FILTER (WHERE NOT s.is_external AND st.target IS NOT NULL),
+    count(*) FILTER (WHERE st.state = 'fine'), count(*) FILTER (WHERE st.state = 'attend'),
+    count(*) FILTER (WHERE st.state = 'act'), count(*) FILTER (WHERE st.state = 'no_slo'),
+    count(*) FILTER (WHERE st.state = 'no_data' OR st.state IS NULL),
+    count(*) FILTER (WHERE st.budget_left <= 0),
+    count(*) FILTER (WHERE st.budget_left > 0 AND st.state = 'act'),
+    max(st.as_of), max(st.computed_at)
+FROM catalog_service s LEFT JOIN slos_servicestatus st ON st.service_id = s.id
+"""
+
+_VERDICTS = """
+SELECT verdict, count(*) FROM slos_recommendation
+WHERE status = 'current' AND sli_type = 'availability' GROUP BY verdict ORDER BY verdict
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The fleet in figures, and the first few of each thing that needs somebody."""
+
+    services: int
+    promisable: int
+    """Services of one's own, which could have an SLO: all but the external ones."""
+    with_slo: int
+    states: dict[str, int]
+    spent: list[ServiceStatus]
+    spent_count: int
+    burning: list[ServiceStatus]
+    burning_count: int
+    decisions: list[Decision]
+    decisions_count: int
+    cycles_open: int
+    verdicts: dict[str, int]
+    newest_data: datetime | None
+    data_age: timedelta | None
+    computed_at: datetime | None
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of services of one's own that have an availability SLO."""
+        return self.with_slo / self.promisable if self.promisable else None
+
+
+def overview(user: User | None = None) -> Overview:
+    """Return the overview as this user sees it: decisions are those that they may take."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_FLEET)
+        fleet = cursor.fetchone()
+        cursor.execute(_VERDICTS)
+        verdicts = dict(cursor.fetchall())
+    assert fleet is not None
+    services, promisable, with_slo, fine, attend, act, no_slo, no_data, spent, burning, newest, computed = (
+        fleet
+    )
+    statuses = ServiceStatus.objects.select_related("service__team")
+    due = decisions_due_count(user)
+    return Overview(
+        services=services,
+        promisable=promisable,
+        with_slo=with_slo,
+        states={"fine": fine, "attend": attend, "act": act, "no_slo": no_slo, "no_data": no_data},
+        spent=list(statuses.filter(budget_left__lte=0).order_by("budget_left", "service__service_id")[:SHOWN])
+        if spent
+        else [],
+        spent_count=spent,
+        burning=list(
+            statuses.filter(state="act", budget_left__gt=0).order_by("-burn_1h", "service__service_id")[
+                :SHOWN
+            ]
+        )
+        if burning
+        else [],
+        burning_count=burning,
+        decisions=decisions_due(user, limit=SHOWN) if due else [],
+        decisions_count=due,
+        cycles_open=len(open_cycles()),
+        verdicts=verdicts,
+        newest_data=newest,
+        data_age=now - newest if newest else None,
+        computed_at=computed,
+    )

@@ -1,0 +1,93 @@
+"""Everything that the page of one service shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from apps.catalog.models import CycleAlert, Service
+from apps.catalog.queries import cycles_of
+from apps.core.models import AuditEntry
+from apps.slos import events
+from apps.slos.documents import with_age
+from apps.slos.events import Day
+from apps.slos.impact import upstream_with_slo
+from apps.slos.models import ActiveSlo, ServiceStatus
+from apps.slos.queries.promises import BurnDown, burn_down, decisions_history, slo_history
+from apps.slos.queries.recommendations import (
+    active_slos,
+    current_generation,
+    current_recommendations,
+    last_recommendations,
+)
+from apps.slos.questions import Due, due_reasons
+from apps.telemetry.queries import LatencyPoint, latency_points
+
+CHART_DAYS = 90
+LATENCY_CHART_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """One service: how it stands, what it promises, what it could promise, whom it touches, what was decided.
+
+    ``recommendation`` is the document of :mod:`apps.slos.documents` with ``is_stale`` and ``age_seconds``, or
+    ``None`` where none was ever made. ``versions`` holds the version of each promise (0 for none), which a
+    decision sends back.
+    """
+
+    service: Service
+    status: ServiceStatus | None
+    slos: dict[str, ActiveSlo]
+    versions: dict[str, int]
+    recommendation: dict[str, Any] | None
+    due: list[Due]
+    burn_downs: dict[str, BurnDown]
+    days: list[Day]
+    latency: list[LatencyPoint]
+    history: list[ActiveSlo]
+    decisions: list[AuditEntry]
+    upstream: list[str]
+    cycles: list[CycleAlert]
+    as_of: datetime | None
+
+    @property
+    def dependencies(self) -> list[dict[str, Any]]:
+        """The dependencies as the recommendation weighed them."""
+        parts = (self.recommendation or {}).get("recommendations", {})
+        composite = parts.get("availability", {}).get("composite") or {}
+        return list(composite.get("dependencies") or [])
+
+
+def service_page(service: Service, *, now: datetime | None = None) -> ServicePage:
+    """Read a service's page. Nothing is computed that is stored; nothing stored is made anew."""
+    now = now or timezone.now()
+    generation = current_generation(service.pk)
+    document = current_recommendations(service, generation)
+    is_stale = not generation.is_fresh(now)
+    if document is None:
+        document = last_recommendations(service)
+    slos = {slo.sli_type: slo for slo in active_slos(service)}
+    as_of = events.newest_end(service.pk, now)
+    since = as_of - timedelta(days=CHART_DAYS) if as_of else now
+    return ServicePage(
+        service=service,
+        status=ServiceStatus.objects.filter(service=service).first(),
+        slos=slos,
+        versions={sli_type: slo.version for sli_type, slo in slos.items()},
+        recommendation=with_age(document, now, is_stale=is_stale) if document else None,
+        due=due_reasons([service.pk]).get(service.pk, []),
+        burn_downs={sli_type: burn_down(service, slo, now=now) for sli_type, slo in slos.items()},
+        days=events.availability_days(service.pk, since, as_of) if as_of else [],
+        latency=latency_points(service.pk, as_of - timedelta(days=LATENCY_CHART_DAYS), as_of)
+        if as_of
+        else [],
+        history=slo_history(service),
+        decisions=decisions_history(service),
+        upstream=upstream_with_slo(service),
+        cycles=cycles_of(service),
+        as_of=as_of,
+    )

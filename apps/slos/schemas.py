@@ -1,0 +1,227 @@
+"""What the API of SLOs takes and answers. Ratios are 0..1, latencies milliseconds, times ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field, field_validator
+
+from apps.core.pagination import PageQuery
+from apps.slos.impact import DEFAULT_DEPTH, MAX_DEPTH
+from apps.slos.models import SliType
+
+
+class RecommendationQuery(Schema):
+    sli_type: Literal["availability", "latency", "latency_p95", "latency_p99"] | None = Field(
+        default=None, description="Only this one; `latency` is both percentiles."
+    )
+    force_regenerate: bool = Field(default=False, description="Have it computed anew from the newest data.")
+    window_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=90,
+        description="Another window than promises are made for; such a one is not stored.",
+    )
+
+
+class RecommendationOut(Schema):
+    """The engine's part for one SLI (docs/recommendation-format.md) with what is known of its storage."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID | None
+    status: str | None
+    version: int | None
+    generated_at: datetime
+    expires_at: datetime | None
+    verdict: str
+    reason: str | None
+    tiers: dict[str, Any] | None
+
+
+class SloOut(Schema):
+    id: UUID
+    sli_type: SliType
+    target: float
+    threshold_ms: float | None
+    basis: str
+    window_days: int
+    source: str
+    tier: str | None
+    recommendation_id: UUID | None
+    rationale: str
+    started_at: datetime
+    started_by: str
+    ended_at: datetime | None
+    version: int
+
+
+class RecommendationsOut(Schema):
+    service_id: str
+    as_of: datetime
+    window_days: int
+    seed: int
+    generated_at: datetime
+    expires_at: datetime | None
+    is_stale: bool = Field(description="Older than it should be; no worker could make a new one in time.")
+    age_seconds: int
+    recommendations: dict[str, RecommendationOut]
+    data_quality: dict[str, Any] | None
+    confidence: float
+    explanation: dict[str, Any] | None
+    active_slos: dict[str, SloOut]
+
+
+class Modifications(Schema):
+    """What is promised in place of the tier."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    availability_target: float | None = None
+    latency_p95_target_ms: float | None = None
+    latency_p99_target_ms: float | None = None
+
+    @field_validator("availability_target", mode="before")
+    @classmethod
+    def _is_a_ratio(cls, value: object) -> object:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 100:
+            raise ValueError(f"is a ratio between 0 and 1: write {value / 100:.10g} for {value:g} %")
+        return value
+
+
+class DecisionIn(Schema):
+    """One decision on one SLI; availability and the latencies are decided separately."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["accept", "modify", "reject"]
+    sli_type: SliType = SliType.AVAILABILITY
+    selected_tier: Literal["conservative", "balanced", "aggressive"] | None = Field(
+        default=None, description="Needed to accept."
+    )
+    modifications: Modifications | None = Field(default=None, description="Needed to modify.")
+    recommendation_id: UUID | None = Field(
+        default=None, description="The one that you decide on; without it, the current one."
+    )
+    rationale: str = Field(default="", description="Needed to modify and to reject.")
+    expected_version: int | None = Field(
+        default=None,
+        ge=0,
+        description="The version of the SLO that you saw, 0 for none; 409 when it has changed.",
+    )
+
+
+class FieldChangeOut(Schema):
+    label: str
+    before: str
+    after: str
+
+
+class DecidedOut(Schema):
+    id: UUID
+    status: str
+    version: int
+
+
+class DecisionOut(Schema):
+    service_id: str
+    slo: SloOut | None = None
+    previous: SloOut | None = None
+    change: list[FieldChangeOut] = Field(default_factory=list)
+    recommendation: DecidedOut
+
+
+class StatusOut(Schema):
+    state: str
+    reason: str
+    as_of: datetime | None
+    observed: float | None
+    target: float | None
+    window_days: int
+    budget_left: float | None = Field(description="0..1, negative when overspent.")
+    burn_1h: float | None
+    burn_6h: float | None
+    burn_1d: float | None
+    burn_3d: float | None
+    exhausted_at: datetime | None
+    decision_due: bool
+
+
+class BudgetDayOut(Schema):
+    day: str
+    left: float
+    total: float
+    bad: float
+
+
+class BudgetOut(Schema):
+    sli_type: SliType
+    as_of: datetime | None
+    allowed: float
+    spent: float
+    left: float | None
+    days: list[BudgetDayOut]
+
+
+class ServiceSlosOut(Schema):
+    service_id: str
+    active: dict[str, SloOut]
+    status: StatusOut | None
+    budgets: list[BudgetOut]
+    history: list[SloOut]
+
+
+class SloQuery(PageQuery):
+    team: str = Field(default="", max_length=1000)
+    sli_type: SliType | None = None
+    state: Literal["fine", "attend", "act", "no_data"] | None = None
+
+
+class ListedSloOut(SloOut):
+    service_id: str
+    team: str | None
+    state: str | None
+    budget_left: float | None = Field(description="Of the availability SLO; null for latencies.")
+
+
+class ImpactIn(Schema):
+    """A promise that is being thought about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    service_id: str = Field(min_length=1, max_length=255)
+    sli_type: SliType = SliType.AVAILABILITY
+    proposed_target: float = Field(
+        gt=0, allow_inf_nan=False, description="A ratio between 0 and 1, or milliseconds for a latency."
+    )
+    depth: int = Field(default=DEFAULT_DEPTH, ge=1, le=MAX_DEPTH)
+
+
+class EffectOut(Schema):
+    service_id: str
+    depth: int
+    is_direct: bool
+    influence: float = Field(description="Availability: the chance that it fails when this one does.")
+    before: float | None
+    after: float | None
+    change: float | None
+    promised: float | None
+    threshold_ms: float | None
+    breaks: bool
+    was_broken: bool
+    shortfall: float | None
+
+
+class ImpactOut(Schema):
+    service_id: str
+    sli_type: SliType
+    current: float | None
+    current_source: str
+    proposed: float
+    depth: int
+    affected_count: int
+    broken_count: int
+    affected: list[EffectOut]

@@ -1,0 +1,70 @@
+"""What workers do for SLOs. All of it may run twice: what is stored replaces what was stored before."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import dramatiq
+import structlog
+
+from apps.slos import computation, status, storing
+from apps.slos.queueing import COMPUTE_ONE, REFRESH, REFRESH_STATUS
+
+logger = structlog.get_logger(__name__)
+
+RUN_TIME_LIMIT_MS = int(timedelta(minutes=50).total_seconds() * 1000)
+
+
+@dramatiq.actor(actor_name=COMPUTE_ONE, queue_name="interactive", max_retries=0)
+def compute_one(
+    service_pk: int,
+    window_days: int,
+    store: bool,
+    ticket: str = "",
+    asked_by: str = "",
+    not_after: float | None = None,
+) -> None:
+    """Compute one service while somebody waits, and answer on the ticket."""
+    from apps.slos import compute
+
+    if not_after is not None and time.time() > not_after:
+        logger.info("slos.computation_too_late", service=service_pk)
+        return
+    try:
+        answer = compute.compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
+    except Exception:
+        if ticket:
+            computation.reply(ticket, {"state": "failed"})
+        raise
+    if ticket:
+        computation.reply(ticket, answer)
+
+
+@dramatiq.actor(actor_name=REFRESH, queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
+def refresh_recommendations(services: list[int] | None = None, reason: str = "") -> None:
+    """Make the recommendations anew that are missing or outdated, of these services or of all."""
+    from apps.slos import compute
+
+    compute.refresh(services, reason=reason or "made anew when due")
+
+
+@dramatiq.actor(queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0)
+def refresh_hourly() -> None:
+    """The hour's work: statuses first, which people look at, then the recommendations that are due."""
+    from apps.slos import compute
+
+    status.refresh()
+    compute.refresh(None, reason="hourly refresh")
+
+
+@dramatiq.actor(actor_name=REFRESH_STATUS, queue_name="default")
+def refresh_status(services: list[int] | None = None) -> None:
+    """Compute the statuses of these services, or of all."""
+    status.refresh(services)
+
+
+@dramatiq.actor(queue_name="default", max_retries=0)
+def keep_house() -> None:
+    """Let go of recommendations that are past their time."""
+    logger.info("slos.housekeeping", expired=storing.expire(), pruned=storing.prune())

@@ -1,0 +1,92 @@
+"""How promises and recommendations are put into words: the same in dialogs, conflicts, audit labels and
+reasons.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from apps.slos.models import ActiveSlo, Recommendation, SliType
+from apps.ui.format import ms, percent
+
+TIERS = ("conservative", "balanced", "aggressive")
+
+SLI_WORDS: dict[str, str] = {
+    SliType.AVAILABILITY: "availability",
+    SliType.LATENCY_P95: "p95 latency",
+    SliType.LATENCY_P99: "p99 latency",
+}
+
+PERCENTILE_SHARE: dict[str, float] = {SliType.LATENCY_P95: 0.95, SliType.LATENCY_P99: 0.99}
+"""What a percentile means as a promise: this share of requests at or under the threshold."""
+BINS_SHARE = 0.95
+"""Where a source has only percentiles per bin: this share of the bins' own percentiles at or under the
+threshold.
+"""
+
+
+def is_latency(sli_type: str) -> bool:
+    return sli_type != SliType.AVAILABILITY
+
+
+def promised_share(sli_type: str, basis: str) -> Decimal:
+    """The target that comes with a latency threshold."""
+    return Decimal(str(BINS_SHARE if basis == ActiveSlo.LatencyBasis.BINS else PERCENTILE_SHARE[sli_type]))
+
+
+def number_words(sli_type: str, value: float | None) -> str:
+    """The number that tiers differ in: a ratio in percent, or a threshold in milliseconds."""
+    return ms(value) if is_latency(sli_type) else percent(value)
+
+
+def promise_words(slo: ActiveSlo | None) -> str:
+    """A promise in one line: ``99.95 % over 28 days``, ``95 % of requests within 240 ms over 28 days``."""
+    if slo is None:
+        return "none"
+    if not is_latency(slo.sli_type):
+        return f"{percent(float(slo.target))} over {slo.window_days} days"
+    of = "requests" if slo.basis == ActiveSlo.LatencyBasis.REQUESTS else "bins"
+    return f"{percent(float(slo.target))} of {of} within {ms(slo.threshold_ms)} over {slo.window_days} days"
+
+
+def slo_number(slo: ActiveSlo) -> float:
+    """The number that people change: the target of an availability SLO, the threshold of a latency SLO."""
+    return float(slo.threshold_ms or 0.0) if is_latency(slo.sli_type) else float(slo.target)
+
+
+def slo_snapshot(slo: ActiveSlo | None) -> dict[str, Any] | None:
+    """A promise as the audit trail and the API write it; ratios 0..1."""
+    if slo is None:
+        return None
+    return {
+        "id": str(slo.pk),
+        "sli_type": slo.sli_type,
+        "target": float(slo.target),
+        "threshold_ms": slo.threshold_ms,
+        "basis": slo.basis,
+        "window_days": slo.window_days,
+        "source": slo.source,
+        "tier": slo.tier or None,
+        "recommendation_id": str(slo.recommendation_id) if slo.recommendation_id else None,
+        "rationale": slo.rationale,
+        "started_at": slo.started_at.isoformat().replace("+00:00", "Z"),
+        "started_by": slo.started_by_name,
+        "ended_at": slo.ended_at.isoformat().replace("+00:00", "Z") if slo.ended_at else None,
+        "version": slo.version,
+    }
+
+
+def tier_number(recommendation: Recommendation, tier: str) -> float | None:
+    """The number of one tier, or ``None`` where the recommendation has none."""
+    value = (recommendation.document.get("tiers") or {}).get(tier, {}).get("target")
+    return None if value is None else float(value)
+
+
+def recommendation_words(recommendation: Recommendation) -> str:
+    """The three tiers in one line, or why there are none."""
+    if recommendation.balanced is None:
+        return str(recommendation.document.get("reason") or recommendation.verdict)
+    return ", ".join(
+        f"{tier} {number_words(recommendation.sli_type, tier_number(recommendation, tier))}" for tier in TIERS
+    )
