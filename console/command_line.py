@@ -11,7 +11,7 @@ from pathlib import Path
 import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 from redis import RedisError
 
 from console.embedded import EmbeddedError, ensure
@@ -81,11 +81,21 @@ def _prepare(stack: ExitStack, *, migrate: bool) -> None:
     if postgres or redis:
         # Before Django reads its settings: a server whose port was taken meanwhile gets another here.
         stack.enter_context(ensure(data_dir(), postgres=postgres, redis=redis))
+    stack.callback(_close_connections)
     if postgres and migrate:
         django.setup()
         from console.migrations import apply_pending
 
         apply_pending()
+
+
+def _close_connections() -> None:
+    """Let go of the database before it stops; a pool would complain, and try again."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        close_pool = getattr(connection, "close_pool", None)
+        if close_pool is not None:
+            close_pool()
 
 
 def _first_line(error: Exception) -> str:

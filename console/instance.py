@@ -17,7 +17,7 @@ from console.embedded.state import run_dir, write_private
 
 # How long a new supervisor waits for one that is already stopping.
 HANDOVER_TIMEOUT_S = 60.0
-LEFTOVER_TIMEOUT_S = 8.0
+LEFTOVER_TIMEOUT_S = 3.0
 
 
 class AlreadyRunningError(Exception):

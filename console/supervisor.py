@@ -43,8 +43,9 @@ MIGRATE_TIMEOUT_S = 300.0
 READY_TIMEOUT_S = 60.0
 # So many ends in a row before the first page was ever served mean that it will never be.
 GIVE_UP_AFTER = 4
-# Granian stops its own workers by force after this long.
-WEB_KILL_TIMEOUT_S = 20
+# Granian stops its own workers by force after this long. It matters beyond long requests: a worker that is
+# told to stop while it loads the application does not hear it.
+WEB_KILL_TIMEOUT_S = 6
 
 
 class StartError(Exception):
@@ -65,6 +66,7 @@ class Supervisor:
         self._serving: list[Child] = []
         self._background: list[Child] = []
         self._running: list[Child] = []
+        self._has_served = False
         self._helper: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -181,6 +183,7 @@ class Supervisor:
             if web.failures >= GIVE_UP_AFTER or time.monotonic() > deadline:
                 words = last_words(self.data_dir, "web", since=0)
                 raise StartError(f"The web server does not answer: {words or 'see logs/web.log'}")
+        self._has_served = True
 
     def _serve(self) -> None:
         revive_at = time.monotonic() + REVIVE_EVERY_S
@@ -225,6 +228,9 @@ class Supervisor:
         if self._helper is not None and self._helper.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._helper.pid, signal.SIGKILL)
+        if not self._has_served:
+            for child in self._serving[:1]:
+                child.kill()
         for children, timeout in ((self._serving, DRAIN_S), (self._background, STOP_S)):
             for child in children:
                 child.ask_to_stop()
