@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "apps.telemetry",
     "apps.slos",
     "apps.audit",
+    "apps.demo",
     "apps.ui",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -117,6 +118,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -156,6 +158,7 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
     """Turn a URL into a Django database entry with a bounded pool and deadlines on connecting and on statements."""
     config: dict[str, Any] = env.db_url_config(url)
     config["ENGINE"] = "django.db.backends.postgresql"
+    config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page the broken connections of the pool
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     options.setdefault("application_name", "ballast")

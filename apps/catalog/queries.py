@@ -249,3 +249,16 @@ def redundancy_groups(service: Service) -> dict[str, list[str]]:
     ):
         groups.setdefault(name, []).append(target)
     return groups
+
+
+def most_connected() -> str | None:
+    """Return the id of the service with the most live edges, where a map without a name begins."""
+    busiest = (
+        Service.objects.annotate(
+            edges=Count("outgoing", filter=Q(outgoing__is_stale=False), distinct=True)
+            + Count("incoming", filter=Q(incoming__is_stale=False), distinct=True)
+        )
+        .order_by("-edges", "service_id")
+        .first()
+    )
+    return busiest.service_id if busiest else None

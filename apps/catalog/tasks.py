@@ -15,13 +15,13 @@ from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
 
 
-@dramatiq.actor(queue_name="bulk", max_retries=ingestion.MAX_ATTEMPTS)
+@dramatiq.actor(actor_name="catalog.run_ingestion", queue_name="bulk", max_retries=ingestion.MAX_ATTEMPTS)
 def run_ingestion(ingestion_id: str) -> None:
     """Apply an ingestion whose parts are all there."""
     ingestion.run(ingestion_id)
 
 
-@dramatiq.actor(queue_name="default", max_retries=0)
+@dramatiq.actor(actor_name="catalog.reconcile_ingestions", queue_name="default", max_retries=0)
 def reconcile_ingestions() -> None:
     """Give ingestions that were left behind to a worker again; abandon those that never became complete."""
     for ingestion_id in ingestion.left_behind():
@@ -35,13 +35,13 @@ def reconcile_ingestions() -> None:
             )
 
 
-@dramatiq.actor(queue_name="default", max_retries=0)
+@dramatiq.actor(actor_name="catalog.refresh_staleness", queue_name="default", max_retries=0)
 def refresh_staleness() -> None:
     """Mark the edges that nobody has seen for long."""
     staleness.refresh_staleness()
 
 
-@dramatiq.actor(queue_name="default")
+@dramatiq.actor(actor_name="catalog.refresh_cycles", queue_name="default")
 def refresh_cycles() -> None:
     """Bring the cycle alerts in line with the graph."""
     with transaction.atomic():

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.catalog import views
+
+urlpatterns = [
+    path("map/", views.dependency_map, name="dependency-map"),
+    path("map/<service_id:service_id>/", views.dependency_map, name="dependency-map-of"),
+    path("imports/graph/<uuid:ingestion_id>/", views.ingestion, name="ingestion"),
+]

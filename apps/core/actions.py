@@ -157,6 +157,14 @@ class Action[InputT: ActionInput]:
     def guard(self, call: Call[InputT]) -> None:
         """Raise where the actor may not do this although the permission allows it. Most actions need nothing here."""
 
+    def button(self, values: dict[str, Any]) -> str:
+        """Return the words of the button that does it: a verb and its object, as far as the values tell."""
+        return self.title
+
+    def done(self, result: dict[str, Any]) -> str:
+        """Return one sentence that says what was done, from the action's result."""
+        return f"{self.title}: done."
+
     def preview(self, call: Call[InputT]) -> Preview:
         """Say what would happen, without doing any of it."""
         raise NotImplementedError

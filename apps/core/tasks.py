@@ -10,7 +10,7 @@ from apps.core import services
 logger = structlog.get_logger(__name__)
 
 
-@dramatiq.actor(queue_name="bulk")
+@dramatiq.actor(actor_name="core.purge", queue_name="bulk")
 def purge() -> None:
     """Delete what the spines no longer need."""
     logger.info(

@@ -1,8 +1,10 @@
 from django.urls import path
 
-from apps.core import views
+from apps.core import dialogs, views
 
 urlpatterns = [
     path("-/healthz", views.healthz, name="healthz"),
+    path("actions/<str:name>/", dialogs.action_dialog, name="action"),
+    path("actions/<str:name>/preview/", dialogs.action_preview, name="action-preview"),
     path("-/ready", views.ready, name="ready"),
 ]

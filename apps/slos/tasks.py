@@ -49,7 +49,9 @@ def refresh_recommendations(services: list[int] | None = None, reason: str = "")
     compute.refresh(services, reason=reason or "made anew when due")
 
 
-@dramatiq.actor(queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0)
+@dramatiq.actor(
+    actor_name="slos.refresh_hourly", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
+)
 def refresh_hourly() -> None:
     """The hour's work: statuses first, which people look at, then the recommendations that are due."""
     from apps.slos import compute
@@ -64,7 +66,7 @@ def refresh_status(services: list[int] | None = None) -> None:
     status.refresh(services)
 
 
-@dramatiq.actor(queue_name="default", max_retries=0)
+@dramatiq.actor(actor_name="slos.keep_house", queue_name="default", max_retries=0)
 def keep_house() -> None:
     """Let go of recommendations that are past their time."""
     logger.info("slos.housekeeping", expired=storing.expire(), pruned=storing.prune())

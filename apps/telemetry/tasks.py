@@ -10,26 +10,33 @@ import structlog
 from django.utils import timezone
 
 from apps.core.errors import BallastError
-from apps.telemetry import services
+from apps.telemetry import services, uploads
+from apps.telemetry.models import TelemetryRun
 
 logger = structlog.get_logger(__name__)
 
-#: A backfill of two years and thousands of services takes its time; what is stored of it stays when it is cut off.
+#: A backfill of two years and thousands of services takes its time; what is stored of it stays when it is cut
+#: off.
 RUN_TIME_LIMIT_MS = 2 * 3600 * 1000
 #: A run that was asked for this long ago and came to no end is sent again; one under way is left alone.
 LOST_AFTER = timedelta(minutes=10)
 
 
-@dramatiq.actor(queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
+@dramatiq.actor(actor_name="telemetry.execute_run", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
 def execute_run(run_id: str) -> None:
-    """Do what a recorded run asks for. Its failure is recorded with it: trying again unasked would not help."""
+    """Do what a recorded run asks for. A failure is recorded with it: trying again unasked would not help."""
     try:
-        services.execute_run(UUID(run_id))
+        run = services.execute_run(UUID(run_id))
     except BallastError as error:
         logger.warning("telemetry.run_failed", run=run_id, error=error.detail)
+        run = TelemetryRun.objects.get(pk=run_id)
+    if run.finished_at is not None:
+        uploads.drop(run.parameters.get("path", ""))
 
 
-@dramatiq.actor(queue_name="default", time_limit=RUN_TIME_LIMIT_MS, max_retries=0)
+@dramatiq.actor(
+    actor_name="telemetry.collect_hour", queue_name="default", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
+)
 def collect_hour() -> None:
     """Read what has become complete since the last reading. The next hour makes up for one that fails."""
     try:
@@ -38,7 +45,7 @@ def collect_hour() -> None:
         logger.warning("telemetry.collection_failed", error=error.detail)
 
 
-@dramatiq.actor(queue_name="default")
+@dramatiq.actor(actor_name="telemetry.keep_house", queue_name="default")
 def keep_house() -> None:
     """Make the partitions of the coming weeks, drop what is old."""
     from apps.telemetry.aggregates import drop_old, keep_partitions_ahead
@@ -47,7 +54,7 @@ def keep_house() -> None:
     logger.info("telemetry.housekeeping", partitions_made=made, rows_deleted=drop_old())
 
 
-@dramatiq.actor(queue_name="default")
+@dramatiq.actor(actor_name="telemetry.resume_lost_runs", queue_name="default")
 def resume_lost_runs() -> None:
     """Send again what was asked for and came to no end."""
     for run_id in services.unfinished_runs(older_than=LOST_AFTER, now=timezone.now()):

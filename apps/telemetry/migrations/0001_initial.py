@@ -9,7 +9,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,93 +17,179 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='EdgeHour',
+            name="EdgeHour",
             fields=[
-                ('pk', models.CompositePrimaryKey('source_id', 'target_id', 'bin_start', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('bin_start', models.DateTimeField()),
-                ('total', models.FloatField()),
-                ('bad', models.FloatField()),
-                ('observed_seconds', models.IntegerField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "source_id",
+                        "target_id",
+                        "bin_start",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("bin_start", models.DateTimeField()),
+                ("total", models.FloatField()),
+                ("bad", models.FloatField()),
+                ("observed_seconds", models.IntegerField()),
             ],
             options={
-                'db_table': 'telemetry_edgehour',
-                'managed': False,
+                "db_table": "telemetry_edgehour",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='LatencyHour',
+            name="LatencyHour",
             fields=[
-                ('pk', models.CompositePrimaryKey('service_id', 'bin_start', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('bin_start', models.DateTimeField()),
-                ('bounds_ms', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField())),
-                ('cumulative', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField())),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "service_id",
+                        "bin_start",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("bin_start", models.DateTimeField()),
+                ("bounds_ms", django.contrib.postgres.fields.ArrayField(base_field=models.FloatField())),
+                ("cumulative", django.contrib.postgres.fields.ArrayField(base_field=models.FloatField())),
             ],
             options={
-                'db_table': 'telemetry_latencyhour',
-                'managed': False,
+                "db_table": "telemetry_latencyhour",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='SliDay',
+            name="SliDay",
             fields=[
-                ('pk', models.CompositePrimaryKey('service_id', 'bin_start', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('bin_start', models.DateTimeField()),
-                ('total', models.FloatField()),
-                ('bad', models.FloatField()),
-                ('observed_seconds', models.IntegerField()),
-                ('is_partial', models.BooleanField(default=False)),
-                ('is_implausible', models.BooleanField(default=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "service_id",
+                        "bin_start",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("bin_start", models.DateTimeField()),
+                ("total", models.FloatField()),
+                ("bad", models.FloatField()),
+                ("observed_seconds", models.IntegerField()),
+                ("is_partial", models.BooleanField(default=False)),
+                ("is_implausible", models.BooleanField(default=False)),
             ],
             options={
-                'db_table': 'telemetry_sliday',
-                'managed': False,
+                "db_table": "telemetry_sliday",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='SliHour',
+            name="SliHour",
             fields=[
-                ('pk', models.CompositePrimaryKey('service_id', 'bin_start', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('bin_start', models.DateTimeField()),
-                ('total', models.FloatField()),
-                ('bad', models.FloatField()),
-                ('observed_seconds', models.IntegerField()),
-                ('is_partial', models.BooleanField(default=False)),
-                ('is_implausible', models.BooleanField(default=False)),
-                ('p50_ms', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True)),
-                ('p95_ms', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True)),
-                ('p99_ms', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "service_id",
+                        "bin_start",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("bin_start", models.DateTimeField()),
+                ("total", models.FloatField()),
+                ("bad", models.FloatField()),
+                ("observed_seconds", models.IntegerField()),
+                ("is_partial", models.BooleanField(default=False)),
+                ("is_implausible", models.BooleanField(default=False)),
+                (
+                    "p50_ms",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True),
+                ),
+                (
+                    "p95_ms",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True),
+                ),
+                (
+                    "p99_ms",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), null=True),
+                ),
             ],
             options={
-                'db_table': 'telemetry_slihour',
-                'managed': False,
+                "db_table": "telemetry_slihour",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='TelemetryRun',
+            name="TelemetryRun",
             fields=[
-                ('id', models.UUIDField(db_default=apps.core.models.UUIDv7(), editable=False, primary_key=True, serialize=False)),
-                ('kind', models.TextField(choices=[('backfill', 'Backfill'), ('collection', 'Collection'), ('import', 'Import')])),
-                ('source', models.TextField()),
-                ('state', models.TextField(choices=[('pending', 'Pending'), ('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed')], default='pending')),
-                ('parameters', models.JSONField(default=dict)),
-                ('window_start', models.DateTimeField(null=True)),
-                ('window_end', models.DateTimeField(null=True)),
-                ('requested_by_name', models.TextField()),
-                ('origin', models.TextField(blank=True, default='')),
-                ('progress_done', models.PositiveIntegerField(default=0)),
-                ('progress_total', models.PositiveIntegerField(default=0)),
-                ('summary', models.JSONField(default=dict)),
-                ('warnings', models.JSONField(default=list)),
-                ('errors', models.JSONField(default=list)),
-                ('error_count', models.PositiveIntegerField(default=0)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=apps.core.models.UUIDv7(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[("backfill", "Backfill"), ("collection", "Collection"), ("import", "Import")]
+                    ),
+                ),
+                ("source", models.TextField()),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        default="pending",
+                    ),
+                ),
+                ("parameters", models.JSONField(default=dict)),
+                ("window_start", models.DateTimeField(null=True)),
+                ("window_end", models.DateTimeField(null=True)),
+                ("requested_by_name", models.TextField()),
+                ("origin", models.TextField(blank=True, default="")),
+                ("progress_done", models.PositiveIntegerField(default=0)),
+                ("progress_total", models.PositiveIntegerField(default=0)),
+                ("summary", models.JSONField(default=dict)),
+                ("warnings", models.JSONField(default=list)),
+                ("errors", models.JSONField(default=list)),
+                ("error_count", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(models.OrderBy(models.F('created_at'), descending=True), name='telemetry_run_newest')],
+                "indexes": [
+                    models.Index(
+                        models.OrderBy(models.F("created_at"), descending=True), name="telemetry_run_newest"
+                    )
+                ],
             },
         ),
     ]

@@ -1,0 +1,92 @@
+"""The map around one service: what is reached from it, as a drawing whose nodes are links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from apps.catalog import queries
+from apps.catalog.models import Service
+from apps.ui.charts import GraphEdge, GraphNode, dependency_graph
+from apps.ui.charts.svg import Chart
+
+MAX_DRAWN = 60
+"""More nodes than this make a drawing that nobody reads; the nearest are drawn, and the page says so."""
+DEPTHS = (1, 2, 3, 4)
+DIRECTIONS = {"both": "both ways", "downstream": "what it depends on", "upstream": "who depends on it"}
+
+type Direction = Literal["both", "downstream", "upstream"]
+
+
+@dataclass(frozen=True, slots=True)
+class MapView:
+    """One map as the page draws it."""
+
+    service: Service
+    chart: Chart
+    depth: int
+    direction: str
+    include_stale: bool
+    shown: int
+    is_truncated: bool
+    cycles: list[Any]
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        return DEPTHS
+
+    @property
+    def directions(self) -> dict[str, str]:
+        return DIRECTIONS
+
+
+def map_around(service: Service, query: QueryDict) -> MapView:
+    """Draw what the address asks for: ``depth`` 1..4, ``direction``, ``stale=1`` for edges that went quiet."""
+    asked = query.get("depth", "2")
+    depth = int(asked) if asked in {"1", "2", "3", "4"} else 2
+    direction = query.get("direction", "both")
+    direction = direction if direction in DIRECTIONS else "both"
+    include_stale = query.get("stale") == "1"
+    found = queries.subgraph(
+        service.service_id, cast(Direction, direction), depth, include_stale=include_stale, max_nodes=MAX_DRAWN
+    )
+    members = queries.cycle_members()
+    nodes = [_node(row, service, members) for row in found["nodes"]]
+    edges = [_edge(row, members) for row in found["edges"]]
+    return MapView(
+        service=service,
+        chart=dependency_graph(nodes, edges, service.service_id),
+        depth=depth,
+        direction=direction,
+        include_stale=include_stale,
+        shown=len(nodes),
+        is_truncated=bool(found["is_truncated"]),
+        cycles=queries.cycles_of(service),
+    )
+
+
+def _node(row: dict[str, Any], focus: Service, members: dict[str, tuple[str, ...]]) -> GraphNode:
+    name = row["service_id"]
+    is_focus = name == focus.service_id
+    return GraphNode(
+        id=name,
+        label=name,
+        href=reverse("service" if is_focus else "dependency-map-of", args=[name]),
+        note=" · ".join(part for part in (row["team"] or "", row["criticality"]) if part),
+        in_cycle=name in members,
+        external=row["is_external"],
+    )
+
+
+def _edge(row: dict[str, Any], members: dict[str, tuple[str, ...]]) -> GraphEdge:
+    kind: Any = "async" if row["mode"] == "async" else "hard" if row["criticality"] == "hard" else "soft"
+    detail = [f"confidence {row['confidence']:.2f}"]
+    if row["calls_per_request"] is not None:
+        detail.append(f"{row['calls_per_request']:g} calls a request")
+    if row["redundancy_group"]:
+        detail.append(f"stands in: {row['redundancy_group']}")
+    in_cycle = row["target"] in members.get(row["source"], ())
+    return GraphEdge(row["source"], row["target"], kind, row["is_stale"], in_cycle, ", ".join(detail))

@@ -1,0 +1,93 @@
+"""Overview, services, one service, recommendations and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from apps.catalog.queries import catalog_counts, get_service, open_cycles
+from apps.core.csv import csv_response
+from apps.slos import lists, queries
+from apps.slos.presenting import made, present
+
+
+def _is_fragment(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+@login_required
+@never_cache
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """What needs me now: decisions, spent budgets, cycles, and the worst of the services."""
+    fleet = queries.overview(request.user)  # type: ignore[arg-type]
+    if not fleet.services:
+        return render(request, "slos/empty.html", {"counts": catalog_counts()})
+    worst = queries.services_table(sort="state", limit=12)
+    context = {
+        "fleet": fleet,
+        "cycles": open_cycles()[:5],
+        "services": lists.service_rows(worst.rows),
+        "page": worst,
+    }
+    return render(request, "slos/overview.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def services(request: HttpRequest) -> HttpResponse:
+    """The table of services; filter, sort and page stand in the address."""
+    listing = lists.service_listing(request.GET)
+    template = "slos/services.html" + ("#listing" if _is_fragment(request) else "")
+    return render(request, template, {"listing": listing})
+
+
+@login_required
+@never_cache
+@require_safe
+def services_csv(request: HttpRequest) -> HttpResponseBase:
+    """What the table shows, all pages of it, as a file."""
+    filters, sort = lists.service_filters(request.GET)
+
+    def rows() -> Iterator[list[object]]:
+        for row in queries.services_table(filters, sort=sort, limit=None).rows:
+            yield lists.service_csv_row(row)
+
+    return csv_response("services.csv", lists.SERVICE_CSV_HEADER, rows())
+
+
+@login_required
+@never_cache
+@require_safe
+def service(request: HttpRequest, service_id: str) -> HttpResponse:
+    """What can this service promise, what does it promise, and how sure are we."""
+    page = queries.service_page(get_service(service_id))
+    context = {"page": page, "shown": present(page, request.user), "made": made(page)}  # type: ignore[arg-type]
+    template = "slos/service.html" + ("#service" if _is_fragment(request) else "")
+    return render(request, template, context)
+
+
+@login_required
+@never_cache
+@require_safe
+def recommendations(request: HttpRequest) -> HttpResponse:
+    """What waits for a decision, and every recommendation that is current."""
+    listing = lists.recommendation_listing(request.GET)
+    template = "slos/recommendations.html" + ("#listing" if _is_fragment(request) else "")
+    return render(request, template, {"listing": listing})
+
+
+@login_required
+@never_cache
+@require_safe
+def slos(request: HttpRequest) -> HttpResponse:
+    """Every promise in force with what is left of its budget."""
+    listing = lists.slo_listing(request.GET)
+    template = "slos/slos.html" + ("#listing" if _is_fragment(request) else "")
+    return render(request, template, {"listing": listing})

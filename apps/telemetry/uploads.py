@@ -1,0 +1,46 @@
+"""Files that came through the browser: kept in a folder of their own until a worker has imported them."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.core.files.uploadedfile import UploadedFile
+
+from apps.core.errors import FieldProblem, InvalidInput
+from apps.telemetry.actions import import_root
+
+ACCEPTED = ("services.csv", "dependencies.csv", "sli.csv", "edge_sli.csv", "latency_buckets.csv")
+
+
+def keep(files: Iterable[UploadedFile]) -> Path:
+    """Store uploaded files under the names of the format. Returns their folder.
+
+    Raises :class:`InvalidInput` naming every file that is not of the format; nothing is kept then.
+    """
+    given = list(files)
+    problems = [
+        FieldProblem("files", f"{one.name} is none of {', '.join(ACCEPTED)}")
+        for one in given
+        if one.name not in ACCEPTED
+    ]
+    if not given:
+        problems.append(FieldProblem("files", "Choose at least one file."))
+    if problems:
+        raise InvalidInput("These files cannot be imported.", fields=problems)
+    folder = import_root() / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    for one in given:
+        with (folder / str(one.name)).open("wb") as target:
+            for chunk in one.chunks():
+                target.write(chunk)
+    return folder
+
+
+def drop(path: str) -> None:
+    """Remove a folder that :func:`keep` made; any other path is left alone."""
+    folder = Path(path).resolve()
+    if folder.parent == import_root().resolve():
+        shutil.rmtree(folder, ignore_errors=True)

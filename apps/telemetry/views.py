@@ -1,0 +1,119 @@
+"""Telemetry: where it comes from, what was read, and how one service is read. Imports: what was sent, and its fate."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.catalog.models import DiscoverySource
+from apps.catalog.queries import catalog_counts, ingestions_page
+from apps.core.dispatcher import dispatch
+from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
+from apps.core.http import actor_from
+from apps.telemetry import queries, services, uploads
+from apps.telemetry.models import TelemetryRun
+
+
+@login_required
+@never_cache
+@require_safe
+def telemetry(request: HttpRequest) -> HttpResponse:
+    """Whether the source answers, and, for one service, what is asked and what comes back."""
+    context: dict[str, Any] = {"status": queries.source_status(), "runs": queries.recent_runs(20)}
+    service_id = request.GET.get("service", "").strip()
+    if service_id or "check" in request.GET:
+        context["check"] = services.source_check()
+    if service_id:
+        try:
+            context["found"] = services.explain(service_id)
+        except BallastError as error:
+            context["problem"] = error
+    context["service_id"] = service_id
+    return render(request, "telemetry/telemetry.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """How far one reading is and what came of it; refreshed while it runs."""
+    found = queries.run_detail(run_id)
+    if found is None:
+        raise NotFound(f"There is no reading {run_id}.")
+    is_over = found.state in (TelemetryRun.State.COMPLETED, TelemetryRun.State.FAILED)
+    template = "telemetry/run.html" + ("#status" if getattr(request, "htmx", False) else "")
+    return render(request, template, {"run": found, "is_over": is_over})
+
+
+def _imports(request: HttpRequest, **extra: Any) -> HttpResponse:
+    context = {
+        "ingestions": ingestions_page(limit=25).items,
+        "runs": [one for one in queries.recent_runs(50) if one.kind == TelemetryRun.Kind.IMPORT],
+        "counts": catalog_counts(),
+        "accepted": uploads.ACCEPTED,
+        "may_import_files": request.user.has_perm("telemetry.collect"),
+        "may_import_graph": request.user.has_perm("catalog.ingest"),
+    }
+    status = extra.pop("status", 200)
+    return render(request, "telemetry/imports.html", context | extra, status=status)
+
+
+@login_required
+@never_cache
+@require_safe
+def imports(request: HttpRequest) -> HttpResponse:
+    """What was imported, and the forms that import more."""
+    return _imports(request)
+
+
+@login_required
+@never_cache
+@require_POST
+def import_files(request: HttpRequest) -> HttpResponseBase:
+    """Take CSV files of the observation format; a worker checks and imports them as a whole."""
+    if not request.user.has_perm("telemetry.collect"):
+        return _imports(request, status=403)
+    try:
+        folder = uploads.keep(request.FILES.getlist("files"))
+    except InvalidInput as error:
+        return _imports(request, file_errors=[field.message for field in error.fields], status=error.status)
+    try:
+        done = dispatch("telemetry.import", {"path": str(folder)}, actor=actor_from(request))
+    except BallastError:
+        uploads.drop(str(folder))
+        raise
+    return redirect("telemetry-run", run_id=done.value["run"])
+
+
+@login_required
+@never_cache
+@require_POST
+def import_graph(request: HttpRequest) -> HttpResponseBase:
+    """Take a dependency graph as JSON; a worker checks and applies it as a whole."""
+    try:
+        done = dispatch("catalog.ingest_dependencies", _graph(request), actor=actor_from(request))
+    except InvalidInput as error:
+        problems = [f"{field.path}: {field.message}" for field in error.fields] or [error.detail]
+        return _imports(request, graph_errors=problems[:50], status=error.status)
+    return redirect("ingestion", ingestion_id=done.value["ingestion_id"])
+
+
+def _graph(request: HttpRequest) -> dict[str, Any]:
+    file = request.FILES.get("graph")
+    try:
+        document = json.loads(file.read().decode()) if file else None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InvalidInput(f"{file.name if file else 'The file'} is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise InvalidInput(
+            "Choose a JSON file.",
+            fields=[FieldProblem("graph", "an object with services and dependencies is needed")],
+        )
+    return {"discovery_source": DiscoverySource.MANUAL.value} | document
