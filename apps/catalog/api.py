@@ -10,10 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Body, Path, Query, Router, Schema, Status
 from pydantic import Field
 
+from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.catalog.traversal import MAX_DEPTH
+from apps.core.errors import NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, PageQuery
 
@@ -191,7 +193,7 @@ def ingestion_document(found: Ingestion) -> dict[str, Any]:
 
 
 @router.get("/services", response=PageOut[ServiceOut], summary="List services")
-def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> Any:
+def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str, Any]:
     """Services by page, filtered and sorted."""
     _may_view(request)
     wanted = queries.ServiceFilter(
@@ -201,14 +203,16 @@ def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> Any:
         is_external=query.external,
         is_discovered=query.discovered,
     )
-    return queries.services_page(wanted, sort=query.sort, cursor=query.cursor, limit=query.limit)
+    page = queries.services_page(wanted, sort=query.sort, cursor=query.cursor, limit=query.limit)
+    return {"items": page.items, "next_cursor": page.next_cursor}
 
 
 @router.get("/cycles", response=PageOut[CycleOut], summary="List circular dependencies")
-def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> Any:
+def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any]:
     """Circular dependencies by page, the newest first."""
     _may_view(request)
-    return queries.cycles_page(state=query.state or "", cursor=query.cursor, limit=query.limit)
+    page = queries.cycles_page(state=query.state or "", cursor=query.cursor, limit=query.limit)
+    return {"items": page.items, "next_cursor": page.next_cursor}
 
 
 @router.get(
@@ -239,8 +243,5 @@ def service(request: HttpRequest, service_id: Path[str]) -> Any:
 
 
 def _may_view(request: HttpRequest) -> None:
-    from apps.accounts.permissions import who_may
-    from apps.core.errors import NotAllowed
-
     if not actor_from(request).may("catalog.view"):
         raise NotAllowed(f"Read the catalog: {who_may('catalog.view')}")

@@ -43,7 +43,7 @@ def test_no_two_segments_stand_for_the_same_id(segment: str) -> None:
     ("service_id", "segment"),
     [
         ("169.254.170.2_remote", "169.254.170.2_remote"),
-        ("PetAdoptionStatusUpdater/prod_AWS::ApiGateway::Stage", "PetAdoptionStatusUpdater~1prod_AWS::ApiGateway::Stage"),
+        ("Updater/prod_AWS::ApiGateway::Stage", "Updater~1prod_AWS::ApiGateway::Stage"),
         (".", "~2"),
         ("..", "~2~2"),
         ("~2", "~02"),
