@@ -68,6 +68,8 @@ def recommend(
     fine = observe(service.counts, as_of)
     history = observe(service.history, as_of)
     counts, warnings = _look_back(fine, history)
+    if any(each.target_id == service.service_id for each in service.dependencies):
+        warnings.append(f"{service.service_id} calls itself: such calls are its own reliability.")
     found = _availability(service, counts, archetype, as_of, window_days, seed)
     limit = found.composite.limit
 
@@ -155,7 +157,8 @@ def _availability(
     published = service.published_sla if service.is_external else None
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
     assumed = archetype.typical_availability if published is None else published_availability(published)
-    estimates = estimate_edges(counts, service.dependencies, as_of)
+    others = [each for each in service.dependencies if each.target_id != service.service_id]
+    estimates = estimate_edges(counts, others, as_of)
     observed = None if counts is None else counts.availability
     composite = service_composite(observed, assumed, estimates)
     judgement = judge(service.service_id, counts, window_days)

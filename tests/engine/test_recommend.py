@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine.recommend import recommend, recommend_fleet
-from apps.engine.types import BucketSeries, CountSeries, PercentileSeries, Quality, ServiceInput
+from apps.engine.types import (
+    BucketSeries,
+    CountSeries,
+    DependencyInput,
+    PercentileSeries,
+    Quality,
+    ServiceInput,
+)
 from tests.engine.build import DAY, START, end_of, full_service, hourly, steady
 
 
@@ -202,6 +209,17 @@ def test_cycles_and_unknown_targets_are_named() -> None:
     ]
     assert cyclic["effect"] < 0
     assert cyclic["cycle"] == ["checkout", "payments-db"]
+
+
+def test_a_service_that_calls_itself_does_not_depend_on_itself() -> None:
+    counts = steady(40)
+    itself = DependencyInput("svc", edge=counts, target=counts, cycle=("svc",))
+    document: Any = recommend(
+        ServiceInput("svc", counts=counts, dependencies=(itself,)), as_of=end_of(counts)
+    )
+    assert document["availability"]["composite"]["dependencies"] == []
+    assert document["availability"]["composite"]["own"] == document["availability"]["observed"]
+    assert "calls itself" in document["data_quality"]["warnings"][0]
 
 
 def test_it_refuses_a_window_under_a_day() -> None:
