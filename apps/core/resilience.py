@@ -97,7 +97,8 @@ def call_with_retries[T](
 ) -> T:
     """Call, and call again after a short, jittered wait while ``retry_on`` says that it may help.
 
-    Only for calls that may safely run twice. The last error is raised as it came. No try starts after the deadline.
+    Only for calls that may safely run twice. The last error is raised as it came. No try starts after the
+    deadline.
     """
 
     def worth_another_try(error: Exception) -> bool:
@@ -124,9 +125,10 @@ class BreakerState(StrEnum):
 class CircuitBreaker:
     """Stops calling what keeps failing, and asks again with one probe at a time.
 
-    After ``failures_to_open`` failures in a row calls are refused for ``open_seconds``; then one call is let through
-    while the others are still refused. Its success closes the breaker, its failure opens it anew. A probe that never
-    reports back (its thread was killed) frees its place after another ``open_seconds``. Safe to share among threads.
+    After ``failures_to_open`` failures in a row calls are refused for ``open_seconds``; then one call is let
+    through while the others are still refused. Its success closes the breaker, its failure opens it anew. A
+    probe that never reports back (its thread was killed) frees its place after another ``open_seconds``. Safe
+    to share among threads.
 
     Parameters:
         name: what is guarded, for messages.
@@ -163,8 +165,8 @@ class CircuitBreaker:
         """Let one call through, and learn from how it ends.
 
         Parameters:
-            counts: whether an error speaks against the other side. One that does not (a refused query, say) shows
-                that the other side answers, and counts as a success.
+            counts: whether an error speaks against the other side. One that does not (a refused query, say)
+                shows that the other side answers, and counts as a success.
 
         Raises:
             CircuitOpen: the call is refused.

@@ -1,8 +1,8 @@
 """The SQL that turns staged rows into aggregates by the hour and by the day, and lets old ones go.
 
-Counts are summed, histograms are summed over the bounds that all bins of an hour share, percentiles are lined up, never
-averaged. A stored bin gives way only to one that speaks for at least as much of its time, so an import of half an hour
-never replaces a whole one, and running anything twice changes nothing.
+Counts are summed, histograms are summed over the bounds that all bins of an hour share, percentiles are lined
+up, never averaged. A stored bin gives way only to one that speaks for at least as much of its time, so an
+import of half an hour never replaces a whole one, and running anything twice changes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection
 
-#: Kept at least this long, counted back from a service's own newest bin, so that old data can be loaded and studied.
+#: Kept at least this long, counted back from a service's own newest bin, so that old data can be loaded and
+#: studied.
 HOURS_KEPT_DAYS = 120
 DAYS_KEPT_DAYS = 731
 #: Partitions are there this many days before they are needed.
@@ -38,7 +39,8 @@ class Stored:
 
 
 _HOURS_AS_THEY_ARE = """
-    SELECT s.service_id, to_timestamp(r.at), r.total, r.bad, r.observed, r.is_partial, r.is_implausible,
+    SELECT s.service_id, to_timestamp(r.at), r.total, r.bad, r.observed,
+           r.is_partial, r.is_implausible,
            CASE WHEN r.p50 = 'NaN' THEN NULL ELSE ARRAY[r.p50] END,
            CASE WHEN r.p95 = 'NaN' THEN NULL ELSE ARRAY[r.p95] END,
            CASE WHEN r.p99 = 'NaN' THEN NULL ELSE ARRAY[r.p99] END
@@ -46,25 +48,38 @@ _HOURS_AS_THEY_ARE = """
     WHERE r.step = 3600
 """
 
-# The three arrays stay parallel: a bin without any percentile is left out of all, one without some is NULL in those.
+# The three arrays stay parallel: a bin without any percentile is left out of all, one without some is NULL in
+# those.
 _HOURS_SUMMED = """
-    SELECT s.service_id, to_timestamp(h.hour * 3600), h.total, h.bad, h.observed, h.is_partial, h.is_implausible,
-           CASE WHEN h.has_p50 THEN h.p50 END, CASE WHEN h.has_p95 THEN h.p95 END, CASE WHEN h.has_p99 THEN h.p99 END
+    SELECT s.service_id, to_timestamp(h.hour * 3600), h.total, h.bad, h.observed,
+           h.is_partial, h.is_implausible,
+           CASE WHEN h.has_p50 THEN h.p50 END,
+           CASE WHEN h.has_p95 THEN h.p95 END,
+           CASE WHEN h.has_p99 THEN h.p99 END
     FROM (
-        SELECT key, at / 3600 AS hour, sum(total) AS total, sum(bad) AS bad, least(sum(observed), 3600) AS observed,
+        SELECT key, at / 3600 AS hour,
+               sum(total) AS total, sum(bad) AS bad, least(sum(observed), 3600) AS observed,
                bool_or(is_partial) AS is_partial, bool_or(is_implausible) AS is_implausible,
-               bool_or(p50 <> 'NaN') AS has_p50, bool_or(p95 <> 'NaN') AS has_p95, bool_or(p99 <> 'NaN') AS has_p99,
-               array_agg(nullif(p50, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p50,
-               array_agg(nullif(p95, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p95,
-               array_agg(nullif(p99, 'NaN') ORDER BY at) FILTER (WHERE p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN') AS p99
-        FROM stage_sli WHERE step <= 3600
+               bool_or(p50 IS NOT NULL) AS has_p50,
+               bool_or(p95 IS NOT NULL) AS has_p95,
+               bool_or(p99 IS NOT NULL) AS has_p99,
+               array_agg(p50 ORDER BY at) FILTER (WHERE has_any) AS p50,
+               array_agg(p95 ORDER BY at) FILTER (WHERE has_any) AS p95,
+               array_agg(p99 ORDER BY at) FILTER (WHERE has_any) AS p99
+        FROM (
+            SELECT key, at, total, bad, observed, is_partial, is_implausible,
+                   nullif(p50, 'NaN') AS p50, nullif(p95, 'NaN') AS p95, nullif(p99, 'NaN') AS p99,
+                   p50 <> 'NaN' OR p95 <> 'NaN' OR p99 <> 'NaN' AS has_any
+            FROM stage_sli WHERE step <= 3600
+        ) bins
         GROUP BY key, at / 3600
     ) h JOIN stage_service s USING (key)
 """
 
 _UPSERT_HOURS = """
     INSERT INTO telemetry_slihour
-        (service_id, bin_start, total, bad, observed_seconds, is_partial, is_implausible, p50_ms, p95_ms, p99_ms)
+        (service_id, bin_start, total, bad, observed_seconds, is_partial, is_implausible,
+         p50_ms, p95_ms, p99_ms)
     {rows}
     ON CONFLICT (service_id, bin_start) DO UPDATE SET
         total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds,
@@ -97,7 +112,8 @@ _CHANGED_DAYS = """
 """
 
 _DAYS_FROM_HOURS = """
-    SELECT c.service_id, to_timestamp(c.day * 86400), h.total, h.bad, h.observed, h.is_partial, h.is_implausible
+    SELECT c.service_id, to_timestamp(c.day * 86400), h.total, h.bad, h.observed,
+           h.is_partial, h.is_implausible
     FROM stage_changed c CROSS JOIN LATERAL (
         SELECT sum(total) AS total, sum(bad) AS bad, sum(observed_seconds) AS observed,
                bool_or(is_partial) AS is_partial, bool_or(is_implausible) AS is_implausible
@@ -138,7 +154,7 @@ _UPSERT_EDGES = """
 
 
 def staged_range() -> tuple[datetime, datetime] | None:
-    """The time that the staged rows span (the end is that of the last hour), or ``None`` when nothing is staged."""
+    """The time that the staged rows span, to the end of the last hour; ``None`` when nothing is staged."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT min(first), max(last) FROM ("
@@ -167,7 +183,8 @@ def store_staged(*, is_hourly: bool = False) -> Stored:
     """Put the staged rows into the aggregates. Needs a transaction, staged services and existing partitions.
 
     Parameters:
-        is_hourly: every staged row of ``stage_sli`` is a whole hour, one a service and hour, so nothing has to be summed.
+        is_hourly: every staged row of ``stage_sli`` is a whole hour, one a service and hour, so nothing has
+            to be summed.
     """
     with connection.cursor() as cursor:
         # Sorting by the hundred megabytes is what this is; the setting ends with the transaction.
@@ -205,13 +222,14 @@ def drop_old() -> dict[str, int]:
     with connection.cursor() as cursor:
         for table, owner, kept_days in plans:
             cursor.execute(
-                f"DELETE FROM {table} old USING ("
-                f"SELECT {owner} AS owner, max(bin_start) - make_interval(days => %s) AS cut FROM {table} GROUP BY 1"
+                f"DELETE FROM {table} old USING ("  # noqa: S608
+                f"SELECT {owner} AS owner, max(bin_start) - make_interval(days => %s) AS cut"
+                f" FROM {table} GROUP BY 1"
                 f") newest WHERE old.{owner} = newest.owner AND old.bin_start < newest.cut",
                 [kept_days],
             )
             deleted[table] = cursor.rowcount
-            cursor.execute(f"SELECT min(bin_start) FROM {table}")
+            cursor.execute(f"SELECT min(bin_start) FROM {table}")  # noqa: S608
             oldest = cursor.fetchone()[0]
             # A partition with nothing left in it goes, unless it is one made ahead for what is to come.
             if oldest is not None:

@@ -1,6 +1,7 @@
-"""Reads SLIs from a source and stores them, a batch of services at a time. For workers and commands: it needs numpy.
+"""Reads SLIs from a source and stores them, some services at a time. For workers and commands: needs numpy.
 
-Each batch is one transaction, so a reading that breaks off keeps what it has, and the next one changes nothing of it.
+Each batch is one transaction, so a reading that breaks off keeps what it has, and the next one changes
+nothing of it.
 """
 
 from __future__ import annotations

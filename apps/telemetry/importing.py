@@ -62,17 +62,18 @@ def import_directory(
 ) -> ImportResult:
     """Import the files of docs/file-format.md that a folder has.
 
-    Importing a folder again changes nothing. The rows of an hour replace what is stored of that hour unless they speak
-    for less of it.
+    Importing a folder again changes nothing. The rows of an hour replace what is stored of that hour unless
+    they speak for less of it.
 
     Parameters:
         now: nothing later can have been observed.
-        apply_graph: puts a checked :class:`apps.catalog.validation.Graph` into the catalog, inside the transaction,
-            and says what it changed.
+        apply_graph: puts a checked :class:`apps.catalog.validation.Graph` into the catalog, inside the
+            transaction, and says what it changed.
         progress: told bytes done and in total.
 
     Raises:
-        InvalidInput: something is wrong; ``extra["problems"]`` names up to 200 rows, ``extra["error_count"]`` counts
+        InvalidInput: something is wrong; ``extra["problems"]`` names up to 200 rows, ``extra["error_count"]``
+        counts
             all. Nothing has changed.
     """
     result = ImportResult(warnings=_unknown_files(folder))
@@ -130,7 +131,8 @@ def _store(
     *,
     is_hourly: bool,
 ) -> None:
-    # Nobody else can change the graph until this transaction ends, so it comes last unless services have to be made.
+    # Nobody else can change the graph until this transaction ends, so it comes last unless services have to
+    # be made.
     all_exist = graph_files.names <= set(Service.objects.values_list("service_id", flat=True))
     if graph_files.graph is not None and not all_exist:
         result.graph = dict(apply_graph(graph_files.graph))
@@ -208,27 +210,30 @@ def _stage_buckets(reader: Reader, result: ImportResult, meter: _Meter) -> None:
 _BUCKET_RULES = (
     (
         "SELECT line, 'le_ms', 'the bound stands in line ' || first || ' already' FROM ("
-        " SELECT line, first_value(line) OVER same AS first, row_number() OVER same AS number FROM stage_bucket"
-        " WINDOW same AS (PARTITION BY key, at, le ORDER BY line)) r WHERE number > 1",
+        " SELECT line, first_value(line) OVER same AS first, row_number() OVER same AS number"
+        " FROM stage_bucket"
+        " WINDOW same AS (PARTITION BY key, at, le ORDER BY line)) r WHERE number > 1"
     ),
     (
-        "SELECT line, 'count', count || ' is less than the ' || below || ' of a smaller bound: counts are cumulative' FROM ("
-        " SELECT line, count, lag(count) OVER (PARTITION BY key, at ORDER BY le) AS below FROM stage_bucket) r"
-        " WHERE count < below",
+        "SELECT line, 'count',"
+        " count || ' is less than the ' || below || ' of a smaller bound: counts are cumulative' FROM ("
+        " SELECT line, count, lag(count) OVER (PARTITION BY key, at ORDER BY le) AS below"
+        " FROM stage_bucket) r WHERE count < below"
     ),
     (
         "SELECT min(line), 'le_ms', 'the bin that begins here has no bound +Inf' FROM stage_bucket"
-        " GROUP BY key, at HAVING max(le) <> 'Infinity'",
+        " GROUP BY key, at HAVING max(le) <> 'Infinity'"
     ),
 )
 
 
 def _check_buckets(problems: Problems) -> None:
-    """Check what can only be seen of a whole histogram: each bound once, counts that rise, an infinite bound."""
+    """Check what only a whole histogram shows: each bound once, counts that rise, an infinite bound."""
     with connection.cursor() as cursor:
-        for (rule,) in _BUCKET_RULES:
+        for rule in _BUCKET_RULES:
             cursor.execute(
-                f"SELECT *, count(*) OVER () FROM ({rule}) found ORDER BY 1 LIMIT %s", [MAX_PROBLEMS]
+                f"SELECT *, count(*) OVER () FROM ({rule}) found ORDER BY 1 LIMIT %s",  # noqa: S608
+                [MAX_PROBLEMS],
             )
             found = cursor.fetchall()
             for line, name, reason, _ in found:

@@ -1,4 +1,4 @@
-"""Finds bins that cover the same time twice, in files of any size. For workers and commands: it needs numpy."""
+"""Finds bins that cover the same time twice, in files of any size. For workers and commands: needs numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.telemetry.clients.files import Integers
 
 @dataclass(slots=True)
 class OverlapCheck:
-    """Collects the bins of a file, 28 bytes each, and names those that begin before another of the same key ends."""
+    """Collects a file's bins, 28 bytes each, and names those that begin before the one before them ends."""
 
     file: str
     _keys: list[Integers] = field(default_factory=list)

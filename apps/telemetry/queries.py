@@ -1,4 +1,4 @@
-"""What pages and the API show of telemetry. Counts are summed over whatever is asked for; ratios come last."""
+"""What pages and the API show of telemetry. Counts are summed over what is asked for; ratios come last."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def latency_points(service_pk: int, start: datetime, end: datetime) -> list[Late
 
 
 def histogram_quantile(bounds: Sequence[float], cumulative: Sequence[float], share: float) -> float | None:
-    """Read a quantile from a cumulative histogram, linear within a bucket, as Prometheus' function of that name does.
+    """Read a quantile from a cumulative histogram, linear within a bucket, as Prometheus does.
 
     ``None`` without requests. Above the last finite bound there is nothing to read: that bound is the answer.
     """
@@ -171,16 +171,17 @@ _SUMS = """
         UNION ALL
         SELECT service_id, total, bad, observed_seconds FROM telemetry_slihour
         WHERE service_id = ANY(%(pks)s) AND (
-            (bin_start >= %(start)s AND bin_start < %(head_end)s) OR (bin_start >= %(tail_start)s AND bin_start < %(end)s)
+            (bin_start >= %(start)s AND bin_start < %(head_end)s)
+            OR (bin_start >= %(tail_start)s AND bin_start < %(end)s)
         )
     ) parts GROUP BY owner
 """
 
 
 def sums_between(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, WindowSum]:
-    """Requests per service in ``[start, end)``: whole days from the daily aggregates, the ends from the hourly ones.
+    """Requests per service in ``[start, end)``, both whole hours.
 
-    ``start`` and ``end`` are whole hours. A service without data is absent.
+    Whole days come from the daily aggregates, the ends from the hourly ones. Without data it is absent.
     """
     first_day, last_day = _midnight_at_or_after(start), _midnight_at_or_before(end)
     if first_day >= last_day:
@@ -239,7 +240,8 @@ _QUALITY = """
     SELECT count(*) FILTER (WHERE observed_seconds > 0), count(*) FILTER (WHERE is_partial),
            count(*) FILTER (WHERE is_implausible), coalesce(sum(observed_seconds), 0),
            count(*) FILTER (WHERE observed_seconds > 0 AND bin_start - before > interval '1 hour'),
-           min(bin_start) FILTER (WHERE observed_seconds > 0), max(bin_start) FILTER (WHERE observed_seconds > 0)
+           min(bin_start) FILTER (WHERE observed_seconds > 0),
+           max(bin_start) FILTER (WHERE observed_seconds > 0)
     FROM (SELECT *, lag(bin_start) OVER (ORDER BY bin_start) AS before FROM telemetry_slihour
           WHERE service_id = %s AND bin_start >= %s AND bin_start < %s) bins
 """

@@ -1,7 +1,8 @@
 """Loads the series of many services at once as numpy arrays. For workers and commands only.
 
-Rows leave PostgreSQL in its binary format with a fixed width, so that millions of them become arrays without a Python
-object each. All series of one call lie on the same regular grid; a bin without data is NaN in every array.
+Rows leave PostgreSQL in its binary format with a fixed width, so that millions of them become arrays without
+a Python object each. All series of one call lie on the same regular grid; a bin without data is NaN in every
+array.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _TRAILER_BYTES = 2
 class Counts:
     """Requests and failed requests on a regular grid; ``total`` and ``bad`` have shape ``(n,)``.
 
-    ``partial`` and ``implausible`` are the numbers of bins in doubt. The grid runs from the service's first bin with
-    data to the end asked for, so that what was before a service existed is no gap.
+    ``partial`` and ``implausible`` are the numbers of bins in doubt. The grid runs from the service's first
+    bin with data to the end asked for, so that what was before a service existed is no gap.
     """
 
     start: int
@@ -45,7 +46,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Latency histograms on a regular grid: ``bounds_ms`` ``(k,)``, the last infinite; ``cumulative`` ``(n, k)``."""
+    """Latency histograms: ``bounds_ms`` has shape ``(k,)``, the last infinite; ``cumulative`` ``(n, k)``."""
 
     start: int
     step_seconds: int
@@ -69,7 +70,7 @@ def load_counts(service_pks: Sequence[int], start: datetime, end: datetime) -> d
 
 
 def load_days(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Counts]:
-    """Daily counts of each service that has any in ``[start, end)``; ``start`` and ``end`` are midnights UTC."""
+    """Daily counts of each service that has any in ``[start, end)``; both are midnights in UTC."""
     return _load_counts("telemetry_sliday", DAY, service_pks, start, end)
 
 
@@ -126,7 +127,7 @@ def load_edges(source_pks: Sequence[int], start: datetime, end: datetime) -> dic
 
 
 def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Buckets]:
-    """Hourly histograms of each service that has any, over the bounds that all its hours in ``[start, end)`` share."""
+    """Hourly histograms of each service that has any, over the bounds that all its hours there share."""
     shapes = connection.cursor()
     shapes.execute(
         "SELECT DISTINCT cardinality(bounds_ms) FROM telemetry_latencyhour"
@@ -140,7 +141,8 @@ def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> 
         rows = _copy(
             sql.SQL(
                 "SELECT service_id::bigint, extract(epoch FROM bin_start)::bigint, bounds_ms, cumulative"
-                " FROM telemetry_latencyhour WHERE {owned} AND {within} AND cardinality(bounds_ms) = {width} ORDER BY 1, 2"
+                " FROM telemetry_latencyhour"
+                " WHERE {owned} AND {within} AND cardinality(bounds_ms) = {width} ORDER BY 1, 2"
             ).format(
                 owned=_owned("service_id", service_pks), within=_within(start, end), width=sql.Literal(width)
             ),
@@ -153,7 +155,7 @@ def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> 
 
 
 def _one_histogram(parts: Sequence[NDArray[Any]], end: int) -> Buckets:
-    """Put a service's histograms on a grid. Cumulative counts need no more than a common bound to be comparable."""
+    """Put a service's histograms on a grid. Cumulative counts need only a common bound to be comparable."""
     shared = None
     for part in parts:
         for bounds in np.unique(part["bounds"], axis=0):
@@ -234,7 +236,8 @@ def _raw_fields(columns: Sequence[tuple[str, str | int]]) -> list[tuple[Any, ...
         if isinstance(kind, str):
             fields.append((name, kind if kind == "b1" else f">{kind}"))
         else:
-            # An array's header (dimensions, flags, type, length, lower bound), then each element with its width.
+            # An array's header (dimensions, flags, type, length, lower bound), then each element with its
+            # width.
             fields.append((f"__{name}", "V20"))
             fields.append((name, [("width", ">i4"), ("value", ">f8")], (kind,)))
     return fields

@@ -1,4 +1,4 @@
-"""What actions, tasks and commands share: recording a reading of telemetry, doing it once, saying what came of it.
+"""What actions, tasks and commands share: recording a reading of telemetry, doing it once, telling its end.
 
 Light enough for a web process: what needs numpy is imported when a worker or a command gets to it.
 """
@@ -77,8 +77,8 @@ def request_run(
 def execute_run(run_id: UUID, *, progress: Progress | None = None) -> TelemetryRun:
     """Do what a run asks for, unless it is done or somebody is at it, and record what came of it.
 
-    Safe to call twice: a lock on the database session is held meanwhile and goes with the process, so a run whose
-    worker was killed can be taken up, and one that is under way is left alone.
+    Safe to call twice: a lock on the database session is held meanwhile and goes with the process, so a run
+    whose worker was killed can be taken up, and one that is under way is left alone.
 
     Raises:
         BallastError: what kept the run from completing; the run says so too.
@@ -278,7 +278,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
 def explain(
     service_id: str, *, hours: int = 24, end: datetime | None = None, patient: bool = False
 ) -> Explanation:
-    """Show how one service is read: the resolved queries, what came back, what would be stored. Stores nothing.
+    """Show how one service is read: the resolved queries, what came back, what would be stored. Stores none.
 
     Serves the last good answers, with their age, while the source is down.
 

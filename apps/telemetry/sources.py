@@ -55,8 +55,8 @@ def prometheus_source(*, serve_stale: bool = False, timeout_seconds: float | Non
     """
     if not is_configured():
         raise NoSource(
-            "PROMETHEUS_URL is not set. Set it to the address under which /api/v1/query lies, or import files: "
-            "manage.py import_observations DIR."
+            "PROMETHEUS_URL is not set. Set it to the address under which /api/v1/query lies, "
+            "or import files: manage.py import_observations DIR."
         )
     config = telemetry_config()
     timeout = min(timeout_seconds or config.timeout_seconds, config.timeout_seconds)

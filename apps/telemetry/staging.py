@@ -1,6 +1,7 @@
-"""Staging: rows go to temporary tables first, in PostgreSQL's binary format, and into the aggregates from there.
+"""Staging: rows go to temporary tables in PostgreSQL's binary format, and from there into the aggregates.
 
-For workers and commands: it needs numpy. The tables belong to the connection; :func:`staged` makes and drops them.
+For workers and commands: it needs numpy. The tables belong to the connection; :func:`staged` makes and drops
+them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _KINDS: dict[str, tuple[int, str]] = {
 }
 
 TABLES: dict[str, dict[str, str]] = {
-    # Counts and percentiles of bins. `observed` is the seconds that the counts speak for: 0 where there are none.
+    # Counts and percentiles of bins. `observed` is the seconds that the counts speak for: 0 where there are
+    # none.
     "stage_sli": {
         "key": "integer",
         "at": "bigint",

@@ -29,8 +29,8 @@ def write_fleet(folder: Path) -> int:
         out.write("service_id,timestamp,step_seconds,total,bad,p50_ms,p95_ms,p99_ms\n")
         for number in range(SERVICES):
             out.writelines(
-                f"service-{number:05d},{start + hour * 3600},3600,{5000 + (number * hour) % 977},{(number + hour) % 7},"
-                f"{20 + hour % 5}.5,{80 + hour % 9}.25,{200 + hour % 11}.125\n"
+                f"service-{number:05d},{start + hour * 3600},3600,{5000 + (number * hour) % 977},"
+                f"{(number + hour) % 7},{20 + hour % 5}.5,{80 + hour % 9}.25,{200 + hour % 11}.125\n"
                 for hour in range(HOURS)
             )
     return SERVICES * HOURS

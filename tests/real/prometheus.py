@@ -1,4 +1,4 @@
-"""A real Prometheus for a test: rows become OpenMetrics, promtool makes blocks of them, the server serves them."""
+"""A real Prometheus for a test: rows become OpenMetrics, promtool makes blocks, a server serves them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READY_WITHIN_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: its full name (with ``_total`` or ``_bucket``), and its samples, each series in order of time."""
+    """One metric: its full name (with ``_total`` or ``_bucket``) and its samples, series by series."""
 
     name: str
     kind: Literal["counter", "gauge", "unknown"]

@@ -70,7 +70,7 @@ def test_a_missing_file_changes_nothing(tmp_path: Path) -> None:
         ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m{}"}\nbad=[{metric="n"}]', "metric"),
         ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m"}\nbad=[]', "bad"),
         (
-            '[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m", where=["code"]}\nbad=[{metric="n"}]',
+            '[telemetry.families.x]\nservice_label="a"\ntotal={metric="m",where=["c"]}\nbad=[{metric="n"}]',
             "where",
         ),
         ("telemetry = 3", "telemetry"),

@@ -187,16 +187,15 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 
 
 def test_the_breaker_opens_and_the_server_is_left_alone() -> None:
-    with serving(lambda path, form: Reply(body=b"", status=500)) as server:
-        with connect(server.url) as http:
-            for _ in range(4):
-                with pytest.raises(SourceUnavailable):
-                    http.ask("query", ASK)
-            assert http.breaker.state is BreakerState.OPEN
-            asked = len(server.asked)
-            with pytest.raises(SourceUnavailable, match="not asked for now"):
+    with serving(lambda path, form: Reply(body=b"", status=500)) as server, connect(server.url) as http:
+        for _ in range(4):
+            with pytest.raises(SourceUnavailable):
                 http.ask("query", ASK)
-            assert len(server.asked) == asked == 10
+        assert http.breaker.state is BreakerState.OPEN
+        asked = len(server.asked)
+        with pytest.raises(SourceUnavailable, match="not asked for now"):
+            http.ask("query", ASK)
+        assert len(server.asked) == asked == 10
 
 
 def test_bad_queries_never_open_the_breaker() -> None:
@@ -210,36 +209,42 @@ def test_bad_queries_never_open_the_breaker() -> None:
 def test_the_last_good_answer_is_served_with_its_age_while_the_server_is_down() -> None:
     now = [5000.0]
     replies = [success("good", warnings=["partly"])]
-    with serving(lambda path, form: replies[-1]) as server:
-        with connect(server.url, last_good=LastGood(Shelf(), server.url, now=lambda: now[0])) as http:
-            assert http.ask("query", ASK, stale_question="up").age_seconds == 0
-            replies.append(Reply(body=b"", status=503))
-            now[0] += 90
-            answer = http.ask("query", ASK, stale_question="up")
-            assert (answer.data, answer.age_seconds, answer.warnings) == ("good", 90, ("partly",))
-            assert "503" in answer.failure
-            with pytest.raises(SourceUnavailable):
-                http.ask("query", ASK)
-            with pytest.raises(SourceUnavailable):
-                http.ask("query", ASK, stale_question="another question")
+    with (
+        serving(lambda path, form: replies[-1]) as server,
+        connect(server.url, last_good=LastGood(Shelf(), server.url, now=lambda: now[0])) as http,
+    ):
+        assert http.ask("query", ASK, stale_question="up").age_seconds == 0
+        replies.append(Reply(body=b"", status=503))
+        now[0] += 90
+        answer = http.ask("query", ASK, stale_question="up")
+        assert (answer.data, answer.age_seconds, answer.warnings) == ("good", 90, ("partly",))
+        assert "503" in answer.failure
+        with pytest.raises(SourceUnavailable):
+            http.ask("query", ASK)
+        with pytest.raises(SourceUnavailable):
+            http.ask("query", ASK, stale_question="another question")
 
 
 def test_a_refusal_is_never_covered_up_by_an_old_answer() -> None:
     replies = [success("good")]
-    with serving(lambda path, form: replies[-1]) as server:
-        with connect(server.url, last_good=LastGood(Shelf(), server.url)) as http:
+    with (
+        serving(lambda path, form: replies[-1]) as server,
+        connect(server.url, last_good=LastGood(Shelf(), server.url)) as http,
+    ):
+        http.ask("query", ASK, stale_question="up")
+        replies.append(error(400, "bad_data", "no"))
+        with pytest.raises(SourceRefused):
             http.ask("query", ASK, stale_question="up")
-            replies.append(error(400, "bad_data", "no"))
-            with pytest.raises(SourceRefused):
-                http.ask("query", ASK, stale_question="up")
 
 
 def test_an_answer_too_large_for_the_cache_is_not_kept() -> None:
     shelf = Shelf()
     noise = [str(hash((number, "noise"))) for number in range(60_000)]
-    with serving(lambda path, form: success(noise)) as server:
-        with connect(server.url, last_good=LastGood(shelf, server.url)) as http:
-            http.ask("query", ASK, stale_question="up")
+    with (
+        serving(lambda path, form: success(noise)) as server,
+        connect(server.url, last_good=LastGood(shelf, server.url)) as http,
+    ):
+        http.ask("query", ASK, stale_question="up")
     assert shelf.kept == {}
 
 

@@ -1,7 +1,7 @@
 """What every telemetry source can do, and the shapes in which it answers.
 
-Instants are Unix seconds (UTC) and name the *start* of a bin; a bin covers ``[at, at + step_seconds)``. Latencies are
-milliseconds. What a source does not know is absent, never zero.
+Instants are Unix seconds (UTC) and name the *start* of a bin; a bin covers ``[at, at + step_seconds)``.
+Latencies are milliseconds. What a source does not know is absent, never zero.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ type Edge = tuple[str, str]
 class CountBins:
     """Requests and failed requests of one service or edge; parallel lists in order of time.
 
-    ``partial[i]`` is true where the source said that its answer may lack data. ``implausible`` holds the starts of bins
-    that were dropped because what came could not be true; they are in none of the lists.
+    ``partial[i]`` is true where the source said that its answer may lack data. ``implausible`` holds the
+    starts of bins that were dropped because what came could not be true; they are in none of the lists.
     """
 
     step_seconds: int
@@ -40,9 +40,12 @@ class CountBins:
 
 @dataclass(slots=True)
 class BucketBins:
-    """Latency histograms of one service: ``cumulative[i][j]`` requests took at most ``bounds_ms[i][j]`` in bin ``i``.
+    """Latency histograms of one service.
 
-    Each bin's bounds ascend and end with ``inf``; they may change from one bin to another, as a deployment changes them.
+    ``cumulative[i][j]`` requests of bin ``i`` took at most ``bounds_ms[i][j]``.
+
+    Each bin's bounds ascend and end with ``inf``; they may change from one bin to another, as a deployment
+    changes them.
     """
 
     step_seconds: int
@@ -72,8 +75,8 @@ class ReadingQuality:
     Parameters:
         warnings: what the source said; an answer with warnings may lack data.
         notes: remarks of the source that don't put the data in doubt.
-        implausible_bins: bins dropped per service (or ``source → target``): more failures than requests, negative
-            counts, NaN or infinite values.
+        implausible_bins: bins dropped per service (or ``source → target``): more failures than requests,
+            negative counts, NaN or infinite values.
         personal_labels: label names whose values looked like personal data, with how many were dropped.
         age_seconds: age of the oldest part of the answer; 0 when it came from the source just now.
     """
@@ -163,7 +166,7 @@ class Explanation:
 
 
 class TelemetrySource(Protocol):
-    """A place that SLIs are read from. Every method raises :class:`apps.telemetry.clients.errors.SourceError`.
+    """A place that SLIs are read from. Methods raise :class:`apps.telemetry.clients.errors.SourceError`.
 
     ``start`` and ``end`` bound the bins wanted: the first begins at ``start``, the last ends at ``end``.
     """

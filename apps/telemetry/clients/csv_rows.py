@@ -71,8 +71,8 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Read a CSV file with a header, in any order of columns.
 
-    Rows of the wrong length are reported and left out; a header that lacks a column, or has one that nobody knows, is
-    reported and ends the file.
+    Rows of the wrong length are reported and left out; a header that lacks a column, or has one that nobody
+    knows, is reported and ends the file.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:

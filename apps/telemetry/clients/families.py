@@ -1,7 +1,8 @@
-"""Metric families: which metrics hold the requests, the failures and the latencies, and which label names the service.
+"""Metric families: which metrics hold requests, failures and latencies, and which label names the service.
 
-They come from the ``[telemetry]`` table of the configuration file; docs/telemetry.md describes it. The presets that
-ship with Ballast stay available beside one's own, and one's own of the same name replaces a preset.
+They come from the ``[telemetry]`` table of the configuration file; docs/telemetry.md describes it. The
+presets that ship with Ballast stay available beside one's own, and one's own of the same name replaces a
+preset.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ class PercentileGauges(_Strict):
 class MetricFamily(_Strict):
     """One way in which a fleet reports its requests.
 
-    ``bad`` may name several selectors, of which each series is taken once; a failed series that is absent means no
-    failure. Of ``buckets`` the first metric that exists is read.
+    ``bad`` may name several selectors, of which each series is taken once; a failed series that is absent
+    means no failure. Of ``buckets`` the first metric that exists is read.
     """
 
     service_label: LabelName
@@ -119,8 +120,8 @@ class ServiceGraph(_Strict):
 class TelemetryConfig(_Strict):
     """The ``[telemetry]`` table.
 
-    ``order`` lists the families to try; for each service the first that has data for it is read, and only that one,
-    so that a request reported twice is counted once.
+    ``order`` lists the families to try; for each service the first that has data for it is read, and only
+    that one, so that a request reported twice is counted once.
     """
 
     order: tuple[str, ...]

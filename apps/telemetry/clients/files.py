@@ -1,7 +1,7 @@
-"""Reads the file format of docs/file-format.md into columns of numbers. For workers and commands: it needs numpy.
+"""Reads the format of docs/file-format.md into columns of numbers. For workers and commands: it needs numpy.
 
-A file of some million rows is read in a few seconds: whole columns are parsed at once, and only where a column does
-not parse, or a rule does not hold, the rows at fault are looked at one by one to be named.
+A file of some million rows is read in a few seconds: whole columns are parsed at once, and only where a
+column does not parse, or a rule does not hold, the rows at fault are looked at one by one to be named.
 """
 
 from __future__ import annotations
@@ -200,18 +200,18 @@ class Reader:
             "a divisor of 3600, or whole hours that divide a day" if coarse_allowed else "a divisor of 3600"
         )
         checker.require(allowed, "step_seconds", lambda _: f"has to be {words}")
-        step = np.where(checker.good, step, HOUR).astype(np.int64)
-        frame = np.where(step <= HOUR, HOUR, DAY)
-        inside = at % frame + step <= frame
+        width = np.where(checker.good, step, HOUR).astype(np.int64)
+        frame = np.where(width <= HOUR, HOUR, DAY)
+        inside = at % frame + width <= frame
 
         def straddles(row: int) -> str:
             unit = "hour" if frame[row] == HOUR else "UTC day"
-            return f"a bin of {step[row]} s from here reaches into the next {unit}"
+            return f"a bin of {width[row]} s from here reaches into the next {unit}"
 
         checker.require(inside, "timestamp", straddles)
-        past = at + step <= self.now + FUTURE_SLACK_SECONDS
+        past = at + width <= self.now + FUTURE_SLACK_SECONDS
         checker.require(past, "timestamp", lambda _: "lies in the future")
-        return at, step
+        return at, width
 
 
 def _existing(

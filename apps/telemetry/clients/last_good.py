@@ -1,4 +1,4 @@
-"""Keeps the last good answer to a query, so that there is something to show, with its age, while a source is down.
+"""Keeps the last good answer to a query: something to show, with its age, while a source is down.
 
 Derived data in the cache: losing it loses nothing but the comfort.
 """

@@ -10,10 +10,12 @@ from typing import Any
 from apps.telemetry.clients.base import BucketBins, CountBins, PercentileBins
 from apps.telemetry.clients.errors import BadAnswer
 
-#: ``increase`` stretches each series on its own, so a failed count may pass its total by a little without being wrong.
+#: ``increase`` stretches each series on its own, so a failed count may pass its total by a little without
+#: being wrong.
 EXTRAPOLATION_SLACK = 0.02
 EXTRAPOLATION_SLACK_REQUESTS = 0.5
-#: The extra millisecond of the window stretches whole numbers by up to 3e-7; what is that near to one is that one.
+#: The extra millisecond of the window stretches whole numbers by up to 3e-7; what is that near to one is that
+#: one.
 _WHOLE_WITHIN = 1e-6
 
 type Values = dict[int, float]
@@ -86,8 +88,8 @@ def bucket_bins(by_bound: Mapping[float, Values], step_seconds: int) -> tuple[Bu
     """Make histograms from the values per bound (ms).
 
     Returns:
-        The bins, and how many were left out: without an infinite bound, with negative or not finite counts, or with
-        cumulative counts that fall.
+        The bins, and how many were left out: without an infinite bound, with negative or not finite counts,
+        or with cumulative counts that fall.
     """
     made = BucketBins(step_seconds)
     implausible = 0

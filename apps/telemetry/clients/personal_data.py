@@ -1,7 +1,8 @@
 """Recognises label values that look like personal data, so that they are dropped before anything keeps them.
 
-A shape is all there is to go by, so this errs on the side of dropping: a label that is not needed to compute an SLI is
-no loss. The label that names the service is never put through it: a service may well be called ``169.254.170.2_remote``.
+A shape is all there is to go by, so this errs on the side of dropping: a label that is not needed to compute
+an SLI is no loss. The label that names the service is never put through it: a service may well be called
+``169.254.170.2_remote``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads SLIs from Prometheus or Mimir.
 
-Questions are cut so that no answer is larger than a server gives (11,000 points a series) or Ballast takes, and cut
-again in halves where a server says that it was still too much.
+Questions are cut so that no answer is larger than a server gives (11,000 points a series) or Ballast takes,
+and cut again in halves where a server says that it was still too much.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class PrometheusSource:
     """A :class:`apps.telemetry.clients.base.TelemetrySource`.
 
     Parameters:
-        serve_stale: show the last good answer, with its age, while the source is down. For people to look at; what is
-            stored is never taken from it.
+        serve_stale: show the last good answer, with its age, while the source is down. For people to look at;
+            what is stored is never taken from it.
         now: Unix seconds.
     """
 

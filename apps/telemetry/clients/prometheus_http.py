@@ -1,7 +1,8 @@
 """Talks to the HTTP API of Prometheus and what speaks like it (Mimir, Thanos, VictoriaMetrics).
 
-One question goes through, in this order: the breaker, a bounded retry with jitter, a POST with timeouts on connecting,
-on silence and on the whole, and a bounded body. Whatever fails becomes one of :mod:`apps.telemetry.clients.errors`.
+One question goes through, in this order: the breaker, a bounded retry with jitter, a POST with timeouts on
+connecting, on silence and on the whole, and a bounded body. Whatever fails becomes one of
+:mod:`apps.telemetry.clients.errors`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ _TOO_MUCH = (
 class Answer:
     """A successful answer: ``data`` as the API defines it for the endpoint.
 
-    ``age_seconds`` is above zero where the source was down and this is its last good answer; ``failure`` then says
-    what is the matter.
+    ``age_seconds`` is above zero where the source was down and this is its last good answer; ``failure`` then
+    says what is the matter.
     """
 
     data: Any
@@ -131,7 +132,8 @@ class PrometheusHttp:
         Parameters:
             path: below ``/api/v1/``.
             form: the parameters; a list repeats its key.
-            stale_question: if given, a good answer is kept under this name and served when the source is down.
+            stale_question: if given, a good answer is kept under this name and served when the source is
+                down.
 
         Raises:
             SourceError: see :mod:`apps.telemetry.clients.errors`.
@@ -173,7 +175,8 @@ class PrometheusHttp:
                 body = self._read(response, deadline)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise SourceTimeout(
-                f"{self.url} did not answer in time ({_name(error)}). Check that the address is right and the server is not overloaded."
+                f"{self.url} did not answer in time ({_name(error)}). "
+                "Check that the address is right and the server is not overloaded."
             ) from error
         except DeadlineExceeded as error:
             raise SourceTimeout(
@@ -185,7 +188,8 @@ class PrometheusHttp:
             raise SourceRefused("PROMETHEUS_URL has to begin with http:// or https://.") from error
         except httpx.HTTPError as error:
             raise SourceUnavailable(
-                f"{self.url} cannot be reached ({_name(error)}: {error}). Check PROMETHEUS_URL and the network between."
+                f"{self.url} cannot be reached ({_name(error)}: {error}). "
+                "Check PROMETHEUS_URL and the network between."
             ) from error
         return self._understood(response, body)
 
@@ -277,7 +281,7 @@ def _answer(envelope: Mapping[str, Any], *, age_seconds: float = 0.0, failure: s
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same question may succeed a moment later. A time-out is not repeated: it has cost its time already."""
+    """Whether the same question may succeed a moment later. A time-out is not repeated."""
     return isinstance(error, SourceUnavailable) and not isinstance(error, SourceTimeout)
 
 

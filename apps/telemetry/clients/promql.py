@@ -2,17 +2,20 @@
 
 How requests are counted per bin
 --------------------------------
-A bin ``[t - step, t)`` is asked for at its end as ``increase(counter[step + 1 ms])``. Three things to know of it:
+A bin ``[t - step, t)`` is asked for at its end as ``increase(counter[step + 1 ms])``. Three things to know of
+it:
 
-* ``increase`` copes with counter resets, and it extrapolates: from the samples it finds to the edges of the window. With
-  a 15 s scrape this is at most 1 sample in 240 per hour and evens out from bin to bin; good and bad are stretched
-  alike, so that a ratio is not touched.
-* The millisecond makes the sample that sits exactly on the bin's start part of the window in Prometheus 2 (closed
-  windows) and Prometheus 3 (left-open windows) alike: where samples sit on the edges of bins, counts are exact.
-* A counter that is born within the window with a value above zero loses that first value, in every Prometheus.
+* ``increase`` copes with counter resets, and it extrapolates: from the samples it finds to the edges of the
+  window. With a 15 s scrape this is at most 1 sample in 240 per hour and evens out from bin to bin; good and
+  bad are stretched alike, so that a ratio is not touched.
+* The millisecond makes the sample that sits exactly on the bin's start part of the window in Prometheus 2
+  (closed windows) and Prometheus 3 (left-open windows) alike: where samples sit on the edges of bins, counts
+  are exact.
+* A counter that is born within the window with a value above zero loses that first value, in every
+  Prometheus.
 
-Percentiles that were computed already are read as ``last_over_time(gauge[step - 1 ms])``: the value of this bin, never
-the one before; of several instances the slowest counts.
+Percentiles that were computed already are read as ``last_over_time(gauge[step - 1 ms])``: the value of this
+bin, never the one before; of several instances the slowest counts.
 """
 
 from __future__ import annotations

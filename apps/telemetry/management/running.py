@@ -1,4 +1,4 @@
-"""How the commands of telemetry run: as an action of the person at the keyboard, with a progress bar on stderr."""
+"""How the commands of telemetry run: as an action of whoever types them, with a progress bar on stderr."""
 
 from __future__ import annotations
 

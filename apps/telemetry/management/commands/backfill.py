@@ -10,7 +10,7 @@ from apps.telemetry.management.running import request_and_run
 
 
 class Command(BaseCommand):
-    """Read the hours before ``--end`` from the telemetry source and store their aggregates; safe to repeat."""
+    """Read the hours before ``--end`` from the telemetry source and store their aggregates."""
 
     help = "Read past hours from Prometheus and store their hourly and daily aggregates. Safe to repeat."
 
@@ -33,8 +33,9 @@ class Command(BaseCommand):
         summary = run.summary
         self.stdout.write(
             f"{summary['services_with_data']} of {summary['services']} services have data from "
-            f"{run.window_start:%Y-%m-%dT%H:%MZ} to {run.window_end:%Y-%m-%dT%H:%MZ}: {summary['hours']:,} hours, "
-            f"{summary['latency_hours']:,} latency histograms and {summary['edge_hours']:,} edge hours stored."
+            f"{run.window_start:%Y-%m-%dT%H:%MZ} to {run.window_end:%Y-%m-%dT%H:%MZ}: "
+            f"{summary['hours']:,} hours, {summary['latency_hours']:,} latency histograms "
+            f"and {summary['edge_hours']:,} edge hours stored."
         )
         for service_id, bins in summary["implausible_bins"].items():
             self.stderr.write(f"{service_id}: {bins} implausible bins were left out.")

@@ -1,0 +1,243 @@
+"""Backfills and hourly collections: what a source has, into the aggregates, once however often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from apps.catalog.models import Service
+from apps.core.actions import Actor
+from apps.core.models import AuditEntry, OutboxEvent
+from apps.telemetry import services
+from apps.telemetry.clients.errors import SourceRefused
+from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
+from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success
+from tests.telemetry.test_prometheus_source import Fleet
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+END = datetime(2026, 11, 1, 12, tzinfo=UTC)
+ACTOR = Actor.system("test", AuditEntry.Source.COMMAND)
+
+
+def steady(value: str, **labels: str) -> Callable[[Form], Reply]:
+    """A series with this value in every bin that is asked for, or at the instant."""
+
+    def answer(form: Form) -> Reply:
+        if "time" in form:
+            at = int(form["time"][0])
+            return success({"resultType": "vector", "result": [{"metric": labels, "value": [at, value]}]})
+        first, last, step = (int(form[name][0]) for name in ("start", "end", "step"))
+        return success(matrix((labels, [(at, value) for at in range(first, last + 1, step)])))
+
+    return answer
+
+
+@pytest.fixture
+def shop(fleet: Fleet) -> Service:
+    fleet.metrics += ["http_request_duration_seconds_bucket"]
+    fleet.says("code=~", steady("1", service="shop"))
+    fleet.says("_bucket", steady("100", service="shop", le="+Inf"))
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    fleet.says("graph_request_total", steady("50", client="shop", server="db"))
+    return Service.objects.create(service_id="shop")
+
+
+def backfill(days: int = 2, end: datetime = END, **parameters: object) -> TelemetryRun:
+    run = services.request_run(
+        TelemetryRun.Kind.BACKFILL,
+        source="prometheus",
+        parameters=parameters,
+        actor=ACTOR,
+        window=(end - timedelta(days=days), end),
+    )
+    return services.execute_run(run.pk)
+
+
+def test_it_stores_hours_days_histograms_and_edges(prometheus: Server, shop: Service) -> None:
+    Service.objects.create(service_id="db")
+    run = backfill()
+    assert run.state == TelemetryRun.State.COMPLETED
+    assert run.summary["services_with_data"] == 1
+    assert run.summary["hours"] == SliHour.objects.count() == 48
+    assert {(hour.total, hour.bad, hour.observed_seconds) for hour in SliHour.objects.all()} == {
+        (100, 1, 3600)
+    }
+    assert SliHour.objects.order_by("bin_start")[0].bin_start == END - timedelta(days=2)
+    assert sum(day.total for day in SliDay.objects.all()) == 4800
+    assert LatencyHour.objects.count() == 48
+    assert EdgeHour.objects.count() == 48
+
+
+def test_doing_it_twice_changes_nothing(prometheus: Server, shop: Service) -> None:
+    backfill()
+    before = sorted(SliHour.objects.values_list(), key=repr) + sorted(SliDay.objects.values_list(), key=repr)
+    backfill()
+    assert before == sorted(SliHour.objects.values_list(), key=repr) + sorted(
+        SliDay.objects.values_list(), key=repr
+    )
+
+
+def test_a_run_that_is_done_is_not_done_again(prometheus: Server, shop: Service) -> None:
+    run = backfill()
+    asked = len(prometheus.asked)
+    assert services.execute_run(run.pk).state == TelemetryRun.State.COMPLETED
+    assert len(prometheus.asked) == asked
+
+
+def test_a_run_whose_worker_was_killed_is_taken_up(prometheus: Server, shop: Service) -> None:
+    run = backfill()
+    TelemetryRun.objects.filter(pk=run.pk).update(state=TelemetryRun.State.RUNNING)
+    assert services.execute_run(run.pk).attempts == 2
+
+
+def test_a_run_that_kills_its_workers_is_given_up(prometheus: Server, shop: Service) -> None:
+    run = backfill()
+    TelemetryRun.objects.filter(pk=run.pk).update(state=TelemetryRun.State.RUNNING, attempts=3)
+    assert services.execute_run(run.pk).state == TelemetryRun.State.FAILED
+
+
+def test_it_tells_whoever_listens_that_telemetry_was_stored(prometheus: Server, shop: Service) -> None:
+    run = backfill()
+    event = OutboxEvent.objects.get(topic="telemetry.stored")
+    assert event.payload["run"] == str(run.pk)
+    assert event.payload["window_end"] == END.isoformat()
+
+
+def test_edges_to_services_nobody_knows_are_counted_not_stored(prometheus: Server, shop: Service) -> None:
+    assert backfill(days=1).summary["edges_to_unknown_services"] == 1
+    assert EdgeHour.objects.count() == 0
+
+
+def test_implausible_hours_are_marked_and_left_out_of_the_counts(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    fleet.says("code=~", steady("500", service="shop"))
+    run = backfill(days=1)
+    assert run.summary["implausible_bins"] == {"shop": 24}
+    assert {(hour.total, hour.observed_seconds, hour.is_implausible) for hour in SliHour.objects.all()} == {
+        (0, 0, True)
+    }
+
+
+def test_a_better_answer_takes_the_place_of_an_implausible_one(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    fleet.says("code=~", steady("500", service="shop"))
+    backfill(days=1)
+    fleet.says("code=~", steady("2", service="shop"))
+    backfill(days=1)
+    assert {(hour.bad, hour.is_implausible) for hour in SliHour.objects.all()} == {(2, False)}
+    fleet.says("code=~", steady("500", service="shop"))
+    backfill(days=1)
+    assert {(hour.bad, hour.is_implausible) for hour in SliHour.objects.all()} == {(2, False)}
+
+
+def test_partial_answers_are_marked_and_their_warnings_kept(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    def partial(form: Form) -> Reply:
+        first, last, step = (int(form[name][0]) for name in ("start", "end", "step"))
+        data = matrix(({"service": "shop"}, [(at, "100") for at in range(first, last + 1, step)]))
+        return success(data, warnings=["one store did not answer"])
+
+    fleet.says("http_requests_total", partial)
+    run = backfill(days=1)
+    assert run.warnings == ["one store did not answer"]
+    assert all(hour.is_partial for hour in SliHour.objects.all())
+
+
+def test_a_source_that_refuses_fails_the_run_with_its_reason(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    fleet.says("code=~", error(400, "bad_data", "unknown function"))
+    with pytest.raises(SourceRefused):
+        backfill(days=1)
+    run = TelemetryRun.objects.get()
+    assert run.state == TelemetryRun.State.FAILED
+    assert "unknown function" in run.errors[0]["reason"]
+    assert run.summary["failure"] == run.errors[0]["reason"]
+
+
+def test_only_the_services_asked_for_are_read(prometheus: Server, shop: Service) -> None:
+    Service.objects.create(service_id="other")
+    backfill(days=1, services=["shop"])
+    assert all("other" not in query for query in prometheus.queries())
+
+
+def test_the_demo_fleet_is_not_looked_for_in_a_real_source(prometheus: Server, shop: Service) -> None:
+    Service.objects.create(service_id="demo-shop", origin="demo")
+    assert backfill(days=1).summary["services"] == 1
+
+
+def test_the_hourly_collection_reads_what_is_complete_and_a_little_before(
+    prometheus: Server, shop: Service
+) -> None:
+    run = services.collect_hour(now=END + timedelta(minutes=5))
+    assert run is not None
+    assert (run.window_start, run.window_end) == (END - 2 * HOUR, END)
+    assert run.requested_by_name == "system: telemetry.collect_hour"
+    assert SliHour.objects.count() == 2
+
+
+def test_the_hourly_collection_does_not_take_an_hour_that_is_not_over(
+    prometheus: Server, shop: Service
+) -> None:
+    run = services.collect_hour(now=END + timedelta(minutes=1))
+    assert run is not None
+    assert run.window_end == END - HOUR
+
+
+def test_after_an_outage_the_collection_catches_up(prometheus: Server, shop: Service) -> None:
+    services.collect_hour(now=END + timedelta(minutes=5))
+    services.collect_hour(now=END + timedelta(hours=9, minutes=5))
+    assert SliHour.objects.count() == 2 + 9
+    run = services.collect_hour(now=END + timedelta(days=60))
+    assert run is not None
+    assert run.window_end is not None
+    assert run.window_start == run.window_end - services.CATCH_UP
+
+
+def test_without_a_source_nothing_is_collected(settings: object) -> None:
+    assert services.collect_hour(now=END) is None
+    assert not TelemetryRun.objects.exists()
+
+
+def test_a_stored_reading_is_announced_only_within_a_transaction(prometheus: Server, shop: Service) -> None:
+    backfill(days=1)
+    assert OutboxEvent.objects.filter(topic="telemetry.stored").count() == 1
+
+
+def test_runs_without_an_end_are_found_again(prometheus: Server, shop: Service) -> None:
+    done = backfill(days=1)
+    waiting = services.request_run(
+        TelemetryRun.Kind.BACKFILL, source="prometheus", parameters={}, actor=ACTOR, window=(END - HOUR, END)
+    )
+    later = datetime.now(UTC) + timedelta(minutes=11)
+    assert services.unfinished_runs(older_than=timedelta(minutes=10), now=later) == [waiting.pk]
+    assert services.unfinished_runs(older_than=timedelta(minutes=20), now=later) == []
+    assert done.state == TelemetryRun.State.COMPLETED
+
+
+def test_explaining_stores_nothing(prometheus: Server, shop: Service) -> None:
+    with time_machine.travel(END + timedelta(minutes=30), tick=False):
+        found = services.explain("shop")
+    assert len(found.availability.series["shop"].at) == 24
+    assert found.end == int(END.timestamp())
+    assert not SliHour.objects.exists()
+    assert not TelemetryRun.objects.exists()
+
+
+def test_checking_the_source_says_whether_it_answers(prometheus: Server) -> None:
+    status = services.source_check()
+    assert (status["configured"], status["is_up"], status["version"]) == (True, True, "3.1.0")
+    prometheus.answering = lambda path, form: Reply(body=b"", status=401)
+    assert not services.source_check()["is_up"]
+
+
+def test_checking_without_a_source_says_so() -> None:
+    assert services.source_check()["configured"] is False

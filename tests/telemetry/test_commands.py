@@ -1,0 +1,137 @@
+"""The commands: what they print, where, and how they fail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from apps.catalog.models import Service
+from apps.core.models import AuditEntry
+from apps.telemetry.models import SliHour, TelemetryRun
+from tests.telemetry.folders import SLI, START, write, write_services
+from tests.telemetry.prometheus_server import Server, error, matrix, success
+from tests.telemetry.test_backfill import steady
+from tests.telemetry.test_prometheus_source import Fleet
+
+pytestmark = pytest.mark.django_db
+
+PAST = int(datetime(2023, 8, 21, 9, tzinfo=UTC).timestamp())
+
+
+def run(*arguments: str) -> tuple[str, str]:
+    out, err = StringIO(), StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def past_folder(tmp_path: Path, *rows: str) -> Path:
+    write_services(tmp_path, "shop")
+    write(tmp_path, "sli.csv", SLI, rows)
+    return tmp_path
+
+
+def test_importing_prints_what_was_read_and_stored(tmp_path: Path) -> None:
+    out, err = run("import_observations", str(past_folder(tmp_path, f"shop,{PAST},3600,10,1,,,")))
+    assert "sli.csv: 1 rows" in out
+    assert "stored: 1 hours, 1 days" in out
+    assert "services: 1 created" in out
+    assert err == ""
+    assert TelemetryRun.objects.get().state == TelemetryRun.State.COMPLETED
+
+
+def test_importing_is_audited_under_the_name_of_who_ran_it(tmp_path: Path) -> None:
+    run("import_observations", str(past_folder(tmp_path, f"shop,{PAST},3600,10,1,,,")))
+    entry = AuditEntry.objects.get(action="telemetry.import")
+    assert entry.source == AuditEntry.Source.COMMAND
+    assert entry.actor_name.startswith("command: ")
+
+
+def test_importing_bad_rows_names_them_and_fails(tmp_path: Path) -> None:
+    folder = past_folder(tmp_path, f"shop,{PAST},3600,10,11,,,", f"ghost,{PAST},3600,10,1,,,")
+    with pytest.raises(CommandError) as caught:
+        run("import_observations", str(folder))
+    assert "sli.csv:2: bad: 11 failed of 10" in str(caught.value)
+    assert "sli.csv:3: service_id: 'ghost' is no service" in str(caught.value)
+    failed = TelemetryRun.objects.get()
+    assert (failed.state, failed.error_count) == (TelemetryRun.State.FAILED, 2)
+    assert failed.errors[0] == {
+        "file": "sli.csv",
+        "line": 3,
+        "field": "service_id",
+        "reason": "'ghost' is no service; add it to services.csv",
+    }
+    assert not SliHour.objects.exists()
+
+
+def test_a_long_list_of_problems_is_cut_and_counted(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="and 250 more"):
+        run("import_observations", str(past_folder(tmp_path, *[f"ghost,{START},3600,1,0,,,"] * 300)))
+
+
+def test_backfilling_prints_what_came(prometheus: Server, fleet: Fleet) -> None:
+    Service.objects.create(service_id="shop")
+    fleet.says("code=~", success(matrix()))
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    out, err = run("backfill", "--days", "2", "--end", "2023-08-23T10:00:00")
+    assert out == (
+        "1 of 1 services have data from 2023-08-21T10:00Z to 2023-08-23T10:00Z: "
+        "48 hours, 0 latency histograms and 0 edge hours stored.\n"
+    )
+    assert err == ""
+    assert SliHour.objects.filter(bin_start__year=2023).count() == 48
+
+
+def test_backfilling_without_a_source_fails_with_what_to_do(settings: Settings) -> None:
+    with pytest.raises(CommandError, match="PROMETHEUS_URL"):
+        run("backfill")
+
+
+def test_backfilling_an_unknown_service_fails(prometheus: Server) -> None:
+    with pytest.raises(CommandError, match="ghost"):
+        run("backfill", "--service", "ghost")
+
+
+def test_backfilling_from_a_source_that_refuses_fails_with_its_reason(
+    prometheus: Server, fleet: Fleet
+) -> None:
+    Service.objects.create(service_id="shop")
+    fleet.says("http_requests_total", error(400, "bad_data", "unknown function"))
+    with pytest.raises(CommandError, match="unknown function"):
+        run("backfill", "--days", "1")
+
+
+def test_checking_shows_queries_answers_and_what_would_be_read(prometheus: Server, fleet: Fleet) -> None:
+    fleet.says(
+        "topk",
+        success({"resultType": "vector", "result": [{"metric": {"ip": "10.0.0.1"}, "value": [1, "7"]}]}),
+    )
+    fleet.says("code=~", steady("1", service="shop"))
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    out, _ = run("telemetry", "check", "--service", "shop", "--end", "2023-08-23T10:00:00")
+    assert 'sum by (service) (increase(http_requests_total{service="shop"}[3600s1ms]))' in out
+    assert "1 series, 24 values" in out
+    assert "24 hours, 2,400 requests, 24 failed: 99.0000% good" in out
+    assert "label ip: " in out
+    assert "10.0.0.1" not in out
+    assert not SliHour.objects.exists()
+
+
+def test_checking_a_service_without_data_says_so(prometheus: Server) -> None:
+    out, _ = run("telemetry", "check", "--service", "nobody")
+    assert "no metric family has data under this name" in out
+
+
+def test_checking_fails_where_a_query_fails(prometheus: Server, fleet: Fleet) -> None:
+    fleet.says("http_requests_total", error(400, "bad_data", "unknown function"))
+    with pytest.raises(CommandError, match="could not be read"):
+        run("telemetry", "check", "--service", "shop")
+
+
+def test_checking_without_a_source_fails() -> None:
+    with pytest.raises(CommandError, match="no source"):
+        run("telemetry", "check", "--service", "shop")
