@@ -7,6 +7,7 @@ a server whose user was killed stays up for ever.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -62,13 +63,15 @@ NOT_DURABLE = {
     "max_wal_size": "2GB",
 }
 
-# The application's role gets its rights from the migrations; here it may only connect.
+# The application's role gets its rights from the migrations; here it may only connect. The owner may end
+# other sessions, without which it could not drop a database that somebody still uses.
 _PROVISION = """
 SELECT 'CREATE ROLE ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_owner') \\gexec
 SELECT 'CREATE ROLE ballast_app'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_app') \\gexec
 ALTER ROLE ballast_owner LOGIN CREATEDB PASSWORD :'owner_password';
+GRANT pg_signal_backend TO ballast_owner;
 ALTER ROLE ballast_app LOGIN NOCREATEDB NOBYPASSRLS PASSWORD :'app_password';
 SELECT 'CREATE DATABASE ballast OWNER ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'ballast') \\gexec
@@ -119,11 +122,12 @@ class PostgresServer:
 
     def provision(self) -> None:
         done = self.home / "provisioned"
-        if done.exists():
+        digest = hashlib.sha256(_PROVISION.encode()).hexdigest()
+        if done.exists() and done.read_text() == digest:
             return
         state = load_state(self.data_dir)
         self._psql(_PROVISION, state)
-        done.touch(mode=0o600)
+        write_private(done, digest)
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         # SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one.

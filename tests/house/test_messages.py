@@ -1,0 +1,122 @@
+"""What happens around a message: retries end, poison stops, runs are noted, requests can be followed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dramatiq
+import pytest
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.worker import Worker
+
+from apps.core.models import ScheduledRun
+from console.broker import QUEUES, broker_url, make_broker
+from console.worker_middleware import MAX_STARTS
+from tests.house.waiting import until
+
+
+@pytest.fixture
+def broker() -> Iterator[RedisBroker]:
+    own = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
+    own.emit_after("process_boot")
+    yield own
+    own.flush_all()
+    own.close()
+
+
+@pytest.fixture
+def work(broker: RedisBroker) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Process messages until something is true."""
+    workers: list[Worker] = []
+
+    def work_until(holds: Callable[[], object]) -> None:
+        if not workers:
+            workers.append(Worker(broker, worker_timeout=20, worker_threads=2))
+            workers[0].start()
+        until(holds, "the messages have been worked off", deadline_s=20)
+
+    yield work_until
+    for worker in workers:
+        worker.stop(timeout=5_000)
+
+
+type Work = Callable[[Callable[[], object]], None]
+
+
+def test_the_broker_has_a_database_of_its_own() -> None:
+    assert broker_url("redis://:secret@127.0.0.1:6379/0") == "redis://:secret@127.0.0.1:6379/1"
+    assert broker_url("rediss://host?ssl_cert_reqs=none") == "rediss://host/1?ssl_cert_reqs=none"
+    assert broker_url("unix:///run/redis.sock") == "unix:///run/redis.sock?db=1"
+
+
+def test_every_lane_is_known(broker: RedisBroker) -> None:
+    assert broker.get_declared_queues() == set(QUEUES)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failing_message_is_given_up_after_bounded_retries(broker: RedisBroker, work: Work) -> None:
+    attempts: list[int] = []
+
+    @dramatiq.actor(broker=broker, max_retries=2, min_backoff=1, max_backoff=5)
+    def fail() -> None:
+        attempts.append(1)
+        raise ValueError("always")
+
+    run = ScheduledRun.objects.create(job="test.failing", slot=timezone.now())
+    fail.send_with_options(scheduled_run=run.pk)
+    work(lambda: ScheduledRun.objects.get().state == "failed")
+    assert len(attempts) == 3
+    assert "always" in ScheduledRun.objects.get().error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_succeeds_at_the_second_attempt_is_done(broker: RedisBroker, work: Work) -> None:
+    states: list[str] = []
+
+    @dramatiq.actor(broker=broker, min_backoff=1, max_backoff=5)
+    def recover() -> None:
+        states.append(ScheduledRun.objects.get().state)
+        if len(states) == 1:
+            raise ValueError("once")
+
+    run = ScheduledRun.objects.create(job="test.recovering", slot=timezone.now())
+    recover.send_with_options(scheduled_run=run.pk)
+    work(lambda: ScheduledRun.objects.get().state == "done")
+    assert states == ["enqueued", "enqueued"]
+    assert ScheduledRun.objects.get().finished_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_kills_its_workers_is_stopped(broker: RedisBroker, work: Work) -> None:
+    ran: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def poison() -> None:
+        ran.append(1)
+
+    run = ScheduledRun.objects.create(job="test.poison", slot=timezone.now())
+    message: Any = poison.message_with_options(scheduled_run=run.pk)
+    # As after so many workers that died with it: each had counted the start before it ran the actor.
+    broker.client.set(f"{broker.namespace}:starts:{message.message_id}", MAX_STARTS)
+    broker.enqueue(message)
+    work(lambda: ScheduledRun.objects.get().state == "failed")
+    assert ran == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_carries_the_id_of_its_request(broker: RedisBroker, work: Work) -> None:
+    seen: list[object] = []
+
+    @dramatiq.actor(broker=broker)
+    def note() -> None:
+        seen.append(structlog.contextvars.get_contextvars()["request_id"])
+
+    with structlog.contextvars.bound_contextvars(request_id="of-this-request"):
+        note.send()
+    work(lambda: seen)
+    assert seen == ["of-this-request"]
