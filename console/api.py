@@ -41,6 +41,9 @@ from apps.core.rate_limit import api_limit, take_or_refuse
 
 logger = structlog.get_logger(__name__)
 
+# What ninja calls the model of an answer: if that does not validate, the fault is not the client's.
+RESPONSE_MODEL = "NinjaResponseSchema"
+
 
 class BallastAPI(NinjaAPI):
     """NinjaAPI whose OpenAPI document names every problem and every action."""
@@ -97,9 +100,10 @@ def _path(location: tuple[Any, ...]) -> str:
 
 @api.exception_handler(PydanticError)
 def invalid_model(request: HttpRequest, error: PydanticError) -> HttpResponse:
-    return problem_response(
-        InvalidInput("Some of the values cannot be taken.", fields=field_problems(error)), request
-    )
+    if error.title == RESPONSE_MODEL:
+        return unexpected(request, error)
+    fields = field_problems(error)
+    return problem_response(InvalidInput("Some of the values cannot be taken.", fields=fields), request)
 
 
 @api.exception_handler(Http404)

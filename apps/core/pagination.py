@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
+from ninja import Schema
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 
@@ -40,7 +41,7 @@ class PageQuery(BaseModel):
     ] = None
 
 
-class PageOut[ItemT](BaseModel):
+class PageOut[ItemT](Schema):
     """The envelope of every listing. In a router: ``response=PageOut[ServiceOut]``."""
 
     items: list[ItemT]

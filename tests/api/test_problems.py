@@ -2,61 +2,56 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
+from django.db import DataError, OperationalError
+from django.http import HttpRequest
 from django.test import Client
 
-from apps.accounts import api_keys
-from apps.accounts.models import ApiKey, User
+from apps.accounts.models import User
+from apps.core import actions
+from apps.core.actions import Actor
+from apps.core.errors import Conflict
+from tests.api.conftest import ClientFor, problem
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def user() -> User:
-    return User.objects.create_user("ada", role=User.Role.SRE_ADMIN)
-
-
-@pytest.fixture
-def key(user: User) -> str:
-    made = api_keys.make()
-    ApiKey.objects.create(user=user, name="tests", prefix=made.prefix, key_hash=made.key_hash)
-    return made.raw
-
-
-def problem(response: Any, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    document: dict[str, Any] = json.loads(response.content)
-    assert document["status"] == status
-    assert document["request_id"]
-    assert {"type", "title", "detail", "instance"} <= set(document)
-    return document
+JSON = "application/json"
 
 
 def test_a_stranger_is_asked_for_a_key(client: Client) -> None:
     response = client.get("/api/v1/actions")
-    problem(response, 401)
+    assert problem(response, 401)["request_id"]
     assert response["WWW-Authenticate"].startswith("ApiKey")
 
 
-def test_an_unknown_key_is_refused_even_with_a_session(client: Client, user: User) -> None:
-    client.force_login(user)
+def test_an_unknown_key_is_refused_even_with_a_session(client: Client) -> None:
+    client.force_login(User.objects.create_user("ada"))
     problem(client.get("/api/v1/actions", headers={"X-API-Key": "blst_nonsense"}), 401)
 
 
-def test_a_session_without_csrf_token_cannot_change_anything(user: User) -> None:
+def test_a_session_without_csrf_token_cannot_change_anything() -> None:
     client = Client(enforce_csrf_checks=True)
-    client.force_login(user)
+    client.force_login(User.objects.create_user("ada", role="sre_admin"))
     assert client.get("/api/v1/actions").status_code == 200
-    problem(client.post("/api/v1/actions/nothing", {}, content_type="application/json"), 403)
+    refusal = problem(client.post("/api/v1/actions/nothing", {}, content_type=JSON), 403)
+    assert "CSRF" in refusal["detail"]
 
 
-def test_a_key_needs_no_csrf_token(key: str) -> None:
-    client = Client(enforce_csrf_checks=True, headers={"X-API-Key": key})
-    problem(client.post("/api/v1/actions/nothing", {}, content_type="application/json"), 404)
+def test_a_session_with_its_csrf_token_can() -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_user("ada", role="sre_admin"))
+    client.get("/sign-in/")  # brings the cookie
+    token = client.cookies["ballast_csrf"].value
+    data = {"name": "ci"}
+    response = client.post(
+        "/api/v1/actions/accounts.create_api_key", data, content_type=JSON, headers={"X-CSRFToken": token}
+    )
+    assert response.status_code == 201
+
+
+def test_a_key_needs_no_csrf_token(api: Client) -> None:
+    problem(api.post("/api/v1/actions/nothing", {}, content_type=JSON), 404)
 
 
 def test_an_address_that_nobody_serves_is_a_problem(client: Client) -> None:
@@ -69,12 +64,116 @@ def test_a_method_that_is_not_served_is_a_problem_that_names_the_others(client: 
     assert response["Allow"] == "GET"
 
 
-@pytest.mark.parametrize("body", ["{", "[1,", '{"a": NaN}', '{"a": Infinity}', "", "\xff"])
-def test_a_body_that_is_no_json_is_a_problem(client: Client, key: str, body: str) -> None:
-    response = client.post(
-        "/api/v1/actions/nothing",
-        body.encode("latin-1") or b" ",
-        content_type="application/json",
-        headers={"X-API-Key": key},
+@pytest.mark.parametrize(
+    "body", [b"{", b"[1,", b'{"a": NaN}', b'{"a": -Infinity}', b" ", b"\xff", b"[" * 9000]
+)
+def test_a_body_that_is_no_json_is_a_problem(api: Client, body: bytes) -> None:
+    problem(api.post("/api/v1/actions/nothing", body, content_type=JSON), 400)
+
+
+def test_a_body_of_the_wrong_shape_names_the_field(api: Client) -> None:
+    response = api.post("/api/v1/actions/accounts.create_api_key", b"[]", content_type=JSON)
+    assert problem(response, 422)["errors"][0]["path"] == "body"
+
+
+def test_every_field_at_fault_is_named_by_its_path(api: Client) -> None:
+    data = {"username": "", "role": "king", "teams": ["payments", 7], "colour": "red"}
+    document = problem(api.post("/api/v1/actions/accounts.create_user", data, content_type=JSON), 422)
+    assert {error["path"] for error in document["errors"]} == {"username", "role", "teams.1", "colour"}
+
+
+def test_a_parameter_out_of_its_bounds_is_named(api: Client) -> None:
+    document = problem(api.get("/api/v1/audit?limit=201&since=soon"), 422)
+    assert {error["path"] for error in document["errors"]} == {"limit", "since"}
+
+
+def test_a_role_that_may_not_is_told_which_may(client_for: ClientFor) -> None:
+    response = client_for("viewer").post(
+        "/api/v1/actions/accounts.create_user", {"username": "eve"}, content_type=JSON
     )
-    problem(response, 400)
+    assert "only an SRE admin" in problem(response, 403)["detail"]
+
+
+def failing_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(actor: Actor, permission: str, target: Any = None) -> bool:
+        raise error
+
+    monkeypatch.setattr(actions.Actor, "may", fail)
+
+
+def test_a_fault_of_our_own_tells_nothing_but_its_request_id(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_with(monkeypatch, RuntimeError("the password is hunter2"))
+    response = api.get("/api/v1/actions")
+    assert problem(response, 500)["request_id"]
+    assert b"hunter2" not in response.content
+
+
+def test_a_database_that_is_away_is_not_available(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_with(monkeypatch, OperationalError("no route to 10.0.0.5"))
+    response = api.get("/api/v1/actions")
+    problem(response, 503)
+    assert response["Retry-After"] == "5"
+    assert b"10.0.0.5" not in response.content
+
+
+def test_a_database_that_is_away_before_the_key_is_read_is_not_available(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any) -> None:
+        raise OperationalError("away")
+
+    from django.db import connection
+
+    with connection.execute_wrapper(away):
+        problem(api.get("/api/v1/actions"), 503)
+
+
+def test_a_value_that_the_database_cannot_hold_is_invalid(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_with(monkeypatch, DataError("integer out of range"))
+    problem(api.get("/api/v1/actions"), 422)
+
+
+def test_a_conflict_shows_the_difference(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_with(monkeypatch, Conflict("Grace was first.", extra={"difference": {"target": [0.99, 0.999]}}))
+    assert problem(api.get("/api/v1/actions"), 409)["difference"] == {"target": [0.99, 0.999]}
+
+
+def test_an_announced_body_above_the_limit_is_too_large(api: Client) -> None:
+    response = api.post("/api/v1/actions/nothing", b" " * (10 * 1024 * 1024 + 1), content_type=JSON)
+    assert "10 MB" in problem(response, 413)["detail"]
+
+
+def test_a_page_shows_the_same_error_as_a_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(request: HttpRequest) -> None:
+        raise Conflict("Grace was first.")
+
+    client.force_login(User.objects.create_user("ada"))
+    monkeypatch.setattr("apps.accounts.queries.keys_of", fail)
+    page = client.get("/api-keys/")
+    fragment = client.get("/api-keys/", headers={"HX-Request": "true"})
+    assert page.status_code == fragment.status_code == 409
+    assert b"Grace was first." in page.content
+    assert b"Grace was first." in fragment.content
+    assert b"<html" in page.content
+    assert b"<html" not in fragment.content
+
+
+def test_the_type_of_every_problem_is_explained() -> None:
+    from pathlib import Path
+
+    from apps.core.errors import BallastError
+
+    text = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
+    slugs = {error.slug for error in BallastError.__subclasses__()}
+    assert {slug for slug in slugs if f"## {slug}\n" not in text} == set()
+
+
+def test_an_answer_that_does_not_fit_its_own_model_is_our_fault(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions.Actor, "may", lambda actor, permission: "perhaps so")
+    problem(api.get("/api/v1/actions"), 500)

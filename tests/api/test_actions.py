@@ -1,0 +1,69 @@
+"""Every action is also an endpoint: listed, previewed, run, and run once."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import ApiKey, Team, User
+from apps.core.actions import all_actions
+from apps.core.models import AuditEntry
+from tests.api.conftest import ClientFor, problem
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+RUN = "/api/v1/actions/accounts.create_user"
+
+
+def test_all_are_listed_with_the_form_of_their_input(client_for: ClientFor) -> None:
+    items = client_for("viewer").get("/api/v1/actions").json()["items"]
+    assert [item["name"] for item in items] == [action.name for action in all_actions()]
+    by_name = {item["name"]: item for item in items}
+    assert by_name["accounts.create_user"]["allowed"] is False
+    assert by_name["accounts.create_api_key"]["allowed"] is True
+    assert by_name["accounts.create_user"]["input_schema"]["required"] == ["username"]
+    assert by_name["accounts.set_role"]["risk"] == "high"
+
+
+def test_a_run_changes_and_says_from_where(api: Client) -> None:
+    response = api.post(RUN, {"username": "grace", "teams": ["payments"]}, content_type=JSON)
+    assert response.status_code == 201
+    assert response.json()["teams"] == ["payments"]
+    entry = AuditEntry.objects.get()
+    key = ApiKey.objects.get()
+    assert (entry.source, entry.actor_name, entry.api_key_prefix) == ("api", "sre_admin-person", key.prefix)
+    assert entry.ip == "127.0.0.1"
+    assert entry.request_id
+
+
+def test_the_same_key_acts_once_and_says_that_it_is_a_replay(api: Client) -> None:
+    headers = {"Idempotency-Key": "a-b-c"}
+    first, second = (
+        api.post(RUN, {"username": "grace"}, content_type=JSON, headers=headers) for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "Idempotency-Replayed" not in first
+    assert second["Idempotency-Replayed"] == "true"
+    assert first.json()["password"]
+    assert second.json()["password"] is None
+    assert AuditEntry.objects.count() == 1
+
+
+def test_the_same_key_for_another_request_is_a_conflict(api: Client) -> None:
+    headers = {"Idempotency-Key": "a-b-c"}
+    api.post(RUN, {"username": "grace"}, content_type=JSON, headers=headers)
+    problem(api.post(RUN, {"username": "ada"}, content_type=JSON, headers=headers), 409)
+
+
+def test_a_preview_changes_nothing(api: Client) -> None:
+    data = {"username": "grace", "teams": ["payments"]}
+    response = api.post(f"{RUN}/preview", data, content_type=JSON)
+    assert response.status_code == 200
+    assert response.json()["summary"] == "grace can sign in and act as viewer."
+    assert not User.objects.filter(username="grace").exists()
+    assert not Team.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_preview_needs_the_same_permission(client_for: ClientFor) -> None:
+    problem(client_for("auditor").post(f"{RUN}/preview", {"username": "grace"}, content_type=JSON), 403)
