@@ -9,7 +9,6 @@ them.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import select
@@ -28,6 +27,7 @@ from console.embedded.errors import os_errors_explained
 from console.embedded.identity import die_with_parent
 from console.embedded.logs import last_words
 from console.embedded.state import make_data_dir, port_is_free
+from console.healthcheck import answers
 from console.instance import AlreadyRunningError, Instance
 from console.process import PROJECT, Child
 
@@ -175,7 +175,7 @@ class Supervisor:
 
     def _await_first_page(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not _answers(self.port):
+        while not answers(self.port):
             self._wait()
             self._stop_if_asked()
             self._look_after_children()
@@ -294,17 +294,6 @@ class Supervisor:
 
 class StopAsked(Exception):  # noqa: N818  (it is no error)
     """Somebody pressed Ctrl-C or sent SIGTERM."""
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/-/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _settings() -> tuple[Path, int]:

@@ -87,6 +87,11 @@ def test_it_names_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert str(file) in reason
 
 
+def test_it_knows_its_page_by_the_public_name_alone(kept_data_dir: Path) -> None:
+    with Running(kept_data_dir, ALLOWED_HOSTS="ballast.example.org") as console:
+        assert "Ballast is at" in console.await_ready()
+
+
 def test_it_stops_at_once_at_the_second_signal(kept_data_dir: Path) -> None:
     with Running(kept_data_dir) as console:
         console.await_ready()

@@ -1,0 +1,32 @@
+"""Whether the web process of this machine serves: ``python -m console.healthcheck``, as containers ask it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+TIMEOUT_S = 2.0
+
+
+def answers(port: int) -> bool:
+    """Whether ``/-/healthz`` on ``port`` of this machine is answered with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/-/healthz", headers={"Host": _allowed_host()})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _allowed_host() -> str:
+    """A host name that Django accepts: behind a proxy that is the public name alone."""
+    hosts = [host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",")]
+    named = [host.removeprefix(".") for host in hosts if host not in ("", "*")]
+    return named[0] if named else "127.0.0.1"
+
+
+if __name__ == "__main__":
+    sys.exit(0 if answers(int(os.environ.get("PORT") or "8000")) else 1)
