@@ -101,7 +101,8 @@ def _needed_for(model: WindowModel, breach_probability: float, goal: float) -> C
             continue
         availability = None
         if cause.availability is not None:
-            availability = 1 - (1 - cause.availability) * scale
+            missing = _round_down((1 - cause.availability) * scale)
+            availability, scale = 1 - missing, missing / (1 - cause.availability)
             need = f"{_name(cause)} at {percent(availability)}"
         elif cause.kind == "own":
             need = f"own failures cut to {_share(scale)} of today's"

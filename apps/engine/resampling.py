@@ -54,7 +54,7 @@ def draw_plan(
     if wanted <= 2 * blocks:
         history = generator.integers(0, size, (replicates, blocks), dtype=np.int32)
         picks = generator.integers(0, blocks, (replicates, wanted), dtype=np.int32)
-        starts = np.take_along_axis(history, picks, axis=1)
+        starts = history.ravel()[picks + np.arange(0, replicates * blocks, blocks, dtype=np.int32)[:, None]]
         weights = np.ones((replicates, wanted))
     else:
         starts = generator.integers(0, size, (replicates, blocks))

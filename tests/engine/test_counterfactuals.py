@@ -58,6 +58,7 @@ def test_what_one_more_nine_needs_is_enough_when_the_engine_runs_again() -> None
     assert (
         needed["text"] == f"One more nine needs payments-db at {percent(needed['change']['availability'])}."
     )
+    assert percent(needed["change"]["availability"]) == f"{100 * needed['change']['availability']:.6g} %"
     goal = 1 - (1 - document["explanation"]["target"]) / 10
     assert needed["result"] >= goal
     better = _with_better_dependency(service, needed["change"]["scale"])
