@@ -1,0 +1,77 @@
+"""The arithmetic of budgets agrees with the engine's, and with the published tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.engine import burn_rate as engine
+from apps.slos import budgets
+from apps.slos.decisions import Question, due_reason
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "target"), [(0, 100, 0.99), (3, 1000, 0.999), (7, 10, 0.5), (1, 0, 0.9)]
+)
+def test_burn_and_budget_are_those_of_the_engine(bad: float, total: float, target: float) -> None:
+    assert budgets.burn_rate(bad, total, target) == engine.burn_rate(bad, total, target)
+    assert budgets.budget_left(bad, total, target) == engine.budget_left(bad, total, target)
+
+
+def test_the_rules_are_those_of_the_engine() -> None:
+    mine = {
+        (severity, budgets.HOURS[name] * 3600, share)
+        for severity, rules in (("page", budgets.PAGE_RULES), ("ticket", budgets.TICKET_RULES))
+        for name, share in rules
+    }
+    assert mine == {(rule.severity, rule.long_seconds, rule.budget_share) for rule in engine.ALERT_RULES}
+
+
+@pytest.mark.parametrize(
+    ("share", "hours", "at_30", "at_28"), [(0.02, 1, 14.4, 13.44), (0.05, 6, 6, 5.6), (0.1, 24, 3, 2.8)]
+)
+def test_the_factors_are_those_of_the_workbook(
+    share: float, hours: float, at_30: float, at_28: float
+) -> None:
+    assert budgets.alert_factor(share, hours, 30) == pytest.approx(at_30)
+    assert budgets.alert_factor(share, hours, 28) == pytest.approx(at_28)
+
+
+def test_exhaustion_is_none_when_the_budget_outlasts_the_window() -> None:
+    assert budgets.exhausted_at(0.5, 0.4, 28, AS_OF) is None
+    assert budgets.exhausted_at(0.5, 0, 28, AS_OF) is None
+    ends = budgets.exhausted_at(0.5, 2.0, 28, AS_OF)
+    assert ends is not None
+    assert (ends - AS_OF).days == 7
+    assert budgets.exhausted_at(-0.1, 2.0, 28, AS_OF) == AS_OF
+
+
+def test_two_failures_in_a_quiet_night_are_no_emergency() -> None:
+    quiet = budgets.Counts(
+        AS_OF, 100_000, 2, {"1h": (4, 1), "6h": (30, 2), "1d": (3_000, 2), "3d": (9_000, 2)}
+    )
+    assert budgets.judge(quiet, 0.999, 28, AS_OF).state == "fine"
+
+
+def question(promised: float | None, decided_on: float | None = None, verdict: str = "ok") -> Question:
+    return Question("availability", verdict, 0.999, 0.9995, 0.9998, promised, decided_on, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_due"),
+    [
+        (question(None), True),
+        (question(None, verdict="insufficient_traffic"), False),
+        (question(0.9995), False),
+        (question(0.9998), False),
+        (question(0.99995), True),
+        (question(0.99), True),
+        (question(0.99995, decided_on=0.9995), False),
+        (question(0.99995, decided_on=0.9999), True),
+    ],
+)
+def test_a_decision_is_due_when_a_promise_left_the_band_of_the_tiers(asked: Question, is_due: bool) -> None:
+    assert (due_reason(asked) is not None) == is_due
