@@ -33,6 +33,7 @@ PERMISSIONS: dict[str, dict[str, Scope]] = {
     "audit.view": {"sre_admin": Scope.ALL, "auditor": Scope.ALL, "service_owner": Scope.OWN_TEAMS},
     "accounts.manage_own_keys": _EVERYBODY,
     "accounts.manage_users": _ADMIN,
+    "demo.load": _ADMIN,
     "demo.remove": _ADMIN,
 }
 

@@ -1,0 +1,103 @@
+"""What the demo's people decided, made through the same actions as anybody's decisions. For workers and
+commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.core.errors import BallastError
+from apps.core.models import AuditEntry
+from apps.demo import queries, signins
+from apps.demo.description import Decision, Fleet
+from apps.slos.models import ActiveSlo, Recommendation
+
+logger = structlog.get_logger(__name__)
+
+
+def make_by_hand(demo: Fleet) -> int:
+    """Make the promises that came before any recommendation. Returns how many were made now."""
+    return _make([decision for decision in _open(demo) if decision.is_by_hand])
+
+
+def recommend_first(say: Callable[[str], None]) -> int:
+    """Compute and store recommendations for the demo's services unless there are any. Returns for how many
+    services.
+    """
+    pks = queries.service_pks()
+    if Recommendation.objects.filter(service__in=pks).exists():
+        return 0
+    from apps.slos import compute
+
+    say(f"Computing recommendations for {len(pks)} services.")
+    compute.refresh(pks, reason="the demo was loaded")
+    return len(pks)
+
+
+def make_on_recommendations(demo: Fleet) -> int:
+    """Accept, modify and reject what the description says, where there is a number. Returns how many
+    were made.
+    """
+    return _make([decision for decision in _open(demo) if not decision.is_by_hand])
+
+
+def _make(decisions: list[Decision]) -> int:
+    """Make them in one transaction, so that whoever renews a service after a decision finds all of its
+    decisions.
+    """
+    if not decisions:
+        return 0
+    actors = {
+        name: Actor.person(user, AuditEntry.Source.COMMAND) for name, user in signins.demo_users().items()
+    }
+    with transaction.atomic():
+        return sum(
+            _promise(decision, actors[decision.by])
+            if decision.is_by_hand
+            else _decide(decision, actors[decision.by])
+            for decision in decisions
+        )
+
+
+def _open(demo: Fleet) -> list[Decision]:
+    """Return the decisions not made yet. One that a person made in the meantime stands."""
+    origin = {"service__origin": queries.ORIGIN}
+    made = set(ActiveSlo.objects.filter(**origin).values_list("service__service_id", "sli_type"))
+    decided = Recommendation.objects.filter(**origin, decided_at__isnull=False)
+    made |= set(decided.values_list("service__service_id", "sli_type"))
+    return [decision for decision in demo.decisions if (decision.service, decision.sli) not in made]
+
+
+def _promise(decision: Decision, actor: Actor) -> bool:
+    data = {"target": decision.target, "rationale": decision.rationale, "expected_version": 0}
+    return _dispatch("slos.set", decision, actor, data)
+
+
+def _decide(decision: Decision, actor: Actor) -> bool:
+    recommendation = Recommendation.objects.filter(
+        service__service_id=decision.service, sli_type=decision.sli, status=Recommendation.Status.CURRENT
+    ).first()
+    if recommendation is None or recommendation.balanced is None:
+        return False
+    seen: dict[str, Any] = {"recommendation_id": str(recommendation.pk), "rationale": decision.rationale}
+    if decision.target is not None:
+        return _dispatch("slos.modify", decision, actor, {**seen, "target": decision.target})
+    if decision.tier:
+        return _dispatch("slos.accept", decision, actor, {**seen, "tier": decision.tier})
+    return _dispatch("slos.reject", decision, actor, seen)
+
+
+def _dispatch(action: str, decision: Decision, actor: Actor, data: dict[str, Any]) -> bool:
+    """Let the demo's user do it. Where somebody was faster, theirs stands and the next run looks again."""
+    try:
+        dispatch(action, {"service_id": decision.service, "sli_type": decision.sli, **data}, actor=actor)
+    except BallastError as error:
+        logger.warning("demo.decision_not_made", action=action, service=decision.service, error=error.detail)
+        return False
+    return True

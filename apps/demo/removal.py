@@ -1,0 +1,84 @@
+"""Takes the demo out, and nothing else, inside the caller's transaction. Light: no numpy, no graph
+library.
+"""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+from django.db.models import ProtectedError
+
+from apps.accounts.models import Team, User
+from apps.catalog.locking import lock_graph
+from apps.catalog.models import CycleAlert, Ingestion, Service
+from apps.catalog.services import publish_graph_changed
+from apps.core.errors import Conflict
+from apps.demo.locking import claim_until_commit
+from apps.demo.queries import BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts, service_pks
+from apps.telemetry.models import TelemetryRun
+
+
+def remove(actor: User | None) -> dict[str, int]:
+    """Delete all that belongs to the demo. Returns what went, and ``users_kept`` for those who had to stay.
+
+    The audit trail is never shortened: a demo user who stands in it, or in the record of an ingestion or a
+    run, is kept without teams, keys and password. ``actor`` is about to stand in it. Raises :class:`Conflict`
+    while the demo is being extended.
+    """
+    if not claim_until_commit():
+        raise Conflict("The demo is being brought in or extended just now. Try again in a minute.")
+    gone = counts()
+    lock_graph()
+    pks = service_pks()
+    names = set(Service.objects.filter(pk__in=pks).values_list("service_id", flat=True))
+    with connection.cursor() as cursor:
+        for table, owners in BIN_TABLES.items():
+            condition = " OR ".join(f"{owner} = ANY(%(pks)s)" for owner in owners)
+            cursor.execute(f"DELETE FROM {table} WHERE {condition}", {"pks": pks})  # noqa: S608
+    neighbours = set(
+        Service.objects.filter(outgoing__target__in=pks)
+        .exclude(pk__in=pks)
+        .values_list("service_id", flat=True)
+    )
+    Service.objects.filter(pk__in=pks).delete()
+    TelemetryRun.objects.filter(origin=ORIGIN).delete()
+    Ingestion.objects.filter(origin=ORIGIN).delete()
+    for alert in CycleAlert.objects.all():
+        if names.issuperset(alert.members):
+            alert.delete()
+    gone["users_kept"] = sum(_remove_user(user, actor) for user in User.objects.filter(origin=ORIGIN))
+    gone["users"] -= gone["users_kept"]
+    _remove_teams()
+    if names:
+        publish_graph_changed(names | neighbours)
+    return gone
+
+
+def _remove_user(user: User, actor: User | None) -> bool:
+    """Delete a user, or shut their door where something must keep naming them. Says whether they were
+    kept.
+    """
+    is_acting = actor is not None and actor.pk == user.pk
+    if not is_acting:
+        try:
+            with transaction.atomic():
+                user.delete()
+            return False
+        except ProtectedError:
+            pass
+    user.teams.clear()
+    user.api_keys.all().delete()
+    user.is_active = False
+    user.origin = ORIGIN_REMOVED
+    user.set_unusable_password()
+    user.save(update_fields=["is_active", "origin", "password"])
+    return True
+
+
+def _remove_teams() -> None:
+    """Delete the demo's teams; one that somebody else's services or users are in becomes theirs."""
+    for team in Team.objects.filter(origin=ORIGIN):
+        if team.services.exists() or team.members.exists():
+            team.origin = ""
+            team.save(update_fields=["origin"])
+        else:
+            team.delete()

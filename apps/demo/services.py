@@ -1,0 +1,159 @@
+"""Brings the demo in and keeps it up to the hour. For workers and commands: it needs numpy.
+
+Every step looks at what is there and does the rest, so that a run that was cut off is finished by the next
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from django.db import transaction
+from django.db.models import Max
+
+from apps.catalog.models import DiscoverySource
+from apps.catalog.services import upsert_graph
+from apps.core import outbox
+from apps.core.actions import Actor
+from apps.demo import decisions, queries, signins
+from apps.demo.description import Fleet, fleet
+from apps.demo.files import span_since, whole_span, write_graph, write_observations
+from apps.demo.locking import claimed
+from apps.slos import status
+from apps.telemetry.importing import import_directory
+from apps.telemetry.models import SliHour, TelemetryRun
+from apps.telemetry.services import execute_run, request_run
+
+HOUR_SECONDS = 3600
+#: What is missing for longer than this moves recommendations, so it is imported as history is.
+LONG_GAP_SECONDS = 24 * HOUR_SECONDS
+
+type Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done to bring the demo up to date."""
+
+    is_here: bool = False
+    hours: int = 0
+    recommendations: int = 0
+    decisions: int = 0
+
+
+def bring_up_to_date(
+    now: datetime, *, wait: bool = False, say: Say = lambda _line: None, demo: Fleet | None = None
+) -> Report:
+    """Bring the demo, where it is wanted, up to the last full hour before ``now``; do nothing twice.
+
+    Parameters:
+        wait: wait for somebody else who is at it; otherwise leave it to them.
+        say: told what takes a while, one line each.
+        demo: another fleet than the one that ships with Ballast.
+
+    Raises:
+        InvalidInput: the files do not fit what is there; nothing has changed.
+    """
+    report = Report()
+    with claimed(wait=wait) as is_mine:
+        standing = queries.standing()
+        if not is_mine or standing is None or not standing.is_wanted:
+            return report
+        demo = demo or fleet()
+        report.is_here = True
+        report.hours = _observe(demo, standing.anchor, now, say)
+        signins.ensure()
+        report.decisions = decisions.make_by_hand(demo)
+        report.recommendations = decisions.recommend_first(say)
+        report.decisions += decisions.make_on_recommendations(demo)
+        if report.decisions or report.recommendations:
+            status.refresh(queries.service_pks())
+    return report
+
+
+def newest_hour_end() -> datetime | None:
+    """Return the end of the newest hour stored for the demo, or ``None`` without any."""
+    newest = SliHour.objects.filter(service__in=queries.service_pks()).aggregate(newest=Max("bin_start"))[
+        "newest"
+    ]
+    return newest + timedelta(hours=1) if newest else None
+
+
+def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
+    """Store what is missing up to the last full hour, by way of the same files that anybody would import."""
+    until = int(now.timestamp()) // HOUR_SECONDS * HOUR_SECONDS
+    newest = newest_hour_end()
+    if newest is not None and int(newest.timestamp()) >= until:
+        return 0
+    with TemporaryDirectory(prefix="ballast-demo-") as name:
+        folder = Path(name)
+        if newest is None:
+            say(f"Loading the demo: {len(demo.services)} services, {demo.history_days} days of history.")
+            write_graph(demo, folder)
+            span = whole_span(demo, until)
+        else:
+            span = span_since(demo, int(newest.timestamp()), until)
+        written = write_observations(demo, folder, anchor=anchor, span=span)
+        if newest is None or until - int(newest.timestamp()) > LONG_GAP_SECONDS:
+            _import(folder)
+        else:
+            _add_hours(folder, now)
+    _see_edges(demo, until)
+    return written
+
+
+def _import(folder: Path) -> None:
+    """Import as any folder is: with a run that says what came of it."""
+    # A process that was killed leaves a run of a folder that is gone.
+    TelemetryRun.objects.filter(
+        origin=queries.ORIGIN, state__in=[TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING]
+    ).delete()
+    run = request_run(
+        TelemetryRun.Kind.IMPORT,
+        source="files",
+        parameters={"path": str(folder)},
+        actor=Actor.system("demo"),
+        origin=queries.ORIGIN,
+    )
+    execute_run(run.pk)
+
+
+def _add_hours(folder: Path, now: datetime) -> None:
+    """Store an hour or a few as a collection from a source would: no run for each, and recommendations stay
+    as they are.
+    """
+    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
+    assert result.start is not None
+    assert result.end is not None
+    with transaction.atomic():
+        outbox.publish(
+            "telemetry.stored",
+            {
+                "kind": TelemetryRun.Kind.COLLECTION,
+                "window_start": result.start.isoformat(),
+                "window_end": result.end.isoformat(),
+            },
+            aggregate="telemetry:demo",
+        )
+
+
+def _see_edges(demo: Fleet, until: int) -> None:
+    """Say which calls traffic showed, as a service graph would; what only a file knows stays less certain."""
+    unseen = {service.service_id for service in demo.services if service.telemetry == "none"}
+    seen = [
+        {"source": call.source, "target": call.target, "mode": call.mode}
+        for call in demo.calls
+        if call.target not in unseen
+    ]
+    with transaction.atomic():
+        upsert_graph(
+            [],
+            seen,
+            discovery_source=DiscoverySource.OTEL,
+            observed_at=datetime.fromtimestamp(until, UTC),
+            origin=queries.ORIGIN,
+        )

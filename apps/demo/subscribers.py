@@ -1,0 +1,26 @@
+"""What the demo does when it hears of something."""
+
+from __future__ import annotations
+
+from apps.core.models import OutboxEvent
+from apps.core.outbox import subscribe
+
+
+@subscribe("demo.load_requested", name="demo.load")
+def load(event: OutboxEvent) -> None:
+    """Have a worker bring the demo in; where the command that asked is at it, or done, that finds nothing to
+    do.
+    """
+    from apps.demo.tasks import extend_demo
+
+    extend_demo.send()
+
+
+@subscribe("demo.removed", name="demo.forget_sign_ins")
+def forget_sign_ins(event: OutboxEvent) -> None:
+    """Delete the passwords of users who can no longer sign in."""
+    from apps.demo import queries, signins
+
+    standing = queries.standing()
+    if standing is not None and not standing.is_wanted:
+        signins.forget()

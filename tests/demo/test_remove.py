@@ -1,0 +1,122 @@
+"""Removing the demo: all of it, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from apps.accounts.models import ApiKey, Team, User
+from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
+from apps.catalog.services import upsert_graph
+from apps.core.actions import Actor
+from apps.core.dispatcher import preview
+from apps.core.models import AuditEntry
+from apps.core.relay import drain
+from apps.demo import services, signins
+from apps.slos.models import ActiveSlo
+from tests.demo.conftest import load_tiny_fleet
+from tests.demo.fleets import NOW, tiny_fleet
+from tests.demo.snapshots import everything, remove
+
+
+def test_audit_entries_stay(loaded: Any) -> None:
+    entries = AuditEntry.objects.count()
+    remove()
+    assert AuditEntry.objects.count() == entries + 1
+    entry = AuditEntry.objects.get(action="demo.remove")
+    assert entry.before is not None
+    assert entry.before["services"] == len(tiny_fleet().services)
+
+
+def test_removing_twice_is_fine(loaded: Any) -> None:
+    remove()
+    assert remove()["services"] == 0
+
+
+def test_a_removed_demo_is_not_extended(loaded: Any) -> None:
+    remove()
+    assert not services.bring_up_to_date(NOW + timedelta(hours=3), demo=tiny_fleet()).is_here
+    assert not Service.objects.exists()
+
+
+def test_it_can_be_loaded_again_with_new_passwords(loaded: Any) -> None:
+    old = {each.username: each.password for each in signins.ensure()}
+    remove()
+    signins.forget()
+    load_tiny_fleet()
+    new = {each.username: each.password for each in signins.ensure()}
+    assert new.keys() == old.keys()
+    assert not set(new.values()) & set(old.values())
+    assert User.objects.get(username="sre").check_password(new["sre"])
+    assert User.objects.get(username="sre").is_active
+    assert ActiveSlo.objects.filter(service__service_id="payments-api", ended_at=None).count() == 3
+
+
+def test_the_preview_counts_what_goes_and_leaves_no_trace(loaded: Any) -> None:
+    before = everything()
+    entries = AuditEntry.objects.count()
+    shown = preview("demo.remove", {}, actor=Actor.system("test"))
+    touched = {touch.label: touch.count for touch in shown.touches}
+    assert touched["services"] == len(tiny_fleet().services)
+    assert touched["dependencies"] == len(tiny_fleet().calls)
+    assert touched["hours and days of telemetry"] > 1000
+    assert touched["users"] == 4
+    assert everything() == before
+    assert AuditEntry.objects.count() == entries
+    gone = remove()
+    assert (gone["services"], gone["bins"]) == (touched["services"], touched["hours and days of telemetry"])
+
+
+def test_edges_between_own_and_demo_services_are_named_before_they_go(mine: User, loaded: Any) -> None:
+    upsert_graph(
+        [],
+        [{"source": "acme/api", "target": "payments-api"}],
+        discovery_source=DiscoverySource.MANUAL,
+        observed_at=NOW,
+    )
+    shown = preview("demo.remove", {}, actor=Actor.system("test"))
+    assert any("acme/api → payments-api" in touch.names for touch in shown.touches)
+    assert shown.warnings
+    remove()
+    assert [str(edge.target) for edge in Dependency.objects.all()] == ["acme/db"]
+
+
+def test_a_cycle_that_one_is_part_of_oneself_is_not_forgotten(mine: User, loaded: Any) -> None:
+    own = CycleAlert.objects.create(
+        fingerprint="own", members=["acme/api", "orders"], path=["acme/api", "orders"]
+    )
+    remove()
+    assert list(CycleAlert.objects.values_list("pk", flat=True)) == [own.pk]
+
+
+def test_a_team_that_one_uses_becomes_ones_own(mine: User, loaded: Any) -> None:
+    risk = Team.objects.get(name="risk")
+    Service.objects.filter(service_id="acme/db").update(team=risk)
+    remove()
+    risk.refresh_from_db()
+    assert risk.origin == ""
+    assert list(Team.objects.order_by("name").values_list("name", flat=True)) == ["acme", "risk"]
+
+
+def test_whoever_removes_it_while_signed_in_as_a_demo_user_is_named_in_the_audit_trail(
+    loaded: Any,
+) -> None:
+    sre = signins.demo_users()["sre"]
+    ApiKey.objects.create(user=sre, name="ci", prefix="abc", key_hash="hash")
+    remove(Actor.person(sre, AuditEntry.Source.WEB))
+    entry = AuditEntry.objects.get(action="demo.remove")
+    assert entry.actor is not None
+    assert (entry.actor.username, entry.actor.is_active) == ("sre", False)
+    assert not ApiKey.objects.exists()
+
+
+def test_the_passwords_are_forgotten(loaded: Any, passwords: Path) -> None:
+    assert passwords.exists()
+    remove()
+    from apps.core.models import OutboxDelivery
+
+    OutboxDelivery.objects.exclude(subscriber="demo.forget_sign_ins").delete()
+    OutboxDelivery.objects.update(next_attempt_at=NOW)
+    drain()
+    assert not passwords.exists()
