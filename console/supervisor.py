@@ -131,9 +131,9 @@ class Supervisor:
         """Wait for a line of `console.prepare`, looking after the children meanwhile."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            readable, _, _ = select.select([report, self._wake], [], [], TICK_S)
+            has_line = self._wait(report.fileno())
             self._stop_if_asked()
-            if report in readable:
+            if has_line:
                 line = report.readline()
                 said: dict[str, str] = json.loads(line) if line else {"step": "failed", "reason": "it ended"}
                 if said["step"] in (wanted, "failed"):
@@ -280,19 +280,24 @@ class Supervisor:
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.signals += 1
 
-    def _wait(self) -> None:
-        """Sleep for a tick, or until a signal or the end of a child."""
-        readable, _, _ = select.select([self._wake], [], [], TICK_S)
-        if readable:
+    def _wait(self, descriptor: int | None = None) -> bool:
+        """Sleep for a tick, or until a signal, the end of a child or something to read from ``descriptor``.
+
+        Returns whether there is something to read.
+        """
+        awaited = [self._wake.fileno()] if descriptor is None else [self._wake.fileno(), descriptor]
+        readable, _, _ = select.select(awaited, [], [], TICK_S)
+        if self._wake.fileno() in readable:
             with contextlib.suppress(BlockingIOError):
                 self._wake.recv(512)
+        return descriptor in readable
 
     def _stop_if_asked(self) -> None:
         if self.signals:
             raise StopAsked
 
 
-class StopAsked(Exception):  # noqa: N818  (it is no error)
+class StopAsked(Exception):
     """Somebody pressed Ctrl-C or sent SIGTERM."""
 
 
