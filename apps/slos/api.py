@@ -79,13 +79,7 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     """
     _may_view(request)
     service = get_service(service_id)
-    values: dict[str, Any] = {
-        "service_id": service_id,
-        "sli_type": data.sli_type.value,
-        "recommendation_id": str(_decided_on(service, data)),
-        "expected_version": data.expected_version,
-        "rationale": data.rationale,
-    }
+    values: dict[str, Any] = {}
     if data.action == "accept":
         if data.selected_tier is None:
             raise InvalidInput(
@@ -100,6 +94,13 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
             f"To {data.action} takes no modifications; use the action modify.",
             fields=[FieldProblem("modifications", "only with the action modify")],
         )
+    values |= {
+        "service_id": service_id,
+        "sli_type": data.sli_type.value,
+        "recommendation_id": str(_decided_on(service, data)),
+        "expected_version": data.expected_version,
+        "rationale": data.rationale,
+    }
     return dispatch_api(request, f"slos.{data.action}", values)
 
 

@@ -30,8 +30,6 @@ class RecommendationQuery(Schema):
 class RecommendationOut(Schema):
     """The engine's part for one SLI (docs/recommendation-format.md) with what is known of its storage."""
 
-    model_config = ConfigDict(extra="allow")
-
     id: UUID | None
     status: str | None
     version: int | None
@@ -39,7 +37,16 @@ class RecommendationOut(Schema):
     expires_at: datetime | None
     verdict: str
     reason: str | None
+    observed: float | None = Field(description="A ratio, or milliseconds for a latency.")
     tiers: dict[str, Any] | None
+    dependency_limit: float | None = Field(
+        default=None, description="Availability that dependencies support."
+    )
+    composite: dict[str, Any] | None = Field(default=None, description="Availability only.")
+    basis: str | None = Field(default=None, description="Latency only: `requests` or `bins`.")
+    bucket_ms: list[float | None] | None = Field(
+        default=None, description="Latency only: the bucket that the observed percentile lies in."
+    )
 
 
 class SloOut(Schema):

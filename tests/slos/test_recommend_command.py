@@ -89,7 +89,7 @@ def test_nothing_after_as_of_is_read(fleet: list[Service]) -> None:
 
     for model in (SliHour, SliDay, EdgeHour):
         width = timedelta(days=1) if model is SliDay else HOUR
-        changed = model.objects.filter(bin_start__gt=as_of - width).update(total=50, bad=50)  # type: ignore[attr-defined]
+        changed = model.objects.filter(bin_start__gt=as_of - width).update(total=50, bad=50)
         assert changed
     assert LatencyHour.objects.filter(bin_start__gt=as_of - HOUR).update(cumulative=[0.0, 0.0, 0.0, 0.0, 9.0])
     assert recommend(*arguments) == before
@@ -115,7 +115,8 @@ def test_it_stores_three_rows_a_service_in_one_audited_step(fleet: list[Service]
     assert row.composite == document["availability"]["composite"]["point"]
     assert row.document == document["availability"]
     estimate = EdgeEstimate.objects.get(source=fleet[0], target=fleet[1])
-    assert (estimate.call_probability, estimate.call_probability_source) == (pytest.approx(0.8), "observed")
+    assert estimate.call_probability == pytest.approx(0.8)
+    assert estimate.call_probability_source == "observed"
 
 
 def test_storing_again_supersedes(fleet: list[Service]) -> None:

@@ -62,6 +62,7 @@ def test_burn_rates_look_back_from_the_newest_hour(api: Service, owner: Actor) -
     promise(api, owner)
     found = stand(api)
     last_hour = SliHour.objects.filter(service=api).latest("bin_start")
+    assert found.burn_1h is not None
     assert found.burn_1h == pytest.approx(last_hour.bad / last_hour.total / 0.001)
     assert found.burn_6h == pytest.approx(found.burn_1h / 6)
     assert found.burn_1d == pytest.approx(found.burn_1h / 24)
