@@ -21,7 +21,7 @@ help: ## Say what there is to make
 setup: $(STAMP) ## Make .venv with everything Ballast and its tests import
 
 $(STAMP): requirements-dev.lock
-	@sh .ci/setup "$(VENV)" "$(PYTHON)" $(COMPILED)
+	@/bin/sh .ci/setup "$(VENV)" "$(PYTHON)" $(COMPILED)
 	@touch $@
 
 up: $(STAMP) ## Start Ballast with PostgreSQL and Redis of its own: http://127.0.0.1:8000 (PORT=…, DEMO=0)

@@ -117,6 +117,8 @@ class Supervisor:
             self._helper = subprocess.Popen(
                 [sys.executable, "-m", "console.prepare", str(writing)],
                 cwd=PROJECT,
+                # It speaks to the person who waits, not to a collector of logs.
+                env={"LOG_LEVEL": "WARNING"} | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 pass_fds=(writing,),
