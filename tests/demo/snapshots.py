@@ -1,9 +1,11 @@
-"""What a removal is judged by: all that is stored, before and after."""
+"""What tests do to the demo, and look at: the command, a removal, all that is stored."""
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
+from django.core.management import call_command
 from django.db import connection
 
 from apps.core.actions import Actor
@@ -36,3 +38,10 @@ def everything() -> dict[str, list[str]]:
 
 def remove(actor: Actor | None = None) -> dict[str, Any]:
     return dispatch("demo.remove", {}, actor=actor or Actor.system("test")).value
+
+
+def demo(*arguments: str) -> tuple[str, str]:
+    """Run the command; returns what it wrote to stdout and to stderr."""
+    out, err = StringIO(), StringIO()
+    call_command("demo", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
