@@ -1,4 +1,4 @@
-"""Django settings. Everything an operator may set comes from the environment and stands in docs/configuration.md."""
+"""Django settings. What an operator may set comes from the environment and stands in docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY:
     if not EMBEDDED_POSTGRES:
         raise ImproperlyConfigured(
-            "SECRET_KEY is not set. With DATABASE_URL set, give every process the same SECRET_KEY (50 random characters)."
+            "SECRET_KEY is not set. With DATABASE_URL set, give every process the same one: 50 random characters."
         )
     SECRET_KEY = local_secret("secret_key")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -155,7 +155,7 @@ TEMPLATES = [
 
 
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
-    """Turn a URL into a Django database entry with a bounded pool and deadlines on connecting and on statements."""
+    """Turn a URL into a database entry with a bounded pool and a deadline on connecting."""
     config: dict[str, Any] = env.db_url_config(url)
     config["ENGINE"] = "django.db.backends.postgresql"
     config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page the broken connections of the pool
@@ -208,7 +208,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 3600
+WHITENOISE_MAX_AGE = 60  # names carry no digest, so an upgrade must show within a minute
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES

@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from console.embedded import ensure
 
     data = Path(os.environ["BALLAST_DATA_DIR"])
-    config.stash[SERVERS] = ensure(data)
+    config.stash[SERVERS] = ensure(data, durable=False)
     (data / "static").mkdir(exist_ok=True)  # where collected files would be; whitenoise warns without it
 
 
