@@ -44,7 +44,15 @@ class RunningConsole:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "PROMETHEUS_URL", "SECRET_KEY", "LOG_LEVEL"}
+            if name
+            not in {
+                "DATABASE_URL",
+                "DATABASE_OWNER_URL",
+                "REDIS_URL",
+                "PROMETHEUS_URL",
+                "SECRET_KEY",
+                "LOG_LEVEL",
+            }
         }
         return inherited | {
             "BALLAST_DATA_DIR": str(self.data_dir),
@@ -101,7 +109,9 @@ class RunningConsole:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+            raise RuntimeError(
+                f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+            )
         return done.stdout
 
     def password_of(self, username: str) -> str:
