@@ -5,7 +5,6 @@ Every error is an RFC 9457 problem; those that no endpoint declares are added to
 
 from __future__ import annotations
 
-from importlib import import_module, util
 from typing import Any
 
 import structlog
@@ -22,6 +21,8 @@ from apps.accounts.authentication import (
     SessionAuthentication,
     client_name,
 )
+from apps.audit import api as audit_api
+from apps.catalog import api as catalog_api
 from apps.core.api import health_router
 from apps.core.api import router as actions_router
 from apps.core.dispatcher import field_problems
@@ -38,6 +39,7 @@ from apps.core.http import StrictParser
 from apps.core.openapi import complete
 from apps.core.problems import from_status, problem_response, translated
 from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.slos import api as slos_api
 
 logger = structlog.get_logger(__name__)
 
@@ -113,6 +115,8 @@ def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def bare_status(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, BallastError):  # what the parser said, which ninja wraps
+        return problem_response(error.__cause__, request)
     if error.status_code == 400:
         return problem_response(BadRequest("The body is not JSON."), request)
     return problem_response(from_status(error.status_code), request)
@@ -129,8 +133,8 @@ def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 api.add_router("", health_router)
 api.add_router("", actions_router)
-for app in ("catalog", "telemetry", "slos", "audit"):
-    if util.find_spec(f"apps.{app}.api"):
-        api.add_router("", import_module(f"apps.{app}.api").router)
+api.add_router("", catalog_api.router)
+api.add_router("", slos_api.router)
+api.add_router("", audit_api.router)
 # The rest of its path is the service id, so it comes after all routes below a service.
-api.add_router("", import_module("apps.catalog.api").detail_router)
+api.add_router("", catalog_api.detail_router)

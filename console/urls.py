@@ -1,17 +1,16 @@
 """All pages, by noun. Each app names its own routes."""
 
-from importlib import util
-
 from django.urls import include, path
 
 from console.api import api
 
 urlpatterns = [
-    *(
-        path("", include(f"apps.{app}.urls"))
-        for app in ("slos", "catalog", "telemetry", "audit", "accounts", "core")
-        if util.find_spec(f"apps.{app}.urls")
-    ),
+    path("", include("apps.slos.urls")),
+    path("", include("apps.catalog.urls")),
+    path("", include("apps.telemetry.urls")),
+    path("", include("apps.audit.urls")),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.core.urls")),
     path("api/v1/", api.urls),
 ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from django.db import connection
@@ -15,7 +16,7 @@ from django.db import connection
 from apps.core.errors import Conflict, FieldProblem, InvalidInput
 from apps.core.models import IdempotencyKey
 
-MAX_KEY_LENGTH = 255
+KEY = re.compile(r"[!-~]{1,255}")
 
 
 def digest(action: str, data: Any) -> str:
@@ -30,10 +31,10 @@ def claim(owner: str, key: str, action: str, data: Any) -> IdempotencyKey | None
     Returns ``None`` when the key is now ours, or the earlier row, whose ``response`` is the answer to give again.
     Raises :class:`Conflict` when the key was used for something else, :class:`InvalidInput` when it is unusable.
     """
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+    if not KEY.fullmatch(key):
         raise InvalidInput(
-            "The idempotency key must be 1 to 255 printable characters.",
-            fields=[FieldProblem("Idempotency-Key", f"has {len(key)} characters or is not printable")],
+            "The idempotency key must be 1 to 255 visible ASCII characters.",
+            fields=[FieldProblem("Idempotency-Key", "is too long or holds a space or another character")],
         )
     asked = digest(action, data)
     with connection.cursor() as cursor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.core import actions
 from apps.core.actions import Actor
-from apps.core.errors import Conflict
+from apps.core.errors import BallastError, Conflict
 from tests.api.conftest import ClientFor, problem
 
 pytestmark = pytest.mark.django_db
@@ -163,13 +165,13 @@ def test_a_page_shows_the_same_error_as_a_page(client: Client, monkeypatch: pyte
 
 
 def test_the_type_of_every_problem_is_explained() -> None:
-    from pathlib import Path
+    def kinds(error: type[BallastError]) -> Iterator[type[BallastError]]:
+        for kind in error.__subclasses__():
+            yield kind
+            yield from kinds(kind)
 
-    from apps.core.errors import BallastError
-
-    text = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
-    slugs = {error.slug for error in BallastError.__subclasses__()}
-    assert {slug for slug in slugs if f"## {slug}\n" not in text} == set()
+    explained = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
+    assert {kind.slug for kind in kinds(BallastError) if f"\n## {kind.slug}\n" not in explained} == set()
 
 
 def test_an_answer_that_does_not_fit_its_own_model_is_our_fault(
@@ -177,3 +179,9 @@ def test_an_answer_that_does_not_fit_its_own_model_is_our_fault(
 ) -> None:
     monkeypatch.setattr(actions.Actor, "may", lambda actor, permission: "perhaps so")
     problem(api.get("/api/v1/actions"), 500)
+
+
+def test_a_body_with_text_that_cannot_be_stored_names_the_field(api: Client) -> None:
+    body = b'{"name": "a\\u0000b"}'
+    response = api.post("/api/v1/actions/accounts.create_api_key", body, content_type=JSON)
+    assert problem(response, 422)["errors"][0]["path"] == "name"

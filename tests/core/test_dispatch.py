@@ -145,7 +145,7 @@ def test_a_key_is_free_again_after_a_failure(lever: str) -> None:
     assert dispatch(lever, {"name": "payments"}, actor=actor, idempotency_key="k").replayed is False
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "a\0b"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "a\nb", "a\0b", "ä"])
 def test_an_unusable_key_is_refused(lever: str, key: str) -> None:
     with pytest.raises(InvalidInput):
         dispatch(lever, {"name": "payments"}, actor=person("ada", "sre_admin"), idempotency_key=key)
