@@ -31,41 +31,36 @@ def _walk(name: str, here: str, there: str, alive: str) -> str:
     )"""  # noqa: S608
 
 
-def _reached(direction: Direction, *, include_stale: bool) -> str:
-    alive = "" if include_stale else "AND NOT d.is_stale"
-    walks = []
-    reached = []
-    if direction in ("downstream", "both"):
-        walks.append(_walk("down", "source_id", "target_id", alive))
-        reached.append("SELECT node, min(depth) AS below, NULL::int AS above FROM down GROUP BY node")
-    if direction in ("upstream", "both"):
-        walks.append(_walk("up", "target_id", "source_id", alive))
-        reached.append("SELECT node, NULL::int, min(depth) FROM up GROUP BY node")
-    return f"""
-    WITH RECURSIVE {", ".join(walks)},
-    reached (node, below, above) AS (
-        SELECT node, min(below), min(above) FROM ({" UNION ALL ".join(reached)}) AS either (node, below, above)
-        GROUP BY node ORDER BY LEAST(min(below), min(above)), node LIMIT %(max_nodes)s + 1
-    )"""  # noqa: S608
-
-
 def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
-    return (
-        _reached(direction, include_stale=include_stale)  # noqa: S608
-        + """
-    SELECT r.node, r.below, r.above, s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
-    FROM reached r JOIN catalog_service s ON s.id = r.node LEFT JOIN accounts_team t ON t.id = s.team_id
-    ORDER BY LEAST(r.below, r.above), s.service_id
-    """
+    alive = "" if include_stale else "AND NOT d.is_stale"
+    down = _walk("down", "source_id", "target_id", alive)
+    up = _walk("up", "target_id", "source_id", alive)
+    walks, found = {
+        "downstream": (down, "SELECT node, min(depth), NULL::int, min(depth) FROM down GROUP BY node"),
+        "upstream": (up, "SELECT node, NULL::int, min(depth), min(depth) FROM up GROUP BY node"),
+        "both": (
+            f"{down}, {up}",
+            "SELECT node, min(below), min(above), LEAST(min(below), min(above)) FROM ("
+            "SELECT node, depth AS below, NULL::int AS above FROM down UNION ALL SELECT node, NULL, depth FROM up"
+            ") AS either GROUP BY node",
+        ),
+    }[direction]
+    # Only the nearest are kept where they are too many. Sorting by name is left to Python: collation is dear here.
+    return f"""
+    WITH RECURSIVE {walks},
+    reached (node, below, above, nearest) AS (
+        {found} ORDER BY 4, node LIMIT %(max_nodes)s + 1
     )
+    SELECT r.node, r.below, r.above, r.nearest, s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
+    FROM reached r JOIN catalog_service s ON s.id = r.node LEFT JOIN accounts_team t ON t.id = s.team_id
+    """  # noqa: S608
 
 
-# Both ends are looked up by hash: with `= ANY` twice PostgreSQL compares arrays for every edge.
 _EDGES_SQL = """
-    WITH node AS MATERIALIZED (SELECT unnest(%(nodes)s::bigint[]) AS id)
     SELECT d.source_id, d.target_id, d.mode, d.criticality, d.protocol, d.timeout_ms, d.calls_per_request,
         d.redundancy_group, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
-    FROM node a JOIN catalog_dependency d ON d.source_id = a.id {alive} JOIN node b ON b.id = d.target_id
+    FROM catalog_dependency d
+    WHERE d.source_id = ANY(%(nodes)s) AND d.target_id = ANY(%(nodes)s) {alive}
     LIMIT %(max_edges)s + 1
 """
 EDGE_COLUMNS = (
@@ -104,10 +99,10 @@ def subgraph(
     parameters: dict[str, Any] = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_edges": max_edges}
     with connection.cursor() as cursor:
         cursor.execute(_nodes_sql(direction, include_stale=include_stale), parameters)
-        rows = cursor.fetchall()
+        rows = sorted(cursor.fetchall(), key=lambda row: (row[3], row[4] != service_id, row[4]))
         is_truncated = len(rows) > max_nodes
         rows = rows[:max_nodes]
-        names: dict[int, str] = {row[0]: row[3] for row in rows}
+        names: dict[int, str] = {row[0]: row[4] for row in rows}
         parameters["nodes"] = list(names)
         cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
         edges = cursor.fetchall()
@@ -133,7 +128,7 @@ def subgraph(
                 "is_external": is_external,
                 "is_discovered": is_discovered,
             }
-            for _, below, above, name, team, criticality, is_external, is_discovered in rows
+            for _, below, above, _, name, team, criticality, is_external, is_discovered in rows
         ],
         "edges": found,
     }
