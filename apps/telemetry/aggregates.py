@@ -22,7 +22,7 @@ PARTITIONS_AHEAD_DAYS = 40
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How many rows changed in each aggregate."""
+    """How many rows are new or changed in each aggregate."""
 
     hours: int = 0
     days: int = 0
@@ -86,6 +86,12 @@ _UPSERT_HOURS = """
         is_partial = EXCLUDED.is_partial, is_implausible = EXCLUDED.is_implausible,
         p50_ms = EXCLUDED.p50_ms, p95_ms = EXCLUDED.p95_ms, p99_ms = EXCLUDED.p99_ms
     WHERE EXCLUDED.observed_seconds >= telemetry_slihour.observed_seconds
+      AND (EXCLUDED.total, EXCLUDED.bad, EXCLUDED.observed_seconds,
+           EXCLUDED.is_partial, EXCLUDED.is_implausible, EXCLUDED.p50_ms, EXCLUDED.p95_ms, EXCLUDED.p99_ms)
+          IS DISTINCT FROM
+          (telemetry_slihour.total, telemetry_slihour.bad, telemetry_slihour.observed_seconds,
+           telemetry_slihour.is_partial, telemetry_slihour.is_implausible,
+           telemetry_slihour.p50_ms, telemetry_slihour.p95_ms, telemetry_slihour.p99_ms)
 """
 
 _UPSERT_DAYS = """
@@ -96,6 +102,11 @@ _UPSERT_DAYS = """
         total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds,
         is_partial = EXCLUDED.is_partial, is_implausible = EXCLUDED.is_implausible
     WHERE EXCLUDED.observed_seconds >= telemetry_sliday.observed_seconds
+      AND (EXCLUDED.total, EXCLUDED.bad, EXCLUDED.observed_seconds,
+           EXCLUDED.is_partial, EXCLUDED.is_implausible)
+          IS DISTINCT FROM
+          (telemetry_sliday.total, telemetry_sliday.bad, telemetry_sliday.observed_seconds,
+           telemetry_sliday.is_partial, telemetry_sliday.is_implausible)
 """
 
 _COARSE_DAYS = """
@@ -139,6 +150,8 @@ _UPSERT_LATENCY = """
         bounds_ms = EXCLUDED.bounds_ms, cumulative = EXCLUDED.cumulative
     WHERE EXCLUDED.cumulative[cardinality(EXCLUDED.cumulative)]
        >= telemetry_latencyhour.cumulative[cardinality(telemetry_latencyhour.cumulative)]
+      AND (EXCLUDED.bounds_ms, EXCLUDED.cumulative)
+          IS DISTINCT FROM (telemetry_latencyhour.bounds_ms, telemetry_latencyhour.cumulative)
 """
 
 _UPSERT_EDGES = """
@@ -150,6 +163,9 @@ _UPSERT_EDGES = """
     ON CONFLICT (source_id, target_id, bin_start) DO UPDATE SET
         total = EXCLUDED.total, bad = EXCLUDED.bad, observed_seconds = EXCLUDED.observed_seconds
     WHERE EXCLUDED.observed_seconds >= telemetry_edgehour.observed_seconds
+      AND (EXCLUDED.total, EXCLUDED.bad, EXCLUDED.observed_seconds)
+          IS DISTINCT FROM
+          (telemetry_edgehour.total, telemetry_edgehour.bad, telemetry_edgehour.observed_seconds)
 """
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import resource
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from apps.catalog.models import Service
+from apps.telemetry import series
 from apps.telemetry.models import SliDay, SliHour
 from tests.telemetry.folders import import_folder
 
@@ -45,6 +47,14 @@ def test_import_of_a_month_of_a_large_fleet(tmp_path: Path, capsys: pytest.Captu
     began = time.perf_counter()
     import_folder(tmp_path, now=END)
     again = time.perf_counter() - began
+    pks = list(Service.objects.values_list("pk", flat=True))
+    began = time.perf_counter()
+    counts = series.load_counts(pks, END - timedelta(days=28), END)
+    counts_seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    series.load_percentiles(pks, END - timedelta(days=28), END)
+    percentiles_seconds = time.perf_counter() - began
+    assert len(counts) == SERVICES
     assert result.stored.hours == SliHour.objects.count() == rows
     assert result.stored.days == SliDay.objects.count() == rows // 24
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -53,4 +63,10 @@ def test_import_of_a_month_of_a_large_fleet(tmp_path: Path, capsys: pytest.Captu
         print(f"{'import':<28}{'seconds':>10}{'rows/s':>12}{'bar':>8}")
         print(f"{f'{rows:,} rows, new':<28}{first:>10.1f}{rows / first:>12,.0f}{BAR_SECONDS:>8}")
         print(f"{'the same again':<28}{again:>10.1f}{rows / again:>12,.0f}{BAR_SECONDS:>8}")
+        loaded = SERVICES * 672
+        for what, seconds in (
+            ("28 days of counts", counts_seconds),
+            ("… of percentiles", percentiles_seconds),
+        ):
+            print(f"{what:<28}{seconds:>10.1f}{loaded / seconds:>12,.0f}")
         print(f"peak memory of the process: {peak_mb:,.0f} MB")

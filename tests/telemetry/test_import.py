@@ -8,6 +8,7 @@ import pytest
 
 from apps.catalog.models import Dependency, Service
 from apps.core.errors import InvalidInput
+from apps.telemetry.aggregates import Stored
 from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour
 from tests.telemetry.folders import (
     BUCKETS,
@@ -101,7 +102,7 @@ def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     )
     import_folder(tmp_path)
     before = snapshot()
-    import_folder(tmp_path)
+    assert import_folder(tmp_path).stored == Stored()
     assert snapshot() == before
     assert all(before)
 
