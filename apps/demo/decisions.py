@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
@@ -57,6 +58,11 @@ def _make(decisions: list[Decision]) -> int:
         name: Actor.person(user, AuditEntry.Source.COMMAND) for name, user in signins.demo_users().items()
     }
     with transaction.atomic():
+        # All at once and in the order that everybody locks in, because workers renew recommendations
+        # meanwhile.
+        names = {decision.service for decision in decisions}
+        services = Service.objects.select_for_update(no_key=True).filter(service_id__in=names)
+        list(services.order_by("pk").values_list("pk", flat=True))
         return sum(
             _promise(decision, actors[decision.by])
             if decision.is_by_hand

@@ -13,7 +13,7 @@ from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.catalog.services import publish_graph_changed
 from apps.core.errors import Conflict
 from apps.demo.locking import claim_until_commit
-from apps.demo.queries import BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts, service_pks
+from apps.demo.queries import BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
 from apps.telemetry.models import TelemetryRun
 
 
@@ -28,8 +28,10 @@ def remove(actor: User | None) -> dict[str, int]:
         raise Conflict("The demo is being brought in or extended just now. Try again in a minute.")
     gone = counts()
     lock_graph()
-    pks = service_pks()
-    names = set(Service.objects.filter(pk__in=pks).values_list("service_id", flat=True))
+    # In the order that everybody locks in: a worker may be storing recommendations for them.
+    locked = Service.objects.select_for_update().filter(origin=ORIGIN).order_by("pk")
+    services = dict(locked.values_list("pk", "service_id"))
+    pks, names = list(services), set(services.values())
     with connection.cursor() as cursor:
         for table, owners in BIN_TABLES.items():
             condition = " OR ".join(f"{owner} = ANY(%(pks)s)" for owner in owners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
 from apps.catalog.services import upsert_graph
 from apps.core.actions import Actor
 from apps.core.dispatcher import preview
+from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.core.relay import drain
 from apps.demo import services, signins
+from apps.demo.locking import DEMO_LOCK
 from apps.slos.models import ActiveSlo
 from tests.demo.conftest import load_tiny_fleet
 from tests.demo.fleets import NOW, tiny_fleet
@@ -120,3 +123,31 @@ def test_the_passwords_are_forgotten(loaded: Any, passwords: Path) -> None:
     OutboxDelivery.objects.update(next_attempt_at=NOW)
     drain()
     assert not passwords.exists()
+
+
+@pytest.fixture
+def somebody_else_is_at_it() -> Iterator[None]:
+    """Hold the demo's lock on a connection of its own."""
+    target = connection.settings_dict
+    with psycopg.connect(
+        host=target["HOST"],
+        port=target["PORT"],
+        user=target["USER"],
+        password=target["PASSWORD"],
+        dbname=target["NAME"],
+        autocommit=True,
+    ) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [DEMO_LOCK])
+        yield
+
+
+def test_it_does_not_get_in_the_way_of_a_load(loaded: Any, somebody_else_is_at_it: None) -> None:
+    before = everything()
+    with pytest.raises(Conflict, match="Try again in a minute"):
+        remove()
+    assert everything() == before
+
+
+def test_the_hourly_job_leaves_it_to_whoever_is_at_it(loaded: Any, somebody_else_is_at_it: None) -> None:
+    report = services.bring_up_to_date(NOW + timedelta(hours=1), demo=tiny_fleet())
+    assert (report.is_here, report.hours) == (False, 0)
