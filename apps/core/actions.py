@@ -108,6 +108,8 @@ class Preview:
     touches: Sequence[Touch] = ()
     warnings: Sequence[str] = ()
     undo: str = ""
+    submit: str = ""
+    """The words of the button where they name what is chosen; without them the action's own."""
 
 
 @dataclass(frozen=True, slots=True)

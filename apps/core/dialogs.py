@@ -1,13 +1,17 @@
-"""The one dialog behind every action's button: its form comes from the action's input, its words from its preview.
+"""The one dialog behind every action's button: form from the action's input, words from its preview.
 
-``GET /actions/<name>/?service_id=…`` opens it; values in the query are fixed, except those that ``show`` names, which stand
-in the form to be changed. Opening it changes nothing and leaves no audit entry. ``POST`` does it.
+``GET /actions/<name>/?service_id=…`` opens it. Values in the query are fixed, except those that ``show``
+names: they stand in the form to be changed, and optional fields that it does not name are not asked for.
+Opening it changes nothing and leaves no audit entry. ``POST`` does it; ``POST …/preview/`` says what the
+form, as it is filled in now, would do.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -17,16 +21,18 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
+from pydantic import ValidationError
 
 from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk
 from apps.core.errors import BallastError, Conflict, InvalidInput
 from apps.core.http import actor_from
-from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
+from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
 
 PAGE = "actions/dialog.html"
 STANDS_IN = "—"
 """What a text that is still to be written counts as, so that the rest can be previewed already."""
+RATIONALE = "rationale"
 
 
 @login_required
@@ -52,29 +58,52 @@ def action_dialog(request: HttpRequest, name: str) -> HttpResponseBase:
 def action_preview(request: HttpRequest, name: str) -> HttpResponse:
     """Say what the form, as it is filled in now, would do."""
     action = actions.get(name)
-    preview, problem = _preview(request, action, values_from(action.Input, request.POST))
-    return render(request, f"{PAGE}#preview", {"preview": preview, "problem": problem})
+    values = values_from(action.Input, request.POST)
+    context: dict[str, Any] = {"is_live": True, "is_danger": action.risk is Risk.HIGH}
+    try:
+        preview = _preview(request, action, values)
+        context |= {"preview": preview, "submit": preview.submit or action.button(values)}
+    except InvalidInput as error:
+        context |= {"problems": _touched(action, values, error), "submit": action.button(values)}
+    except Conflict as error:
+        context |= {"problems": [error.detail], "submit": action.button(values)}
+    return render(request, f"{PAGE}#preview", context)
 
 
 def _dialog(
     request: HttpRequest, action: AnyAction, given: QueryDict, error: BallastError | None = None
 ) -> HttpResponse:
-    shown = {name for name in given.get("show", "").split(",") if name}
+    shown = _names(given.get("show", ""))
     values = values_from(action.Input, given)
-    fixed = {name for name in given.get("fixed", ",".join(values)).split(",") if name} - shown
-    errors = errors_by_field(error.fields) if error else {}
-    preview, problem = _preview(request, action, values)
+    fixed = _names(given.get("fixed", ",".join(values))) - shown
+    preview: Preview | None = None
+    try:
+        preview = _preview(request, action, values)
+    except InvalidInput:
+        pass  # Not filled in yet, or what `error` says already.
+    except Conflict as conflict:
+        error = error or conflict
+    errors = _errors(action, values, error) if isinstance(error, InvalidInput) else {}
+    fields = fields_for(
+        action.Input,
+        values,
+        errors,
+        hidden=fixed,
+        leave_out=_unasked(action, shown, fixed) if shown else (),
+        labels={RATIONALE: "Why"},
+    )
+    fields = [replace(one, required=True, may_be_empty=False) if one.name in shown else one for one in fields]
+    named = {field.name for field in fields if field.kind != "hidden"}
     context = {
         "action": action,
-        "fields": fields_for(action.Input, values, errors, hidden=fixed),
+        "fields": fields,
         "fixed": ",".join(sorted(fixed)),
         "show": ",".join(sorted(shown)),
-        "form_errors": errors.get(FORM_ERRORS, ()),
-        "error": error,
-        "difference": error.extra.get("difference", ()) if error else (),
+        "form_errors": [text for name, texts in errors.items() if name not in named for text in texts],
+        "conflict": error if isinstance(error, Conflict) else None,
+        "difference": _difference(error),
         "preview": preview,
-        "problem": problem,
-        "submit": given.get("submit") or action.button(values),
+        "submit": (preview.submit if preview else "") or action.button(values),
         "is_danger": action.risk is Risk.HIGH,
         "next": _next(request, given),
         "idempotency_key": given.get("idempotency_key") or uuid.uuid4().hex,
@@ -83,21 +112,48 @@ def _dialog(
     return render(request, template, context, status=error.status if error else 200)
 
 
-def _preview(request: HttpRequest, action: AnyAction, values: dict[str, Any]) -> tuple[Preview | None, str]:
-    """Return the preview, or why there is none yet. What the person may not do raises."""
+def _names(text: str) -> set[str]:
+    return {name for name in text.split(",") if name}
+
+
+def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
+    """The optional fields that a dialog does not ask for when its link names what it does."""
+    schema = action.Input.model_json_schema()
+    return set(schema["properties"]) - set(schema.get("required", ())) - shown - fixed - {RATIONALE}
+
+
+def _preview(request: HttpRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
+    """Return the preview. Raises what dispatching would, except for a text that is still to be written."""
     schema = action.Input.model_json_schema()
     texts = {
         name: STANDS_IN
         for name in schema.get("required", ())
         if name not in values and schema["properties"][name].get("type") == "string"
     }
+    return dispatcher.preview(action.name, values | texts, actor=actor_from(request))
+
+
+def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> dict[str, list[str]]:
+    """What is wrong, by field and in the words of the page."""
     try:
-        return dispatcher.preview(action.name, values | texts, actor=actor_from(request)), ""
-    except InvalidInput as error:
-        problems = [field.message for field in error.fields] or [error.detail]
-        return None, problems[0] if values else ""
-    except Conflict as error:
-        return None, error.detail
+        action.Input.model_validate(values)
+    except ValidationError as invalid:
+        return errors_from(invalid, action.Input)
+    return errors_by_field(error.fields) if error.fields else {FORM_ERRORS: [error.detail]}
+
+
+def _touched(action: AnyAction, values: dict[str, Any], error: InvalidInput) -> list[str]:
+    """What is wrong with what was filled in; what was not yet is no fault while somebody is typing."""
+    found = _errors(action, values, error)
+    return [text for name, texts in found.items() if name in values for text in texts]
+
+
+def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
+    """A conflict's difference as rows: what the person saw, what holds now."""
+    difference = error.extra.get("difference", ()) if isinstance(error, Conflict) else ()
+    if isinstance(difference, Mapping):
+        return [{"label": str(name), "before": "", "after": str(value)} for name, value in difference.items()]
+    return list(difference)
 
 
 def _done(request: HttpRequest, message: str) -> HttpResponseBase:
@@ -111,7 +167,8 @@ def _done(request: HttpRequest, message: str) -> HttpResponseBase:
 
 def _next(request: HttpRequest, given: QueryDict) -> str:
     wanted = given.get("next", "")
-    if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
+    if wanted and url_has_allowed_host_and_scheme(
+        wanted, {request.get_host()}, require_https=request.is_secure()
+    ):
         return wanted
     return "/"
-

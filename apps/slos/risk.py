@@ -45,7 +45,7 @@ def tier_warning(recommendation: Recommendation, value: float, window_days: int)
         return None
     sign = -1 if is_latency(recommendation.sli_type) else 1
     _, balanced, aggressive = (sign * float(number or 0) for number in numbers)
-    if sign * value > aggressive:
+    if sign * value > aggressive + 1e-9:  # A target is stored with nine decimals.
         shown = number_words(recommendation.sli_type, sign * aggressive)
         often = chance_words(0.20, window_days)
         return f"Harder than the aggressive tier, {shown}: missed more often than {often}."

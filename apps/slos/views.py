@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from apps.catalog.queries import catalog_counts, get_service, open_cycles
+from apps.accounts.models import User
+from apps.catalog.queries import get_service, open_cycles
 from apps.core.csv import csv_response
 from apps.slos import lists, queries
-from apps.slos.presenting import made, present
+from apps.slos.presenting import present
+
+LEAST_BUDGETS = 10
+CYCLES_SHOWN = 3
 
 
 def _is_fragment(request: HttpRequest) -> bool:
@@ -27,13 +32,21 @@ def overview(request: HttpRequest) -> HttpResponse:
     """What needs me now: decisions, spent budgets, cycles, and the worst of the services."""
     fleet = queries.overview(request.user)  # type: ignore[arg-type]
     if not fleet.services:
-        return render(request, "slos/empty.html", {"counts": catalog_counts()})
-    worst = queries.services_table(sort="state", limit=12)
+        return render(request, "slos/empty.html")
+    user: User = request.user  # type: ignore[assignment]
+    least = queries.services_table(sort="budget", limit=LEAST_BUDGETS)
+    promised = [row for row in least.rows if row.status and row.status.budget_left is not None]
     context = {
         "fleet": fleet,
-        "cycles": open_cycles()[:5],
-        "services": lists.service_rows(worst.rows),
-        "page": worst,
+        "needs": queries.needs(user),
+        "teams": queries.team_standings(),
+        "cycles": open_cycles()[:CYCLES_SHOWN],
+        "budgets": lists.service_rows(promised),
+        "verdicts": [
+            (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
+        ],
+        "who_may": "" if user.has_perm("slos.decide") else user.refusal("slos.decide"),
+        "now": timezone.now(),
     }
     return render(request, "slos/overview.html", context)
 
@@ -68,7 +81,7 @@ def services_csv(request: HttpRequest) -> HttpResponseBase:
 def service(request: HttpRequest, service_id: str) -> HttpResponse:
     """What can this service promise, what does it promise, and how sure are we."""
     page = queries.service_page(get_service(service_id))
-    context = {"page": page, "shown": present(page, request.user), "made": made(page)}  # type: ignore[arg-type]
+    context = {"page": page, "shown": present(page, request.user)}  # type: ignore[arg-type]
     template = "slos/service.html" + ("#service" if _is_fragment(request) else "")
     return render(request, template, context)
 
@@ -78,7 +91,7 @@ def service(request: HttpRequest, service_id: str) -> HttpResponse:
 @require_safe
 def recommendations(request: HttpRequest) -> HttpResponse:
     """What waits for a decision, and every recommendation that is current."""
-    listing = lists.recommendation_listing(request.GET)
+    listing = lists.recommendation_listing(request.GET, request.user)  # type: ignore[arg-type]
     template = "slos/recommendations.html" + ("#listing" if _is_fragment(request) else "")
     return render(request, template, {"listing": listing})
 

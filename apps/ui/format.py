@@ -68,6 +68,11 @@ def percent(ratio: float | None, digits: int | None = None) -> str:
     return number if number == NO_VALUE else f"{number}{NARROW_SPACE}%"
 
 
+def bound(text: str) -> str:
+    """A sentence whose figures keep their unit: no line break between a number and its percent sign."""
+    return text.replace(" %", f"{NARROW_SPACE}%")
+
+
 def points(difference: float | None, digits: int = 3) -> str:
     """A difference of two ratios in points of percent, signed: ``-0.00021`` → ``−0.021``.
 

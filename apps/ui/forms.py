@@ -187,7 +187,8 @@ def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
             rest = {key: value for key, value in part.items() if key != "anyOf"}
             # A Decimal is "number or text": the number says more.
             best = next((option for option in options if option.get("type") == "number"), options[0])
-            part = {**best, **rest}
+            named = {"title": best["title"]} if "title" in best else {}
+            part = {**best, **rest, **named}
             continue
         return part
 
@@ -290,6 +291,8 @@ def _message(kind: str, context: Mapping[str, Any], fallback: str, *, percent: b
     if kind in bounds:
         key, words = bounds[kind]
         return f"{words} {limit(key)}."
+    if kind == "value_error" and percent:
+        return "Write a percentage above 0\u202f% and below 100\u202f%."
     if kind == "value_error":
         return fallback.removeprefix("Value error, ")
     return fallback

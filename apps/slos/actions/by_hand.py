@@ -11,10 +11,18 @@ from apps.catalog.models import Service
 from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
 from apps.slos import events, lifecycle, risk
-from apps.slos.actions.decide import changes_between, check_number, preview_promise, promise_of
+from apps.slos.actions.decide import (
+    changes_between,
+    check_number,
+    preview_promise,
+    promise_number,
+    promise_of,
+    promises_now,
+)
 from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version
 from apps.slos.lifecycle import active_slo
 from apps.slos.models import ActiveSlo
+from apps.slos.told import promise_text
 from apps.slos.words import SLI_WORDS, is_latency, promise_words, promised_share, slo_snapshot
 
 Window = Annotated[
@@ -134,7 +142,11 @@ class Set(_ByHand[SetInput]):
         terms = _terms(call.target, call.input, None)
         words = promise_of(call.input.sli_type, terms)
         summary = f"{call.target.service_id} promises {words}, set by hand."
-        return preview_promise(call.target, call.input.sli_type, terms, summary)
+        submit = f"Promise {promise_number(call.input.sli_type, terms)}"
+        return preview_promise(call.target, call.input.sli_type, terms, summary, submit=submit)
+
+    def done(self, result: dict[str, Any]) -> str:
+        return promises_now(result)
 
     def execute(self, call: Call[SetInput]) -> Outcome:
         self._free(call)
@@ -166,7 +178,11 @@ class Edit(_ByHand[EditInput]):
         terms = _terms(call.target, call.input, before)
         words = promise_of(call.input.sli_type, terms)
         summary = f"{call.target.service_id} promises {words} from now on."
-        return preview_promise(call.target, call.input.sli_type, terms, summary)
+        submit = f"Promise {promise_number(call.input.sli_type, terms)}"
+        return preview_promise(call.target, call.input.sli_type, terms, summary, submit=submit)
+
+    def done(self, result: dict[str, Any]) -> str:
+        return promises_now(result)
 
     def execute(self, call: Call[EditInput]) -> Outcome:
         before = _in_force(call.target, call.input, call.input.expected_version)
@@ -192,6 +208,9 @@ class Retire(_ByHand[RetireInput]):
             touches=risk.touches_for(call.target),
             undo=f"Set {promise_words(before)} by hand. The budget is counted from the same requests.",
         )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"{result['service_id']} no longer promises {promise_text(result['previous'])}."
 
     def execute(self, call: Call[RetireInput]) -> Outcome:
         before = _in_force(call.target, call.input, call.input.expected_version)

@@ -22,6 +22,7 @@ from apps.slos.actions.inputs import (
     Version,
 )
 from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.told import promise_text
 from apps.slos.words import (
     SLI_WORDS,
     is_latency,
@@ -66,7 +67,7 @@ def check_number(sli_type: str, target: float | None, threshold_ms: float | None
     if is_latency(sli_type) and (threshold_ms is None or target is not None):
         raise ValueError(f"A {SLI_WORDS[sli_type]} SLO takes threshold_ms, in milliseconds, and no target.")
     if not is_latency(sli_type) and (target is None or threshold_ms is not None):
-        raise ValueError("An availability SLO takes target, a ratio between 0 and 1, and no threshold_ms.")
+        raise ValueError("An availability SLO takes a target between 0 and 1, and no threshold_ms.")
 
 
 def terms_from(recommendation: Recommendation, number: float, field: str) -> dict[str, Any]:
@@ -82,6 +83,11 @@ def terms_from(recommendation: Recommendation, number: float, field: str) -> dic
 def promise_of(sli_type: str, terms: dict[str, Any]) -> str:
     """A promise that is not made yet, in one line."""
     return promise_words(ActiveSlo(sli_type=sli_type, **terms))
+
+
+def promise_number(sli_type: str, terms: dict[str, Any]) -> str:
+    """The number alone of a promise that is not made yet."""
+    return number_words(sli_type, terms["threshold_ms"] if is_latency(sli_type) else float(terms["target"]))
 
 
 def changes_for(service: Service, sli_type: str, terms: dict[str, Any]) -> list[FieldChange]:
@@ -108,7 +114,14 @@ def undo_words(service: Service, sli_type: str) -> str:
     return f"Edit the SLO back to {promise_words(before)}. Both stay in the history."
 
 
-def preview_promise(service: Service, sli_type: str, terms: dict[str, Any], summary: str) -> Preview:
+def promises_now(result: dict[str, Any]) -> str:
+    """What was done, for the person who did it: ``payments-api now promises 99.955 % over 28 days.``"""
+    return f"{result['service_id']} now promises {promise_text(result['slo'])}."
+
+
+def preview_promise(
+    service: Service, sli_type: str, terms: dict[str, Any], summary: str, *, submit: str = ""
+) -> Preview:
     """What a new promise would change, whom it touches and what speaks against it."""
     return Preview(
         summary=summary,
@@ -123,6 +136,7 @@ def preview_promise(service: Service, sli_type: str, terms: dict[str, Any], summ
             terms["window_days"],
         ),
         undo=undo_words(service, sli_type),
+        submit=submit,
     )
 
 
@@ -222,7 +236,11 @@ class Accept(_Decision[AcceptInput]):
         terms = self._terms(call, recommendation)
         words = number_words(recommendation.sli_type, number)
         summary = f"{call.target.service_id} promises {words}, the {call.input.tier} tier."
-        return preview_promise(call.target, recommendation.sli_type, terms, summary)
+        submit = f"Accept {words}"
+        return preview_promise(call.target, recommendation.sli_type, terms, summary, submit=submit)
+
+    def done(self, result: dict[str, Any]) -> str:
+        return promises_now(result)
 
     def execute(self, call: Call[AcceptInput]) -> Outcome:
         recommendation = self.seen(call)
@@ -251,9 +269,12 @@ class Modify(_Decision[ModifyInput]):
         recommendation = self.seen(call)
         words = number_words(recommendation.sli_type, self._number(call))
         summary = f"{call.target.service_id} promises {words} in place of the tiers."
-        return preview_promise(
-            call.target, recommendation.sli_type, self._terms(call, recommendation), summary
-        )
+        terms = self._terms(call, recommendation)
+        submit = f"Promise {words}"
+        return preview_promise(call.target, recommendation.sli_type, terms, summary, submit=submit)
+
+    def done(self, result: dict[str, Any]) -> str:
+        return promises_now(result)
 
     def execute(self, call: Call[ModifyInput]) -> Outcome:
         recommendation = self.seen(call)
@@ -288,6 +309,9 @@ class Reject(_Decision[RejectInput]):
             changes=[FieldChange("Recommendation", "current", "rejected")],
             undo="Regenerate the recommendation; until its number moves, nobody is asked to decide again.",
         )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"The recommendation for {result['service_id']} is rejected; what it promises stays as it is."
 
     def execute(self, call: Call[RejectInput]) -> Outcome:
         recommendation = self.seen(call)

@@ -46,6 +46,11 @@ class Regenerate(Action[RegenerateInput]):
             undo="Nothing to undo: SLOs in force stay as they are, and the ones before are kept for 30 days.",
         )
 
+    def done(self, result: dict[str, Any]) -> str:
+        return (
+            f"A worker computes new recommendations for {result['service_id']}; they appear here in seconds."
+        )
+
     def execute(self, call: Call[RegenerateInput]) -> Outcome:
         service = call.target
         ticket = uuid4().hex

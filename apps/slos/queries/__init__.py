@@ -1,5 +1,6 @@
 """What pages and the API show of SLOs. Nothing here writes, and nothing here loads the engine."""
 
+from apps.slos.queries.needs import Needs, TeamStanding, needs, team_standings
 from apps.slos.queries.overview import Overview, overview
 from apps.slos.queries.page import ServicePage, service_page
 from apps.slos.queries.promises import (
@@ -18,6 +19,7 @@ from apps.slos.queries.recommendations import (
     current_recommendations,
     decisions_due,
     decisions_due_count,
+    due_statuses,
     last_recommendations,
     recommendations_table,
 )
@@ -27,12 +29,14 @@ __all__ = [
     "BudgetPoint",
     "BurnDown",
     "Decision",
+    "Needs",
     "Overview",
     "RecommendationFilters",
     "ServiceFilters",
     "ServicePage",
     "ServiceRow",
     "TablePage",
+    "TeamStanding",
     "active_slos",
     "all_slos",
     "burn_down",
@@ -40,11 +44,14 @@ __all__ = [
     "decisions_due",
     "decisions_due_count",
     "decisions_history",
+    "due_statuses",
     "last_recommendations",
+    "needs",
     "overview",
     "recommendations_table",
     "service_page",
     "services_table",
     "slo_history",
     "team_names",
+    "team_standings",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,6 +120,9 @@ class RecommendationFilters:
     verdict: str = ""
     sli_type: str = ""
     due_only: bool = False
+    """Those of services that wait for a decision, whichever of their SLIs it is about."""
+    only: Collection[str] | None = None
+    """The ids to narrow it to, such as those that wait for a decision; ``None`` for no such limit."""
 
 
 def recommendations_table(
@@ -143,6 +147,8 @@ def recommendations_table(
         rows = rows.filter(sli_type=filters.sli_type)
     if filters.due_only:
         rows = rows.filter(service__status__decision_due=True)
+    if filters.only is not None:
+        rows = rows.filter(pk__in=filters.only)
     descending = sort.startswith("-")
     column = SORTS.get(sort.removeprefix("-"), SORTS["service"])
     order = f"{'-' if descending else ''}{column}"
@@ -166,7 +172,8 @@ class Decision:
 _CRITICAL_FIRST = ("critical", "high", "medium", "low")
 
 
-def _due_statuses(user: User | None) -> Any:
+def due_statuses(user: User | None) -> Any:
+    """Return the services that wait for a decision, of those that this user may decide on, unordered."""
     rows = ServiceStatus.objects.filter(decision_due=True)
     if user is None:
         return rows
@@ -178,12 +185,12 @@ def _due_statuses(user: User | None) -> Any:
 
 def decisions_due_count(user: User | None = None) -> int:
     """Return how many services wait for a decision, of those that this user may decide on."""
-    return int(_due_statuses(user).count())
+    return int(due_statuses(user).count())
 
 
 def decisions_due(user: User | None = None, *, limit: int = TABLE_LIMIT) -> list[Decision]:
     """List what waits for a decision, the most critical services first, worst state first among these."""
-    statuses = list(_due_statuses(user).select_related("service__team"))
+    statuses = list(due_statuses(user).select_related("service__team"))
     statuses.sort(
         key=lambda status: (
             _CRITICAL_FIRST.index(status.service.criticality),

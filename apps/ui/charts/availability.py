@@ -88,6 +88,8 @@ def _axis_floor(values: Sequence[float], target: float | None) -> float:
     usual = sorted(values)[len(values) // 10]
     reach = 6 * max(1 - usual, 1 - target if target is not None else 0.0, 1e-5)
     inside = [value for value in values if 1 - value <= reach]
+    if target is None and min(inside, default=1.0) == 1.0:
+        return min([*values, 0.999])  # Nothing ever failed on most days: show the worst of the others.
     return min([*inside, target if target is not None else 1.0])
 
 

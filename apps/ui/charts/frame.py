@@ -13,7 +13,7 @@ from apps.ui.charts.svg import element, fit, points_attribute, text_width, title
 from apps.ui.format import day
 
 WIDTH = 720.0
-LEFT, RIGHT, TOP = 52.0, 712.0, 22.0
+LEFT, RIGHT, TOP = 60.0, 712.0, 22.0
 _EVENT_TOP = 11.0
 
 

@@ -10,7 +10,9 @@ from apps.ui.charts.scale import Linear, nice_step
 from apps.ui.charts.svg import BOLD, Chart, ChartTable, document, element, fit, text_width, title, words
 from apps.ui.format import percent, percent_number, points
 
-_WIDTH, _LABEL, _LEFT, _RIGHT, _ROW, _BAR = 720.0, 206.0, 216.0, 650.0, 27.0, 18.0
+_WIDTH, _RIGHT, _ROW, _BAR = 720.0, 650.0, 27.0, 18.0
+_NARROWEST, _WIDEST, _GAP = 120.0, 300.0, 10.0
+"""The column of labels is as wide as the longest of them, within these bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ def waterfall(
     for one in contributions:
         running += one.amount
         high = max(high, running)
-    x = Linear(floor, max(high, floor + 1e-9), _LEFT, _RIGHT)
+    label = _label_width(base_label, target_label, contributions)
+    left_edge = label + _GAP
+    x = Linear(floor, max(high, floor + 1e-9), left_edge, _RIGHT)
     height = _ROW * (len(contributions) + 2) + 24
     parts: list[str] = []
-    parts += _total(0, base_label, base, x, floor)
+    parts += _total(0, base_label, base, x, label)
     running = base
     for index, one in enumerate(contributions, start=1):
         begin, running = running, running + one.amount
@@ -77,11 +81,11 @@ def waterfall(
                 rx=2,
             )
         )
-        parts.append(words(_LABEL, top + 13, fit(one.label, _LABEL - 6), anchor="end", tip=one.label))
+        parts.append(words(label, top + 13, fit(one.label, label - 6), anchor="end", tip=one.label))
         parts.append(words(right + 7, top + 13, points(one.amount), class_="strong halo"))
-    parts += _total(len(contributions) + 1, target_label, target, x, floor)
+    parts += _total(len(contributions) + 1, target_label, target, x, label)
     if floor > 0:
-        parts.append(words(_LEFT, height - 5, f"the scale begins at {percent(floor)}"))
+        parts.append(words(left_edge, height - 5, f"the scale begins at {percent(floor)}"))
     alternative = (
         f"{base_label} {percent(base)}; "
         + "; ".join(f"{one.label} {points(one.amount)}" for one in contributions)
@@ -96,15 +100,29 @@ def waterfall(
     return Chart(document(_WIDTH, height, parts, label=alternative), alternative, table)
 
 
-def _total(row: int, label: str, value: float, x: Linear, floor: float) -> list[str]:
+def _label_width(base_label: str, target_label: str, contributions: Sequence[Contribution]) -> float:
+    bold = [text_width(text) * BOLD for text in (base_label, target_label)]
+    widths = [*bold, *(text_width(one.label) for one in contributions)]
+    return min(_WIDEST, max(_NARROWEST, max(widths) + 8))
+
+
+def _total(row: int, label: str, value: float, x: Linear, label_width: float) -> list[str]:
     top = row * _ROW + 5
-    right = max(x(value), _LEFT + 2)
+    left = x.start
+    right = max(x(value), left + 2)
     parts = [
-        words(_LABEL, top + 13, fit(label, (_LABEL - 6) / BOLD), anchor="end", class_="strong", tip=label),
-        element("rect", class_="base", x=_LEFT, y=top, width=right - _LEFT, height=_BAR, rx=2),
+        words(
+            label_width,
+            top + 13,
+            fit(label, (label_width - 6) / BOLD),
+            anchor="end",
+            class_="strong",
+            tip=label,
+        ),
+        element("rect", class_="base", x=left, y=top, width=right - left, height=_BAR, rx=2),
     ]
-    if floor > 0 and right - _LEFT > 30:
-        cut = f"M{_LEFT + 12:.0f} {top + _BAR + 2:.0f}l5 -{_BAR + 4:.0f}"
+    if x.low > 0 and right - left > 30:
+        cut = f"M{left + 12:.0f} {top + _BAR + 2:.0f}l5 -{_BAR + 4:.0f}"
         parts.append(element("path", class_="cut", d=cut))
     text = percent_number(value)
     inside = right + 7 + text_width(text) > _WIDTH

@@ -1,0 +1,94 @@
+"""What every list has: its filters, its page, its foot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from django.http import QueryDict
+
+from apps.ui.format import count
+from apps.ui.tables import Pager, Table
+
+ROWS_PER_PAGE = 100
+
+type Level = Literal["ok", "warn", "bad", ""]
+type MeterLevel = Literal["ok", "warn", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One control above a list."""
+
+    name: str
+    label: str
+    value: str
+    choices: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing[RowT]:
+    """A list as its template draws it."""
+
+    table: Table
+    rows: Sequence[RowT]
+    filters: Sequence[Filter]
+    sort: str
+    pager: Pager
+    query: str
+    is_filtered: bool
+
+
+def choices(
+    any_words: str, values: Sequence[str], words: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    return [("", any_words), *((value, (words or {}).get(value, value)) for value in values)]
+
+
+def page_of(query: QueryDict) -> int:
+    number = query.get("page", "1")
+    return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 7 else 1
+
+
+def pager_of(query: QueryDict, page: int, shown: int, total: int) -> Pager:
+    def link(number: int) -> str:
+        copy = query.copy()
+        copy["page"] = str(number)
+        return f"?{copy.urlencode()}"
+
+    first = (page - 1) * ROWS_PER_PAGE
+    return Pager(
+        link(page - 1) if page > 1 else "",
+        link(page + 1) if first + shown < total else "",
+        f"{count(first + 1)} to {count(first + shown)} of {count(total)}" if shown else "",
+    )
+
+
+def without(query: QueryDict, *names: str) -> str:
+    copy = query.copy()
+    for name in names:
+        copy.pop(name, None)
+    return copy.urlencode()
+
+
+def listing_of[RowT](
+    table: Table, rows: Sequence[RowT], filters: Sequence[Filter], sort: str, pager: Pager, query: QueryDict
+) -> Listing[RowT]:
+    is_filtered = any(query.get(one.name) for one in filters)
+    return Listing(table, rows, filters, sort, pager, without(query, "page"), is_filtered)
+
+
+def words_in(query: QueryDict, name: str = "q") -> str:
+    """What was typed into a search field."""
+    return str(query.get(name, "")).strip()
+
+
+def meter_level(left: float | None) -> MeterLevel:
+    """The colour of a budget's bar: spent, a quarter or less, more."""
+    return "bad" if (left or 0.0) <= 0 else "warn" if (left or 0.0) < 0.25 else "ok"
+
+
+def meter_words(left: float | None) -> str:
+    """What the bar says to those who do not see it."""
+    return "" if left is None else f"{max(0, round(left * 100))} % of the budget left"

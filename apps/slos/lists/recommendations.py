@@ -1,0 +1,135 @@
+"""The table of recommendations that are current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.http import QueryDict
+
+from apps.accounts.models import User
+from apps.catalog.models import Service
+from apps.slos import queries
+from apps.slos.lists.common import (
+    ROWS_PER_PAGE,
+    Filter,
+    Level,
+    Listing,
+    choices,
+    listing_of,
+    page_of,
+    pager_of,
+    words_in,
+)
+from apps.slos.models import Recommendation, SliType
+from apps.slos.queries import RecommendationFilters
+from apps.slos.questions import Due, due_reasons
+from apps.slos.words import SLI_WORDS, number_words
+from apps.ui.tables import Column, Table, sort_from
+
+VERDICT_WORDS: Mapping[str, str] = {
+    "ok": "ok",
+    "cold_start": "new: little history",
+    "insufficient_history": "under a day of data",
+    "insufficient_traffic": "not enough traffic",
+    "no_data": "no data",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationLine:
+    service: Service
+    sli: str
+    reason: str
+    number: str
+    verdict: str
+    level: Level
+    confidence: float
+    generated_at: datetime
+
+
+RECOMMENDATION_COLUMNS = (
+    Column("Service", "service"),
+    Column("Team"),
+    Column("SLI"),
+    Column("Balanced tier", "balanced", numeric=True, hint="Missed in 1 window of 20"),
+    Column("Verdict", "verdict"),
+    Column(
+        "Confidence", "confidence", numeric=True, hint="0 to 1: history, coverage, traffic, width, freshness"
+    ),
+    Column("Made", "generated"),
+    Column("Why decide now"),
+)
+
+
+DUE_CHOICES = (("me", "what waits for me"), ("1", "what waits for anybody"), ("all", "all that are current"))
+
+
+def _asked_due(query: QueryDict, user: User) -> str:
+    """Whose decisions the address asks for: ``me`` (the default where one decides), ``1`` anybody's, ``all``."""
+    asked = query.get("due", "")
+    if asked in ("me", "1", "all"):
+        return str(asked)
+    return "me" if user.has_perm("slos.decide") else "1"
+
+
+def recommendation_listing(query: QueryDict, user: User) -> Listing[RecommendationLine]:
+    """The table of current recommendations that the address asks for."""
+    sort = sort_from(query, RECOMMENDATION_COLUMNS, "service")
+    page = page_of(query)
+    asked = _asked_due(query, user)
+    due: dict[int, list[Due]] = {}
+    if asked != "all":
+        waiting = queries.due_statuses(user if asked == "me" else None)
+        due = due_reasons(list(waiting.values_list("pk", flat=True)))
+    filters = RecommendationFilters(
+        text=words_in(query),
+        team=query.get("team", ""),
+        verdict=query.get("verdict", ""),
+        sli_type=query.get("sli", ""),
+        only=None
+        if asked == "all"
+        else [one.recommendation_id for several in due.values() for one in several],
+    )
+    found = queries.recommendations_table(
+        filters, sort=sort, limit=ROWS_PER_PAGE, offset=(page - 1) * ROWS_PER_PAGE
+    )
+    controls = [
+        Filter("q", "Name contains", filters.text),
+        Filter("due", "Show", asked, DUE_CHOICES),
+        Filter("team", "Team", filters.team, choices("all teams", queries.team_names())),
+        Filter("sli", "SLI", filters.sli_type, choices("all", SliType.values, SLI_WORDS)),
+        Filter("verdict", "Verdict", filters.verdict, choices("all", tuple(VERDICT_WORDS), VERDICT_WORDS)),
+    ]
+    table = Table(
+        "recommendations",
+        "Recommendations",
+        RECOMMENDATION_COLUMNS,
+        len(found.rows),
+        found.total,
+        "recommendations",
+        sort,
+        query,
+        "Nothing waits for a decision" if asked != "all" else "No recommendation matches",
+        "One is made for every service with telemetry, and again when its data or its dependencies change.",
+    )
+    if asked == "all" and found.rows:
+        due = due_reasons([row.service_id for row in found.rows])
+    reasons = {(one.service, one.sli_type): one.reason for several in due.values() for one in several}
+    lines = [_recommendation_line(row, reasons.get((row.service_id, row.sli_type), "")) for row in found.rows]
+    return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), found.total), query)
+
+
+def _recommendation_line(row: Recommendation, reason: str) -> RecommendationLine:
+    level: Level = {"ok": "ok", "cold_start": "warn"}.get(row.verdict, "")  # type: ignore[assignment]
+    return RecommendationLine(
+        row.service,
+        SLI_WORDS[row.sli_type],
+        reason,
+        number_words(row.sli_type, row.balanced),
+        VERDICT_WORDS.get(row.verdict, row.verdict),
+        level,
+        row.confidence,
+        row.generated_at,
+    )

@@ -1,0 +1,113 @@
+"""One service's page as its template draws it: figures turned into words, rows and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from apps.accounts.models import User
+from apps.slos.models import SliType
+from apps.slos.presenting import drawings, evidence
+from apps.slos.presenting.addresses import regenerate_url, set_url
+from apps.slos.presenting.evidence import DependencyRow
+from apps.slos.presenting.history import HistoryItem, history
+from apps.slos.presenting.promises import Promise, promise
+from apps.slos.presenting.tiers import Offer, offer
+from apps.slos.queries import ServicePage
+from apps.slos.words import SLI_WORDS
+from apps.ui.charts.svg import Chart
+from apps.ui.format import age, bound, duration, percent
+
+__all__ = ["Presented", "present"]
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """Everything the template needs beside the :class:`ServicePage` itself."""
+
+    main: Offer | None
+    """What it can promise of its availability."""
+    latency_offers: Sequence[Offer]
+    """The same for its latencies."""
+    latency_reasons: Sequence[str]
+    """Why there is no number for a latency."""
+    active: str
+    """The availability that is promised, in words; empty where none is."""
+    due_words: Sequence[str]
+    promises: Sequence[Promise]
+    availability: Chart | None
+    latency: Chart | None
+    latency_note: str
+    why: Chart | None
+    why_title: str
+    summary: str
+    counterfactuals: Sequence[str]
+    intervals: Chart | None
+    dependencies: Sequence[DependencyRow]
+    set_urls: Sequence[tuple[str, str]]
+    regenerate_url: str
+    data: str
+    quality: Sequence[str]
+    confidence: float | None
+    confidence_words: str
+    history: Sequence[HistoryItem]
+    who_may: str
+    """A sentence for those who may not decide; empty for those who may."""
+    made: str
+    stale: str
+    """How old the numbers are, where they are older than they should be."""
+    window_days: int
+    composite: dict[str, Any] = field(default_factory=dict)
+
+
+def present(page: ServicePage, user: User) -> Presented:
+    """Turn what was read into what is drawn; buttons only for those who may press them."""
+    service = page.service
+    may_decide = user.has_perm("slos.decide", service)
+    document = page.recommendation or {}
+    parts = document.get("recommendations", {})
+    offers = [
+        offer(page, sli_type, parts[sli_type], may_decide) for sli_type in SliType.values if sli_type in parts
+    ]
+    latencies = [one for one in offers if one.sli_type != SliType.AVAILABILITY]
+    promises = [promise(page, sli_type, may_decide) for sli_type in SliType.values if sli_type in page.slos]
+    explanation = document.get("explanation") or {}
+    availability = parts.get(SliType.AVAILABILITY, {})
+    composite = availability.get("composite") or {}
+    quality = document.get("data_quality") or {}
+    missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
+    confidence = document.get("confidence")
+    summary = explanation.get("summary") or ""
+    return Presented(
+        main=next((one for one in offers if one.sli_type == SliType.AVAILABILITY), None),
+        latency_offers=[one for one in latencies if one.tiers],
+        latency_reasons=list(dict.fromkeys(one.reason for one in latencies if not one.tiers and one.reason)),
+        active=next((one.words for one in promises if one.sli_type == SliType.AVAILABILITY), ""),
+        due_words=[one.reason for one in page.due],
+        promises=promises,
+        availability=drawings.availability(page),
+        latency=drawings.latency(page),
+        latency_note=drawings.latency_note(page),
+        why=drawings.why(explanation),
+        why_title=f"Why {percent(explanation.get('target'))}",
+        summary=bound(summary) if summary != availability.get("reason") else "",
+        counterfactuals=[
+            bound(row["text"]) for row in explanation.get("counterfactuals") or () if row.get("text")
+        ],
+        intervals=drawings.intervals(availability, composite, page),
+        dependencies=[evidence.dependency(row) for row in composite.get("dependencies") or ()],
+        set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],
+        regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
+        data=evidence.data_words(quality),
+        quality=evidence.quality_words(quality),
+        confidence=confidence,
+        confidence_words=evidence.confidence_words(confidence, availability.get("verdict", "")),
+        history=history(page, may_see_audit=user.has_perm("audit.view", service)),
+        who_may="" if may_decide else user.refusal("slos.decide", service),
+        made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
+        stale=duration(document.get("age_seconds")) if document.get("is_stale") else "",
+        window_days=int(document.get("window_days") or 28),
+        composite=composite if composite.get("point") is not None else {},
+    )

@@ -1,0 +1,82 @@
+"""Where the buttons of a service's page lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+
+from apps.slos.models import ActiveSlo
+from apps.slos.queries import ServicePage
+from apps.slos.words import is_latency, slo_number
+from apps.ui.links import action_url
+
+
+def home(page: ServicePage) -> str:
+    return reverse("service", args=[page.service.service_id])
+
+
+def typed(sli_type: str, value: float) -> str:
+    """A number as the form takes it: a ratio in percent, to the last digit that is kept."""
+    return f"{value:g}" if is_latency(sli_type) else f"{value * 100:.7f}".rstrip("0").rstrip(".")
+
+
+def number_field(sli_type: str) -> str:
+    return "threshold_ms" if is_latency(sli_type) else "target"
+
+
+def regenerate_url(page: ServicePage) -> str:
+    return action_url("slos.regenerate", service_id=page.service.service_id, next=home(page))
+
+
+def set_url(page: ServicePage, sli_type: str) -> str:
+    """The dialog that promises something where nothing is promised; 28 days and no number stand in it."""
+    return action_url(
+        "slos.set",
+        service_id=page.service.service_id,
+        sli_type=sli_type,
+        expected_version=0,
+        window_days=28,
+        show=f"{number_field(sli_type)},window_days",
+        next=home(page),
+    )
+
+
+def decision_urls(page: ServicePage, sli_type: str, part: dict[str, Any]) -> dict[str, str]:
+    """The addresses of ``accept`` (without its tier), ``modify`` and ``reject`` for one recommendation."""
+    common: dict[str, Any] = {
+        "service_id": page.service.service_id,
+        "sli_type": sli_type,
+        "recommendation_id": part.get("id") or "",
+        "expected_version": page.versions.get(sli_type, 0),
+        "next": home(page),
+    }
+    suggested = ((part.get("tiers") or {}).get("balanced") or {}).get("target")
+    number = number_field(sli_type)
+    share = {"show": number, number: typed(sli_type, suggested)} if suggested is not None else {}
+    tiers = {
+        tier: action_url("slos.accept", tier=tier, **common)
+        for tier, values in (part.get("tiers") or {}).items()
+        if values
+    }
+    return tiers | {
+        "modify": action_url("slos.modify", **common, **share),
+        "reject": action_url("slos.reject", **common),
+    }
+
+
+def promise_urls(page: ServicePage, slo: ActiveSlo) -> tuple[str, str]:
+    """The addresses that edit and that retire a promise in force."""
+    common = {
+        "service_id": page.service.service_id,
+        "sli_type": slo.sli_type,
+        "expected_version": slo.version,
+        "next": home(page),
+    }
+    number = number_field(slo.sli_type)
+    held = {
+        number: typed(slo.sli_type, slo_number(slo)),
+        "window_days": slo.window_days,
+        "show": f"{number},window_days",
+    }
+    return action_url("slos.edit", **common, **held), action_url("slos.retire", **common)

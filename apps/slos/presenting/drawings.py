@@ -1,0 +1,106 @@
+"""The charts of a service's page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.slos.models import SliType
+from apps.slos.queries import ServicePage
+from apps.slos.words import TIERS
+from apps.ui import charts
+from apps.ui.charts.svg import Chart
+from apps.ui.format import percent_number
+
+Z_90 = 1.645
+NEGLIGIBLE = 5e-7
+"""A contribution below this many points of availability is drawn together with others of its size."""
+
+
+def availability(page: ServicePage) -> Chart | None:
+    """Availability by day with the promise in force, and when promises began."""
+    if not page.days:
+        return None
+    slo = page.slos.get(SliType.AVAILABILITY)
+    shown = []
+    for one in page.days:
+        if one.total <= 0:
+            shown.append(charts.AvailabilityPoint(one.day, None))
+            continue
+        low, high = wilson(one.total - one.bad, one.total)
+        value = 1 - one.bad / one.total
+        shown.append(charts.AvailabilityPoint(one.day, value, low, high, one.total, one.bad))
+    began = [
+        charts.Event(slo.started_at, f"SLO {percent_number(float(slo.target))}")
+        for slo in page.history
+        if slo.sli_type == SliType.AVAILABILITY and slo.started_at.date() >= page.days[0].day
+    ]
+    return charts.daily_availability(shown, target=float(slo.target) if slo else None, events=began)
+
+
+def wilson(good: float, total: float) -> tuple[float, float]:
+    """The 90 % score interval of one day's share (Wilson 1927): doubt from the number of requests alone."""
+    share = good / total
+    middle = share + Z_90**2 / (2 * total)
+    spread = Z_90 * (share * (1 - share) / total + Z_90**2 / (4 * total**2)) ** 0.5
+    scale = 1 + Z_90**2 / total
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def latency(page: ServicePage) -> Chart | None:
+    """Percentiles by hour, each with the threshold that is promised for it."""
+    lines = []
+    for name, sli_type in (("p50", None), ("p95", SliType.LATENCY_P95), ("p99", SliType.LATENCY_P99)):
+        values = tuple(getattr(point, f"{name}_ms") for point in page.latency)
+        slo = page.slos.get(sli_type) if sli_type else None
+        if any(value is not None for value in values):
+            lines.append(charts.LatencySeries(name, values, slo.threshold_ms if slo else None))
+    return charts.latency_lines([point.start for point in page.latency], lines) if lines else None
+
+
+def latency_note(page: ServicePage) -> str:
+    """What a reader must know of percentiles that the source had computed."""
+    if any(point.basis == "bins" for point in page.latency):
+        return (
+            "The source gives percentiles of its own bins; each hour shows the highest of them, "
+            "because percentiles cannot be averaged."
+        )
+    return ""
+
+
+def why(explanation: dict[str, Any]) -> Chart | None:
+    """How the suggested target comes about, from its base by what takes and what adds."""
+    if explanation.get("base") is None or not explanation.get("attribution"):
+        return None
+    rows = [charts.Contribution(row["label"], row["contribution"]) for row in explanation["attribution"]]
+    drawn = [row for row in rows if abs(row.amount) >= NEGLIGIBLE]
+    rest = sum(row.amount for row in rows) - sum(row.amount for row in drawn)
+    if abs(rest) > 1e-12 and drawn:
+        drawn.append(charts.Contribution("All else", rest))
+    return charts.waterfall(explanation["base"], drawn or rows, explanation["target"])
+
+
+def intervals(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> Chart | None:
+    """The three tiers on one axis with what was observed, what is promised and what dependencies support."""
+    tiers = part.get("tiers") or {}
+    drawn = [
+        charts.TierInterval(
+            name=name.capitalize(),
+            target=tiers[name]["target"],
+            low=tiers[name]["interval"][0],
+            high=tiers[name]["interval"][1],
+            breach_probability=tiers[name]["breach_probability"],
+        )
+        for name in TIERS
+        if tiers.get(name) and tiers[name].get("interval")
+    ]
+    if not drawn:
+        return None
+    marks = [charts.Reference("observed", part["observed"])] if part.get("observed") else []
+    slo = page.slos.get(SliType.AVAILABILITY)
+    if slo is not None:
+        marks.append(charts.Reference("promised", float(slo.target)))
+    limit = (tiers.get("balanced") or {}).get("dependency_limit")
+    if limit and limit < 1 and composite.get("dependencies"):
+        marks.append(charts.Reference("dependencies support", limit))
+    window_days = int((page.recommendation or {}).get("window_days") or 28)
+    return charts.tier_intervals(drawn, references=marks, window_days=window_days)

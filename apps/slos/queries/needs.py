@@ -1,0 +1,80 @@
+"""What waits for a decision, in the few groups that a first screen has room for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Case, IntegerField, Value, When
+
+from apps.accounts.models import User
+from apps.slos.queries.recommendations import Decision, due_statuses
+from apps.slos.questions import due_reasons
+
+SHOWN = 5
+_CRITICAL_FIRST = Case(
+    *(
+        When(service__criticality=level, then=Value(at))
+        for at, level in enumerate(("critical", "high", "medium"))
+    ),
+    default=Value(3),
+    output_field=IntegerField(),
+)
+
+_TEAMS = """
+SELECT t.name, count(*), count(*) FILTER (WHERE st.target IS NOT NULL),
+    count(*) FILTER (WHERE st.state = 'act'), count(*) FILTER (WHERE st.state = 'attend')
+FROM catalog_service s JOIN accounts_team t ON t.id = s.team_id
+LEFT JOIN slos_servicestatus st ON st.service_id = s.id
+WHERE NOT s.is_external GROUP BY t.name ORDER BY t.name LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The decisions due: to review are services that promise something, unpromised those that do not."""
+
+    review: list[Decision]
+    review_count: int
+    unpromised: list[str]
+    """The first few names, the most critical first."""
+    unpromised_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeamStanding:
+    """How one team's own services stand."""
+
+    name: str
+    services: int
+    with_slo: int
+    act: int
+    attend: int
+
+
+def needs(user: User | None, *, limit: int = SHOWN) -> Needs:
+    """Return the decisions due that this user may take: six queries at most, whatever the fleet's size."""
+    due = due_statuses(user)
+    promised, unpromised = due.filter(target__isnull=False), due.filter(target__isnull=True)
+    review = list(_first(promised.select_related("service__team"), limit))
+    reasons = due_reasons([status.pk for status in review]) if review else {}
+    return Needs(
+        review=[Decision(one.service, one, reasons[one.pk]) for one in review if one.pk in reasons],
+        review_count=promised.count(),
+        unpromised=[
+            status.service.service_id for status in _first(unpromised.select_related("service"), limit)
+        ],
+        unpromised_count=unpromised.count(),
+    )
+
+
+def _first(statuses: Any, limit: int) -> Any:
+    return statuses.order_by(_CRITICAL_FIRST, "service__service_id")[:limit]
+
+
+def team_standings(limit: int = 12) -> list[TeamStanding]:
+    """Return how each team's services stand, external ones left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TEAMS, [limit])
+        return [TeamStanding(*row) for row in cursor.fetchall()]
