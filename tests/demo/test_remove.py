@@ -7,6 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+from django.db import connection
+
 from apps.accounts.models import ApiKey, Team, User
 from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
 from apps.catalog.services import upsert_graph
