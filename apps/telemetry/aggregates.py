@@ -203,6 +203,8 @@ def store_staged(*, is_hourly: bool = False) -> Stored:
             to be summed.
     """
     with connection.cursor() as cursor:
+        # Two readings of the same hours would lock their rows in different orders, and each other out.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('telemetry_store'))")
         # Sorting by the hundred megabytes is what this is; the setting ends with the transaction.
         cursor.execute("SET LOCAL work_mem = '128MB'")
         for table in ("stage_sli", "stage_edge", "stage_bucket", "stage_service"):

@@ -225,6 +225,21 @@ def test_the_last_good_answer_is_served_with_its_age_while_the_server_is_down() 
             http.ask("query", ASK, stale_question="another question")
 
 
+def test_whoever_looks_waits_for_a_source_that_is_down_only_once() -> None:
+    replies = [success("good")]
+    with (
+        serving(lambda path, form: replies[-1]) as server,
+        connect(server.url, last_good=LastGood(Shelf(), server.url)) as http,
+    ):
+        for question in ("a", "b", "c"):
+            http.ask("query", ASK, stale_question=question)
+        replies.append(Reply(body=b"", status=503))
+        asked = len(server.asked)
+        for question in ("a", "b", "c"):
+            assert http.ask("query", ASK, stale_question=question).age_seconds > 0
+        assert len(server.asked) == asked + 3
+
+
 def test_a_refusal_is_never_covered_up_by_an_old_answer() -> None:
     replies = [success("good")]
     with (

@@ -91,6 +91,7 @@ class PrometheusHttp:
     max_bytes: int = 64 * 1024 * 1024
     clock: Clock = time.monotonic
     _client: httpx.Client = field(init=False, repr=False)
+    _failure: SourceUnavailable | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         headers = {"Accept": "application/json", "User-Agent": "ballast"}
@@ -133,14 +134,19 @@ class PrometheusHttp:
             path: below ``/api/v1/``.
             form: the parameters; a list repeats its key.
             stale_question: if given, a good answer is kept under this name and served when the source is
-                down.
+                down. Once it was, this connection does not ask such questions any more.
 
         Raises:
             SourceError: see :mod:`apps.telemetry.clients.errors`.
         """
         try:
+            if stale_question is not None and self._failure is not None:
+                # Whoever looks has waited for this source once; the rest is answered from the shelf.
+                raise self._failure
             answer = self._ask_guarded(path, form, method)
         except SourceUnavailable as error:
+            if stale_question is not None:
+                self._failure = error
             kept = self.last_good.recall(stale_question) if stale_question is not None else None
             if kept is None:
                 raise
