@@ -112,7 +112,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.humanize",
+    "django.contrib.postgres",
     "django.contrib.postgres",
     "django_htmx",
     "ninja",
