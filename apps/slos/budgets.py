@@ -40,15 +40,16 @@ def alert_factor(budget_share: float, hours: float, window_days: float) -> float
 
 
 def exhausted_at(left: float, burn_1d: float | None, window_days: int, as_of: datetime) -> datetime | None:
-    """When nothing is left if the last day goes on; ``as_of`` when it is spent, ``None`` when it outlasts a
-    window.
+    """When nothing is left if the last day goes on; ``as_of`` when it is spent, ``None`` when that never comes.
+
+    The window rolls: while new failures come in at ``burn_1d``, those of a window ago leave, on average at
+    the rate at which the window spent (``1 - left``). At a burn of 1 or less the budget is never used up.
     """
     if left <= 0:
         return as_of
-    if not burn_1d or burn_1d <= 0:
+    if burn_1d is None or burn_1d <= 1:
         return None
-    days = left * window_days / burn_1d
-    return as_of + timedelta(days=days) if days < window_days else None
+    return as_of + timedelta(days=left * window_days / (burn_1d - (1 - left)))
 
 
 @dataclass(frozen=True, slots=True)

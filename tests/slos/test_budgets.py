@@ -40,12 +40,17 @@ def test_the_factors_are_those_of_the_workbook(
     assert budgets.alert_factor(share, hours, 28) == pytest.approx(at_28)
 
 
-def test_exhaustion_is_none_when_the_budget_outlasts_the_window() -> None:
+def test_a_burn_of_one_or_less_never_exhausts_a_rolling_window() -> None:
     assert budgets.exhausted_at(0.5, 0.4, 28, AS_OF) is None
-    assert budgets.exhausted_at(0.5, 0, 28, AS_OF) is None
+    assert budgets.exhausted_at(0.1, 1.0, 28, AS_OF) is None
+    assert budgets.exhausted_at(0.5, None, 28, AS_OF) is None
+
+
+def test_exhaustion_counts_that_old_failures_leave_the_window() -> None:
+    """Half spent evenly: twice the rate comes in, half of it goes out, so a net 1.5 budgets a window."""
     ends = budgets.exhausted_at(0.5, 2.0, 28, AS_OF)
     assert ends is not None
-    assert (ends - AS_OF).days == 7
+    assert (ends - AS_OF).total_seconds() == pytest.approx(28 * 86400 * 0.5 / 1.5)
     assert budgets.exhausted_at(-0.1, 2.0, 28, AS_OF) == AS_OF
 
 
