@@ -48,12 +48,16 @@ RESPONSE_MODEL = "NinjaResponseSchema"
 
 
 class BallastAPI(NinjaAPI):
-    """NinjaAPI whose OpenAPI document names every problem and every action."""
+    """NinjaAPI whose OpenAPI document names every problem and every action; it is made once a process."""
+
+    _document: OpenAPISchema | None = None
 
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
-        schema = super().get_openapi_schema(**kwargs)
-        complete(schema, self.get_root_path({}))
-        return schema
+        if self._document is None:
+            document = super().get_openapi_schema(**kwargs)
+            complete(document, self.get_root_path({}))
+            self._document = document
+        return self._document
 
 
 api = BallastAPI(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
@@ -10,6 +11,7 @@ from ninja import Body, Router, Schema, Status
 from pydantic import Field
 
 from apps.core import actions, queries
+from apps.core.actions import AnyAction
 from apps.core.dispatcher import preview as preview_action
 from apps.core.http import actor_from, dispatch_api
 
@@ -55,6 +57,11 @@ class HealthOut(Schema):
     checks: dict[str, str] = Field(default_factory=dict)
 
 
+@cache
+def _input_schema(action: AnyAction) -> dict[str, Any]:
+    return action.Input.model_json_schema()
+
+
 @router.get("/actions", response=ActionsOut, summary="List the actions")
 def list_actions(request: HttpRequest) -> dict[str, Any]:
     """Every change that can be made, with the form of its input."""
@@ -67,7 +74,7 @@ def list_actions(request: HttpRequest) -> dict[str, Any]:
                 "permission": action.permission,
                 "risk": action.risk.value,
                 "allowed": actor.may(action.permission),
-                "input_schema": action.Input.model_json_schema(),
+                "input_schema": _input_schema(action),
             }
             for action in actions.all_actions()
         ]
