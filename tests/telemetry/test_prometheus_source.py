@@ -370,7 +370,7 @@ def test_looking_serves_the_last_good_answers_and_collecting_never_does() -> Non
         assert found.availability.series["shop"].total == [1, 2, 3]
         assert found.quality.age_seconds > 0
         assert any("503" in note for note in found.quality.notes)
-        source.serve_stale = False
+        source.questions.serve_stale = False
         with pytest.raises(SourceUnavailable):
             source.availability(["shop"], START, END, HOUR)
 

@@ -1,15 +1,11 @@
-"""Reads SLIs from Prometheus or Mimir.
-
-Questions are cut so that no answer is larger than a server gives (11,000 points a series) or Ballast takes,
-and cut again in halves where a server says that it was still too much.
-"""
+"""Reads SLIs from Prometheus or Mimir: which questions to ask, and what their answers mean."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import InitVar, dataclass, field
 
 from apps.telemetry.clients import promql
 from apps.telemetry.clients.base import (
@@ -22,38 +18,15 @@ from apps.telemetry.clients.base import (
     ResolvedQuery,
     SourceStatus,
 )
-from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused, TooMuchData
+from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
-from apps.telemetry.clients.matrix import (
-    CountAssembly,
-    Series,
-    Values,
-    bucket_bins,
-    percentile_bins,
-    series_of,
-)
-from apps.telemetry.clients.personal_data import without_personal_data
-from apps.telemetry.clients.prometheus_http import Answer, PrometheusHttp
+from apps.telemetry.clients.matrix import CountAssembly, Values, bucket_bins, percentile_bins
+from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.questions import SAMPLE_SERIES, Part, Questions
 
-#: Servers refuse more than 11,000 points a series; some count one more than one thinks.
-MAX_POINTS_PER_SERIES = 10_000
-#: About 5 MB of JSON.
-MAX_VALUES_PER_ANSWER = 200_000
-MAX_SERVICES_PER_QUERY = 500
 #: How many bounds a histogram is taken to have when answers are sized.
 _TYPICAL_BUCKETS = 16
-_SAMPLE_SERIES = 20
 _DAY = 86_400
-
-type BuildQuery = Callable[[Sequence[str]], str]
-
-
-@dataclass(slots=True)
-class _Part:
-    """A part of an answer: the series in it, and whether the source doubted it."""
-
-    series: list[Series]
-    is_partial: bool
 
 
 @dataclass(slots=True)
@@ -68,11 +41,14 @@ class PrometheusSource:
 
     http: PrometheusHttp
     config: TelemetryConfig
-    serve_stale: bool = False
+    serve_stale: InitVar[bool] = False
     now: Callable[[], float] = time.time
     name: str = "prometheus"
+    questions: Questions = field(init=False)
     _present: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
-    _record: list[ResolvedQuery] | None = None
+
+    def __post_init__(self, serve_stale: bool) -> None:
+        self.questions = Questions(self.http, serve_stale)
 
     def close(self) -> None:
         """Close the connections."""
@@ -116,13 +92,15 @@ class PrometheusSource:
 
             label = family.service_label
             span = (start, end, step_seconds)
-            for part in self._range(
+            for part in self.questions.ask_range(
                 "requests", name, total_query, remaining, span, (label,), reading.quality
             ):
                 for series in part.series:
                     _collect(found[series.labels.get(label, "")], series.values, part, is_total=True)
             with_data = [service_id for service_id in remaining if service_id in found]
-            for part in self._range("failures", name, bad_query, with_data, span, (label,), reading.quality):
+            for part in self.questions.ask_range(
+                "failures", name, bad_query, with_data, span, (label,), reading.quality
+            ):
                 for series in part.series:
                     _collect(found[series.labels.get(label, "")], series.values, part, is_total=False)
             for service_id in with_data:
@@ -163,7 +141,7 @@ class PrometheusSource:
 
             purpose = "calls" if is_total else "failed calls"
             span = (start, end, step_seconds)
-            for part in self._range(
+            for part in self.questions.ask_range(
                 purpose, "service graph", build, service_ids, span, labels, reading.quality
             ):
                 for series in part.series:
@@ -179,7 +157,7 @@ class PrometheusSource:
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
         """Read one service and tell every query on the way; a part that fails is told, not raised."""
-        self._record = []
+        self.questions.record = []
         quality = ReadingQuality()
         availability, latency, edges = AvailabilityReading(), LatencyReading(), EdgeReading()
         try:
@@ -189,9 +167,9 @@ class PrometheusSource:
             latency = self.latency([service_id], start, end, step_seconds)
             edges = self.edges([service_id], start, end, step_seconds)
         except SourceError as error:
-            if not any(query.error for query in self._record):
-                self._record.append(ResolvedQuery("metrics", "", "", error=error.detail))
-        queries, self._record = self._record, None
+            if not any(query.error for query in self.questions.record):
+                self.questions.record.append(ResolvedQuery("metrics", "", "", error=error.detail))
+        queries, self.questions.record = self.questions.record, None
         for part in (availability.quality, latency.quality, edges.quality):
             quality.merge(part)
         return Explanation(service_id, start, end, queries, availability, latency, edges, quality)
@@ -217,7 +195,7 @@ class PrometheusSource:
             return promql.bucket_query(family, buckets, batch, span[2])
 
         keep = (family.service_label, "le")
-        for part in self._range(
+        for part in self.questions.ask_range(
             "latency", name, build, services, span, keep, reading.quality, per_service=_TYPICAL_BUCKETS
         ):
             for series in part.series:
@@ -255,7 +233,9 @@ class PrometheusSource:
 
             fine = (*span, gauges.step_seconds)
             label = family.service_label
-            for part in self._range(f"p{number}", name, build, services, fine, (label,), reading.quality):
+            for part in self.questions.ask_range(
+                f"p{number}", name, build, services, fine, (label,), reading.quality
+            ):
                 for series in part.series:
                     found[series.labels.get(label, "")][number].update(series.values)
         for service_id in services:
@@ -264,122 +244,20 @@ class PrometheusSource:
                 if bins.at:
                     reading.percentiles[service_id] = bins
 
-    def _range(
-        self,
-        purpose: str,
-        family: str,
-        build: BuildQuery,
-        services: Sequence[str],
-        span: tuple[int, int, int],
-        keep: Iterable[str],
-        quality: ReadingQuality,
-        *,
-        per_service: int = 1,
-    ) -> Iterator[_Part]:
-        """Ask a range query for many services, cut to size; yield the parts in order of service and time."""
-        start, end, step = span
-        bins = min(max(1, (end - start) // step), MAX_POINTS_PER_SERIES)
-        at_once = max(1, min(MAX_SERVICES_PER_QUERY, MAX_VALUES_PER_ANSWER // (bins * per_service)))
-        for first in range(0, len(services), at_once):
-            batch = services[first : first + at_once]
-            for chunk in range(start, end, bins * step):
-                chunk_span = (chunk, min(end, chunk + bins * step), step)
-                yield from self._halving(purpose, family, build, batch, chunk_span, frozenset(keep), quality)
-
-    def _halving(
-        self,
-        purpose: str,
-        family: str,
-        build: BuildQuery,
-        services: Sequence[str],
-        span: tuple[int, int, int],
-        keep: frozenset[str],
-        quality: ReadingQuality,
-    ) -> Iterator[_Part]:
-        start, end, step = span
-        query = build(services)
-        try:
-            yield self._one(purpose, family, query, span, keep, quality)
-        except TooMuchData:
-            bins = (end - start) // step
-            if bins > 1:
-                middle = start + bins // 2 * step
-                halves = [(services, (start, middle, step)), (services, (middle, end, step))]
-            elif len(services) > 1:
-                half = len(services) // 2
-                halves = [(services[:half], span), (services[half:], span)]
-            else:
-                raise
-            for some, part in halves:
-                yield from self._halving(purpose, family, build, some, part, keep, quality)
-
-    def _one(
-        self,
-        purpose: str,
-        family: str,
-        query: str,
-        span: tuple[int, int, int],
-        keep: frozenset[str],
-        quality: ReadingQuality,
-    ) -> _Part:
-        start, end, step = span
-        form: dict[str, str | list[str]] = {
-            "query": query,
-            "start": str(start + step),
-            "end": str(end),
-            "step": str(step),
-        }
-        question = f"{query}\n{end - start}\n{step}" if self.serve_stale else None
-        try:
-            answer = self.http.ask("query_range", form, stale_question=question)
-            series = self._clean(answer, keep, quality)
-        except SourceError as error:
-            self._tell(purpose, family, query, error=error.detail)
-            raise
-        self._tell(purpose, family, query, series)
-        return _Part(series, is_partial=bool(answer.warnings))
-
     def _sample(
         self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality
     ) -> None:
         """Ask for a few raw series, so that one sees the labels that a family could be told by."""
         selector = promql.vector(family.total, promql.one_of(family.service_label, [service_id]))
-        query = f"topk({_SAMPLE_SERIES}, last_over_time({selector}[1h]))"
-        question = query if self.serve_stale else None
+        query = f"topk({SAMPLE_SERIES}, last_over_time({selector}[1h]))"
+        question = query if self.questions.serve_stale else None
         try:
             answer = self.http.ask("query", {"query": query, "time": str(end)}, stale_question=question)
-            series = self._clean(answer, frozenset((family.service_label, "__name__")), quality)
+            series = self.questions.clean(answer, frozenset((family.service_label, "__name__")), quality)
         except SourceError as error:
-            self._tell("raw series", name, query, error=error.detail)
+            self.questions.tell("raw series", name, query, error=error.detail)
             raise
-        self._tell("raw series", name, query, series)
-
-    def _clean(self, answer: Answer, keep: frozenset[str], quality: ReadingQuality) -> list[Series]:
-        quality.merge(
-            ReadingQuality(
-                warnings=list(answer.warnings), notes=list(answer.notes), age_seconds=answer.age_seconds
-            )
-        )
-        if answer.failure:
-            quality.merge(ReadingQuality(notes=[answer.failure]))
-        return [
-            Series(
-                without_personal_data(series.labels, keep=keep, dropped=quality.personal_labels),
-                series.values,
-            )
-            for series in series_of(answer.data, self.http.url)
-        ]
-
-    def _tell(
-        self, purpose: str, family: str, query: str, series: Sequence[Series] = (), *, error: str = ""
-    ) -> None:
-        if self._record is None:
-            return
-        sample = tuple(
-            (one.labels, f"{one.values[max(one.values)]:g}") for one in series[:_SAMPLE_SERIES] if one.values
-        )
-        points = sum(len(one.values) for one in series)
-        self._record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
+        self.questions.tell("raw series", name, query, series)
 
     def _families(self, start: int, end: int, quality: ReadingQuality) -> list[tuple[str, MetricFamily]]:
         present = self._metrics(start, end, quality)
@@ -391,7 +269,7 @@ class PrometheusSource:
             names = sorted(_configured_metrics(self.config))
             wanted = f"{{__name__=~{promql.quoted('|'.join(names))}}}"
             form: dict[str, str | list[str]] = {"match[]": [wanted], "start": str(start), "end": str(end)}
-            question = f"names\n{wanted}" if self.serve_stale else None
+            question = f"names\n{wanted}" if self.questions.serve_stale else None
             answer = self.http.ask("label/__name__/values", form, method="GET", stale_question=question)
             if not isinstance(answer.data, list):
                 raise BadAnswer(f"{self.http.url} did not answer with a list of metric names.")
@@ -410,7 +288,7 @@ class PrometheusSource:
         return str(data.get("version", "")) if isinstance(data, dict) else ""
 
 
-def _collect(assembly: CountAssembly, values: Values, part: _Part, *, is_total: bool) -> None:
+def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: bool) -> None:
     (assembly.total if is_total else assembly.bad).update(values)
     if part.is_partial:
         assembly.partial.update(values)
