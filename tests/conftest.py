@@ -48,7 +48,7 @@ SERVERS: pytest.StashKey[Any] = pytest.StashKey()
 
 
 def _migrations_digest() -> str:
-    """Return a digest of all migrations and grants, which names the template, so that a changed schema gets a new one."""
+    """Return a digest of migrations and grants; it names the template, so that a changed schema gets a new one."""
     digest = hashlib.sha256()
     for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), ROOT / "apps/core/grants.py"]):
         digest.update(path.read_bytes())
@@ -104,10 +104,14 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
             point_at(template + "_new")
             call_command("migrate", verbosity=0, interactive=False)
             point_at(owner["NAME"])
-            admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(building, sql.Identifier(template)))
+            admin.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(building, sql.Identifier(template))
+            )
         drop(admin, database)
         admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(database), sql.Identifier(template)
+            )
         )
         admin.execute("SELECT pg_advisory_unlock(727274)")
         point_at(database)
@@ -131,7 +135,9 @@ def _flush_as_the_owner() -> Iterator[None]:
         owner = settings.DATABASES["owner"]
         where = {"host": owner["HOST"], "port": owner["PORT"], "dbname": owner["NAME"]}
         with psycopg.connect(**where, user=owner["USER"], password=owner["PASSWORD"]) as connection:
-            found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            found = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
             kept = {"django_migrations", "django_content_type", "auth_permission"}
             tables = [sql.Identifier(table) for (table,) in found if table not in kept]
             connection.execute("ALTER TABLE core_auditentry DISABLE TRIGGER USER")

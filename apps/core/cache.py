@@ -12,7 +12,9 @@ from django.core.cache.backends.redis import RedisCache
 
 logger = structlog.get_logger(__name__)
 
-QUIET_SECONDS = 5.0  # after a failure Redis is left alone for this long, so that pages don't wait for it one by one
+QUIET_SECONDS = (
+    5.0  # after a failure Redis is left alone for this long, so that pages don't wait for it one by one
+)
 
 
 class TolerantRedisCache(RedisCache):
@@ -44,7 +46,9 @@ class TolerantRedisCache(RedisCache):
         return self._try(lambda: super(TolerantRedisCache, self).set_many(data, timeout, version), [])
 
     def add(self, key: Any, value: Any, timeout: Any = 300, version: Any = None) -> bool:
-        return bool(self._try(lambda: super(TolerantRedisCache, self).add(key, value, timeout, version), False))
+        return bool(
+            self._try(lambda: super(TolerantRedisCache, self).add(key, value, timeout, version), False)
+        )
 
     def delete(self, key: Any, version: Any = None) -> bool:
         return bool(self._try(lambda: super(TolerantRedisCache, self).delete(key, version), False))

@@ -36,14 +36,16 @@ def parse(action: AnyAction, data: Any) -> Any:
         return action.Input.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(
-            f"{action.title}: {error.error_count()} of the values cannot be taken.", fields=field_problems(error)
+            f"{action.title}: {error.error_count()} of the values cannot be taken.",
+            fields=field_problems(error),
         ) from None
 
 
 def field_problems(error: ValidationError) -> list[FieldProblem]:
     """Return one problem a field, in words, from a Pydantic error."""
     return [
-        FieldProblem(".".join(str(part) for part in item["loc"]) or "body", str(item["msg"])) for item in error.errors()
+        FieldProblem(".".join(str(part) for part in item["loc"]) or "body", str(item["msg"]))
+        for item in error.errors()
     ]
 
 

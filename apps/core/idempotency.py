@@ -47,7 +47,9 @@ def claim(owner: str, key: str, action: str, data: Any) -> IdempotencyKey | None
             return None
     earlier = IdempotencyKey.objects.get(owner=owner, key=key)
     if earlier.request_digest != asked:
-        raise Conflict("This idempotency key was used for a different request. Use a new key for a new request.")
+        raise Conflict(
+            "This idempotency key was used for a different request. Use a new key for a new request."
+        )
     return earlier
 
 

@@ -77,7 +77,9 @@ def _park(delivery: OutboxDelivery, reason: str) -> None:
     delivery.state = OutboxDelivery.State.DEAD
     delivery.last_error = reason[:2000]
     delivery.save(update_fields=["state", "attempts", "last_error"])
-    logger.error("outbox.delivery_parked", subscriber=delivery.subscriber, delivery=delivery.pk, reason=reason)
+    logger.error(
+        "outbox.delivery_parked", subscriber=delivery.subscriber, delivery=delivery.pk, reason=reason
+    )
 
 
 def drain(limit: int = 10_000) -> int:

@@ -34,8 +34,11 @@ class SliBin(models.Model):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        return f"{self.service_id} at {self.bin_start:%Y-%m-%d %H:%M}"
 
-class SliHour(SliBin):
+
+class SliHour(SliBin):  # noqa: DJ008
     """One hour. Percentiles that a source had computed are kept one by one for the bins inside, never averaged."""
 
     p50_ms = ArrayField(models.FloatField(), null=True)
@@ -47,7 +50,7 @@ class SliHour(SliBin):
         db_table = "telemetry_slihour"
 
 
-class SliDay(SliBin):
+class SliDay(SliBin):  # noqa: DJ008
     """One UTC day, rolled up from its hours or imported as it is."""
 
     class Meta:
@@ -56,7 +59,7 @@ class SliDay(SliBin):
 
 
 class LatencyHour(models.Model):
-    """One hour's latency histogram: ``cumulative[i]`` requests took at most ``bounds_ms[i]``; the last bound is infinite."""
+    """One hour's latency histogram: ``cumulative[i]`` requests took at most ``bounds_ms[i]``; the last is infinite."""
 
     pk = models.CompositePrimaryKey("service_id", "bin_start")
     service = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
@@ -67,6 +70,9 @@ class LatencyHour(models.Model):
     class Meta:
         managed = False
         db_table = "telemetry_latencyhour"
+
+    def __str__(self) -> str:
+        return f"{self.service_id} at {self.bin_start:%Y-%m-%d %H:%M}"
 
 
 class EdgeHour(models.Model):
@@ -83,6 +89,9 @@ class EdgeHour(models.Model):
     class Meta:
         managed = False
         db_table = "telemetry_edgehour"
+
+    def __str__(self) -> str:
+        return f"{self.source_id} → {self.target_id} at {self.bin_start:%Y-%m-%d %H:%M}"
 
 
 class TelemetryRun(models.Model):
@@ -107,7 +116,9 @@ class TelemetryRun(models.Model):
     parameters = models.JSONField(default=dict)
     window_start = models.DateTimeField(null=True)
     window_end = models.DateTimeField(null=True)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     requested_by_name = models.TextField()
     origin = models.TextField(blank=True, default="")
     progress_done = models.PositiveIntegerField(default=0)

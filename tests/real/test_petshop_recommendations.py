@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,7 @@ def recording(request: pytest.FixtureRequest) -> petshop.Recording:
 
 
 @pytest.fixture
-def documents(
-    recording: petshop.Recording, tmp_path: Path, settings: Settings
-) -> Iterator[dict[str, dict[str, Any]]]:
+def documents(recording: petshop.Recording, tmp_path: Path, settings: Settings) -> dict[str, dict[str, Any]]:
     """What ``recommend --store`` says of every service after a backfill over HTTP, by service id."""
     for name in ("graph", "prometheus"):
         (tmp_path / name).mkdir()
@@ -48,7 +45,7 @@ def documents(
     sources.telemetry_config.cache_clear()
     out = StringIO()
     call_command("recommend", "--store", stdout=out)
-    yield {document["service_id"]: document for document in map(json.loads, out.getvalue().splitlines())}
+    return {document["service_id"]: document for document in map(json.loads, out.getvalue().splitlines())}
 
 
 def test_petsite_gets_a_wide_ordered_answer_that_says_it_is_new(
