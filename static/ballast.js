@@ -116,6 +116,28 @@
   }
   showTheme();
 
+  // ---- a secret that is shown once: selected with a click, copied with a button
+
+  const showCopy = (within = document) => {
+    if (!navigator.clipboard) return; // Only where the page is trusted: over TLS or on this machine.
+    for (const button of $$("[data-copy]", within)) button.hidden = false;
+  };
+  showCopy();
+  document.addEventListener("click", async (event) => {
+    const field = event.target.closest("[data-select]");
+    if (field) field.select();
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const secret = $(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(secret.value);
+      toast("Copied.", "ok");
+    } catch {
+      secret.select();
+      toast("The browser does not allow copying here: the key is selected, copy it with the keyboard.", "info");
+    }
+  });
+
   // ---- the reader's own time, on hover
 
   const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -173,6 +195,7 @@
   body.addEventListener("htmx:afterSettle", (event) => {
     const now = event.detail.elt?.isConnected ? event.detail.elt : document;
     watchScrollers(now);
+    showCopy(now);
     announce($("[data-announce]", now)?.textContent.trim());
   });
 

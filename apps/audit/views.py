@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +15,58 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from pydantic import ValidationError
 
-from apps.audit import queries
+from apps.audit import queries, words
 from apps.audit.queries import EXPORT_HEADER, AuditFilters
 from apps.core.csv import csv_response
 from apps.core.dispatcher import field_problems
 from apps.core.errors import InvalidInput
+from apps.core.models import AuditEntry
 
 PAGE = "audit/list.html"
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as the list draws it."""
+
+    entry: AuditEntry
+    what: str
+    where: str
+
+
 def _filters(query: QueryDict) -> AuditFilters:
-    given = {name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()}
+    """Read the filter; a bare date means the whole day in UTC, at either end."""
+    given: dict[str, Any] = {
+        name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()
+    }
+    for name, days in (("since", 0), ("until", 1)):
+        day = _day(given.get(name, ""))
+        if day is not None:
+            given[name] = datetime.combine(day + timedelta(days=days), time(), UTC)
     try:
         return AuditFilters.model_validate(given)
     except ValidationError as error:
         raise InvalidInput("The filter cannot be used as it is.", fields=field_problems(error)) from None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def _controls(query: QueryDict) -> list[dict[str, Any]]:
+    area = query.get("action", "")
+    areas = words.AREAS if area in dict(words.AREAS) else (*words.AREAS, (area, area))
+    controls: list[dict[str, Any]] = [
+        {"name": "service", "label": "Service", "value": query.get("service", "")},
+        {"name": "action", "label": "About", "value": area, "choices": areas},
+        {"name": "actor", "label": "Who", "value": query.get("actor", "")},
+        {"name": "since", "label": "From", "value": query.get("since", "")[:10], "kind": "date"},
+        {"name": "until", "label": "To, included", "value": query.get("until", "")[:10], "kind": "date"},
+    ]
+    return controls
 
 
 @login_required
@@ -39,7 +78,13 @@ def audit(request: HttpRequest) -> HttpResponse:
     page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))  # type: ignore[arg-type]
     query = request.GET.copy()
     query.pop("cursor", None)
-    context = {"page": page, "filters": filters, "query": query.urlencode()}
+    context = {
+        "page": page,
+        "rows": [Row(entry, words.what(entry), words.where(entry)) for entry in page.items],
+        "controls": _controls(request.GET),
+        "query": query.urlencode(),
+        "is_older": "cursor" in request.GET,
+    }
     template = f"{PAGE}#entries" if request.htmx else PAGE  # type: ignore[attr-defined]
     return render(request, template, context)
 
@@ -48,9 +93,17 @@ def audit(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def audit_entry(request: HttpRequest, entry_id: UUID) -> HttpResponse:
+    """Who did what, from where and why, what it changed, and the record as it is kept."""
     entry = queries.audit_entry(request.user, entry_id)  # type: ignore[arg-type]
-    texts = {"before": _readable(entry.before), "after": _readable(entry.after)}
-    return render(request, "audit/entry.html", {"entry": entry, **texts})
+    context = {
+        "entry": entry,
+        "what": words.what(entry),
+        "where": words.where(entry),
+        "changes": words.changes(entry),
+        "before": _readable(entry.before),
+        "after": _readable(entry.after),
+    }
+    return render(request, "audit/entry.html", context)
 
 
 def _readable(value: Any) -> str:

@@ -44,14 +44,18 @@ class MapView:
 
 
 def map_around(service: Service, query: QueryDict) -> MapView:
-    """Draw what the address asks for: ``depth`` 1..4, ``direction``, ``stale=1`` for edges that went quiet."""
+    """Draw what the address asks for: ``depth`` 1..4, ``direction``, ``stale=1`` for quiet edges too."""
     asked = query.get("depth", "2")
     depth = int(asked) if asked in {"1", "2", "3", "4"} else 2
     direction = query.get("direction", "both")
     direction = direction if direction in DIRECTIONS else "both"
     include_stale = query.get("stale") == "1"
     found = queries.subgraph(
-        service.service_id, cast(Direction, direction), depth, include_stale=include_stale, max_nodes=MAX_DRAWN
+        service.service_id,
+        cast(Direction, direction),
+        depth,
+        include_stale=include_stale,
+        max_nodes=MAX_DRAWN,
     )
     members = queries.cycle_members()
     nodes = [_node(row, service, members) for row in found["nodes"]]

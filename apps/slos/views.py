@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.catalog.queries import get_service, open_cycles
 from apps.core.csv import csv_response
 from apps.slos import lists, queries
-from apps.slos.presenting import present
+from apps.slos.presenting import present, who_may_decide
 
 LEAST_BUDGETS = 10
 CYCLES_SHOWN = 3
@@ -45,7 +45,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "verdicts": [
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
         ],
-        "who_may": "" if user.has_perm("slos.decide") else user.refusal("slos.decide"),
+        "who_may": "" if user.has_perm("slos.decide") else who_may_decide(user),
         "now": timezone.now(),
     }
     return render(request, "slos/overview.html", context)

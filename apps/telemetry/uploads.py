@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 
@@ -15,7 +16,7 @@ from apps.telemetry.actions import import_root
 ACCEPTED = ("services.csv", "dependencies.csv", "sli.csv", "edge_sli.csv", "latency_buckets.csv")
 
 
-def keep(files: Iterable[UploadedFile]) -> Path:
+def keep(files: Iterable[UploadedFile[Any]]) -> Path:
     """Store uploaded files under the names of the format. Returns their folder.
 
     Raises :class:`InvalidInput` naming every file that is not of the format; nothing is kept then.
@@ -25,6 +26,11 @@ def keep(files: Iterable[UploadedFile]) -> Path:
         FieldProblem("files", f"{one.name} is none of {', '.join(ACCEPTED)}")
         for one in given
         if one.name not in ACCEPTED
+    ]
+    names = [one.name for one in given]
+    problems += [
+        FieldProblem("files", f"{name} was chosen twice")
+        for name in sorted({str(name) for name in names if names.count(name) > 1})
     ]
     if not given:
         problems.append(FieldProblem("files", "Choose at least one file."))

@@ -1,4 +1,4 @@
-"""Telemetry: where it comes from, what was read, and how one service is read. Imports: what was sent, and its fate."""
+"""Telemetry: where it comes from, what was read, how one service is read. Imports: what was sent."""
 
 from __future__ import annotations
 

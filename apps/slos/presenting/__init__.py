@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.accounts.models import User
+from apps.catalog.models import Service
 from apps.slos.models import SliType
 from apps.slos.presenting import drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
@@ -20,7 +21,7 @@ from apps.slos.words import SLI_WORDS
 from apps.ui.charts.svg import Chart
 from apps.ui.format import age, bound, duration, percent
 
-__all__ = ["Presented", "present"]
+__all__ = ["Presented", "present", "who_may_decide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class Presented:
     """How old the numbers are, where they are older than they should be."""
     window_days: int
     composite: dict[str, Any] = field(default_factory=dict)
+
+
+def who_may_decide(user: User, service: Service | None = None) -> str:
+    """A sentence for those who may not decide: ``Only an SRE admin … may decide.``"""
+    words = user.refusal("slos.decide", service).replace("may do this", "may decide")
+    return words[:1].upper() + words[1:]
 
 
 def present(page: ServicePage, user: User) -> Presented:
@@ -105,7 +112,7 @@ def present(page: ServicePage, user: User) -> Presented:
         confidence=confidence,
         confidence_words=evidence.confidence_words(confidence, availability.get("verdict", "")),
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
-        who_may="" if may_decide else user.refusal("slos.decide", service),
+        who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
         stale=duration(document.get("age_seconds")) if document.get("is_stale") else "",
         window_days=int(document.get("window_days") or 28),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -172,6 +172,31 @@ def error_count(fields: Sequence[Field]) -> int:
 def spaced(name: str) -> str:
     """A field's name as words: ``services_created`` → ``services created``."""
     return str(name).replace("_", " ")
+
+
+@register.filter
+def figures(summary: Any) -> list[tuple[str, str]]:
+    """What a job reports as lines: nested counts by their path (``services, created``), zeros left out.
+
+    A report of nothing but zeros says so in one line.
+    """
+    found = [
+        (name, value) for name, value in _figures(summary or {}) if value not in (0, "", None, [], False)
+    ]
+    if not found and summary:
+        return [("Changed", "nothing")]
+    return [
+        (name, fmt.number(value) if isinstance(value, (int, float)) else str(value)) for name, value in found
+    ]
+
+
+def _figures(summary: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in summary.items():
+        name = spaced(f"{path}, {key}" if path else key)
+        if isinstance(value, dict):
+            yield from _figures(value, name)
+        else:
+            yield name, ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 @register.simple_tag(takes_context=True)

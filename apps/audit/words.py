@@ -1,0 +1,79 @@
+"""An audit entry as people read it: what was done in a sentence, and what it changed line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from apps.core import actions
+from apps.core.actions import FieldChange
+from apps.core.errors import NotFound
+from apps.core.models import AuditEntry
+from apps.slos.told import told
+from apps.ui.format import percent
+
+SOURCE_WORDS = {"web": "in the browser", "api": "over the API", "command": "by command", "task": "by itself"}
+AREAS = (
+    ("", "everything"),
+    ("slos", "recommendations and SLOs"),
+    ("catalog", "services and dependencies"),
+    ("telemetry", "telemetry and imports"),
+    ("accounts", "people and keys"),
+    ("demo", "the demo"),
+)
+LONGEST = 300
+SAID_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
+"""Fields that the page shows beside the changes already; the raw record holds them too."""
+"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
+
+
+def what(entry: AuditEntry) -> str:
+    """Say what was done, without who and when: ``Availability 99.9 % over 28 days set by hand``."""
+    if entry.action.startswith("slos."):
+        return told(entry)
+    try:
+        title = actions.get(entry.action).title
+    except NotFound:
+        title = entry.action  # Of a version that knew this action.
+    subject = entry.object_label or entry.object_id
+    return f"{title}: {subject}" if subject and subject not in title else title
+
+
+def where(entry: AuditEntry) -> str:
+    """How it came in: ``in the browser``, ``over the API, key bk_1a2b3c…``."""
+    words = SOURCE_WORDS.get(entry.source, entry.source)
+    return f"{words}, key {entry.api_key_prefix}…" if entry.api_key_prefix else words
+
+
+def changes(entry: AuditEntry) -> list[FieldChange]:
+    """List what differs between before and after, one line a field, nested fields by their path."""
+    before, after = dict(_flat(entry.before)), dict(_flat(entry.after))
+    names = list(dict.fromkeys([*before, *after]))
+    return [
+        FieldChange(name.replace("_", " ") or "value", before.get(name, "—"), after.get(name, "—"))
+        for name in names
+        if before.get(name, "—") != after.get(name, "—")
+    ]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if value is None and not path:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in SAID_ELSEWHERE and not path:
+                continue
+            yield from _flat(inner, f"{path}, {key}" if path else str(key))
+    else:
+        is_ratio = path == "target" and isinstance(value, float) and 0 < value < 1
+        yield path, percent(value) if is_ratio else _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ("", []):
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
