@@ -40,7 +40,8 @@ def alert_factor(budget_share: float, hours: float, window_days: float) -> float
 
 
 def exhausted_at(left: float, burn_1d: float | None, window_days: int, as_of: datetime) -> datetime | None:
-    """When nothing is left if the last day goes on; ``as_of`` when it is spent, ``None`` when that never comes.
+    """When nothing is left if the last day goes on; ``as_of`` when it is spent, ``None`` when that never
+    comes.
 
     The window rolls: while new failures come in at ``burn_1d``, those of a window ago leave, on average at
     the rate at which the window spent (``1 - left``). At a burn of 1 or less the budget is never used up.

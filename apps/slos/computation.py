@@ -18,12 +18,18 @@ import structlog
 from django.conf import settings
 from dramatiq.errors import DramatiqError
 
+from apps.core.resilience import CircuitBreaker, CircuitOpen
 from apps.slos.queueing import COMPUTE_ONE, enqueue
 
 logger = structlog.get_logger(__name__)
 
 DEADLINE_SECONDS = 4.0
 REPLY_KEPT_SECONDS = 60
+
+breaker = CircuitBreaker("recommendation workers", failures_to_open=3, open_seconds=10)
+"""Where no worker answers, requests stop waiting for one: web threads are few, and there is the last one
+stored.
+"""
 
 
 @cache
@@ -80,19 +86,32 @@ def request_computation(
     "failed"}``; ``None`` when none came in time. A message that nobody waits for any more is dropped by the
     worker.
     """
-    ticket = uuid4().hex
     try:
-        enqueue(
-            COMPUTE_ONE,
-            "interactive",
-            service_pk=service_pk,
-            window_days=window_days,
-            store=store,
-            ticket=ticket,
-            asked_by=asked_by,
-            not_after=time.time() + deadline_seconds,
-        )
-    except (redis.RedisError, DramatiqError, OSError) as error:
-        logger.warning("slos.computation_not_requested", error=repr(error))
+        with breaker.guard():
+            return _asked(
+                service_pk=service_pk,
+                window_days=window_days,
+                store=store,
+                asked_by=asked_by,
+                deadline_seconds=deadline_seconds,
+            )
+    except (CircuitOpen, _Unanswered) as error:
+        logger.warning("slos.computation_unanswered", service=service_pk, error=str(error))
         return None
-    return wait_for(ticket, deadline_seconds=deadline_seconds)
+
+
+class _Unanswered(Exception):
+    """No worker took the request, or none finished it in time."""
+
+
+def _asked(*, deadline_seconds: float, **arguments: Any) -> dict[str, Any]:
+    ticket = uuid4().hex
+    not_after = time.time() + deadline_seconds
+    try:
+        enqueue(COMPUTE_ONE, "interactive", ticket=ticket, not_after=not_after, **arguments)
+    except (redis.RedisError, DramatiqError, OSError) as error:
+        raise _Unanswered(repr(error)) from error
+    answer = wait_for(ticket, deadline_seconds=deadline_seconds)
+    if answer is None:
+        raise _Unanswered(f"no answer within {deadline_seconds:g} s")
+    return answer

@@ -142,6 +142,16 @@ def current(service: Service, sli_type: str = "availability") -> Recommendation:
     return Recommendation.objects.get(service=service, sli_type=sli_type, status="current")
 
 
+@pytest.fixture(autouse=True)
+def _closed_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a breaker of its own: what one test left unanswered says nothing about the next."""
+    from apps.core.resilience import CircuitBreaker
+    from apps.slos import computation
+
+    fresh = CircuitBreaker("recommendation workers", failures_to_open=3, open_seconds=10)
+    monkeypatch.setattr(computation, "breaker", fresh)
+
+
 @pytest.fixture
 def shop(db: None) -> Team:
     return Team.objects.create(name="shop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import dramatiq
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -106,6 +107,23 @@ def test_without_any_it_says_when_to_try_again(service: Service, nobody_works: N
     with pytest.raises(Unavailable) as refusal:
         retrieval.retrieve(service, asked_by="sam")
     assert refusal.value.headers["Retry-After"] == "5"
+
+
+def test_requests_stop_waiting_where_no_worker_answers(service: Service, nobody_works: None) -> None:
+    compute(service)
+    Recommendation.objects.update(expires_at=timezone.now())
+    broker: Any = dramatiq.get_broker()
+
+    def asked() -> int:
+        return int(broker.client.llen(f"{broker.namespace}:interactive"))
+
+    first = asked()
+    for _ in range(3):
+        assert retrieval.retrieve(service, asked_by="sam")["is_stale"]
+    assert asked() == first + 3
+    assert computation.breaker.state == "open"
+    assert retrieval.retrieve(service, asked_by="sam")["is_stale"]
+    assert asked() == first + 3
 
 
 def test_a_request_that_nobody_waits_for_is_dropped(service: Service, live_worker: Any) -> None:
