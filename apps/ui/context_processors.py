@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
+from django.core.cache import cache
 from django.http import HttpRequest
 
 from apps.ui import navigation
+
+NEWEST_SECONDS = 15
+"""How long the age of the data may be behind: it is asked of every hour there is, for every page."""
 
 
 class Shell:
@@ -36,6 +40,10 @@ class Shell:
     def needs_you(self) -> int:
         if not self.is_signed_in:
             return 0
+        for group in self.navigation:  # The rail has counted them already.
+            for item in group.items:
+                if item.href == self.needs_you_url:
+                    return item.count
         return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
 
     @cached_property
@@ -43,7 +51,7 @@ class Shell:
         if not self.is_signed_in:
             return None
         newest = navigation.provided(navigation.NEWEST_DATA)
-        return newest() if newest else None
+        return cache.get_or_set("shell:newest-data", newest, NEWEST_SECONDS) if newest else None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
