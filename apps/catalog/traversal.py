@@ -35,32 +35,37 @@ def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
     alive = "" if include_stale else "AND NOT d.is_stale"
     down = _walk("down", "source_id", "target_id", alive)
     up = _walk("up", "target_id", "source_id", alive)
+    # A walk comes out level by level and stops once its reader has enough. Without this a walk over a hub would visit
+    # everything to keep a part.
+    below = "SELECT node, depth AS below, NULL::int AS above FROM down LIMIT %(max_steps)s"
+    above = "SELECT node, NULL::int AS below, depth AS above FROM up LIMIT %(max_steps)s"
     walks, found = {
-        "downstream": (down, "SELECT node, min(depth), NULL::int, min(depth) FROM down GROUP BY node"),
-        "upstream": (up, "SELECT node, NULL::int, min(depth), min(depth) FROM up GROUP BY node"),
-        "both": (
-            f"{down}, {up}",
-            "SELECT node, min(below), min(above), LEAST(min(below), min(above)) FROM ("
-            "SELECT node, depth AS below, NULL::int AS above FROM down UNION ALL SELECT node, NULL, depth FROM up"
-            ") AS either GROUP BY node",
-        ),
+        "downstream": (down, below),
+        "upstream": (up, above),
+        "both": (f"{down}, {up}", f"({below}) UNION ALL ({above})"),
     }[direction]
     # Only the nearest are kept where they are too many. Sorting by name is left to Python: collation is dear here.
     return f"""
     WITH RECURSIVE {walks},
-    reached (node, below, above, nearest) AS (
-        {found} ORDER BY 4, node LIMIT %(max_nodes)s + 1
+    reached (node, below, above, nearest, steps) AS (
+        SELECT node, min(below), min(above), LEAST(min(below), min(above)),
+            GREATEST(sum(count(below)) OVER (), sum(count(above)) OVER ())
+        FROM ({found}) AS found
+        GROUP BY node ORDER BY 4, node LIMIT %(max_nodes)s + 1
     )
-    SELECT r.node, r.below, r.above, r.nearest, s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
+    SELECT r.node, r.steps, r.below, r.above, r.nearest,
+        s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
     FROM reached r JOIN catalog_service s ON s.id = r.node LEFT JOIN accounts_team t ON t.id = s.team_id
     """  # noqa: S608
 
 
+# The array comes from a subquery so that planning does not weigh each of its elements; the index on both ends is
+# searched with it all the same.
 _EDGES_SQL = """
     SELECT d.source_id, d.target_id, d.mode, d.criticality, d.protocol, d.timeout_ms, d.calls_per_request,
         d.redundancy_group, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
-    FROM catalog_dependency d
-    WHERE d.source_id = ANY(%(nodes)s) AND d.target_id = ANY(%(nodes)s) {alive}
+    FROM (SELECT %(nodes)s::bigint[] AS ids OFFSET 0) reached
+    JOIN catalog_dependency d ON d.source_id = ANY(reached.ids) AND d.target_id = ANY(reached.ids) {alive}
     LIMIT %(max_edges)s + 1
 """
 EDGE_COLUMNS = (
@@ -75,6 +80,26 @@ EDGE_COLUMNS = (
     "is_declared",
     "last_observed_at",
 )
+
+
+def _reached(
+    cursor: Any, start: int, direction: Direction, depth: int, *, include_stale: bool, max_nodes: int
+) -> list[tuple[Any, ...]]:
+    """Return the nearest nodes, one more than may be kept where there are more.
+
+    A walk meets a node at most once a level, so ``max_nodes · (depth + 1)`` steps always suffice to see too many. Half
+    of that or less nearly always does, and is what a hub can be walked within: it is tried first, and is enough when it
+    either saw too many nodes or came to the walk's end.
+    """
+    statement = _nodes_sql(direction, include_stale=include_stale)
+    rows: list[tuple[Any, ...]] = []
+    for max_steps in (2 * max_nodes + 1, max_nodes * (depth + 1) + 1):
+        parameters = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_steps": max_steps}
+        cursor.execute(statement, parameters)
+        rows = cursor.fetchall()
+        if len(rows) > max_nodes or rows[0][1] < max_steps:
+            break
+    return rows
 
 
 def subgraph(
@@ -96,14 +121,13 @@ def subgraph(
     start = Service.objects.filter(service_id=service_id).values_list("pk", flat=True).first()
     if start is None:
         raise NotFound(f"There is no service called {service_id}.")
-    parameters: dict[str, Any] = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_edges": max_edges}
     with connection.cursor() as cursor:
-        cursor.execute(_nodes_sql(direction, include_stale=include_stale), parameters)
-        rows = sorted(cursor.fetchall(), key=lambda row: (row[3], row[4] != service_id, row[4]))
+        rows = _reached(cursor, start, direction, depth, include_stale=include_stale, max_nodes=max_nodes)
+        rows.sort(key=lambda row: (row[4], row[5] != service_id, row[5]))
         is_truncated = len(rows) > max_nodes
         rows = rows[:max_nodes]
-        names: dict[int, str] = {row[0]: row[4] for row in rows}
-        parameters["nodes"] = list(names)
+        names: dict[int, str] = {row[0]: row[5] for row in rows}
+        parameters: dict[str, Any] = {"nodes": list(names), "max_edges": max_edges}
         cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
         edges = cursor.fetchall()
     is_truncated = is_truncated or len(edges) > max_edges
@@ -128,7 +152,7 @@ def subgraph(
                 "is_external": is_external,
                 "is_discovered": is_discovered,
             }
-            for _, below, above, _, name, team, criticality, is_external, is_discovered in rows
+            for _, _, below, above, _, name, team, criticality, is_external, is_discovered in rows
         ],
         "edges": found,
     }

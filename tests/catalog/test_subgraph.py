@@ -96,6 +96,14 @@ def test_too_large_a_graph_keeps_the_nearest_and_says_so(state: State) -> None:
     assert not subgraph("a")["is_truncated"]
 
 
+def test_a_small_graph_that_is_walked_many_times_round_is_not_too_large(state: State) -> None:
+    names = "abcd"
+    state(*[f"{one}>{other}" for one in names for other in names if one != other])
+    answer = subgraph("a", "both", 10, max_nodes=4)
+    assert not answer["is_truncated"]
+    assert down(answer) == up(answer) == {"a": 0, "b": 1, "c": 1, "d": 1}
+
+
 @pytest.mark.parametrize(("asked", "walked"), [(0, 1), (-5, 1), (10, 10), (500, 10)])
 def test_the_depth_has_bounds(chain: None, asked: int, walked: int) -> None:
     assert subgraph("a", depth=asked)["depth"] == walked
