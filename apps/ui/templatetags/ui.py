@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -24,14 +24,19 @@ register = template.Library()
 
 SHAPES: dict[str, str] = {"ok": "●", "warn": "▲", "bad": "■"}
 
-register.filter("percent", fmt.percent)
-register.filter("percent_number", fmt.percent_number)
-register.filter("points", fmt.points)
-register.filter("nines", fmt.nines)
-register.filter("count", fmt.count)
-register.filter("number", fmt.number)
-register.filter("ms", fmt.ms)
-register.filter("duration", fmt.duration)
+
+def _figure(name: str, function: Callable[..., str]) -> None:
+    """Register a filter for a figure; what a template does not find (``""``) is no value, as ``None`` is."""
+
+    def write(value: Any, digits: int | None = None) -> str:
+        known = None if value == "" else value
+        return function(known) if digits is None else function(known, digits)
+
+    register.filter(name, write)
+
+
+for _name in ("percent", "percent_number", "points", "nines", "count", "number", "ms", "duration"):
+    _figure(_name, getattr(fmt, _name))
 
 
 @register.filter
@@ -42,9 +47,9 @@ def plural(value: int, nouns: str) -> str:
 
 
 @register.filter
-def times(value: float | None, digits: int = 1) -> str:
+def times(value: Any, digits: int = 1) -> str:
     """A factor: ``0.4×``."""
-    return fmt.number(value, digits) if value is None else f"{fmt.number(value, digits)}×"
+    return fmt.NO_VALUE if value is None or value == "" else f"{fmt.number(value, digits)}×"
 
 
 @register.filter

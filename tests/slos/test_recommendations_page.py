@@ -1,0 +1,106 @@
+"""The lists of recommendations and of promises in force."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.accounts.models import Team
+from apps.catalog.models import Service
+from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.slos import status
+from tests.pages import HTMX, ROLES, client_of, rows_of, text_of
+from tests.slos.conftest import compute, make_hours, make_service
+
+QUERIES = 14
+
+
+@pytest.fixture
+def pair(checkout: Service) -> Service:
+    """A second service, of another team, that has a promise within its tiers already."""
+    other = make_service("ledger", team=Team.objects.create(name="payments"))
+    make_hours(other)
+    compute(other)
+    status.refresh()
+    return other
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", ["recommendations", "slos"])
+def test_every_role_reads_them(pair: Service, role: str, name: str) -> None:
+    assert client_of(role).get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["recommendations", "slos"])
+def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(client: Client, db: None, name: str) -> None:
+    assert client.get(reverse(name))["Location"].startswith(reverse("login"))
+
+
+def test_an_owner_begins_with_what_waits_for_them(pair: Service, shop: Team) -> None:
+    owner = client_of("service_owner", shop)
+    assert set(rows_of(owner.get(reverse("recommendations")))) == {"checkout"}
+    anybody = owner.get(reverse("recommendations"), {"due": "1"})
+    assert set(rows_of(anybody)) == {"checkout", "ledger"}
+
+
+def test_only_what_waits_is_listed_until_all_is_asked_for(pair: Service) -> None:
+    client = client_of("sre_admin")
+    waiting = client.get(reverse("recommendations"), {"q": "ledger"})
+    assert rows_of(waiting) == ["ledger"]  # It has no latency data, so nothing waits there.
+    assert "No availability SLO; the data supports" in text_of(waiting)
+    everything = client.get(reverse("recommendations"), {"q": "ledger", "due": "all"})
+    assert rows_of(everything) == ["ledger"] * 3
+
+
+def test_the_address_narrows_by_sli_verdict_and_team(pair: Service) -> None:
+    client = client_of("sre_admin")
+    found = client.get(reverse("recommendations"), {"due": "all", "sli": "latency_p95", "team": "shop"})
+    assert rows_of(found) == ["checkout"]
+    assert rows_of(client.get(reverse("recommendations"), {"due": "all", "verdict": "cold_start"})) == []
+
+
+def test_promises_are_listed_with_their_budget(pair: Service, admin: Actor) -> None:
+    assert "No SLO in force" in text_of(client_of("viewer").get(reverse("slos")))
+    values = {"service_id": "ledger", "sli_type": "availability", "target": 0.999, "rationale": "contract"}
+    dispatch("slos.set", values, actor=admin)
+    status.refresh()
+    response = client_of("viewer").get(reverse("slos"), {"team": "payments", "sort": "-budget"})
+    assert rows_of(response) == ["ledger"]
+    assert "99.9 % over 28 days" in text_of(response)
+    assert rows_of(client_of("viewer").get(reverse("slos"), {"team": "shop"})) == []
+
+
+@pytest.mark.parametrize("name", ["recommendations", "slos"])
+def test_htmx_gets_the_list_alone(pair: Service, name: str) -> None:
+    fragment = client_of("viewer").get(reverse(name), headers=HTMX).content.decode()
+    assert "<html" not in fragment
+    assert 'id="listing"' in fragment
+
+
+@pytest.mark.parametrize("name", ["recommendations", "slos"])
+def test_they_ask_as_much_for_few_rows_as_for_many(pair: Service, admin: Actor, name: str) -> None:
+    client = client_of("sre_admin")
+
+    def queries() -> int:
+        client.get(reverse(name))
+        with CaptureQueriesContext(connection) as captured:
+            client.get(reverse(name))
+        return len(captured)
+
+    def promise(service_id: str) -> None:
+        values = {"service_id": service_id, "sli_type": "availability", "target": 0.99, "rationale": "all"}
+        dispatch("slos.set", values, actor=admin)
+
+    promise("ledger")
+    few = queries()
+    services = [make_service(f"many-{at}", team=pair.team) for at in range(12)]
+    for service in services:
+        make_hours(service, days=10)
+        promise(service.service_id)
+    compute(*services)
+    status.refresh()
+    assert queries() <= few <= QUERIES
