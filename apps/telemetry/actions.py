@@ -1,6 +1,6 @@
-"""The levers of telemetry: read a past window from the source, import a folder of observations.
+"""The levers of telemetry: find services, read a past window from the source, import a folder of observations.
 
-Both only record the intent; a worker, or the command that asked, does the reading.
+All of them only record the intent; a worker, or the command that asked, does the reading.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
-from apps.telemetry import services, sources
+from apps.telemetry import discovering, services, sources
+from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
 
 MAX_BACKFILL_DAYS = 731
+MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
 
 
@@ -38,10 +40,14 @@ class BackfillInput(ActionInput):
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to read."""
-        newest = services.last_complete_hour(timezone.now())
-        end = min(newest, self.end) if self.end else newest
-        end = end.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return end - timedelta(days=self.days), end
+        return _whole_hours(self.days, self.end)
+
+
+def _whole_hours(days: int, end: datetime | None) -> tuple[datetime, datetime]:
+    newest = services.last_complete_hour(timezone.now())
+    last = min(newest, end) if end else newest
+    last = last.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return last - timedelta(days=days), last
 
 
 @register
@@ -85,6 +91,80 @@ class Backfill(Action[BackfillInput]):
             source="prometheus",
             parameters={"days": call.input.days}
             | ({"services": call.input.services} if call.input.services else {}),
+            actor=call.actor,
+            window=call.input.window(),
+        )
+        return _requested(run)
+
+
+class DiscoverInput(ActionInput):
+    """``end`` defaults to the newest complete hour."""
+
+    days: Annotated[int, Field(ge=1, le=MAX_DISCOVER_DAYS)] = 7
+    end: AwareDatetime | None = None
+
+    def window(self) -> tuple[datetime, datetime]:
+        """The whole hours to look at."""
+        return _whole_hours(self.days, self.end)
+
+
+@register
+class Discover(Action[DiscoverInput]):
+    """Find services and the calls between them in Prometheus and put those that are new into the catalog."""
+
+    name = "telemetry.discover"
+    title = "Discover services"
+    permission = "telemetry.collect"
+    risk = Risk.LOW
+    Input = DiscoverInput
+    success_status = 202
+
+    def guard(self, call: Call[DiscoverInput]) -> None:
+        if not sources.is_configured():
+            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to look at.")
+
+    def preview(self, call: Call[DiscoverInput]) -> Preview:
+        start, end = call.input.window()
+        what = f"Look for services and calls from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+        undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
+        undo += "go stale after seven days."
+        try:
+            source = sources.prometheus_source(timeout_seconds=services.LOOK_TIMEOUT_SECONDS)
+            try:
+                found = discovering.look(source, start, end, max_seconds=services.LOOK_TIMEOUT_SECONDS)
+            finally:
+                source.close()
+        except SourceError as error:
+            return Preview(
+                summary=f"{what} in {settings.PROMETHEUS_URL}, which does not answer now.",
+                warnings=[error.detail],
+                undo=undo,
+            )
+        warnings = list(found.warnings)
+        if found.start > start:
+            warnings.append(
+                f"The source is slow: this preview reaches back to {found.start:%Y-%m-%d %H:%M} UTC."
+            )
+        return Preview(
+            summary=f"{what} in {settings.PROMETHEUS_URL}: it has {len(found.services):,} services and "
+            f"{len(found.edges):,} calls between services.",
+            touches=[
+                Touch(len(found.new_services), "new services", found.new_services[:_NAMES_SHOWN]),
+                Touch(
+                    len(found.new_edges),
+                    "new dependencies",
+                    [" → ".join(edge) for edge in found.new_edges[:_NAMES_SHOWN]],
+                ),
+            ],
+            warnings=warnings,
+            undo=undo,
+        )
+
+    def execute(self, call: Call[DiscoverInput]) -> Outcome:
+        run = services.request_run(
+            TelemetryRun.Kind.DISCOVERY,
+            source="prometheus",
+            parameters={"days": call.input.days},
             actor=call.actor,
             window=call.input.window(),
         )

@@ -38,7 +38,7 @@ class SliBin(models.Model):
         return f"{self.service_id} at {self.bin_start:%Y-%m-%d %H:%M}"
 
 
-class SliHour(SliBin):  # noqa: DJ008
+class SliHour(SliBin):
     """One hour. Percentiles that a source had computed are kept one by one for the bins inside, never averaged."""
 
     p50_ms = ArrayField(models.FloatField(), null=True)
@@ -50,7 +50,7 @@ class SliHour(SliBin):  # noqa: DJ008
         db_table = "telemetry_slihour"
 
 
-class SliDay(SliBin):  # noqa: DJ008
+class SliDay(SliBin):
     """One UTC day, rolled up from its hours or imported as it is."""
 
     class Meta:
@@ -95,12 +95,13 @@ class EdgeHour(models.Model):
 
 
 class TelemetryRun(models.Model):
-    """One reading of telemetry: a backfill, an hourly collection or a file import, with what came of it."""
+    """One reading of telemetry: a backfill, an hourly collection, a file import or a search for services."""
 
     class Kind(models.TextChoices):
         BACKFILL = "backfill"
         COLLECTION = "collection"
         IMPORT = "import"
+        DISCOVERY = "discovery"
 
     class State(models.TextChoices):
         PENDING = "pending"

@@ -15,6 +15,12 @@ JOBS = [
         offset=timedelta(minutes=3),
     ),
     Job(
+        "telemetry.discover_day",
+        every=timedelta(days=1),
+        actor="apps.telemetry.tasks.discover_day",
+        offset=timedelta(hours=1, minutes=20),
+    ),
+    Job(
         "telemetry.keep_house",
         every=timedelta(days=1),
         actor="apps.telemetry.tasks.keep_house",

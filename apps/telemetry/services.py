@@ -24,7 +24,7 @@ from apps.catalog.validation import Graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
-from apps.telemetry import sources
+from apps.telemetry import discovering, sources
 from apps.telemetry.clients.base import Explanation
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
@@ -114,6 +114,8 @@ class _Performed:
 def _perform(run: TelemetryRun, progress: Progress) -> _Performed:
     if run.kind == TelemetryRun.Kind.IMPORT:
         return _import(run, progress)
+    if run.kind == TelemetryRun.Kind.DISCOVERY:
+        return _discover(run, progress)
     return _read_source(run, progress)
 
 
@@ -134,6 +136,17 @@ def _import(run: TelemetryRun, progress: Progress) -> _Performed:
     result = import_directory(Path(run.parameters["path"]), now=now, apply_graph=apply, progress=progress)
     window = (result.start, result.end) if result.start and result.end else None
     return _Performed(result.summary(), result.warnings, window)
+
+
+def _discover(run: TelemetryRun, progress: Progress) -> _Performed:
+    if run.window_start is None or run.window_end is None:
+        raise InvalidInput("This run names no window.")
+    source = sources.prometheus_source()
+    try:
+        found = discovering.look(source, run.window_start, run.window_end, progress=progress)
+    finally:
+        source.close()
+    return _Performed(discovering.take_in(found), found.warnings, (run.window_start, run.window_end))
 
 
 def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
@@ -171,19 +184,21 @@ def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
                 "state", "summary", "warnings", "window_start", "window_end", "finished_at", "progress_done"
             ]
         )  # fmt: skip
-        outbox.publish(
-            "telemetry.stored",
-            {
-                "run": str(run.pk),
-                "kind": run.kind,
-                "window_start": run.window_start.isoformat() if run.window_start else None,
-                "window_end": run.window_end.isoformat() if run.window_end else None,
-                "services": run.parameters.get("services") or None,
-            },
-            aggregate=f"telemetry:{run.pk}",
-        )
+        # What a discovery changed, the catalog tells.
+        if run.kind != TelemetryRun.Kind.DISCOVERY:
+            outbox.publish("telemetry.stored", _told(run), aggregate=f"telemetry:{run.pk}")
     logger.info("telemetry.run_completed", run=str(run.pk), kind=run.kind, **outcome.summary)
     return run
+
+
+def _told(run: TelemetryRun) -> dict[str, Any]:
+    return {
+        "run": str(run.pk),
+        "kind": run.kind,
+        "window_start": run.window_start.isoformat() if run.window_start else None,
+        "window_end": run.window_end.isoformat() if run.window_end else None,
+        "services": run.parameters.get("services") or None,
+    }
 
 
 def _fail(run: TelemetryRun, error: Exception) -> TelemetryRun:
@@ -258,7 +273,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
         TelemetryRun.objects.filter(
             source="prometheus", state=TelemetryRun.State.COMPLETED, window_end__lte=end
         )
-        .exclude(kind=TelemetryRun.Kind.IMPORT)
+        .exclude(kind__in=(TelemetryRun.Kind.IMPORT, TelemetryRun.Kind.DISCOVERY))
         .filter(parameters__services__isnull=True)
         .order_by("-window_end")
         .values_list("window_end", flat=True)
@@ -273,6 +288,48 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
         window=(start, end),
     )
     return execute_run(run.pk)
+
+
+def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
+    """Take in services and calls that are new, and read the same day of those services.
+
+    ``None`` without a source, or where the configuration says ``discover_daily = false``.
+
+    Raises:
+        SourceError: the source cannot be read; the next day tries again.
+    """
+    if not sources.is_configured() or not sources.telemetry_config().discover_daily:
+        return None
+    end = last_complete_hour(now or timezone.now())
+    window = (end - timedelta(days=1), end)
+    actor = Actor.system("telemetry.discover_day")
+    before = set(Service.objects.values_list("service_id", flat=True))
+    run = execute_run(
+        request_run(
+            TelemetryRun.Kind.DISCOVERY,
+            source="prometheus",
+            parameters={"days": 1},
+            actor=actor,
+            window=window,
+        ).pk
+    )
+    new = set(Service.objects.values_list("service_id", flat=True)) - before
+    if new:
+        # The hourly collection reads what comes; what a new service did before, it would miss.
+        reading = request_run(
+            TelemetryRun.Kind.BACKFILL,
+            source="prometheus",
+            parameters={"days": 1, "services": sorted(new)},
+            actor=actor,
+            window=window,
+        )
+        execute_run(reading.pk)
+    return run
+
+
+def lives_off_discovery() -> bool:
+    """Whether nobody has declared a service: what the catalog has beside the demo, if anything, was discovered."""
+    return not Service.objects.exclude(origin="demo").filter(is_discovered=False).exists()
 
 
 def explain(

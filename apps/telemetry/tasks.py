@@ -45,6 +45,17 @@ def collect_hour() -> None:
         logger.warning("telemetry.collection_failed", error=error.detail)
 
 
+@dramatiq.actor(
+    actor_name="telemetry.discover_day", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
+)
+def discover_day() -> None:
+    """Take in services and calls that are new. The next day makes up for one that fails."""
+    try:
+        services.discover_day()
+    except BallastError as error:
+        logger.warning("telemetry.discovery_failed", error=error.detail)
+
+
 @dramatiq.actor(actor_name="telemetry.keep_house", queue_name="default")
 def keep_house() -> None:
     """Make the partitions of the coming weeks, drop what is old."""

@@ -7,7 +7,7 @@ Latencies are milliseconds. What a source does not know is absent, never zero.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -126,6 +126,34 @@ class EdgeReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenCalls:
+    """Calls over one edge within a window; ``last_seen`` is the end of the newest bin that had any."""
+
+    calls: float
+    last_seen: int
+    is_async: bool = False
+    """All of them went through a messaging system."""
+
+
+@dataclass(slots=True)
+class Discovery:
+    """Which services a source knows, and who called whom in ``[start, end)``.
+
+    Ends of edges are among ``services``. Where there were more than Ballast is built for, the busiest are here and the
+    others are counted. ``called_from_outside`` counts services with callers that are not instrumented.
+    """
+
+    start: int
+    end: int
+    services: list[str] = field(default_factory=list)
+    calls: dict[Edge, SeenCalls] = field(default_factory=dict)
+    services_left_out: int = 0
+    edges_left_out: int = 0
+    called_from_outside: int = 0
+    quality: ReadingQuality = field(default_factory=ReadingQuality)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStatus:
     """Whether a source answers, and what it says of itself."""
 
@@ -188,6 +216,19 @@ class TelemetrySource(Protocol):
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
         """Calls and failed calls between services, for edges whose source is one of ``service_ids``."""
+
+    def discover(
+        self,
+        start: int,
+        end: int,
+        *,
+        max_seconds: float | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Discovery:
+        """Services and calls between them, whether the catalog knows them or not.
+
+        With ``max_seconds`` only as far back as that time allows; ``progress`` is told days done and in total.
+        """
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
         """Show how one service is read."""

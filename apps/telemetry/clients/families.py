@@ -127,6 +127,7 @@ class TelemetryConfig(_Strict):
     order: tuple[str, ...]
     families: dict[str, MetricFamily]
     service_graph: ServiceGraph | None = None
+    discover_daily: bool = True
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
     read_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30

@@ -10,6 +10,7 @@ from dataclasses import InitVar, dataclass, field
 from apps.telemetry.clients import promql
 from apps.telemetry.clients.base import (
     AvailabilityReading,
+    Discovery,
     Edge,
     EdgeReading,
     Explanation,
@@ -18,6 +19,7 @@ from apps.telemetry.clients.base import (
     ResolvedQuery,
     SourceStatus,
 )
+from apps.telemetry.clients.discovery import Discoverer
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
 from apps.telemetry.clients.matrix import CountAssembly, Values, bucket_bins, percentile_bins
@@ -154,6 +156,22 @@ class PrometheusSource:
             if bins.implausible:
                 reading.quality.implausible_bins[" → ".join(edge)] += len(bins.implausible)
         return reading
+
+    def discover(
+        self,
+        start: int,
+        end: int,
+        *,
+        max_seconds: float | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Discovery:
+        """Services of the metric families that have data, and the calls of the service graph."""
+        quality = ReadingQuality()
+        graph = self.config.service_graph
+        has_graph = graph is not None and graph.total.metric in self._metrics(start, end, quality)
+        families = self._families(start, end, quality)
+        discoverer = Discoverer(self.questions, families, graph if has_graph else None, quality)
+        return discoverer.discover(start, end, max_seconds=max_seconds, progress=progress)
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
         """Read one service and tell every query on the way; a part that fails is told, not raised."""

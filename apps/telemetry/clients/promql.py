@@ -24,6 +24,8 @@ from collections.abc import Sequence
 
 from apps.telemetry.clients.families import MetricFamily, PercentileGauges, Selector, ServiceGraph
 
+#: What kind of node is at the other end of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
+CONNECTION_LABEL = "connection_type"
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 
 
@@ -92,3 +94,16 @@ def edge_query(graph: ServiceGraph, selector: Selector, services: Sequence[str],
     """Calls per pair of services in each bin, for callers among ``services``."""
     labels = f"{graph.client_label}, {graph.server_label}"
     return _summed(labels, [selector], step_seconds, one_of(graph.client_label, services))
+
+
+def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int) -> str:
+    """Requests per service over a window, whatever the service; of series without a label of ``unnamed``."""
+    return _summed(
+        family.service_label, [family.total], seconds, *(f"{label}={quoted('')}" for label in unnamed)
+    )
+
+
+def graph_query(graph: ServiceGraph, seconds: int) -> str:
+    """Calls over a window per pair of names and type of connection, where there were any."""
+    labels = f"{graph.client_label}, {graph.server_label}, {CONNECTION_LABEL}"
+    return f"{_summed(labels, [graph.total], seconds)} > 0"

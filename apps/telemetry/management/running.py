@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -16,9 +17,11 @@ from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
 from apps.core.models import AuditEntry
 from apps.telemetry import services
+from apps.telemetry.actions import MAX_DISCOVER_DAYS
 from apps.telemetry.models import TelemetryRun
 
 _PROBLEMS_SHOWN = 50
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 def command_actor() -> Actor:
@@ -45,11 +48,50 @@ def request_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: s
                 bar.update(done - bar.n)
 
             run = services.execute_run(UUID(requested.value["run"]), progress=report)
+            while run.finished_at is None:
+                # A worker was quicker to take it up.
+                report(run.progress_done, run.progress_total)
+                time.sleep(_LOOK_AGAIN_SECONDS)
+                run = services.execute_run(run.pk, progress=report)
     except BallastError as error:
         raise CommandError(described(error)) from error
     if run.state == TelemetryRun.State.FAILED:
         raise CommandError(run.summary.get("failure", "The run failed."))
     return run
+
+
+def discover(days: int, end: str | None) -> TelemetryRun:
+    """Look for services and calls of the newest days before ``end``; at most as many as one discovery takes.
+
+    Raises:
+        CommandError: it failed.
+    """
+    return request_and_run(
+        "telemetry.discover",
+        {"days": min(days, MAX_DISCOVER_DAYS), "end": end},
+        label="discover",
+        unit=" days",
+    )
+
+
+def discovery_words(run: TelemetryRun) -> str:
+    """What a discovery found, in one sentence."""
+    found = run.summary
+    words = (
+        f"{found['services']:,} services ({found['new_services']:,} new) and {found['edges']:,} calls between "
+        f"services ({found['new_edges']:,} new) were seen from {run.window_start:%Y-%m-%dT%H:%MZ} to "
+        f"{run.window_end:%Y-%m-%dT%H:%MZ}."
+    )
+    if found["services"]:
+        return words
+    return f"{words} No metric family has data there; docs/telemetry.md says how to describe your own."
+
+
+def aware(end: str | None) -> str | None:
+    """Take an instant without an offset as UTC."""
+    if end is None or end.endswith(("Z", "z")) or "+" in end[10:] or "-" in end[10:]:
+        return end
+    return f"{end}Z" if "T" in end or " " in end else f"{end}T00:00:00Z"
 
 
 def described(error: BallastError) -> str:

@@ -6,13 +6,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.telemetry.management.running import request_and_run
+from apps.telemetry import services
+from apps.telemetry.management.running import aware, discover, discovery_words, request_and_run
 
 
 class Command(BaseCommand):
     """Read the hours before ``--end`` from the telemetry source and store their aggregates."""
 
-    help = "Read past hours from Prometheus and store their hourly and daily aggregates. Safe to repeat."
+    help = (
+        "Read past hours from Prometheus and store their hourly and daily aggregates. Safe to repeat. "
+        "Where nobody has declared a service yet, it discovers services and the calls between them first."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--days", type=int, default=30, help="how many days (default 30)")
@@ -23,10 +27,17 @@ class Command(BaseCommand):
             "--service", action="append", default=[], metavar="ID", help="only this one; may repeat"
         )
 
+        choice = parser.add_mutually_exclusive_group()
+        choice.add_argument("--discover", action="store_true", help="look for new services first in any case")
+        choice.add_argument("--no-discover", action="store_true", help="read only what the catalog knows")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        end = aware(options["end"])
+        if options["discover"] or (not options["no_discover"] and services.lives_off_discovery()):
+            self._discover(options["days"], end)
         run = request_and_run(
             "telemetry.backfill",
-            {"days": options["days"], "end": _aware(options["end"]), "services": options["service"]},
+            {"days": options["days"], "end": end, "services": options["service"]},
             label="backfill",
             unit=" services",
         )
@@ -44,9 +55,11 @@ class Command(BaseCommand):
         for warning in run.warnings:
             self.stderr.write(f"The source says: {warning}")
 
-
-def _aware(end: str | None) -> str | None:
-    """Take an instant without an offset as UTC."""
-    if end is None or end.endswith(("Z", "z")) or "+" in end[10:] or "-" in end[10:]:
-        return end
-    return f"{end}Z" if "T" in end or " " in end else f"{end}T00:00:00Z"
+    def _discover(self, days: int, end: str | None) -> None:
+        self.stderr.write(
+            "Looking for services in the telemetry source first (--no-discover leaves that out)."
+        )
+        run = discover(days, end)
+        self.stderr.write(discovery_words(run))
+        for warning in run.warnings:
+            self.stderr.write(warning)

@@ -1,4 +1,4 @@
-"""``manage.py telemetry check``: how one service is read from the source."""
+"""``manage.py telemetry check`` and ``discover``: how one service is read, and which services there are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.core.errors import BallastError
 from apps.telemetry import services
 from apps.telemetry.clients.base import Explanation
+from apps.telemetry.management.running import aware, discover, discovery_words
 
 
 class Command(BaseCommand):
-    """Ask the source about one service and show everything on the way; stores nothing."""
+    """``check`` asks about one service and stores nothing; ``discover`` takes new services into the catalog."""
 
-    help = "Show how one service is read: the resolved queries, what came back, and what would be stored."
+    help = "Show how one service is read from Prometheus, or find services and the calls between them there."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=argparse.ArgumentParser)
@@ -24,8 +25,32 @@ class Command(BaseCommand):
         check.add_argument("--service", required=True, metavar="ID")
         check.add_argument("--hours", type=int, default=24, help="how many hours (default 24)")
         check.add_argument("--end", type=_instant, metavar="ISO", help="end of the last hour (default: now)")
+        find = verbs.add_parser("discover", help="put services and calls that are new into the catalog")
+        find.add_argument(
+            "--days", type=int, default=7, help="how many days to look at, up to 31 (default 7)"
+        )
+        find.add_argument(
+            "--end", metavar="ISO", help="end of the last hour (default: the newest complete hour)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["verb"] == "discover":
+            self._discover(options["days"], options["end"])
+        else:
+            self._check(options)
+
+    def _discover(self, days: int, end: str | None) -> None:
+        run = discover(days, aware(end))
+        self.stdout.write(discovery_words(run))
+        for name in run.summary["new_names"]:
+            self.stdout.write(f"  {name}")
+        more = run.summary["new_services"] - len(run.summary["new_names"])
+        if more > 0:
+            self.stdout.write(f"  … and {more:,} more")
+        for warning in run.warnings:
+            self.stderr.write(warning)
+
+    def _check(self, options: dict[str, Any]) -> None:
         status = services.source_check()
         self.stdout.write(status["detail"])
         if not status["configured"]:
