@@ -76,6 +76,11 @@ class Standing:
     exhausted_at: datetime | None = None
 
 
+def _few(allowed: float) -> str:
+    """How many failures a budget allows: with a decimal only where it allows few."""
+    return count(allowed) if allowed >= 10 else number(allowed, 1)
+
+
 def judge(counts: Counts, target: float | None, window_days: int, newest: datetime | None) -> Standing:
     """Judge one service.
 
@@ -114,7 +119,7 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
     if left <= 0:
         return standing(
             state.ACT,
-            f"The budget is spent: {count(counts.bad)} of {number(allowed, 1)} allowed failures used.",
+            f"The budget is spent: {count(counts.bad)} failures where {_few(allowed)} were allowed.",
         )
     for rules, verdict in ((PAGE_RULES, state.ACT), (TICKET_RULES, state.ATTEND)):
         for name, share in rules:
