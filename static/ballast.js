@@ -40,8 +40,9 @@
       opener = document.activeElement;
       dialog.showModal();
     }
-    const first = $("[aria-invalid=true], [autofocus], .dialog-body input:not([type=hidden]), .dialog-body select, " +
-      ".dialog-body textarea", dialog) || $("[data-dialog-close], button", dialog);
+    const wanted = ["[aria-invalid=true]", "[autofocus]",
+      ".dialog-body :is(input:not([type=hidden]), select, textarea)", "[data-dialog-close], button"];
+    const first = wanted.map((selector) => $(selector, dialog)).find(Boolean);
     if (first) first.focus();
   };
 

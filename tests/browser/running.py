@@ -9,13 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_SECONDS = 120
+START_SECONDS = 180
+ANNOUNCED = "Ballast is at"
 
 
 def free_port() -> int:
@@ -62,7 +61,10 @@ class RunningConsole:
         }
 
     def start(self) -> None:
-        """Start it and return when its first page answers; raise with its log when it does not."""
+        """Start it and return when it says where it is: the demo, if any, is loaded and computed then.
+
+        Raises with its log when it does not.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = (self.data_dir / "console.log").open("wb")
         self._process = subprocess.Popen(
@@ -76,14 +78,12 @@ class RunningConsole:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            try:
-                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
+            if ANNOUNCED in (self.data_dir / "console.log").read_text(errors="replace"):
+                return
+            time.sleep(0.2)
         log = (self.data_dir / "console.log").read_text(errors="replace")[-4000:]
         self.stop()
-        raise RuntimeError(f"The console did not answer on {self.url} within {START_SECONDS} s:\n{log}")
+        raise RuntimeError(f"The console was not ready on {self.url} within {START_SECONDS} s:\n{log}")
 
     def stop(self) -> None:
         """Ask it to drain and stop; kill what does not."""

@@ -6,22 +6,16 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_playwright_axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import axe
 from tests.ui.gallery.render import write
 
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = (Path(pytest_playwright_axe.__file__).parent / "resources" / "axe.min.js").read_text()
-RULES = ["wcag2a", "wcag21a", "wcag2aa", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 DIALOG = """<form class="dialog"><h2 id="dialog-title">Accept?</h2><div class="dialog-body">
 <label>Why <input name="why"></label></div><a href="#" class="btn" data-dialog-close>Cancel</a></form>"""
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
 
 
 def policy() -> str:
@@ -69,14 +63,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -98,9 +84,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(
     page.emulate_media(color_scheme=theme)
     page.goto(f"{address}/{name}.html")
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.evaluate(AXE)
-    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES)
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert axe(page) == []
 
 
 def test_rows_are_walked_with_j_and_k_and_a_slash_finds_the_search(page: Page, address: str) -> None:
