@@ -25,8 +25,9 @@ from apps.audit import api as audit_api
 from apps.catalog import api as catalog_api
 from apps.core.api import health_router
 from apps.core.api import router as actions_router
-from apps.core.dispatcher import field_problems
+from apps.core.dispatcher import invalid_input
 from apps.core.errors import (
+    MAX_FIELD_PROBLEMS,
     BadRequest,
     BallastError,
     FieldProblem,
@@ -92,8 +93,15 @@ def not_signed_in(request: HttpRequest, error: AuthenticationError) -> HttpRespo
 
 @api.exception_handler(ValidationError)
 def invalid_parameters(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    fields = [FieldProblem(_path(item["loc"]), str(item["msg"])) for item in error.errors]
-    return problem_response(InvalidInput("Some of the values cannot be taken.", fields=fields), request)
+    count = len(error.errors)
+    fields = [
+        FieldProblem(_path(item["loc"]), str(item["msg"])) for item in error.errors[:MAX_FIELD_PROBLEMS]
+    ]
+    refusal = InvalidInput("Some of the values cannot be taken.", fields=fields)
+    if count > MAX_FIELD_PROBLEMS:
+        detail = f"{count:,} of the values cannot be taken. The first {MAX_FIELD_PROBLEMS} are named."
+        refusal = InvalidInput(detail, fields=fields, extra={"error_count": count})
+    return problem_response(refusal, request)
 
 
 def _path(location: tuple[Any, ...]) -> str:
@@ -108,8 +116,7 @@ def _path(location: tuple[Any, ...]) -> str:
 def invalid_model(request: HttpRequest, error: PydanticError) -> HttpResponse:
     if error.title == RESPONSE_MODEL:
         return unexpected(request, error)
-    fields = field_problems(error)
-    return problem_response(InvalidInput("Some of the values cannot be taken.", fields=fields), request)
+    return problem_response(invalid_input(error, "Some of the values cannot be taken."), request)
 
 
 @api.exception_handler(Http404)

@@ -14,4 +14,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
 ]
 
+handler400 = "apps.core.views.bad_request"
 handler404 = "apps.core.views.not_found"

@@ -18,8 +18,7 @@ from pydantic import ValidationError
 from apps.audit import queries, words
 from apps.audit.queries import EXPORT_HEADER, AuditFilters
 from apps.core.csv import csv_response
-from apps.core.dispatcher import field_problems
-from apps.core.errors import InvalidInput
+from apps.core.dispatcher import invalid_input
 from apps.core.models import AuditEntry
 
 PAGE = "audit/list.html"
@@ -42,11 +41,13 @@ def _filters(query: QueryDict) -> AuditFilters:
     for name, days in (("since", 0), ("until", 1)):
         day = _day(given.get(name, ""))
         if day is not None:
-            given[name] = datetime.combine(day + timedelta(days=days), time(), UTC)
+            # The calendar ends with the year 9999, and with it the day after its last.
+            at = day if day == date.max else day + timedelta(days=days)
+            given[name] = datetime.combine(at, time(), UTC)
     try:
         return AuditFilters.model_validate(given)
     except ValidationError as error:
-        raise InvalidInput("The filter cannot be used as it is.", fields=field_problems(error)) from None
+        raise invalid_input(error, "The filter cannot be used as it is.") from None
 
 
 def _day(text: str) -> date | None:

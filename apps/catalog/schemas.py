@@ -18,13 +18,25 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
+    model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
+from apps.core.errors import MAX_FIELD_PROBLEMS
 
 MAX_TEXT_LENGTH = 1_000
 MAX_OBJECT_BYTES = 32 * 1024
+MAX_OBJECT_LEVELS = 32
+MAX_ROW_FIELDS = 50
+"""More fields than any row has; each unknown one would be a problem of its own."""
+ROWS_AT_ONCE = 1_000
+NAMED = MAX_FIELD_PROBLEMS - 1
+"""How many problems of a list are named; one more says how many there are besides."""
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 MAX_CALLS_PER_REQUEST = 1_000_000.0
 # The same rule as a regular expression, for those who generate requests from the API's description.
@@ -70,31 +82,32 @@ def _usable_text(value: str) -> str:
     return value
 
 
-def _has_unusable_text(value: Any) -> str:
-    """Return what is wrong with any text in a JSON value, keys included."""
-    if isinstance(value, str):
-        if "\x00" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-            return "holds a character that cannot be stored (NUL or half of a surrogate pair)"
-        return ""
-    if isinstance(value, dict):
-        children: list[Any] = [*value.keys(), *value.values()]
-    elif isinstance(value, list):
-        children = value
-    else:
-        return ""
-    return next((problem for problem in map(_has_unusable_text, children) if problem), "")
+def _object_problem(value: dict[str, Any]) -> str:
+    """Say what keeps a JSON object from being stored, at whatever depth it is, or return an empty string."""
+    waiting: list[tuple[int, Any]] = [(1, value)]
+    while waiting:
+        level, one = waiting.pop()
+        if isinstance(one, str):
+            if "\x00" in one or any(0xD800 <= ord(character) <= 0xDFFF for character in one):
+                return "holds a character that cannot be stored (NUL or half of a surrogate pair)"
+        elif isinstance(one, (dict, list)):
+            if level > MAX_OBJECT_LEVELS:
+                return f"has more than {MAX_OBJECT_LEVELS} levels"
+            children = [*one.keys(), *one.values()] if isinstance(one, dict) else one
+            waiting += [(level + 1, child) for child in children]
+    return ""
 
 
 def _usable_object(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode(errors="surrogatepass"))
-    except (ValueError, RecursionError):
-        raise ValueError("the object holds NaN, an infinity or too many levels") from None
-    if size > MAX_OBJECT_BYTES:
-        raise ValueError(f"the object has {size:,} bytes; at most {MAX_OBJECT_BYTES:,} are possible")
-    problem = _has_unusable_text(value)
+    problem = _object_problem(value)
     if problem:
         raise ValueError(f"the object {problem}")
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    except ValueError:
+        raise ValueError("the object holds NaN or an infinity") from None
+    if size > MAX_OBJECT_BYTES:
+        raise ValueError(f"the object has {size:,} bytes; at most {MAX_OBJECT_BYTES:,} are possible")
     return value
 
 
@@ -143,6 +156,13 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_not_too_many_fields(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > MAX_ROW_FIELDS:
+            raise ValueError(f"the row has {len(value):,} fields; at most {len(cls.model_fields)} are known")
+        return value
+
 
 class ServiceRow(Row):
     """What is said of one service."""
@@ -184,3 +204,43 @@ class DependencyRow(Row):
     observed_at: AwareDatetime | None = Field(
         default=None, description="When the edge was last seen; by default, when the whole was sent."
     )
+
+
+def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Validate a list of rows some at a time, so that what is wrong with a body of many megabytes stays small.
+
+    Names the first :data:`NAMED` problems and says how many more there are. All at once, Pydantic would hold a record
+    of a kilobyte for each.
+    """
+    if not isinstance(value, list):
+        return validate(value)
+    rows: list[Any] = []
+    named: list[InitErrorDetails] = []
+    count = 0
+    for start in range(0, len(value), ROWS_AT_ONCE):
+        try:
+            rows += validate(value[start : start + ROWS_AT_ONCE])
+        except ValidationError as error:
+            count += error.error_count()
+            if len(named) < NAMED:
+                named += _moved(error, start)[: NAMED - len(named)]
+    if count > len(named):
+        more = PydanticCustomError("more", "{count} more of the values cannot be taken", {"count": count - len(named)})
+        named.append(InitErrorDetails(type=more, loc=(), input=None))
+    if named:
+        raise ValidationError.from_exception_data("rows", named)
+    return rows
+
+
+def _moved(error: ValidationError, start: int) -> list[InitErrorDetails]:
+    """Return an error's problems as those of a list in which its rows begin at ``start``."""
+    moved = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        row, *rest = item["loc"]
+        message = PydanticCustomError("row", "{message}", {"message": item["msg"]})
+        moved.append(InitErrorDetails(type=message, loc=(start + int(row), *rest), input=None))
+    return moved
+
+
+ServiceRows = Annotated[list[ServiceRow], WrapValidator(_validated_by_and_by)]
+DependencyRows = Annotated[list[DependencyRow], WrapValidator(_validated_by_and_by)]

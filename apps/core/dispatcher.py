@@ -7,18 +7,22 @@ events, the last four in one transaction: either all of it is true afterwards, o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from pydantic import ValidationError
 
 from apps.core import actions, idempotency, outbox
 from apps.core.actions import Actor, AnyAction, Call, Outcome, Preview
-from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
+from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
 
 logger = structlog.get_logger(__name__)
+
+LOCK_TIMEOUT = "5s"
+"""How long a person's change waits for others that hold what it needs, such as a large import. Web threads are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +35,33 @@ class Result:
 
 
 def parse(action: AnyAction, data: Any) -> Any:
-    """Turn raw data into the action's input, or raise :class:`InvalidInput` naming every field at fault."""
+    """Turn raw data into the action's input, or raise :class:`InvalidInput` naming the fields at fault."""
     try:
         return action.Input.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(
-            f"{action.title}: {error.error_count()} of the values cannot be taken.",
-            fields=field_problems(error),
+        raise invalid_input(
+            error, f"{action.title}: {error.error_count():,} of the values cannot be taken."
         ) from None
 
 
+def invalid_input(error: ValidationError, detail: str) -> InvalidInput:
+    """Return Pydantic's error as ours; where it has more problems than are named, it says how many in all."""
+    count = error.error_count()
+    if count <= MAX_FIELD_PROBLEMS:
+        return InvalidInput(detail, fields=field_problems(error))
+    return InvalidInput(
+        f"{detail} The first {MAX_FIELD_PROBLEMS} of {count:,} problems are named.",
+        fields=field_problems(error),
+        extra={"error_count": count},
+    )
+
+
 def field_problems(error: ValidationError) -> list[FieldProblem]:
-    """Return one problem a field, in words, from a Pydantic error."""
+    """Return one problem a field, in words, from a Pydantic error; the first :data:`MAX_FIELD_PROBLEMS`."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         FieldProblem(".".join(str(part) for part in item["loc"]) or "body", str(item["msg"]))
-        for item in error.errors()
+        for item in islice(found, MAX_FIELD_PROBLEMS)
     ]
 
 
@@ -76,6 +92,9 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
     action = actions.get(name)
     parsed = parse(action, data)
     with transaction.atomic():
+        if actor.source in (AuditEntry.Source.WEB, AuditEntry.Source.API):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
             if earlier is not None:

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MAX_FIELD_PROBLEMS = 300
+"""How many fields at fault one answer names; all are counted. Whoever has more fixes the pattern, not the fields."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:

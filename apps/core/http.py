@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +17,7 @@ from ninja.parser import Parser
 
 from apps.core.actions import Actor, get
 from apps.core.dispatcher import dispatch
-from apps.core.errors import FieldProblem, InvalidInput, NotSignedIn
+from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotSignedIn
 from apps.core.models import AuditEntry
 from apps.core.problems import request_id
 
@@ -24,6 +26,8 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 API_PREFIX = "/api/"
 
 MAX_REQUEST_ID_LENGTH = 128
+MAX_KEYS = 10_000
+"""How many keys one JSON object may have. Each unknown one is a problem of its own, which has to be made first."""
 
 # JSON can spell two things that PostgreSQL's text cannot hold: NUL and half of a surrogate pair.
 _SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -95,7 +99,7 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         body = request.body
-        data = json.loads(body, parse_constant=_refuse_constant)
+        data = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_bounded)
         if _SUSPECT.search(body):
             _refuse_unstorable(data, "body")
         return data
@@ -112,6 +116,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _bounded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        raise InvalidInput(
+            f"An object in the body has {len(pairs):,} keys; at most {MAX_KEYS:,} are possible."
+        )
+    return dict(pairs)
+
+
 def is_storable(text: str) -> bool:
     """Say whether PostgreSQL can hold a text: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
@@ -119,22 +131,25 @@ def is_storable(text: str) -> bool:
 
 def _refuse_unstorable(data: Any, part: str) -> None:
     message = "holds a NUL or half of a surrogate pair"
-    problems = [FieldProblem(path or part, message) for path in _unstorable(data)]
+    paths = islice(_unstorable(data), MAX_FIELD_PROBLEMS)
+    problems = [FieldProblem(path or part, message) for path in paths]
     if problems:
         raise InvalidInput(f"The {part} holds text that cannot be stored.", fields=problems)
 
 
-def _unstorable(data: Any, path: str = "") -> list[str]:
-    if isinstance(data, str):
-        return [] if is_storable(data) else [path]
-    if isinstance(data, dict):
-        parts = [(str(key), value) for key, value in data.items()]
-        own = [path for key, _ in parts if not is_storable(key)][:1]
-    elif isinstance(data, list):
-        parts = [(str(index), value) for index, value in enumerate(data)]
-        own = []
-    else:
-        return []
-    return own + [
-        found for key, value in parts for found in _unstorable(value, f"{path}.{key}" if path else key)
-    ]
+def _unstorable(data: Any) -> Iterator[str]:
+    """Yield where such text stands, in the document's order. A stack, because a document may be deep."""
+    waiting = [("", data)]
+    while waiting:
+        path, value = waiting.pop()
+        parts: list[tuple[str, Any]] = []
+        if isinstance(value, str):
+            if not is_storable(value):
+                yield path
+        elif isinstance(value, dict):
+            parts = [(str(key), inner) for key, inner in value.items()]
+            if not all(is_storable(key) for key, _ in parts):
+                yield path
+        elif isinstance(value, list):
+            parts = [(str(index), inner) for index, inner in enumerate(value)]
+        waiting += [(f"{path}.{key}" if path else key, inner) for key, inner in reversed(parts)]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from psycopg.errors import LockNotAvailable, UniqueViolation
 from structlog.contextvars import get_contextvars
 
 from apps.core.errors import (
     BadRequest,
     BallastError,
+    Conflict,
     InternalError,
     InvalidInput,
     MethodNotAllowed,
@@ -80,6 +82,14 @@ def translated(error: Exception) -> BallastError | None:
             return BadRequest("The request cannot be read.")
         case DataError():
             return InvalidInput("One of the values cannot be stored: it is out of range or holds a NUL.")
+        case IntegrityError() if isinstance(error.__cause__, UniqueViolation):
+            return Conflict("Somebody else made the same thing at this moment. Load it again.")
+        case OperationalError() if isinstance(error.__cause__, LockNotAvailable):
+            return Unavailable(
+                "Another change, such as a large import, holds what this one needs. Nothing was changed; "
+                "try again in a moment.",
+                headers={"Retry-After": "5"},
+            )
         case OperationalError() | InterfaceError():
             return Unavailable(
                 "The database does not answer. Try again in a moment.", headers={"Retry-After": "5"}

@@ -185,3 +185,46 @@ def test_a_body_with_text_that_cannot_be_stored_names_the_field(api: Client) -> 
     body = b'{"name": "a\\u0000b"}'
     response = api.post("/api/v1/actions/accounts.create_api_key", body, content_type=JSON)
     assert problem(response, 422)["errors"][0]["path"] == "name"
+
+
+def test_of_many_fields_at_fault_some_are_named_and_all_counted(api: Client) -> None:
+    data = {f"unknown_{number}": 1 for number in range(1_000)}
+    document = problem(api.post("/api/v1/actions/accounts.create_user", data, content_type=JSON), 422)
+    assert len(document["errors"]) == 300
+    assert document["error_count"] == 1_001  # the name is missing, too
+    assert "1,001" in document["detail"]
+
+
+def test_of_many_fields_at_fault_in_a_declared_body_all_are_counted(api: Client) -> None:
+    data = {f"unknown_{number}": 1 for number in range(1_000)}
+    document = problem(api.post("/api/v1/slos/impact-analysis", data, content_type=JSON), 422)
+    assert (len(document["errors"]), document["error_count"]) == (300, 1_002)
+
+
+def test_a_body_whose_object_has_too_many_keys_is_refused(api: Client) -> None:
+    data = {"unknown": {f"k{number}": 1 for number in range(10_001)}}
+    document = problem(api.post("/api/v1/actions/accounts.create_user", data, content_type=JSON), 422)
+    assert "10,001 keys" in document["detail"]
+    assert "errors" not in document
+
+
+def test_a_host_that_is_not_ours_is_refused(client: Client) -> None:
+    assert client.get("/sign-in/", headers={"host": "evil.example"}).status_code == 400
+    problem(client.get("/api/v1/services", headers={"host": "evil.example"}), 400)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_make_the_same_user_at_once_get_no_error_of_ours(
+    client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apps.accounts.actions import CreateUser
+
+    # Both have looked before either has written.
+    monkeypatch.setattr(CreateUser, "guard", lambda self, call: None)
+    admin = client_for("sre_admin")
+    answers = [
+        admin.post("/api/v1/actions/accounts.create_user", {"username": "eve"}, content_type=JSON)
+        for _ in range(2)
+    ]
+    assert answers[0].status_code == 201
+    assert "Somebody else" in problem(answers[1], 409)["detail"]

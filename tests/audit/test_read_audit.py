@@ -159,3 +159,9 @@ def test_an_entry_has_a_page_with_before_and_after() -> None:
 def test_a_stranger_is_sent_to_sign_in(client: Client) -> None:
     for path in (reverse("audit"), reverse("audit-csv")):
         assert client.get(path)["Location"].startswith(reverse("login"))
+
+
+def test_the_last_day_of_the_calendar_is_a_day(client: Client) -> None:
+    client.force_login(person("auditor"))
+    for name in ("audit", "audit-csv"):
+        assert client.get(reverse(name), {"until": "9999-12-31"}).status_code == 200

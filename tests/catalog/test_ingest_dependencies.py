@@ -135,3 +135,37 @@ def test_its_preview_says_what_is_sent_and_does_nothing(admin: User) -> None:
     assert [(touch.count, touch.label) for touch in seen.touches] == [(0, "services"), (1, "dependencies")]
     assert not Ingestion.objects.exists()
     assert not AuditEntry.objects.exists()
+
+
+def test_of_many_bad_rows_some_are_named_and_all_are_counted(admin: User) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        send(admin, "a>b", services=[{"service_id": "a"}, *([{"service_id": ""}] * 5_000)])
+    fields = refusal.value.fields
+    assert [field.path for field in fields[:2]] == ["services.1.service_id", "services.2.service_id"]
+    assert len(fields) == 300
+    assert (fields[-1].path, fields[-1].message) == ("services", "4701 more of the values cannot be taken")
+
+
+def test_a_bad_row_far_down_is_named_by_its_place(admin: User) -> None:
+    rows = [{"service_id": f"s{number}"} for number in range(2_500)] + [{"service_id": 7}]
+    with pytest.raises(InvalidInput) as refusal:
+        send(admin, services=rows)
+    assert [field.path for field in refusal.value.fields] == ["services.2500.service_id"]
+
+
+def test_a_row_of_thousands_of_unknown_fields_is_one_problem(admin: User) -> None:
+    row = {"service_id": "a"} | {f"k{number}": 1 for number in range(5_000)}
+    with pytest.raises(InvalidInput) as refusal:
+        send(admin, services=[row])
+    assert [field.path for field in refusal.value.fields] == ["services.0"]
+    assert "5,001 fields" in refusal.value.fields[0].message
+
+
+def test_an_object_of_too_many_levels_is_refused(admin: User) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"in": deep}
+    with pytest.raises(InvalidInput) as refusal:
+        send(admin, services=[{"service_id": "a", "metadata": deep}])
+    assert [field.path for field in refusal.value.fields] == ["services.0.metadata"]
+    assert "32 levels" in refusal.value.fields[0].message

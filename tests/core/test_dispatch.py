@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from apps.accounts.models import Team
 from apps.core import actions
@@ -14,6 +14,7 @@ from apps.core.actions import AnyAction, Call
 from apps.core.dispatcher import Result, dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, IdempotencyKey, OutboxDelivery, OutboxEvent
+from apps.core.problems import translated
 from tests.core.conftest import Listen, person
 
 pytestmark = pytest.mark.django_db
@@ -173,3 +174,36 @@ def test_two_requests_with_the_same_key_at_once_have_one_effect(lever: str) -> N
     assert sorted(result.replayed for result in results) == [False, True, True, True]
     assert {result.value["number"] for result in results} == {1}
     assert Team.objects.count() == AuditEntry.objects.count() == OutboxEvent.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_does_not_wait_without_end_for_another_change(
+    lever: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.core.dispatcher.LOCK_TIMEOUT", "50ms")
+    actor = person("ada", "sre_admin")
+    dispatch(lever, {"name": "payments"}, actor=actor, idempotency_key="k")
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            list(IdempotencyKey.objects.select_for_update())
+            IdempotencyKey.objects.all().delete()
+            holding.set()
+            done.wait(10)
+        connection.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    try:
+        assert holding.wait(10)
+        with pytest.raises(OperationalError) as error:
+            dispatch(lever, {"name": "payments"}, actor=actor, idempotency_key="k")
+    finally:
+        done.set()
+        other.join()
+    known = translated(error.value)
+    assert known is not None
+    assert known.status == 503
+    assert "Another change" in known.detail
+    assert Team.objects.count() == 1

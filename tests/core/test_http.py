@@ -64,3 +64,17 @@ def test_a_query_that_cannot_be_stored_is_refused() -> None:
     request = RequestFactory().get("/")
     with pytest.raises(InvalidInput):
         StrictParser().parse_querydict(QueryDict("a=%00"), [], request)
+
+
+def test_much_text_that_cannot_be_stored_is_named_in_part() -> None:
+    body = b"[" + rb'"\u0000",' * 10_000 + b"1]"
+    with pytest.raises(InvalidInput) as refusal:
+        StrictParser().parse_body(RequestFactory().post("/", body, content_type="application/json"))
+    assert len(refusal.value.fields) == 300
+
+
+def test_such_text_is_found_as_deep_as_a_body_can_be() -> None:
+    body = b"[" * 950 + rb'"\u0000"' + b"]" * 950
+    with pytest.raises(InvalidInput) as refusal:
+        StrictParser().parse_body(RequestFactory().post("/", body, content_type="application/json"))
+    assert len(refusal.value.fields) == 1

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from apps.catalog import ingestion as ingestions
 from apps.catalog.models import Ingestion
-from apps.catalog.schemas import DependencyRow, ServiceRow, Source
+from apps.catalog.schemas import DependencyRows, ServiceRows, Source
 from apps.core.actions import (
     Action,
     ActionInput,
@@ -34,8 +34,8 @@ class IngestDependenciesInput(ActionInput):
     """Services and dependencies, or one part of them where they are too many for one request."""
 
     discovery_source: Source = Field(description="Who says this.")
-    services: list[ServiceRow] = Field(default_factory=list)
-    dependencies: list[DependencyRow] = Field(default_factory=list)
+    services: ServiceRows = Field(default_factory=list)
+    dependencies: DependencyRows = Field(default_factory=list)
     observed_at: AwareDatetime | None = Field(
         default=None, description="When the edges were seen, for those that do not say; by default now."
     )

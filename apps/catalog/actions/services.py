@@ -13,7 +13,18 @@ from apps.accounts.permissions import team_ids
 from apps.catalog.locking import lock_graph
 from apps.catalog.models import Dependency, Service
 from apps.catalog.schemas import JsonObject, PublishedSla, ServiceCriticality, ServiceId, Text
-from apps.core.actions import Action, ActionInput, Actor, Call, Event, FieldChange, Outcome, Preview, Touch, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Actor,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Touch,
+    register,
+)
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
 
 LABELS = {
