@@ -78,6 +78,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
     risk = Risk.MEDIUM
     Input = CreateApiKeyInput
     success_status = 201
+    answer_shows_once = True
 
     def guard(self, call: Call[CreateApiKeyInput]) -> None:
         if call.actor.user is None:
@@ -206,6 +207,7 @@ class CreateUser(Action[CreateUserInput]):
     risk = Risk.MEDIUM
     Input = CreateUserInput
     success_status = 201
+    answer_shows_once = True
 
     def guard(self, call: Call[CreateUserInput]) -> None:
         if User.objects.filter(username__iexact=call.input.username).exists():

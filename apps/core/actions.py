@@ -148,6 +148,8 @@ class Action[InputT: ActionInput]:
     risk: ClassVar[Risk] = Risk.LOW
     Input: ClassVar[type[ActionInput]]
     success_status: ClassVar[int] = 200
+    answer_shows_once: ClassVar[bool] = False
+    """Its answer holds what nothing shows again, such as a password; the common dialog, which closes, would lose it."""
 
     def target(self, data: InputT, *, lock: bool) -> Any:
         """Return the object that the permission is asked on, locked for the change when ``lock`` is true.

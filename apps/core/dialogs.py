@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk
-from apps.core.errors import BallastError, Conflict, InvalidInput
+from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
 from apps.core.http import actor_from
 from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
 
@@ -40,7 +40,7 @@ RATIONALE = "rationale"
 @require_http_methods(["GET", "POST"])
 def action_dialog(request: HttpRequest, name: str) -> HttpResponseBase:
     """Open an action's dialog, or do what it says."""
-    action = actions.get(name)
+    action = _with_dialog(name)
     if request.method == "GET":
         return _dialog(request, action, request.GET)
     data = values_from(action.Input, request.POST)
@@ -57,7 +57,7 @@ def action_dialog(request: HttpRequest, name: str) -> HttpResponseBase:
 @require_http_methods(["POST"])
 def action_preview(request: HttpRequest, name: str) -> HttpResponse:
     """Say what the form, as it is filled in now, would do."""
-    action = actions.get(name)
+    action = _with_dialog(name)
     values = values_from(action.Input, request.POST)
     context: dict[str, Any] = {"is_live": True, "is_danger": action.risk is Risk.HIGH}
     try:
@@ -68,6 +68,20 @@ def action_preview(request: HttpRequest, name: str) -> HttpResponse:
     except Conflict as error:
         context |= {"problems": [error.detail], "submit": action.button(values)}
     return render(request, f"{PAGE}#preview", context)
+
+
+def _with_dialog(name: str) -> AnyAction:
+    """Return the action of that name. Raises :class:`NotFound` for those that no dialog fits."""
+    action = actions.get(name)
+    if action.answer_shows_once:
+        raise NotFound(
+            f"{action.title}: its answer is shown once; a page of its own, the API or a command does that."
+        )
+    try:
+        fields_for(action.Input)
+    except TypeError:
+        raise NotFound(f"{action.title}: a form cannot ask for what it takes; the API does it.") from None
+    return action
 
 
 def _dialog(

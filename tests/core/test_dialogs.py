@@ -227,3 +227,21 @@ def test_words_that_try_to_be_markup_stay_words(shop: Team) -> None:
     opened = client.get(link)
     assert opened.status_code == 200
     assert "<script>alert" not in opened.content.decode()
+
+
+@pytest.mark.parametrize(
+    "name", ["catalog.ingest_dependencies", "catalog.declare_service", "slos.store_recommendations"]
+)
+def test_an_action_that_no_form_fits_has_no_dialog(name: str, db: None) -> None:
+    response = client_of("sre_admin").get(f"/actions/{name}/")
+    assert response.status_code == 404
+    assert "the API does it" in text_of(response)
+
+
+@pytest.mark.parametrize("name", ["accounts.create_user", "accounts.create_api_key"])
+def test_an_answer_that_is_shown_once_is_not_lost_with_the_dialog(name: str, db: None) -> None:
+    client = client_of("sre_admin")
+    data = {"username": "eve", "name": "ci"}
+    assert client.get(f"/actions/{name}/").status_code == 404
+    assert client.post(f"/actions/{name}/", data, headers=HTMX).status_code == 404
+    assert not AuditEntry.objects.exists()
