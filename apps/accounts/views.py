@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from typing import Any
 
@@ -27,6 +28,8 @@ from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 PAGE = "accounts/api_keys.html"
 # A person who mistypes is not hindered; a list of passwords takes years. Counted for each address and name.
 SIGN_IN_LIMIT = Limit(burst=10, per_minute=5)
+# An office behind one address is not hindered either; one password for every name, and hashing without end, are.
+ADDRESS_LIMIT = Limit(burst=100, per_minute=30)
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -34,8 +37,11 @@ class SignInView(LoginView):
     """Django's sign-in, which rotates the session; attempts are limited before a password is hashed."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        name = request.POST.get("username", "").strip().lower()[:150]
-        take_or_refuse(f"sign-in:{client_ip(request)}:{name}", SIGN_IN_LIMIT)
+        address = client_ip(request)
+        # As the form normalises it: otherwise each way to write a name (ａda, ada) would have tries of its own.
+        name = unicodedata.normalize("NFKC", request.POST.get("username", "")).strip().lower()[:150]
+        take_or_refuse(f"sign-in:{address}:{name}", SIGN_IN_LIMIT)
+        take_or_refuse(f"sign-in:{address}", ADDRESS_LIMIT)
         return super().post(request, *args, **kwargs)
 
 

@@ -7,6 +7,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.core.rate_limit import Limit
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -72,3 +73,18 @@ def test_signing_out_takes_a_post_and_ends_the_session(client: Client) -> None:
     assert client.get(reverse("logout")).status_code == 405
     client.post(reverse("logout"))
     assert client.get("/api-keys/").status_code == 302
+
+
+@pytest.mark.parametrize("name", ["ａda", "a\uff44a", " ADA "])
+def test_another_way_to_write_a_name_gives_no_further_tries(client: Client, name: str) -> None:
+    for _ in range(10):
+        client.post(SIGN_IN, {"username": "ada", "password": "wrong"})
+    assert client.post(SIGN_IN, {"username": name, "password": "wrong"}).status_code == 429
+
+
+def test_one_address_cannot_try_names_without_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.accounts.views.ADDRESS_LIMIT", Limit(burst=3, per_minute=1))
+    tried = [client.post(SIGN_IN, {"username": f"n{n}", "password": PASSWORD}).status_code for n in range(4)]
+    assert tried == [200, 200, 200, 429]
+    elsewhere = {"username": "ada", "password": PASSWORD, **AFTER}
+    assert client.post(SIGN_IN, elsewhere, REMOTE_ADDR="192.0.2.9").status_code == 302
