@@ -194,12 +194,12 @@ class Import(Action[ImportInput]):
         if call.actor.source in {AuditEntry.Source.COMMAND, AuditEntry.Source.TASK}:
             return
         # Whoever is not on this machine must not make Ballast read any folder of it and quote from it.
-        if not path.resolve().is_relative_to(import_root().resolve()):
+        if "\0" in call.input.path or not path.resolve().is_relative_to(import_root().resolve()):
             raise NotAllowed(f"Over the network only folders below {import_root()} can be imported.")
 
     def preview(self, call: Call[ImportInput]) -> Preview:
         folder = Path(call.input.path)
-        found = sorted(path.name for path in folder.glob("*.csv")) if folder.is_dir() else []
+        found = _csv_files(folder)
         return Preview(
             summary=f"Check every row of {folder}, then store all of it or nothing.",
             touches=[Touch(len(found), "files", found[:_NAMES_SHOWN])],
@@ -215,6 +215,13 @@ class Import(Action[ImportInput]):
             origin=call.input.origin,
         )
         return _requested(run)
+
+
+def _csv_files(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.glob("*.csv")) if folder.is_dir() else []
+    except OSError:  # such as a name that is too long for a file
+        return []
 
 
 def _requested(run: TelemetryRun) -> Outcome:

@@ -86,7 +86,6 @@ def collect(
     first, last = int(start.timestamp()), int(end.timestamp())
     hours = max(1, (last - first) // HOUR)
     at_once = max(1, min(_MAX_SERVICES_PER_BATCH, _VALUES_PER_BATCH // (hours * _TYPICAL_BUCKETS)))
-    ensure_partitions(start.astimezone(UTC).date(), end.astimezone(UTC).date())
     progress(0, len(services))
     with staging.staged():
         for begin in range(0, len(services), at_once):
@@ -101,6 +100,8 @@ def collect(
             _stage_latency(latency, keys)
             result.edges_to_unknown += _stage_edges(edges, keys)
             staging.put_services(list(keys.values()), [known[service_id] for service_id in keys])
+            # For each batch: housekeeping drops partitions that are empty, and a long reading fills them late.
+            ensure_partitions(start.astimezone(UTC).date(), end.astimezone(UTC).date())
             with transaction.atomic():
                 result.stored += store_staged()
             result.services_with_data += len(availability.series)

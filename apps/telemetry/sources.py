@@ -8,7 +8,7 @@ from functools import cache
 from django.conf import settings
 from django.core.cache import cache as answers
 
-from apps.core.errors import Unavailable
+from apps.core.errors import Conflict
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.families import TelemetryConfig, load_config
 from apps.telemetry.clients.last_good import LastGood
@@ -19,8 +19,8 @@ _breakers: dict[str, CircuitBreaker] = {}
 _breakers_lock = threading.Lock()
 
 
-class NoSource(Unavailable):
-    """No telemetry source is set up."""
+class NoSource(Conflict):
+    """No telemetry source is set up. Trying again later does not help; setting one up does."""
 
     slug = "no-telemetry-source"
     title = "No telemetry source is set up"

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from apps.accounts.models import User
@@ -134,3 +136,26 @@ def test_the_same_key_asks_for_one_run() -> None:
 
 def test_no_source_is_an_expected_error() -> None:
     assert issubclass(NoSource, BallastError)
+
+
+def test_that_no_source_is_set_up_conflicts_with_the_request_and_does_not_pass_by_itself() -> None:
+    assert NoSource.status == 409
+
+
+@pytest.mark.parametrize("path", ["{data}/imports/\0", "{data}/imports/" + "a" * 300])
+def test_a_path_that_cannot_be_one_is_no_error_of_ours(path: str, tmp_path: Path) -> None:
+    data = {"path": path.format(data=tmp_path)}
+    if "\0" in path:
+        with pytest.raises(NotAllowed):
+            preview("telemetry.import", data, actor=person("sre_admin"))
+    else:
+        assert preview("telemetry.import", data, actor=person("sre_admin")).warnings
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 5_000 + b"]" * 5_000, b'{"services": ' + b"9" * 5_000 + b"}", b"\xff", b"{"]
+)
+def test_an_uploaded_graph_that_is_no_json_is_refused(client: Client, body: bytes) -> None:
+    client.force_login(User.objects.create_user("eve", role="sre_admin"))
+    response = client.post("/imports/graph/", {"graph": SimpleUploadedFile("graph.json", body)})
+    assert response.status_code == 422
