@@ -62,7 +62,7 @@ ROOMS = (
 
 DECISIONS_DUE = "apps.slos.queries.decisions_due_count"
 """``callable(user) -> int``: the decisions that this user may take and that are due."""
-NEWEST_DATA = "apps.telemetry.queries.newest_complete_end"
+NEWEST_DATA = "apps.slos.queries.newest_data"
 """``callable() -> datetime | None``: the end of the newest complete bin of telemetry."""
 
 

@@ -175,3 +175,12 @@ def test_a_latency_budget_counts_slow_requests(api: Service, owner: Actor) -> No
     down = queries.burn_down(api, ActiveSlo.objects.get(service=api))
     assert down.spent == pytest.approx(28 * 24 * 200)
     assert down.left == pytest.approx(1 - 0.02 / 0.05)
+
+
+def test_the_newest_data_of_the_fleet_is_read_from_what_was_computed_ahead(shop: Team) -> None:
+    assert queries.newest_data() is None
+    make_service("silent", team=shop)
+    end = make_hours(make_service("api", team=shop), days=2)
+    make_hours(make_service("older", team=shop), days=2, end=end - timedelta(hours=5))
+    status.refresh()
+    assert queries.newest_data() == end

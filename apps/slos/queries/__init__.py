@@ -1,7 +1,7 @@
 """What pages and the API show of SLOs. Nothing here writes, and nothing here loads the engine."""
 
 from apps.slos.queries.needs import Needs, TeamStanding, needs, team_standings
-from apps.slos.queries.overview import Overview, overview
+from apps.slos.queries.overview import Overview, newest_data, overview
 from apps.slos.queries.page import ServicePage, service_page
 from apps.slos.queries.promises import (
     BudgetPoint,
@@ -47,6 +47,7 @@ __all__ = [
     "due_statuses",
     "last_recommendations",
     "needs",
+    "newest_data",
     "overview",
     "recommendations_table",
     "service_page",

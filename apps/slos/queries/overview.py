@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -58,6 +59,15 @@ class Overview:
     def coverage(self) -> float | None:
         """The share of services of one's own that have an availability SLO."""
         return self.with_slo / self.promisable if self.promisable else None
+
+
+def newest_data() -> datetime | None:
+    """Return the end of the newest complete hour of any service, from rows that were computed ahead; ``None`` without.
+
+    What every page shows, so it is not asked of the hours themselves, which are millions.
+    """
+    newest: datetime | None = ServiceStatus.objects.aggregate(newest=Max("as_of"))["newest"]
+    return newest
 
 
 def overview(user: User | None = None) -> Overview:
