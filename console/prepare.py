@@ -37,6 +37,8 @@ def _prepare(report: IO[str]) -> None:
 
     from console.migrations import apply_pending
 
+    # Nothing is collected here, files are served from where they lie; but the web server warns of a missing folder.
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     apply_pending()
     _tell(report, "migrated")
     sign_ins = io.StringIO()

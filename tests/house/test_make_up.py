@@ -18,6 +18,7 @@ def test_sigterm_stops_every_child_and_frees_every_port(kept_data_dir: Path) -> 
         assert f"http://127.0.0.1:{console.port}" in said
         assert str(kept_data_dir / "logs") in said
         assert console.answers()
+        assert "No directory at" not in (kept_data_dir / "logs" / "web.log").read_text()
         children = console.children()
         assert len(children) == 5
         console.process.terminate()
