@@ -134,7 +134,11 @@ def _lines(
             if is_latency(sli_type)
             else (percent_number(low), percent_number(high))
         )
-        lines.append(format_html("Between <b>{} and {}</b> with 90 % confidence", *ends))
+        lines.append(
+            format_html("Between <b>{} and {}</b> with 90\u202f% confidence", *ends)
+            if ends[0] != ends[1]
+            else format_html("Almost exactly <b>{}</b> with 90\u202f% confidence", ends[0])
+        )
     if backtest.get("of"):
         missed, of = backtest["missed"], backtest["of"]
         _, many = window_noun(window_days)

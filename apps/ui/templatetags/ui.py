@@ -242,6 +242,12 @@ def prefixed(value: object, prefix: str) -> str:
 
 
 @register.filter
+def pairs(mapping: Any) -> list[tuple[Any, Any]]:
+    """Keys and values, also where a key is called ``items`` or the mapping counts what it does not hold."""
+    return list(mapping.items()) if mapping else []
+
+
+@register.filter
 def get(mapping: Any, key: str) -> Any:
     """A value by a key that is only known in the template."""
     return mapping.get(key) if mapping else None

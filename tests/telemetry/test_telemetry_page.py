@@ -1,0 +1,92 @@
+"""Where telemetry comes from, how one service is read, and the page of one reading."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from apps.telemetry.models import TelemetryRun
+from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, text_of
+from tests.telemetry.prometheus_server import Server
+
+
+def run(**values: Any) -> TelemetryRun:
+    given = {"kind": "import", "source": "files", "requested_by_name": "sam"} | values
+    return TelemetryRun.objects.create(**given)
+
+
+def run_page(client: Client, one: TelemetryRun, **more: Any) -> Any:
+    return client.get(reverse("telemetry-run", args=[one.pk]), **more)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_reads_them(db: None, role: str) -> None:
+    client = client_of(role)
+    assert client.get(reverse("telemetry")).status_code == 200
+    assert run_page(client, run()).status_code == 200
+
+
+def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(db: None, client: Client) -> None:
+    for response in (client.get(reverse("telemetry")), run_page(client, run())):
+        assert response["Location"].startswith(reverse("login"))
+
+
+def test_without_a_source_it_says_what_to_set(db: None) -> None:
+    words = text_of(client_of("viewer").get(reverse("telemetry")))
+    assert "No Prometheus is set" in words
+    assert "PROMETHEUS_URL" in words
+
+
+def test_a_service_is_explained_by_what_is_asked_and_what_came_back(db: None, prometheus: Server) -> None:
+    words = text_of(client_of("viewer").get(reverse("telemetry"), {"service": "checkout"}))
+    assert "answers" in words
+    assert "http_requests_total" in words
+
+
+@pytest.mark.parametrize("name", HOSTILE_IDS)
+def test_a_name_of_any_characters_is_asked_for_as_it_is(db: None, prometheus: Server, name: str) -> None:
+    response = client_of("viewer").get(reverse("telemetry"), {"service": name})
+    assert response.status_code == 200
+    assert "<script>alert" not in response.content.decode()
+
+
+def test_a_source_that_does_not_answer_is_said_to(db: None, settings: Settings) -> None:
+    settings.PROMETHEUS_URL = "http://127.0.0.1:9"  # Nothing listens on the discard port.
+    words = text_of(client_of("viewer").get(reverse("telemetry"), {"check": "1"}))
+    assert "does not answer" in words
+
+
+def test_a_reading_that_is_not_there_is_a_404(db: None) -> None:
+    assert client_of("viewer").get(reverse("telemetry-run", args=[uuid4()])).status_code == 404
+
+
+def test_a_reading_that_goes_on_is_asked_after_again(db: None) -> None:
+    running = run(state="running", progress_done=3, progress_total=9)
+    html = run_page(client_of("viewer"), running).content.decode()
+    assert 'hx-trigger="every 1s"' in html
+    assert 'max="9" value="3"' in html
+    fragment = run_page(client_of("viewer"), running, headers=HTMX).content.decode()
+    assert "<html" not in fragment
+
+
+def test_a_reading_that_is_over_rests_and_says_what_it_did(db: None) -> None:
+    over = run(state="completed", summary={"rows": {"sli.csv": 1234}, "hours": 48}, warnings=["<b>late</b>"])
+    response = run_page(client_of("viewer"), over)
+    assert "every 1s" not in response.content.decode()
+    assert "rows, sli.csv 1,234" in text_of(response)
+    assert "<b>late" not in response.content.decode()
+
+
+def test_a_reading_that_failed_names_file_line_and_field(db: None) -> None:
+    errors = [{"file": "sli.csv", "line": 50, "field": "total", "reason": "'many' is not a number"}]
+    failed = run(state="failed", errors=errors, error_count=1, summary={"failure": "Nothing was imported."})
+    words = text_of(run_page(client_of("viewer"), failed))
+    assert "failed: nothing was changed" in words
+    assert "Nothing was imported." in words
+    assert "1 problem" in words
+    assert "sli.csv 50 total 'many' is not a number" in words
