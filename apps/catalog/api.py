@@ -73,7 +73,9 @@ class SubgraphOut(Schema):
     direction: str
     depth: int
     include_stale: bool
-    is_truncated: bool = Field(description="The graph is larger than an answer may be; the nearest services are kept.")
+    is_truncated: bool = Field(
+        description="The graph is larger than an answer may be; the nearest services are kept."
+    )
     nodes: list[NodeOut]
     edges: list[EdgeOut]
 
@@ -140,7 +142,9 @@ class ServiceQuery(PageQuery):
     criticality: Literal["critical", "high", "medium", "low"] | None = None
     external: bool | None = None
     discovered: bool | None = None
-    sort: Literal["service_id", "-service_id", "created_at", "-created_at", "updated_at", "-updated_at"] = "service_id"
+    sort: Literal["service_id", "-service_id", "created_at", "-created_at", "updated_at", "-updated_at"] = (
+        "service_id"
+    )
 
 
 class SubgraphQuery(Schema):
@@ -155,8 +159,12 @@ class CycleQuery(PageQuery):
     )
 
 
-@router.post("/services/dependencies", response={202: ReceivedOut}, summary="Import services and dependencies")
-def ingest(request: HttpRequest, response: HttpResponse, data: Body[IngestDependenciesInput]) -> Status[dict[str, Any]]:
+@router.post(
+    "/services/dependencies", response={202: ReceivedOut}, summary="Import services and dependencies"
+)
+def ingest(
+    request: HttpRequest, response: HttpResponse, data: Body[IngestDependenciesInput]
+) -> Status[dict[str, Any]]:
     """Take in a graph, or one part of it. It is checked as a whole and applied by a worker; `Location` says where to
     follow it. Bodies may have 10 MB; send more in several parts: the first with `parts`, the others with the
     `ingestion_id` it returned and their `part`."""
@@ -166,7 +174,9 @@ def ingest(request: HttpRequest, response: HttpResponse, data: Body[IngestDepend
 
 
 @router.get(
-    "/services/dependencies/ingestions/{uuid:ingestion_id}", response=IngestionOut, summary="Follow an ingestion"
+    "/services/dependencies/ingestions/{uuid:ingestion_id}",
+    response=IngestionOut,
+    summary="Follow an ingestion",
 )
 def ingestion(request: HttpRequest, ingestion_id: UUID) -> dict[str, Any]:
     """How far it is, what came of it, and every row that was wrong."""
@@ -216,7 +226,9 @@ def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any
 
 
 @router.get(
-    "/services/{path:service_id}/dependencies", response=SubgraphOut, summary="Read a service's dependency graph"
+    "/services/{path:service_id}/dependencies",
+    response=SubgraphOut,
+    summary="Read a service's dependency graph",
 )
 def dependencies(request: HttpRequest, service_id: Path[str], query: Query[SubgraphQuery]) -> dict[str, Any]:
     """What a service reaches within so many hops, what reaches it, or both, and the edges among all of these."""

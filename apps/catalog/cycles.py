@@ -72,7 +72,9 @@ def refresh_cycles(now: datetime) -> dict[str, int]:
             alert.save(update_fields=["path"])
     CycleAlert.objects.bulk_create(alert for alert in opened if alert.pk is None)
     gone = [
-        alert for alert in known.values() if alert.fingerprint not in found and alert.state != CycleAlert.State.RESOLVED
+        alert
+        for alert in known.values()
+        if alert.fingerprint not in found and alert.state != CycleAlert.State.RESOLVED
     ]
     for alert in gone:
         alert.state, alert.resolved_at = CycleAlert.State.RESOLVED, now

@@ -199,7 +199,9 @@ def _give_up(ingestion_id: uuid.UUID | str, reason: str) -> Ingestion.State | No
         if ingestion is None:
             return None
         message = f"Applying this was tried {MAX_ATTEMPTS} times; {reason}. Nothing was changed."
-        ingestion.errors = [{"part": 0, "list": "", "row": 0, "field": "", "path": "", "message": message[:2000]}]
+        ingestion.errors = [
+            {"part": 0, "list": "", "row": 0, "field": "", "path": "", "message": message[:2000]}
+        ]
         ingestion.error_count = 1
         finish(ingestion, Ingestion.State.FAILED, timezone.now())
         _tell(ingestion)
@@ -230,5 +232,3 @@ def _tell(ingestion: Ingestion) -> None:
         {"ingestion_id": str(ingestion.pk), "state": ingestion.state},
         aggregate=f"ingestion:{ingestion.pk}",
     )
-
-

@@ -22,7 +22,9 @@ class Service(models.Model):
         LOW = "low"
 
     service_id = models.CharField(max_length=MAX_SERVICE_ID_LENGTH, unique=True)
-    team = models.ForeignKey("accounts.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="services")
+    team = models.ForeignKey(
+        "accounts.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="services"
+    )
     criticality = models.TextField(choices=Criticality.choices, default=Criticality.MEDIUM)
     is_external = models.BooleanField(default=False)
     is_discovered = models.BooleanField(default=False)
@@ -44,7 +46,8 @@ class Service(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(service_id=""), name="service_id_not_empty"),
             models.CheckConstraint(
-                condition=Q(criticality__in=["critical", "high", "medium", "low"]), name="service_criticality_known"
+                condition=Q(criticality__in=["critical", "high", "medium", "low"]),
+                name="service_criticality_known",
             ),
             models.CheckConstraint(
                 condition=Q(published_sla__isnull=True) | Q(published_sla__gt=0, published_sla__lt=1),
@@ -100,7 +103,9 @@ class Dependency(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "target"], name="dependency_once"),
             models.CheckConstraint(condition=~Q(source=F("target")), name="dependency_not_on_itself"),
-            models.CheckConstraint(condition=Q(confidence__gte=0, confidence__lte=1), name="dependency_confidence"),
+            models.CheckConstraint(
+                condition=Q(confidence__gte=0, confidence__lte=1), name="dependency_confidence"
+            ),
             models.CheckConstraint(
                 condition=Q(calls_per_request__isnull=True) | Q(calls_per_request__gte=0),
                 name="dependency_calls_not_negative",
@@ -108,8 +113,12 @@ class Dependency(models.Model):
         ]
         indexes = [
             # What a traversal walks: live edges only, in both directions, answered from the index alone.
-            models.Index(fields=["source"], include=["target"], condition=Q(is_stale=False), name="dependency_down"),
-            models.Index(fields=["target"], include=["source"], condition=Q(is_stale=False), name="dependency_up"),
+            models.Index(
+                fields=["source"], include=["target"], condition=Q(is_stale=False), name="dependency_down"
+            ),
+            models.Index(
+                fields=["target"], include=["source"], condition=Q(is_stale=False), name="dependency_up"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -127,7 +136,9 @@ class DependencySighting(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["dependency", "discovery_source"], name="dependency_sighting_once")
+            models.UniqueConstraint(
+                fields=["dependency", "discovery_source"], name="dependency_sighting_once"
+            )
         ]
 
     def __str__(self) -> str:
@@ -150,7 +161,9 @@ class Ingestion(models.Model):
     state = models.TextField(choices=State.choices, default=State.PENDING)
     parts_expected = models.PositiveIntegerField(default=1)
     parts_received = models.PositiveIntegerField(default=0)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     requested_by_name = models.TextField()
     origin = models.TextField(blank=True, default="")
     summary = models.JSONField(default=dict)

@@ -15,7 +15,9 @@ from apps.catalog.validation import Graph, Place, Problems, RowProblem
 def check_ownership(graph: Graph, user: User, problems: Problems) -> None:
     """Name every row that this user may not state. SRE admins may state all; nobody who lost the permission, any."""
     if not user.is_active or not user.has_perm("catalog.ingest"):
-        problems.add(RowProblem(0, "services", 0, "", f"{user.get_username()} may no longer change the graph"))
+        problems.add(
+            RowProblem(0, "services", 0, "", f"{user.get_username()} may no longer change the graph")
+        )
         return
     if user.role == User.Role.SRE_ADMIN:
         return
@@ -29,7 +31,9 @@ def check_ownership(graph: Graph, user: User, problems: Problems) -> None:
     for row, place in zip(graph.services, graph.service_places, strict=True):
         service = known.get(row.service_id)
         if service is not None and service.team is not None and service.team.name not in own:
-            _add(problems, place, "services", "service_id", f"{row.service_id} belongs to team {service.team}")
+            _add(
+                problems, place, "services", "service_id", f"{row.service_id} belongs to team {service.team}"
+            )
         elif service is not None and service.team is None and not service.is_discovered:
             message = f"{row.service_id} belongs to no team; an SRE admin can give it one"
             _add(problems, place, "services", "service_id", message)

@@ -78,7 +78,9 @@ def services_page(
     return paginate(services(wanted), order=SERVICE_ORDERS[sort], cursor=cursor, limit=limit)
 
 
-def dependencies_of(service: Service, *, include_stale: bool = True) -> tuple[list[Dependency], list[Dependency]]:
+def dependencies_of(
+    service: Service, *, include_stale: bool = True
+) -> tuple[list[Dependency], list[Dependency]]:
     """Return a service's own edges: to what it calls, and from its callers; each with both ends and sightings."""
     rows = Dependency.objects.select_related("source__team", "target__team").prefetch_related("sightings")
     if not include_stale:
@@ -162,16 +164,19 @@ def divergence(*, limit: int = 500) -> dict[str, list[Dependency]]:
     ``only_declared``: no observer has ever seen it. ``only_observed``: nobody declared it. Empty where only one of the
     two kinds of source has spoken about the source service, because then there is nothing to compare.
     """
-    rows = Dependency.objects.filter(is_stale=False).select_related("source", "target").order_by(
-        "source__service_id", "target__service_id"
+    rows = (
+        Dependency.objects.filter(is_stale=False)
+        .select_related("source", "target")
+        .order_by("source__service_id", "target__service_id")
     )
     seen = DependencySighting.objects.filter(discovery_source__in=OBSERVING)
     declared_sources = Dependency.objects.filter(is_declared=True).values("source")
     observed_sources = Dependency.objects.filter(sightings__discovery_source__in=OBSERVING).values("source")
     return {
         "only_declared": list(
-            rows.filter(is_declared=True, source__in=observed_sources)
-            .exclude(pk__in=seen.values("dependency"))[:limit]
+            rows.filter(is_declared=True, source__in=observed_sources).exclude(
+                pk__in=seen.values("dependency")
+            )[:limit]
         ),
         "only_observed": list(rows.filter(is_declared=False, source__in=declared_sources)[:limit]),
     }
@@ -201,7 +206,9 @@ def get_cycle(cycle_id: int) -> CycleAlert:
     return alert
 
 
-def cycles_page(*, state: str = "", cursor: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[CycleAlert]:
+def cycles_page(
+    *, state: str = "", cursor: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[CycleAlert]:
     """Return one page of cycle alerts, the newest first; without a state, those that exist now."""
     rows = CycleAlert.objects.select_related("acknowledged_by")
     rows = rows.filter(state=state) if state else rows.exclude(state=CycleAlert.State.RESOLVED)
@@ -210,7 +217,9 @@ def cycles_page(*, state: str = "", cursor: str | None = None, limit: int = DEFA
 
 def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Ingestion]:
     """Return one page of ingestions, the newest first."""
-    return paginate(Ingestion.objects.defer("errors"), order=("-created_at", "-id"), cursor=cursor, limit=limit)
+    return paginate(
+        Ingestion.objects.defer("errors"), order=("-created_at", "-id"), cursor=cursor, limit=limit
+    )
 
 
 def ingestion(ingestion_id: UUID | str) -> Ingestion:

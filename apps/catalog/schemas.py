@@ -43,7 +43,12 @@ MAX_CALLS_PER_REQUEST = 1_000_000.0
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
 _ID_PATTERN = f"^[^\\s{_CONTROLS}]([^{_CONTROLS}]*[^\\s{_CONTROLS}])?$"
-_UNUSABLE = {"Cc": "a control character", "Cs": "half of a surrogate pair", "Zl": "a line break", "Zp": "a line break"}
+_UNUSABLE = {
+    "Cc": "a control character",
+    "Cs": "half of a surrogate pair",
+    "Zl": "a line break",
+    "Zp": "a line break",
+}
 
 
 def text_problem(text: str) -> str:
@@ -195,9 +200,9 @@ class DependencyRow(Row):
     retry_config: JsonObject | None = Field(
         default=None, description="How the caller retries; max_retries (or max_attempts, one more) is read."
     )
-    calls_per_request: (
-        Annotated[float, Field(ge=0, le=MAX_CALLS_PER_REQUEST, allow_inf_nan=False)] | None
-    ) = Field(default=None, description="Calls over this edge for each request to the source.")
+    calls_per_request: Annotated[float, Field(ge=0, le=MAX_CALLS_PER_REQUEST, allow_inf_nan=False)] | None = (
+        Field(default=None, description="Calls over this edge for each request to the source.")
+    )
     redundancy_group: Text | None = Field(
         default=None, description="Targets of one source that share a group stand in for each other."
     )
@@ -225,7 +230,9 @@ def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> 
             if len(named) < NAMED:
                 named += _moved(error, start)[: NAMED - len(named)]
     if count > len(named):
-        more = PydanticCustomError("more", "{count} more of the values cannot be taken", {"count": count - len(named)})
+        more = PydanticCustomError(
+            "more", "{count} more of the values cannot be taken", {"count": count - len(named)}
+        )
         named.append(InitErrorDetails(type=more, loc=(), input=None))
     if named:
         raise ValidationError.from_exception_data("rows", named)

@@ -228,8 +228,12 @@ def record_service_updates(
             object_id=str(after["id"]),
             object_label=after["service_id"],
             service_id=after["service_id"],
-            before={name: value for name, value in before.items() if value != after[name] and name not in _UNTOLD},
-            after={name: value for name, value in after.items() if value != before[name] and name not in _UNTOLD},
+            before={
+                name: value for name, value in before.items() if value != after[name] and name not in _UNTOLD
+            },
+            after={
+                name: value for name, value in after.items() if value != before[name] and name not in _UNTOLD
+            },
             rationale=f"stated by {discovery_source}",
         )
         for before, after in updates
@@ -335,7 +339,8 @@ def _write_dependencies(
         changed.update(
             name
             for (name,) in _fetch(
-                "SELECT service_id FROM catalog_service WHERE id = ANY(%(ids)s)", {"ids": list(touched_services)}
+                "SELECT service_id FROM catalog_service WHERE id = ANY(%(ids)s)",
+                {"ids": list(touched_services)},
             )
         )
     return counts
@@ -343,7 +348,8 @@ def _write_dependencies(
 
 def _ends(dependency_ids: Iterable[int]) -> set[int]:
     pairs = _fetch(
-        "SELECT source_id, target_id FROM catalog_dependency WHERE id = ANY(%(ids)s)", {"ids": list(dependency_ids)}
+        "SELECT source_id, target_id FROM catalog_dependency WHERE id = ANY(%(ids)s)",
+        {"ids": list(dependency_ids)},
     )
     return {end for pair in pairs for end in pair}
 

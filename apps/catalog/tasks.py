@@ -30,7 +30,10 @@ def reconcile_ingestions() -> None:
         with suppress(Conflict):  # the last part has just come
             dispatch(
                 "catalog.abandon_ingestion",
-                {"ingestion_id": str(ingestion_id), "rationale": "Not all of its parts have come within seven days."},
+                {
+                    "ingestion_id": str(ingestion_id),
+                    "rationale": "Not all of its parts have come within seven days.",
+                },
                 actor=Actor.system("reconciler"),
             )
 

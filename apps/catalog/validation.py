@@ -208,7 +208,10 @@ def _check_repetition[RowT: Row](
             complain(index, f"{name(row)} stands in {where} already")
         else:
             differing = ", ".join(_differing(rows[first], row))
-            complain(index, f"{name(row)} stands in {where} with a different {differing}; which of the two is right?")
+            complain(
+                index,
+                f"{name(row)} stands in {where} with a different {differing}; which of the two is right?",
+            )
 
 
 def _differing(one: Row, other: Row) -> list[str]:

@@ -27,7 +27,12 @@ REPEATS = 4
 
 def fleet() -> list[dict[str, Any]]:
     return [
-        {"service_id": f"service-{n:04}", "team": f"team-{n % 40}", "criticality": "high", "metadata": {"n": n}}
+        {
+            "service_id": f"service-{n:04}",
+            "team": f"team-{n % 40}",
+            "criticality": "high",
+            "metadata": {"n": n},
+        }
         for n in range(SERVICES)
     ]
 
@@ -154,4 +159,8 @@ def test_walking_the_graph(shape: str, bar: str) -> None:
         print(f"  {direction}: {statistics.mean(sizes):.0f} services on average, {max(sizes)} at most")
         for label, times in figures.items():
             cuts = statistics.quantiles(times, n=20)
-            row(f"{direction}, {label}", f"p50 {cuts[9]:.1f}  p95 {cuts[18]:.1f} ms", "-" if "Python" in label else bar)
+            row(
+                f"{direction}, {label}",
+                f"p50 {cuts[9]:.1f}  p95 {cuts[18]:.1f} ms",
+                "-" if "Python" in label else bar,
+            )

@@ -96,7 +96,7 @@ def _straightforward(service: ServiceInput) -> None:
     """Bootstrap for the tiers and, for their intervals, again on resampled histories; shap's Exact for the
     attribution.
     """
-    import shap  # type: ignore[import-untyped]
+    import shap
 
     assert service.counts is not None
     as_of = START + DAYS * 86_400

@@ -70,7 +70,10 @@ def test_bad_rows_of_an_ingestion_are_named_in_its_status(api: Client) -> None:
 def test_fields_that_cannot_be_taken_are_a_problem_with_their_paths(api: Client) -> None:
     answer = post(api, {**GRAPH, "dependencies": [{"source": " a", "target": "b"}, {"source": "a"}]})
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")
-    assert {error["path"] for error in answer.json()["errors"]} == {"dependencies.0.source", "dependencies.1.target"}
+    assert {error["path"] for error in answer.json()["errors"]} == {
+        "dependencies.0.source",
+        "dependencies.1.target",
+    }
     assert not Ingestion.objects.exists()
 
 
@@ -87,7 +90,8 @@ def test_it_rejects_a_viewer(viewer: User, client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/services", "/cycles", "/services/a", "/services/a/dependencies", "/services/dependencies/ingestions/"]
+    "path",
+    ["/services", "/cycles", "/services/a", "/services/a/dependencies", "/services/dependencies/ingestions/"],
 )
 def test_it_rejects_who_is_not_signed_in(client: Client, db: None, path: str) -> None:
     if path.endswith("ingestions/"):
@@ -168,7 +172,9 @@ def test_cycles_are_listed_with_their_path(api: Client, state: State) -> None:
     assert (item["members"], item["path"], item["state"]) == (["a", "b"], ["a", "b"], "open")
     assert api.get(f"{ROOT}/cycles", {"state": "resolved"}).json()["items"] == []
     done = api.post(
-        f"{ROOT}/actions/catalog.acknowledge_cycle", {"cycle_id": item["cycle_id"]}, content_type="application/json"
+        f"{ROOT}/actions/catalog.acknowledge_cycle",
+        {"cycle_id": item["cycle_id"]},
+        content_type="application/json",
     )
     assert done.status_code == 200
     (item,) = api.get(f"{ROOT}/cycles").json()["items"]

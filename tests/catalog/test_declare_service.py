@@ -24,7 +24,12 @@ def test_it_makes_a_service(admin: User, team: Team) -> None:
     with published() as events:
         declare(admin, team="payments", criticality="critical")
     service = Service.objects.get()
-    assert (service.team, service.criticality, service.is_discovered, service.version) == (team, "critical", False, 1)
+    assert (service.team, service.criticality, service.is_discovered, service.version) == (
+        team,
+        "critical",
+        False,
+        1,
+    )
     assert [topic for topic, _ in events] == ["catalog.graph_changed"]
     assert AuditEntry.objects.get().service_id == "ledger"
 

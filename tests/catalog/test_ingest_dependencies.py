@@ -61,7 +61,10 @@ def test_it_takes_the_short_names_of_the_sources(admin: User) -> None:
 def test_it_names_the_fields_that_cannot_be_taken(admin: User) -> None:
     with pytest.raises(InvalidInput) as refused:
         send(admin, "a>b", services=[{"service_id": "a"}, {"service_id": " b", "criticality": "urgent"}])
-    assert {field.path for field in refused.value.fields} == {"services.1.service_id", "services.1.criticality"}
+    assert {field.path for field in refused.value.fields} == {
+        "services.1.service_id",
+        "services.1.criticality",
+    }
     assert not Ingestion.objects.exists()
 
 

@@ -21,7 +21,10 @@ def _now(time_machine_at_now: None) -> None:
 
 def test_a_person_is_heard_before_an_observer_whoever_came_first(state: State) -> None:
     state(dependencies=[edge("a", "b", criticality="soft", timeout_ms=100)], by="manual")
-    state(dependencies=[edge("a", "b", criticality="hard", timeout_ms=900, protocol="http")], by="otel_service_graph")
+    state(
+        dependencies=[edge("a", "b", criticality="hard", timeout_ms=900, protocol="http")],
+        by="otel_service_graph",
+    )
     found = Dependency.objects.get()
     assert (found.criticality, found.timeout_ms) == ("soft", 100)
 

@@ -64,7 +64,10 @@ def test_parts_are_checked_together(admin: User) -> None:
     send(admin, "c>d", "a>b", "e>e", ingestion_id=str(sent.pk), part=2)
     assert ingestion.run(sent.pk) == "failed"
     sent.refresh_from_db()
-    assert [(row["part"], row["row"], row["field"]) for row in sent.errors] == [(2, 3, "target"), (2, 2, "target")]
+    assert [(row["part"], row["row"], row["field"]) for row in sent.errors] == [
+        (2, 3, "target"),
+        (2, 2, "target"),
+    ]
     assert sent.errors[1]["message"] == "a → b stands in row 1 of part 1 already"
     assert (sent.error_count, sent.rows_done) == (2, 0)
     assert not Service.objects.exists()
@@ -254,7 +257,11 @@ def test_invariant_two_ingestions_at_once_end_as_if_one_came_after_the_other() -
     rows = [edge(one, other) for one, other in pairwise(names)]
     ids = []
     for source, order in (("manual", rows), ("kubernetes", rows[::-1])):
-        data = {"discovery_source": source, "dependencies": order, "services": [{"service_id": n} for n in names]}
+        data = {
+            "discovery_source": source,
+            "dependencies": order,
+            "services": [{"service_id": n} for n in names],
+        }
         ids.append(dispatch("catalog.ingest_dependencies", data, actor=acting(user)).value["ingestion_id"])
     running = [in_thread(lambda key=key: ingestion.run(key)) for key in ids]  # type: ignore[misc]
     for thread, _ in running:

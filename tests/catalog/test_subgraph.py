@@ -115,7 +115,9 @@ def test_it_knows_only_services_that_exist(db: None) -> None:
 
 
 @given(
-    st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] != pair[1]), max_size=30),
+    st.sets(
+        st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] != pair[1]), max_size=30
+    ),
     st.integers(1, 10),
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -28,9 +28,15 @@ def edit(user: User, **said: Any) -> dict[str, Any]:
 
 def test_its_owner_changes_what_is_said_and_nothing_else(service: Service, owner: User) -> None:
     with published() as events:
-        answer = edit(owner, published_sla=0.999, on_call="pay-primary", failure_semantics={"is_retry_safe": True})
+        answer = edit(
+            owner, published_sla=0.999, on_call="pay-primary", failure_semantics={"is_retry_safe": True}
+        )
     service.refresh_from_db()
-    assert (float(service.published_sla or 0), service.on_call, service.criticality) == (0.999, "pay-primary", "high")
+    assert (float(service.published_sla or 0), service.on_call, service.criticality) == (
+        0.999,
+        "pay-primary",
+        "high",
+    )
     assert answer["version"] == service.version == 2
     assert events == [("catalog.graph_changed", {"count": 1, "service_ids": ["pay/api"]})]
 
@@ -105,7 +111,9 @@ def test_it_knows_only_services_that_exist(admin: User) -> None:
 def test_its_preview_shows_the_diff_and_who_is_affected(service: Service, owner: User) -> None:
     Team.objects.create(name="shop")
     seen = preview(
-        NAME, {"service_id": "pay/api", "criticality": "low", "team": "shop", "is_external": True}, actor=acting(owner)
+        NAME,
+        {"service_id": "pay/api", "criticality": "low", "team": "shop", "is_external": True},
+        actor=acting(owner),
     )
     assert [(change.label, change.before, change.after) for change in seen.changes] == [
         ("Team", "payments", "shop"),

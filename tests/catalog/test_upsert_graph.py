@@ -64,7 +64,10 @@ def test_it_makes_services_teams_and_edges(state: State) -> None:
 
 
 def test_the_same_graph_again_changes_nothing_and_tells_nobody(state: State) -> None:
-    graph = {"services": [{"service_id": "a", "team": "t"}], "dependencies": [edge("a", "b", criticality="soft")]}
+    graph = {
+        "services": [{"service_id": "a", "team": "t"}],
+        "dependencies": [edge("a", "b", criticality="soft")],
+    }
     state(**graph)
     before = list(Service.objects.order_by("pk").values()), list(Dependency.objects.values())
     with published() as events:
@@ -80,7 +83,11 @@ def test_what_a_row_leaves_out_stays(state: State) -> None:
     summary = state(services=[{"service_id": "a", "criticality": "low"}])
     assert summary["services"]["updated"] == 1
     service = Service.objects.get()
-    assert (service.criticality, service.is_external, service.team and service.team.name) == ("low", True, "t")
+    assert (service.criticality, service.is_external, service.team and service.team.name) == (
+        "low",
+        True,
+        "t",
+    )
     assert service.version == 2
 
 
@@ -117,7 +124,10 @@ def test_an_observer_describes_what_nobody_declared(state: State) -> None:
 def test_one_bad_row_keeps_everything_out(state: State) -> None:
     with pytest.raises(InvalidInput) as refused:
         state("a>b", "c>c", services=[{"service_id": "a"}, {"service_id": " x"}])
-    assert {field.path for field in refused.value.fields} == {"services.1.service_id", "dependencies.1.target"}
+    assert {field.path for field in refused.value.fields} == {
+        "services.1.service_id",
+        "dependencies.1.target",
+    }
     assert not Service.objects.exists()
 
 
@@ -157,7 +167,9 @@ def test_it_names_no_services_when_they_are_too_many(state: State) -> None:
 
 def test_every_service_that_was_changed_by_somebody_has_an_audit_entry(state: State) -> None:
     state(services=[{"service_id": "a", "criticality": "low"}, {"service_id": "b"}])
-    state(services=[{"service_id": "a", "criticality": "high"}, {"service_id": "b"}], actor=Actor.system("test"))
+    state(
+        services=[{"service_id": "a", "criticality": "high"}, {"service_id": "b"}], actor=Actor.system("test")
+    )
     entry = AuditEntry.objects.get()
     assert (entry.service_id, entry.actor_name) == ("a", "system: test")
     assert (entry.before, entry.after) == ({"criticality": "low"}, {"criticality": "high"})

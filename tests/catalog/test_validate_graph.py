@@ -30,7 +30,8 @@ def of_edge(**said: Any) -> list[tuple[str, str]]:
 
 def test_a_graph_that_is_right_has_no_problems() -> None:
     graph, found = validate_graph(
-        [(1, {"services": [{"service_id": "a"}]}), (2, {"dependencies": [edge("a", "b"), edge("b", "a")]})], now=NOW
+        [(1, {"services": [{"service_id": "a"}]}), (2, {"dependencies": [edge("a", "b"), edge("b", "a")]})],
+        now=NOW,
     )
     assert not found
     assert [row.service_id for row in graph.services] == ["a"]
@@ -83,7 +84,9 @@ def test_every_printable_text_can_be_an_id(service_id: str) -> None:
 
 
 def test_a_service_may_stand_once_in_all_parts() -> None:
-    found = problems({"services": [{"service_id": "a"}]}, {"services": [{"service_id": "b"}, {"service_id": "a"}]})
+    found = problems(
+        {"services": [{"service_id": "a"}]}, {"services": [{"service_id": "b"}, {"service_id": "a"}]}
+    )
     assert found == [(2, "services.1.service_id", "a stands in row 1 of part 1 already")]
 
 
@@ -93,8 +96,13 @@ def test_an_edge_may_stand_once() -> None:
 
 
 def test_it_names_what_two_rows_contradict_each_other_in() -> None:
-    ((_, _, message),) = problems({"dependencies": [edge("a", "b"), edge("a", "b", criticality="soft", timeout_ms=5)]})
-    assert message == "a → b stands in row 1 with a different criticality, timeout_ms; which of the two is right?"
+    ((_, _, message),) = problems(
+        {"dependencies": [edge("a", "b"), edge("a", "b", criticality="soft", timeout_ms=5)]}
+    )
+    assert (
+        message
+        == "a → b stands in row 1 with a different criticality, timeout_ms; which of the two is right?"
+    )
 
 
 def test_it_refuses_an_edge_seen_in_the_future() -> None:

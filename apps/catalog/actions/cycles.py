@@ -14,7 +14,9 @@ NAMES_SHOWN = 5
 
 class AcknowledgeCycleInput(ActionInput):
     cycle_id: int = Field(ge=1, le=2**63 - 1)
-    version: int | None = Field(default=None, description="The version that was looked at; refused if it has changed.")
+    version: int | None = Field(
+        default=None, description="The version that was looked at; refused if it has changed."
+    )
     rationale: str = Field(default="", max_length=2000, description="Why the cycle may stay for now.")
 
 
@@ -40,7 +42,9 @@ class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
         if alert.state != CycleAlert.State.OPEN:
             raise Conflict(f"This cycle is {alert.state}.", extra={"difference": {"state": alert.state}})
         if call.input.version is not None and call.input.version != alert.version:
-            raise Conflict("This cycle has been gone and come back.", extra={"difference": {"version": alert.version}})
+            raise Conflict(
+                "This cycle has been gone and come back.", extra={"difference": {"version": alert.version}}
+            )
 
     def preview(self, call: Call[AcknowledgeCycleInput]) -> Preview:
         alert: CycleAlert = call.target
@@ -64,5 +68,7 @@ class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
             object_label=str(alert),
             before=before,
             after={"state": alert.state},
-            events=[Event("catalog.cycle_acknowledged", {"cycle_id": alert.pk}, aggregate=f"cycle:{alert.pk}")],
+            events=[
+                Event("catalog.cycle_acknowledged", {"cycle_id": alert.pk}, aggregate=f"cycle:{alert.pk}")
+            ],
         )

@@ -85,6 +85,8 @@ class RetractDependency(Action[RetractDependencyInput]):
         dependency = Dependency.objects.filter(source=call.target, target__service_id=data.target).first()
         sightings = {} if dependency is None else {s.discovery_source: s for s in dependency.sightings.all()}
         if data.discovery_source not in sightings:
-            raise NotFound(f"{data.discovery_source} does not say that {data.source} depends on {data.target}.")
+            raise NotFound(
+                f"{data.discovery_source} does not say that {data.source} depends on {data.target}."
+            )
         others = sorted(source for source in sightings if source != data.discovery_source)
         return sightings[data.discovery_source], others

@@ -57,7 +57,9 @@ def _ingestion(ingestion_id: UUID, *, lock: bool) -> Ingestion:
 def _must_be_theirs(actor: Actor, ingestion: Ingestion) -> None:
     if actor.user is None or actor.user.pk == ingestion.requested_by_id or actor.user.role == "sre_admin":
         return
-    raise NotAllowed(f"Only {ingestion.requested_by_name}, who began this ingestion, or an SRE admin may do this.")
+    raise NotAllowed(
+        f"Only {ingestion.requested_by_name}, who began this ingestion, or an SRE admin may do this."
+    )
 
 
 @register
@@ -85,7 +87,9 @@ class IngestDependencies(Action[IngestDependenciesInput]):
         if ingestion.discovery_source != data.discovery_source:
             raise Conflict(f"This ingestion is by {ingestion.discovery_source}; all its parts must be.")
         if "parts" in data.model_fields_set and data.parts != ingestion.parts_expected:
-            raise Conflict(f"This ingestion was begun with {ingestion.parts_expected} parts, not {data.parts}.")
+            raise Conflict(
+                f"This ingestion was begun with {ingestion.parts_expected} parts, not {data.parts}."
+            )
 
     def preview(self, call: Call[IngestDependenciesInput]) -> Preview:
         data = call.input
@@ -105,12 +109,16 @@ class IngestDependencies(Action[IngestDependenciesInput]):
         ingestion = call.target or ingestions.create(
             discovery_source=data.discovery_source, parts=data.parts, actor=call.actor
         )
-        payload = data.model_dump(mode="json", exclude_none=True, include={"services", "dependencies", "observed_at"})
+        payload = data.model_dump(
+            mode="json", exclude_none=True, include={"services", "dependencies", "observed_at"}
+        )
         ready = ingestions.receive(ingestion, number=data.part, payload=payload)
         events = []
         if ready:
             key = str(ingestion.pk)
-            events.append(Event("catalog.ingestion_ready", {"ingestion_id": key}, aggregate=f"ingestion:{key}"))
+            events.append(
+                Event("catalog.ingestion_ready", {"ingestion_id": key}, aggregate=f"ingestion:{key}")
+            )
         return Outcome(
             result=ingestion_result(ingestion),
             object_type="ingestion",

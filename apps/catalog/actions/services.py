@@ -137,7 +137,9 @@ def callers_of(service: Service) -> Touch:
 
 class UpdateServiceInput(ServiceFields):
     service_id: ServiceId
-    version: int | None = Field(default=None, description="The version that was looked at; refused if it has changed.")
+    version: int | None = Field(
+        default=None, description="The version that was looked at; refused if it has changed."
+    )
 
 
 @register
@@ -172,7 +174,9 @@ class UpdateService(Action[UpdateServiceInput]):
         changes = _changes(before, document(service))
         warnings = []
         if not call.actor.may(self.permission, service):
-            warnings.append("The service will belong to a team that you are not in: you can't change it afterwards.")
+            warnings.append(
+                "The service will belong to a team that you are not in: you can't change it afterwards."
+            )
         return Preview(
             summary=f"{len(changes) or 'None'} of the fields of {service} change.",
             changes=changes,
