@@ -16,3 +16,4 @@ urlpatterns = [
 
 handler400 = "apps.core.views.bad_request"
 handler404 = "apps.core.views.not_found"
+handler500 = "apps.core.views.server_error"

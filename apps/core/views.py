@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.core import queries
+from apps.core.errors import Unavailable
 from apps.core.http import is_api
-from apps.core.problems import from_status, problem_response
+from apps.core.problems import from_status, problem_response, translated
 
 
 @never_cache
@@ -33,6 +37,22 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not hasattr(request, "user"):
         request.user = AnonymousUser()
     return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer what failed outside a view, or on the way to an error page: most of all a database that is away.
+
+    Who asks is read from the database before any view runs, and the frame of a page asks it again, so the answer
+    is made without either.
+    """
+    cause = sys.exception()
+    error = translated(cause) if isinstance(cause, Exception) else None
+    if is_api(request):
+        return problem_response(error or from_status(500), request)
+    if error is None or error.status != Unavailable.status:
+        return defaults.server_error(request)
+    page = render_to_string("503.html", {"error": error, "path": request.get_full_path()})
+    return HttpResponse(page, status=error.status, headers=error.headers)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -132,6 +132,23 @@ def test_a_database_that_is_away_before_the_key_is_read_is_not_available(
         problem(api.get("/api/v1/actions"), 503)
 
 
+def test_a_database_that_is_away_is_not_called_our_fault_whoever_asks(client: Client) -> None:
+    def away(*args: Any) -> None:
+        raise OperationalError("no route to 10.0.0.5")
+
+    from django.db import connection
+
+    client.force_login(User.objects.create_user("ada"))
+    client.raise_request_exception = False
+    with connection.execute_wrapper(away):
+        page = client.get("/services/?team=payments")
+        problem(client.get("/api/v1/services"), 503)
+    assert (page.status_code, page["Retry-After"]) == (503, "5")
+    assert b"The database does not answer" in page.content
+    assert b"/services/?team=payments" in page.content
+    assert b"10.0.0.5" not in page.content
+
+
 def test_a_value_that_the_database_cannot_hold_is_invalid(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
