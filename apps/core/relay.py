@@ -18,9 +18,9 @@ from apps.core.outbox import CHANNEL, subscriber_named
 
 logger = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 14  # with the delays below, a subscriber may be away for about half a day
+MAX_ATTEMPTS = 450  # with the delays below, a subscriber or Redis may be away for three days
 FIRST_DELAY_SECONDS = 1
-LONGEST_DELAY_SECONDS = 2 * 3600
+LONGEST_DELAY_SECONDS = 600  # how late at most an event is when the other side is back
 POLL_SECONDS = 2.0  # how late an event is when its notification was lost
 
 

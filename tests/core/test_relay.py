@@ -210,3 +210,9 @@ def test_the_relay_outlives_its_connections(listen: Listen, monkeypatch: pytest.
         stopping.set()
         running.join(timeout=60)
     assert not running.is_alive()
+
+
+def test_a_subscriber_may_be_away_for_a_long_weekend_and_hears_soon_after() -> None:
+    delays = [relay.retry_delay(attempts) for attempts in range(relay.MAX_ATTEMPTS - 1)]
+    assert sum(delays, timedelta(0)) > timedelta(days=3)
+    assert max(delays) <= timedelta(minutes=10)
