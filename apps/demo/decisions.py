@@ -28,17 +28,21 @@ def make_by_hand(demo: Fleet) -> int:
 
 
 def recommend_first(say: Callable[[str], None]) -> int:
-    """Compute and store recommendations for the demo's services unless there are any. Returns for how many
-    services.
+    """Compute and store recommendations for those of the demo's services that never had one. Returns for how
+    many.
+
+    A worker may be at it already, since telemetry was stored: what it has made so far is left to it.
     """
     pks = queries.service_pks()
-    if Recommendation.objects.filter(service__in=pks).exists():
+    known = set(Recommendation.objects.filter(service__in=pks).values_list("service_id", flat=True))
+    missing = [pk for pk in pks if pk not in known]
+    if not missing:
         return 0
     from apps.slos import compute
 
-    say(f"Computing recommendations for {len(pks)} services.")
-    compute.refresh(pks, reason="the demo was loaded")
-    return len(pks)
+    say(f"Computing recommendations for {len(missing)} services.")
+    compute.refresh(missing, reason="the demo was loaded")
+    return len(missing)
 
 
 def make_on_recommendations(demo: Fleet) -> int:

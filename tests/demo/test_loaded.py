@@ -164,3 +164,16 @@ def test_its_story_counts_from_the_day_it_was_loaded(loaded: Any) -> None:
     standing = queries.standing()
     assert standing is not None
     assert datetime.fromtimestamp(standing.anchor, UTC) == NOW.replace(hour=0, minute=0)
+
+
+def test_what_a_worker_has_begun_to_recommend_is_finished_and_decided_on(loaded: Any) -> None:
+    """Workers hear of the telemetry before the load is through, and store some services before others."""
+    decided = set(ActiveSlo.objects.values_list("service__service_id", "sli_type"))
+    first = Recommendation.objects.earliest("generated_at", "id").service
+    ActiveSlo.objects.all().delete()
+    Recommendation.objects.exclude(service=first).delete()
+    Recommendation.objects.update(decided_at=None, decided_by=None, status="superseded")
+    report = services.bring_up_to_date(NOW, demo=tiny_fleet())
+    assert report.recommendations == len(tiny_fleet().services) - 1
+    made = set(ActiveSlo.objects.values_list("service__service_id", "sli_type"))
+    assert made >= {one for one in decided if one[0] != first.service_id}
