@@ -99,7 +99,7 @@ def test_filters_and_order_change_the_list_and_the_address_without_a_page_load(s
     page.get_by_role("link", name="Service", exact=True).click()
     expect(page).to_have_url(re.compile("sort="))
     teams = page.locator("#listing tbody td:nth-child(2)").all_inner_texts()
-    assert set(teams) == {"risk"}
+    assert {team.partition(",")[0] for team in teams} == {"risk"}
     expect(page.locator("html")).to_have_attribute("data-same-document", "yes")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download CSV").click()

@@ -71,7 +71,8 @@ def test_a_tier_is_accepted_and_the_audit_trail_proves_it(page: Page) -> None:
     expect(dialog).to_contain_text(promised)
     dialog.get_by_role("button", name="Accept").click()
 
-    expect(page.get_by_text(f"{promised} over 28 days").first).to_be_visible()
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".facts").first).to_contain_text(f"{promised} over 28 days")
     assert page.evaluate("window.stillTheSamePage") is True, "accepting must not load the page anew"
 
     page.goto("/audit/")

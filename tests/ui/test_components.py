@@ -129,5 +129,5 @@ def test_a_diff_strikes_only_what_changes() -> None:
         {"label": "Window", "before": "28 d", "after": "28 d"},
     ]
     html = render_to_string("components/diff.html", {"changes": changes})
-    assert html.count('class="before"') == 1
+    assert html.count('class="before gone"') == 1
     assert html.count('class="after"') == 1
