@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import environ
 import structlog
@@ -162,9 +163,20 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     options.setdefault("application_name", "ballast")
+    if timeout_ms := env.int("DATABASE_STATEMENT_TIMEOUT_MS", 0):
+        options.setdefault("options", f"-c statement_timeout={timeout_ms}")
     if pool_size:
         options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "max_idle": 120}
     return config
+
+
+def without_credentials(url: str) -> tuple[str, str, str]:
+    """Return an address without its user part, and the user and password that stood in it."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url, "", ""
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return urlunsplit(bare), unquote(parts.username or ""), unquote(parts.password or "")
 
 
 # "default" is the application's role, which owns nothing; "owner" migrates and keeps partitions.
@@ -217,7 +229,8 @@ SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Outside systems.
-PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")
+# Credentials in the address are taken out of it, because the address is shown to everybody.
+PROMETHEUS_URL, PROMETHEUS_USER, PROMETHEUS_PASSWORD = without_credentials(env.str("PROMETHEUS_URL", ""))
 PROMETHEUS_TOKEN = env.str("PROMETHEUS_TOKEN", "")
 PROMETHEUS_ORG_ID = env.str("PROMETHEUS_ORG_ID", "")
 

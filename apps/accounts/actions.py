@@ -197,6 +197,12 @@ class CreateUserInput(ActionInput):
     teams: Teams
 
 
+def refuse_keys(call: Call[Any]) -> None:
+    """Raise where a key, not a person, manages accounts: whoever got hold of it could keep access for ever."""
+    if call.actor.api_key_prefix:
+        raise NotAllowed("A key cannot manage users. Sign in, or use manage.py act on the machine itself.")
+
+
 @register
 class CreateUser(Action[CreateUserInput]):
     """Make an account. The answer shows its first password this once."""
@@ -210,6 +216,7 @@ class CreateUser(Action[CreateUserInput]):
     answer_shows_once = True
 
     def guard(self, call: Call[CreateUserInput]) -> None:
+        refuse_keys(call)
         if User.objects.filter(username__iexact=call.input.username).exists():
             raise Conflict(f"There is already a user called {call.input.username}.")
 
@@ -280,6 +287,7 @@ class SetRole(Action[SetRoleInput]):
         return user
 
     def guard(self, call: Call[SetRoleInput]) -> None:
+        refuse_keys(call)
         user: User = call.target
         if call.input.role == User.Role.SRE_ADMIN:
             return

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 
+from apps.core.models import OutboxDelivery
+
 REDIS_TIMEOUT_SECONDS = 0.1
 STATEMENT_TIMEOUT_MS = 1000
 OK = "ok"
@@ -43,6 +45,8 @@ def readiness() -> Readiness:
     """Ask PostgreSQL, whether its migrations are applied, and, for information, Redis."""
     database, migrations = _database()
     checks = {"postgresql": database, "migrations": migrations, "redis": _redis()}
+    if database == OK and migrations == OK:
+        checks["outbox"] = _outbox()
     return Readiness(database == OK and migrations == OK, checks)
 
 
@@ -66,6 +70,15 @@ def _database() -> tuple[str, str]:
     except DatabaseError as error:
         return type(error).__name__, "unknown"
     return OK, f"{len(missing)} not applied" if missing else OK
+
+
+def _outbox() -> str:
+    """Whether events were given up on; `manage.py relay --revive` sends them again."""
+    try:
+        parked = OutboxDelivery.objects.filter(state=OutboxDelivery.State.DEAD).count()
+    except DatabaseError as error:
+        return type(error).__name__
+    return f"{parked} parked" if parked else OK
 
 
 @cache

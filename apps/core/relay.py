@@ -43,7 +43,7 @@ def deliver_one() -> bool:
             return False
         subscriber = subscriber_named(delivery.subscriber)
         if subscriber is None:
-            # A newer version of the code may know it; parked rows are shown by deep health and can be revived.
+            # A newer version of the code may know it; parked rows degrade readiness and can be revived.
             _park(delivery, f"No subscriber is called {delivery.subscriber}.")
             return True
         try:
@@ -79,6 +79,13 @@ def _park(delivery: OutboxDelivery, reason: str) -> None:
     delivery.save(update_fields=["state", "attempts", "last_error"])
     logger.error(
         "outbox.delivery_parked", subscriber=delivery.subscriber, delivery=delivery.pk, reason=reason
+    )
+
+
+def revive() -> int:
+    """Make every parked delivery due again, as if it were new. Returns how many."""
+    return OutboxDelivery.objects.filter(state=OutboxDelivery.State.DEAD).update(
+        state=OutboxDelivery.State.PENDING, attempts=0, next_attempt_at=timezone.now()
     )
 
 

@@ -109,7 +109,8 @@ def _graph(request: HttpRequest) -> dict[str, Any]:
     file = request.FILES.get("graph")
     try:
         document = json.loads(file.read().decode()) if file else None
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, a number of thousands of digits, too deep
+    except (ValueError, RecursionError) as error:
+        # It is not UTF-8, not JSON, too deep, or holds a number of thousands of digits.
         raise InvalidInput(f"{file.name if file else 'The file'} is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise InvalidInput(

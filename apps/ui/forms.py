@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, Protocol
 
@@ -259,7 +259,7 @@ def _bound(value: float | Decimal | None, *, percent: bool) -> str:
 def _ratio(text: str) -> float | str:
     try:
         return float(Decimal(text.rstrip("%").strip()) / 100)
-    except InvalidOperation:
+    except ArithmeticError:
         return text
 
 

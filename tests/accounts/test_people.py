@@ -165,3 +165,19 @@ def test_it_says_what_is_wrong_and_makes_nobody(
     with pytest.raises(CommandError, match=complaint):
         create_admin(monkeypatch, password, *arguments)
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        (CREATE, {"username": "mallory", "role": "sre_admin"}),
+        (SET_ROLE, {"username": "root", "role": "viewer"}),
+    ],
+)
+def test_a_key_cannot_manage_users_however_mighty_its_owner(action: str, data: dict[str, str]) -> None:
+    admin = actor().user
+    assert admin is not None
+    by_key = Actor.person(admin, AuditEntry.Source.API, api_key_prefix="blst_abc")
+    with pytest.raises(NotAllowed, match="key"):
+        dispatch(action, data, actor=by_key)
+    assert not User.objects.filter(username="mallory").exists()

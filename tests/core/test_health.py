@@ -30,7 +30,7 @@ def test_it_is_ready(client: Client, path: str) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"postgresql": "ok", "migrations": "ok", "redis": "ok"},
+        "checks": {"postgresql": "ok", "migrations": "ok", "redis": "ok", "outbox": "ok"},
     }
 
 
@@ -72,7 +72,7 @@ def test_it_is_not_ready_without_its_database(client: Client, path: str) -> None
 def test_readiness_asks_the_database_little(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         client.get("/-/ready")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.core import relay
+from apps.core import queries, relay
 from apps.core.models import OutboxDelivery, OutboxEvent
 from apps.core.outbox import publish
 from tests.core.conftest import Listen
@@ -216,3 +218,19 @@ def test_a_subscriber_may_be_away_for_a_long_weekend_and_hears_soon_after() -> N
     delays = [relay.retry_delay(attempts) for attempts in range(relay.MAX_ATTEMPTS - 1)]
     assert sum(delays, timedelta(0)) > timedelta(days=3)
     assert max(delays) <= timedelta(minutes=10)
+
+
+def test_parked_deliveries_show_in_readiness_and_can_be_revived(listen: Listen) -> None:
+    heard: list[str] = []
+    listen(TOPIC, "tests.one", lambda event: heard.append(event.topic))
+    publish(TOPIC)
+    OutboxDelivery.objects.update(state=OutboxDelivery.State.DEAD, attempts=relay.MAX_ATTEMPTS)
+    assert queries.readiness().checks["outbox"] == "1 parked"
+    assert relay.drain() == 0
+    out = StringIO()
+    call_command("relay", "--revive", stdout=out)
+    assert out.getvalue() == "1 parked deliveries are due again.\n"
+    due_now()
+    assert relay.drain() == 1
+    assert heard == [TOPIC]
+    assert queries.readiness().checks["outbox"] == "ok"

@@ -95,7 +95,9 @@ def intervals(part: dict[str, Any], composite: dict[str, Any], page: ServicePage
     ]
     if not drawn:
         return None
-    marks = [charts.Reference("observed", part["observed"])] if part.get("observed") else []
+    days = ((page.recommendation or {}).get("data_quality") or {}).get("days")
+    span = f"observed, {days:.0f} d" if days else "observed"
+    marks = [charts.Reference(span, part["observed"])] if part.get("observed") else []
     slo = page.slos.get(SliType.AVAILABILITY)
     if slo is not None:
         marks.append(charts.Reference("promised", float(slo.target)))

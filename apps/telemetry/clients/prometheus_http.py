@@ -71,7 +71,7 @@ class PrometheusHttp:
 
     Parameters:
         url: the address under which ``/api/v1/query`` lies, with a path prefix if there is one.
-        token: sent as a bearer token.
+        token: sent as a bearer token; without one, user and password are sent where there are any.
         org_id: Mimir's tenant, sent as ``X-Scope-OrgID``.
         breaker: shared by all that talk to the same address in this process.
         last_good: where answers are remembered.
@@ -84,6 +84,8 @@ class PrometheusHttp:
     breaker: CircuitBreaker
     last_good: LastGood
     token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
     org_id: str = ""
     timeout_seconds: float = 60.0
     connect_timeout_seconds: float = 5.0
@@ -101,6 +103,7 @@ class PrometheusHttp:
             headers["X-Scope-OrgID"] = self.org_id
         self._client = httpx.Client(
             headers=headers,
+            auth=httpx.BasicAuth(self.user, self.password) if self.user and not self.token else None,
             timeout=httpx.Timeout(
                 self.read_timeout_seconds,
                 connect=self.connect_timeout_seconds,

@@ -1,10 +1,10 @@
-"""`manage.py relay`: tell subscribers of what has happened, until SIGTERM or Ctrl-C."""
+"""`manage.py relay`: tell subscribers of what has happened, until SIGTERM or Ctrl-C; `--revive` parked events."""
 
 import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from apps.core import relay
 
@@ -13,7 +13,15 @@ class Command(BaseCommand):
     help = "Delivers outbox events to their subscribers until stopped."
     requires_system_checks: list[str] = []
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--revive", action="store_true", help="make parked deliveries due again, say how many, and end"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["revive"]:
+            self.stdout.write(f"{relay.revive()} parked deliveries are due again.")
+            return
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
