@@ -80,7 +80,7 @@ def test_a_long_edge_has_a_place_of_its_own_in_each_column_it_crosses() -> None:
     assert abs(row - placed.row["api"]) >= 0.75
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(min_value=1, max_value=24), st.integers(min_value=0, max_value=60), st.integers())
 def test_no_two_boxes_overlap_and_the_order_of_input_does_not_matter(
     size: int, amount: int, seed: int
