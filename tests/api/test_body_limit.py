@@ -95,9 +95,9 @@ def ask(
 @pytest.mark.django_db(transaction=True)
 def test_bodies_without_a_length_are_read_up_to_the_limit(server: int) -> None:
     key = key_for(User.objects.create_user("ada", role="sre_admin"))
-    path = "/api/v1/actions/accounts.create_user"
+    path = "/api/v1/actions/catalog.declare_service"
 
-    fits = [b'{"username": ', b'"grace"', b"}" + b" " * MEGABYTE]
+    fits = [b'{"service_id": ', b'"grace"', b"}" + b" " * MEGABYTE]
     assert ask(server, "POST", path, fits, key).status == 201
     assert AuditEntry.objects.get().object_label == "grace"
 
