@@ -117,10 +117,17 @@ def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[st
     )
 
 
-def mark_outdated(services: Sequence[int] | None, *, now: datetime | None = None) -> int:
-    """Let the current recommendations of these services (or of all) expire now: they are made anew."""
+def mark_outdated(
+    services: Sequence[int] | None, *, made_before: datetime | None = None, now: datetime | None = None
+) -> int:
+    """Let the current recommendations of these services (or of all) expire now: they are made anew.
+
+    With ``made_before`` those made since then are left alone, so that saying it twice costs nothing.
+    """
     now = now or timezone.now()
     rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
+    if made_before is not None:
+        rows = rows.filter(generated_at__lt=made_before)
     if services is not None:
         rows = rows.filter(service__in=services)
     return rows.update(expires_at=now)

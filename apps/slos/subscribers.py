@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.models import OutboxEvent
@@ -18,20 +19,25 @@ def outdate_on_graph_change(event: OutboxEvent) -> None:
     services = None
     if names is not None:
         services = list(Service.objects.filter(service_id__in=names).values_list("pk", flat=True))
-    storing.mark_outdated(services)
+    now = timezone.now()
+    storing.mark_outdated(services, now=now)
     recommendation_cache.forget(services)
-    enqueue(REFRESH, "bulk", services=services, reason="the dependency graph changed")
+    reason = "the dependency graph changed"
+    enqueue(REFRESH, "bulk", services=services, reason=reason, outdated=now.isoformat())
     enqueue(REFRESH_STATUS, "default", services=services)
 
 
 @subscribe("telemetry.stored", name="slos.refresh_on_telemetry")
 def refresh_on_telemetry(event: OutboxEvent) -> None:
     """New hours move budgets at once. Loaded history moves recommendations as well; an hour more does not."""
+    outdated = None
     if event.payload.get("kind") != "collection":
-        storing.mark_outdated(None)
+        now = timezone.now()
+        storing.mark_outdated(None, now=now)
         recommendation_cache.forget(None)
+        outdated = now.isoformat()
     enqueue(REFRESH_STATUS, "default", services=None)
-    enqueue(REFRESH, "bulk", services=None, reason="new telemetry")
+    enqueue(REFRESH, "bulk", services=None, reason="new telemetry", outdated=outdated)
 
 
 @subscribe("slos.regenerate_requested", name="slos.compute_on_request")

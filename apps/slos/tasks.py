@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dramatiq
 import structlog
@@ -42,10 +42,18 @@ def compute_one(
 
 
 @dramatiq.actor(actor_name=REFRESH, queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
-def refresh_recommendations(services: list[int] | None = None, reason: str = "") -> None:
-    """Make the recommendations anew that are missing or outdated, of these services or of all."""
+def refresh_recommendations(
+    services: list[int] | None = None, reason: str = "", outdated: str | None = None
+) -> None:
+    """Make the recommendations anew that are missing or outdated, of these services or of all.
+
+    What was made before the instant ``outdated`` (ISO 8601) counts as outdated. The subscriber that asks has
+    marked it so already, but its transaction may not have ended when this begins.
+    """
     from apps.slos import compute
 
+    if outdated is not None:
+        storing.mark_outdated(services, made_before=datetime.fromisoformat(outdated))
     compute.refresh(services, reason=reason or "made anew when due")
 
 

@@ -16,6 +16,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.models import OutboxDelivery
 from apps.slos.models import Recommendation, ServiceStatus
+from apps.slos.tasks import refresh_recommendations
 from tests.slos.conftest import acting, compute, current, make_hours, make_service, make_user, settle
 
 
@@ -62,6 +63,16 @@ def test_loaded_history_makes_all_recommendations_anew(service: Service, live_wo
     tell("telemetry.stored", {"kind": "import", "services": None})
     settle(live_worker)
     assert current(service).pk != old
+
+
+def test_a_worker_quicker_than_the_relay_outdates_for_itself(service: Service) -> None:
+    """The message may arrive before the transaction that marked what is outdated has ended."""
+    old = current(service).pk
+    said = timezone.now().isoformat()
+    for _ in range(2):  # the second time finds it made since then
+        refresh_recommendations.fn([service.pk], "the dependency graph changed", outdated=said)
+    assert current(service).pk != old
+    assert Recommendation.objects.filter(service=service, sli_type="availability").count() == 2
 
 
 def test_an_hour_more_moves_the_status_and_not_the_recommendation(service: Service, live_worker: Any) -> None:
