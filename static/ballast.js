@@ -193,6 +193,12 @@
     }
   });
 
+  // A file of what is shown follows the filter that htmx has put into the address.
+  body.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-follows-filter]");
+    if (link) link.search = location.search;
+  }, true);
+
   body.addEventListener("htmx:afterSettle", (event) => {
     const now = event.detail.elt?.isConnected ? event.detail.elt : document;
     watchScrollers(now);

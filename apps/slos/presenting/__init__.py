@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
@@ -22,6 +24,10 @@ from apps.ui.charts.svg import Chart
 from apps.ui.format import age, bound, duration, percent
 
 __all__ = ["Presented", "present", "who_may_decide"]
+
+
+RENEWED_WITHIN = timedelta(minutes=2)
+"""How long after a decision the page waits for the next recommendation before it calls the numbers old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class Presented:
     made: str
     stale: str
     """How old the numbers are, where they are older than they should be."""
+    is_renewing: bool
+    """Somebody decided a moment ago and a worker is at the next recommendation; the page looks again."""
     window_days: int
     composite: dict[str, Any] = field(default_factory=dict)
 
@@ -67,6 +75,10 @@ def who_may_decide(user: User, service: Service | None = None) -> str:
     """A sentence for those who may not decide: ``Only an SRE admin … may decide.``"""
     words = user.refusal("slos.decide", service).replace("may do this", "may decide")
     return words[:1].upper() + words[1:]
+
+
+def _decided_just_now(page: ServicePage) -> bool:
+    return bool(page.decisions) and timezone.now() - page.decisions[0].created_at < RENEWED_WITHIN
 
 
 def present(page: ServicePage, user: User) -> Presented:
@@ -86,6 +98,7 @@ def present(page: ServicePage, user: User) -> Presented:
     quality = document.get("data_quality") or {}
     missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
     confidence = document.get("confidence")
+    renewing = bool(document.get("is_stale")) and _decided_just_now(page)
     summary = explanation.get("summary") or ""
     return Presented(
         main=next((one for one in offers if one.sli_type == SliType.AVAILABILITY), None),
@@ -114,7 +127,8 @@ def present(page: ServicePage, user: User) -> Presented:
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
         who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
-        stale=duration(document.get("age_seconds")) if document.get("is_stale") else "",
+        stale=duration(document.get("age_seconds")) if document.get("is_stale") and not renewing else "",
+        is_renewing=renewing,
         window_days=int(document.get("window_days") or 28),
         composite=composite if composite.get("point") is not None else {},
     )

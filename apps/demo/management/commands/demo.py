@@ -72,7 +72,7 @@ class Command(BaseCommand):
     def remove(self, *, dry_run: bool, **_options: Any) -> None:
         """Take the demo out, or say what would go."""
         standing = queries.standing()
-        if standing is not None and not standing.is_wanted and not queries.service_pks():
+        if (standing is None or not standing.is_wanted) and not queries.service_pks():
             self.stdout.write("There is no demo here.")
             return
         if dry_run:
