@@ -36,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     data = Path(os.environ["BALLAST_DATA_DIR"])
     config.stash[SERVERS] = ensure(data, durable=False)
     (data / "static").mkdir(exist_ok=True)  # where collected files would be; whitenoise warns without it
+    # Not named in pyproject.toml: pytest-django would read the settings before this file says which data folder.
+    import django
+
+    django.setup()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
