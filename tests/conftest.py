@@ -29,26 +29,28 @@ for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "PROMETHEUS_URL"
     os.environ.pop(name, None)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Start the embedded servers before Django reads its settings; the workers of one run share them."""
+def _start() -> Any:
+    """Start the embedded servers, then Django; the workers of one run share the servers.
+
+    It happens as this file is read: the settings need the data folder chosen above, and the conftest files further
+    down import models. So the settings are not named in pyproject.toml, where pytest-django would read them first.
+    """
+    import django
+
     from console.embedded import ensure
 
     data = Path(os.environ["BALLAST_DATA_DIR"])
-    config.stash[SERVERS] = ensure(data, durable=False)
+    servers = ensure(data, durable=False)
     (data / "static").mkdir(exist_ok=True)  # where collected files would be; whitenoise warns without it
-    # Not named in pyproject.toml: pytest-django would read the settings before this file says which data folder.
-    import django
-
     django.setup()
+    return servers
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    servers = config.stash.get(SERVERS, None)
-    if servers is not None:
-        servers.close()
+_servers = _start()
 
 
-SERVERS: pytest.StashKey[Any] = pytest.StashKey()
+def pytest_unconfigure() -> None:
+    _servers.close()
 
 
 def _migrations_digest() -> str:
