@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 HOUR = 3600
 STEP = 1800
-DAYS = 30
+DAYS = 31  # a whole month and the hour that is still open
 END = int(datetime.now(UTC).timestamp()) // HOUR * HOUR
 START = END - DAYS * 24 * HOUR
 ODD = "169.254.170.2_remote"
