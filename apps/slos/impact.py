@@ -192,12 +192,14 @@ def _influence(start: int, depths: dict[int, int], edges: Sequence[_Edge]) -> di
     # Numbered in the order of the walk, which is that of the depths: lists are twice as fast as dictionaries
     # here.
     number = {node: at for at, node in enumerate(depths)}
-    outgoing: list[list[tuple[int, float]]] = [[] for _ in depths]
+    targets: list[list[int]] = [[] for _ in depths]
+    weights: list[list[float]] = [[] for _ in depths]
     callers: list[list[int]] = [[] for _ in depths]
     for source, target, carried in edges:
         if carried > 0:
             caller, called = number[source], number[target]
-            outgoing[caller].append((called, carried))
+            targets[caller].append(called)
+            weights[caller].append(carried)
             callers[called].append(caller)
     reached = {0}
     frontier = [0]
@@ -205,8 +207,8 @@ def _influence(start: int, depths: dict[int, int], edges: Sequence[_Edge]) -> di
         frontier = list({caller for called in frontier for caller in callers[called]} - reached)
         reached.update(frontier)
     reached.discard(0)
-    multiplies = sum(carried for at in reached for _, carried in outgoing[at]) > len(reached)
-    r = [0.0] * len(outgoing)
+    multiplies = sum(sum(weights[at]) for at in reached) > len(reached)
+    r = [0.0] * len(targets)
     for at in reached if multiplies else ():
         r[at] = 1.0
     r[0] = 1.0
@@ -215,8 +217,8 @@ def _influence(start: int, depths: dict[int, int], edges: Sequence[_Edge]) -> di
         moved: set[int] = set()
         for at in due:
             spared = 1.0
-            for target, carried in outgoing[at]:
-                spared *= 1.0 - carried * r[target]
+            for called, carried in zip(targets[at], weights[at], strict=True):
+                spared *= 1.0 - carried * r[called]
             if abs(1.0 - spared - r[at]) > SETTLED:
                 moved.update(callers[at])
             r[at] = 1.0 - spared
