@@ -142,6 +142,7 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
         "point": ratio(composite.composite.point),
         "lower_bound": ratio(composite.composite.lower),
         "upper_bound": ratio(composite.composite.upper),
+        "standard_error": ratio(composite.composite.standard_error),
         "naive_product": ratio(composite.naive_product),
         "own": ratio(composite.own),
         "dependencies": entries,
