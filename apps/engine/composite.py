@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.engine.seeding import generator_for
+from apps.engine.types import Floats
+
 UNKNOWN_SHARED_PART = 0.5
 """Share of the better dependency's failures put down to a node that two share and nobody has measured."""
-MAX_SHARED_NODES = 6
-"""States of shared nodes are enumerated, 2^n of them; where there are more, those that matter most."""
+MAX_SHARED_NODES = 10
+"""States of shared nodes are enumerated, 2^n of them, and sampled where there are more nodes."""
+SAMPLES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,14 @@ class Factor:
 @dataclass(frozen=True, slots=True)
 class Composite:
     """``point`` lies within ``[lower, upper]``; ``limit`` is the point with a service that never fails by
-    itself.
+    itself. ``standard_error`` is that of both where states of shared nodes were sampled, 0 where enumerated.
     """
 
     point: float
     lower: float
     upper: float
     limit: float
+    standard_error: float = 0.0
 
 
 def simple_factor(
@@ -80,10 +85,10 @@ def compose(own: float, factors: Sequence[Factor]) -> Composite:
     The Fréchet bounds max(0, 1 − ΣU) ≤ A ≤ min A hold whatever the dependence between failures; the point
     takes failures as independent but for shared nodes, which are counted once (:func:`joint_availability`).
     """
-    limit = joint_availability(factors)
+    limit, error = joint_availability(factors)
     lower = max(0.0, own - math.fsum(sorted(each.weight * each.most_unavailability for each in factors)))
     upper = min([own, *(1 - each.weight * each.least_unavailability for each in factors)])
-    return Composite(min(max(own * limit, lower), upper), lower, upper, limit)
+    return Composite(min(max(own * limit, lower), upper), lower, upper, limit, error)
 
 
 def shared_nodes(factors: Sequence[Factor]) -> dict[str, list[int]]:
@@ -107,13 +112,13 @@ def shared_nodes(factors: Sequence[Factor]) -> dict[str, list[int]]:
     return dict(sorted(found.items()))
 
 
-def joint_availability(factors: Sequence[Factor]) -> float:
-    """Probability that no dependency fails a request, shared nodes counted once.
+def joint_availability(factors: Sequence[Factor]) -> tuple[float, float]:
+    """Probability that no dependency fails a request, shared nodes counted once, and its standard error.
 
-    The up and down states of shared nodes are enumerated; given them the dependencies are independent, and
-    each keeps its own measured unavailability. A shared node that is a dependency itself has its own figure;
-    of one that nobody measured half the better dependency's failures are assumed. Nodes under the same
-    dependencies are one.
+    The up and down states of shared nodes are enumerated (error 0) or sampled; given them the dependencies
+    are independent, and each keeps its own measured unavailability. A shared node that is a dependency itself
+    has its own figure; of one that nobody measured half the better dependency's failures are assumed. Nodes
+    under the same dependencies are one.
     """
     ordered = sorted(factors, key=lambda factor: (factor.name, factor.loss))
     position = {factor.name: at for at, factor in enumerate(ordered)}
@@ -129,7 +134,6 @@ def joint_availability(factors: Sequence[Factor]) -> float:
         roots.append((UNKNOWN_SHARED_PART * worst_shared, None, list(group)))
     roots = [root for root in roots if root[0] > 0]
     roots.sort(key=lambda root: -root[0] * sum(ordered[at].weight for at in root[2]))
-    roots = roots[:MAX_SHARED_NODES]
 
     pulls = np.zeros((len(roots), len(ordered)))
     rest = np.array([factor.unavailability for factor in ordered])
@@ -144,15 +148,34 @@ def joint_availability(factors: Sequence[Factor]) -> float:
                 survival *= 1 - pulls[number, at] * down
                 rest[at] = 1 - wanted / survival if survival > 0 else 1.0
     weights = np.array([factor.weight for factor in ordered])
-    available = 0.0
-    for state in range(1 << len(roots)):
-        chance = 1.0
-        up = 1.0 - rest
-        for number, (down, _, _) in enumerate(roots):
-            if state >> number & 1:
-                chance *= down
-                up = up * (1.0 - pulls[number])
-            else:
-                chance *= 1 - down
-        available += chance * float(np.prod(1.0 - weights * (1.0 - up)))
-    return min(1.0, available)
+    is_down, chance = _states(np.array([root[0] for root in roots]))
+    # For every state the chance that each dependency is up, and from these that none fails the request.
+    spared = np.ones(chance.size)
+    for at in range(len(ordered)):
+        up = (1.0 - rest[at]) * np.prod(1.0 - is_down * pulls[:, at], axis=1)
+        spared = spared * (1.0 - weights[at] * (1.0 - up))
+    if len(roots) <= MAX_SHARED_NODES:
+        return min(1.0, math.fsum(chance * spared)), 0.0
+    missing = chance * (1.0 - spared)
+    error = float(missing.std(ddof=1)) / math.sqrt(missing.size)
+    return min(1.0, max(0.0, 1.0 - float(missing.mean()))), error
+
+
+def _states(unavailability: Floats) -> tuple[Floats, Floats]:
+    """States of the shared nodes as rows of 0 (up) and 1 (down), and the probability or weight of each.
+
+    Samples have every node down at least once in as many rows as there are nodes, and are weighted for it
+    (importance sampling), so that rare failures are not missed. They are the same on every call.
+    """
+    nodes = unavailability.size
+    if nodes <= MAX_SHARED_NODES:
+        down = (np.arange(1 << nodes)[:, None] >> np.arange(nodes)[None, :] & 1).astype(np.float64)
+        chance: Floats = np.prod(np.where(down > 0, unavailability, 1 - unavailability), axis=1)
+        return down, chance
+    drawn_at = np.maximum(unavailability, 1 / nodes)
+    draws = generator_for("", 0, "shared nodes").random((SAMPLES, nodes))
+    down = (draws < drawn_at).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(down > 0, unavailability / drawn_at, (1 - unavailability) / (1 - drawn_at))
+    weight: Floats = np.prod(ratios, axis=1)
+    return down, weight

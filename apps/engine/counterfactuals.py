@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.decomposition import Cause
+from apps.engine.decomposition import WORSE, Cause
 from apps.engine.rounding import percent
 from apps.engine.tiers import WindowModel
 
@@ -44,14 +44,19 @@ def one_nine_more(target: float) -> float:
 
 
 def counterfactuals(model: WindowModel, breach_probability: float, service_id: str) -> list[Counterfactual]:
-    """What one more nine needs, and one nine more or less of the heaviest causes; the incidents left out."""
+    """What one more nine needs, and one nine more or less of the heaviest causes; the incidents left out.
+
+    One nine less is left out where it could not come true: an outage of all requests has no tenfold.
+    """
     target = model.target(breach_probability)
     found = [_needed_for(model, breach_probability, one_nine_more(target))]
     weights = model.rates.mean(axis=1)
     heaviest = sorted(range(len(model.causes)), key=lambda at: (-float(weights[at]), model.causes[at].key))
     varied = [at for at in heaviest if model.causes[at].kind in ("own", "dependency") and weights[at] > 0]
     for at in varied[:MAX_CAUSES]:
-        for kind, scale in (("one_nine_better", 0.1), ("one_nine_worse", 10.0)):
+        for kind, scale in (("one_nine_better", 1 / WORSE), ("one_nine_worse", WORSE)):
+            if scale > 1 and not model.causes[at].has_room:
+                continue
             variation = _scaled(model, breach_probability, at, kind, scale, service_id)
             if variation is not None:
                 found.append(variation)

@@ -20,18 +20,25 @@ INCIDENT_RATIO = 5.0
 INCIDENT_SIGMA = 6.0
 """… and this many standard deviations of counting above it."""
 EVERYDAY_QUANTILE = 0.9
+WORSE = 10.0
+_ROOM_KEPT = 0.98
 
 type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause of failures. ``availability`` is the dependency's own, where it is one."""
+    """One cause of failures. ``availability`` is the dependency's own, where it is one.
+
+    ``has_room`` says whether it could fail ``WORSE`` times as often at the times when it fails: an outage that
+    takes every request cannot.
+    """
 
     key: str
     label: str
     kind: CauseKind
     availability: float | None = None
+    has_room: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def _gather(
     total: Floats, own: Floats, shares: list[tuple[CountedFactor, Floats]], step_seconds: int
 ) -> Decomposition:
     everyday = _everyday(total, own)
-    causes = [Cause("own", "Own reliability", "own")]
+    causes = [Cause("own", "Own reliability", "own", has_room=_has_room(everyday, total))]
     columns = [everyday]
     incidents = own - everyday
     if incidents.any():
@@ -104,6 +111,11 @@ def _gather(
                 _label(counted),
                 "dependency",
                 availability=1 - factor.unavailability,
+                has_room=all(
+                    member.failed_calls is None
+                    or _has_room(member.failed_calls, member.call_probability * total)
+                    for member in counted.members
+                ),
             )
         )
         columns.append(share)
@@ -132,6 +144,10 @@ def _everyday(total: Floats, own: Floats) -> Floats:
     expected = rate * total
     limit = np.maximum(INCIDENT_RATIO * expected, expected + INCIDENT_SIGMA * np.sqrt(expected + 1.0))
     return np.where(own > limit, expected, own)
+
+
+def _has_room(bad: Floats, total: Floats) -> bool:
+    return float(np.minimum(WORSE * bad, total).sum()) >= _ROOM_KEPT * WORSE * float(bad.sum())
 
 
 def _label(counted: CountedFactor) -> str:

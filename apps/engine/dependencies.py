@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from apps.engine.composite import Composite, Factor, compose, shared_nodes
 from apps.engine.edges import EdgeEstimate
-from apps.engine.redundancy import stand_in_unavailability
+from apps.engine.redundancy import PERSISTENT_SHARE, load_amplification, stand_in_unavailability
 from apps.engine.rounding import ratio
 
 
@@ -114,9 +114,8 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
     for estimate in composite.estimates:
         dependency = estimate.dependency
         effect, is_shared = effects.get(id(estimate), (None, False))
-        if dependency.mode == "async":
+        if dependency.mode == "async" or estimate.has_fallback:
             effect = 0.0
-        interval = estimate.hardness_interval
         entries.append(
             {
                 "target_id": dependency.target_id,
@@ -124,24 +123,47 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
                 "criticality": dependency.criticality,
                 "call_probability": ratio(estimate.call_probability),
                 "call_probability_source": estimate.call_probability_source,
+                "call_probability_interval": _interval(estimate.call_probability_interval),
                 "hardness": ratio(estimate.hardness),
                 "hardness_source": estimate.hardness_source,
-                "hardness_interval": None if interval is None else [ratio(interval[0]), ratio(interval[1])],
+                "hardness_interval": _interval(estimate.hardness_interval),
+                "behaves_hard": estimate.behaves_hard,
+                "has_fallback": estimate.has_fallback,
                 "availability": ratio(estimate.availability),
                 "availability_source": estimate.availability_source,
                 "effect": ratio(effect),
                 "is_shared": is_shared,
                 "redundancy_group": dependency.redundancy_group or None,
                 "cycle": list(dependency.cycle) or None,
+                **_retries(estimate),
             }
         )
     return {
         "point": ratio(composite.composite.point),
         "lower_bound": ratio(composite.composite.lower),
         "upper_bound": ratio(composite.composite.upper),
+        "standard_error": ratio(composite.composite.standard_error),
         "naive_product": ratio(composite.naive_product),
         "own": ratio(composite.own),
         "dependencies": entries,
+    }
+
+
+def _interval(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [ratio(interval[0]), ratio(interval[1])]
+
+
+def _retries(estimate: EdgeEstimate) -> dict[str, object]:
+    """What retries cannot save, and the calls they make of one: usually, and while the target is down."""
+    retries = estimate.dependency.retries
+    usual = None
+    if estimate.availability is not None:
+        usual = ratio(load_amplification(1 - estimate.availability, retries))
+    return {
+        "retries": retries,
+        "retry_shared_share": PERSISTENT_SHARE if retries else None,
+        "load_amplification": usual,
+        "load_amplification_in_outage": 1.0 + retries,
     }
 
 
@@ -155,6 +177,11 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
             warnings.append(
                 f"{dependency.target_id} is in a cycle ({path}): its effect is counted in full, though "
                 "a part of its failures may be this service's own."
+            )
+        if estimate.behaves_hard:
+            warnings.append(
+                f"{dependency.target_id} is declared {dependency.criticality} but behaves hard: "
+                f"{100 * (estimate.hardness or 0.0):.0f} % of the requests that meet its failure fail."
             )
         if dependency.mode == "sync" and estimate.availability is None:
             warnings.append(

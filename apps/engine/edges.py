@@ -6,29 +6,26 @@ declared where they are declared, and are documented priors otherwise; every est
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.call_probability import CALL_PROBABILITY_PRIOR, call_probability
 from apps.engine.counting import rate_upper
+from apps.engine.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
 from apps.engine.redundancy import retried_unavailability
 from apps.engine.series import ObservedCounts, align, observe
 from apps.engine.types import Criticality, DependencyInput, Floats
 
-CALL_PROBABILITY_PRIOR: Mapping[Criticality, float] = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 HARDNESS_PRIOR: Mapping[Criticality, float] = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
-HARDNESS_PRIOR_SPREAD = 0.35
-OBSERVED_SPREAD = 0.5 * HARDNESS_PRIOR_SPREAD
-"""Below this standard deviation a hardness counts as observed: the data weigh at least three times the
-prior.
-"""
-MIN_FAILURES = 3.0
-MIN_BINS = 8
-CLUSTER_BINS = 24
+FALLBACK_HARDNESS = 0.1
+"""A soft dependency that was seen to fail and surely (95 %) fails fewer requests than this has a fallback."""
+BEHAVES_HARD = 0.5
+"""One that is not declared hard and surely fails more requests than this behaves hard."""
 EXTERNAL_ALLOWANCE = 1.1
 """A published SLA is read with 10 % more unavailability."""
-_INTERVAL_Z = 1.6448536
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,7 @@ class EdgeEstimate:
     dependency: DependencyInput
     call_probability: float
     call_probability_source: str
+    call_probability_interval: tuple[float, float] | None
     hardness: float | None
     hardness_source: str | None
     hardness_interval: tuple[float, float] | None
@@ -52,8 +50,28 @@ class EdgeEstimate:
 
     @property
     def is_counted(self) -> bool:
-        """Whether it takes part in the composite: synchronous, and with a known availability."""
-        return self.hardness is not None and self.availability is not None
+        """Whether it takes part in the composite: synchronous, of known availability, without a fallback."""
+        return self.hardness is not None and self.availability is not None and not self.has_fallback
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether a soft dependency was seen to fail without failing requests: it stops counting."""
+        return (
+            self.dependency.criticality == "soft"
+            and self.hardness_source == "observed"
+            and self.hardness_interval is not None
+            and self.hardness_interval[1] <= FALLBACK_HARDNESS
+        )
+
+    @property
+    def behaves_hard(self) -> bool:
+        """Whether it is declared soft or degraded and surely fails most requests that meet its failure."""
+        return (
+            self.dependency.criticality != "hard"
+            and self.hardness_source == "observed"
+            and self.hardness_interval is not None
+            and self.hardness_interval[0] >= BEHAVES_HARD
+        )
 
     @property
     def effective_unavailability(self) -> float:
@@ -64,6 +82,15 @@ class EdgeEstimate:
         if self.hardness_source == "observed":
             return unavailability
         return retried_unavailability(unavailability, self.dependency.retries)
+
+
+__all__ = [
+    "CALL_PROBABILITY_PRIOR",
+    "HARDNESS_PRIOR",
+    "EdgeEstimate",
+    "estimate_edges",
+    "published_availability",
+]
 
 
 def published_availability(sla: float) -> float:
@@ -88,7 +115,8 @@ def estimate_edges(
 def _first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_of: int) -> EdgeEstimate:
     edge = observe(dependency.edge, as_of)
     target = observe(dependency.target, as_of)
-    probability, probability_source = _call_probability(own, dependency, edge, target)
+    calls = call_probability(own, dependency, edge, target)
+    probability = calls.value
     availability, availability_source = _availability(dependency, edge, target)
     failed_calls = None
     if own is not None and dependency.mode == "sync" and availability_source in ("edge", "target"):
@@ -97,11 +125,12 @@ def _first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_
         )
     hard = HARDNESS_PRIOR[dependency.criticality]
     is_sync = dependency.mode == "sync"
-    spread = _INTERVAL_Z * HARDNESS_PRIOR_SPREAD
+    spread = Z90 * PRIOR_SPREAD
     return EdgeEstimate(
         dependency=dependency,
         call_probability=probability,
-        call_probability_source=probability_source,
+        call_probability_source=calls.source,
+        call_probability_interval=calls.interval,
         hardness=hard if is_sync else None,
         hardness_source="prior" if is_sync else None,
         hardness_interval=(max(0.0, hard - spread), min(1.0, hard + spread)) if is_sync else None,
@@ -124,36 +153,6 @@ def _availability(
     return None, "unknown"
 
 
-def _call_probability(
-    own: ObservedCounts | None,
-    dependency: DependencyInput,
-    edge: ObservedCounts | None,
-    target: ObservedCounts | None,
-) -> tuple[float, str]:
-    """``q``: observed calls over requests, else declared, else a prior that the target's traffic bounds.
-
-    More than one call per request makes q = 1: the request uses the dependency, and what several calls do to
-    it is part of its hardness. Nobody calls a target more often than the target is called, which bounds a
-    prior.
-    """
-    requests = own.requests if own is not None else 0.0
-    if own is not None and requests > 0 and edge is not None and edge.requests > 0:
-        together = align(edge, own)
-        if together is not None:
-            both = own.present & np.isfinite(together[0])
-            shared_requests = float(own.total[own.present].sum())
-            return min(1.0, float(together[0][both].sum()) / shared_requests), "observed"
-        return min(1.0, edge.requests / edge.span_days / (requests / own.span_days)), "observed"
-    if dependency.calls_per_request is not None:
-        return min(1.0, max(0.0, dependency.calls_per_request)), "declared"
-    prior = CALL_PROBABILITY_PRIOR[dependency.criticality]
-    if own is not None and requests > 0 and target is not None and target.requests > 0:
-        bound = target.requests / target.span_days / (requests / own.span_days)
-        if bound < prior:
-            return bound, "bounded_by_target_traffic"
-    return prior, "prior"
-
-
 def _failed_calls(
     own: ObservedCounts, source: ObservedCounts | None, probability: float, edge: ObservedCounts | None
 ) -> Floats | None:
@@ -167,12 +166,10 @@ def _failed_calls(
 
 
 def _measure_hardness(own: ObservedCounts, estimates: list[EdgeEstimate]) -> list[EdgeEstimate]:
-    """Event-weighted regression of the service's failures on its dependencies' failures, all at once.
+    """Read hardness from the bins in which the service and its dependencies were watched together.
 
-    bad_t = a·total_t + Σ h_i·x_it with weights 1/total_t, where x_it are the requests that met a failure of
-    i. The coefficient is P(fails | dependency fails) − P(fails | dependency works), the attributable part.
-    Each h has its prior as a normal prior, which keeps dependencies that always fail together (aliases of
-    one another) from being counted twice; the errors are inflated by the correlation of neighbouring bins.
+    Without an edge series the data tell q·h, and the doubt about q is part of the doubt about h; what fails
+    the service that often must at least be called that often.
     """
     total, bad = own.dense_total, own.dense_bad
     busy = total > 0
@@ -181,78 +178,43 @@ def _measure_hardness(own: ObservedCounts, estimates: list[EdgeEstimate]) -> lis
         for at, estimate in enumerate(estimates)
         if estimate.failed_calls is not None
         and not estimate.dependency.redundancy_group
-        and _is_informative(estimate.failed_calls[busy], total[busy])
+        and is_informative(estimate.failed_calls[busy], total[busy])
     ]
     if not chosen or np.count_nonzero(busy) < MIN_BINS:
         return estimates
-    root = np.sqrt(total[busy])
-    columns = [root]
-    for at in chosen:
-        failed = estimates[at].failed_calls
-        assert failed is not None
-        columns.append(failed[busy] / root)
-    design = np.stack(columns, axis=1)
-    observed = bad[busy] / root
-    prior = np.array([0.0, *(HARDNESS_PRIOR[estimates[at].dependency.criticality] for at in chosen)])
-    values, deviations = _bounded_fit(design, observed, prior, float(bad.sum() / total.sum()))
+    failed = [np.asarray(estimates[at].failed_calls)[busy] for at in chosen]
+    priors = [HARDNESS_PRIOR[estimates[at].dependency.criticality] for at in chosen]
+    found = measure(total[busy], bad[busy], failed, priors, own.step_seconds)
     result = list(estimates)
-    for number, at in enumerate(chosen, start=1):
-        value, deviation = float(values[number]), float(deviations[number])
-        interval = (max(0.0, value - _INTERVAL_Z * deviation), min(1.0, value + _INTERVAL_Z * deviation))
-        source = "observed" if deviation <= OBSERVED_SPREAD else "prior"
-        result[at] = replace(result[at], hardness=value, hardness_interval=interval, hardness_source=source)
+    for at, hardness in zip(chosen, found, strict=True):
+        result[at] = _with_hardness(result[at], hardness)
     return result
 
 
-def _is_informative(failed: Floats, total: Floats) -> bool:
-    """Failures must be there and must come and go: a dependency that always fails alike tells nothing."""
-    if float(failed.sum()) < MIN_FAILURES:
-        return False
-    share = failed / total
-    mean = float(failed.sum() / total.sum())
-    variance = float((total * (share - mean) ** 2).sum() / total.sum())
-    return variance > 1e-6 * mean**2
-
-
-def _bounded_fit(design: Floats, observed: Floats, prior: Floats, rate: float) -> tuple[Floats, Floats]:
-    """Posterior mode within 0..1 and standard deviations; the first column is the intercept and has no
-    prior.
-    """
-    gram = np.einsum("ti,tj->ij", design, design)
-    moment = np.einsum("ti,t->i", design, observed)
-    loose = np.linalg.lstsq(gram, moment, rcond=None)[0]
-    residual = observed - np.einsum("ti,i->t", design, loose)
-    freedom = max(1, observed.size - design.shape[1])
-    variance = max(float((residual**2).sum()) / freedom, rate, 1e-12) * _design_effect(residual)
-    precision = np.array([0.0] + [1 / HARDNESS_PRIOR_SPREAD**2] * (prior.size - 1))
-    information = gram / variance + np.diag(precision)
-    target = moment / variance + precision * prior
-    upper = np.array([np.inf] + [1.0] * (prior.size - 1))
-    values = np.zeros(prior.size)
-    free = np.ones(prior.size, dtype=bool)
-    for _ in range(prior.size + 1):
-        if not free.any():
-            break
-        fixed = ~free
-        right = target[free] - information[np.ix_(free, fixed)] @ values[fixed]
-        values[free] = np.linalg.solve(information[np.ix_(free, free)], right)
-        out = free & ((values < 0) | (values > upper))
-        if not out.any():
-            break
-        values = np.clip(values, 0.0, upper)
-        free &= ~out
-    deviations = np.sqrt(np.maximum(np.diag(np.linalg.inv(information)), 0.0))
-    return values, deviations
-
-
-def _design_effect(residual: Floats) -> float:
-    """How many times neighbouring bins' errors add up to more than independent ones would."""
-    clusters = residual.size // CLUSTER_BINS
-    spread = float((residual**2).mean())
-    if clusters < 4 or spread <= 0:
-        return 1.0
-    sums = residual[: clusters * CLUSTER_BINS].reshape(clusters, CLUSTER_BINS).sum(axis=1)
-    return float(np.clip((sums**2).mean() / (CLUSTER_BINS * spread), 1.0, CLUSTER_BINS))
+def _with_hardness(estimate: EdgeEstimate, found: Hardness) -> EdgeEstimate:
+    low, high = found.low, found.high
+    interval = estimate.call_probability_interval
+    if estimate.availability_source == "target" and interval is not None and found.is_observed:
+        q = estimate.call_probability
+        least = max(0.0, low) * q
+        if estimate.call_probability_source == "co_movement":
+            relative = (interval[1] - interval[0]) / 2 / max(q, 1e-9)
+            middle = (low + high) / 2
+            below, above = (
+                math.hypot(middle - low, middle * relative),
+                math.hypot(high - middle, middle * relative),
+            )
+            low, high = middle - below, middle + above
+        elif interval[1] > 0:
+            low, high = low * q / interval[1], high * q / max(interval[0], least, 1e-9)
+        interval = (min(1.0, max(interval[0], least)), max(interval[1], min(1.0, least)))
+    return replace(
+        estimate,
+        call_probability_interval=interval,
+        hardness=found.value,
+        hardness_interval=(min(1.0, max(0.0, low)), min(1.0, max(0.0, high))),
+        hardness_source="observed" if found.is_observed else "prior",
+    )
 
 
 def _bound_by_survival(own: ObservedCounts, estimates: list[EdgeEstimate]) -> list[EdgeEstimate]:

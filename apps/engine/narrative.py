@@ -26,8 +26,13 @@ def summarise(
     contributions: Sequence[Contribution],
     limit: float | None,
     reason: str | None,
+    behave_hard: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """What was seen, what it can promise, what costs most, and what stands in the way."""
+    """What was seen, what it can promise, what stands in the way or costs most, and why it is unsure.
+
+    Never more than four sentences: a dependency (``behave_hard``, with its declared criticality) that is
+    harder than declared comes before what costs most.
+    """
     balanced = tiers["balanced"]
     sentences: list[str] = []
     if counts.failures > 0:
@@ -44,11 +49,18 @@ def summarise(
     sentences.append(f"It can promise {percent(balanced.target)}, missed 1 window in {windows}.")
     above = [(name, tier) for name, tier in tiers.items() if limit is not None and tier.target > limit]
     if above and limit is not None:
-        name, tier = above[0]
-        sentences.append(
-            f"Its dependencies support {percent(limit)}, less than the {name} target of "
-            f"{percent(tier.target)}."
+        tier_name, tier = above[0]
+        hard = (
+            f"; {behave_hard[0][0]} is declared {behave_hard[0][1]} but behaves hard" if behave_hard else ""
         )
+        sentences.append(
+            f"Its dependencies support {percent(limit)}, less than the {tier_name} target of "
+            f"{percent(tier.target)}{hard}."
+        )
+    elif behave_hard:
+        name, criticality = behave_hard[0]
+        more = f", and so do {len(behave_hard) - 1} more" if len(behave_hard) > 1 else ""
+        sentences.append(f"{name} is declared {criticality} but behaves hard{more}.")
     elif contributions:
         worst = min(contributions, key=lambda each: each.contribution)
         if worst.contribution < 0:

@@ -278,6 +278,11 @@ def _explanation(service: ServiceInput, found: _Availability) -> dict[str, objec
             contributions,
             found.composite.limit,
             found.judgement.reason,
+            [
+                (each.dependency.target_id, each.dependency.criticality)
+                for each in found.composite.estimates
+                if each.behaves_hard
+            ],
         )
     return {
         "base": BASE,

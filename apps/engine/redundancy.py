@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from apps.engine.types import Floats
+
 COMMON_CAUSE_SHARE = 0.1
 """β of redundant members: the share of failures that they have in common (IEC 61508-6 annex D gives 1–10
 %).
@@ -48,3 +52,35 @@ def retried_unavailability(
     β.
     """
     return persistent * unavailability + (1 - persistent) * unavailability ** (retries + 1)
+
+
+def needed_unavailability(availabilities: Sequence[Floats], needed: int) -> Floats:
+    """Probability that fewer than ``needed`` members are up, members of any reliability, independent.
+
+    The Poisson binomial by dynamic programming, as many at once as each array has entries; equals
+    :func:`k_of_n_unavailability` without common cause where all are alike.
+    """
+    up: list[Floats] = [np.ones_like(availabilities[0])]
+    for available in availabilities:
+        longer = [each * (1 - available) for each in up]
+        for at, each in enumerate(up):
+            moved = each * available
+            if at + 1 < len(longer):
+                longer[at + 1] = longer[at + 1] + moved
+            elif at + 1 < needed:
+                longer.append(moved)
+        up = longer
+    total: Floats = np.sum(up[:needed], axis=0)
+    return total
+
+
+def load_amplification(unavailability: float, retries: int, persistent: float = PERSISTENT_SHARE) -> float:
+    """Calls that reach the target for one call made: 1 + Σ over tries of the chance that all before failed.
+
+    While the target is down it is 1 + ``retries``, and along a chain in which every caller retries the
+    factors multiply.
+    """
+    tries = (
+        persistent * unavailability + (1 - persistent) * unavailability**at for at in range(1, retries + 1)
+    )
+    return 1.0 + math.fsum(tries)

@@ -7,7 +7,7 @@ graph is followed at once::
     r(self) = 1        r(u) = 1 − Π over edges u → v of (1 − q·h·r(v))
 
 so that a service reached by two paths is not hit twice by one failure, and a cycle is solved by repeating
-until nothing moves (:func:`_influence` says why it does). q and h are those that the newest recommendation of
+until nothing moves (apps/slos/influence.py says why it does). q and h are those that the newest recommendation of
 ``u`` found, declared calls or the engine's documented priors otherwise. Asynchronous edges carry nothing.
 
 Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
@@ -18,24 +18,20 @@ the upstream requests does, and a promise that allows fewer cannot be expected t
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import connection
 
 from apps.catalog.models import Service
+from apps.slos.influence import Edges
+from apps.slos.influence import influence as solve
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
 from apps.slos.words import PERCENTILE_SHARE, is_latency
 
 DEFAULT_DEPTH = 5
 MAX_DEPTH = 10
-MAX_SWEEPS = 30
-SETTLED = 1e-6
-"""An influence that moves by less moves nobody else's: it shifts an availability by a millionth of the
-change.
-"""
 
 # The engine's priors (apps/engine/edges.py), for edges that no computation has seen yet; a test holds them
 # equal.
@@ -94,10 +90,6 @@ class Impact:
         return sum(1 for effect in self.affected if effect.breaks)
 
 
-type _Edge = tuple[int, int, float]
-"""Source, target, and what the edge carries of a failure: q·h, or q alone where it is about waiting."""
-
-
 # Tens of thousands of rows cost more to hand over one by one than to find, so they come as one block of bytes.
 _LEVEL = f"""
 SELECT string_agg(int8send(d.source_id) || int8send(d.target_id) || float8send(
@@ -107,10 +99,8 @@ SELECT string_agg(int8send(d.source_id) || int8send(d.target_id) || float8send(
     END)::double precision), ''::bytea)
 FROM catalog_dependency d
 LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id
-WHERE d.target_id = ANY(%(targets)s) AND NOT d.is_stale
+WHERE d.target_id = ANY(%(targets)s::bigint[]) AND NOT d.is_stale
 """  # noqa: S608
-_EDGE = struct.Struct(">qqd")
-
 # The nodes alone; UNION on node and depth ends in cycles as well.
 _UPSTREAM_WITH_SLO = """
 WITH RECURSIVE up(id, depth) AS (
@@ -141,7 +131,7 @@ def analyse(service: Service, sli_type: str, proposed: float, depth: int = DEFAU
     upstream.
     """
     depths, edges = _reach(service.pk, min(depth, MAX_DEPTH), for_latency=is_latency(sli_type))
-    influence = _influence(service.pk, depths, edges)
+    influence = solve(service.pk, depths, edges)
     slo = ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
     if sli_type == SliType.AVAILABILITY:
         observed = ServiceStatus.objects.filter(service=service).values_list("observed", flat=True).first()
@@ -163,70 +153,25 @@ def _recommended(service: Service, sli_type: str) -> float | None:
     return None if observed is None else float(observed)
 
 
-def _reach(start: int, depth: int, *, for_latency: bool) -> tuple[dict[int, int], list[_Edge]]:
+def _array(numbers: Iterable[int]) -> str:
+    """Numbers as PostgreSQL writes an array: thousands of parameters would cost more than the query."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _reach(start: int, depth: int, *, for_latency: bool) -> tuple[dict[int, int], Edges]:
     """Walk up level by level, so that each edge is read once however many walks lead over it."""
     depths = {start: 0}
-    edges: list[_Edge] = []
+    edges = Edges()
     frontier = [start]
     with connection.cursor() as cursor:
         for level in range(1, depth + 1):
-            cursor.execute(_LEVEL, {"targets": frontier, "latency": for_latency})
-            found: list[_Edge] = list(_EDGE.iter_unpack(cursor.fetchone()[0] or b""))
-            edges += found
-            frontier = list({source for source, _, _ in found}.difference(depths))
+            cursor.execute(_LEVEL, {"targets": _array(frontier), "latency": for_latency})
+            sources = edges.add(cursor.fetchone()[0] or b"")
+            frontier = list(set(sources).difference(depths))
             if not frontier:
                 break
             depths.update(dict.fromkeys(frontier, level))
     return depths, edges
-
-
-def _influence(start: int, depths: dict[int, int], edges: Sequence[_Edge]) -> dict[int, float]:
-    """Solve r by sweeps from the nearest services outwards; one does where there is no cycle or shortcut.
-
-    r = F(r) with F monotone on [0, 1]^n, so sweeps from all 0 rise to a solution and sweeps from all 1 fall
-    to one. Among services that a failure reaches at all (by edges that carry something) there is only one:
-    F(λr) > λF(r) for 0 < λ < 1 after as many steps as the walk is long, so of two solutions neither can be
-    below the other by a factor. The start may therefore be chosen: 1 where failures multiply on their way up,
-    0 where they die out. A service is worked out again only when one that it calls has moved.
-    """
-    # Numbered in the order of the walk, which is that of the depths: lists are twice as fast as dictionaries
-    # here.
-    number = {node: at for at, node in enumerate(depths)}
-    targets: list[list[int]] = [[] for _ in depths]
-    weights: list[list[float]] = [[] for _ in depths]
-    callers: list[list[int]] = [[] for _ in depths]
-    for source, target, carried in edges:
-        if carried > 0:
-            caller, called = number[source], number[target]
-            targets[caller].append(called)
-            weights[caller].append(carried)
-            callers[called].append(caller)
-    reached = {0}
-    frontier = [0]
-    while frontier:
-        frontier = list({caller for called in frontier for caller in callers[called]} - reached)
-        reached.update(frontier)
-    reached.discard(0)
-    multiplies = sum(sum(weights[at]) for at in reached) > len(reached)
-    r = [0.0] * len(targets)
-    for at in reached if multiplies else ():
-        r[at] = 1.0
-    r[0] = 1.0
-    due = sorted(reached)
-    for _ in range(MAX_SWEEPS):
-        moved: set[int] = set()
-        for at in due:
-            spared = 1.0
-            for called, carried in zip(targets[at], weights[at], strict=True):
-                spared *= 1.0 - carried * r[called]
-            if abs(1.0 - spared - r[at]) > SETTLED:
-                moved.update(callers[at])
-            r[at] = 1.0 - spared
-        moved.discard(0)
-        if not moved:
-            break
-        due = sorted(moved)
-    return {node: r[at] for node, at in number.items() if node != start}
 
 
 _FACTS = """
@@ -238,7 +183,7 @@ LEFT JOIN LATERAL (
     ORDER BY generated_at DESC LIMIT 1
 ) r ON %s
 LEFT JOIN slos_activeslo a ON a.service_id = s.id AND a.sli_type = %s AND a.ended_at IS NULL
-WHERE s.id = ANY(%s)
+WHERE s.id = ANY(%s::bigint[])
 """
 
 
@@ -246,7 +191,7 @@ def _facts(
     nodes: Sequence[int], sli_type: str
 ) -> list[tuple[int, str, float | None, float | None, float | None, float | None]]:
     with connection.cursor() as cursor:
-        cursor.execute(_FACTS, [sli_type == SliType.AVAILABILITY, sli_type, list(nodes)])
+        cursor.execute(_FACTS, [sli_type == SliType.AVAILABILITY, sli_type, _array(nodes)])
         return [
             (pk, service_id, observed, composite, None if target is None else float(target), threshold)
             for pk, service_id, observed, composite, target, threshold in cursor.fetchall()

@@ -112,6 +112,27 @@ def test_an_unmeasured_shared_node_lies_between_once_and_twice() -> None:
     assert shared_nodes(pair) == {"mesh": [0, 1]}
 
 
+def test_many_shared_nodes_are_sampled_and_the_error_is_shown() -> None:
+    # Pairs that share a node of their own: the exact answer is a product over the pairs.
+    def pair(at: int) -> list[Factor]:
+        return [
+            simple_factor(
+                f"{name}{at:02}",
+                call_probability=1,
+                hardness=0.5,
+                availability=0.999,
+                depends_on=(f"node{at:02}",),
+            )
+            for name in "ab"
+        ]
+
+    one = compose(1.0, pair(0))
+    many = compose(1.0, [factor for at in range(14) for factor in pair(at)])
+    assert one.standard_error == 0
+    assert 0 < many.standard_error < 0.02 * (1 - many.point)
+    assert many.point == pytest.approx(one.point**14, abs=3 * many.standard_error)
+
+
 def test_without_dependencies_the_service_stands_alone() -> None:
     found = compose(0.9993, [])
     assert (found.point, found.lower, found.upper, found.limit) == (0.9993, 0.9993, 0.9993, 1.0)

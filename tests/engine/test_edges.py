@@ -29,7 +29,8 @@ def test_it_reads_hardness_from_the_targets_own_series_where_there_is_no_edge() 
     counts, edge = with_dependency(call_probability=1.0, hardness=0.5)
     own = observe(counts, end_of(counts))
     (found,) = estimate_edges(own, [DependencyInput("db", target=edge)], end_of(counts))
-    assert found.call_probability_source == "prior"
+    assert found.call_probability_source == "co_movement"
+    assert found.call_probability == pytest.approx(1.0, abs=0.02)
     assert found.hardness == pytest.approx(0.5, abs=0.05)
 
 

@@ -31,7 +31,13 @@ AVAILABILITY_SOURCES = {
     "published_sla": "published",
     "prior": "assumed",
 }
-ESTIMATE_SOURCES = {"observed": "", "estimated": "", "declared": "declared", "prior": "assumed"}
+ESTIMATE_SOURCES = {
+    "observed": "",
+    "estimated": "",
+    "co_movement": "from traffic",
+    "declared": "declared",
+    "prior": "assumed",
+}
 
 
 def dependency(row: dict[str, Any]) -> DependencyRow:
@@ -46,6 +52,8 @@ def dependency(row: dict[str, Any]) -> DependencyRow:
         and row.get("hardness_source") == "observed"
     )
     notes = ["shared"] if row.get("is_shared") else []
+    if row.get("has_fallback"):
+        notes.append("has a fallback")
     if row.get("redundancy_group"):
         notes.append(f"one of {row['redundancy_group']}")
     return DependencyRow(

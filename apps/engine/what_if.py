@@ -1,0 +1,70 @@
+"""The same past with one cause of failures scaled: what a counterfactual says, as input to a whole new run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from apps.engine.decomposition import decompose
+from apps.engine.dependencies import service_composite
+from apps.engine.edges import estimate_edges
+from apps.engine.series import observe
+from apps.engine.types import CountSeries, DependencyInput, Floats, ServiceInput
+
+
+def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: float) -> ServiceInput:
+    """Scale the failures of ``cause`` (a feature of the attribution, or ``all``) by ``scale``.
+
+    A dependency's own failures shrink or grow with it; where a bin would have more failures than requests the
+    rest fails in other bins, so that the total is what was said. Reads ``counts`` alone, not the daily ``history``,
+    which is dropped: it would tell of the past as it was. Raises ``ValueError`` without counts or for a cause
+    that the service does not have.
+    """
+    counts = observe(service.counts, as_of)
+    if counts is None:
+        raise ValueError(f"{service.service_id} has no counts")
+    others = [each for each in service.dependencies if each.target_id != service.service_id]
+    composite = service_composite(counts.availability, 1.0, estimate_edges(counts, others, as_of))
+    parts = decompose(counts, composite.factors)
+    scales = np.array([scale if cause in (each.key, "all") else 1.0 for each in parts.causes])
+    if not (scales != 1.0).any() and scale != 1.0:
+        raise ValueError(f"{service.service_id} has no cause {cause}")
+    bad = counts.bad.copy()
+    bad[counts.present] = _within(np.einsum("tc,c->t", parts.bad, scales), counts.dense_total)
+    changed = CountSeries(counts.start, counts.step_seconds, counts.total, bad)
+    return replace(
+        service,
+        counts=changed,
+        history=None,
+        dependencies=tuple(
+            _scaled(each, scale) if cause in (f"dependency:{each.target_id}", "all") else each
+            for each in service.dependencies
+        ),
+    )
+
+
+def _scaled(dependency: DependencyInput, scale: float) -> DependencyInput:
+    return replace(
+        dependency,
+        edge=_with_failures(dependency.edge, scale),
+        target=_with_failures(dependency.target, scale),
+    )
+
+
+def _with_failures(series: CountSeries | None, scale: float) -> CountSeries | None:
+    if series is None:
+        return None
+    known = np.isfinite(series.total) & np.isfinite(series.bad)
+    bad = series.bad.copy()
+    bad[known] = _within(series.bad[known] * scale, series.total[known])
+    return replace(series, bad=bad)
+
+
+def _within(bad: Floats, total: Floats) -> Floats:
+    """No more failures than requests in a bin; what is too many fails elsewhere, where there is room."""
+    held: Floats = np.minimum(bad, total)
+    room = total - held
+    excess = float((bad - held).sum())
+    left = float(room.sum())
+    return held if left <= 0 else held + room * min(1.0, excess / left)

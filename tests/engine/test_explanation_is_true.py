@@ -1,0 +1,91 @@
+"""What an explanation says comes true when the engine runs again, and its words carry the result's numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.engine.recommend import recommend
+from apps.engine.rounding import percent
+from apps.engine.series import DAY_SECONDS
+from apps.engine.types import ServiceInput
+from apps.engine.what_if import with_scaled_cause
+from tests.engine.build import HOUR, START, end_of, steady
+from tests.engine.simulated_edges import simulated_service
+
+TOLERANCE = 0.2
+"""Share of what is missing to 1: a new run chooses its own blocks and reads hardness anew."""
+
+
+def a_service(number: int) -> tuple[ServiceInput, int]:
+    """A service of a simulated fleet, and when its data ends."""
+    counts, known = simulated_service(np.random.default_rng([5, number]), "edge")
+    service = ServiceInput("svc", counts=counts, dependencies=tuple(each.dependency for each in known))
+    return service, START + counts.total.size * HOUR
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_every_counterfactual_comes_true_when_recommend_runs_again(number: int) -> None:
+    service, as_of = a_service(number)
+    document: Any = recommend(service, as_of=as_of)
+    target = document["explanation"]["target"]
+    for each in document["explanation"]["counterfactuals"]:
+        change = each["change"]
+        changed = with_scaled_cause(service, as_of=as_of, cause=change["cause"], scale=change["scale"])
+        again: Any = recommend(changed, as_of=as_of)
+        result = again["explanation"]["target"]
+        assert 1 - result == pytest.approx(1 - each["result"], rel=TOLERANCE), each["text"]
+        if each["kind"] == "one_more_nine" and change["scale"] > 0:
+            assert 1 - result <= (1 - target) / 10 * 1.001
+
+
+def test_a_cause_that_is_not_there_cannot_be_changed() -> None:
+    service, as_of = a_service(0)
+    with pytest.raises(ValueError, match="no cause"):
+        with_scaled_cause(service, as_of=as_of, cause="dependency:nobody", scale=0.5)
+    with pytest.raises(ValueError, match="no counts"):
+        with_scaled_cause(ServiceInput("svc"), as_of=as_of, cause="all", scale=0.5)
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _numbers(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield float(value)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1_000), st.integers(1, 95), st.integers(-5, -2))
+def test_every_number_in_the_summary_is_one_of_the_result(number: int, days: int, exponent: int) -> None:
+    if number % 2:
+        service, as_of = a_service(number)
+        as_of = min(as_of, START + days * DAY_SECONDS)
+    else:
+        counts = steady(days, rate=10.0**exponent, seed=number)
+        service, as_of = ServiceInput("svc", counts=counts), end_of(counts)
+    document: Any = recommend(service, as_of=as_of)
+    summary = document["explanation"]["summary"]
+    assert 1 <= len(re.findall(r"\.(?: |$)", summary)) <= 4
+    if document["availability"]["tiers"] is None:
+        return
+    known = list(_numbers(document))
+    shares = {percent(each) for each in known if 0 <= each <= 1}
+    for text in re.findall(r"\d+(?:\.\d+)? %", summary.replace(" % of each target", "")):
+        assert text in shares, summary
+    plain = re.sub(r"\d+(?:\.\d+)? %( of each target)?", "", summary)
+    quality = document["data_quality"]
+    assert f"{quality['total_requests']:,.0f} requests" in summary
+    assert "1 window in 20" in summary
+    for text in re.findall(r"\((\d[\d.e-]*) points\)", plain):
+        contributions = [each["contribution"] for each in document["explanation"]["attribution"]]
+        assert any(float(text) == pytest.approx(-100 * each, rel=0.06) for each in contributions), summary

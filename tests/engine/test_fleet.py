@@ -1,0 +1,170 @@
+"""A whole graph is composed as brute force finds it: shared nodes once, cycles without going round."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
+from apps.engine.redundancy import k_of_n_unavailability, load_amplification, retried_unavailability
+from tests.engine.brute_force import random_graph, simulate
+
+WORLDS = 60_000
+GRAPHS = 40
+
+
+def standard_errors_off(number: int, *, max_conditioned: int) -> list[float]:
+    """By how many standard errors each node of a random graph differs from its simulation."""
+    graph = random_graph(np.random.default_rng(number))
+    found = compose_fleet(graph, max_conditioned=max_conditioned, seed=number)
+    seen = simulate(graph, WORLDS, np.random.default_rng([number, 1]))
+    return [
+        abs(found.nodes[name].availability - share)
+        / math.hypot(math.sqrt(share * (1 - share) / WORLDS) + 1e-9, found.nodes[name].standard_error)
+        for name, share in seen.items()
+    ]
+
+
+@pytest.mark.parametrize("max_conditioned", [12, -1], ids=["enumerated", "sampled"])
+def test_random_graphs_agree_with_brute_force(max_conditioned: int) -> None:
+    off = [
+        each
+        for number in range(GRAPHS)
+        for each in standard_errors_off(number, max_conditioned=max_conditioned)
+    ]
+    # Were the errors normal, one in 370 would be beyond three standard errors.
+    assert sum(each > 3 for each in off) <= 3
+    assert max(off) < 4.5
+    assert sum(each > 2 for each in off) / len(off) < 0.08
+
+
+def test_the_order_of_nodes_and_edges_does_not_matter() -> None:
+    for number in range(10):
+        graph = random_graph(np.random.default_rng(number))
+        turned = replace(
+            graph, own=dict(reversed(list(graph.own.items()))), edges=tuple(reversed(graph.edges))
+        )
+        assert compose_fleet(turned) == compose_fleet(graph)
+
+
+def test_sampled_figures_say_how_sure_they_are_and_repeat() -> None:
+    graph = random_graph(np.random.default_rng(4))
+    exact = compose_fleet(graph)
+    sampled = compose_fleet(graph, max_conditioned=-1, seed=3)
+    assert all(each.is_exact and each.standard_error == 0 for each in exact.nodes.values())
+    for name, each in sampled.nodes.items():
+        assert not each.is_exact
+        assert each.standard_error < 0.05 * (1 - each.availability) + 1e-12
+        assert each.availability == pytest.approx(exact.nodes[name].availability, abs=4 * each.standard_error)
+    assert compose_fleet(graph, max_conditioned=-1, seed=3) == sampled
+
+
+def test_rare_failures_are_sampled_closely_enough() -> None:
+    own = {"web": 1.0, "mesh": 0.99999} | {f"s{at}": 0.99995 for at in range(8)}
+    edges = [FleetEdge("web", f"s{at}") for at in range(8)] + [FleetEdge(f"s{at}", "mesh") for at in range(8)]
+    (exact, sampled) = (
+        compose_fleet(FleetGraph(own, edges), max_conditioned=limit).nodes["web"] for limit in (12, -1)
+    )
+    assert 1 - exact.availability == pytest.approx(1 - 0.99999 * 0.99995**8, rel=1e-9)
+    assert sampled.standard_error < 0.03 * (1 - exact.availability)
+    assert sampled.availability == pytest.approx(exact.availability, abs=3 * sampled.standard_error)
+
+
+def test_a_node_reached_by_two_paths_counts_once() -> None:
+    edges = [FleetEdge("a", "b"), FleetEdge("a", "c"), FleetEdge("b", "db"), FleetEdge("c", "db")]
+    found = compose_fleet(FleetGraph({"a": 1.0, "b": 1.0, "c": 1.0, "db": 0.99}, edges))
+    assert found.nodes["a"].availability == pytest.approx(0.99)
+    assert found.nodes["a"].conditioned == 1
+
+
+def test_a_cycle_counts_each_failure_once() -> None:
+    own = {"a": 0.99, "b": 0.98, "c": 0.97}
+    edges = [FleetEdge("a", "b"), FleetEdge("b", "c"), FleetEdge("c", "a")]
+    found = compose_fleet(FleetGraph(own, edges))
+    for each in found.nodes.values():
+        assert each.availability == pytest.approx(0.99 * 0.98 * 0.97)
+    assert list(found.cycles) == [("a", "b", "c")]
+
+
+def test_retries_within_a_cycle_settle_where_their_equation_holds() -> None:
+    edges = [
+        FleetEdge("a", "b", retries=2, shared_share=0.3),
+        FleetEdge("b", "a", retries=1, shared_share=0.5),
+    ]
+    found = compose_fleet(FleetGraph({"a": 0.9, "b": 0.8}, edges))
+    down = {name: 1 - each.availability for name, each in found.nodes.items()}
+    b_hits_a = 0.3 + 0.7 * down["b"] ** 2
+    a_hits_b = 0.5 + 0.5 * down["a"]
+    assert down["a"] == pytest.approx(1 - 0.9 * (1 - b_hits_a * 0.2), abs=1e-9)
+    assert down["b"] == pytest.approx(1 - 0.8 * (1 - a_hits_b * 0.1), abs=1e-9)
+    assert found.cycles["a", "b"] > 1
+
+
+def test_asynchronous_edges_are_named_and_carry_nothing() -> None:
+    graph = FleetGraph({"a": 0.999, "mail": 0.5}, [FleetEdge("a", "mail", mode="async")])
+    found = compose_fleet(graph)
+    assert found.nodes["a"].availability == pytest.approx(0.999)
+    assert found.excluded == (("a", "mail"),)
+
+
+@pytest.mark.parametrize(("needed", "members"), [(1, 2), (2, 3), (3, 3), (2, 5)])
+def test_k_of_n_with_a_common_cause(needed: int, members: int) -> None:
+    own = {"a": 1.0} | {f"m{at}": 0.95 for at in range(members)}
+    edges = [
+        FleetEdge("a", f"m{at}", call_probability=1 / members + 1e-9, group="m") for at in range(members)
+    ]
+    found = compose_fleet(FleetGraph(own, edges, {("a", "m"): GroupRule(needed, 0.1)}))
+    expected = k_of_n_unavailability(0.05, members, needed, 0.1)
+    assert 1 - found.nodes["a"].availability == pytest.approx(expected, rel=0.06)
+    assert found.nodes["m0"].availability == pytest.approx(0.95)
+    independent = compose_fleet(FleetGraph(own, edges, {("a", "m"): GroupRule(needed, 0.0)}))
+    assert 1 - independent.nodes["a"].availability == pytest.approx(
+        k_of_n_unavailability(0.05, members, needed), rel=1e-9
+    )
+
+
+def test_retries_save_the_transient_part_and_cost_calls() -> None:
+    edge = FleetEdge("a", "b", retries=2, shared_share=0.4)
+    found = compose_fleet(FleetGraph({"a": 1.0, "b": 0.9}, [edge]))
+    assert 1 - found.nodes["a"].availability == pytest.approx(retried_unavailability(0.1, 2, 0.4))
+    (load,) = found.loads
+    assert (load.source, load.target, load.in_outage) == ("a", "b", 3.0)
+    assert load.usual == pytest.approx(1 + (0.4 * 0.1 + 0.6 * 0.1) + (0.4 * 0.1 + 0.6 * 0.01))
+    assert load_amplification(0.0, 3) == 1.0
+    assert load_amplification(1.0, 3) == 4.0
+
+
+@given(st.integers(0, 10_000), st.data())
+def test_a_better_node_makes_nobody_worse(number: int, data: st.DataObject) -> None:
+    graph = random_graph(np.random.default_rng(number), 6)
+    # What the best member of a group fails by itself sets the common cause, so groups are left alone.
+    graph = replace(graph, edges=[replace(edge, group="") for edge in graph.edges], rules={})
+    name = data.draw(st.sampled_from(sorted(graph.own)))
+    better = dict(graph.own)
+    better[name] += (1 - better[name]) * data.draw(st.floats(0, 1))
+    before, after = compose_fleet(graph), compose_fleet(replace(graph, own=better))
+    for each in graph.own:
+        assert after.nodes[each].availability >= before.nodes[each].availability - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (FleetGraph({"a": 1.2}), "availability of a"),
+        (FleetGraph({"a": 1.0}, [FleetEdge("a", "b")]), "b is not a node"),
+        (FleetGraph({"a": 1.0, "b": 1.0}, [FleetEdge("a", "b", hardness=2)]), "probability of a → b"),
+        (FleetGraph({"a": 1.0, "b": 1.0}, [FleetEdge("a", "b", retries=-1)]), "retried -1 times"),
+        (
+            FleetGraph({"a": 1.0, "b": 1.0}, [FleetEdge("a", "b", group="g")], {("a", "g"): GroupRule(2)}),
+            "cannot need 2",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(graph: FleetGraph, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        compose_fleet(graph)
