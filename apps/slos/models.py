@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -163,6 +164,8 @@ class ServiceStatus(models.Model):
     """When the budget is spent if the last day goes on; ``None`` when it outlasts the window."""
     state = models.TextField(choices=State.choices)
     decision_due = models.BooleanField(default=False)
+    due_sli_types = ArrayField(models.TextField(choices=SliType.choices), default=list)
+    """The SLIs whose recommendation waits for a decision; empty where ``decision_due`` is false."""
     reason = models.TextField(blank=True, default="")
 
     class Meta:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.catalog.models import Service
 from apps.slos.budgets import Counts, Standing, judge
 from apps.slos.models import ServiceStatus
-from apps.slos.questions import due_reasons
+from apps.slos.questions import Due, due_reasons
 
 BATCH = 1_000
 
@@ -76,13 +76,15 @@ def refresh(services: Collection[int] | None = None, *, now: datetime | None = N
         (end for end in [known, *(row[3] for row in rows)] if end is not None and end <= now), default=None
     )
     reasons = due_reasons(services)
-    statuses = [_status(row, newest, now, due=row[0] in reasons) for row in rows]
+    statuses = [_status(row, newest, now, due=reasons.get(row[0], ())) for row in rows]
     for start in range(0, len(statuses), BATCH):
         _store(statuses[start : start + BATCH])
     return len(statuses)
 
 
-def _status(row: Sequence[Any], newest: datetime | None, now: datetime, *, due: bool) -> ServiceStatus:
+def _status(
+    row: Sequence[Any], newest: datetime | None, now: datetime, *, due: Sequence[Due]
+) -> ServiceStatus:
     pk, target, window_days, as_of, total, bad, *windows = row
     pairs = {name: (windows[2 * at], windows[2 * at + 1]) for at, name in enumerate(("1h", "6h", "1d", "3d"))}
     promised = None if target is None else float(target)
@@ -104,7 +106,8 @@ def _status(row: Sequence[Any], newest: datetime | None, now: datetime, *, due: 
         burn_3d=burn.get("3d"),
         exhausted_at=standing.exhausted_at,
         state=standing.state,
-        decision_due=due,
+        decision_due=bool(due),
+        due_sli_types=[one.sli_type for one in due],
         reason=standing.reason,
     )
 

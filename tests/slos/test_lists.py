@@ -15,6 +15,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.slos import queries, status
 from apps.slos.queries import RecommendationFilters, ServiceFilters
+from apps.slos.questions import due_reasons
 from tests.slos.conftest import compute, make_hours, make_service, make_user, steady
 
 
@@ -135,8 +136,14 @@ def test_recommendations_are_listed_filtered_and_sorted(fleet: dict[str, Service
     assert {row.service.service_id for row in ok.rows} == {"fine", "spent", "bare"}
     assert queries.recommendations_table(RecommendationFilters(team="payments")).total == 3
     assert queries.recommendations_table(RecommendationFilters(text="fin")).total == 3
-    due = queries.recommendations_table(RecommendationFilters(due_only=True))
-    assert {row.service.service_id for row in due.rows} >= {"bare", "spent"}
+    due = queries.recommendations_table(RecommendationFilters(due=queries.due_statuses(None)))
+    reasons = due_reasons()
+    waiting = {(one.service, one.sli_type) for several in reasons.values() for one in several}
+    assert {(row.service_id, row.sli_type) for row in due.rows} == waiting
+    assert 0 < due.total < 15
+    payments = make_user("paul", "service_owner", Team.objects.get(name="payments"))
+    own = queries.recommendations_table(RecommendationFilters(due=queries.due_statuses(payments)))
+    assert {row.service.service_id for row in own.rows} == {"spent"}
 
 
 def test_the_page_of_a_service_holds_what_it_shows(fleet: dict[str, Service], admin: Actor) -> None:

@@ -24,7 +24,7 @@ from apps.slos.lists.common import (
 )
 from apps.slos.models import Recommendation, SliType
 from apps.slos.queries import RecommendationFilters
-from apps.slos.questions import Due, due_reasons
+from apps.slos.questions import due_reasons
 from apps.slos.words import SLI_WORDS, number_words
 from apps.ui.tables import Column, Table, sort_from
 
@@ -79,18 +79,12 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
     sort = sort_from(query, RECOMMENDATION_COLUMNS, "service")
     page = page_of(query)
     asked = _asked_due(query, user)
-    due: dict[int, list[Due]] = {}
-    if asked != "all":
-        waiting = queries.due_statuses(user if asked == "me" else None)
-        due = due_reasons(list(waiting.values_list("pk", flat=True)))
     filters = RecommendationFilters(
         text=words_in(query),
         team=query.get("team", ""),
         verdict=query.get("verdict", ""),
         sli_type=query.get("sli", ""),
-        only=None
-        if asked == "all"
-        else [one.recommendation_id for several in due.values() for one in several],
+        due=None if asked == "all" else queries.due_statuses(user if asked == "me" else None),
     )
     found = queries.recommendations_table(
         filters, sort=sort, limit=ROWS_PER_PAGE, offset=(page - 1) * ROWS_PER_PAGE
@@ -114,8 +108,7 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         "Nothing waits for a decision" if asked != "all" else "No recommendation matches",
         "One is made for every service with telemetry, and again when its data or its dependencies change.",
     )
-    if asked == "all" and found.rows:
-        due = due_reasons([row.service_id for row in found.rows])
+    due = due_reasons({row.service_id for row in found.rows}) if found.rows else {}
     reasons = {(one.service, one.sli_type): one.reason for several in due.values() for one in several}
     lines = [_recommendation_line(row, reasons.get((row.service_id, row.sli_type), "")) for row in found.rows]
     return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), found.total), query)

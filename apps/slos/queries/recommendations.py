@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, F, Func, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -29,6 +28,14 @@ SORTS = {
     "generated": "generated_at",
     "verdict": "verdict",
 }
+
+
+_PLACE_AMONG_DUE = Func(
+    F("service__status__due_sli_types"),
+    F("sli_type"),
+    function="array_position",
+    output_field=IntegerField(null=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +127,8 @@ class RecommendationFilters:
     team: str = ""
     verdict: str = ""
     sli_type: str = ""
-    due_only: bool = False
-    """Those of services that wait for a decision, whichever of their SLIs it is about."""
-    only: Collection[str] | None = None
-    """The ids to narrow it to, such as those that wait for a decision; ``None`` for no such limit."""
+    due: QuerySet[ServiceStatus] | None = None
+    """Those that wait for a decision, of these services (:func:`due_statuses`); ``None`` for no such limit."""
 
 
 def recommendations_table(
@@ -146,10 +151,9 @@ def recommendations_table(
         rows = rows.filter(verdict=filters.verdict)
     if filters.sli_type:
         rows = rows.filter(sli_type=filters.sli_type)
-    if filters.due_only:
-        rows = rows.filter(service__status__decision_due=True)
-    if filters.only is not None:
-        rows = rows.filter(pk__in=filters.only)
+    if filters.due is not None:
+        rows = rows.filter(service__status__in=filters.due).alias(due_as=_PLACE_AMONG_DUE)
+        rows = rows.filter(due_as__isnull=False)
     descending = sort.startswith("-")
     column = SORTS.get(sort.removeprefix("-"), SORTS["service"])
     order = f"{'-' if descending else ''}{column}"
