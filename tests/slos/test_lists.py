@@ -109,9 +109,11 @@ def test_the_overview_counts_what_needs_somebody(fleet: dict[str, Service]) -> N
     assert found.verdicts["cold_start"] == 1
     assert found.newest_data is not None
     assert timedelta(0) <= timezone.now() - found.newest_data < timedelta(hours=2)
-    assert {decision.service.service_id for decision in found.decisions} >= {"bare", "spent"}
-    assert found.decisions[0].service.service_id == "spent"
-    assert "harder to keep" in found.decisions[0].reason
+    waiting = queries.needs(None)
+    assert [decision.service.service_id for decision in waiting.review] == ["spent", "fine"]
+    assert "harder to keep" in waiting.review[0].reason
+    assert "bare" in waiting.unpromised
+    assert found.decisions_count == waiting.review_count + waiting.unpromised_count
 
 
 def test_an_empty_installation_has_an_overview(db: None) -> None:
@@ -121,10 +123,9 @@ def test_an_empty_installation_has_an_overview(db: None) -> None:
 
 def test_decisions_are_those_that_this_person_may_take(fleet: dict[str, Service]) -> None:
     payments = make_user("pia", "service_owner", Team.objects.get(name="payments"))
-    assert [each.service.service_id for each in queries.decisions_due(payments)] == ["spent"]
+    assert [each.service.service_id for each in queries.needs(payments).review] == ["spent"]
     assert queries.decisions_due_count(payments) == 1
     assert queries.decisions_due_count(make_user("vera", "viewer")) == 0
-    assert queries.decisions_due_count(None) == len(queries.decisions_due(None))
 
 
 def test_recommendations_are_listed_filtered_and_sorted(fleet: dict[str, Service]) -> None:

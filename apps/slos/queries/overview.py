@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.catalog.queries import open_cycles
 from apps.slos.models import ServiceStatus
-from apps.slos.queries.recommendations import Decision, decisions_due, decisions_due_count
+from apps.slos.queries.recommendations import decisions_due_count
 
 SHOWN = 8
 
@@ -47,7 +47,6 @@ class Overview:
     spent_count: int
     burning: list[ServiceStatus]
     burning_count: int
-    decisions: list[Decision]
     decisions_count: int
     cycles_open: int
     verdicts: dict[str, int]
@@ -71,7 +70,7 @@ def newest_data() -> datetime | None:
 
 
 def overview(user: User | None = None) -> Overview:
-    """Return the overview as this user sees it: decisions are those that they may take."""
+    """Return the overview as this user sees it: the decisions counted are those that they may take."""
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_FLEET)
@@ -83,7 +82,6 @@ def overview(user: User | None = None) -> Overview:
         fleet
     )
     statuses = ServiceStatus.objects.select_related("service__team")
-    due = decisions_due_count(user)
     return Overview(
         services=services,
         promisable=promisable,
@@ -101,8 +99,7 @@ def overview(user: User | None = None) -> Overview:
         if burning
         else [],
         burning_count=burning,
-        decisions=decisions_due(user, limit=SHOWN) if due else [],
-        decisions_count=due,
+        decisions_count=decisions_due_count(user),
         cycles_open=len(open_cycles()),
         verdicts=verdicts,
         newest_data=newest,

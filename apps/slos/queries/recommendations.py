@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Case, F, Func, IntegerField, QuerySet, Value, When
+from django.db.models import F, Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -18,7 +18,7 @@ from apps.catalog.models import Service
 from apps.slos import recommendation_cache
 from apps.slos.documents import SLI_TYPES, stored_document
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
-from apps.slos.questions import Due, due_reasons
+from apps.slos.questions import Due
 
 TABLE_LIMIT = 50
 SORTS = {
@@ -174,18 +174,6 @@ class Decision:
         return self.due[0].reason if self.due else ""
 
 
-_CRITICAL_FIRST = Case(
-    *(
-        When(service__criticality=name, then=Value(at))
-        for at, name in enumerate(("critical", "high", "medium", "low"))
-    ),
-    output_field=IntegerField(),
-)
-_ACT_FIRST = Case(
-    When(state=ServiceStatus.State.ACT, then=Value(0)), default=Value(1), output_field=IntegerField()
-)
-
-
 def due_statuses(user: User | None) -> QuerySet[ServiceStatus]:
     """Return the services that wait for a decision, of those that this user may decide on, unordered."""
     rows = ServiceStatus.objects.filter(decision_due=True)
@@ -200,13 +188,3 @@ def due_statuses(user: User | None) -> QuerySet[ServiceStatus]:
 def decisions_due_count(user: User | None = None) -> int:
     """Return how many services wait for a decision, of those that this user may decide on."""
     return due_statuses(user).count()
-
-
-def decisions_due(user: User | None = None, *, limit: int = TABLE_LIMIT) -> list[Decision]:
-    """List what waits for a decision, the most critical services first, worst state first among these."""
-    rows = due_statuses(user).select_related("service__team")
-    statuses = list(rows.order_by(_CRITICAL_FIRST, _ACT_FIRST, "service__service_id")[:limit])
-    reasons = due_reasons([status.pk for status in statuses]) if statuses else {}
-    return [
-        Decision(status.service, status, reasons[status.pk]) for status in statuses if status.pk in reasons
-    ]
