@@ -16,7 +16,7 @@ COPY templates templates
 COPY static static
 COPY fixtures fixtures
 # Reads settings and files only. The addresses and the secret are of no use to anybody: nothing is contacted.
-RUN DATABASE_URL=postgresql://nobody@127.0.0.1/none REDIS_URL=redis://127.0.0.1 SECRET_KEY=build \
+RUN DATABASE_URL=postgresql://nobody@127.0.0.1/none REDIS_URL=redis://127.0.0.1 SECRET_KEY=for-the-build-alone-and-kept-nowhere \
     BALLAST_DATA_DIR=/srv/ballast/data /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
     && /opt/venv/bin/python -m compileall -q console apps
 

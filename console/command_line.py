@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import django
 from django.core.exceptions import ImproperlyConfigured
@@ -14,7 +13,10 @@ from django.core.management import execute_from_command_line
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 from redis import RedisError
 
+from console.configuration import Configuration, check_config_file
 from console.embedded import EmbeddedError, ensure
+from console.environment import ConfigurationError
+from console.reachability import check_databases
 
 # Commands that read only the code. Everything else finds a database that is up to date.
 WITHOUT_SERVERS = frozenset(
@@ -23,17 +25,8 @@ WITHOUT_SERVERS = frozenset(
 )
 # Commands that want a database, but decide about its migrations themselves.
 WITHOUT_MIGRATING = frozenset({"migrate", "makemigrations", "showmigrations", "flush", "sqlflush", "test"})
-PROJECT = Path(__file__).resolve().parent.parent
-
-
-def data_dir() -> Path:
-    """The data folder of this environment."""
-    return Path(os.environ.get("BALLAST_DATA_DIR") or PROJECT / ".local").absolute()
-
-
-def embedded_parts() -> tuple[bool, bool]:
-    """Whether PostgreSQL and Redis are the embedded ones: those whose URL the environment does not name."""
-    return not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
+# Processes that survive the loss of the database: they wait for it, as they do when it goes away later.
+PATIENT = frozenset({"relay", "scheduler"})
 
 
 def main(argv: list[str]) -> int:
@@ -47,9 +40,9 @@ def main(argv: list[str]) -> int:
                 and not name.startswith("-")
                 and not {"-h", "--help"} & set(argv[2:])
             ):
-                _prepare(stack, migrate=name not in WITHOUT_MIGRATING)
+                _prepare(stack, name)
             execute_from_command_line(argv)
-    except EmbeddedError as error:
+    except (EmbeddedError, ConfigurationError) as error:
         return _fail(str(error))
     except ImproperlyConfigured as error:
         if not quiet:
@@ -76,13 +69,17 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _prepare(stack: ExitStack, *, migrate: bool) -> None:
-    postgres, redis = embedded_parts()
+def _prepare(stack: ExitStack, name: str) -> None:
+    configuration = Configuration.read()
+    check_config_file(configuration.config_file)
+    if name not in PATIENT:
+        check_databases(configuration)
+    postgres, redis = not configuration.database_url, not configuration.redis_url
     if postgres or redis:
         # Before Django reads its settings: a server whose port was taken meanwhile gets another here.
-        stack.enter_context(ensure(data_dir(), postgres=postgres, redis=redis))
+        stack.enter_context(ensure(configuration.data_dir, postgres=postgres, redis=redis))
     stack.callback(_close_connections)
-    if postgres and migrate:
+    if postgres and name not in WITHOUT_MIGRATING:
         django.setup()
         from console.migrations import apply_pending
 

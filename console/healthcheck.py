@@ -6,6 +6,8 @@ import http.client
 import os
 import sys
 
+from console.environment import ConfigurationError, Environment
+
 TIMEOUT_S = 2.0
 
 
@@ -29,4 +31,7 @@ def _allowed_host() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if answers(int(os.environ.get("PORT") or "8000")) else 1)
+    try:
+        sys.exit(0 if answers(Environment(os.environ).number("PORT", 8000, least=1, most=65535)) else 1)
+    except ConfigurationError as error:
+        sys.exit(f"ballast: {error}")

@@ -11,9 +11,15 @@ import io
 import json
 import os
 import sys
+import traceback
 from typing import IO
 
 import django
+
+from apps.core.errors import BallastError
+from console.embedded import EmbeddedError
+from console.embedded.logs import log_path, open_log
+from console.environment import ConfigurationError
 
 
 def main(arguments: list[str]) -> int:
@@ -24,10 +30,24 @@ def main(arguments: list[str]) -> int:
         except Exception as error:
             if os.environ.get("LOG_LEVEL", "").upper() == "DEBUG":
                 raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            _tell(report, "failed", reason=f"{type(error).__name__}: {reason}")
+            _tell(report, "failed", reason=_reason(error))
             return 1
     return 0
+
+
+def _reason(error: Exception) -> str:
+    """One line for the operator; of what nobody foresaw, the log keeps the traceback."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    from django.core.management import CommandError
+    from django.db import Error
+
+    if isinstance(error, ConfigurationError | EmbeddedError | CommandError | BallastError | Error):
+        return line
+    from console.settings import DATA_DIR
+
+    with open_log(DATA_DIR, "prepare") as log:
+        log.write("".join(traceback.format_exception(error)).encode())
+    return f"{line} ({log_path(DATA_DIR, 'prepare')} has the details)"
 
 
 def _prepare(report: IO[str]) -> None:

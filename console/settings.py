@@ -1,29 +1,29 @@
-"""Django settings. What an operator may set comes from the environment and stands in docs/configuration.md."""
+"""Django settings. What an operator may set is read by `console.configuration` and stands in docs/configuration.md."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import secrets
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import environ
 import structlog
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from console.configuration import PROJECT, Configuration
 from console.embedded import embedded_urls
+from console.embedded.errors import os_errors_explained
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+BASE_DIR = PROJECT
+_configuration = Configuration.read()
 
-DATA_DIR = Path(env.str("BALLAST_DATA_DIR", str(BASE_DIR / ".local"))).absolute()
-CONFIG_FILE = Path(env.str("BALLAST_CONFIG", str(BASE_DIR / "fixtures" / "ballast.toml")))
-PORT = env.int("PORT", 8000)
-DEMO = env.bool("DEMO", True)
-DEBUG = env.bool("DEBUG", False)
+DATA_DIR = _configuration.data_dir
+CONFIG_FILE = _configuration.config_file
+PORT = _configuration.port
+DEMO = _configuration.demo
+DEBUG = _configuration.debug
 
 
 def local_secret(name: str) -> str:
@@ -44,45 +44,39 @@ def local_secret(name: str) -> str:
 
 
 # Where the parts are. A URL in the environment replaces the embedded part; nothing else changes.
-_database_url = env.str("DATABASE_URL", "")
-_redis_url = env.str("REDIS_URL", "")
+_database_url = _configuration.database_url
+_owner_url = _configuration.database_owner_url or _database_url
+REDIS_URL = _configuration.redis_url
 EMBEDDED_POSTGRES = not _database_url
-EMBEDDED_REDIS = not _redis_url
+EMBEDDED_REDIS = not REDIS_URL
 if EMBEDDED_POSTGRES or EMBEDDED_REDIS:
     _embedded = embedded_urls(DATA_DIR)
     if EMBEDDED_POSTGRES:
-        _database_url = _embedded.database_url
+        _database_url, _owner_url = _embedded.database_url, _embedded.database_owner_url
     if EMBEDDED_REDIS:
-        _redis_url = _embedded.redis_url
-_owner_url = env.str(
-    "DATABASE_OWNER_URL", _embedded.database_owner_url if EMBEDDED_POSTGRES else _database_url
-)
-REDIS_URL = _redis_url
+        REDIS_URL = _embedded.redis_url
 
-SECRET_KEY = env.str("SECRET_KEY", "")
+SECRET_KEY = _configuration.secret_key
 if not SECRET_KEY:
-    if not EMBEDDED_POSTGRES:
-        raise ImproperlyConfigured(
-            "SECRET_KEY is not set. With DATABASE_URL set, give every process the same one: 50 random characters."
-        )
-    SECRET_KEY = local_secret("secret_key")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+    with os_errors_explained(DATA_DIR):
+        SECRET_KEY = local_secret("secret_key")
+SECRET_KEY_FALLBACKS = _configuration.secret_key_fallbacks
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-BEHIND_TLS = env.bool("BEHIND_TLS", False)
+ALLOWED_HOSTS = _configuration.allowed_hosts
+CSRF_TRUSTED_ORIGINS = _configuration.csrf_trusted_origins
+BEHIND_TLS = _configuration.behind_tls
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_SSL_REDIRECT = _configuration.secure_ssl_redirect
     SECURE_REDIRECT_EXEMPT = [r"^-/healthz$", r"^-/ready$"]
-    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_SECONDS = _configuration.secure_hsts_seconds
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
-SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", 12 * 3600)
+SESSION_COOKIE_AGE = _configuration.session_cookie_age
 SESSION_COOKIE_NAME = "ballast_session"
 CSRF_COOKIE_NAME = "ballast_csrf"
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+TRUSTED_PROXY_COUNT = _configuration.trusted_proxy_count
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CSP = {
@@ -157,13 +151,13 @@ TEMPLATES = [
 
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
     """Turn a URL into a database entry with a bounded pool and a deadline on connecting."""
-    config: dict[str, Any] = env.db_url_config(url)
+    config: dict[str, Any] = environ.Env.db_url_config(url)
     config["ENGINE"] = "django.db.backends.postgresql"
     config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page the broken connections of the pool
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     options.setdefault("application_name", "ballast")
-    if timeout_ms := env.int("DATABASE_STATEMENT_TIMEOUT_MS", 0):
+    if timeout_ms := _configuration.database_statement_timeout_ms:
         options.setdefault("options", f"-c statement_timeout={timeout_ms}")
     if pool_size:
         options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "max_idle": 120}
@@ -181,7 +175,7 @@ def without_credentials(url: str) -> tuple[str, str, str]:
 
 # "default" is the application's role, which owns nothing; "owner" migrates and keeps partitions.
 DATABASES = {
-    "default": database(_database_url, pool_size=env.int("DATABASE_POOL_SIZE", 8)),
+    "default": database(_database_url, pool_size=_configuration.database_pool_size),
     "owner": database(_owner_url, pool_size=0),
 }
 DATABASE_ROUTERS = ["apps.core.routers.ApplicationRouter"]
@@ -230,13 +224,13 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Outside systems.
 # Credentials in the address are taken out of it, because the address is shown to everybody.
-PROMETHEUS_URL, PROMETHEUS_USER, PROMETHEUS_PASSWORD = without_credentials(env.str("PROMETHEUS_URL", ""))
-PROMETHEUS_TOKEN = env.str("PROMETHEUS_TOKEN", "")
-PROMETHEUS_ORG_ID = env.str("PROMETHEUS_ORG_ID", "")
+PROMETHEUS_URL, PROMETHEUS_USER, PROMETHEUS_PASSWORD = without_credentials(_configuration.prometheus_url)
+PROMETHEUS_TOKEN = _configuration.prometheus_token
+PROMETHEUS_ORG_ID = _configuration.prometheus_org_id
 
-API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)
-API_RATE_BURST = env.int("API_RATE_BURST", 200)
-WINDOW_DAYS = env.int("WINDOW_DAYS", 28)
+API_RATE_PER_MINUTE = _configuration.api_rate_per_minute
+API_RATE_BURST = _configuration.api_rate_burst
+WINDOW_DAYS = _configuration.window_days
 
 _shared_log_processors: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -269,7 +263,7 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": _configuration.log_level},
     "loggers": {"httpx": {"level": "WARNING"}, "django_structlog": {"level": "WARNING"}},
 }
 

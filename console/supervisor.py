@@ -22,14 +22,17 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from console.configuration import Configuration, check_config_file
 from console.embedded import EmbeddedError, Servers, ensure
 from console.embedded.errors import os_errors_explained
 from console.embedded.identity import die_with_parent
 from console.embedded.logs import last_words
 from console.embedded.state import make_data_dir, port_is_free
+from console.environment import ConfigurationError
 from console.healthcheck import answers
 from console.instance import AlreadyRunningError, Instance
 from console.process import PROJECT, Child
+from console.reachability import check_servers
 
 HOST = "127.0.0.1"
 TICK_S = 0.1
@@ -55,10 +58,11 @@ class StartError(Exception):
 class Supervisor:
     """Runs Ballast on one machine until it is told to stop."""
 
-    def __init__(self, data_dir: Path, port: int) -> None:
-        self.data_dir = data_dir
-        self.port = port
-        self.address = f"http://{HOST}:{port}"
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.data_dir = configuration.data_dir
+        self.port = configuration.port
+        self.address = f"http://{HOST}:{self.port}"
         self.signals = 0
         self._wake, self._waker = socket.socketpair()
         self._servers: Servers | None = None
@@ -75,6 +79,12 @@ class Supervisor:
         try:
             self._start()
             self._serve()
+        except (StartError, AlreadyRunningError, EmbeddedError) as error:
+            # Now, and not when all has stopped: the reason stands before what follows from it.
+            self._say(str(error))
+            return 1
+        except StopAsked:
+            pass
         finally:
             self._stop()
         return 0
@@ -107,7 +117,7 @@ class Supervisor:
         self._announce(said.get("sign_ins", ""), time.monotonic() - began)
 
     def _start_servers(self) -> None:
-        postgres, redis = not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
+        postgres, redis = not self.configuration.database_url, not self.configuration.redis_url
         if postgres or redis:
             self._servers = ensure(self.data_dir, postgres=postgres, redis=redis)
 
@@ -145,7 +155,7 @@ class Supervisor:
                 raise StartError(f"Preparing the database took longer than {timeout:.0f} s.")
 
     def _make_children(self) -> None:
-        env = {"PORT": str(self.port), "BALLAST_DATA_DIR": str(self.data_dir), "PYTHONUNBUFFERED": "1"}
+        env = {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         bin_dir = Path(sys.executable).parent
 
         def child(name: str, *command: str) -> Child:
@@ -303,12 +313,12 @@ class StopAsked(Exception):
     """Somebody pressed Ctrl-C or sent SIGTERM."""
 
 
-def _settings() -> tuple[Path, int]:
-    """Data folder and port of the environment. Raises `StartError` when a value makes no sense."""
-    text = os.environ.get("PORT") or "8000"
-    if not text.isdigit() or not 0 < int(text) < 65_536:
-        raise StartError(f"PORT is {text!r}; it must be a number from 1 to 65535.")
-    return Path(os.environ.get("BALLAST_DATA_DIR") or PROJECT / ".local").absolute(), int(text)
+def checked_configuration() -> Configuration:
+    """Read the environment and try what it names, before anything is started. Raises `ConfigurationError`."""
+    found = Configuration.read()
+    check_config_file(found.config_file)
+    check_servers(found)
+    return found
 
 
 def main(_arguments: Sequence[str] = ()) -> int:
@@ -320,12 +330,17 @@ def main(_arguments: Sequence[str] = ()) -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:
-        return Supervisor(*_settings()).run()
-    except StopAsked:
-        return 0
-    except (StartError, AlreadyRunningError, EmbeddedError) as error:
+        configuration = checked_configuration()
+    except ConfigurationError as error:
         sys.stderr.write(f"ballast: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 0
+    # The children run in another folder, from where a relative path would lead elsewhere.
+    os.environ["BALLAST_DATA_DIR"] = str(configuration.data_dir)
+    if "BALLAST_CONFIG" in os.environ:
+        os.environ["BALLAST_CONFIG"] = str(configuration.config_file)
+    return Supervisor(configuration).run()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from types import FrameType
 
 import django
 
+from console.configuration import Configuration
+from console.environment import ConfigurationError
+
 # A person waits for this lane; an idle worker asks for work at most this late.
 INTERACTIVE_POLL_MS = 50
 # Twenty fetches a second instead of one need a twentieth of the usual chance of maintenance.
@@ -53,6 +56,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("queues", nargs="+", choices=("interactive", "default", "bulk"), metavar="QUEUE")
     parser.add_argument("--threads", type=int, default=4)
     options = parser.parse_args(arguments)
+    try:
+        Configuration.read()
+    except ConfigurationError as error:
+        sys.stderr.write(f"ballast: {error}\n")
+        return 1
     interactive = "interactive" in options.queues
     if not interactive:
         os.nice(BULK_NICENESS)

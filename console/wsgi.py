@@ -1,11 +1,18 @@
 """The web process: `granian --interface wsgi console.wsgi:application`."""
 
 import os
+import sys
 
 from django.core.wsgi import get_wsgi_application
+
+from console.embedded import EmbeddedError
+from console.environment import ConfigurationError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 # A page that the database cannot answer in this time is given up; workers take the time they need.
 os.environ.setdefault("DATABASE_STATEMENT_TIMEOUT_MS", "15000")
 
-application = get_wsgi_application()
+try:
+    application = get_wsgi_application()
+except (ConfigurationError, EmbeddedError) as error:
+    sys.exit(f"ballast: {error}")

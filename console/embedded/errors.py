@@ -19,10 +19,13 @@ def explain_os_error(error: OSError, folder: Path) -> str:
             f"The disk that holds {folder} is full. Free some space, or set BALLAST_DATA_DIR to another disk."
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"The data folder {folder} cannot be written. Set BALLAST_DATA_DIR to a folder that can."
+        return f"The data folder {folder} cannot be written. Set BALLAST_DATA_DIR to a folder that can be."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"The data folder {folder} is not a folder. Set BALLAST_DATA_DIR to another path."
-    return f"The data folder {folder} cannot be used: {error.strerror or error}."
+        return f"The data folder {folder} is not a folder. Set BALLAST_DATA_DIR to one."
+    return (
+        f"The data folder {folder} cannot be used: {error.strerror or error}. "
+        "Set BALLAST_DATA_DIR to a folder that can be written."
+    )
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_it_names_a_busy_port_and_another_to_take(data_dir: Path) -> None:
 
 def test_it_names_a_port_that_is_none(data_dir: Path) -> None:
     with Running(data_dir, port="web") as console:
-        assert console.refusal() == "ballast: PORT is 'web'; it must be a number from 1 to 65535."
+        assert console.refusal() == "ballast: PORT is 'web'. Set it to a whole number from 1 to 65535."
 
 
 def test_it_names_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
