@@ -64,8 +64,11 @@ def _prepare(report: IO[str]) -> None:
     sign_ins = io.StringIO()
     if settings.DEMO and "demo" in get_commands():
         call_command("demo", "ensure", stdout=sys.stderr)
-        call_command("demo", "signins", stdout=sign_ins)
-    _tell(report, "ready", sign_ins=sign_ins.getvalue())
+        # What it says of nobody is said below, once.
+        call_command("demo", "signins", stdout=sign_ins, stderr=io.StringIO())
+    from apps.accounts.queries import NOBODY_YET, nobody_can_sign_in
+
+    _tell(report, "ready", sign_ins=NOBODY_YET if nobody_can_sign_in() else sign_ins.getvalue())
 
 
 def _tell(report: IO[str], step: str, **more: str) -> None:

@@ -1,10 +1,20 @@
-"""What the pages show of keys."""
+"""What the pages show of keys, and whether there is anybody to show it to."""
 
 from __future__ import annotations
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db.models import F, QuerySet
 
 from apps.accounts.models import ApiKey, User
+
+FIRST_ADMIN_COMMAND = "manage.py create_admin --username NAME"
+NOBODY_YET = f"Nobody can sign in yet. Make the first administrator: .venv/bin/python {FIRST_ADMIN_COMMAND}"
+
+
+def nobody_can_sign_in() -> bool:
+    """Say whether there is no active person with a password, as on a start without the demo."""
+    people = User.objects.filter(is_active=True)
+    return not people.exclude(password="").exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exists()
 
 
 def keys_of(user: User) -> QuerySet[ApiKey]:

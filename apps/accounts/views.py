@@ -36,6 +36,10 @@ ADDRESS_LIMIT = Limit(burst=100, per_minute=30)
 class SignInView(LoginView):
     """Django's sign-in, which rotates the session; attempts are limited before a password is hashed."""
 
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        first = {"first_admin_command": queries.FIRST_ADMIN_COMMAND} if queries.nobody_can_sign_in() else {}
+        return super().get_context_data(**more) | first
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         address = client_ip(request)
         # As the form normalises it: otherwise each way to write a name (ａda, ada) would have tries of its own.

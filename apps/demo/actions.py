@@ -79,7 +79,7 @@ class Remove(Action[DemoInput]):
     Input = DemoInput
 
     def preview(self, call: Call[DemoInput]) -> Preview:
-        found = queries.counts()
+        found = queries.counts(call.actor.user)
         edges = queries.foreign_edges()
         own = f"{len(edges)} dependencies between your services and the demo's go with it." if edges else ""
         services = Service.objects.filter(origin=queries.ORIGIN).order_by("service_id")
@@ -97,7 +97,10 @@ class Remove(Action[DemoInput]):
                 Touch(found["teams"], "teams"),
                 Touch(len(edges), "dependencies of your own services", edges[:5]),
             ],
-            warnings=[own] if own else [],
+            warnings=[
+                *([own] if own else []),
+                *queries.words_on_what_stays(found["users_kept"], found["teams_kept"]),
+            ],
             undo="Load demo brings it back, with a new history. Audit entries stay either way.",
         )
 

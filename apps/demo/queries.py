@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import PROTECT, ManyToOneRel, Q
 
 from apps.accounts.models import Team, User
 from apps.catalog.models import Dependency, Ingestion, Service
@@ -73,18 +74,59 @@ def bin_count(pks: list[int]) -> int:
     return total
 
 
-def counts() -> dict[str, int]:
-    """Return how much of everything belongs to the demo."""
+def kept_users(acting: User | None = None) -> list[User]:
+    """Return the demo's users who outlast it, by name: something that stays names them.
+
+    That is the audit trail, in which ``acting`` is about to stand as well, and what others brought in.
+    """
+    users = User.objects.filter(origin=ORIGIN)
+    kept = {acting.pk} if acting is not None else set()
+    for relation in User._meta.get_fields(include_hidden=True):
+        if not (isinstance(relation, ManyToOneRel) and relation.on_delete is PROTECT):
+            continue
+        model, field = relation.related_model, relation.field.name
+        naming = model._default_manager.filter(**{f"{field}__in": users})
+        if any(each.name == "origin" for each in model._meta.get_fields()):
+            naming = naming.exclude(origin=ORIGIN)
+        kept |= set(naming.values_list(field, flat=True))
+    return list(users.filter(pk__in=kept).order_by("username"))
+
+
+def kept_teams() -> list[Team]:
+    """Return the demo's teams that services or people of one's own are in, by name: they stay."""
+    in_use = Q(services__in=Service.objects.exclude(origin=ORIGIN)) | Q(
+        members__in=User.objects.exclude(origin=ORIGIN)
+    )
+    return list(Team.objects.filter(in_use, origin=ORIGIN).distinct().order_by("name"))
+
+
+def words_on_what_stays(users: int, teams: int) -> list[str]:
+    """Return one sentence for the users and one for the teams that outlast a removal, where there are any."""
+    said = []
+    if users:
+        who = "1 user stands" if users == 1 else f"{users} users stand"
+        said.append(f"{who} in the audit trail: kept, but cannot sign in.")
+    if teams:
+        which = "1 team has" if teams == 1 else f"{teams} teams have"
+        said.append(f"{which} services or people of your own: kept, and yours from now on.")
+    return said
+
+
+def counts(acting: User | None = None) -> dict[str, int]:
+    """Return how much of everything goes with the demo, and what of it is kept, if ``acting`` removes it."""
     pks = service_pks()
     services = {"service__in": pks}
+    users_kept, teams_kept = len(kept_users(acting)), len(kept_teams())
     return {
         "services": len(pks),
         "dependencies": Dependency.objects.filter(source__in=pks).count(),
         "bins": bin_count(pks),
         "slos": ActiveSlo.objects.filter(**services).count(),
         "recommendations": Recommendation.objects.filter(**services).count(),
-        "teams": Team.objects.filter(origin=ORIGIN).count(),
-        "users": User.objects.filter(origin=ORIGIN).count(),
+        "teams": Team.objects.filter(origin=ORIGIN).count() - teams_kept,
+        "teams_kept": teams_kept,
+        "users": User.objects.filter(origin=ORIGIN).count() - users_kept,
+        "users_kept": users_kept,
         "runs": TelemetryRun.objects.filter(origin=ORIGIN).count()
         + Ingestion.objects.filter(origin=ORIGIN).count(),
     }

@@ -18,7 +18,7 @@ from apps.telemetry.models import TelemetryRun
 
 
 def remove(actor: User | None) -> dict[str, int]:
-    """Delete all that belongs to the demo. Returns what went, and ``users_kept`` for those who had to stay.
+    """Delete all that belongs to the demo. Returns what went, ``users_kept`` and ``teams_kept``.
 
     The audit trail is never shortened: a demo user who stands in it, or in the record of an ingestion or a
     run, is kept without teams, keys and password. ``actor`` is about to stand in it. Raises :class:`Conflict`
@@ -26,7 +26,8 @@ def remove(actor: User | None) -> dict[str, int]:
     """
     if not claim_until_commit():
         raise Conflict("The demo is being brought in or extended just now. Try again in a minute.")
-    gone = counts()
+    gone = counts(actor)
+    users, teams = gone["users"] + gone["users_kept"], gone["teams"] + gone["teams_kept"]
     lock_graph()
     # In the order that everybody locks in: a worker may be storing recommendations for them.
     locked = Service.objects.select_for_update().filter(origin=ORIGIN).order_by("pk")
@@ -48,8 +49,9 @@ def remove(actor: User | None) -> dict[str, int]:
         if names.issuperset(alert.members):
             alert.delete()
     gone["users_kept"] = sum(_remove_user(user, actor) for user in User.objects.filter(origin=ORIGIN))
-    gone["users"] -= gone["users_kept"]
-    _remove_teams()
+    gone["users"] = users - gone["users_kept"]
+    gone["teams_kept"] = _remove_teams()
+    gone["teams"] = teams - gone["teams_kept"]
     if names:
         publish_graph_changed(names | neighbours)
     return gone
@@ -76,11 +78,17 @@ def _remove_user(user: User, actor: User | None) -> bool:
     return True
 
 
-def _remove_teams() -> None:
-    """Delete the demo's teams; one that somebody else's services or users are in becomes theirs."""
+def _remove_teams() -> int:
+    """Delete the demo's teams; one that somebody else's services or users are in becomes theirs.
+
+    Returns how many did.
+    """
+    kept = 0
     for team in Team.objects.filter(origin=ORIGIN):
         if team.services.exists() or team.members.exists():
             team.origin = ""
             team.save(update_fields=["origin"])
+            kept += 1
         else:
             team.delete()
+    return kept

@@ -48,9 +48,10 @@ def test_a_dry_run_counts_and_changes_nothing(loaded: Any) -> None:
 def test_remove_says_what_went_and_the_second_time_that_nothing_is_there(
     loaded: Any, passwords: Path
 ) -> None:
-    out, _ = demo("remove")
+    out, err = demo("remove")
     assert f"{len(tiny_fleet().services)} services" in out
     assert "cannot sign in" in out
+    assert "manage.py create_admin --username NAME" in err
     assert not passwords.exists()
     entries = AuditEntry.objects.count()
     assert demo("remove")[0] == "There is no demo here.\n"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
+from apps.accounts.models import User
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
 from tests.demo.snapshots import demo
@@ -33,6 +34,17 @@ def test_extend_says_how_to_get_a_demo(db: None) -> None:
         demo("extend")
 
 
-def test_there_are_no_sign_ins_without_a_demo(db: None, passwords: Path) -> None:
-    assert demo("signins") == ("", "")
+def test_without_a_demo_it_says_why_there_are_no_sign_ins(db: None, passwords: Path) -> None:
+    out, err = demo("signins")
+    assert out == ""
+    assert err.splitlines() == [
+        "The demo was never loaded, so it has no sign-ins; `manage.py demo load` brings it in.",
+        "Nobody can sign in yet. Make the first administrator: "
+        ".venv/bin/python manage.py create_admin --username NAME",
+    ]
     assert not passwords.exists()
+
+
+def test_where_somebody_can_sign_in_nobody_is_asked_for(db: None, passwords: Path) -> None:
+    User.objects.create_user("ada", password="correct horse battery")
+    assert len(demo("signins")[1].splitlines()) == 1

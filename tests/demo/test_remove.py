@@ -19,7 +19,7 @@ from apps.core.dispatcher import preview
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.core.relay import drain
-from apps.demo import services, signins
+from apps.demo import queries, services, signins
 from apps.demo.locking import DEMO_LOCK
 from apps.slos.models import ActiveSlo
 from tests.demo.conftest import load_tiny_fleet
@@ -68,11 +68,13 @@ def test_the_preview_counts_what_goes_and_leaves_no_trace(loaded: Any) -> None:
     assert touched["services"] == len(tiny_fleet().services)
     assert touched["dependencies"] == len(tiny_fleet().calls)
     assert touched["hours and days of telemetry"] > 1000
-    assert touched["users"] == 4
+    assert touched["users"] + len(queries.kept_users()) == 4
     assert everything() == before
     assert AuditEntry.objects.count() == entries
     gone = remove()
-    assert (gone["services"], gone["bins"]) == (touched["services"], touched["hours and days of telemetry"])
+    labels = ("services", "dependencies", "recommendations", "teams", "users")
+    assert {label: gone[label] for label in labels} == {label: touched[label] for label in labels}
+    assert gone["bins"] == touched["hours and days of telemetry"]
 
 
 def test_edges_between_own_and_demo_services_are_named_before_they_go(mine: User, loaded: Any) -> None:
@@ -87,6 +89,44 @@ def test_edges_between_own_and_demo_services_are_named_before_they_go(mine: User
     assert shown.warnings
     remove()
     assert [str(edge.target) for edge in Dependency.objects.all()] == ["acme/db"]
+
+
+def users_of_the_demo() -> int:
+    return User.objects.filter(origin=queries.ORIGIN).count()
+
+
+def test_users_who_stand_in_the_audit_trail_are_not_said_to_go(loaded: Any) -> None:
+    kept = queries.kept_users()
+    assert 0 < len(kept) < 4
+    before = users_of_the_demo()
+    shown = preview("demo.remove", {}, actor=Actor.system("test"))
+    assert f"{len(kept)} users stand in the audit trail: kept, but cannot sign in." in shown.warnings
+    gone = remove()
+    assert (gone["users"], gone["users_kept"]) == (before - len(kept), len(kept))
+    assert set(User.objects.filter(origin=queries.ORIGIN_REMOVED)) == set(kept)
+
+
+def test_whoever_is_about_to_stand_in_the_audit_trail_is_not_said_to_go(loaded: Any) -> None:
+    newcomer = User.objects.create_user("eve", role="sre_admin", origin=queries.ORIGIN)
+    actor = Actor.person(newcomer, AuditEntry.Source.COMMAND)
+    assert newcomer not in queries.kept_users()
+    shown = preview("demo.remove", {}, actor=actor)
+    touched = {touch.label: touch.count for touch in shown.touches}
+    gone = remove(actor)
+    assert gone["users"] == touched["users"]
+    assert User.objects.filter(pk=newcomer.pk, is_active=False).exists()
+
+
+def test_a_team_that_stays_is_not_said_to_go(mine: User, loaded: Any) -> None:
+    Service.objects.filter(service_id="acme/db").update(team=Team.objects.get(name="risk"))
+    mine.teams.add(Team.objects.get(name="payments"))
+    teams = Team.objects.filter(origin=queries.ORIGIN).count()
+    shown = preview("demo.remove", {}, actor=Actor.system("test"))
+    assert next(touch.count for touch in shown.touches if touch.label == "teams") == teams - 2
+    assert "2 teams have services or people of your own: kept, and yours from now on." in shown.warnings
+    gone = remove()
+    assert (gone["teams"], gone["teams_kept"]) == (teams - 2, 2)
+    assert set(Team.objects.values_list("name", flat=True)) == {"acme", "risk", "payments"}
 
 
 def test_a_cycle_that_one_is_part_of_oneself_is_not_forgotten(mine: User, loaded: Any) -> None:

@@ -17,6 +17,7 @@ def test_sigterm_stops_every_child_and_frees_every_port(kept_data_dir: Path) -> 
         said = console.await_ready()
         assert f"http://127.0.0.1:{console.port}" in said
         assert str(kept_data_dir / "logs") in said
+        assert "manage.py create_admin --username NAME" in said
         assert console.answers()
         assert "No directory at" not in (kept_data_dir / "logs" / "web.log").read_text()
         children = console.children()

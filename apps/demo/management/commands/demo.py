@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from apps.accounts.queries import NOBODY_YET, nobody_can_sign_in
 from apps.core import dispatcher
 from apps.core.actions import Actor
 from apps.core.errors import BallastError
@@ -90,15 +91,19 @@ class Command(BaseCommand):
             f"{gone['bins']:,} hours and days of telemetry, {gone['slos']} SLOs, "
             f"{gone['recommendations']} recommendations, {gone['teams']} teams, {gone['users']} users."
         )
-        if gone["users_kept"]:
-            self.stdout.write(
-                f"{gone['users_kept']} users stand in the audit trail: they are kept, but cannot sign in."
-            )
+        for line in queries.words_on_what_stays(gone["users_kept"], gone["teams_kept"]):
+            self.stdout.write(line)
+        self._say_who_can_sign_in()
 
     def signins(self, *, reset: bool, json: bool, **_options: Any) -> None:
-        """Print who can sign in; nothing where there is no demo."""
+        """Print who can sign in; where there is no demo, say on stderr why there is nobody."""
         standing = queries.standing()
-        sign_ins = signins.ensure(reset=reset) if standing is not None and standing.is_wanted else []
+        is_here = standing is not None and standing.is_wanted
+        sign_ins = signins.ensure(reset=reset) if is_here else []
+        if not is_here:
+            gone = "was removed" if standing is not None else "was never loaded"
+            self._note(f"The demo {gone}, so it has no sign-ins; `manage.py demo load` brings it in.")
+            self._say_who_can_sign_in()
         if json:
             self.stdout.write(_as_json(sign_ins))
             return
@@ -130,6 +135,10 @@ class Command(BaseCommand):
 
     def _actor(self) -> Actor:
         return Actor.system("demo", AuditEntry.Source.COMMAND)
+
+    def _say_who_can_sign_in(self) -> None:
+        if nobody_can_sign_in():
+            self._note(NOBODY_YET)
 
     def _note(self, line: str) -> None:
         self.stderr.write(line)

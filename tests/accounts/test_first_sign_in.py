@@ -1,0 +1,22 @@
+"""On a start without the demo the sign-in page says how the first administrator is made."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import User
+
+pytestmark = pytest.mark.django_db
+HINT = b"manage.py create_admin --username NAME"
+
+
+def test_with_nobody_who_can_sign_in_the_page_names_the_command(client: Client) -> None:
+    User.objects.create_user("gone", password="correct horse battery", is_active=False)
+    User.objects.create_user("locked")
+    assert HINT in client.get("/sign-in/").content
+
+
+def test_with_somebody_it_says_nothing_of_it(client: Client) -> None:
+    User.objects.create_user("ada", password="correct horse battery")
+    assert HINT not in client.get("/sign-in/").content
