@@ -99,6 +99,41 @@
     for (const menu of $$("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 
+  // ---- a strip of past windows: the arrow keys walk over it, its words say which window one is at
+
+  const sayWindow = (bar) => {
+    const words = $("[data-strip-words]", bar.closest("[data-strip]"));
+    if (!words) return;
+    words.dataset.usual ??= words.textContent;
+    words.textContent = $("title", bar).textContent;
+  };
+  const sayUsual = (strip) => {
+    const words = $("[data-strip-words]", strip);
+    if (words?.dataset.usual) words.textContent = words.dataset.usual;
+  };
+  for (const kind of ["pointerover", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      const bar = event.target.closest?.("[data-strip] .window");
+      if (bar) sayWindow(bar);
+    });
+  }
+  for (const kind of ["pointerout", "focusout"]) {
+    document.addEventListener(kind, (event) => {
+      const strip = event.target.closest?.("[data-strip]");
+      if (strip && !strip.contains(event.relatedTarget)) sayUsual(strip);
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    const bar = event.target.closest?.("[data-strip] .window");
+    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!bar || by === undefined) return;
+    event.preventDefault();
+    const all = $$(".window", bar.closest("[data-strip]"));
+    const next = all[Math.min(all.length - 1, Math.max(0, all.indexOf(bar) + by))];
+    for (const one of all) one.setAttribute("tabindex", one === next ? "0" : "-1");
+    next.focus();
+  });
+
   // ---- theme
 
   const root = document.documentElement;

@@ -6,6 +6,7 @@ Ratios come in as 0..1 and leave as percent; a value that is ``None`` or not fin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -126,6 +127,21 @@ def ms(value: float | None) -> str:
         return f"{number(value / 1000, 2)}{NARROW_SPACE}s"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
     return f"{number(value, digits)}{NARROW_SPACE}ms"
+
+
+def ms_apart(values: Sequence[float]) -> list[str]:
+    """Latencies that stand side by side: with as few decimals as tell them apart, two at most.
+
+    ``[262.3, 262.4]`` → ``262.3 ms``, ``262.4 ms``; ``[100.4, 240.2]`` → ``100 ms``, ``240 ms``.
+    """
+    usual = [ms(value) for value in values]
+    if len(set(usual)) == len(set(values)) or any(abs(value) >= 1000 for value in values):
+        return usual
+    for digits in (1, 2):
+        shown = [f"{_decimal_text(Decimal(repr(float(value))), digits, trim=False)}" for value in values]
+        if len(set(shown)) == len(set(values)):
+            break
+    return [f"{text}{NARROW_SPACE}ms" for text in shown]
 
 
 def duration(seconds: float | None) -> str:

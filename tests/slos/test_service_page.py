@@ -18,7 +18,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.slos import status
 from apps.slos.models import Recommendation
-from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, links, text_of
+from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, given, links, text_of
 from tests.slos.conftest import compute, current, make_edge, make_hours, make_service, steady
 
 QUERIES = 30
@@ -56,6 +56,48 @@ def test_the_three_tiers_stand_first_with_what_each_would_have_cost(checkout: Se
     assert "with 90 % confidence" in words
     assert "a month" in words
     assert "suggested" in words
+
+
+def test_how_sure_it_is_and_what_a_chance_means_stand_before_the_first_button(checkout: Service) -> None:
+    seen = current(checkout)
+    Recommendation.objects.filter(pk=seen.pk).update(
+        document=seen.document | {"regime": "steady"}, version=seen.version + 1
+    )
+    words = text_of(page(client_of("sre_admin"), checkout))
+    accept = words.index("Accept 9")
+    for evidence in (
+        "How sure is this",
+        "simulated services that fail at a steady rate",
+        "The next 28 days, and the past",
+        "What does 5 % mean here?",
+        "in which checkout ends below",
+        "14,400,000 requests in 60 days.",
+        "Would have missed",
+    ):
+        assert words.index(evidence) < accept, evidence
+
+
+def test_a_recommendation_without_a_regime_claims_no_calibration(checkout: Service) -> None:
+    seen = current(checkout)
+    document = {name: value for name, value in seen.document.items() if name != "regime"}
+    Recommendation.objects.filter(pk=seen.pk).update(document=document, version=seen.version + 1)
+    words = text_of(page(client_of("sre_admin"), checkout))
+    assert "How sure is this" in words
+    assert "simulated services" not in words
+
+
+def test_a_tier_in_force_is_said_so_and_cannot_be_accepted_again(checkout: Service, admin: Actor) -> None:
+    values = {
+        "service_id": "checkout",
+        "sli_type": "latency_p95",
+        "recommendation_id": str(current(checkout, "latency_p95").pk),
+        "tier": "balanced",
+    }
+    dispatch("slos.accept", values, actor=admin)
+    compute(checkout)
+    found = links(page(client_of("sre_admin"), checkout), "/actions/slos.accept/")
+    asked = [given(one)["tier"] for one in found if given(one)["sli_type"] == "latency_p95"]
+    assert sorted(asked) == ["aggressive", "conservative"]
 
 
 def test_an_owner_of_the_service_and_an_admin_may_decide(checkout: Service, shop: Team) -> None:

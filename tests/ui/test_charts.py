@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.ui import charts
-from apps.ui.charts.scale import ticks_down_from_one, ticks_from_zero
+from apps.ui.charts.scale import spread, ticks_down_from_one, ticks_from_zero
 from apps.ui.charts.svg import fit, text_width
 
 HOSTILE = "</text><script>alert(1)</script>\"'&\x00\x1b"
@@ -48,9 +49,22 @@ def waterfall() -> charts.Chart:
     return charts.waterfall(0.9999, [charts.Contribution(HOSTILE, -0.0004)], 0.9995, base_label=HOSTILE)
 
 
-def intervals() -> charts.Chart:
-    tier = charts.TierInterval(HOSTILE, 0.999, 0.998, 0.9995, 0.05)
-    return charts.tier_intervals([tier], references=[charts.Reference(HOSTILE, 0.9991)])
+def past(*values: float | None) -> list[charts.Window]:
+    return [
+        charts.Window(
+            START + timedelta(days=14 * at), START + timedelta(days=14 * at + 28), value, (value or 1) < 0.999
+        )
+        for at, value in enumerate(values)
+    ]
+
+
+def fan(*values: float | None) -> charts.Chart:
+    tiers = [
+        charts.TierInterval("Conservative", 0.998, 0.9975, 0.9986, 0.01),
+        charts.TierInterval(HOSTILE, 0.999, 0.998, 0.9995, 0.05),
+        charts.TierInterval("Aggressive", 0.9995, 0.9991, 0.9998, 0.2),
+    ]
+    return charts.next_window(tiers, past=past(*values), references=[charts.Reference(HOSTILE, 0.9991)])
 
 
 def graph() -> charts.Chart:
@@ -65,7 +79,9 @@ ALL: list[Callable[[], object]] = [
     burn,
     latency,
     waterfall,
-    intervals,
+    fan,
+    lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994),
+    lambda: charts.next_window([]),
     graph,
     lambda: charts.meter(-0.2, label=HOSTILE, level="bad"),
     lambda: charts.meter(None, label=HOSTILE),
@@ -156,8 +172,10 @@ def test_an_overspent_budget_goes_below_zero() -> None:
 def test_a_missed_window_is_taller_than_a_kept_one() -> None:
     kept = charts.Window(START, START + timedelta(days=28), 0.9999, False)
     missed = charts.Window(START, START + timedelta(days=28), 0.99, True)
-    bars = ElementTree.fromstring(str(charts.backtest_strip([kept, missed]))).findall("rect")
-    assert float(bars[1].get("height", "0")) > float(bars[0].get("height", "0"))
+    bars = ElementTree.fromstring(str(charts.backtest_strip([kept, missed]))).findall("g")
+    heights = [float(bar.find("rect").get("height", "0")) for bar in bars]  # type: ignore[union-attr]
+    assert heights[1] > heights[0]
+    assert [bar.find("path") is not None for bar in bars] == [False, True]
     assert ElementTree.fromstring(str(charts.backtest_strip([kept, missed]))).get("aria-label") == (
         "1 of 2 past months missed"
     )
@@ -169,3 +187,45 @@ def test_a_long_word_is_cut_in_its_middle_and_fits() -> None:
     assert text_width(short) <= 120
     assert re.match(r"^Pet.*….*tage$", short)
     assert fit("ledger", 120) == "ledger"
+
+
+def test_every_past_window_of_a_strip_says_its_dates_its_value_and_what_became_of_it() -> None:
+    bars = ElementTree.fromstring(str(charts.backtest_strip(past(0.9993, None, 0.9985)))).findall("g")
+    assert [bar.findtext("title") for bar in bars] == [
+        "1 Oct to 29 Oct: 99.93\u202f%, kept",
+        "15 Oct to 12 Nov: no data",
+        "29 Oct to 26 Nov: 99.85\u202f%, missed",
+    ]
+    assert [bar.get("tabindex") for bar in bars] == ["-1", "-1", "0"]
+
+
+def test_the_fan_says_how_many_windows_in_a_hundred_end_in_each_band() -> None:
+    chart = fan(0.9993, 0.5, 0.9985, 0.9994)
+    drawing = ElementTree.fromstring(str(chart))
+    bands = [
+        one.findtext("title") or "" for one in drawing.findall("polygon") if "band" in one.get("class", "")
+    ]
+    assert [text.split()[0] for text in bands] == ["80", "15", "4"]
+    assert "between 99.95\u202f% and 100\u202f%" in bands[0]
+    assert len(drawing.findall("rect[@class='miss']")) == 1, "a window under the middle tier carries a square"
+    assert len(drawing.findall("polygon[@class='miss']")) == 1, "one under the axis a triangle at its foot"
+    assert "2 of them below" in chart.alternative
+    assert chart.table.rows[-1][0].endswith("10 Dec")
+
+
+def test_the_names_beside_the_fan_stand_clear_of_each_other() -> None:
+    tiers = [charts.TierInterval(name, 0.9990001, 0.999, 0.9991, 0.05) for name in ("a", "b", "c")]
+    levels = [charts.Reference(name, 0.999) for name in ("observed", "promised", "dependencies")]
+    drawing = ElementTree.fromstring(str(charts.next_window(tiers, references=levels)))
+    names = sorted(float(one.get("y", "0")) for one in drawing.iter("text") if one.get("x") == "570")
+    assert len(names) == 6
+    assert all(below - above >= 14 for above, below in itertools.pairwise(names))
+
+
+@given(st.lists(st.floats(min_value=0, max_value=200), max_size=12).map(sorted))
+def test_names_are_spread_no_further_than_needed_and_stay_inside(wanted: list[float]) -> None:
+    placed = spread(wanted, 14, 0, 200)
+    assert all(after - before >= 14 - 1e-9 for before, after in itertools.pairwise(placed))
+    assert all(-1e-9 <= at <= 200 + 1e-9 for at in placed)
+    clear = all(after - before >= 14 for before, after in itertools.pairwise(wanted))
+    assert not clear or placed == pytest.approx(wanted)

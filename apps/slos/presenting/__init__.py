@@ -12,8 +12,9 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.catalog.models import Service
 from apps.slos.models import SliType
-from apps.slos.presenting import drawings, evidence
+from apps.slos.presenting import certainty, drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
+from apps.slos.presenting.certainty import Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyRow
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
@@ -51,7 +52,12 @@ class Presented:
     why_title: str
     summary: str
     counterfactuals: Sequence[str]
-    intervals: Chart | None
+    fan: Chart | None
+    """Past windows, and what the next one will probably bring."""
+    fan_title: str
+    fan_note: str
+    reliability: Reliability | None
+    meaning: Meaning | None
     dependencies: Sequence[DependencyRow]
     set_urls: Sequence[tuple[str, str]]
     regenerate_url: str
@@ -100,6 +106,7 @@ def present(page: ServicePage, user: User) -> Presented:
     confidence = document.get("confidence")
     renewing = bool(document.get("is_stale")) and _decided_just_now(page)
     summary = explanation.get("summary") or ""
+    window_days = int(document.get("window_days") or 28)
     return Presented(
         main=next((one for one in offers if one.sli_type == SliType.AVAILABILITY), None),
         latency_offers=[one for one in latencies if one.tiers],
@@ -116,19 +123,23 @@ def present(page: ServicePage, user: User) -> Presented:
         counterfactuals=[
             bound(row["text"]) for row in explanation.get("counterfactuals") or () if row.get("text")
         ],
-        intervals=drawings.intervals(availability, composite, page),
+        fan=drawings.fan(availability, composite, page),
+        fan_title=f"The next {window_days} days, and the past",
+        fan_note="of 100 such windows, so many end in each band · bars: 90 % interval",
+        reliability=certainty.reliability(availability),
+        meaning=certainty.meaning(service.service_id, document, availability),
         dependencies=[evidence.dependency(row) for row in composite.get("dependencies") or ()],
         set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],
         regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
-        data=evidence.data_words(quality),
-        quality=evidence.quality_words(quality),
+        data=certainty.data_words(quality),
+        quality=certainty.quality_words(quality),
         confidence=confidence,
-        confidence_words=evidence.confidence_words(confidence, availability.get("verdict", "")),
+        confidence_words=certainty.confidence_words(confidence, availability.get("verdict", ""), quality),
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
         who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
         stale=duration(document.get("age_seconds")) if document.get("is_stale") and not renewing else "",
         is_renewing=renewing,
-        window_days=int(document.get("window_days") or 28),
+        window_days=window_days,
         composite=composite if composite.get("point") is not None else {},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from apps.slos.models import SliType
@@ -79,8 +80,10 @@ def why(explanation: dict[str, Any]) -> Chart | None:
     return charts.waterfall(explanation["base"], drawn or rows, explanation["target"])
 
 
-def intervals(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> Chart | None:
-    """The three tiers on one axis with what was observed, what is promised and what dependencies support."""
+def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> Chart | None:
+    """Past windows and what the next one will probably bring, beside what was observed, what is promised and
+    what the dependencies support.
+    """
     tiers = part.get("tiers") or {}
     drawn = [
         charts.TierInterval(
@@ -95,14 +98,26 @@ def intervals(part: dict[str, Any], composite: dict[str, Any], page: ServicePage
     ]
     if not drawn:
         return None
-    days = ((page.recommendation or {}).get("data_quality") or {}).get("days")
-    span = f"observed, {days:.0f} d" if days else "observed"
-    marks = [charts.Reference(span, part["observed"])] if part.get("observed") else []
+    levels = [charts.Reference("observed", part["observed"])] if part.get("observed") else []
     slo = page.slos.get(SliType.AVAILABILITY)
     if slo is not None:
-        marks.append(charts.Reference("promised", float(slo.target)))
+        levels.append(charts.Reference("promised", float(slo.target)))
     limit = (tiers.get("balanced") or {}).get("dependency_limit")
     if limit and limit < 1 and composite.get("dependencies"):
-        marks.append(charts.Reference("dependencies support", limit))
+        levels.append(charts.Reference("dependencies", limit))
+    past = past_windows((tiers.get("balanced") or {}).get("backtest") or {})
     window_days = int((page.recommendation or {}).get("window_days") or 28)
-    return charts.tier_intervals(drawn, references=marks, window_days=window_days)
+    return charts.next_window(drawn, past=past, references=levels, window_days=window_days)
+
+
+def past_windows(backtest: dict[str, Any]) -> list[charts.Window]:
+    """The windows of the past that a target was tried on, oldest first."""
+    return [
+        charts.Window(
+            date.fromisoformat(row["start"][:10]),
+            date.fromisoformat(row["end"][:10]),
+            row.get("availability"),
+            bool(row["missed"]),
+        )
+        for row in backtest.get("windows") or ()
+    ]

@@ -1,11 +1,11 @@
-"""What a recommendation rests on, in words: dependencies, data, confidence."""
+"""What a recommendation rests on, in words: its dependencies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from apps.ui.format import count, percent, plural, points
+from apps.ui.format import percent, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +77,3 @@ def _source(words: dict[str, str], source: str | None) -> str:
 
 def _figure(value: float | None) -> str:
     return "—" if value is None else f"{value:.2f}"
-
-
-def data_words(quality: dict[str, Any]) -> str:
-    """How much data there is, in a few words: ``90 d, 99.6 % of hours``."""
-    if quality.get("days") is None or quality.get("coverage") is None:
-        return ""
-    noun = "hours" if quality.get("step_seconds") in (None, 3600) else "bins"
-    return f"{quality['days']:.0f} d, {percent(quality['coverage'])} of {noun}"
-
-
-def quality_words(quality: dict[str, Any]) -> list[str]:
-    """What is known of the data, in sentences."""
-    lines = []
-    if quality.get("total_requests") is not None:
-        lines.append(
-            f"{count(quality['total_requests'])} requests counted in {quality.get('days') or 0:.0f} days."
-        )
-    if quality.get("gaps"):
-        lines.append(f"{plural(quality['gaps'], 'gap')} without data, left out.")
-    if quality.get("implausible_bins"):
-        lines.append(f"{plural(quality['implausible_bins'], 'bin')} could not be true and were left out.")
-    if quality.get("partial_bins"):
-        lines.append(f"{plural(quality['partial_bins'], 'bin')} came from incomplete answers.")
-    return lines + [str(text) for text in quality.get("warnings") or ()]
-
-
-def confidence_words(confidence: float | None, verdict: str) -> str:
-    """What a confidence means, in a sentence."""
-    if confidence is None:
-        return ""
-    if verdict not in ("ok", "cold_start"):
-        return "Too little is known for a number."
-    if verdict == "cold_start":
-        return "Low: there is little history, so the tiers lean on what services of its kind keep."
-    if confidence >= 0.75:
-        return "Good: a long, gapless, recent history with enough traffic."
-    if confidence >= 0.5:
-        return "Fair: the tiers hold, their intervals are wide."
-    return "Low: look at the intervals before you promise the upper end."

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.slos.models import ActiveSlo
+from apps.slos.presenting import drawings
 from apps.slos.presenting.addresses import decision_urls
 from apps.slos.queries import ServicePage
 from apps.slos.words import PERCENTILE_SHARE, SLI_WORDS, TIERS, is_latency, number_words, slo_number
 from apps.ui import charts
-from apps.ui.format import bound, chance_words, number, percent, percent_number, window_noun
+from apps.ui.charts.scale import as_date
+from apps.ui.format import (
+    bound,
+    chance_words,
+    day,
+    missed_words,
+    ms_apart,
+    number,
+    percent,
+    percent_number,
+)
 
 SUGGESTED = "balanced"
+NAMED_MISSES = 2
+"""How many of the missed windows a card names by their dates."""
 
 VERDICTS = {
     "ok": "",
@@ -41,6 +53,8 @@ class TierCard:
     lines: Sequence[SafeString | str]
     warning: str = ""
     strip: SafeString | None = None
+    missed: str = ""
+    """Which past windows would have missed it, in words under the strip."""
     suggested: bool = False
     active: bool = False
     accept_url: str = ""
@@ -64,6 +78,10 @@ class Offer:
     modify_url: str = ""
     reject_url: str = ""
     windows: int = 0
+    answer: str = ""
+    """The suggested number and its chance, in one line."""
+    remark: str = ""
+    """What is worth knowing of the three numbers together."""
 
     @property
     def share(self) -> str:
@@ -78,6 +96,7 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
     urls = decision_urls(page, sli_type, part) if may_decide and is_open and tiers else {}
     verdict = part.get("verdict", "")
     is_published = page.service.is_external and verdict == "cold_start" and part.get("observed") is None
+    shown = numbers(sli_type, tiers)
     return Offer(
         sli_type=sli_type,
         title=SLI_WORDS[sli_type].capitalize(),
@@ -89,12 +108,40 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
         is_open=is_open,
         standing="" if is_open else _standing(part.get("status") or ""),
         tiers=[
-            _card(page, sli_type, name, tiers[name], urls.get(name, "")) for name in TIERS if tiers.get(name)
+            _card(page, sli_type, name, tiers[name], shown[name], urls.get(name, ""))
+            for name in TIERS
+            if tiers.get(name)
         ],
         modify_url=urls.get("modify", ""),
         reject_url=urls.get("reject", ""),
         windows=len(((tiers.get(SUGGESTED) or {}).get("backtest") or {}).get("windows") or ()),
+        answer=_answer(page, tiers.get(SUGGESTED)),
+        remark=_remark(sli_type, tiers),
     )
+
+
+def numbers(sli_type: str, tiers: dict[str, Any]) -> dict[str, str]:
+    """The tiers' numbers as text; latencies with as many decimals as tell them apart."""
+    known = [name for name in TIERS if tiers.get(name)]
+    if not is_latency(sli_type):
+        return {name: number_words(sli_type, tiers[name]["target"]) for name in known}
+    return dict(zip(known, ms_apart([tiers[name]["target"] for name in known]), strict=True))
+
+
+def _answer(page: ServicePage, tier: dict[str, Any] | None) -> str:
+    if tier is None:
+        return ""
+    days = int((page.recommendation or {}).get("window_days") or 28)
+    chance = chance_words(tier.get("breach_probability"), days)
+    return f"{percent(tier['target'])} over {days} days, missed {chance}"
+
+
+def _remark(sli_type: str, tiers: dict[str, Any]) -> str:
+    """Latency tiers that lie within a millisecond are one number with three chances."""
+    targets = [tiers[name]["target"] for name in TIERS if tiers.get(name)]
+    if not is_latency(sli_type) or len(targets) < 2 or max(targets) - min(targets) >= 1:
+        return ""
+    return "The three lie within a millisecond: it hardly varies from month to month."
 
 
 def _standing(status: str) -> str:
@@ -102,80 +149,83 @@ def _standing(status: str) -> str:
     return f"This recommendation {words.get(status, 'was replaced')}; a new one is made with the next data."
 
 
-def _card(page: ServicePage, sli_type: str, name: str, tier: dict[str, Any], accept_url: str) -> TierCard:
+def _card(
+    page: ServicePage, sli_type: str, name: str, tier: dict[str, Any], shown: str, accept_url: str
+) -> TierCard:
     document = page.recommendation or {}
     window_days = int(document.get("window_days") or 28)
     backtest = tier.get("backtest") or {}
     supported = tier.get("supported_by_dependencies")
+    active = is_active(page.slos.get(sli_type), sli_type, name, tier["target"])
+    windows = drawings.past_windows(backtest)
     return TierCard(
         name=name.capitalize(),
-        target=number_words(sli_type, tier["target"]),
+        target=shown,
         chance=chance_words(tier.get("breach_probability"), window_days),
         figure=f"{percent(tier.get('breach_probability'))} of windows of {window_days} days",
-        lines=_lines(sli_type, tier, backtest, window_days, page.service.is_external),
+        lines=_lines(sli_type, tier, backtest, page.service.is_external),
         warning=f"Dependencies support {percent(tier.get('dependency_limit'))}" if supported is False else "",
-        strip=charts.backtest_strip(_windows(backtest), window_days=window_days)
-        if backtest.get("windows")
-        else None,
+        strip=charts.backtest_strip(windows, window_days=window_days) if windows else None,
+        missed=missed_sentence(windows, window_days) if windows else "",
         suggested=name == SUGGESTED,
-        active=is_active(page.slos.get(sli_type), name, tier["target"]),
-        accept_url=accept_url,
+        active=active,
+        accept_url="" if active else accept_url,
     )
 
 
+def missed_sentence(windows: Sequence[charts.Window], window_days: int) -> str:
+    """Which past windows would have missed a target, the newest first: ``Missed 2 of 25 past months: …``."""
+    judged = [window for window in windows if window.availability is not None]
+    missed = [window for window in reversed(judged) if window.missed]
+    text = f"Would have missed {missed_words(len(missed), len(judged), window_days)}"
+    if not missed:
+        return f"{text}."
+    newest = as_date(windows[-1].end)
+    spans = [f"{day(as_date(one.start), newest)} to {day(as_date(one.end), newest)}" for one in missed]
+    more = f" and {len(spans) - NAMED_MISSES} more" if len(spans) > NAMED_MISSES else ""
+    return f"{text}: {', '.join(spans[:NAMED_MISSES])}{more}."
+
+
 def _lines(
-    sli_type: str, tier: dict[str, Any], backtest: dict[str, Any], window_days: int, is_external: bool
+    sli_type: str, tier: dict[str, Any], backtest: dict[str, Any], is_external: bool
 ) -> list[SafeString]:
     lines = []
     low, high = tier.get("interval") or (None, None)
-    if low is not None:
-        ends = (
-            (number_words(sli_type, low), number_words(sli_type, high))
-            if is_latency(sli_type)
-            else (percent_number(low), percent_number(high))
-        )
+    if low is not None and high is not None:
+        if is_latency(sli_type):
+            ends = ms_apart([low, tier["target"], high])[::2]
+        else:
+            ends = [percent_number(low), percent_number(high)]
         lines.append(
             format_html("Between <b>{} and {}</b> with 90\u202f% confidence", *ends)
             if ends[0] != ends[1]
             else format_html("Almost exactly <b>{}</b> with 90\u202f% confidence", ends[0])
         )
-    if backtest.get("of"):
-        missed, of = backtest["missed"], backtest["of"]
-        _, many = window_noun(window_days)
-        words = f"{missed} of {of} past {many}" if missed else f"none of {of} past {many}"
-        lines.append(format_html("Would have missed <b>{}</b>", words))
     costs = [
-        plural_rate(backtest[key], noun)
+        rate_words(backtest[key], noun)
         for key, noun in (("pages_per_month", "page"), ("tickets_per_month", "ticket"))
         if backtest.get(key) is not None
     ]
     if costs and not is_external:
-        lines.append(format_html("Would have cost <b>{}</b> a month", " and ".join(costs)))
+        lines.append(format_html("Would have cost <b>{}</b>", " and ".join(costs)))
     if tier.get("supported_by_dependencies"):
         lines.append(format_html("{}", "Dependencies support it"))
     return lines
 
 
-def plural_rate(rate: float, noun: str) -> str:
-    """So many a month: ``no page``, ``0.5 pages``, ``1 ticket``."""
-    shown = number(rate, 1)
-    if shown == "0":
+def rate_words(rate: float, noun: str) -> str:
+    """So many a month: ``no page``, ``a page every 4 months``, ``1.2 pages a month``."""
+    if rate < 0.01:
         return f"no {noun}"
-    return f"{shown} {noun if shown == '1' else noun + 's'}"
+    if rate <= 0.6:
+        months = round(1 / rate)
+        return f"a {noun} every {months} months"
+    shown = number(rate, 1)
+    return f"{shown} {noun if shown == '1' else noun + 's'} a month"
 
 
-def is_active(slo: ActiveSlo | None, tier: str, target: float) -> bool:
-    """Say whether the promise in force is this very tier of this recommendation's numbers."""
-    return bool(slo and slo.tier == tier and slo.recommendation_id and abs(slo_number(slo) - target) < 1e-9)
-
-
-def _windows(backtest: dict[str, Any]) -> list[charts.Window]:
-    return [
-        charts.Window(
-            date.fromisoformat(row["start"][:10]),
-            date.fromisoformat(row["end"][:10]),
-            row.get("availability"),
-            bool(row["missed"]),
-        )
-        for row in backtest.get("windows") or ()
-    ]
+def is_active(slo: ActiveSlo | None, sli_type: str, tier: str, target: float) -> bool:
+    """Say whether the promise in force is this very tier of this recommendation, as far as anybody can see."""
+    if slo is None or slo.tier != tier or not slo.recommendation_id:
+        return False
+    return number_words(sli_type, slo_number(slo)) == number_words(sli_type, target)

@@ -4,9 +4,9 @@ markup in.
 
 from apps.ui.charts.availability import AvailabilityPoint, daily_availability
 from apps.ui.charts.budget import BudgetPoint, burn_down
+from apps.ui.charts.fan import Reference, TierInterval, next_window
 from apps.ui.charts.frame import Event
 from apps.ui.charts.graph import GraphEdge, GraphNode, dependency_graph
-from apps.ui.charts.intervals import Reference, TierInterval, tier_intervals
 from apps.ui.charts.latency import LatencySeries, latency_lines
 from apps.ui.charts.small import Window, backtest_strip, meter, sparkline
 from apps.ui.charts.svg import Chart, ChartTable
@@ -31,7 +31,7 @@ __all__ = [
     "dependency_graph",
     "latency_lines",
     "meter",
+    "next_window",
     "sparkline",
-    "tier_intervals",
     "waterfall",
 ]

@@ -81,3 +81,17 @@ def date_labels(days: Sequence[date], positions: Sequence[float], y: float, *, m
             parts.append(words(positions[index], y, text, anchor="middle"))
             taken = positions[index] + width / 2
     return parts
+
+
+def spread(wanted: Sequence[float], gap: float, top: float, bottom: float) -> list[float]:
+    """Move ascending places as little as needed so that neighbours are ``gap`` apart and all lie between
+    ``top`` and ``bottom``, as far as there is room.
+    """
+    placed: list[float] = []
+    for at in wanted:
+        placed.append(max(at, top, placed[-1] + gap if placed else top))
+    limit = max(bottom, top + gap * (len(placed) - 1))
+    for index in range(len(placed) - 1, -1, -1):
+        placed[index] = min(placed[index], limit)
+        limit = placed[index] - gap
+    return placed

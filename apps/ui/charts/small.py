@@ -11,10 +11,13 @@ from typing import Literal
 from django.utils.safestring import SafeString
 
 from apps.ui.charts.scale import Linear, as_date
-from apps.ui.charts.svg import document, element, points_attribute, title
+from apps.ui.charts.svg import document, element, fixed, points_attribute, title
 from apps.ui.format import day, missed_words, percent
 
 type Level = Literal["ok", "warn", "bad", "none"]
+
+_STEP, _BAR = 10.0, 7.0
+"""How far apart the bars of a strip stand, and how wide they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +82,39 @@ def runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 
 
 def backtest_strip(windows: Sequence[Window], *, window_days: int = 28) -> SafeString:
-    """One bar for each past window, oldest first: a missed one is taller and red, one without data a short
-    stub.
+    """One bar for each past window, oldest first: a missed one is taller, red and crossed, one without data a
+    short stub.
+
+    Every bar is named with its dates and value. The newest takes the focus; the script lets the arrow keys
+    walk from there and writes a bar's words under the strip.
     """
-    step, bar = 9.0, 6.0
-    columns = max(26, len(windows))
     parts: list[str] = []
     missed = 0
     for index, window in enumerate(windows):
         missed += window.missed
-        newest = as_date(windows[-1].end)
-        span = f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
-        if window.availability is None:
-            kind, top, tip = "gap", 11.0, f"{span}: no data"
-        elif window.missed:
-            kind, top, tip = "miss", 0.0, f"{span}: {percent(window.availability)}, missed"
-        else:
-            kind, top, tip = "hit", 4.0, f"{span}: {percent(window.availability)}, kept"
-        parts.append(
-            element("rect", title(tip), class_=kind, x=index * step, y=top, width=bar, height=14 - top, rx=1)
-        )
+        x = index * _STEP
+        kind = "gap" if window.availability is None else "miss" if window.missed else "hit"
+        top = {"gap": 15.0, "miss": 0.0, "hit": 7.0}[kind]
+        tip = title(window_words(window, as_date(windows[-1].end)))
+        bar = element("rect", class_=kind, x=x, y=top, width=_BAR, height=20 - top, rx=1)
+        cross = f"M{fixed(x + 1.5)} 7l{fixed(_BAR - 3)} 6m0 -6l-{fixed(_BAR - 3)} 6"
+        marks = [element("path", class_="cross", d=cross)] if kind == "miss" else []
+        # A wider, unseen ground makes each bar easy to meet with a pointer or a finger.
+        ground = element("rect", class_="hover", x=x - (_STEP - _BAR) / 2, width=_STEP, height=20)
+        focus = "0" if index == len(windows) - 1 else "-1"
+        parts.append(element("g", tip, bar, *marks, ground, role="img", class_="window", tabindex=focus))
     label = (
         missed_words(missed, len(windows), window_days) + " missed"
         if windows
         else "no past windows to try it on"
     )
-    return document(columns * step - (step - bar), 14, parts, label=label, class_="strip")
+    width = max(26, len(windows)) * _STEP - (_STEP - _BAR)
+    return document(width, 20, parts, label=label, class_="strip", role="group" if windows else "img")
+
+
+def window_words(window: Window, newest: date) -> str:
+    """A past window in words: ``10 Oct to 7 Nov: 99.93 %, missed``; the year where it is not the newest's."""
+    span = f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
+    if window.availability is None:
+        return f"{span}: no data"
+    return f"{span}: {percent(window.availability)}, {'missed' if window.missed else 'kept'}"

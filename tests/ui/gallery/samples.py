@@ -86,17 +86,18 @@ def contributions() -> charts.Chart:
     return charts.waterfall(0.99991, parts, 0.99955, base_label="Own reliability")
 
 
-def intervals() -> charts.Chart:
-    return charts.tier_intervals(
+def fan() -> charts.Chart:
+    return charts.next_window(
         [
             charts.TierInterval("Conservative", 0.9992, 0.9990, 0.9994, 0.01),
             charts.TierInterval("Balanced", 0.99955, 0.9994, 0.99965, 0.05),
             charts.TierInterval("Aggressive", 0.9997, 0.9996, 0.99978, 0.2),
         ],
+        past=windows({9, 17}),
         references=[
-            charts.Reference("dependencies support", 0.9996),
+            charts.Reference("dependencies", 0.9996),
             charts.Reference("observed", 0.99968),
-            charts.Reference("active SLO", 0.999),
+            charts.Reference("promised", 0.999),
         ],
     )
 
@@ -310,7 +311,7 @@ def context() -> dict[str, Any]:
         "overspent": burn(overspent=True),
         "latency": latency(),
         "waterfall": contributions(),
-        "intervals": intervals(),
+        "fan": fan(),
         "graph": graph(),
         "star": neighbourhood(14, 5),
         "tiers": tiers(),

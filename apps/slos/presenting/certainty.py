@@ -1,0 +1,171 @@
+"""How sure a recommendation is, for people who are no statisticians: what its kind kept, what the data are
+worth, what a chance means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.slos.calibration import TIERS, calibration
+from apps.ui.format import count, duration, percent, plural, window_noun
+
+KINDS: Mapping[str, str] = {
+    "new": "with under 30 days of history",
+    "clean": "that had hardly failed",
+    "rare_incidents": "with rare incidents",
+    "drifting": "whose level had changed",
+    "load_dependent": "that fail more under load",
+    "bursty": "whose failures come in bursts",
+    "steady": "that fail at a steady rate",
+}
+"""What the engine calls a regime, as words after "services"."""
+
+HOLDS_BACK: Mapping[str, str] = {
+    "history": "a short history",
+    "coverage": "hours without data",
+    "plausibility": "figures that cannot be true",
+    "freshness": "old data",
+    "traffic": "little traffic",
+    "precision": "wide intervals",
+}
+"""The factors of the confidence, as what is at fault where one is low."""
+
+GOOD, FAIR = 0.75, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One tier: the chance that is stated and the share that was counted, as text."""
+
+    tier: str
+    stated: str
+    missed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How services of the same kind kept their tiers where the future was known."""
+
+    sentence: str
+    rows: Sequence[Kept]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A chance explained with the service's own numbers."""
+
+    question: str
+    answers: Sequence[str]
+
+
+def reliability(part: Mapping[str, Any]) -> Reliability | None:
+    """Return how recommendations of this kind of history held; ``None`` where the kind is not known."""
+    tiers = part.get("tiers") or {}
+    shipped = calibration()
+    group = shipped.regimes.get(part.get("regime") or "")
+    if group is None or not all(tiers.get(tier) for tier in TIERS):
+        return None
+    stated = {tier: percent(tiers[tier]["breach_probability"], 0) for tier in TIERS}
+    missed = {tier: percent(group.missed[tier], 1) for tier in TIERS}
+    return Reliability(
+        sentence=(
+            f"Of {count(group.services)} simulated services {KINDS.get(part['regime'], 'of its kind')}, "
+            f"{missed['balanced']} missed a balanced target; stated: {stated['balanced']}."
+        ),
+        rows=[Kept(tier.capitalize(), stated[tier], missed[tier]) for tier in TIERS],
+        source=f"From the evaluation, seed {shipped.about['seed']}: {shipped.about['services']}; "
+        f"{shipped.about['shown']}.",
+    )
+
+
+def meaning(service_id: str, document: Mapping[str, Any], part: Mapping[str, Any]) -> Meaning | None:
+    """Explain the balanced tier's chance; ``None`` where there is no such tier."""
+    tiers = part.get("tiers") or {}
+    if not all(tiers.get(tier) for tier in TIERS):
+        return None
+    days = int(document.get("window_days") or 28)
+    balanced = tiers["balanced"]
+    target, chance = balanced["target"], balanced["breach_probability"]
+    of = round(1 / chance)
+    allowed = (1 - target) * days * 86_400
+    expected = (document.get("data_quality") or {}).get("expected_requests")
+    cost = f"{percent(target)} over {days} days leaves room for {duration(allowed)} of full outage"
+    if expected and expected * (1 - target) >= 1:
+        cost += f", or for {count(expected * (1 - target))} failures among {count(expected)} requests"
+    one, _ = window_noun(days)
+    others = (
+        f"Conservative and aggressive are the same bet at other odds: {percent(tiers['conservative']['target'])} "
+        f"is missed about once in {round(1 / tiers['conservative']['breach_probability'])}, "
+        f"{percent(tiers['aggressive']['target'])} once in {round(1 / tiers['aggressive']['breach_probability'])}."
+    )
+    return Meaning(
+        question=f"What does {percent(chance, 0)} mean here?",
+        answers=[
+            f"In {of} windows like the next {days} days we expect about one in which {service_id} ends below "
+            f"{percent(target)}, and {of - 1} in which it keeps that or does better. Nobody can say which "
+            f"{one} it will be.",
+            f"{cost}. Ending below means more than that; how much more, the {percent(chance, 0)} does not say.",
+            others,
+            "It is a forecast: from what was seen here and what such services do. What neither has ever shown "
+            "is not in it.",
+        ],
+    )
+
+
+def data_words(quality: Mapping[str, Any]) -> str:
+    """How much data there is, in a few words: ``90 d, 99.6 % of hours``."""
+    if quality.get("days") is None or quality.get("coverage") is None:
+        return ""
+    noun = "hours" if quality.get("step_seconds") in (None, 3600) else "bins"
+    return f"{quality['days']:.0f} d, {percent(quality['coverage'])} of {noun}"
+
+
+def quality_words(quality: Mapping[str, Any]) -> list[str]:
+    """What is known of the data, in sentences."""
+    lines = []
+    noun = "hour" if quality.get("step_seconds") in (None, 3600) else "bin"
+    if quality.get("total_requests") is not None:
+        lines.append(
+            f"{count(quality['total_requests'])} requests in {plural(round(quality.get('days') or 0), 'day')}."
+        )
+    if quality.get("gaps"):
+        missing = quality.get("missing_seconds")
+        length = f", {duration(missing)} in all" if missing else ""
+        lines.append(f"{plural(quality['gaps'], 'gap')} without data{length}, left out.")
+    elif quality.get("gaps") == 0:
+        lines.append(f"No {noun} is missing.")
+    if quality.get("implausible_bins"):
+        bins = plural(quality["implausible_bins"], noun)
+        lines.append(f"{bins} could not be true and {_verb(quality['implausible_bins'])} left out.")
+    if quality.get("partial_bins"):
+        lines.append(f"{plural(quality['partial_bins'], noun)} came from incomplete answers.")
+    return lines + [str(text) for text in quality.get("warnings") or ()]
+
+
+def _verb(amount: int) -> str:
+    return "was" if amount == 1 else "were"
+
+
+def confidence_words(confidence: float | None, verdict: str, quality: Mapping[str, Any]) -> str:
+    """What a confidence means, in a sentence that agrees with what is said of the data."""
+    if confidence is None:
+        return ""
+    if verdict not in ("ok", "cold_start"):
+        return "Too little is known for a number."
+    if quality.get("days") is None:
+        return "Low: nobody observed it yet, the numbers stand on what it publishes."
+    if verdict == "cold_start":
+        return "Low: there is little history, so the tiers lean on what services of its kind keep."
+    parts = {
+        name: value for name, value in (quality.get("confidence_parts") or {}).items() if name in HOLDS_BACK
+    }
+    worst = min(parts, key=lambda name: parts[name], default="")
+    because = f", held back most by {HOLDS_BACK[worst]}" if worst and parts[worst] < GOOD else ""
+    if confidence >= GOOD:
+        return "Good: the history is long and recent, and there is enough traffic."
+    if confidence >= FAIR:
+        return f"Fair{because}: the tiers hold, their intervals are wide."
+    return f"Low{because}: look at the intervals before you promise the upper end."

@@ -1,0 +1,246 @@
+"""What the next window will probably bring: past windows, then a fan of chances, each tier with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from apps.ui.charts.frame import LEFT, WIDTH, line
+from apps.ui.charts.scale import Linear, as_date, spread, ticks_down_from_one
+from apps.ui.charts.small import Window
+from apps.ui.charts.svg import (
+    BOLD,
+    Chart,
+    ChartTable,
+    document,
+    element,
+    fit,
+    points_attribute,
+    text_width,
+    title,
+    words,
+)
+from apps.ui.format import NO_VALUE, chance_words, day, percent, percent_number
+
+_HEIGHT, _TOP, _BOTTOM = 262.0, 14.0, 230.0
+_NOW, _OPEN, _END = 400.0, 436.0, 520.0
+"""Where the past ends, where the fan is open, and where the next window ends."""
+_WHISKERS, _WHISKER_STEP, _LEADERS, _WORDS = 529.0, 9.0, 552.0, 570.0
+_LINE = 14.5
+_REACH = 1.5
+"""Below the most careful tier the axis goes on by at most half as much again."""
+_BANDS = ("band b3", "band b2", "band b1")
+
+
+@dataclass(frozen=True, slots=True)
+class TierInterval:
+    """One tier: its target, its interval (both ratios) and the chance to miss it in one window."""
+
+    name: str
+    target: float
+    low: float
+    high: float
+    breach_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A level to compare with: ``observed``, ``dependencies``, ``promised``."""
+
+    label: str
+    value: float
+
+
+def next_window(
+    tiers: Sequence[TierInterval],
+    *,
+    past: Sequence[Window] = (),
+    references: Sequence[Reference] = (),
+    window_days: int = 28,
+) -> Chart:
+    """Past windows as points, and from the last of them a fan: how likely the next one ends where.
+
+    Each band of the fan lies between two tiers and says how many windows in 100 are expected to end in it. A
+    past window below the tier in the middle carries a square; one below the axis a triangle at its foot.
+    """
+    ordered = sorted(tiers, key=lambda tier: tier.target)
+    known = [window for window in past if window.availability is not None]
+    floor = _floor(ordered, known, references)
+    ticks = ticks_down_from_one(floor)
+    y = Linear(ticks[-1], 1.0, _BOTTOM, _TOP)
+    xs = _places(len(past))
+    parts = [
+        element("line", class_="grid-line", x1=LEFT, x2=_END, y1=y(value), y2=y(value)) for value in ticks
+    ]
+    parts += [words(LEFT - 8, y(value) + 4, percent_number(value), anchor="end") for value in ticks]
+    for one in references:
+        if one.value >= y.low:
+            level = y(one.value)
+            parts.append(element("line", class_="target-line", x1=LEFT, x2=_NOW, y1=level, y2=level))
+    anchor = known[-1].availability if known else None
+    parts += _fan(ordered, anchor, y)
+    parts += line([window.availability for window in past], xs, y, "series faint")
+    middle = ordered[len(ordered) // 2] if ordered else None
+    parts += _marks(past, xs, y, middle)
+    parts += _ends(ordered, references, y)
+    parts += _time(past, window_days)
+    alternative = _said(ordered, known, references, middle, window_days)
+    table = ChartTable(
+        ("", "Availability", "90 % interval", "Missed"), _rows(ordered, past, references, window_days)
+    )
+    return Chart(document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot fan"), alternative, table)
+
+
+def _floor(tiers: Sequence[TierInterval], past: Sequence[Window], references: Sequence[Reference]) -> float:
+    if not tiers:
+        return 0.99
+    reach = _REACH * max(1 - tiers[0].target, 1e-6)
+    values = [
+        *(tier.low for tier in tiers),
+        *(window.availability for window in past if window.availability is not None),
+        *(one.value for one in references),
+    ]
+    return min([tiers[0].target, *(value for value in values if 1 - value <= reach)])
+
+
+def _places(amount: int) -> list[float]:
+    scale = Linear(0, max(1, amount - 1), LEFT + 6, _NOW)
+    return [scale(index) if amount > 1 else _NOW for index in range(amount)]
+
+
+def _fan(tiers: Sequence[TierInterval], anchor: float | None, y: Linear) -> list[str]:
+    """The bands from the best to the worst: above the boldest tier, then between the tiers."""
+    levels = [1.0, *(tier.target for tier in reversed(tiers))]
+    chances = [0.0, *(1 - tier.breach_probability for tier in reversed(tiers))]
+    parts = []
+    for index, (high, low) in enumerate(pairwise(levels)):
+        share = round(100 * (chances[index + 1] - chances[index]))
+        tip = f"{share} windows in 100 end between {percent(low)} and {percent(high)}"
+        corners = [(_OPEN, y(high)), (_END, y(high)), (_END, y(low)), (_OPEN, y(low))]
+        if anchor is not None:
+            corners.append((_NOW, y(anchor, clamp=True)))
+        parts.append(
+            element("polygon", title(tip), class_=_BANDS[min(index, 2)], points=points_attribute(corners))
+        )
+        if y(low) - y(high) >= 13:
+            at = (y(low) + y(high)) / 2 + 4
+            parts.append(words((_OPEN + _END) / 2, at, f"{share} in 100", anchor="middle", class_="halo"))
+    return parts
+
+
+def _marks(past: Sequence[Window], xs: Sequence[float], y: Linear, middle: TierInterval | None) -> list[str]:
+    parts: list[str] = []
+    taken = -1e9
+    for window, x in zip(past, xs, strict=True):
+        value = window.availability
+        if value is None:
+            continue
+        missed = middle is not None and value < middle.target
+        tip = title(f"{_span(window, past)}: {percent(value)}{', missed' if missed else ''}")
+        if value < y.low:
+            mark = points_attribute([(x - 4, _BOTTOM - 7), (x + 4, _BOTTOM - 7), (x, _BOTTOM)])
+            parts.append(element("polygon", tip, class_="miss", points=mark))
+            text = percent_number(value)
+            if x - text_width(text) * BOLD - 8 > taken:
+                parts.append(words(x - 7, _BOTTOM - 3, text, anchor="end", class_="strong halo"))
+                taken = x + 4
+        elif missed:
+            parts.append(element("rect", tip, class_="miss", x=x - 3, y=y(value) - 3, width=6, height=6))
+        else:
+            parts.append(element("circle", tip, class_="dot", cx=x, cy=y(value), r=2.2))
+    return parts
+
+
+def _ends(tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear) -> list[str]:
+    """Each tier's interval as a bar with its target on it, and the names of all levels one under the other."""
+    parts: list[str] = []
+    named: list[tuple[float, float, str, str]] = []
+    for index, tier in enumerate(tiers):
+        x = _WHISKERS + _WHISKER_STEP * index
+        top, foot = y(tier.high, clamp=True), y(tier.low, clamp=True)
+        tip = title(
+            f"{tier.name}: between {percent(tier.low)} and {percent(tier.high)}, with 90 % confidence"
+        )
+        bar = element(
+            "rect", tip, class_="interval", x=x - 3, y=top, width=6, height=max(2.0, foot - top), rx=3
+        )
+        parts += [bar, element("circle", class_="dot", cx=x, cy=y(tier.target), r=3.5)]
+        named.append((y(tier.target), x + 5, f"{tier.name} {percent_number(tier.target)}", "strong"))
+    named += [
+        (y(one.value, clamp=True), _END + 2, f"{one.label} {percent_number(one.value)}", "")
+        for one in references
+    ]
+    named.sort(key=lambda item: (item[0], item[2]))
+    levels = spread([item[0] for item in named], _LINE, _TOP, _BOTTOM)
+    for (at, x, text, style), level in zip(named, levels, strict=True):
+        leader = points_attribute([(x, at), (max(x, _LEADERS), at), (_WORDS - 8, level), (_WORDS - 4, level)])
+        parts.append(element("polyline", class_="leader", points=leader))
+        room = WIDTH - _WORDS
+        shown = fit(text, room / BOLD if style else room)
+        parts.append(words(_WORDS, level + 4, shown, class_=style or None, tip=text if shown != text else ""))
+    return parts
+
+
+def _time(past: Sequence[Window], window_days: int) -> list[str]:
+    at = _HEIGHT - 6
+    parts = [words((_NOW + _END) / 2, at, f"next {window_days} days", anchor="middle")]
+    if past:
+        newest = as_date(past[-1].end)
+        edge = (_NOW + _END) / 2 - text_width(f"next {window_days} days") / 2 - 10
+        until = f"to {day(newest, newest)}"
+        parts.append(words(min(_NOW, edge), at, until, anchor="end"))
+        if len(past) > 1:
+            parts.append(words(LEFT, at, f"{window_days} days to {day(as_date(past[0].end), newest)}"))
+    return parts
+
+
+def _span(window: Window, past: Sequence[Window]) -> str:
+    newest = as_date(past[-1].end)
+    return f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
+
+
+def _said(
+    tiers: Sequence[TierInterval],
+    past: Sequence[Window],
+    references: Sequence[Reference],
+    middle: TierInterval | None,
+    window_days: int,
+) -> str:
+    text = f"The next {window_days} days. " + "; ".join(
+        f"{tier.name} {percent(tier.target)}, missed {chance_words(tier.breach_probability, window_days)}, "
+        f"between {percent(tier.low)} and {percent(tier.high)}"
+        for tier in tiers
+    )
+    text += "".join(f"; {one.label} {percent(one.value)}" for one in references) + "."
+    if past and middle is not None:
+        values = [window.availability for window in past if window.availability is not None]
+        missed = sum(value < middle.target for value in values)
+        text += (
+            f" {len(values)} past windows lay between {percent(min(values))} and {percent(max(values))}; "
+            f"{missed} of them below {middle.name.lower()}."
+        )
+    return text
+
+
+def _rows(
+    tiers: Sequence[TierInterval],
+    past: Sequence[Window],
+    references: Sequence[Reference],
+    window_days: int,
+) -> tuple[tuple[str, ...], ...]:
+    rows = [
+        (
+            tier.name,
+            percent(tier.target),
+            f"{percent_number(tier.low)} to {percent_number(tier.high)}",
+            chance_words(tier.breach_probability, window_days),
+        )
+        for tier in tiers
+    ]
+    rows += [(one.label.capitalize(), percent(one.value), NO_VALUE, NO_VALUE) for one in references]
+    for window in past:
+        value = window.availability
+        below = [tier.name.lower() for tier in tiers if value is not None and value < tier.target]
+        rows.append((_span(window, past), percent(value), NO_VALUE, ", ".join(below) or "none"))
+    return tuple(rows)

@@ -1,0 +1,132 @@
+"""How sure a recommendation is, in words that agree with each other and with the figures."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from apps.slos.calibration import TIERS, calibration
+from apps.slos.presenting.certainty import (
+    confidence_words,
+    data_words,
+    meaning,
+    quality_words,
+    reliability,
+)
+from apps.slos.presenting.tiers import missed_sentence, rate_words
+from apps.ui.charts import Window
+from apps.ui.format import percent
+
+QUALITY: dict[str, Any] = {
+    "days": 90.0,
+    "coverage": 0.996,
+    "gaps": 0,
+    "missing_seconds": 0,
+    "step_seconds": 3600,
+    "total_requests": 1_000_000.0,
+    "expected_requests": 300_000.0,
+    "implausible_bins": 0,
+    "partial_bins": 0,
+    "warnings": [],
+    "confidence_parts": {"history": 0.9, "coverage": 0.99, "precision": 0.6},
+}
+
+
+def part(regime: str | None = "rare_incidents") -> dict[str, Any]:
+    tiers = {
+        name: {"target": target, "breach_probability": chance}
+        for name, target, chance in (
+            ("conservative", 0.998, 0.01),
+            ("balanced", 0.9993, 0.05),
+            ("aggressive", 0.9996, 0.2),
+        )
+    }
+    return {"tiers": tiers} | ({"regime": regime} if regime else {})
+
+
+def test_reliability_is_that_of_services_of_the_same_kind() -> None:
+    group = calibration().regimes["rare_incidents"]
+    found = reliability(part())
+    assert found is not None
+    assert found.sentence == (
+        f"Of {group.services} simulated services with rare incidents, {percent(group.missed['balanced'], 1)} "
+        "missed a balanced target; stated: 5\u202f%."
+    )
+    assert [row.stated for row in found.rows] == ["1\u202f%", "5\u202f%", "20\u202f%"]
+    assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
+
+
+@pytest.mark.parametrize("found", [part(None), part("something newer"), {"regime": "steady", "tiers": None}])
+def test_without_a_known_kind_or_a_number_nothing_is_claimed(found: dict[str, Any]) -> None:
+    assert reliability(found) is None
+
+
+def test_a_chance_is_explained_with_the_services_own_numbers() -> None:
+    found = meaning("ledger", {"window_days": 28, "data_quality": QUALITY}, part())
+    assert found is not None
+    assert found.question == "What does 5\u202f% mean here?"
+    words = " ".join(found.answers)
+    assert (
+        "In 20 windows like the next 28 days we expect about one in which ledger ends below 99.93\u202f%"
+        in words
+    )
+    assert "28\u202fmin of full outage, or for 210 failures among 300,000 requests" in words
+    assert "99.8\u202f% is missed about once in 100, 99.96\u202f% once in 5" in words
+
+
+def test_no_number_has_nothing_to_explain() -> None:
+    assert meaning("ledger", {"data_quality": QUALITY}, {"tiers": None}) is None
+
+
+def test_gaps_are_told_with_their_length_and_nothing_says_the_opposite() -> None:
+    with_gap = QUALITY | {"gaps": 1, "missing_seconds": 32_400}
+    assert "1 gap without data, 9\u202fh in all, left out." in quality_words(with_gap)
+    assert "No hour is missing." not in quality_words(with_gap)
+    assert "No hour is missing." in quality_words(QUALITY)
+    for quality in (QUALITY, with_gap):
+        assert "gap" not in confidence_words(0.9, "ok", quality)
+
+
+def test_what_is_odd_in_the_data_is_counted_in_plain_words() -> None:
+    lines = quality_words(QUALITY | {"implausible_bins": 1, "partial_bins": 3, "warnings": ["Clock moved."]})
+    assert "1 hour could not be true and was left out." in lines
+    assert "3 hours came from incomplete answers." in lines
+    assert lines[-1] == "Clock moved."
+    assert "1,000,000 requests in 90 days." in lines
+    assert data_words(QUALITY) == "90 d, 99.6\u202f% of hours"
+    assert quality_words({"days": None}) == []
+
+
+def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
+    assert confidence_words(0.6, "ok", QUALITY).startswith("Fair, held back most by wide intervals")
+    assert confidence_words(0.3, "ok", QUALITY).startswith("Low, held back most by wide intervals")
+    assert confidence_words(0.8, "ok", QUALITY).startswith("Good")
+    assert "little history" in confidence_words(0.3, "cold_start", QUALITY)
+    assert "publishes" in confidence_words(0.2, "cold_start", {"days": None})
+    assert confidence_words(0.0, "insufficient_traffic", QUALITY) == "Too little is known for a number."
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (0.0, "no page"),
+        (0.25, "a page every 4 months"),
+        (0.5, "a page every 2 months"),
+        (1.0, "1 page a month"),
+        (1.25, "1.2 pages a month"),
+    ],
+)
+def test_alerts_are_told_as_somebody_would_remember_them(rate: float, words: str) -> None:
+    assert rate_words(rate, "page") == words
+
+
+def test_missed_windows_are_named_by_their_dates_the_newest_first() -> None:
+    windows = [
+        Window(date(2026, month, 1), date(2026, month, 28), 0.99, month in (3, 5, 6)) for month in range(1, 9)
+    ]
+    assert missed_sentence(windows, 28) == (
+        "Would have missed 3 of 8 past months: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
+    )
+    assert missed_sentence(windows[:2], 28) == "Would have missed none of 2 past months."
