@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 from pydantic import ValidationError as PydanticError
 
@@ -40,6 +40,7 @@ from apps.core.http import StrictParser
 from apps.core.openapi import complete
 from apps.core.problems import from_status, problem_response, translated
 from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.core.wording import plain
 from apps.slos import api as slos_api
 
 logger = structlog.get_logger(__name__)
@@ -52,6 +53,18 @@ class BallastAPI(NinjaAPI):
     """NinjaAPI whose OpenAPI document names every problem and every action; it is made once a process."""
 
     _document: OpenAPISchema | None = None
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        """Ninja's own, in plain words; it alone knows the model, and with it the keys that there are."""
+        found: list[dict[str, Any]] = []
+        for context in error_contexts:
+            model: Any = context.model
+            for item in context.pydantic_validation_error.errors(include_url=False):
+                path = model.__ninja_flatten_map_reverse__.get(item["loc"], item["loc"])
+                found.append({"loc": (model.__ninja_param_source__, *path), "msg": plain(item, model)})
+        return ValidationError(found)
 
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         if self._document is None:

@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from apps.core import actions, idempotency, outbox
 from apps.core.actions import Actor, AnyAction, Call, Outcome, Preview
 from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
+from apps.core.wording import plain
 
 logger = structlog.get_logger(__name__)
 
@@ -39,28 +40,28 @@ def parse(action: AnyAction, data: Any) -> Any:
     try:
         return action.Input.model_validate(data)
     except ValidationError as error:
-        raise invalid_input(
-            error, f"{action.title}: {error.error_count():,} of the values cannot be taken."
-        ) from None
+        count = error.error_count()
+        what = "one value cannot" if count == 1 else f"{count:,} of the values cannot"
+        raise invalid_input(error, f"{action.title}: {what} be taken.", action.Input) from None
 
 
-def invalid_input(error: ValidationError, detail: str) -> InvalidInput:
+def invalid_input(error: ValidationError, detail: str, model: type[BaseModel] | None = None) -> InvalidInput:
     """Return Pydantic's error as ours; where it has more problems than are named, it says how many in all."""
     count = error.error_count()
     if count <= MAX_FIELD_PROBLEMS:
-        return InvalidInput(detail, fields=field_problems(error))
+        return InvalidInput(detail, fields=field_problems(error, model))
     return InvalidInput(
         f"{detail} The first {MAX_FIELD_PROBLEMS} of {count:,} problems are named.",
-        fields=field_problems(error),
+        fields=field_problems(error, model),
         extra={"error_count": count},
     )
 
 
-def field_problems(error: ValidationError) -> list[FieldProblem]:
+def field_problems(error: ValidationError, model: type[BaseModel] | None = None) -> list[FieldProblem]:
     """Return one problem a field, in words, from a Pydantic error; the first :data:`MAX_FIELD_PROBLEMS`."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = error.errors(include_url=False)
     return [
-        FieldProblem(".".join(str(part) for part in item["loc"]) or "body", str(item["msg"]))
+        FieldProblem(".".join(str(part) for part in item["loc"]) or "body", plain(item, model))
         for item in islice(found, MAX_FIELD_PROBLEMS)
     ]
 

@@ -29,6 +29,8 @@ class BallastError(Exception):
     status = 500
     slug = "error"
     title = "Something went wrong"
+    meaning = ""
+    """What the kind stands for, as the catalogue of problems explains it; code stands in backticks."""
 
     def __init__(
         self,
@@ -51,6 +53,10 @@ class BadRequest(BallastError):
     status = 400
     slug = "bad-request"
     title = "The request cannot be read"
+    meaning = (
+        "The request cannot be read at all: its body is not JSON (`NaN` and `Infinity` are not) "
+        "or not UTF-8, or it asks for a host name that is not in `ALLOWED_HOSTS`."
+    )
 
 
 class InvalidInput(BallastError):
@@ -59,12 +65,20 @@ class InvalidInput(BallastError):
     status = 422
     slug = "invalid-input"
     title = "The input is not valid"
+    meaning = (
+        "One or more values cannot be taken; `errors` names each by its path, says what is wrong "
+        "with it and what to write instead."
+    )
 
 
 class NotSignedIn(BallastError):
     status = 401
     slug = "not-signed-in"
     title = "Sign in first"
+    meaning = (
+        "No API key was sent and nobody is signed in, or the key is unknown, revoked or expired. "
+        "A key that is sent and not accepted is not made up for by a session."
+    )
 
 
 class NotAllowed(BallastError):
@@ -73,18 +87,24 @@ class NotAllowed(BallastError):
     status = 403
     slug = "not-allowed"
     title = "Not allowed"
+    meaning = (
+        "The role or team does not permit this; the detail names who may. Also: a session's "
+        "request that changes something came without its CSRF token in `X-CSRFToken`."
+    )
 
 
 class NotFound(BallastError):
     status = 404
     slug = "not-found"
     title = "Not found"
+    meaning = "There is nothing of that name, or nothing that you may know of."
 
 
 class MethodNotAllowed(BallastError):
     status = 405
     slug = "method-not-allowed"
     title = "This address does not take that method"
+    meaning = "The header `Allow` names the methods that the address takes."
 
 
 class Conflict(BallastError):
@@ -93,18 +113,25 @@ class Conflict(BallastError):
     status = 409
     slug = "conflict"
     title = "This has changed since you looked"
+    meaning = (
+        "Somebody else changed the same thing first, and `difference` shows what; or it cannot be "
+        "done as things stand; or the idempotency key was used for a different request. Read what "
+        "holds now, and decide again."
+    )
 
 
 class TooLarge(BallastError):
     status = 413
     slug = "too-large"
     title = "The request is too large"
+    meaning = "The body is above 10 MB. Send it in parts."
 
 
 class RateLimited(BallastError):
     status = 429
     slug = "rate-limited"
     title = "Too many requests"
+    meaning = "One client sent more than its limit. `Retry-After` says how many seconds to wait."
 
 
 class Unavailable(BallastError):
@@ -113,6 +140,9 @@ class Unavailable(BallastError):
     status = 503
     slug = "unavailable"
     title = "Not available right now"
+    meaning = (
+        "A part that is needed does not answer, usually PostgreSQL. `Retry-After` says when to try again."
+    )
 
 
 class InternalError(BallastError):
@@ -121,3 +151,4 @@ class InternalError(BallastError):
     status = 500
     slug = "internal-error"
     title = "Something went wrong here"
+    meaning = "A fault of Ballast's own. The log has the details under the request id."

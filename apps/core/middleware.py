@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Callable
 from io import BytesIO
 
@@ -16,6 +18,8 @@ from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_re
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
+REQUEST_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
+
 logger = structlog.get_logger(__name__)
 
 
@@ -28,6 +32,28 @@ class ProbeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.probes.get(request.path_info, self.get_response)(request)
+
+
+class RequestIdMiddleware:
+    """Give every request the id under which its log lines, audit entries and error answers stand.
+
+    A proxy's ``X-Request-ID`` is taken over where it looks like one. It stands in the request's headers from here on,
+    where the log's own middleware, further in, finds it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        request.META["HTTP_X_REQUEST_ID"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            return self.get_response(request)
+        finally:
+            structlog.contextvars.clear_contextvars()
 
 
 class BodyLimitMiddleware:

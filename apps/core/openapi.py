@@ -13,7 +13,7 @@ from apps.core.problems import CONTENT_TYPE
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "title": "Problem",
-    "description": "RFC 9457. `errors` lists the fields at fault; `type` is explained in docs/problems.md.",
+    "description": "RFC 9457. `errors` lists the fields at fault; `type` leads to its explanation.",
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
     "properties": {
         "type": {"type": "string"},

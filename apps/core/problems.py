@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -26,6 +27,40 @@ from apps.core.errors import (
 
 PROBLEM_TYPE = "/docs/problems#"
 CONTENT_TYPE = "application/problem+json"
+MAX_HOST_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One kind of problem as the catalogue lists it; ``words`` are pieces of text, each code or not."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+    words: tuple[tuple[str, bool], ...]
+
+
+def catalogue() -> list[ProblemKind]:
+    """Return every kind of problem that there is, by status: the errors that the code declares."""
+    found: dict[str, ProblemKind] = {}
+    waiting = list(BallastError.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if "slug" in vars(kind):
+            pieces = enumerate(kind.meaning.split("`"))
+            words = tuple((text, index % 2 == 1) for index, text in pieces if text)
+            found[kind.slug] = ProblemKind(kind.slug, kind.status, kind.title, kind.meaning, words)
+    return sorted(found.values(), key=lambda kind: (kind.status, kind.slug))
+
+
+def unknown_host(host: str) -> BadRequest:
+    """Return the error for a request under a name that this console does not answer to."""
+    return BadRequest(
+        f"Ballast does not answer under the name {host[:MAX_HOST_SHOWN]!r}. "
+        "Whoever runs it adds the name to ALLOWED_HOSTS."
+    )
 
 
 def request_id() -> str:

@@ -6,5 +6,6 @@ urlpatterns = [
     path("-/healthz", views.healthz, name="healthz"),
     path("actions/<str:name>/", dialogs.action_dialog, name="action"),
     path("actions/<str:name>/preview/", dialogs.action_preview, name="action-preview"),
+    path("docs/problems", views.problem_catalogue, name="problems"),
     path("-/ready", views.ready, name="ready"),
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.decorators.cache import never_cache
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_safe
 from apps.core import queries
 from apps.core.errors import Unavailable
 from apps.core.http import is_api
-from apps.core.problems import from_status, problem_response, translated
+from apps.core.problems import catalogue, from_status, problem_response, translated, unknown_host
 
 
 @never_cache
@@ -32,11 +33,19 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses to read, such as a host that is not ours: often before anybody is known to ask."""
+    is_unknown_host = isinstance(exception, DisallowedHost)
+    error = unknown_host(request.META.get("HTTP_HOST", "")) if is_unknown_host else from_status(400)
     if is_api(request):
-        return problem_response(from_status(400), request)
-    if not hasattr(request, "user"):
-        request.user = AnonymousUser()
-    return defaults.bad_request(request, exception)
+        return problem_response(error, request)
+    # Without the request: the frame of a page would ask it for its host, and who is signed in.
+    page = render_to_string("400.html", {"error": error if is_unknown_host else None})
+    return HttpResponseBadRequest(page)
+
+
+@require_safe
+def problem_catalogue(request: HttpRequest) -> HttpResponse:
+    """Explain every kind of problem: where the ``type`` of a problem document leads, signed in or not."""
+    return render(request, "errors/catalogue.html", {"kinds": catalogue()})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

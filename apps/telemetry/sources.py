@@ -24,6 +24,9 @@ class NoSource(Conflict):
 
     slug = "no-telemetry-source"
     title = "No telemetry source is set up"
+    meaning = (
+        "The request needs Prometheus, and `PROMETHEUS_URL` is not set. Files can be imported all the same."
+    )
 
 
 def is_configured() -> bool:

@@ -109,7 +109,7 @@ def fields_for(
                 label=(labels or {}).get(name) or str(part.get("title", name)),
                 kind=kind,
                 value=_shown(value, percent=percent),
-                help=str(part.get("description", "")),
+                help=str(part.get("description", "")).replace("`", ""),  # The API's description is Markdown.
                 errors=tuple((errors or {}).get(name, ())),
                 choices=_choices(part, optional=name not in required) if kind == "select" else (),
                 required=name in required and kind not in ("checkbox", "hidden"),
@@ -156,7 +156,7 @@ def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:
     for problem in problems:
         name = problem.path.split(".", 1)[0]
         message = problem.message.removeprefix("Value error, ")
-        message = "This is needed." if message == "Field required" else message
+        message = "This is needed." if message == "is missing" else message
         found.setdefault(FORM_ERRORS if name == "body" else name, []).append(message)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,11 @@ from django.http import HttpRequest
 from django.test import Client
 
 from apps.accounts.models import User
+from apps.catalog.models import Service
 from apps.core import actions
 from apps.core.actions import Actor
-from apps.core.errors import BallastError, Conflict
+from apps.core.errors import Conflict
+from apps.core.problems import catalogue
 from tests.api.conftest import ClientFor, problem
 
 pytestmark = pytest.mark.django_db
@@ -181,14 +182,30 @@ def test_a_page_shows_the_same_error_as_a_page(client: Client, monkeypatch: pyte
     assert b"<html" not in fragment.content
 
 
-def test_the_type_of_every_problem_is_explained() -> None:
-    def kinds(error: type[BallastError]) -> Iterator[type[BallastError]]:
-        for kind in error.__subclasses__():
-            yield kind
-            yield from kinds(kind)
+def test_the_documentation_explains_every_kind_of_problem_in_the_words_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
+    explained = {
+        section.partition("\n")[0]: " ".join(section.partition("\n")[2].split())
+        for section in page.split("\n## ")[1:]
+    }
+    assert explained == {kind.slug: f"{kind.status}. {kind.meaning}" for kind in catalogue()}
 
-    explained = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
-    assert {kind.slug for kind in kinds(BallastError) if f"\n## {kind.slug}\n" not in explained} == set()
+
+def test_the_type_of_a_problem_leads_to_its_explanation_whoever_asks(client: Client) -> None:
+    page, anchor = problem(client.get("/api/v1/actions"), 401)["type"].split("#")
+    shown = client.get(page)
+    assert shown.status_code == 200
+    assert f'id="{anchor}"' in shown.content.decode()
+    client.force_login(User.objects.create_user("ada"))
+    assert client.get(page).status_code == 200
+
+
+def test_the_catalogue_shows_every_kind_of_problem(client: Client) -> None:
+    body = client.get("/docs/problems").content.decode()
+    kinds = catalogue()
+    assert {"telemetry-source", "conflict", "bad-request"} <= {kind.slug for kind in kinds}
+    assert all(kind.meaning and f'id="{kind.slug}"' in body for kind in kinds)
+    assert "<code>ALLOWED_HOSTS</code>" in body
 
 
 def test_an_answer_that_does_not_fit_its_own_model_is_our_fault(
@@ -225,9 +242,75 @@ def test_a_body_whose_object_has_too_many_keys_is_refused(api: Client) -> None:
     assert "errors" not in document
 
 
-def test_a_host_that_is_not_ours_is_refused(client: Client) -> None:
-    assert client.get("/sign-in/", headers={"host": "evil.example"}).status_code == 400
-    problem(client.get("/api/v1/services", headers={"host": "evil.example"}), 400)
+def test_a_host_that_is_not_ours_is_refused_and_told_of_the_setting(client: Client) -> None:
+    page = client.get("/sign-in/", headers={"host": "evil.example"})
+    assert page.status_code == 400
+    assert "&#x27;evil.example&#x27;" in page.content.decode()
+    assert "ALLOWED_HOSTS" in page.content.decode()
+    refusal = problem(client.get("/api/v1/services", headers={"host": "evil.example"}), 400)
+    assert "'evil.example'" in refusal["detail"]
+    assert "ALLOWED_HOSTS" in refusal["detail"]
+
+
+def test_a_host_that_is_markup_stays_text(client: Client) -> None:
+    page = client.get("/sign-in/", headers={"host": "<script>alert(1)</script>"})
+    assert page.status_code == 400
+    assert "<script>alert" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"host": "evil.example"}, b"{}", 400),
+        ({}, b"{", 400),
+        ({}, b" " * (10 * 1024 * 1024 + 1), 413),
+        ({"X-API-Key": "blst_nonsense"}, b"{}", 401),
+    ],
+)
+def test_every_refusal_has_the_id_of_its_request(
+    api: Client, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    ids = set()
+    for _ in range(2):
+        response = api.post("/api/v1/actions/nothing", body, content_type=JSON, headers=headers)
+        ids.add(problem(response, status)["request_id"])
+    assert len(ids) == 2
+    assert all(ids)
+
+
+def test_a_proxys_request_id_is_taken_over_where_it_looks_like_one(client: Client) -> None:
+    taken = client.get("/api/v1/actions", headers={"X-Request-ID": "proxy-7.1"})
+    assert problem(taken, 401)["request_id"] == "proxy-7.1"
+    other = client.get("/api/v1/actions", headers={"X-Request-ID": "a b\u00e4" + "x" * 200})
+    assert "a b" not in problem(other, 401)["request_id"]
+
+
+def test_an_unknown_key_is_told_which_there_are(api: Client) -> None:
+    Service.objects.create(service_id="api")
+    data = {"action": "modify", "modifications": {"availability": 0.999}}
+    document = problem(api.post("/api/v1/services/api/slos", data, content_type=JSON), 422)
+    assert document["errors"] == [
+        {
+            "path": "modifications.availability",
+            "message": "is not known here; there is availability_target, latency_p95_target_ms "
+            "and latency_p99_target_ms",
+        }
+    ]
+    document = problem(api.post("/api/v1/actions/accounts.set_role", {"user": "ada"}, content_type=JSON), 422)
+    assert {"path": "user", "message": "is not known here; there is username, role and teams"} in document[
+        "errors"
+    ]
+
+
+def test_the_words_are_not_the_librarys(api: Client) -> None:
+    data = {"username": "", "role": "king", "teams": ["payments", 7], "colour": "red"}
+    body = api.post("/api/v1/actions/accounts.create_user", data, content_type=JSON).content
+    query = api.get("/api/v1/audit?limit=201&since=soon").content
+    for words in (b"should", b"Value error", b"Field required", b"Extra inputs"):
+        assert words not in body
+        assert words not in query
+    assert b"'king' is not possible; write sre_admin, service_owner, auditor or viewer" in body
+    assert b"'201' is more than 200" in query
 
 
 @pytest.mark.django_db(transaction=True)

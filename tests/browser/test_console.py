@@ -30,6 +30,7 @@ PAGES = (
     "/imports/",
     "/audit/",
     "/api-keys/",
+    "/docs/problems",
     "/no/such/page",
 )
 DIALOG = (

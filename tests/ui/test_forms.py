@@ -110,7 +110,7 @@ def test_errors_speak_the_language_of_the_page() -> None:
 
 def test_problems_are_found_by_their_field() -> None:
     problems = [
-        FieldProblem("why", "Field required"),
+        FieldProblem("why", "is missing"),
         FieldProblem("names.3", "Value error, Unknown."),
         FieldProblem("body", "No."),
     ]

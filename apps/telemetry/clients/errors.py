@@ -25,6 +25,10 @@ class SourceError(Unavailable):
 
     slug = "telemetry-source"
     title = "The telemetry source cannot be read"
+    meaning = (
+        "Prometheus does not answer, refuses the query, or answers with what cannot be read; the "
+        "detail says which."
+    )
 
     def __init__(self, detail: str, *, http_status: int | None = None) -> None:
         super().__init__(detail)

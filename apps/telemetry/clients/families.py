@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from apps.core.errors import InvalidInput
+from apps.core.wording import plain
 
 #: The presets and the defaults of everything that a TOML file may set.
 PRESETS_FILE = Path(__file__).resolve().parents[3] / "fixtures" / "telemetry.toml"
@@ -160,7 +161,7 @@ def load_config(path: Path | None = None) -> TelemetryConfig:
         return TelemetryConfig.model_validate(merged)
     except ValidationError as error:
         where = "; ".join(
-            f"telemetry.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            f"telemetry.{'.'.join(str(part) for part in problem['loc'])}: {plain(problem, TelemetryConfig)}"
             for problem in error.errors()
         )
         raise InvalidInput(f"{path or PRESETS_FILE} does not describe metric families. {where}") from error

@@ -1,0 +1,32 @@
+"""What is wrong with a value of a graph, in the words of whoever wrote the file or the request."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from pydantic_core import ErrorDetails
+
+from apps.core import wording
+from apps.core.wording import said
+
+
+def plain(problem: ErrorDetails) -> str:
+    """Pydantic's account of one problem in plain words: what was given, and what to write instead."""
+    field = next((str(step) for step in reversed(problem["loc"]) if isinstance(step, str)), "")
+    return _sla(problem.get("input")) if field == "published_sla" else wording.plain(problem)
+
+
+def _sla(value: object) -> str:
+    try:
+        number = Decimal(str(value).strip().removesuffix("%").strip())
+    except InvalidOperation:
+        return f"{said(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+    if not number.is_finite():
+        return f"{said(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+    if 1 < number < 100:
+        return f"{said(value)} is a percentage; write the ratio: {(number / 100).normalize():f}"
+    if number in (1, 100):
+        return "nobody keeps 100 %; write a ratio below 1, or leave it blank"
+    return (
+        f"{said(value)} is not between 0 and 1; write the ratio that is promised, such as 0.9995 for 99.95 %"
+    )

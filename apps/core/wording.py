@@ -1,0 +1,199 @@
+"""What is wrong with a value, in the words of whoever sent it: the one place where Pydantic's are translated.
+
+Every message follows the path of its field: ``limit: '0' is less than 1``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Any, TypeAliasType, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+MISSING = "is missing"
+_SHOWN = 60
+_UNKNOWN = "is not known here; remove it or correct its name"
+# What is left of Pydantic's own sentences: "Input should be …", "List should have …".
+_SHOULD = re.compile(r"^[A-Z]\w*(?: \w+)? should (not )?")
+
+type Words = Callable[[object, Mapping[str, Any]], str]
+
+
+def plain(problem: ErrorDetails, model: type[BaseModel] | None = None) -> str:
+    """Say what is wrong: what was given, and what to write instead.
+
+    ``model`` is what the problem's ``loc`` starts from; with it, an unknown key is told which there are.
+    """
+    kind, value = problem["type"], problem.get("input")
+    if kind == "extra_forbidden" and model is not None:
+        known = known_keys(model, problem["loc"])
+        if known:
+            return f"is not known here; there is {_listed(known)}"
+    if kind in _WORDS:
+        return _WORDS[kind](value, problem.get("ctx") or {})
+    message = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return _SHOULD.sub(lambda found: f"must {'not ' if found[1] else ''}", message)
+
+
+def said(value: object) -> str:
+    """A value as a message repeats it: in quotation marks, not too long."""
+    text = str(value) if isinstance(value, str | int | float | Decimal | bool) else ""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…") if text else "this"
+
+
+def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the object holding the last step of ``location`` may have; none where that is not one model."""
+    found: Any = model
+    for step in location[:-1]:
+        found = _inside(found, step)
+    holder = _model_in(found)
+    if holder is None:
+        return []
+    return [str(field.alias or name) for name, field in holder.model_fields.items()]
+
+
+def _inside(annotation: Any, step: int | str) -> Any:
+    if isinstance(step, str):
+        holder = _model_in(annotation)
+        fields = {} if holder is None else holder.model_fields
+        for name, field in fields.items():
+            if step in (name, field.alias):
+                return field.annotation
+        return None
+    for option in _options(annotation):
+        if get_origin(option) in (list, tuple, set, frozenset):
+            return get_args(option)[0]
+    return None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    models = [each for each in _options(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return models[0] if len(models) == 1 else None
+
+
+def _options(annotation: Any) -> list[Any]:
+    """An annotation without aliases and metadata, and with a union's members apart."""
+    if isinstance(annotation, TypeAliasType):
+        return _options(annotation.__value__)
+    if get_origin(annotation) is Annotated:
+        return _options(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [option for each in get_args(annotation) for option in _options(each)]
+    return [annotation]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _choice(value: object, context: Mapping[str, Any]) -> str:
+    choices = str(context.get("expected", "")).replace("'", "")
+    return f"{said(value)} is not possible; write {choices}"
+
+
+def _number(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is not a number"
+
+
+def _whole(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is not a whole number"
+
+
+def _truth(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is neither true nor false"
+
+
+def _moment(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is not ISO 8601, such as 2026-11-01T00:00:00Z"
+
+
+def _day(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is not a day, such as 2026-11-01"
+
+
+def _uuid(value: object, _: Mapping[str, Any]) -> str:
+    return f"{said(value)} is not a UUID"
+
+
+def _bound(words: str, key: str) -> Words:
+    def say(value: object, context: Mapping[str, Any]) -> str:
+        bound = context[key]
+        if not isinstance(bound, int | float | Decimal):
+            return f"{said(value)} is {words} {bound}"
+        shown = f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+        return f"{said(value)} is {words} {shown}"
+
+    return say
+
+
+def _constant(words: str) -> Words:
+    return lambda _value, _context: words
+
+
+def _long(unit: str) -> Words:
+    return lambda _, context: f"is longer than {context['max_length']:,} {unit}"
+
+
+def _short(unit: str) -> Words:
+    def say(_: object, context: Mapping[str, Any]) -> str:
+        least = context["min_length"]
+        return "is empty" if least == 1 else f"is shorter than {least:,} {unit}"
+
+    return say
+
+
+_OBJECT = _constant("has to be an object")
+_LIST = _constant("has to be a list")
+_TEXT = _constant("has to be text")
+
+_WORDS: Mapping[str, Words] = {
+    "missing": _constant(MISSING),
+    "extra_forbidden": _constant(_UNKNOWN),
+    "literal_error": _choice,
+    "enum": _choice,
+    "bool_parsing": _truth,
+    "bool_type": _truth,
+    "string_type": _TEXT,
+    "string_unicode": _TEXT,
+    "string_too_long": _long("characters"),
+    "string_too_short": _short("characters"),
+    "too_long": _long("entries"),
+    "too_short": _short("entries"),
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "set_type": _LIST,
+    "float_parsing": _number,
+    "float_type": _number,
+    "finite_number": _number,
+    "decimal_parsing": _number,
+    "decimal_type": _number,
+    "int_parsing": _whole,
+    "int_parsing_size": _whole,
+    "int_type": _whole,
+    "int_from_float": _whole,
+    "greater_than": _bound("not above", "gt"),
+    "greater_than_equal": _bound("less than", "ge"),
+    "less_than": _bound("not below", "lt"),
+    "less_than_equal": _bound("more than", "le"),
+    "timezone_aware": lambda value, _: (
+        f"{said(value)} has no time zone; write it with one: 2026-11-01T00:00:00Z"
+    ),
+    "datetime_parsing": _moment,
+    "datetime_from_date_parsing": _moment,
+    "datetime_object_invalid": _moment,
+    "datetime_type": _moment,
+    "date_parsing": _day,
+    "date_from_datetime_parsing": _day,
+    "date_from_datetime_inexact": _day,
+    "date_type": _day,
+    "uuid_parsing": _uuid,
+    "uuid_type": _uuid,
+    "uuid_version": _uuid,
+}
