@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
+from apps.catalog.wording import plain
 from apps.core.errors import MAX_FIELD_PROBLEMS
 
 MAX_TEXT_LENGTH = 1_000
@@ -242,9 +243,9 @@ def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> 
 def _moved(error: ValidationError, start: int) -> list[InitErrorDetails]:
     """Return an error's problems as those of a list in which its rows begin at ``start``."""
     moved = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False):
         row, *rest = item["loc"]
-        message = PydanticCustomError("row", "{message}", {"message": item["msg"]})
+        message = PydanticCustomError("row", "{message}", {"message": plain(item)})
         moved.append(InitErrorDetails(type=message, loc=(start + int(row), *rest), input=None))
     return moved
 

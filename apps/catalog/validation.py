@@ -11,6 +11,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
+from apps.catalog.wording import plain
 from apps.core.errors import FieldProblem, InvalidInput
 
 MAX_PROBLEMS = 300
@@ -18,6 +19,7 @@ MAX_PROBLEMS = 300
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 type List = Literal["services", "dependencies"]
+type NameRow = Callable[[List, Place], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class Place:
     part: int
     row: int
 
-    def beside(self, other: Place) -> str:
-        """Name this place as seen from another."""
-        return f"row {self.row}" if self.part == other.part else f"row {self.row} of part {self.part}"
+    def beside(self, other: Place, row: str = "") -> str:
+        """Name this place as seen from another; ``row`` is what people call it where that is not its number."""
+        row = row or f"row {self.row}"
+        return row if self.part == other.part else f"{row} of part {self.part}"
 
 
 @dataclass(slots=True)
@@ -106,13 +109,17 @@ _dependencies = TypeAdapter(list[DependencyRow])
 
 
 def validate_graph(
-    payloads: Iterable[tuple[int, Mapping[str, Any]]], *, now: datetime | None = None
+    payloads: Iterable[tuple[int, Mapping[str, Any]]],
+    *,
+    now: datetime | None = None,
+    name_row: NameRow = lambda _list, _place: "",
 ) -> tuple[Graph, Problems]:
     """Check all parts of a graph together.
 
     Each payload is ``(part number, {"services": […], "dependencies": […]})``; rows are dictionaries or already
     :class:`ServiceRow` and :class:`DependencyRow`. Returns the graph and its problems; with any problem the graph is
-    incomplete and must not be applied. A service or an edge may be named once in the whole.
+    incomplete and must not be applied. A service or an edge may be named once in the whole. ``name_row`` says what
+    people call a row where they do not count rows, such as ``line 7``.
     """
     problems = Problems()
     graph = Graph()
@@ -123,8 +130,8 @@ def validate_graph(
             ("dependencies", _dependencies, graph.dependencies, graph.dependency_places),
         ):
             _read(part, name, adapter, payload.get(name) or [], rows, places, problems)  # type: ignore[arg-type]
-    _check_services(graph, problems)
-    _check_dependencies(graph, latest, problems)
+    _check_services(graph, problems, name_row)
+    _check_dependencies(graph, latest, problems, name_row)
     return graph, problems
 
 
@@ -143,11 +150,11 @@ def _read(
     try:
         read = adapter.validate_python(given)
     except ValidationError as error:
-        for item in error.errors(include_url=False, include_input=False, include_context=False):
+        for item in error.errors(include_url=False):
             index = item["loc"][0] if item["loc"] else 0
             where = ".".join(str(step) for step in item["loc"][1:])
             bad.add(int(index))
-            problems.add(RowProblem(part, name, int(index) + 1, where, sentence(item["msg"])))
+            problems.add(RowProblem(part, name, int(index) + 1, where, plain(item)))
         # The rows that are right are still checked against each other, so that one answer names everything.
         good = [(index, row) for index, row in enumerate(given) if index not in bad]
         rows.extend(adapter.validate_python([row for _, row in good]))
@@ -157,22 +164,22 @@ def _read(
     places.extend(Place(part, index + 1) for index in range(len(read)))
 
 
-def sentence(message: str) -> str:
-    """Return Pydantic's message without the prefix that it puts before ours."""
-    return message.removeprefix("Value error, ")
-
-
-def _check_services(graph: Graph, problems: Problems) -> None:
+def _check_services(graph: Graph, problems: Problems, name_row: NameRow) -> None:
     def complain(index: int, message: str) -> None:
         place = graph.service_places[index]
         problems.add(RowProblem(place.part, "services", place.row, "service_id", message))
 
     _check_repetition(
-        graph.services, graph.service_places, lambda row: row.service_id, lambda row: row.service_id, complain
+        graph.services,
+        graph.service_places,
+        lambda row: row.service_id,
+        lambda row: row.service_id,
+        complain,
+        lambda place: name_row("services", place),
     )
 
 
-def _check_dependencies(graph: Graph, latest: datetime, problems: Problems) -> None:
+def _check_dependencies(graph: Graph, latest: datetime, problems: Problems, name_row: NameRow) -> None:
     def complain(index: int, message: str, name: str = "target") -> None:
         place = graph.dependency_places[index]
         problems.add(RowProblem(place.part, "dependencies", place.row, name, message))
@@ -188,6 +195,7 @@ def _check_dependencies(graph: Graph, latest: datetime, problems: Problems) -> N
         lambda row: (row.source, row.target),
         lambda row: f"{row.source} → {row.target}",
         complain,
+        lambda place: name_row("dependencies", place),
     )
 
 
@@ -197,13 +205,14 @@ def _check_repetition[RowT: Row](
     key: Callable[[RowT], object],
     name: Callable[[RowT], str],
     complain: Callable[[int, str], None],
+    name_row: Callable[[Place], str],
 ) -> None:
     first_at: dict[object, int] = {}
     for index, row in enumerate(rows):
         first = first_at.setdefault(key(row), index)
         if first == index:
             continue
-        where = places[first].beside(places[index])
+        where = places[first].beside(places[index], name_row(places[first]))
         if rows[first] == row:
             complain(index, f"{name(row)} stands in {where} already")
         else:

@@ -13,6 +13,7 @@ from apps.telemetry.clients.csv_rows import Problems, read_chunks
 SERVICE_REQUIRED = ("service_id", "team", "criticality", "external", "published_sla")
 SERVICE_OPTIONAL = ("archetype", "on_call")
 DEPENDENCY_REQUIRED = ("source", "target", "mode", "criticality")
+_MAX_RETRIES_DIGITS = 4
 DEPENDENCY_OPTIONAL = ("calls_per_request", "redundancy_group", "max_retries", "protocol", "timeout_ms")
 
 
@@ -26,7 +27,7 @@ class GraphFiles:
     rows: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph(folder: Path, problems: Problems) -> GraphFiles:
+def read_graph(paths: Mapping[str, Path], problems: Problems) -> GraphFiles:
     """Read and check both files; what is wrong is named by file and line."""
     files = GraphFiles()
     payload: dict[str, list[dict[str, Any]]] = {}
@@ -35,22 +36,23 @@ def read_graph(folder: Path, problems: Problems) -> GraphFiles:
         ("services", "services.csv", SERVICE_REQUIRED, SERVICE_OPTIONAL),
         ("dependencies", "dependencies.csv", DEPENDENCY_REQUIRED, DEPENDENCY_OPTIONAL),
     ):
-        if not (folder / file).exists():
+        if file not in paths:
             continue
-        payload[list_name], lines[list_name] = _rows(folder / file, required, optional, problems)
+        payload[list_name], lines[list_name] = _rows(paths[file], required, optional, problems)
         files.rows[file] = len(payload[list_name])
     if not payload:
         return files
     files.names = {row["service_id"] for row in payload.get("services", []) if "service_id" in row}
     for row in payload.get("dependencies", []):
         files.names |= {row[end] for end in ("source", "target") if end in row}
-    graph, found = validate_graph([(1, payload)])
+    graph, found = validate_graph(
+        [(1, payload)], name_row=lambda name, place: f"line {lines[name][place.row - 1]}"
+    )
     for problem in found.kept:
         problems.add(
-            f"{problem.list}.csv",
+            paths[f"{problem.list}.csv"].name,
             lines[problem.list][problem.row - 1],
-            _column(problem.field),
-            problem.message,
+            *_in_a_file(problem.field, problem.message),
         )
     problems.count += found.count - len(found.kept)
     files.graph = graph
@@ -75,9 +77,16 @@ def _row(cells: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell != ""}
     if "max_retries" in row:
         retries = row.pop("max_retries")
-        row["retry_config"] = {"max_retries": int(retries)} if retries.isdecimal() else retries
+        is_number = retries.isascii() and retries.isdecimal() and len(retries) <= _MAX_RETRIES_DIGITS
+        row["retry_config"] = {"max_retries": int(retries)} if is_number else retries
     return row
 
 
-def _column(field_path: str) -> str:
-    return "max_retries" if field_path.startswith("retry_config") else field_path
+def _in_a_file(field_path: str, message: str) -> tuple[str, str]:
+    """The column and the words for a problem that the catalog found."""
+    if field_path.startswith("retry_config"):
+        return (
+            "max_retries",
+            f"write a whole number of at most {_MAX_RETRIES_DIGITS} digits, or leave it blank",
+        )
+    return field_path, message

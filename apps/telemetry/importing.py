@@ -21,10 +21,10 @@ from apps.telemetry import staging
 from apps.telemetry.aggregates import Stored, ensure_partitions, staged_range, store_staged
 from apps.telemetry.clients.csv_rows import MAX_PROBLEMS, Problems
 from apps.telemetry.clients.files import HOUR, Reader
+from apps.telemetry.clients.folder import NothingToRead, listed, look_into
 from apps.telemetry.graph_files import GraphFiles, read_graph
 from apps.telemetry.overlap import OverlapCheck
 
-FILES = ("services.csv", "dependencies.csv", "sli.csv", "edge_sli.csv", "latency_buckets.csv")
 #: Keys of two services in one number.
 _EDGE_SHIFT = 32
 
@@ -73,23 +73,30 @@ def import_directory(
 
     Raises:
         InvalidInput: something is wrong; ``extra["problems"]`` names up to 200 rows, ``extra["error_count"]``
-        counts
-            all. Nothing has changed.
+            counts all. Nothing has changed.
     """
-    result = ImportResult(warnings=_unknown_files(folder))
+    try:
+        found = look_into(folder)
+    except NothingToRead as error:
+        raise InvalidInput(f"Nothing was imported: {error}") from error
+    result = ImportResult(rows=dict.fromkeys(found.files, 0))
     problems = Problems()
-    graph_files = read_graph(folder, problems)
+    graph_files = read_graph(found.files, problems)
     result.rows |= graph_files.rows
     names = sorted(graph_files.names.union(Service.objects.values_list("service_id", flat=True)))
     keys = {name: key for key, name in enumerate(names)}
-    reader = Reader(folder, keys.get, int(now.timestamp()), problems)
+    reader = Reader(found.files, keys.get, int(now.timestamp()), problems)
     with staging.staged():
-        meter = _Meter(folder, progress)
+        meter = _Meter(found.files, progress)
         is_hourly = _stage_sli(reader, result, meter)
         _stage_edges(reader, result, meter)
         _stage_buckets(reader, result, meter)
         if problems:
             raise rejected(problems)
+        without_rows = [
+            f"{found.files[name].name} has no rows." for name, rows in result.rows.items() if not rows
+        ]
+        result.warnings = [*without_rows, *reader.remarks, *found.remarks()]
         span = staged_range()
         if span is not None:
             result.start, result.end = span
@@ -102,25 +109,17 @@ def import_directory(
 
 def rejected(problems: Problems) -> InvalidInput:
     """The error that names what is wrong with a folder."""
-    things = "1 thing" if problems.count == 1 else f"{problems.count:,} things"
-    first = str(problems.named[0]) if problems.named else ""
+    things = "1 problem" if problems.count == 1 else f"{problems.count:,} problems"
+    named = problems.in_order()
     return InvalidInput(
-        f"Nothing was imported: {things} in the files cannot be right. The first: {first}",
+        f"Nothing was imported: there {'is' if problems.count == 1 else 'are'} {things} in "
+        f"{listed(list(problems.files))}.",
         fields=[
             FieldProblem(f"{problem.file}:{problem.line}:{problem.field}", problem.reason)
-            for problem in problems.named
+            for problem in named
         ],
-        extra={"problems": [problem.as_json() for problem in problems.named], "error_count": problems.count},
+        extra={"problems": [problem.as_json() for problem in named], "error_count": problems.count},
     )
-
-
-def _unknown_files(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise InvalidInput(f"{folder} is not a folder.")
-    if not any((folder / name).exists() for name in FILES):
-        raise InvalidInput(f"{folder} has none of the files {', '.join(FILES)}.")
-    extra = sorted(path.name for path in folder.glob("*.csv") if path.name not in FILES)
-    return [f"{name} is not a file that an import reads; it was left alone." for name in extra]
 
 
 def _store(
@@ -147,7 +146,7 @@ def _store(
 
 def _stage_sli(reader: Reader, result: ImportResult, meter: _Meter) -> bool:
     """Stage ``sli.csv``; say whether every row is a whole hour."""
-    fine, coarse = OverlapCheck("sli.csv"), OverlapCheck("sli.csv")
+    fine, coarse = (OverlapCheck(reader.name_of("sli.csv")) for _ in range(2))
     is_hourly = True
     for rows in reader.sli():
         key = rows.keys[0]
@@ -176,7 +175,7 @@ def _stage_sli(reader: Reader, result: ImportResult, meter: _Meter) -> bool:
 
 
 def _stage_edges(reader: Reader, result: ImportResult, meter: _Meter) -> None:
-    overlaps = OverlapCheck("edge_sli.csv")
+    overlaps = OverlapCheck(reader.name_of("edge_sli.csv"))
     for rows in reader.edges():
         source, target = rows.keys
         overlaps.add((source << _EDGE_SHIFT) | target, rows.at, rows.step, rows.lines)
@@ -204,7 +203,7 @@ def _stage_buckets(reader: Reader, result: ImportResult, meter: _Meter) -> None:
             line=rows.lines,
         )
         meter.read("latency_buckets.csv", result, len(rows))
-    _check_buckets(reader.problems)
+    _check_buckets(reader.name_of("latency_buckets.csv"), reader.problems)
 
 
 _BUCKET_RULES = (
@@ -227,7 +226,7 @@ _BUCKET_RULES = (
 )
 
 
-def _check_buckets(problems: Problems) -> None:
+def _check_buckets(file: str, problems: Problems) -> None:
     """Check what only a whole histogram shows: each bound once, counts that rise, an infinite bound."""
     with connection.cursor() as cursor:
         for rule in _BUCKET_RULES:
@@ -237,7 +236,7 @@ def _check_buckets(problems: Problems) -> None:
             )
             found = cursor.fetchall()
             for line, name, reason, _ in found:
-                problems.add("latency_buckets.csv", line, name, reason)
+                problems.add(file, line, name, reason)
             if found:
                 problems.count += found[0][3] - len(found)
 
@@ -245,8 +244,8 @@ def _check_buckets(problems: Problems) -> None:
 class _Meter:
     """Turns rows read into progress by the size of the files; the last tenth is the storing."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        self._sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).exists()}
+    def __init__(self, files: Mapping[str, Path], progress: Progress) -> None:
+        self._sizes = {name: path.stat().st_size for name, path in files.items()}
         self._total = max(1, sum(self._sizes.values()))
         self._progress = progress
         self._done: dict[str, int] = {}

@@ -39,5 +39,6 @@ class OverlapCheck:
         found = np.flatnonzero(overlaps)
         for row in found[:MAX_PROBLEMS]:
             first, second = sorted((int(lines[row]), int(lines[row + 1])))
-            problems.add(self.file, second, "timestamp", f"covers time that line {first} covers already")
+            reason = f"covers time that line {first} covers already; keep one of the two"
+            problems.add(self.file, second, "timestamp", reason)
         problems.count += max(0, len(found) - MAX_PROBLEMS)

@@ -12,25 +12,26 @@ from django.core.files.uploadedfile import UploadedFile
 
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.telemetry.actions import import_root
+from apps.telemetry.clients.folder import FILES, listed, meant_by
 
-ACCEPTED = ("services.csv", "dependencies.csv", "sli.csv", "edge_sli.csv", "latency_buckets.csv")
+ACCEPTED = FILES
 
 
 def keep(files: Iterable[UploadedFile[Any]]) -> Path:
-    """Store uploaded files under the names of the format. Returns their folder.
+    """Store uploaded files under the names of the format, in lower case. Returns their folder.
 
     Raises :class:`InvalidInput` naming every file that is not of the format; nothing is kept then.
     """
     given = list(files)
     problems = [
-        FieldProblem("files", f"{one.name} is none of {', '.join(ACCEPTED)}")
+        FieldProblem("files", f"{one.name} is none of {listed(ACCEPTED)}.{_hint(_name(one))}")
         for one in given
-        if one.name not in ACCEPTED
+        if _name(one) not in ACCEPTED
     ]
-    names = [one.name for one in given]
+    names = [_name(one) for one in given]
     problems += [
-        FieldProblem("files", f"{name} was chosen twice")
-        for name in sorted({str(name) for name in names if names.count(name) > 1})
+        FieldProblem("files", f"{name} was chosen twice.")
+        for name in sorted({name for name in names if names.count(name) > 1})
     ]
     if not given:
         problems.append(FieldProblem("files", "Choose at least one file."))
@@ -39,10 +40,20 @@ def keep(files: Iterable[UploadedFile[Any]]) -> Path:
     folder = import_root() / uuid.uuid4().hex
     folder.mkdir(parents=True)
     for one in given:
-        with (folder / str(one.name)).open("wb") as target:
+        with (folder / _name(one)).open("wb") as target:
             for chunk in one.chunks():
                 target.write(chunk)
     return folder
+
+
+def _name(file: UploadedFile[Any]) -> str:
+    return str(file.name).lower()
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that is nearly right, as browsers make them: ``sli (1).csv``."""
+    meant = meant_by(name, ACCEPTED)
+    return f" Rename it to {meant} if that is what it is." if meant else ""
 
 
 def drop(path: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -23,6 +26,18 @@ pytestmark = pytest.mark.django_db
 PAST = int(datetime(2023, 8, 21, 9, tzinfo=UTC).timestamp())
 
 
+@contextmanager
+def structlog_to_stderr() -> Iterator[None]:
+    """Let what is logged reach stderr as it does outside of tests, where only errors do."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+
+
 def run(*arguments: str) -> tuple[str, str]:
     out, err = StringIO(), StringIO()
     call_command(*arguments, stdout=out, stderr=err)
@@ -37,7 +52,7 @@ def past_folder(tmp_path: Path, *rows: str) -> Path:
 
 def test_importing_prints_what_was_read_and_stored(tmp_path: Path) -> None:
     out, err = run("import_observations", str(past_folder(tmp_path, f"shop,{PAST},3600,10,1,,,")))
-    assert "sli.csv: 1 rows" in out
+    assert "sli.csv: 1 row\n" in out
     assert "stored: 1 hours, 1 days" in out
     assert "services: 1 created" in out
     assert err == ""
@@ -59,7 +74,7 @@ def test_importing_bad_rows_names_them_and_fails(tmp_path: Path) -> None:
     assert "sli.csv:3: service_id: 'ghost' is no service" in str(caught.value)
     failed = TelemetryRun.objects.get()
     assert (failed.state, failed.error_count) == (TelemetryRun.State.FAILED, 2)
-    assert failed.errors[0] == {
+    assert failed.errors[1] == {
         "file": "sli.csv",
         "line": 3,
         "field": "service_id",
@@ -68,9 +83,30 @@ def test_importing_bad_rows_names_them_and_fails(tmp_path: Path) -> None:
     assert not SliHour.objects.exists()
 
 
+def test_a_problem_is_said_once_and_in_words_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOG_LEVEL", raising=False)
+    folder = past_folder(tmp_path, f"shop,{PAST},3600,10,11,,,")
+    with structlog_to_stderr(), pytest.raises(CommandError) as caught:
+        run("import_observations", str(folder))
+    assert str(caught.value).count("11 failed of 10") == 1
+    assert "run_failed" not in capfd.readouterr().err
+
+
+def test_a_file_without_rows_and_files_that_are_not_read_are_told_on_stderr(tmp_path: Path) -> None:
+    folder = past_folder(tmp_path)
+    (folder / "readme.txt").write_text("hello")
+    out, err = run("import_observations", str(folder))
+    assert "sli.csv: 0 rows\n" in out
+    assert "sli.csv has no rows.\n" in err
+    assert "Not read: readme.txt." in err
+
+
 def test_a_long_list_of_problems_is_cut_and_counted(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="and 250 more"):
+    with pytest.raises(CommandError, match="and 100 more") as caught:
         run("import_observations", str(past_folder(tmp_path, *[f"ghost,{START},3600,1,0,,,"] * 300)))
+    assert str(caught.value).count("'ghost' is no service") == 200
 
 
 def test_backfilling_prints_what_came(prometheus: Server, fleet: Fleet) -> None:

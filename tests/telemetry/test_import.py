@@ -215,29 +215,53 @@ def test_every_bad_row_is_named_and_nothing_is_stored(tmp_path: Path) -> None:
             f"shop,{START},3600,10,1,,,",
         ],
     )
-    problems = refused(tmp_path)
-    assert problems == {
-        ("services.csv", 3, "criticality"): problems["services.csv", 3, "criticality"],
-        ("services.csv", 3, "published_sla"): problems["services.csv", 3, "published_sla"],
+    width = (
+        "700 cannot be: a bin is as wide as a divisor of an hour (60, 300, 3600) or whole hours that divide "
+        "a day (86400)"
+    )
+    assert refused(tmp_path) == {
+        (
+            "services.csv",
+            3,
+            "criticality",
+        ): "'urgent' is not possible; write critical, high, medium or low",
+        ("services.csv", 3, "published_sla"): "'99.9' is a percentage; write the ratio: 0.999",
         ("dependencies.csv", 2, "target"): "shop cannot depend on itself",
-        ("dependencies.csv", 3, "mode"): problems["dependencies.csv", 3, "mode"],
-        ("dependencies.csv", 3, "calls_per_request"): problems["dependencies.csv", 3, "calls_per_request"],
+        ("dependencies.csv", 3, "mode"): "'maybe' is not possible; write sync or async",
+        ("dependencies.csv", 3, "calls_per_request"): "'-1' is less than 0",
         ("sli.csv", 3, "service_id"): "'nobody' is no service; add it to services.csv",
-        ("sli.csv", 4, "timestamp"): "'yesterday' is neither ISO 8601 nor Unix seconds",
+        (
+            "sli.csv",
+            4,
+            "timestamp",
+        ): "'yesterday' is neither ISO 8601 (2026-11-01T00:00:00Z) nor Unix seconds",
         ("sli.csv", 5, "bad"): "11 failed of 10: there cannot be more failures than requests",
         ("sli.csv", 6, "total"): "'ten' is not a number",
-        ("sli.csv", 7, "step_seconds"): "has to be a divisor of 3600, or whole hours that divide a day",
-        ("sli.csv", 8, "timestamp"): "a bin of 3600 s from here reaches into the next hour",
-        ("sli.csv", 9, "total"): "has to be 0 or more",
-        ("sli.csv", 10, "total"): "has to be 0 or more",
-        ("sli.csv", 11, "bad"): "has to be 0 or more",
-        ("sli.csv", 12, "p95_ms"): "has to be 0 or more, or blank",
-        ("sli.csv", 13, "timestamp"): problems["sli.csv", 13, "timestamp"],
-        ("sli.csv", 14, "timestamp"): "lies in the future",
-        ("sli.csv", 15, ""): "has 3 values, not 8",
-        ("sli.csv", 16, "timestamp"): "covers time that line 2 covers already",
+        ("sli.csv", 7, "step_seconds"): width,
+        (
+            "sli.csv",
+            8,
+            "timestamp",
+        ): "the bin starts at 2026-10-25T04:30:00Z and is 3600 s wide, which reaches into the next hour: "
+        "it has to end with its hour",
+        ("sli.csv", 9, "total"): "-1 is negative; a count is 0 or more",
+        ("sli.csv", 10, "total"): "NaN is no count; leave the line out where there is no data",
+        ("sli.csv", 11, "bad"): "inf is too large for a count",
+        ("sli.csv", 12, "p95_ms"): "-3 is negative; a latency is 0 or more, or blank where there is none",
+        (
+            "sli.csv",
+            13,
+            "timestamp",
+        ): f"'{START * 1000}' is not between the years 2000 and 2100; these look like milliseconds: divide by 1,000",
+        (
+            "sli.csv",
+            14,
+            "timestamp",
+        ): "the bin ends at 2026-11-01T23:00:00Z, and it is 2026-11-01T12:00:00Z now: nothing can have been "
+        "observed; is the time zone right?",
+        ("sli.csv", 15, "total"): "is missing: the line has 3 values, the header names 8 columns",
+        ("sli.csv", 16, "timestamp"): "covers time that line 2 covers already; keep one of the two",
     }
-    assert "milliseconds" in problems["sli.csv", 13, "timestamp"]
 
 
 def test_bins_that_overlap_are_named_whatever_their_widths(tmp_path: Path) -> None:
@@ -253,13 +277,15 @@ def test_bins_that_overlap_are_named_whatever_their_widths(tmp_path: Path) -> No
             f"shop,{START},86400,10,1,,,",
         ],
     )
-    assert refused(tmp_path) == {("sli.csv", 4, "timestamp"): "covers time that line 2 covers already"}
+    assert refused(tmp_path) == {
+        ("sli.csv", 4, "timestamp"): "covers time that line 2 covers already; keep one of the two"
+    }
 
 
 def test_problems_are_named_up_to_a_bound_and_counted_beyond(tmp_path: Path) -> None:
     write_services(tmp_path, "shop")
     write(tmp_path, "sli.csv", SLI, [f"ghost-{i},{START},3600,10,1,,," for i in range(1000)])
-    with pytest.raises(InvalidInput, match="1,000 things") as caught:
+    with pytest.raises(InvalidInput, match="1,000 problems") as caught:
         import_folder(tmp_path)
     assert caught.value.extra["error_count"] == 1000
     assert len(caught.value.extra["problems"]) == 200
@@ -269,7 +295,7 @@ def test_problems_are_named_up_to_a_bound_and_counted_beyond(tmp_path: Path) -> 
     ("header", "field", "words"),
     [
         ("service_id,timestamp,total,bad", "step_seconds", "missing"),
-        (SLI + ",extra", "extra", "nobody knows"),
+        (SLI + ",extra", "extra", "remove it"),
         (SLI + ",total", "total", "more than once"),
     ],
 )
@@ -290,7 +316,7 @@ def test_lines_are_counted_over_quoted_line_breaks_and_empty_lines(tmp_path: Pat
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     write_services(tmp_path, "shop")
     (tmp_path / "sli.csv").write_bytes(SLI.encode() + b"\n\xff\xfe\n")
-    assert "UTF-8" in refused(tmp_path)["sli.csv", 0, ""]
+    assert "UTF-8" in refused(tmp_path)["sli.csv", 2, "service_id"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
@@ -397,8 +423,10 @@ def test_a_folder_without_any_of_the_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(InvalidInput, match="none of the files"):
         import_folder(tmp_path)
-    with pytest.raises(InvalidInput, match="not a folder"):
+    with pytest.raises(InvalidInput, match="There is no folder"):
         import_folder(tmp_path / "missing")
+    with pytest.raises(InvalidInput, match="is a file; name the folder"):
+        import_folder(tmp_path / "notes.txt")
 
 
 def test_a_file_with_a_name_that_nobody_reads_is_told(tmp_path: Path) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from apps.telemetry.clients.csv_faults import (
+    SNIFFED_BYTES,
+    fault_before_reading,
+    fault_of_encoding,
+    fault_of_quotes,
+    fault_of_row,
+    faults_of_header,
+    line_ends,
+)
 
 #: Rows at a time: large enough for numpy to be worth it, small enough to be nothing in memory.
 CHUNK_ROWS = 50_000
 #: How many problems are named; the rest is counted. Whoever has more fixes the pattern, not the rows.
 MAX_PROBLEMS = 200
-#: Unix seconds that a bin may start at: 2000-01-01 to 2100-01-01.
-EARLIEST = 946_684_800
-LATEST = 4_102_444_800
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with one row; line 0 means the file as a whole."""
+    """One thing wrong with a file: the line as an editor counts them, the column where it is one column's."""
 
     file: str
     line: int
@@ -29,7 +35,7 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{self.file}:{self.line}"
         return f"{where}: {self.field}: {self.reason}" if self.field else f"{where}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
@@ -43,12 +49,20 @@ class Problems:
 
     named: list[Problem] = field(default_factory=list)
     count: int = 0
+    files: dict[str, None] = field(default_factory=dict)
+    """Those that have any, in the order they were read."""
 
     def add(self, file: str, line: int, field: str, reason: str) -> None:
         """Note one problem."""
         self.count += 1
+        self.files[file] = None
         if len(self.named) < MAX_PROBLEMS:
             self.named.append(Problem(file, line, field, reason))
+
+    def in_order(self) -> list[Problem]:
+        """Those that are named, file by file in the order they were read, from the top of each."""
+        place = {file: number for number, file in enumerate(self.files)}
+        return sorted(self.named, key=lambda one: (place[one.file], one.line))
 
     def __bool__(self) -> bool:
         return self.count > 0
@@ -60,7 +74,7 @@ class Chunk:
 
     columns: dict[str, Sequence[str]]
     lines: Sequence[int]
-    """The line that each row ends on."""
+    """The line that each row begins on."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -69,105 +83,83 @@ class Chunk:
 def read_chunks(
     path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
 ) -> Iterator[Chunk]:
-    """Read a CSV file with a header, in any order of columns.
+    """Read a CSV file with a header, in any order of columns and in capitals or not.
 
-    Rows of the wrong length are reported and left out; a header that lacks a column, or has one that nobody
-    knows, is reported and ends the file.
+    Rows of the wrong length are reported and left out; what is wrong with the file as a whole (its encoding,
+    its separator, its header) is reported once and ends it.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            yield from _chunks_of(csv.reader(handle, strict=True), path.name, required, optional, problems)
-    except UnicodeDecodeError as error:
-        problems.add(path.name, 0, "", f"is not UTF-8 ({error.reason} at byte {error.start})")
+        with path.open("rb") as handle:
+            fault = fault_before_reading(handle.read(SNIFFED_BYTES), [*required, *optional])
+        if fault is not None:
+            problems.add(path.name, *fault)
+            return
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield from _chunks_of(csv.reader(text, strict=True), path.name, required, optional, problems)
+    except UnicodeDecodeError:
+        problems.add(path.name, *fault_of_encoding(path))
+    except csv.Error as error:
+        problems.add(path.name, *fault_of_quotes(path, str(error)))
     except OSError as error:
-        problems.add(path.name, 0, "", f"cannot be read: {error.strerror}")
+        problems.add(path.name, 1, "", f"cannot be read: {error.strerror or type(error).__name__}")
 
 
 def _chunks_of(
     reader: Any, file: str, required: Sequence[str], optional: Sequence[str], problems: Problems
 ) -> Iterator[Chunk]:
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not _header_is_right(header, file, required, optional, problems):
+    line, header = _header(reader)
+    faults = faults_of_header(header, line, file, required, optional)
+    for fault in faults:
+        problems.add(file, *fault)
+    if faults:
+        return
+    while True:
+        before = reader.line_num
+        rows: list[list[str]] = list(islice(reader, CHUNK_ROWS))
+        if not rows:
             return
-        while True:
-            before = reader.line_num
-            rows: list[list[str]] = list(islice(reader, CHUNK_ROWS))
+        lines: Sequence[int] = range(before + 1, before + 1 + len(rows))
+        if reader.line_num - before != len(rows):
+            lines = _counted_lines(rows, before)
+        if set(map(len, rows)) != {len(header)}:
+            rows, lines = _right_length(rows, lines, header, file, problems)
             if not rows:
-                return
-            lines: Sequence[int] = range(before + 1, before + 1 + len(rows))
-            if reader.line_num - before != len(rows):
-                lines = _counted_lines(rows, before)
-            if set(map(len, rows)) != {len(header)}:
-                rows, lines = _right_length(rows, lines, len(header), file, problems)
-                if not rows:
-                    continue
-            columns: dict[str, Sequence[str]] = dict(zip(header, zip(*rows, strict=True), strict=True))
-            for name in optional:
-                columns.setdefault(name, ("",) * len(rows))
-            yield Chunk(columns, lines)
-    except csv.Error as error:
-        problems.add(file, reader.line_num, "", f"is not CSV: {error}")
+                continue
+        columns: dict[str, Sequence[str]] = dict(zip(header, zip(*rows, strict=True), strict=True))
+        for name in optional:
+            columns.setdefault(name, ("",) * len(rows))
+        yield Chunk(columns, lines)
 
 
-def _header_is_right(
-    header: Sequence[str], file: str, required: Sequence[str], optional: Sequence[str], problems: Problems
-) -> bool:
-    before = problems.count
-    expected = ",".join([*required, *optional])
-    for name in required:
-        if name not in header:
-            problems.add(file, 1, name, f"the column is missing; the header is {expected}")
-    for name in header:
-        if name not in required and name not in optional:
-            problems.add(file, 1, name[:80], f"nobody knows this column; the header is {expected}")
-    for name in sorted({name for name in header if header.count(name) > 1}):
-        problems.add(file, 1, name[:80], "the column is there more than once")
-    return problems.count == before
+def _header(reader: Any) -> tuple[int, list[str]]:
+    """The first line that is not empty: its number, and its values in lower case."""
+    line = 1
+    for row in reader:
+        if any(value.strip() for value in row):
+            return line, [name.strip().lower() for name in row]
+        line = reader.line_num + 1
+    return 1, []
 
 
 def _counted_lines(rows: Sequence[Sequence[str]], before: int) -> list[int]:
     """Count lines by hand where a quoted value spans several."""
     lines: list[int] = []
-    line = before
+    line = before + 1
     for row in rows:
-        line += 1 + sum(value.count("\n") for value in row)
         lines.append(line)
+        line += 1 + sum(line_ends(value) for value in row)
     return lines
 
 
 def _right_length(
-    rows: Sequence[list[str]], lines: Sequence[int], length: int, file: str, problems: Problems
+    rows: Sequence[list[str]], lines: Sequence[int], header: Sequence[str], file: str, problems: Problems
 ) -> tuple[list[list[str]], list[int]]:
     kept: list[list[str]] = []
     kept_lines: list[int] = []
     for row, line in zip(rows, lines, strict=True):
-        if len(row) == length:
+        if len(row) == len(header):
             kept.append(row)
             kept_lines.append(line)
-        elif row:  # an empty line is nothing
-            problems.add(file, line, "", f"has {len(row)} values, not {length}")
+        elif len(row) > 1 or (row and row[0].strip()):  # an empty line is nothing
+            problems.add(file, line, *fault_of_row(row, header))
     return kept, kept_lines
-
-
-def parse_instant(text: str) -> int:
-    """Read ISO 8601 or Unix seconds; without an offset it is UTC.
-
-    Raises:
-        ValueError: with the reason, in words.
-    """
-    text = text.strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text[:40]!r} is neither ISO 8601 nor Unix seconds") from None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not EARLIEST <= seconds < LATEST:
-        hint = "; it looks like milliseconds" if EARLIEST <= seconds / 1000 < LATEST else ""
-        raise ValueError(f"{text[:40]!r} is not between the years 2000 and 2100{hint}")
-    if seconds != int(seconds):
-        raise ValueError(f"{text[:40]!r} is not a whole second")
-    return int(seconds)

@@ -7,14 +7,24 @@ column does not parse, or a rule does not hold, the rows at fault are looked at 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.telemetry.clients.csv_rows import Chunk, Problems, parse_instant, read_chunks
+from apps.telemetry.clients.csv_rows import Chunk, Problems, read_chunks
+from apps.telemetry.clients.instants import leaves_the_zone_open, parse_instant, quoted
+from apps.telemetry.clients.numbers import (
+    MAX_COUNT,
+    MAX_LATENCY_MS,
+    not_a_count,
+    not_a_latency,
+    not_a_number,
+)
 
 HOUR = 3600
 DAY = 86_400
@@ -46,6 +56,38 @@ class Rows:
 
 
 @dataclass(slots=True)
+class _Seen:
+    """The instants of a file: every text is parsed once."""
+
+    parsed: dict[str, int | ValueError] = field(default_factory=dict)
+    first_line_without_zone: int = 0
+    has_zones: bool = False
+
+    def parse(self, cell: str, line: int) -> int | ValueError:
+        value: int | ValueError
+        try:
+            value = parse_instant(cell)
+        except ValueError as error:
+            value = error
+        else:
+            is_open = leaves_the_zone_open(cell)
+            self.has_zones = self.has_zones or is_open is False
+            if is_open and not self.first_line_without_zone:
+                self.first_line_without_zone = line
+        self.parsed[cell] = value
+        return value
+
+    def remarks(self, file: str) -> list[str]:
+        """What whoever mixed times with and without a zone should know."""
+        if not (self.has_zones and self.first_line_without_zone):
+            return []
+        return [
+            f"{file}: some timestamps name an offset and others do not; those without one, "
+            f"from line {self.first_line_without_zone} on, were taken as UTC."
+        ]
+
+
+@dataclass(slots=True)
 class _Checker:
     """Checks a chunk column by column and names the rows at fault."""
 
@@ -70,21 +112,17 @@ class _Checker:
         try:
             return float(cell)
         except ValueError:
-            self.report(row, name, f"{cell[:40]!r} is not a number")
+            self.report(row, name, not_a_number(cell))
             return math.nan
 
-    def instants(self, name: str, seen: dict[str, int | ValueError]) -> Integers:
+    def instants(self, name: str, seen: _Seen) -> Integers:
         """Parse a column of instants; ``seen`` remembers texts, of which a file repeats few."""
         cells = self.chunk.columns[name]
         parsed: list[int] = []
         for row, cell in enumerate(cells):
-            value = seen.get(cell)
+            value = seen.parsed.get(cell)
             if value is None:
-                try:
-                    value = parse_instant(cell)
-                except ValueError as error:
-                    value = error
-                seen[cell] = value
+                value = seen.parse(cell, self.chunk.lines[row])
             if isinstance(value, ValueError):
                 self.report(row, name, str(value))
                 value = 0
@@ -101,7 +139,7 @@ class _Checker:
                     self.report(
                         row,
                         name,
-                        f"{cell[:80]!r} is no service; add it to services.csv" if cell else "is empty",
+                        f"{quoted(cell)} is no service; add it to services.csv" if cell else "is empty",
                     )
             found = [key if key is not None else 0 for key in found]
         return np.array(found, dtype=np.int64)
@@ -121,14 +159,21 @@ class Reader:
     """Reads the observations of one folder.
 
     Parameters:
+        files: where each file of the format lies, by its name in the format.
         lookup: the key of a service id, or ``None`` where there is no such service.
         now: Unix seconds; no bin may end later.
     """
 
-    folder: Path
+    files: Mapping[str, Path]
     lookup: Lookup
     now: int
     problems: Problems
+    remarks: list[str] = field(default_factory=list)
+    """What is not wrong, and may not be what was meant."""
+
+    def name_of(self, file: str) -> str:
+        """What people call a file of the format: the name that it has in the folder."""
+        return self.files[file].name if file in self.files else file
 
     def sli(self) -> Iterator[Rows]:
         """Rows of ``sli.csv``: ``total``, ``bad`` and the percentiles, NaN where blank."""
@@ -140,17 +185,14 @@ class Reader:
 
     def buckets(self) -> Iterator[Rows]:
         """Rows of ``latency_buckets.csv``: ``le_ms`` and ``count``."""
-        path = self.folder / "latency_buckets.csv"
-        seen: dict[str, int | ValueError] = {}
-        for chunk in _existing(path, BUCKET_REQUIRED, (), self.problems):
-            checker = self._checker(path.name, chunk)
+        for checker, seen in self._chunks("latency_buckets.csv", BUCKET_REQUIRED, ()):
             keys = [checker.keys("service_id", self.lookup)]
             at, step = self._bins(checker, seen, coarse_allowed=False)
             bound, count = checker.floats("le_ms"), checker.floats("count")
             checker.require(
-                ~np.isnan(bound) & (bound >= 0), "le_ms", lambda _: "has to be 0 or more, or +Inf"
+                ~np.isnan(bound) & (bound >= 0), "le_ms", lambda _: "a bound is 0 or more, or +Inf"
             )
-            checker.require(np.isfinite(count) & (count >= 0), "count", lambda _: "has to be 0 or more")
+            _require_count(checker, "count", count)
             yield _rows(checker, keys, at, step, {"le_ms": bound, "count": count})
 
     def _counts(
@@ -162,17 +204,14 @@ class Reader:
         *,
         coarse_allowed: bool,
     ) -> Iterator[Rows]:
-        path = self.folder / file
-        seen: dict[str, int | ValueError] = {}
-        for chunk in _existing(path, required, optional, self.problems):
-            checker = self._checker(file, chunk)
+        for checker, seen in self._chunks(file, required, optional):
             keys = [checker.keys(name, self.lookup) for name in id_columns]
             if len(keys) == 2:
                 checker.require(keys[0] != keys[1], "target", lambda _: "is the source itself")
             at, step = self._bins(checker, seen, coarse_allowed=coarse_allowed)
             total, bad = checker.floats("total"), checker.floats("bad")
-            checker.require(np.isfinite(total) & (total >= 0), "total", lambda _: "has to be 0 or more")
-            checker.require(np.isfinite(bad) & (bad >= 0), "bad", lambda _: "has to be 0 or more")
+            _require_count(checker, "total", total)
+            _require_count(checker, "bad", bad)
 
             def more_bad(row: int, total: Floats = total, bad: Floats = bad) -> str:
                 return f"{bad[row]:g} failed of {total[row]:g}: there cannot be more failures than requests"
@@ -181,44 +220,77 @@ class Reader:
             values = {"total": total, "bad": bad}
             for name in optional:
                 values[name] = latency = checker.floats(name, blank_is_nan=True)
-                fine = np.isnan(latency) | (np.isfinite(latency) & (latency >= 0))
-                checker.require(fine, name, lambda _: "has to be 0 or more, or blank")
+                _require_latency(checker, name, latency)
+            for smaller, larger in combinations(optional, 2):
+                _require_order(checker, smaller, larger, values[smaller], values[larger])
             yield _rows(checker, keys, at, step, values)
 
-    def _checker(self, file: str, chunk: Chunk) -> _Checker:
-        return _Checker(file, chunk, self.problems, np.ones(len(chunk), dtype=np.bool_))
+    def _chunks(
+        self, file: str, required: Sequence[str], optional: Sequence[str]
+    ) -> Iterator[tuple[_Checker, _Seen]]:
+        """The file in chunks, each with its checker; nothing where there is no such file."""
+        path = self.files.get(file)
+        if path is None:
+            return
+        seen = _Seen()
+        for chunk in read_chunks(path, required, optional, self.problems):
+            yield _Checker(path.name, chunk, self.problems, np.ones(len(chunk), dtype=np.bool_)), seen
+        self.remarks += seen.remarks(path.name)
 
-    def _bins(
-        self, checker: _Checker, seen: dict[str, int | ValueError], *, coarse_allowed: bool
-    ) -> tuple[Integers, Integers]:
+    def _bins(self, checker: _Checker, seen: _Seen, *, coarse_allowed: bool) -> tuple[Integers, Integers]:
         at = checker.instants("timestamp", seen)
         step = checker.floats("step_seconds")
         fine = (step >= 1) & (step <= HOUR) & (HOUR % np.maximum(step, 1) == 0)
         coarse = (step > HOUR) & (step <= DAY) & (DAY % np.maximum(step, 1) == 0) & (step % HOUR == 0)
         allowed = fine | coarse if coarse_allowed else fine
         words = (
-            "a divisor of 3600, or whole hours that divide a day" if coarse_allowed else "a divisor of 3600"
+            "a bin is as wide as a divisor of an hour (60, 300, 3600) or whole hours that divide a day (86400)"
+            if coarse_allowed
+            else "a bin here is as wide as a divisor of an hour (60, 300, 3600)"
         )
-        checker.require(allowed, "step_seconds", lambda _: f"has to be {words}")
+        checker.require(allowed, "step_seconds", lambda row: f"{step[row]:g} cannot be: {words}")
         width = np.where(checker.good, step, HOUR).astype(np.int64)
         frame = np.where(width <= HOUR, HOUR, DAY)
         inside = at % frame + width <= frame
 
         def straddles(row: int) -> str:
             unit = "hour" if frame[row] == HOUR else "UTC day"
-            return f"a bin of {width[row]} s from here reaches into the next {unit}"
+            return (
+                f"the bin starts at {_clock(at[row])} and is {width[row]} s wide, which reaches into the next "
+                f"{unit}: it has to end with its {unit}"
+            )
+
+        def future(row: int) -> str:
+            return (
+                f"the bin ends at {_clock(at[row] + width[row])}, and it is {_clock(self.now)} now: "
+                "nothing can have been observed; is the time zone right?"
+            )
 
         checker.require(inside, "timestamp", straddles)
-        past = at + width <= self.now + FUTURE_SLACK_SECONDS
-        checker.require(past, "timestamp", lambda _: "lies in the future")
+        checker.require(at + width <= self.now + FUTURE_SLACK_SECONDS, "timestamp", future)
         return at, width
 
 
-def _existing(
-    path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
-) -> Iterator[Chunk]:
-    if path.exists():
-        yield from read_chunks(path, required, optional, problems)
+def _clock(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _require_count(checker: _Checker, name: str, count: Floats) -> None:
+    checker.require((count >= 0) & (count <= MAX_COUNT), name, lambda row: not_a_count(count[row]))
+
+
+def _require_latency(checker: _Checker, name: str, latency: Floats) -> None:
+    fine = np.isnan(latency) | ((latency >= 0) & (latency <= MAX_LATENCY_MS))
+    checker.require(fine, name, lambda row: not_a_latency(latency[row]))
+
+
+def _require_order(checker: _Checker, smaller: str, larger: str, low: Floats, high: Floats) -> None:
+    """A percentile is never below a smaller one; one of the two is wrong, or columns were mixed up."""
+
+    def reason(row: int) -> str:
+        return f"{smaller} is {low[row]:g} and {larger} is {high[row]:g}: a percentile cannot be below a smaller one"
+
+    checker.require(~(low > high), larger, reason)
 
 
 def _rows(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import logging
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +23,6 @@ from apps.telemetry import services
 from apps.telemetry.actions import MAX_DISCOVER_DAYS
 from apps.telemetry.models import TelemetryRun
 
-_PROBLEMS_SHOWN = 50
 _LOOK_AGAIN_SECONDS = 0.2
 
 
@@ -40,24 +42,50 @@ def request_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: s
         CommandError: it failed; every problem that is known is named.
     """
     try:
-        requested = dispatch(action, dict(data), actor=command_actor())
-        with tqdm(desc=label, unit=unit, unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
-
-            def report(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            run = services.execute_run(UUID(requested.value["run"]), progress=report)
-            while run.finished_at is None:
-                # A worker was quicker to take it up.
-                report(run.progress_done, run.progress_total)
-                time.sleep(_LOOK_AGAIN_SECONDS)
-                run = services.execute_run(run.pk, progress=report)
+        with _log_of_mishaps_only():
+            return _requested_and_run(action, data, label=label, unit=unit)
     except BallastError as error:
         raise CommandError(described(error)) from error
+
+
+def _requested_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: str) -> TelemetryRun:
+    requested = dispatch(action, dict(data), actor=command_actor())
+    with tqdm(desc=label, unit=unit, unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        run = services.execute_run(UUID(requested.value["run"]), progress=report)
+        while run.finished_at is None:
+            # A worker was quicker to take it up.
+            report(run.progress_done, run.progress_total)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            run = services.execute_run(run.pk, progress=report)
     if run.state == TelemetryRun.State.FAILED:
-        raise CommandError(run.summary.get("failure", "The run failed."))
+        raise CommandError(_failure(run))
     return run
+
+
+def _failure(run: TelemetryRun) -> str:
+    """What a run that somebody else did says of its end."""
+    failure = str(run.summary.get("failure", "The run failed."))
+    if run.errors and "file" in run.errors[0]:
+        return "\n".join([failure, *_problem_lines(run.errors, run.error_count)])
+    return failure
+
+
+@contextmanager
+def _log_of_mishaps_only() -> Iterator[None]:
+    """Leave out of the log what the command says itself, in words, unless somebody asked for the log."""
+    log = logging.getLogger("apps.telemetry")
+    before = log.level
+    if "LOG_LEVEL" not in os.environ:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def discover(days: int, end: str | None) -> TelemetryRun:
@@ -101,11 +129,12 @@ def described(error: BallastError) -> str:
         return "\n".join(
             [error.detail, *(f"  {problem.path}: {problem.message}" for problem in error.fields)]
         )
-    lines = [error.detail]
-    for problem in problems[:_PROBLEMS_SHOWN]:
+    return "\n".join([error.detail, *_problem_lines(problems, int(error.extra["error_count"]))])
+
+
+def _problem_lines(problems: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
+    for problem in problems:
         field = f" {problem['field']}:" if problem["field"] else ""
-        lines.append(f"  {problem['file']}:{problem['line']}:{field} {problem['reason']}")
-    rest = int(error.extra["error_count"]) - min(len(problems), _PROBLEMS_SHOWN)
-    if rest:
-        lines.append(f"  … and {rest:,} more.")
-    return "\n".join(lines)
+        yield f"  {problem['file']}:{problem['line']}:{field} {problem['reason']}"
+    if count > len(problems):
+        yield f"  … and {count - len(problems):,} more."

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             unit="B",
         )
         for name, rows in run.summary["rows"].items():
-            self.stdout.write(f"{name}: {rows:,} rows")
+            self.stdout.write(f"{name}: {rows:,} row{'' if rows == 1 else 's'}")
         for kind in ("services", "dependencies"):
             counts = run.summary["graph"].get(kind)
             if counts:
