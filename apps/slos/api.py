@@ -8,14 +8,13 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
-from apps.catalog.models import Service
 from apps.catalog.queries import get_service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.core.errors import FieldProblem, InvalidInput, NotAllowed, NotFound
+from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
-from apps.slos import computation, impact, lifecycle, queries, retrieval
+from apps.slos import computation, impact, queries, retrieval
 from apps.slos.documents import only
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
@@ -78,7 +77,7 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     409 when somebody decided first or the recommendation was replaced; `difference` says what holds now.
     """
     _may_view(request)
-    service = get_service(service_id)
+    get_service(service_id)  # before its body is looked at: there is nothing to decide on where there is none
     values: dict[str, Any] = {}
     if data.action == "accept":
         if data.selected_tier is None:
@@ -97,23 +96,11 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     values |= {
         "service_id": service_id,
         "sli_type": data.sli_type.value,
-        "recommendation_id": str(_decided_on(service, data)),
+        "recommendation_id": data.recommendation_id,
         "expected_version": data.expected_version,
         "rationale": data.rationale,
     }
     return dispatch_api(request, f"slos.{data.action}", values)
-
-
-def _decided_on(service: Service, data: DecisionIn) -> object:
-    if data.recommendation_id is not None:
-        return data.recommendation_id
-    current = lifecycle.current_recommendation(service, data.sli_type)
-    if current is None:
-        raise NotFound(
-            f"{service.service_id} has no current {SLI_WORDS[data.sli_type]} recommendation. "
-            "Get one first: GET …/slo-recommendations."
-        )
-    return current.pk
 
 
 def _modification(data: DecisionIn) -> dict[str, Any]:

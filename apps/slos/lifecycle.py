@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max
+from django.db.models import Case, F, Max, When
 from django.utils import timezone
 
 from apps.catalog.models import Service
@@ -48,12 +48,27 @@ def current_recommendation(service: Service, sli_type: str) -> Recommendation | 
     ).first()
 
 
-def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID) -> Recommendation:
-    """Return the recommendation that a decision names, if it can still be decided on.
+def newest_recommendation(service: Service, sli_type: str) -> Recommendation | None:
+    """Return the current recommendation or, while there is none, the one that was decided on last."""
+    found = Recommendation.objects.filter(service=service, sli_type=sli_type)
+    is_current = Case(When(status=Recommendation.Status.CURRENT, then=0), default=1)
+    return found.order_by(is_current, F("decided_at").desc(nulls_last=True), "-generated_at").first()
+
+
+def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID | None) -> Recommendation:
+    """Return the recommendation that a decision names, or the current one, if it can still be decided on.
 
     Raises :class:`NotFound`, and :class:`Conflict` with the difference to what holds now when it was decided
     on already, was superseded or has expired.
     """
+    if recommendation_id is None:
+        newest = newest_recommendation(service, sli_type)
+        if newest is None:
+            raise NotFound(
+                f"{service.service_id} has no {SLI_WORDS[sli_type]} recommendation yet. "
+                "Get one first: GET …/slo-recommendations."
+            )
+        recommendation_id = newest.pk
     seen = Recommendation.objects.filter(pk=recommendation_id, service=service, sli_type=sli_type).first()
     if seen is None:
         raise NotFound(
@@ -69,11 +84,12 @@ def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID
     }.get(Recommendation.Status(seen.status), "has expired")
     if seen.decided_by is not None:
         what += f" by {seen.decided_by.get_username()}"
-    next_step = (
-        "Decide on the current one." if now is not None and now.pk != seen.pk else "Regenerate it first."
-    )
+    if now is None:
+        next_step = "The next one is being made; get it, then decide on that."
+    else:
+        next_step = "Decide on the current one." if now.pk != seen.pk else "Regenerate it first."
     raise Conflict(
-        f"The {SLI_WORDS[sli_type]} recommendation that you saw {what}. {next_step}",
+        f"The {SLI_WORDS[sli_type]} recommendation for {service.service_id} {what}. {next_step}",
         extra={"difference": as_rows(difference(service, sli_type, seen=seen))},
     )
 

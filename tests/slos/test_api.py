@@ -126,6 +126,36 @@ def test_accept_makes_the_promise(api: Client, checkout: Service) -> None:
     assert ActiveSlo.objects.get().tier == "balanced"
 
 
+def test_a_decision_right_after_another_is_a_conflict_that_says_what_comes_next(
+    api: Client, checkout: Service
+) -> None:
+    body = {"action": "accept", "selected_tier": "balanced"}
+    assert post(api, path(checkout, "slos"), body).status_code == 200
+    second = post(api, path(checkout, "slos"), {**body, "selected_tier": "conservative"})
+    assert second.status_code == 409, second.content
+    assert second.json()["detail"] == (
+        f"The availability recommendation for {checkout.service_id} was accepted by olga. "
+        "The next one is being made; get it, then decide on that."
+    )
+    assert {row["label"] for row in second.json()["difference"]} >= {"SLO", "Decided by"}
+    assert ActiveSlo.objects.count() == 1
+
+
+def test_a_decision_without_any_recommendation_is_not_found(api: Client, shop: Team) -> None:
+    body = {"action": "accept", "selected_tier": "balanced"}
+    answer = post(api, path(make_service("new", team=shop), "slos"), body)
+    assert answer.status_code == 404
+    assert "no availability recommendation yet" in answer.json()["detail"]
+
+
+def test_a_decision_sent_again_with_its_key_has_its_effect_once(api: Client, checkout: Service) -> None:
+    body = {"action": "accept", "selected_tier": "balanced"}
+    first = post(api, path(checkout, "slos"), body, **{"Idempotency-Key": "once"})
+    again = post(api, path(checkout, "slos"), body, **{"Idempotency-Key": "once"})
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again["Idempotency-Replayed"] == "true"
+
+
 def test_modify_takes_a_ratio_and_refuses_a_percent(api: Client, checkout: Service) -> None:
     body = {"action": "modify", "rationale": "contract", "selected_tier": "balanced"}
     answer = post(api, path(checkout, "slos"), {**body, "modifications": {"availability_target": 99.95}})

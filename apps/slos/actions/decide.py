@@ -36,7 +36,11 @@ from apps.slos.words import (
 
 
 class DecisionInput(SloInput):
-    recommendation_id: UUID = Field(json_schema_extra={"widget": "hidden"})
+    recommendation_id: UUID | None = Field(
+        default=None,
+        description="The one that you decide on; without it, the current one.",
+        json_schema_extra={"widget": "hidden"},
+    )
     expected_version: Version | None = None
 
 
