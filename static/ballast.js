@@ -195,6 +195,7 @@
   const watchScrollers = (within) => {
     for (const one of $$("[data-scroller]", within)) {
       watch.observe(one);
+      if ($(".course", one)) one.scrollLeft = one.scrollWidth; // A course too wide for the screen opens at now.
       const focus = $(".node.focus", one); // A map wider than the screen opens at the service it is about.
       if (focus && one.scrollWidth > one.clientWidth) {
         const box = focus.getBoundingClientRect(), frame = one.getBoundingClientRect();

@@ -271,3 +271,16 @@ def most_connected() -> str | None:
         .first()
     )
     return busiest.service_id if busiest else None
+
+
+def named_like(text: str, *, limit: int = 2) -> list[str]:
+    """Return the ids that a name somebody typed may mean: the very one, or those that contain it."""
+    if Service.objects.filter(service_id=text).exists():
+        return [text]
+    found = Service.objects.filter(service_id__icontains=text).order_by("service_id")
+    return list(found.values_list("service_id", flat=True)[:limit])
+
+
+def first_names(limit: int = 300) -> list[str]:
+    """Return the first ids by name, to be offered while somebody types."""
+    return list(Service.objects.order_by("service_id").values_list("service_id", flat=True)[:limit])

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -20,13 +21,24 @@ from apps.catalog.models import Ingestion
 @require_safe
 def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpResponse:
     """Who calls a service and what it calls; without a name, around the service with the most edges."""
+    wanted = request.GET.get("service", "").replace("\0", "").strip()
+    if wanted:
+        named = queries.named_like(wanted)
+        if len(named) == 1:
+            return redirect("dependency-map-of", named[0])
+        return redirect(reverse("services", query={"q": wanted}))
     focus = service_id or queries.most_connected()
     if focus is None:
         return render(request, "catalog/map.html", {"view": None})
     view = mapping.map_around(queries.get_service(focus), request.GET)
     template = "catalog/map.html" + ("#map" if getattr(request, "htmx", False) else "")
     may_acknowledge = request.user.has_perm("catalog.acknowledge_cycle")
-    context = {"view": view, "cycles": queries.open_cycles(), "may_acknowledge": may_acknowledge}
+    context = {
+        "view": view,
+        "cycles": queries.open_cycles(),
+        "may_acknowledge": may_acknowledge,
+        "names": queries.first_names(),
+    }
     return render(request, template, context)
 
 

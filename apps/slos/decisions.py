@@ -59,7 +59,7 @@ def due_reason(question: Question) -> str | None:
         return None
     words = SLI_WORDS[sli]
     if question.promised is None:
-        return f"No {words} SLO; the data supports {number_words(sli, balanced)}."
+        return f"No {words} SLO yet; the balanced tier is {number_words(sli, balanced)}."
     if question.decided_on is not None and not has_moved(sli, question.decided_on, balanced):
         return None
     promised = _size(sli, question.promised)

@@ -217,6 +217,14 @@ def utc_text(value: datetime | None, now: datetime | None = None) -> str:
     return clock if moment.date() == now.date() else f"{day(moment, now)}, {clock}"
 
 
+def utc_stamp(value: datetime | None, now: datetime | None = None) -> str:
+    """An instant with its date even where it is of today: the ends of windows are compared with each other."""
+    if value is None:
+        return NO_VALUE
+    moment = value.astimezone(UTC)
+    return f"{day(moment, (now or datetime.now(UTC)).astimezone(UTC))}, {moment:%H:%M} UTC"
+
+
 def age(value: datetime | None, now: datetime | None = None) -> str:
     """How long ago something was, relative only under an hour: ``4 min ago``, else its time in UTC."""
     if value is None:

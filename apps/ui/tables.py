@@ -56,13 +56,17 @@ class Table:
     empty_title: str = ""
     empty_text: str = ""
     hide_caption: bool = False
+    amount_note: str = ""
+    """What else the amount tells: ``of 5 services``."""
+    is_lines: bool = False
+    """On a narrow screen each row becomes a few lines; its cells say on which they stand (``on1`` … ``on4``)."""
 
     @property
     def amount(self) -> str:
-        """The line that says how many of how many: ``50 of 412 services``."""
-        if self.shown == self.total:
-            return f"{count(self.total)} {self.noun}"
-        return f"{count(self.shown)} of {count(self.total)} {self.noun}"
+        """The line that says how many of how many: ``50 of 412 services``, ``1 service``."""
+        noun = singular(self.noun) if self.total == 1 else self.noun
+        many = "" if self.shown == self.total else f"{count(self.shown)} of "
+        return f"{many}{count(self.total)} {noun}" + (f" {self.amount_note}" if self.amount_note else "")
 
     @property
     def headings(self) -> Iterator[Heading]:
@@ -95,6 +99,11 @@ def sort_from(query: QueryDict, columns: Sequence[Column], default: str) -> str:
     """The order asked for, or ``default`` where the query names no sortable column."""
     asked = query.get("sort", default)
     return asked if asked.removeprefix("-") in {column.key for column in columns if column.key} else default
+
+
+def singular(noun: str) -> str:
+    """One of what a table counts: ``service`` of ``services``, ``entry`` of ``entries``."""
+    return noun.removesuffix("ies") + "y" if noun.endswith("ies") else noun.removesuffix("s")
 
 
 @dataclass(frozen=True, slots=True)

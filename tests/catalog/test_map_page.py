@@ -110,3 +110,19 @@ def test_a_large_neighbourhood_is_cut_and_asks_no_more_of_the_database(state: St
     assert queries() <= few <= QUERIES
     assert "Only the nearest 60 services are drawn" in around(client, "hub")
     assert Service.objects.count() == 92
+
+
+@pytest.mark.parametrize(("typed", "leads_to"), [("db", "db"), (" WE ", "web"), ("api", "api")])
+def test_another_service_is_chosen_by_its_name_or_a_part_of_it(
+    state: State, typed: str, leads_to: str
+) -> None:
+    state("web>api", "api>db", "api2>db")
+    answer = client_of("viewer").get(reverse("dependency-map"), {"service": typed})
+    assert answer["Location"] == reverse("dependency-map-of", args=[leads_to])
+
+
+@pytest.mark.parametrize("typed", ["nobody", "ap", "a\0p"])
+def test_a_name_that_means_none_or_several_leads_to_the_list(state: State, typed: str) -> None:
+    state("web>api", "api2>db")
+    answer = client_of("viewer").get(reverse("dependency-map"), {"service": typed})
+    assert answer["Location"] == f"{reverse('services')}?q={typed.replace(chr(0), '')}"

@@ -71,7 +71,7 @@ def test_the_budgets_begin_with_the_least_left_and_hold_promises_only(fleet: Non
 
 def test_who_may_not_decide_is_told_who_may(fleet: None) -> None:
     words = overview(client_of("viewer"))
-    assert "Decisions due for you 0" in words
+    assert "Waiting for your decision 0 services" in words
     assert "Only an SRE admin or an owner of the service may decide." in words
     assert "with a recommendation and no SLO yet" not in words
 
@@ -111,3 +111,11 @@ def test_it_asks_as_much_for_few_services_as_for_many(fleet: None, shop: Team) -
     few = queries()
     grow(15, 45)
     assert queries() == few <= QUERIES
+
+
+def test_services_that_cannot_have_an_slo_are_accounted_for(fleet: None) -> None:
+    assert "left out" not in overview(client_of("viewer"))
+    make_service("vendor", is_external=True)
+    words = overview(client_of("viewer"))
+    assert "5 services" in words
+    assert "2 of 4 1 external service left out" in words

@@ -51,7 +51,7 @@ def test_only_what_waits_is_listed_until_all_is_asked_for(pair: Service) -> None
     client = client_of("sre_admin")
     waiting = client.get(reverse("recommendations"), {"q": "ledger"})
     assert rows_of(waiting) == ["ledger"]  # It has no latency data, so nothing waits there.
-    assert "No availability SLO; the data supports" in text_of(waiting)
+    assert "No availability SLO yet; the balanced tier is" in text_of(waiting)
     everything = client.get(reverse("recommendations"), {"q": "ledger", "due": "all"})
     assert rows_of(everything) == ["ledger"] * 3
 

@@ -151,3 +151,22 @@ def test_it_asks_as_much_for_two_services_as_for_many(shop: Team) -> None:
 def test_the_search_of_the_bar_leads_here(fleet: Team) -> None:
     response: Any = client_of("viewer").get(reverse("overview"))
     assert f'action="{reverse("services")}"' in response.content.decode()
+
+
+def test_a_file_says_true_and_false_as_the_import_reads_them(fleet: Team) -> None:
+    text = file_of(client_of("viewer").get(reverse("services-csv"), {"sort": "service"}))
+    found = {row["service_id"]: row["external"] for row in csv.DictReader(io.StringIO(text))}
+    assert found == {"cart": "false", "ledger": "false", "vendor": "true"}
+
+
+def test_a_list_without_any_service_says_how_one_gets_in(db: None) -> None:
+    words = text_of(client_of("viewer").get(reverse("services")))
+    assert "No service yet" in words
+    assert "Imports" in words
+    assert "Change or clear the filter" not in words
+
+
+def test_one_match_is_one_service(fleet: Team) -> None:
+    words = text_of(client_of("viewer").get(reverse("services"), {"q": "cart"}))
+    assert "1 service " in words
+    assert "1 services" not in words

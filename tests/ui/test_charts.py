@@ -229,3 +229,58 @@ def test_names_are_spread_no_further_than_needed_and_stay_inside(wanted: list[fl
     assert all(-1e-9 <= at <= 200 + 1e-9 for at in placed)
     clear = all(after - before >= 14 for before, after in itertools.pairwise(wanted))
     assert not clear or placed == pytest.approx(wanted)
+
+
+def texts(chart: object) -> dict[str, tuple[float, float]]:
+    return {
+        element.text or "": (float(element.get("x", "0")), float(element.get("y", "0")))
+        for element in ElementTree.fromstring(str(chart)).iter("text")
+    }
+
+
+def test_a_target_is_named_beside_the_plot_where_no_line_runs() -> None:
+    chart = charts.daily_availability(
+        [charts.AvailabilityPoint(date(2025, 9, day), 0.9991) for day in range(1, 11)],
+        target=0.999,
+        events=[charts.Event(date(2025, 9, 10), "SLO 99.9")],
+    )
+    line = ElementTree.fromstring(str(chart)).find("polyline[@class='series']")
+    assert line is not None
+    rightmost = max(float(pair.split(",")[0]) for pair in line.get("points", "").split())
+    assert texts(chart)["target 99.9"][0] > rightmost
+    assert texts(chart)["SLO 99.9"][0] < rightmost
+
+
+def test_latencies_and_their_targets_are_named_one_under_the_other() -> None:
+    at = [date(2025, 9, day) for day in range(1, 6)]
+    lines = [charts.LatencySeries(name, (99.0,) * 5, 100.0) for name in ("p95", "p99")]
+    found = texts(charts.latency_lines(at, lines))
+    places = sorted(
+        found[name][1] for name in ("p95", "p99", "p95 target 100\u202fms", "p99 target 100\u202fms")
+    )
+    assert all(below - above >= 14 - 1e-6 for above, below in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize(("pace", "stands_above"), [(1.6, True), (0.4, False)])
+def test_the_even_spend_is_named_on_the_side_where_the_budget_does_not_run(
+    pace: float, stands_above: bool
+) -> None:
+    points = [charts.BudgetPoint(START + timedelta(days=day), 1 - pace * day / 28) for day in range(29)]
+    chart = charts.burn_down(points, start=START, end=START + timedelta(days=28))
+    x, y = texts(chart)["even spend"]
+    dashed = ElementTree.fromstring(str(chart)).find("line[@class='target-line']")
+    assert dashed is not None
+    x1, x2, y1, y2 = (float(dashed.get(name, "0")) for name in ("x1", "x2", "y1", "y2"))
+    assert (y < y1 + (y2 - y1) * (x - x1) / (x2 - x1)) is stands_above
+
+
+def test_one_caller_calls_and_two_call() -> None:
+    def said(*callers: str) -> str:
+        nodes = [charts.GraphNode(name, name, "/") for name in ("api", *callers)]
+        return charts.dependency_graph(
+            nodes, [charts.GraphEdge(one, "api") for one in callers], "api"
+        ).alternative
+
+    assert said("a").startswith("api: 1 service calls it")
+    assert said("a", "b").startswith("api: 2 services call it")
+    assert said().startswith("api: no service calls it")

@@ -131,3 +131,13 @@ def test_a_diff_strikes_only_what_changes() -> None:
     html = render_to_string("components/diff.html", {"changes": changes})
     assert html.count('class="before gone"') == 1
     assert html.count('class="after"') == 1
+
+
+def test_one_row_is_counted_in_the_singular() -> None:
+    def amount(noun: str, shown: int, total: int, note: str = "") -> str:
+        return Table("t", "T", (), shown, total, noun, amount_note=note).amount
+
+    assert amount("services", 1, 1) == "1 service"
+    assert amount("entries", 1, 1) == "1 entry"
+    assert amount("services", 0, 0) == "0 services"
+    assert amount("recommendations", 8, 8, "of 5 services") == "8 recommendations of 5 services"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -32,3 +33,11 @@ def test_our_scripts_and_styles_stay_within_the_policy() -> None:
         )
     for path in ROOT.glob("static/*.css"):
         assert not re.search(r"@import|url\(", path.read_text()), path.name
+
+
+def test_a_swap_copies_no_inline_style_from_what_it_replaces() -> None:
+    """A text area that somebody resized has one; htmx would set it on its successor, against the policy."""
+    base = (ROOT / "templates" / "base.html").read_text()
+    found = re.search(r"name=\"htmx-config\" content='([^']+)'", base)
+    assert found
+    assert json.loads(found.group(1))["attributesToSettle"] == ["class"]

@@ -105,3 +105,20 @@ def test_age_is_relative_only_under_an_hour() -> None:
     assert fmt.age(NOW - timedelta(days=3), NOW) == "17 Nov, 14:05 UTC"
     assert fmt.age(NOW - timedelta(days=400), NOW) == "16 Oct 2024, 14:05 UTC"
     assert fmt.age(NOW + timedelta(minutes=4), NOW) == "14:09 UTC"
+
+
+def test_latencies_side_by_side_have_the_decimals_that_tell_them_apart() -> None:
+    def plain(*values: float) -> list[str]:
+        return [text.replace("\u202f", " ") for text in fmt.ms_apart(values)]
+
+    assert plain(262.435, 262.309, 262.166) == ["262.4 ms", "262.3 ms", "262.2 ms"]
+    assert plain(100.4, 240.2) == ["100 ms", "240 ms"]
+    assert plain(100.01, 100.02) == ["100.01 ms", "100.02 ms"]
+    assert plain(100.0, 100.0) == ["100 ms", "100 ms"]
+    assert plain(1250.0, 1251.0) == ["1.25 s", "1.25 s"]
+
+
+def test_the_end_of_a_window_keeps_its_date_today() -> None:
+    now = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert fmt.utc_text(datetime(2026, 11, 21, 3, tzinfo=UTC), now) == "03:00 UTC"
+    assert fmt.utc_stamp(datetime(2026, 11, 21, 3, tzinfo=UTC), now) == "21 Nov, 03:00 UTC"

@@ -138,3 +138,10 @@ def test_a_model_that_no_form_can_show_is_refused() -> None:
     with pytest.raises(TypeError, match="inner"):
         fields_for(Nested)
     assert fields_for(Nested, leave_out=["inner"]) == []
+
+
+def test_help_is_plain_words_without_the_markdown_of_the_api() -> None:
+    class Named(BaseModel):
+        name: str = Field(description="What it is for, such as `backstage`.")
+
+    assert fields_for(Named)[0].help == "What it is for, such as backstage."

@@ -93,6 +93,7 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
         query,
         "No SLO in force",
         "Accept a recommendation on a service's page, or set an SLO by hand there.",
+        is_lines=True,
     )
     return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), total), query)
 

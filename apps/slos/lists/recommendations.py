@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from apps.slos.models import Recommendation, SliType
 from apps.slos.queries import RecommendationFilters
 from apps.slos.questions import due_reasons
 from apps.slos.words import SLI_WORDS, number_words
+from apps.ui.format import plural
 from apps.ui.tables import Column, Table, sort_from
 
 VERDICT_WORDS: Mapping[str, str] = {
@@ -107,11 +108,19 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         query,
         "Nothing waits for a decision" if asked != "all" else "No recommendation matches",
         "One is made for every service with telemetry, and again when its data or its dependencies change.",
+        amount_note=_of_services(found.rows) if found.total == len(found.rows) else "",
+        is_lines=True,
     )
     due = due_reasons({row.service_id for row in found.rows}) if found.rows else {}
     reasons = {(one.service, one.sli_type): one.reason for several in due.values() for one in several}
     lines = [_recommendation_line(row, reasons.get((row.service_id, row.sli_type), "")) for row in found.rows]
     return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), found.total), query)
+
+
+def _of_services(rows: Sequence[Recommendation]) -> str:
+    """How many services the rows are about: the count in the rail is of services."""
+    services = len({row.service_id for row in rows})
+    return f"of {plural(services, 'service')}" if 0 < services < len(rows) else ""
 
 
 def _recommendation_line(row: Recommendation, reason: str) -> RecommendationLine:

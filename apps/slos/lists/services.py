@@ -138,8 +138,8 @@ def service_listing(query: QueryDict) -> Listing[ServiceLine]:
         "services",
         sort,
         query,
-        "No service matches",
-        "Change or clear the filter.",
+        *_nothing(query, controls),
+        is_lines=True,
     )
     return listing_of(
         table,
@@ -151,6 +151,19 @@ def service_listing(query: QueryDict) -> Listing[ServiceLine]:
     )
 
 
+def _nothing(query: QueryDict, controls: Sequence[Filter]) -> tuple[str, str]:
+    """What an empty list says: there are no services yet, or none of those there are matches."""
+    if any(query.get(one.name) for one in controls):
+        text = words_in(query)
+        return (
+            f"No service matches “{text}”" if text else "No service matches"
+        ), "Change or clear the filter."
+    return (
+        "No service yet",
+        "Services appear here with the first file under Imports, the first telemetry, or a graph sent to the API.",
+    )
+
+
 def service_csv_row(row: ServiceRow) -> list[object]:
     """One line of the CSV; ratios 0..1."""
     status = row.status
@@ -158,7 +171,7 @@ def service_csv_row(row: ServiceRow) -> list[object]:
         row.service.service_id,
         row.team,
         row.service.criticality,
-        row.service.is_external,
+        "true" if row.service.is_external else "false",  # As the import reads it.
         status.target if status else None,
         status.observed if status else None,
         status.budget_left if status else None,

@@ -55,6 +55,11 @@ class Overview:
     computed_at: datetime | None
 
     @property
+    def external(self) -> int:
+        """Services of others, which promise us what they publish and no SLO of ours."""
+        return self.services - self.promisable
+
+    @property
     def coverage(self) -> float | None:
         """The share of services of one's own that have an availability SLO."""
         return self.with_slo / self.promisable if self.promisable else None

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line, positions
+from apps.ui.charts.frame import (
+    LEFT,
+    NAMED,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Event,
+    event_ticks,
+    grid,
+    line,
+    names,
+    positions,
+)
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_down_from_one
 from apps.ui.charts.small import runs
 from apps.ui.charts.svg import Chart, ChartTable, document, element, points_attribute, title, words
@@ -45,17 +57,16 @@ def daily_availability(
     bottom = height - 24
     ticks = ticks_down_from_one(_axis_floor(known, target))
     y = Linear(ticks[-1], 1.0, bottom, TOP)
-    xs = positions(len(points))
-    parts = grid(ticks, [percent_number(value) for value in ticks], y)
+    right = NAMED if target is not None else RIGHT
+    xs = positions(len(points), right)
+    parts = grid(ticks, [percent_number(value) for value in ticks], y, right)
     parts += _band(points, xs, y)
-    parts += event_ticks(events, days, xs, bottom)
+    parts += event_ticks(events, days, xs, bottom, right)
     if target is not None:
-        parts.append(element("line", class_="target-line", x1=LEFT, x2=RIGHT, y1=y(target), y2=y(target)))
+        parts.append(element("line", class_="target-line", x1=LEFT, x2=right, y1=y(target), y2=y(target)))
+        parts += names([(y(target), f"target {percent_number(target)}")], right + 8, bottom)
     parts += line(values, xs, y, "series")
     parts += _missed_marks(values, xs, y, target, bottom)
-    if target is not None:
-        label_y = y(target) + (15 if y(target) + 18 < bottom else -6)
-        parts.append(words(LEFT + 6, label_y, f"target {percent_number(target)}", class_="strong halo"))
     parts += _tips(points, days, xs, bottom)
     parts += date_labels(days, xs, height - 4)
     missed = sum(1 for value in known if target is not None and value < target)
@@ -73,7 +84,7 @@ def daily_availability(
         for when, point in zip(days, points, strict=True)
     )
     table = ChartTable(("Day", "Availability", "90 % interval", "Failed", "Requests"), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative), alternative, table)
+    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
 
 
 def _axis_floor(values: Sequence[float], target: float | None) -> float:
@@ -126,7 +137,7 @@ def _missed_marks(
     taken: list[float] = []
     for value, index in sorted(below)[:3]:
         if all(abs(xs[index] - other) > 48 for other in taken):
-            at_end = xs[index] > RIGHT - 50
+            at_end = xs[index] > xs[-1] - 50
             text = percent_number(value)
             parts.append(
                 words(
@@ -145,7 +156,7 @@ def _tips(
     points: Sequence[AvailabilityPoint], days: Sequence[date], xs: Sequence[float], bottom: float
 ) -> list[str]:
     """An unseen column over each day that tells its figures on hover."""
-    width = (RIGHT - LEFT) / max(1, len(points) - 1)
+    width = (xs[-1] - xs[0]) / max(1, len(points) - 1) if len(xs) > 1 else RIGHT - LEFT
     parts: list[str] = []
     for point, when, x in zip(points, days, xs, strict=True):
         tip = f"{day(when, days[-1])}: {percent(point.value) if point.value is not None else 'no data'}"

@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line, positions
+from apps.ui.charts.frame import (
+    LEFT,
+    NAMED,
+    TOP,
+    WIDTH,
+    Event,
+    event_ticks,
+    grid,
+    line,
+    names,
+    positions,
+)
 from apps.ui.charts.scale import Linear, date_labels
 from apps.ui.charts.svg import Chart, ChartTable, document, element, words
-from apps.ui.format import day, percent, utc_text
+from apps.ui.format import day, percent, utc_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +51,20 @@ def burn_down(
     floor = 0.0 if lowest >= 0 else -math.ceil(-lowest * 4) / 4
     bottom = height - 24
     y = Linear(floor, 1.0, bottom, TOP)
-    x = Linear(start.timestamp(), end.timestamp(), LEFT, RIGHT)
+    x = Linear(start.timestamp(), end.timestamp(), LEFT, NAMED)
     ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
-    parts = grid(ticks, [percent(value, 0) for value in ticks], y)
+    parts = grid(ticks, [percent(value, 0) for value in ticks], y, NAMED)
     if floor < 0:
         parts.append(
-            element("rect", class_="overspent", x=LEFT, y=y(0), width=RIGHT - LEFT, height=bottom - y(0))
+            element("rect", class_="overspent", x=LEFT, y=y(0), width=NAMED - LEFT, height=bottom - y(0))
         )
         parts.append(words(LEFT + 6, bottom - 6, "overspent", class_="bad-word"))
     xs = [x(point.at.timestamp(), clamp=True) for point in points]
     span = [start.date(), end.date()]
-    parts += event_ticks(events, *_daily_span(start, end), bottom)
-    parts.append(element("line", class_="target-line", x1=LEFT, x2=RIGHT, y1=y(1), y2=y(0)))
-    parts.append(words(RIGHT - 4, y(0.14), "even spend", anchor="end", class_="halo"))
+    parts += event_ticks(events, *_daily_span(start, end), bottom, NAMED)
+    parts.append(element("line", class_="target-line", x1=LEFT, x2=NAMED, y1=y(1), y2=y(0)))
     parts += line([point.left for point in points], xs, y, "series")
+    parts.append(_even_spend([(at, point.left) for at, point in zip(xs, points, strict=True)], y))
     alternative = f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: no data."
     if known:
         last = known[-1]
@@ -62,36 +73,40 @@ def burn_down(
         if forecast_end is not None:
             parts.append(
                 element(
-                    "line", class_="forecast", x1=at[0], y1=at[1], x2=RIGHT, y2=y(forecast_end, clamp=True)
+                    "line", class_="forecast", x1=at[0], y1=at[1], x2=NAMED, y2=y(forecast_end, clamp=True)
                 )
             )
         parts.append(element("circle", class_="dot", cx=at[0], cy=at[1], r=3))
-        near_end = at[0] > RIGHT - 70
-        label_y = at[1] - 9 if at[1] > TOP + 14 else at[1] + 18
-        parts.append(
-            words(
-                at[0] + (0 if near_end else 6),
-                label_y,
-                f"{percent(left, 0)} left",
-                anchor="end" if near_end else "start",
-                class_="strong halo",
-            )
-        )
+        said = f"{percent(left, 0)} left"
+        if at[0] > NAMED - 12:
+            parts += names([(at[1], said)], NAMED + 8, bottom)
+        else:
+            label_y = at[1] - 9 if at[1] > TOP + 14 else at[1] + 18
+            parts.append(words(at[0] + 6, label_y, said, class_="strong halo"))
         alternative = (
             f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: {percent(left, 0)} at "
-            f"{utc_text(last.at, last.at)}"
+            f"{utc_stamp(last.at, last.at)}"
         )
         if forecast_end is not None:
             alternative += f", {percent(forecast_end, 0)} expected at the end"
         alternative += "."
-    days, positions = _daily_span(start, end)
-    parts += date_labels(days, positions, height - 4)
+    parts += date_labels(*_daily_span(start, end), height - 4)
     rows = tuple((f"{day(point.at, end)}, {point.at:%H:%M}", percent(point.left, 1)) for point in points)
     table = ChartTable(("Time (UTC)", "Budget left"), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative), alternative, table)
+    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
+
+
+def _even_spend(course: Sequence[tuple[float, float | None]], y: Linear) -> str:
+    """The name of the dashed line, on the side of it where the budget's own line does not run."""
+    share = 0.42
+    x = LEFT + share * (NAMED - LEFT)
+    near = [(at, left) for at, left in course if left is not None and abs(at - x) < 90]
+    if any(left < 1 - (at - LEFT) / (NAMED - LEFT) for at, left in near):  # The line runs below it.
+        return words(x + 8, y(1 - share) - 5, "even spend")
+    return words(x - 8, y(1 - share) + 12, "even spend", anchor="end")
 
 
 def _daily_span(start: datetime, end: datetime) -> tuple[list[date], list[float]]:
     amount = max(1, (end.date() - start.date()).days)
     first = start.date().toordinal()
-    return [date.fromordinal(first + index) for index in range(amount + 1)], positions(amount + 1)
+    return [date.fromordinal(first + index) for index in range(amount + 1)], positions(amount + 1, NAMED)

@@ -89,7 +89,7 @@ def next_window(
     table = ChartTable(
         ("", "Availability", "90 % interval", "Missed"), _rows(ordered, past, references, window_days)
     )
-    return Chart(document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot fan"), alternative, table)
+    return Chart(document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot course"), alternative, table)
 
 
 def _floor(tiers: Sequence[TierInterval], past: Sequence[Window], references: Sequence[Reference]) -> float:

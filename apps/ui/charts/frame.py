@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.scale import Linear, as_date
+from apps.ui.charts.scale import Linear, as_date, spread
 from apps.ui.charts.small import runs
 from apps.ui.charts.svg import element, fit, points_attribute, text_width, title, words
 from apps.ui.format import day
 
 WIDTH = 720.0
 LEFT, RIGHT, TOP = 60.0, 712.0, 22.0
+NAMED = 634.0
+"""Where the plot ends whose lines are named at their end: the names stand to the right of it, clear of every
+line.
+"""
 _EVENT_TOP = 11.0
 
 
@@ -26,21 +30,38 @@ class Event:
     detail: str = ""
 
 
-def positions(amount: int) -> list[float]:
-    scale = Linear(0, max(1, amount - 1), LEFT, RIGHT)
+def positions(amount: int, right: float = RIGHT) -> list[float]:
+    scale = Linear(0, max(1, amount - 1), LEFT, right)
     return [scale(index) for index in range(amount)]
 
 
-def grid(ticks: Sequence[float], labels: Sequence[str], y: Linear) -> list[str]:
+def grid(ticks: Sequence[float], labels: Sequence[str], y: Linear, right: float = RIGHT) -> list[str]:
+    """Grid lines with their values at the left and, for narrow screens, which see the newest end, once more
+    inside.
+    """
     parts: list[str] = []
     for value, text in zip(ticks, labels, strict=True):
-        parts.append(element("line", class_="grid-line", x1=LEFT, x2=RIGHT, y1=y(value), y2=y(value)))
+        parts.append(element("line", class_="grid-line", x1=LEFT, x2=right, y1=y(value), y2=y(value)))
         parts.append(words(LEFT - 8, y(value) + 4, text, anchor="end"))
+        beside = y(value) + (12 if y(value) < TOP + 8 else -4)  # Over the topmost line stand the events.
+        inside = words(right - 4, beside, text, anchor="end", class_="narrow halo", is_ornament=True)
+        parts.append(inside)
     return parts
 
 
+def names(levels: Sequence[tuple[float, str]], x: float, bottom: float) -> list[str]:
+    """Names of lines at their ends, one under the other, moved apart where two would overlap."""
+    ordered = sorted(levels)
+    places = spread([at for at, _ in ordered], 14.0, TOP - 4, bottom)
+    return [words(x, at + 4, text, class_="strong") for at, (_, text) in zip(places, ordered, strict=True)]
+
+
 def event_ticks(
-    events: Sequence[Event], days: Sequence[date], xs: Sequence[float], bottom: float
+    events: Sequence[Event],
+    days: Sequence[date],
+    xs: Sequence[float],
+    bottom: float,
+    right: float = RIGHT,
 ) -> list[str]:
     """Ticks over the plot's whole height with a word on top; a word that would touch the last one stays in
     the tip.
@@ -57,7 +78,7 @@ def event_ticks(
         word = fit(event.word, 110)
         width = text_width(word)
         parts.append(element("line", title(tip), class_="event", x1=x, x2=x, y1=TOP - 6, y2=bottom))
-        centre = min(max(x, LEFT + width / 2), RIGHT - width / 2)
+        centre = min(max(x, LEFT + width / 2), right - width / 2)
         if centre - width / 2 > taken + 10:
             parts.append(words(centre, _EVENT_TOP, word, anchor="middle", class_="event-word", tip=tip))
             taken = centre + width / 2

@@ -92,8 +92,8 @@ def dependency_graph(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], foc
     upstream = sum(1 for c in placed.column.values() if c < 0)
     downstream = sum(1 for c in placed.column.values() if c > 0)
     alternative = (
-        f"{known[focus].label}: {upstream} services call it, directly or not, and it depends on {downstream}."
-        + (f" {cycles} of those shown are in a cycle." if cycles else "")
+        f"{known[focus].label}: {_callers(upstream)}, directly or not, and it depends on {downstream}."
+        + (f" {cycles} of those shown {'is' if cycles == 1 else 'are'} in a cycle." if cycles else "")
     )
     rows = tuple((known[e.source].label, known[e.target].label, _edge_words(e)) for e in drawn)
     table = ChartTable(("Caller", "Depends on", "How"), rows)
@@ -106,6 +106,12 @@ def dependency_graph(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], foc
         role="group",
     )
     return Chart(svg, alternative, table)
+
+
+def _callers(amount: int) -> str:
+    if amount < 2:
+        return "1 service calls it" if amount else "no service calls it"
+    return f"{amount} services call it"
 
 
 def _size(width: float) -> str:

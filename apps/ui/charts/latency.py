@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line
+from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line, names
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_from_zero
-from apps.ui.charts.svg import Chart, ChartTable, document, element, words
+from apps.ui.charts.svg import Chart, ChartTable, document, element
 from apps.ui.format import day, ms
 
 
@@ -37,33 +37,24 @@ def latency_lines(
     bottom = height - 24
     ticks = ticks_from_zero(max(finite, default=1.0))
     y = Linear(0.0, ticks[-1], bottom, TOP)
-    name_room = 40.0
-    scale = Linear(0, max(1, len(days) - 1), LEFT, RIGHT - name_room)
+    right = RIGHT - (118.0 if any(one.target_ms is not None for one in series) else 40.0)
+    scale = Linear(0, max(1, len(days) - 1), LEFT, right)
     xs = [scale(index) for index in range(len(days))]
-    parts = grid(ticks, [ms(value) if value else "0" for value in ticks], y)
-    parts += event_ticks(events, days, xs, bottom)
+    parts = grid(ticks, [ms(value) if value else "0" for value in ticks], y, right)
+    parts += event_ticks(events, days, xs, bottom, right)
     labels: list[tuple[float, str]] = []
     said: list[str] = []
     for rank, one in enumerate(series):
         if one.target_ms is not None:
             level = y(one.target_ms)
-            parts.append(
-                element("line", class_="target-line", x1=LEFT, x2=RIGHT - name_room, y1=level, y2=level)
-            )
-            parts.append(
-                words(
-                    LEFT + 6 + 150 * rank,
-                    level - 5,
-                    f"{one.label} target {ms(one.target_ms)}",
-                    class_="strong halo",
-                )
-            )
+            parts.append(element("line", class_="target-line", x1=LEFT, x2=right, y1=level, y2=level))
+            labels.append((level, f"{one.label} target {ms(one.target_ms)}"))
         parts += line(one.values, xs, y, f"series s{rank % 3}")
         known = [value for value in one.values if value is not None and math.isfinite(value)]
         if known:
             labels.append((y(known[-1]), one.label))
             said.append(f"{one.label} between {ms(min(known))} and {ms(max(known))}, last {ms(known[-1])}")
-    parts += _end_labels(labels, RIGHT - name_room + 8)
+    parts += names(labels, right + 8, bottom)
     parts += date_labels(days, xs, height - 4)
     span = f"{day(days[0], days[-1])} to {day(days[-1], days[-1])}" if days else "no data"
     alternative = f"Latency, {span}: {'; '.join(said) or 'no data'}."
@@ -71,14 +62,4 @@ def latency_lines(
         (day(when, days[-1]), *(ms(one.values[index]) for one in series)) for index, when in enumerate(days)
     )
     table = ChartTable(("Day", *(one.label for one in series)), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative), alternative, table)
-
-
-def _end_labels(labels: Sequence[tuple[float, str]], x: float) -> list[str]:
-    """Names at the lines' ends, pushed down where two would overlap."""
-    parts: list[str] = []
-    lowest = -math.inf
-    for y, text in sorted(labels):
-        lowest = max(y, lowest + 14)
-        parts.append(words(x, lowest + 4, text, class_="strong"))
-    return parts
+    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)

@@ -74,6 +74,14 @@ def utc(value: datetime | None) -> SafeString:
 
 
 @register.filter
+def stamp(value: datetime | None) -> SafeString:
+    """An instant with its date even where it is of today, for the ends of a window."""
+    if value is None:
+        return format_html("{}", fmt.NO_VALUE)
+    return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.utc_stamp(value))
+
+
+@register.filter
 def age(value: datetime | None) -> SafeString:
     """How long ago, or the time in UTC where it was more than an hour."""
     if value is None:
