@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from dramatiq import Message
 from dramatiq.middleware import Middleware, SkipMessage
+
+from apps.core import services
 
 logger = structlog.get_logger(__name__)
 
 # Starts of one message, retries included, before it counts as one that kills its workers.
 MAX_STARTS = 12
-STARTS_KEPT_S = 24 * 3600
 
 
 class DatabaseConnections(Middleware):
@@ -58,14 +60,18 @@ class Correlation(Middleware):
 
 
 class PoisonGuard(Middleware):
-    """Stop a message that kills the process that runs it; nobody is left to count such a start as a retry."""
+    """Stop a message that kills the process that runs it; nobody is left to count such a start as a retry.
+
+    Starts are counted in PostgreSQL, before the actor runs: a count in Redis would be gone with Redis.
+    """
 
     def before_process_message(self, broker: Any, message: Any) -> None:
-        key = f"{broker.namespace}:starts:{message.message_id}"
-        with broker.client.pipeline() as pipeline:
-            pipeline.incr(key)
-            pipeline.expire(key, STARTS_KEPT_S)
-            starts = int(pipeline.execute()[0])
+        try:
+            starts = services.count_start(message.message_id, message.actor_name)
+        except DatabaseError:
+            # Without its database the actor fails by itself and is retried.
+            logger.warning("message.not_counted", exc_info=True)
+            return
         if starts > MAX_STARTS:
             logger.error(
                 "message.poison", actor=message.actor_name, message_id=message.message_id, starts=starts
@@ -77,7 +83,8 @@ class PoisonGuard(Middleware):
         self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         if exception is None:
-            broker.client.delete(f"{broker.namespace}:starts:{message.message_id}")
+            with suppress(DatabaseError):
+                services.forget_starts(message.message_id)
 
 
 class ScheduledRuns(Middleware):

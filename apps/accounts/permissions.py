@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from apps.accounts.models import User
+
+class Person(Protocol):
+    """What authorisation asks of a user: their role, and the teams that they are in."""
+
+    pk: Any
+    role: str
+
+    @property
+    def teams(self) -> Any: ...
 
 
 class Scope(enum.Enum):
@@ -54,7 +61,7 @@ def team_of(target: Any) -> int | None:
     return getattr(service, "team_id", None)
 
 
-def allowed(user: User, permission: str, target: Any = None) -> bool:
+def allowed(user: Person, permission: str, target: Any = None) -> bool:
     """Say whether a role, and for owners the team, grants a permission. Unknown permissions are refused.
 
     Without a target the question is whether the user may do this to *something*: what a menu asks.
@@ -68,7 +75,7 @@ def allowed(user: User, permission: str, target: Any = None) -> bool:
     return team is not None and team in team_ids(user)
 
 
-def team_ids(user: User) -> frozenset[int]:
+def team_ids(user: Person) -> frozenset[int]:
     """Return the ids of the user's teams, asked of the database once a request."""
     cached: frozenset[int] | None = getattr(user, "_team_ids", None)
     if cached is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 
 
 class UUIDv7(Func):
@@ -49,6 +49,10 @@ class AuditEntry(models.Model):
             models.Index("service_id", F("created_at").desc(), name="audit_service"),
             models.Index("object_type", "object_id", F("created_at").desc(), name="audit_object"),
             models.Index("actor", F("created_at").desc(), name="audit_actor"),
+            # As the search compares names: whatever their case.
+            models.Index(
+                Upper("actor_name"), F("created_at").desc(), F("id").desc(), name="audit_actor_name"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -138,3 +142,22 @@ class ScheduledRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} at {self.slot:%Y-%m-%d %H:%M}"
+
+
+class MessageStart(models.Model):
+    """How often a message was started that has not succeeded yet; gone when it has.
+
+    It is what stops a message that kills its workers, which leave no other trace, and is kept here because Redis
+    may be lost at any time.
+    """
+
+    message_id = models.TextField(primary_key=True)
+    actor = models.TextField()
+    starts = models.PositiveIntegerField(default=1)
+    last_started_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index("last_started_at", name="message_start_age")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.message_id}: {self.starts}"

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 EVENTS_KEPT = timedelta(days=7)
 IDEMPOTENCY_KEYS_KEPT = timedelta(hours=24)
+MESSAGE_STARTS_KEPT = timedelta(hours=24)
 BATCH_ROWS = 5_000
 
 # A delivery is deleted when it has arrived, so an event without any has arrived everywhere.
@@ -22,6 +23,33 @@ _IDEMPOTENCY_KEYS = """
 DELETE FROM core_idempotencykey WHERE id IN (
     SELECT id FROM core_idempotencykey WHERE created_at < %s LIMIT %s FOR UPDATE SKIP LOCKED)
 """
+_MESSAGE_STARTS = """
+DELETE FROM core_messagestart WHERE message_id IN (
+    SELECT message_id FROM core_messagestart WHERE last_started_at < %s LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+_START = """
+INSERT INTO core_messagestart (message_id, actor, starts) VALUES (%s, %s, 1)
+ON CONFLICT (message_id) DO UPDATE SET starts = core_messagestart.starts + 1, last_started_at = now()
+RETURNING starts
+"""
+
+
+def count_start(message_id: str, actor: str) -> int:
+    """Count that a worker starts a message, before it does. Returns the starts so far, this one included."""
+    with connection.cursor() as cursor:
+        cursor.execute(_START, [message_id, actor])
+        return int(cursor.fetchone()[0])
+
+
+def forget_starts(message_id: str) -> None:
+    """Forget the starts of a message that succeeded."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM core_messagestart WHERE message_id = %s", [message_id])
+
+
+def purge_message_starts(now: datetime | None = None) -> int:
+    """Delete the counts of messages that were not started for a day: they were given up. Returns how many."""
+    return _delete_in_batches(_MESSAGE_STARTS, (now or timezone.now()) - MESSAGE_STARTS_KEPT)
 
 
 def purge_delivered_events(now: datetime | None = None) -> int:

@@ -17,4 +17,5 @@ def purge() -> None:
         "core.purged",
         events=services.purge_delivered_events(),
         idempotency_keys=services.purge_idempotency_keys(),
+        message_starts=services.purge_message_starts(),
     )

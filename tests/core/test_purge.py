@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.core import services
-from apps.core.models import IdempotencyKey, OutboxDelivery, OutboxEvent
+from apps.core.models import IdempotencyKey, MessageStart, OutboxDelivery, OutboxEvent
 from apps.core.schedule import JOBS
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +39,14 @@ def test_idempotency_keys_go_after_a_day() -> None:
         )
     assert services.purge_idempotency_keys() == 1
     assert IdempotencyKey.objects.get().key == "young"
+
+
+def test_counted_starts_go_after_a_day() -> None:
+    for name, hours in (("old", 24.1), ("young", 23.9)):
+        started = timezone.now() - timedelta(hours=hours)
+        MessageStart.objects.create(message_id=name, actor="a", last_started_at=started)
+    assert services.purge_message_starts() == 1
+    assert MessageStart.objects.get().message_id == "young"
 
 
 def test_it_goes_on_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.worker import Worker
 
-from apps.core.models import ScheduledRun
+from apps.core import services
+from apps.core.models import MessageStart, ScheduledRun
 from console.broker import QUEUES, broker_url, make_broker
 from console.worker_middleware import MAX_STARTS
 from tests.house.waiting import until
@@ -102,10 +103,41 @@ def test_a_message_that_kills_its_workers_is_stopped(broker: RedisBroker, work: 
     run = ScheduledRun.objects.create(job="test.poison", slot=timezone.now())
     message: Any = poison.message_with_options(scheduled_run=run.pk)
     # As after so many workers that died with it: each had counted the start before it ran the actor.
-    broker.client.set(f"{broker.namespace}:starts:{message.message_id}", MAX_STARTS)
+    for _ in range(MAX_STARTS):
+        services.count_start(message.message_id, message.actor_name)
     broker.enqueue(message)
     work(lambda: ScheduledRun.objects.get().state == "failed")
     assert ran == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_starts_of_a_message_outlive_the_loss_of_redis(broker: RedisBroker, work: Work) -> None:
+    seen: list[int] = []
+
+    @dramatiq.actor(broker=broker, max_retries=0)
+    def fail() -> None:
+        seen.append(MessageStart.objects.get().starts)
+        raise ValueError("always")
+
+    message: Any = fail.message()
+    for expected in ([1], [1, 2]):
+        broker.enqueue(message)
+        work(lambda expected=expected: seen == expected)  # type: ignore[misc]
+        for key in broker.client.scan_iter(f"{broker.namespace}*"):
+            broker.client.delete(key)
+    assert MessageStart.objects.get().message_id == message.message_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_kept_of_a_message_that_succeeded(broker: RedisBroker, work: Work) -> None:
+    @dramatiq.actor(broker=broker)
+    def succeed() -> None:
+        assert MessageStart.objects.get().starts == 2
+
+    message: Any = succeed.message()
+    services.count_start(message.message_id, message.actor_name)
+    broker.enqueue(message)
+    work(lambda: not MessageStart.objects.exists())
 
 
 @pytest.mark.django_db(transaction=True)
