@@ -41,6 +41,7 @@ from apps.core.openapi import complete
 from apps.core.problems import from_status, problem_response, translated
 from apps.core.rate_limit import api_limit, take_or_refuse
 from apps.core.wording import plain
+from apps.journeys import api as journeys_api
 from apps.slos import api as slos_api
 
 logger = structlog.get_logger(__name__)
@@ -159,6 +160,7 @@ api.add_router("", health_router)
 api.add_router("", actions_router)
 api.add_router("", catalog_api.router)
 api.add_router("", slos_api.router)
+api.add_router("", journeys_api.router)
 api.add_router("", audit_api.router)
 # The rest of its path is the service id, so it comes after all routes below a service.
 api.add_router("", catalog_api.detail_router)

@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "apps.catalog",
     "apps.telemetry",
     "apps.slos",
+    "apps.journeys",
     "apps.audit",
     "apps.demo",
     "apps.ui",

@@ -6,6 +6,7 @@ from console.api import api
 
 urlpatterns = [
     path("", include("apps.slos.urls")),
+    path("", include("apps.journeys.urls")),
     path("", include("apps.catalog.urls")),
     path("", include("apps.telemetry.urls")),
     path("", include("apps.audit.urls")),

@@ -37,6 +37,8 @@ PERMISSIONS: dict[str, dict[str, Scope]] = {
     "slos.view": _EVERYBODY,
     "slos.decide": _ADMIN_AND_OWNER,
     "slos.regenerate": _ADMIN_AND_OWNER,
+    "journeys.view": _EVERYBODY,
+    "journeys.edit": _ADMIN_AND_OWNER,
     "audit.view": {"sre_admin": Scope.ALL, "auditor": Scope.ALL, "service_owner": Scope.OWN_TEAMS},
     "accounts.manage_own_keys": _EVERYBODY,
     "accounts.manage_users": _ADMIN,

@@ -158,6 +158,9 @@ class _Edited:
             self.edges[at] = replace(edge, retries=edge.retries + int(step.value))
         elif step.kind == "queue":
             self.edges[at] = replace(edge, mode=QUEUE_MODE)
+            slow = f"{_LEAF}slow answers of {step.target_id}"
+            # Nobody waits for slow answers any more.
+            self.edges = [replace(each, mode=QUEUE_MODE) if each.target == slow else each for each in self.edges]
             self._leaf(edge, f"the queue before {step.target_id}", 1 - step.value, hardness=1.0)
         else:
             share = self.below.slow.get((step.target_id, step.value))

@@ -56,6 +56,7 @@ ROOMS = (
         "Decide", "Recommendations", "recommendations", "slos.view", "apps.slos.queries.decisions_due_count"
     ),
     Room("Decide", "Budgets", "slos", "slos.view"),
+    Room("Decide", "Journeys", "journeys", "journeys.view"),
     Room("Prove", "Audit", "audit", "audit.view"),
     Room("Prove", "API keys", "api-keys", "accounts.manage_own_keys"),
 )

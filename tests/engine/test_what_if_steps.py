@@ -84,6 +84,13 @@ def test_steps_add_up_in_order() -> None:
     assert [level.ratio for level in found] == sorted((level.ratio for level in found), reverse=True)
 
 
+def test_behind_a_queue_no_timeout_matters() -> None:
+    queue = ChangeStep("queue", "pay", 0.9999)
+    alone = levels(BELOW, [queue])[-1]
+    both = levels(BELOW, [ChangeStep("timeout", "pay", 500.0), queue])[-1]
+    assert both.unavailability == pytest.approx(alone.unavailability, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [

@@ -1,0 +1,223 @@
+"""Journeys over the API, and what a change to a service would do. Changes of journeys are actions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from apps.accounts.permissions import who_may
+from apps.catalog.queries import get_service
+from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
+from apps.core.http import actor_from
+from apps.core.pagination import PageOut, PageQuery, paginate
+from apps.journeys import computation, queries
+from apps.journeys.models import Journey
+from apps.journeys.steps import MAX_STEPS, parse_all
+
+router = Router(tags=["journeys"])
+
+
+class StepOut(Schema):
+    service_id: str
+    calls: float = Field(description="Calls per journey; below 1 the share of journeys that use it.")
+
+
+class PathOut(Schema):
+    name: str
+    weight: float = Field(description="Relative to the other paths' weights.")
+    steps: list[StepOut]
+
+
+class TierOut(Schema):
+    target: float
+    error: float = Field(description="One standard error of sampling windows.")
+    breach_probability: float
+
+
+class PathResultOut(Schema):
+    name: str
+    share: float
+    availability: float
+
+
+class LinkOut(Schema):
+    service_id: str
+    own: float = Field(description="Its availability without what it depends on.")
+    availability: float
+    share: float = Field(description="Its part of the journey's failures.")
+    gain: float = Field(description="What one more nine of its own would add to the journey's availability.")
+    is_member: bool = Field(description="On a path; else only below one.")
+
+
+class JourneyResultOut(Schema):
+    """What a worker computed last; null where nothing could be."""
+
+    is_being_made: bool = Field(description="Something that it rests on has changed since.")
+    computed_at: datetime | None
+    as_of: datetime | None = Field(description="The oldest recommendation that it rests on.")
+    journey_version: int | None
+    window_days: int | None = None
+    target: float | None = None
+    availability: float | None = None
+    standard_error: float | None = None
+    interval: list[float] | None = Field(default=None, description="Nine windows in ten lie in between.")
+    tiers: dict[str, TierOut] | None = None
+    chance_missed: float | None = Field(default=None, description="That the next window misses the target.")
+    chance_error: float | None = None
+    naive: float | None = Field(default=None, description="The members' availabilities multiplied.")
+    paths: list[PathResultOut] = Field(default_factory=list)
+    links: list[LinkOut] = Field(default_factory=list, description="The weakest first, at most 50.")
+    unknown: list[str] = Field(default_factory=list, description="Counted as never failing.")
+    fixed: list[str] = Field(default_factory=list, description="Without a prediction.")
+    gone: list[str] = Field(default_factory=list, description="No longer in the catalog.")
+    samples: int = 0
+    windows: int = 0
+
+
+class JourneyOut(Schema):
+    journey: str
+    name: str
+    description: str
+    team: str | None
+    target: float | None
+    paths: list[PathOut]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    result: JourneyResultOut | None
+
+
+class JourneyQuery(PageQuery):
+    team: str = Field(default="", max_length=1000)
+    service_id: str = Field(
+        default="", max_length=255, description="Only journeys with this service on a path."
+    )
+
+
+class TierTargetOut(Schema):
+    target: float
+    breach_probability: float
+    interval: list[float]
+
+
+class LoadOut(Schema):
+    target_id: str
+    usual: float
+    in_outage: float
+
+
+class LevelOut(Schema):
+    composite: float | None
+    composite_error: float = Field(description="One standard error of sampling the graph.")
+    tiers: dict[str, TierTargetOut] | None
+    loads: list[LoadOut] = Field(description="Calls that retries make of one.")
+
+
+class ChangeStepOut(Schema):
+    kind: Literal["fallback", "queue", "replica", "retry", "timeout", "target"]
+    target_id: str
+    value: float
+
+
+class StepLevelOut(LevelOut):
+    step: ChangeStepOut
+    told: list[str] = Field(description="What it means, what is assumed, what to watch.")
+    unseen: list[str] = Field(description="Dependencies whose failures the service's past does not show.")
+
+
+class WhatIfOut(Schema):
+    service_id: str
+    as_of: datetime
+    window_days: int
+    verdict: str
+    reason: str | None
+    before: LevelOut
+    steps: list[StepLevelOut] = Field(description="Each with all the steps before it.")
+    after: LevelOut
+    sentence: str
+    unknown: list[str]
+
+
+class WhatIfQuery(Schema):
+    step: list[Annotated[str, Field(max_length=400)]] = Field(
+        default_factory=list,
+        max_length=MAX_STEPS,
+        description="`kind:value:service id`, in order; docs/what-if.md lists the kinds.",
+    )
+
+
+def _may_view(request: HttpRequest) -> None:
+    if not actor_from(request).may("journeys.view"):
+        raise NotAllowed(f"See journeys: {who_may('journeys.view')}")
+
+
+@router.get("/journeys", response=PageOut[JourneyOut], summary="List the journeys")
+def list_journeys(request: HttpRequest, query: Query[JourneyQuery]) -> dict[str, Any]:
+    """Every journey with its newest result, by name."""
+    _may_view(request)
+    rows = queries.journeys(team=query.team, service_id=query.service_id)
+    page = paginate(rows, order=("name",), cursor=query.cursor, limit=query.limit)
+    return {"items": [_journey(one) for one in page.items], "next_cursor": page.next_cursor}
+
+
+@router.get("/journeys/{journey}", response=JourneyOut, summary="A journey")
+def read_journey(request: HttpRequest, journey: str) -> dict[str, Any]:
+    """Its paths and its newest result. `result.is_being_made` says that a newer one is on its way."""
+    _may_view(request)
+    return _journey(queries.get_journey(journey))
+
+
+@router.get("/journeys/{journey}/result", response=JourneyResultOut | None, summary="What a journey achieves")
+def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
+    """The newest result; null before the first."""
+    _may_view(request)
+    return _result(queries.get_journey(journey))
+
+
+@router.get("/services/{path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do")
+def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> dict[str, Any]:
+    """What the service could promise with some changes, beside what it can promise now. Changes nothing.
+
+    422 for a step that does not fit; 503 with `Retry-After` where no worker answers in time.
+    """
+    _may_view(request)
+    service = get_service(service_id)
+    found = computation.what_if(service.pk, parse_all(query.step))
+    if found["state"] == "impossible":
+        raise InvalidInput(
+            found["detail"], fields=[FieldProblem(f"step.{found['step']}", str(found["detail"]))]
+        )
+    return found
+
+
+def _journey(journey: Journey) -> dict[str, Any]:
+    return {
+        "journey": journey.slug,
+        "name": journey.name,
+        "description": journey.description,
+        "team": journey.team.name if journey.team else None,
+        "target": journey.target,
+        "paths": journey.paths,
+        "version": journey.version,
+        "created_at": journey.created_at,
+        "updated_at": journey.updated_at,
+        "result": _result(journey),
+    }
+
+
+def _result(journey: Journey) -> dict[str, Any] | None:
+    found = queries.result_of(journey)
+    if found is None:
+        return None
+    known = {name: value for name, value in found.document.items() if name in JourneyResultOut.model_fields}
+    return {
+        **known,
+        "is_being_made": found.is_being_made,
+        "computed_at": found.computed_at,
+        "as_of": found.as_of,
+        "journey_version": found.journey_version,
+    }

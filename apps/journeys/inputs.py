@@ -1,0 +1,93 @@
+"""What the actions on journeys take, with the messages that people read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from apps.catalog.schemas import ServiceId
+from apps.core.actions import ActionInput
+from apps.journeys.models import MAX_NAME_LENGTH
+
+MAX_PATHS = 12
+MAX_STEPS = 40
+MAX_CALLS = 100
+
+
+def _ratio(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 100:
+        raise ValueError(f"A target is a ratio between 0 and 1: write {value / 100:.10g} for {value:g} %.")
+    return value
+
+
+def _inside(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError("A target must lie above 0 and below 1.")
+    return value
+
+
+Target = Annotated[
+    float,
+    Field(
+        allow_inf_nan=False,
+        description="The share of journeys that shall succeed.",
+        json_schema_extra={"unit": "percent"},
+    ),
+    BeforeValidator(_ratio),
+    AfterValidator(_inside),
+]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class StepInput(BaseModel):
+    """One service on a path."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    service_id: ServiceId
+    calls: float = Field(
+        default=1.0,
+        gt=0,
+        le=MAX_CALLS,
+        allow_inf_nan=False,
+        description="Calls per journey; 0.3 means that three journeys in ten use it.",
+    )
+
+
+class PathInput(BaseModel):
+    """One way to take the journey."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: str = Field(default="", max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")
+    weight: float = Field(
+        default=1.0, gt=0, le=1e6, allow_inf_nan=False, description="Its share, relative to the other paths'."
+    )
+    steps: list[StepInput] = Field(min_length=1, max_length=MAX_STEPS)
+
+
+class JourneyFields(ActionInput):
+    """What makes a journey."""
+
+    name: Name
+    team: str | None = Field(default=None, max_length=1000, description="The team that owns it.")
+    description: str = Field(default="", max_length=2000)
+    target: Target | None = None
+    paths: list[PathInput] = Field(min_length=1, max_length=MAX_PATHS)
+    rationale: str = Field(default="", max_length=2000)
+
+
+class CreateInput(JourneyFields):
+    pass
+
+
+class EditInput(JourneyFields):
+    journey: str = Field(min_length=1, max_length=200, description="Its slug.")
+    version: int = Field(ge=1, description="The version that you saw; refused if it has changed.")
+
+
+class DeleteInput(ActionInput):
+    journey: str = Field(min_length=1, max_length=200, json_schema_extra={"widget": "hidden"})
+    version: int = Field(ge=1, json_schema_extra={"widget": "hidden"})
+    rationale: str = Field(default="", max_length=2000, json_schema_extra={"widget": "textarea"})

@@ -1,0 +1,74 @@
+"""What pages and the API read of journeys. Nothing here writes, and nothing here loads the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import F, QuerySet
+
+from apps.accounts.models import Team, User
+from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.catalog.models import Service
+from apps.core.errors import NotFound
+from apps.journeys.models import Journey, JourneyResult
+
+SORTS = {
+    "name": "name",
+    "team": "team__name",
+    "target": "target",
+    "availability": "result__availability",
+    "chance": "result__chance_missed",
+}
+
+
+def get_journey(slug: str) -> Journey:
+    """Return a journey with its team and result. Raises :class:`NotFound`."""
+    found = Journey.objects.select_related("team", "result").filter(slug=slug).first()
+    if found is None:
+        raise NotFound(f"There is no journey {slug}.")
+    return found
+
+
+def result_of(journey: Journey) -> JourneyResult | None:
+    """Return what was computed of a journey, or ``None`` before the first time."""
+    found: JourneyResult | None = getattr(journey, "result", None)
+    return found
+
+
+def journeys(*, text: str = "", team: str = "", service_id: str = "") -> QuerySet[Journey]:
+    """Return the journeys that a filter lets through, with team and result, in no order."""
+    rows = Journey.objects.select_related("team", "result")
+    if text:
+        rows = rows.filter(name__icontains=text)
+    if team:
+        rows = rows.filter(team__name=team)
+    if service_id:
+        rows = rows.filter(members__service_id=service_id)
+    return rows
+
+
+def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
+    """Sort by a key of :data:`SORTS`; what has no value comes last."""
+    column = F(SORTS.get(sort.removeprefix("-"), "name"))
+    order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
+    return rows.order_by(order, "name")
+
+
+def services_by_id(names: Iterable[str]) -> dict[str, Service]:
+    """Return the catalog's services of these names, with their recommendations' place in one query."""
+    return {each.service_id: each for each in Service.objects.filter(service_id__in=set(names))}
+
+
+def teams_for(user: User) -> list[str]:
+    """Return the teams that this user may own a journey for, by name."""
+    scope = PERMISSIONS["journeys.edit"].get(user.role)
+    if scope is None:
+        return []
+    rows = Team.objects.all() if scope is Scope.ALL else Team.objects.filter(pk__in=team_ids(user))
+    return list(rows.order_by("name").values_list("name", flat=True))
+
+
+def teams_with_journeys() -> list[str]:
+    """Return the teams that own a journey, by name."""
+    rows = Team.objects.filter(journeys__isnull=False).distinct()
+    return list(rows.order_by("name").values_list("name", flat=True))

@@ -1,0 +1,17 @@
+"""Periodic work on journeys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from apps.core.schedule import Job
+
+JOBS = [
+    # After the hour's recommendations; services below a journey that are not on it move it only here.
+    Job(
+        "journeys.refresh_hourly",
+        timedelta(hours=1),
+        "apps.journeys.tasks.refresh_hourly",
+        offset=timedelta(minutes=35),
+    ),
+]

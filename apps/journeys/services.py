@@ -1,0 +1,33 @@
+"""The work that actions, tasks and subscribers share: results asked for anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.text import slugify
+
+from apps.journeys.models import Journey, JourneyResult
+
+
+def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None = None) -> list[str]:
+    """Note that the results of these journeys (or of all) no longer hold. Returns their ids as text."""
+    now = now or timezone.now()
+    rows = Journey.objects.all() if journeys is None else Journey.objects.filter(pk__in=list(journeys))
+    pks = list(rows.values_list("pk", flat=True))
+    JourneyResult.objects.filter(journey__in=pks, requested_at__lt=now).update(requested_at=now)
+    JourneyResult.objects.bulk_create(
+        [JourneyResult(journey_id=pk, requested_at=now) for pk in pks], ignore_conflicts=True
+    )
+    return [str(pk) for pk in pks]
+
+
+def free_slug(name: str) -> str:
+    """Return an address made of a name that no journey has yet."""
+    base = slugify(name)[:100] or "journey"
+    taken = set(Journey.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    slug, number = base, 2
+    while slug in taken or slug == "new":
+        slug, number = f"{base}-{number}", number + 1
+    return slug

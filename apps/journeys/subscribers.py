@@ -1,0 +1,39 @@
+"""What journeys do when they hear of something. Each may hear it twice."""
+
+from __future__ import annotations
+
+from apps.core.models import OutboxEvent
+from apps.core.outbox import subscribe
+from apps.journeys.actions import CHANGED
+from apps.journeys.models import Journey
+from apps.journeys.queueing import REFRESH
+from apps.journeys.services import ask_anew
+from apps.slos.queueing import enqueue
+
+
+@subscribe(CHANGED, name="journeys.compute_on_change")
+def compute_on_change(event: OutboxEvent) -> None:
+    """A created or edited journey is computed at once."""
+    journeys = event.payload.get("journeys") or []
+    if journeys:
+        enqueue(REFRESH, "default", journeys=journeys, reason="the journey changed")
+
+
+@subscribe("slos.recommendations_made", name="journeys.compute_on_recommendations")
+def compute_on_recommendations(event: OutboxEvent) -> None:
+    """New numbers of a member move its journeys."""
+    services = event.payload.get("services")
+    rows = Journey.objects.all() if services is None else Journey.objects.filter(members__in=services)
+    touched = ask_anew(set(rows.values_list("pk", flat=True)))
+    if touched:
+        enqueue(REFRESH, "default", journeys=touched, reason="new recommendations")
+
+
+@subscribe("catalog.graph_changed", name="journeys.compute_on_graph_change")
+def compute_on_graph_change(event: OutboxEvent) -> None:
+    """A changed dependency, or a service that went, moves the journeys of the services named."""
+    names = event.payload.get("service_ids")
+    rows = Journey.objects.all() if names is None else Journey.objects.filter(members__service_id__in=names)
+    touched = ask_anew(set(rows.values_list("pk", flat=True)))
+    if touched:
+        enqueue(REFRESH, "default", journeys=touched, reason="the dependency graph changed")

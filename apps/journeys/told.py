@@ -1,0 +1,132 @@
+"""What a step means and what steps come to, in the operator's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from apps.engine.what_if_steps import ChangeStep, Level
+from apps.ui.format import chance_words, ms, number, percent, plural
+
+LARGE_LOAD = 2.0
+
+
+def step_told(
+    service_id: str, step: ChangeStep, *, before: Level, after: Level, whole: Mapping[str, float]
+) -> list[str]:
+    """Sentences on one step: what it means for users and operators, what is assumed, what to watch."""
+    name = step.target_id
+    said: list[str] = []
+    match step.kind:
+        case "fallback":
+            said.append(
+                f"While {name} fails, {percent(step.value)} of the calls get the fallback's answer instead: older, "
+                "smaller or a default. Whether users accept that answer is yours to say; here it counts as good."
+            )
+        case "queue":
+            said.append(
+                f"{service_id} no longer waits for {name}: it accepts the request and the work is done later. An "
+                f"outage of {name} delays work and fails none. What to promise then is how old the queue may get."
+            )
+            said.append(f"The queue itself is counted, with {percent(step.value)}.")
+        case "replica":
+            said.append(
+                f"One of {plural(int(step.value) + 1, 'instance')} of {name} is enough. A tenth of its own failures is "
+                "taken to strike all of them at once (a bad deploy, a shared network); what it depends on is no better."
+            )
+        case "retry":
+            said.append(
+                f"A failed call of {name} is tried {plural(int(step.value), 'more time')}. Half of its failures "
+                "are taken to be still there at the next try. Only calls that are safe to repeat may be retried."
+            )
+            said += _load(name, after)
+        case "timeout":
+            said += _timeout(service_id, step, before, after)
+        case _:
+            said.append(
+                f"{name} is taken to keep {percent(step.value)} as a whole, whatever it depends on itself."
+            )
+            now = 1 - whole.get(name, 0.0)
+            if step.value < now:
+                said.append(f"That is less than the {percent(now)} that it keeps today.")
+    if after.unavailability > before.unavailability * (1 + 1e-9) and step.kind in (
+        "queue",
+        "replica",
+        "fallback",
+    ):
+        said.append("As things are, this step makes it worse, not better.")
+    return said
+
+
+def _load(name: str, after: Level) -> list[str]:
+    load = next((each for each in after.loads if each.target_id == name), None)
+    if load is None:
+        return []
+    usual, in_outage = number(load.usual, 3), number(load.in_outage, 1)
+    text = f"{name} usually gets {usual} calls for each one now, and {in_outage} while it is down"
+    if load.in_outage >= LARGE_LOAD:
+        return [
+            f"{text}: enough to keep it down. Back off with jitter and bound retries to a tenth of the calls."
+        ]
+    return [f"{text}."]
+
+
+def _timeout(service_id: str, step: ChangeStep, before: Level, after: Level) -> list[str]:
+    wait = (
+        f"{service_id} waits at most {ms(step.value)} for {step.target_id}, then the call counts as failed."
+    )
+    if after.unavailability > before.unavailability * (1 + 1e-9):
+        lost = (after.unavailability - before.unavailability) * 1e6
+        more = (
+            f"Slow answers of {step.target_id} that are good today would fail {number(lost, 0)} requests in a "
+            "million more."
+        )
+    else:
+        more = f"Hardly any answer of {step.target_id} is slower, so no request that is good today is lost."
+    return [
+        f"{wait} {more}",
+        "What a timeout saves, callers that no longer pile up behind a hanging call, cannot be read from counts.",
+    ]
+
+
+def sentence(
+    service_id: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    kinds: Sequence[str],
+    window_days: int,
+) -> str:
+    """What the steps come to, in one sentence."""
+    old, new = _balanced(before), _balanced(after)
+    if not kinds:
+        if old is None:
+            return f"{service_id} has no number to start from."
+        return f"As it is, {service_id} can promise {percent(old)}, missed {chance_words(0.05, window_days)}."
+    steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
+    with_steps = f"With {steps}"
+    if old is None or new is None:
+        one, other = before.get("composite"), after.get("composite")
+        if one is None or other is None:
+            return f"{service_id} has no number to start from, so none can be given for these steps."
+        return (
+            f"{with_steps} the availability that {service_id} and its dependencies come to goes from {percent(one)} "
+            f"to {percent(other)}."
+        )
+    if abs(new - old) < 5e-8:
+        return f"{with_steps} {service_id} could promise what it can promise now: {percent(old)}."
+    factor = (1 - new) / (1 - old) if old < 1 else 1.0
+    fewer = (
+        f"{number((1 - factor) * 100, 0)} % fewer"
+        if factor < 1
+        else f"{number((factor - 1) * 100, 0)} % more"
+    )
+    return (
+        f"{with_steps} {service_id} could promise {percent(new)} in place of {percent(old)}, missed as rarely "
+        f"({chance_words(0.05, window_days)}): {fewer} failures."
+    )
+
+
+def _balanced(level: Mapping[str, Any]) -> float | None:
+    tiers = level.get("tiers") or {}
+    value = (tiers.get("balanced") or {}).get("target")
+    return None if value is None else float(value)
