@@ -79,13 +79,23 @@ def simple_factor(
     )
 
 
-def compose(own: float, factors: Sequence[Factor]) -> Composite:
+def compose(
+    own: float, factors: Sequence[Factor], known_limit: tuple[float, float] | None = None
+) -> Composite:
     """Combine ``own`` availability and the dependencies; the order of ``factors`` does not matter.
+
+    ``known_limit`` (and its standard error) is that of the whole graph below, where it was composed.
 
     The Fréchet bounds max(0, 1 − ΣU) ≤ A ≤ min A hold whatever the dependence between failures; the point
     takes failures as independent but for shared nodes, which are counted once (:func:`joint_availability`).
     """
-    limit, error = joint_availability(factors)
+    if known_limit is None:
+        limit, error = joint_availability(factors)
+    else:
+        # Whatever is shared below, no dependency spares more than the worst, nor costs more than all.
+        most = math.fsum(sorted(each.weight * each.most_unavailability for each in factors))
+        best = min((1 - each.weight * each.least_unavailability for each in factors), default=1.0)
+        limit, error = min(max(known_limit[0], 1 - most, 0.0), best), known_limit[1]
     lower = max(0.0, own - math.fsum(sorted(each.weight * each.most_unavailability for each in factors)))
     upper = min([own, *(1 - each.weight * each.least_unavailability for each in factors)])
     return Composite(min(max(own * limit, lower), upper), lower, upper, limit, error)

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from apps.engine.composite import Composite, Factor, compose, shared_nodes
 from apps.engine.edges import EdgeEstimate
-from apps.engine.redundancy import PERSISTENT_SHARE, load_amplification, stand_in_unavailability
+from apps.engine.redundancy import (
+    PERSISTENT_SHARE,
+    group_bounds,
+    load_amplification,
+    stand_in_unavailability,
+)
 from apps.engine.rounding import ratio
+from apps.engine.types import GraphFigure
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class ServiceComposite:
     naive_product: float | None
     factors: tuple[CountedFactor, ...]
     estimates: tuple[EdgeEstimate, ...]
+    graph: GraphFigure | None = None
 
     @property
     def limit(self) -> float | None:
@@ -42,26 +49,35 @@ class ServiceComposite:
 
 
 def service_composite(
-    observed: float | None, assumed_own: float, estimates: Sequence[EdgeEstimate]
+    observed: float | None,
+    assumed_own: float,
+    estimates: Sequence[EdgeEstimate],
+    graph: GraphFigure | None = None,
 ) -> ServiceComposite:
-    """Combine the estimates; ``assumed_own`` stands in for own reliability where nothing was ``observed``."""
-    factors = _factors(estimates)
+    """Combine the estimates; ``assumed_own`` stands in for own reliability where nothing was ``observed``.
+
+    With ``graph`` the limit is that of the whole graph below; without, nodes that two direct dependencies stand
+    on are counted once, and what is below those is not known.
+    """
+    factors = _factors(estimates, graph)
     plain = [counted.factor for counted in factors]
-    limit = compose(1.0, plain).limit
+    known_limit = None if graph is None or not factors else (graph.limit, graph.standard_error)
+    limit = compose(1.0, plain, known_limit).limit
     own = assumed_own
     if observed is not None:
         own = min(1.0, observed / limit) if limit > 0 else 1.0
     known = [each.availability for each in estimates if each.availability is not None]
     return ServiceComposite(
-        composite=compose(own, plain),
+        composite=compose(own, plain, known_limit),
         own=own,
         naive_product=math.prod(sorted(known)) if known else None,
         factors=tuple(factors),
         estimates=tuple(estimates),
+        graph=graph,
     )
 
 
-def _factors(estimates: Sequence[EdgeEstimate]) -> list[CountedFactor]:
+def _factors(estimates: Sequence[EdgeEstimate], graph: GraphFigure | None) -> list[CountedFactor]:
     groups: dict[str, list[EdgeEstimate]] = {}
     for estimate in estimates:
         if estimate.is_counted:
@@ -72,7 +88,20 @@ def _factors(estimates: Sequence[EdgeEstimate]) -> list[CountedFactor]:
     factors = [factor for factor, _ in made]
     shared = {factors[at].name for users in shared_nodes(factors).values() for at in users}
     shared |= set(shared_nodes(factors))
-    return [CountedFactor(factor, members, factor.name in shared) for factor, members in made]
+    below = set() if graph is None else set(graph.shared)
+    return [
+        CountedFactor(
+            factor,
+            members,
+            factor.name in shared or any(member.dependency.target_id in below for member in members),
+        )
+        for factor, members in made
+    ]
+
+
+def needed_of(members: Sequence[EdgeEstimate]) -> int:
+    """How many of a group's counted members must be up; never more than there are."""
+    return max(1, min(len(members), max(member.dependency.redundancy_needed for member in members)))
 
 
 def _factor(members: Sequence[EdgeEstimate]) -> Factor:
@@ -84,11 +113,13 @@ def _factor(members: Sequence[EdgeEstimate]) -> Factor:
     is_group = bool(first.dependency.redundancy_group)
     hardness = max(member.hardness or 0.0 for member in members)
     if is_group:
+        needed = needed_of(members)
         probability = min(1.0, math.fsum(member.call_probability for member in members))
-        unavailability = stand_in_unavailability(unavailabilities)
+        unavailability = stand_in_unavailability(unavailabilities, needed=needed)
+        least, most = group_bounds(unavailabilities, needed)
     else:
         probability = max(member.call_probability for member in members)
-        unavailability = max(unavailabilities)
+        unavailability = least = most = max(unavailabilities)
     return Factor(
         name=" or ".join(member.dependency.target_id for member in members)
         if is_group
@@ -96,10 +127,8 @@ def _factor(members: Sequence[EdgeEstimate]) -> Factor:
         call_probability=probability,
         hardness=hardness,
         unavailability=unavailability,
-        least_unavailability=max(0.0, math.fsum(unavailabilities) - len(members) + 1)
-        if is_group
-        else unavailability,
-        most_unavailability=min(unavailabilities) if is_group else unavailability,
+        least_unavailability=least,
+        most_unavailability=max(most, unavailability) if is_group else most,
         depends_on=tuple(sorted(in_common)),
     )
 
@@ -134,6 +163,7 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
                 "effect": ratio(effect),
                 "is_shared": is_shared,
                 "redundancy_group": dependency.redundancy_group or None,
+                "redundancy_needed": dependency.redundancy_needed if dependency.redundancy_group else None,
                 "cycle": list(dependency.cycle) or None,
                 **_retries(estimate),
             }
@@ -145,7 +175,39 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
         "standard_error": ratio(composite.composite.standard_error),
         "naive_product": ratio(composite.naive_product),
         "own": ratio(composite.own),
+        **_graph_document(composite),
         "dependencies": entries,
+    }
+
+
+def _graph_document(composite: ServiceComposite) -> dict[str, object]:
+    """How the number was found, and over how much of the graph."""
+    graph = composite.graph
+    if graph is None:
+        method = "sampled" if composite.composite.standard_error > 0 else "exact"
+        return {
+            "method": method,
+            "scope": "direct",
+            "services_below": None,
+            "shared_nodes": [],
+            "shared_node_count": None,
+            "excluded_edges": [],
+            "excluded_edge_count": None,
+            "cycle_rounds": None,
+            "load_amplification_in_outage": None,
+            "load_amplification_at": None,
+        }
+    return {
+        "method": "exact" if graph.is_exact else "sampled",
+        "scope": "whole_graph" if graph.is_whole else "nearest",
+        "services_below": graph.services,
+        "shared_nodes": list(graph.shared_nodes),
+        "shared_node_count": graph.shared_count,
+        "excluded_edges": [list(edge) for edge in graph.excluded],
+        "excluded_edge_count": graph.excluded_count,
+        "cycle_rounds": graph.cycle_rounds,
+        "load_amplification_in_outage": graph.calls_in_outage,
+        "load_amplification_at": graph.loaded,
     }
 
 
@@ -170,6 +232,8 @@ def _retries(estimate: EdgeEstimate) -> dict[str, object]:
 def composite_warnings(composite: ServiceComposite) -> list[str]:
     """What a reader must know of the dependencies: cycles, unknowns, assumptions."""
     warnings: list[str] = []
+    counted = {id(member): len(each.members) for each in composite.factors for member in each.members}
+    told: set[str] = set()
     for estimate in composite.estimates:
         dependency = estimate.dependency
         if dependency.cycle:
@@ -177,11 +241,21 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
             warnings.append(
                 f"{dependency.target_id} is in a cycle ({path}): its effect is counted in full, though "
                 "a part of its failures may be this service's own."
+                if composite.graph is None
+                else f"{dependency.target_id} is in a cycle ({path}): a failure that goes around is counted "
+                "once, where it began."
             )
         if estimate.behaves_hard:
             warnings.append(
                 f"{dependency.target_id} is declared {dependency.criticality} but behaves hard: "
                 f"{100 * (estimate.hardness or 0.0):.0f} % of the requests that meet its failure fail."
+            )
+        group, members = dependency.redundancy_group, counted.get(id(estimate))
+        if group and group not in told and members is not None and dependency.redundancy_needed > members:
+            told.add(group)
+            warnings.append(
+                f"{dependency.redundancy_needed} of {group} must be up, and only {members} can be counted: "
+                "all of those are taken as needed."
             )
         if dependency.mode == "sync" and estimate.availability is None:
             warnings.append(

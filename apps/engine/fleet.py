@@ -25,6 +25,7 @@ services it is far below 1 and a few rounds do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,16 +36,17 @@ MAX_CONDITIONED = 12
 """Nodes whose states are enumerated, 2^n of them; beyond that worlds are sampled."""
 MAX_CYCLE = 8
 """Members of a cycle whose joint states are enumerated, 3^n steps."""
-SAMPLES = 20_000
-"""Worlds sampled where there are too many to enumerate …"""
-MAX_CELLS = 40_000_000
-"""… and fewer of a fleet so large that nodes times worlds would exceed this (320 MB)."""
+SAMPLES = 4_000_000
+"""Worlds sampled where there are too many to enumerate; fewer of a fleet that fails a lot."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetEdge:
     """``source`` calls ``target``. Edges of one source with the same non-empty ``group`` stand in for each
     other; ``shared_share`` is β of its retries: the share of failures that a retry meets again.
+
+    Where this caller sees other figures than the target has as a whole: ``met`` is the share of the target's
+    failures that its calls meet, ``connection`` the availability of what lies between the two.
     """
 
     source: str
@@ -55,6 +57,8 @@ class FleetEdge:
     group: str = ""
     retries: int = 0
     shared_share: float = PERSISTENT_SHARE
+    met: float = 1.0
+    connection: float = 1.0
 
     @property
     def weight(self) -> float:
@@ -70,23 +74,39 @@ class GroupRule:
     common_cause: float = COMMON_CAUSE_SHARE
 
 
+def group_weight(edges: Sequence[FleetEdge]) -> float:
+    """Probability that a request fails where too few of a group's members are up."""
+    probability = min(1.0, math.fsum(edge.call_probability for edge in edges))
+    return probability * max(edge.hardness for edge in edges)
+
+
 @dataclass(frozen=True, slots=True)
 class FleetGraph:
-    """Nodes with their own availability, edges, and rules for groups by ``(source, group)``."""
+    """Nodes with their own availability, edges, and rules for groups by ``(source, group)``.
+
+    ``measured`` holds the availability as a whole of nodes where it is known: their own is then found from it,
+    and ``own`` only says how much of their failures a group may have in common.
+    """
 
     own: Mapping[str, float]
     edges: Sequence[FleetEdge] = ()
     rules: Mapping[tuple[str, str], GroupRule] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """``standard_error`` is 0 where ``is_exact``; ``conditioned`` counts the nodes held fixed on the way."""
+    """``standard_error`` is 0 where ``is_exact``; ``conditioned`` counts the nodes held fixed on the way.
+
+    ``limit`` is the availability that the dependencies alone allow, were the node itself perfect.
+    """
 
     availability: float
     standard_error: float
     is_exact: bool
     conditioned: int
+    limit: float = 1.0
+    limit_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +147,7 @@ def compose_fleet(
 
     _check(graph)
     counted = [edge for edge in graph.edges if edge.mode == "sync" and edge.source != edge.target]
-    solver = Solver(graph.own, counted, graph.rules, max_conditioned, samples, seed)
+    solver = Solver(graph, counted, max_conditioned, samples, seed)
     nodes = solver.solve()
     return FleetComposite(
         nodes={name: nodes[name] for name in sorted(graph.own)},
@@ -147,15 +167,18 @@ def compose_fleet(
 
 
 def _check(graph: FleetGraph) -> None:
-    for name, own in graph.own.items():
+    for name, own in (*graph.own.items(), *graph.measured.items()):
         if not 0 <= own <= 1:
             raise ValueError(f"the availability of {name} is not within 0..1")
+        if name not in graph.own:
+            raise ValueError(f"{name} is not a node")
     sizes: dict[tuple[str, str], int] = {}
     for edge in graph.edges:
         for end in (edge.source, edge.target):
             if end not in graph.own:
                 raise ValueError(f"{end} is not a node")
-        if not all(0 <= each <= 1 for each in (edge.call_probability, edge.hardness, edge.shared_share)):
+        shares = (edge.call_probability, edge.hardness, edge.shared_share, edge.met, edge.connection)
+        if not all(0 <= each <= 1 for each in shares):
             raise ValueError(f"a probability of {edge.source} → {edge.target} is not within 0..1")
         if edge.retries < 0:
             raise ValueError(f"{edge.source} → {edge.target} cannot be retried {edge.retries} times")

@@ -160,7 +160,7 @@ def _availability(
     others = [each for each in service.dependencies if each.target_id != service.service_id]
     estimates = estimate_edges(counts, others, as_of)
     observed = None if counts is None else counts.availability
-    composite = service_composite(observed, assumed, estimates)
+    composite = service_composite(observed, assumed, estimates, service.graph)
     judgement = judge(service.service_id, counts, window_days)
     if judgement.verdict not in ("ok", "cold_start"):
         if published is None:

@@ -31,18 +31,36 @@ def k_of_n_unavailability(unavailability: float, n: int, k: int, common_cause: f
 
 
 def stand_in_unavailability(
-    unavailabilities: Sequence[float], common_cause: float = COMMON_CAUSE_SHARE
+    unavailabilities: Sequence[float], common_cause: float = COMMON_CAUSE_SHARE, needed: int = 1
 ) -> float:
-    """Unavailability of a group of which any one member is enough, members of any reliability.
+    """Unavailability of a group of which ``needed`` members are enough, members of any reliability.
 
-    β times the best member's unavailability plus the product of the rest; equals
-    :func:`k_of_n_unavailability` with k = 1 where all are alike. Never above the best member alone; rises
-    with each member's unavailability.
+    β times the best member's unavailability plus the chance that too few of the rest are up; equals
+    :func:`k_of_n_unavailability` where all are alike. Rises with each member's unavailability.
     """
     if len(unavailabilities) == 1:
         return unavailabilities[0]
-    alone = math.prod((1 - common_cause) * value for value in unavailabilities)
-    return min(1.0, common_cause * min(unavailabilities) + alone)
+    ups = [np.asarray(1 - (1 - common_cause) * value) for value in unavailabilities]
+    too_few = float(needed_unavailability(ups, needed))
+    return min(1.0, common_cause * min(unavailabilities) + too_few)
+
+
+def group_bounds(unavailabilities: Sequence[float], needed: int) -> tuple[float, float]:
+    """The least and the most that a group can be down, however its members' failures are correlated.
+
+    At least m of n events happen with at most min over j < m of Σ (the n − j least likely) / (m − j), for any
+    dependence (Rüger 1978); the lower bound is the same of their opposites.
+    """
+    count = len(unavailabilities)
+    most = _at_least(unavailabilities, count - needed + 1)
+    least = 1 - _at_least([1 - value for value in unavailabilities], needed)
+    return max(0.0, least), most
+
+
+def _at_least(chances: Sequence[float], count: int) -> float:
+    ordered = sorted(chances)
+    sums = (math.fsum(ordered[: len(ordered) - left]) / (count - left) for left in range(count))
+    return min(1.0, *sums)
 
 
 def retried_unavailability(

@@ -89,11 +89,40 @@ class DependencyInput:
     is_external: bool = False
     published_sla: float | None = None
     redundancy_group: str = ""
+    redundancy_needed: int = 1
+    """How many members of the group must be up; the largest that any member says counts."""
     retries: int = 0
     cycle: tuple[str, ...] = ()
     """The members of the cycle that this edge belongs to, empty where it belongs to none."""
     depends_on: tuple[str, ...] = ()
     """Service ids that the target itself depends on synchronously: what two targets may share."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFigure:
+    """What the whole reachable graph below a service allows (:mod:`apps.engine.reachable`).
+
+    ``limit`` is the availability of a service that never fails by itself, every node below counted once.
+    ``services`` are those below it; ``is_whole`` is false where the furthest were taken as measured and not
+    looked below. ``shared`` are the targets of which another stands on a common node, ``shared_nodes`` where
+    paths meet. ``excluded`` are the asynchronous edges below (source, target). ``calls_in_outage`` is how many
+    calls reach ``loaded`` for one call of this service, through the worst chain of retries.
+    """
+
+    limit: float
+    standard_error: float
+    is_exact: bool
+    services: int
+    is_whole: bool = True
+    shared: tuple[str, ...] = ()
+    shared_nodes: tuple[str, ...] = ()
+    shared_count: int = 0
+    excluded: tuple[tuple[str, str], ...] = ()
+    excluded_count: int = 0
+    cycle: tuple[str, ...] = ()
+    cycle_rounds: int | None = None
+    calls_in_outage: float = 1.0
+    loaded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +152,5 @@ class ServiceInput:
     percentiles: PercentileSeries | None = None
     dependencies: tuple[DependencyInput, ...] = ()
     quality: Quality = field(default_factory=Quality)
+    graph: GraphFigure | None = None
+    """What the graph below allows; without it the composite knows the direct dependencies alone."""

@@ -19,8 +19,8 @@ def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: f
 
     A dependency's own failures shrink or grow with it; where a bin would have more failures than requests the
     rest fails in other bins, so that the total is what was said. Reads ``counts`` alone, not the daily ``history``,
-    which is dropped: it would tell of the past as it was. Raises ``ValueError`` without counts or for a cause
-    that the service does not have.
+    which is dropped with the graph's figure: both would tell of the past as it was. Raises ``ValueError`` without
+    counts or for a cause that the service does not have.
     """
     parts, counts, _ = _causes(service, as_of)
     scales = np.array([scale if cause in (each.key, "all") else 1.0 for each in parts.causes])
@@ -33,6 +33,7 @@ def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: f
         service,
         counts=changed,
         history=None,
+        graph=None,
         dependencies=tuple(
             _scaled(each, scale) if cause in (f"dependency:{each.target_id}", "all") else each
             for each in service.dependencies

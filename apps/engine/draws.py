@@ -1,0 +1,60 @@
+"""Lists of worlds: sorted, without repetition, and what chance makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Worlds = NDArray[np.int32]
+
+NONE: Worlds = np.empty(0, dtype=np.int32)
+
+
+def alone(worlds: int, chance: float, generator: np.random.Generator) -> Worlds:
+    """Worlds in which something of this chance happens.
+
+    So many worlds are struck, with repetition, as a Poisson variable of mean −n·ln(1 − p) says: then each of the n
+    is struck at least once with chance p, independently of the others.
+    """
+    if chance <= 0:
+        return NONE
+    if chance > 0.05:
+        return np.flatnonzero(generator.random(worlds) < chance).astype(np.int32)
+    struck = generator.poisson(-worlds * math.log1p(-chance))
+    return distinct(generator.integers(0, worlds, struck, dtype=np.int32))
+
+
+def thinned(worlds: Worlds, share: float, generator: np.random.Generator) -> Worlds:
+    """Keep each world with the same chance."""
+    if share >= 1.0 or not worlds.size:
+        return worlds
+    if share <= 0.0:
+        return NONE
+    return worlds[generator.random(worlds.size, dtype=np.float32) < share]
+
+
+def distinct[Number: (np.int32, np.int64)](numbers: NDArray[Number]) -> NDArray[Number]:
+    """The numbers once each, in order: sorting is much quicker here than the hashing of ``numpy.unique``."""
+    if numbers.size < 2:
+        return numbers
+    numbers = np.sort(numbers, kind="stable")
+    is_first = np.ones(numbers.size, dtype=np.bool_)
+    is_first[1:] = numbers[1:] != numbers[:-1]
+    return numbers[is_first]
+
+
+def union(parts: Sequence[Worlds]) -> Worlds:
+    """All worlds of the lists, once each, in order."""
+    some = [part for part in parts if part.size]
+    if not some:
+        return NONE
+    return some[0] if len(some) == 1 else distinct(np.concatenate(some))
+
+
+def at_least(lists: Sequence[Worlds], count: int) -> Worlds:
+    """Worlds that stand in at least so many of the lists."""
+    found, times = np.unique(np.concatenate(lists), return_counts=True)
+    return found[times >= count]

@@ -1,0 +1,271 @@
+"""What stands below each of many services, composed once for all of them: figures of edges in, limits out.
+
+The graph is :mod:`apps.engine.fleet`'s. A node's availability as a whole is the measured one, so that a
+dependency counts for what was seen of it, and what it does by itself is found from that and from what it stands
+on. Where a caller sees a target fail less often than the target fails as a whole, its calls meet a share of the
+failures; where more often, what lies between the two fails as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx
+
+from apps.engine.edges import EdgeEstimate
+from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
+from apps.engine.types import CommunicationMode, GraphFigure
+
+NAMED = 10
+"""Shared nodes and asynchronous edges that a figure names; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFigure:
+    """One edge as its caller's estimate has it.
+
+    ``availability`` is the target's as this caller counts it, ``None`` where unknown. ``is_counted`` is false
+    for asynchronous edges, unknown targets and those with an evidenced fallback. ``retries`` are those that the
+    hardness does not hold already.
+    """
+
+    target: str
+    mode: CommunicationMode
+    call_probability: float
+    hardness: float
+    availability: float | None
+    is_counted: bool
+    group: str = ""
+    needed: int = 1
+    retries: int = 0
+    declared_retries: int = 0
+
+
+def edge_figure(estimate: EdgeEstimate) -> EdgeFigure:
+    """Return what the graph needs of an estimate."""
+    dependency = estimate.dependency
+    return EdgeFigure(
+        target=dependency.target_id,
+        mode=dependency.mode,
+        call_probability=min(1.0, estimate.call_probability),
+        hardness=estimate.hardness or 0.0,
+        availability=estimate.availability,
+        is_counted=estimate.is_counted,
+        group=dependency.redundancy_group,
+        needed=dependency.redundancy_needed,
+        retries=0 if estimate.hardness_source == "observed" else dependency.retries,
+        declared_retries=dependency.retries,
+    )
+
+
+def compose_reachable(
+    edges: Mapping[str, Sequence[EdgeFigure]],
+    measured: Mapping[str, float],
+    *,
+    wanted: Sequence[str] | None = None,
+    cut: frozenset[str] = frozenset(),
+    seed: int = 0,
+) -> dict[str, GraphFigure]:
+    """Compose the graph of ``edges`` (by source) once; returns the figure of each wanted service, or of all.
+
+    ``measured`` holds the availability as a whole of services that were watched. ``cut`` are services that were
+    not looked below: figures that stand on them say so. The same input gives the same figures.
+    """
+    graph = _graph(edges, measured)
+    composed = compose_fleet(graph, seed=seed)
+    rounds = {name: (members, count) for members, count in composed.cycles.items() for name in members}
+    reach = _Reach(edges)
+    found: dict[str, GraphFigure] = {}
+    for name in sorted(edges) if wanted is None else wanted:
+        if name not in graph.own:
+            continue
+        node = composed.nodes[name]
+        shared, nodes, count = reach.shared(name)
+        asynchronous, excluded = reach.excluded(name)
+        loaded, calls = reach.loaded(name)
+        cycle, turns = rounds.get(name, ((), None))
+        found[name] = GraphFigure(
+            limit=node.limit,
+            standard_error=node.limit_error,
+            is_exact=node.is_exact,
+            services=reach.size(name),
+            is_whole=reach.is_free_of(name, cut),
+            shared=shared,
+            shared_nodes=nodes,
+            shared_count=count,
+            excluded=asynchronous,
+            excluded_count=excluded,
+            cycle=cycle,
+            cycle_rounds=turns,
+            calls_in_outage=calls,
+            loaded=loaded,
+        )
+    return found
+
+
+def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, float]) -> FleetGraph:
+    whole = dict(measured)
+    for source in sorted(edges):
+        for edge in edges[source]:
+            # A target that nobody watched is as good as the caller says that sees it at its best.
+            if edge.target not in measured and edge.availability is not None:
+                whole[edge.target] = max(edge.availability, whole.get(edge.target, 0.0))
+    own = dict.fromkeys(sorted({*edges, *whole, *(e.target for each in edges.values() for e in each)}), 1.0)
+    made: list[FleetEdge] = []
+    rules: dict[tuple[str, str], GroupRule] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    for source in sorted(edges):
+        lost = 0.0
+        for edge in edges[source]:
+            if edge.target == source:
+                continue
+            if not edge.is_counted or edge.availability is None:
+                # Named as excluded where asynchronous; else it counts for nothing, as in the caller's document.
+                if edge.mode == "async":
+                    made.append(FleetEdge(source, edge.target, mode="async"))
+                continue
+            down, target_down = 1 - edge.availability, 1 - whole[edge.target]
+            met = min(1.0, down / target_down) if target_down > 0 else 1.0
+            connection = min(1.0, edge.availability / whole[edge.target]) if whole[edge.target] > 0 else 1.0
+            made.append(
+                FleetEdge(
+                    source,
+                    edge.target,
+                    edge.call_probability,
+                    edge.hardness,
+                    "sync",
+                    edge.group,
+                    edge.retries,
+                    met=met,
+                    connection=connection,
+                )
+            )
+            lost += edge.call_probability * edge.hardness * down if not edge.group else 0.0
+            if edge.group:
+                key = (source, edge.group)
+                sizes[key] = sizes.get(key, 0) + 1
+                rules[key] = GroupRule(max(edge.needed, rules.get(key, GroupRule()).needed))
+        if source in whole:
+            own[source] = min(1.0, whole[source] / max(1 - lost, 1e-9))
+    for name, availability in whole.items():
+        if name not in edges:
+            own[name] = availability
+    rules = {key: GroupRule(max(1, min(rule.needed, sizes[key]))) for key, rule in rules.items()}
+    return FleetGraph(own, made, rules, whole)
+
+
+class _Reach:
+    """Who stands on whom, as sets of bits: what is below a service, and where paths to it meet."""
+
+    def __init__(self, edges: Mapping[str, Sequence[EdgeFigure]]) -> None:
+        self.counted = {
+            source: sorted({edge.target for edge in each if edge.is_counted and edge.target != source})
+            for source, each in edges.items()
+        }
+        names = sorted({*self.counted, *(target for each in self.counted.values() for target in each)})
+        self.names, self.bit = names, {name: at for at, name in enumerate(names)}
+        self.asynchronous = {
+            source: sorted({edge.target for edge in each if edge.mode == "async"})
+            for source, each in edges.items()
+            if any(edge.mode == "async" for edge in each)
+        }
+        self.below: dict[str, int] = {}
+        self.worst: dict[str, tuple[float, str]] = {}
+        retried: dict[tuple[str, str], int] = {}
+        for source, each in edges.items():
+            for edge in each:
+                if edge.mode == "sync" and edge.declared_retries:
+                    retried[source, edge.target] = edge.declared_retries
+        for members in self._components():
+            inside = set(members)
+            mask, calls, at = 0, 1.0, members[0]
+            around = 1.0
+            for name in members:
+                mask |= 1 << self.bit[name]
+                for target in self.counted.get(name, ()):
+                    factor = 1.0 + retried.get((name, target), 0)
+                    if target in inside:
+                        around = max(around, factor)
+                        if factor == around and factor > 1:
+                            at = target
+                        continue
+                    mask |= self.below[target]
+            worst = (around, at)
+            for name in members:
+                for target in self.counted.get(name, ()):
+                    if target not in inside:
+                        calls = around * (1.0 + retried.get((name, target), 0)) * self.worst[target][0]
+                        if calls > worst[0]:
+                            end = self.worst[target][1] if self.worst[target][0] > 1 else target
+                            worst = (calls, end)
+            for name in members:
+                self.below[name], self.worst[name] = mask, worst
+
+    def _components(self) -> list[tuple[str, ...]]:
+        """Strongly connected components, dependencies first."""
+        graph: networkx.DiGraph[str] = networkx.DiGraph()
+        graph.add_nodes_from(self.names)
+        graph.add_edges_from((source, target) for source, each in self.counted.items() for target in each)
+        return [tuple(sorted(members)) for members in networkx.strongly_connected_components(graph)]
+
+    def _mask(self, name: str) -> int:
+        return self.below.get(name, 0) & ~(1 << self.bit[name]) if name in self.bit else 0
+
+    def _named(self, mask: int, most: int) -> tuple[str, ...]:
+        found: list[str] = []
+        while mask and len(found) < most:
+            lowest = mask & -mask
+            found.append(self.names[lowest.bit_length() - 1])
+            mask ^= lowest
+        return tuple(found)
+
+    def size(self, name: str) -> int:
+        """How many services are below."""
+        return self._mask(name).bit_count()
+
+    def is_free_of(self, name: str, cut: frozenset[str]) -> bool:
+        """Whether nothing below, nor the service, was cut off."""
+        mask = self.below.get(name, 0)
+        return not any(each in self.bit and mask >> self.bit[each] & 1 for each in cut)
+
+    def shared(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+        """Targets that have a node in common with another; the nodes that are (the first of them), and how many.
+
+        Of the common nodes those are named first on which a path to it arrives from one that is not common.
+        """
+        targets = self.counted.get(name, [])
+        seen = twice = 0
+        for target in targets:
+            twice |= seen & self.below[target]
+            seen |= self.below[target]
+        twice &= ~(1 << self.bit[name]) if name in self.bit else ~0
+        if not twice:
+            return (), (), 0
+        shared = tuple(target for target in targets if self.below[target] & twice)
+        first = 0
+        for each in self._named(seen & ~twice, len(self.names)) if seen.bit_count() <= 100 else ():
+            for target in self.counted.get(each, ()):
+                first |= 1 << self.bit[target]
+        for target in targets:
+            first |= 1 << self.bit[target]
+        meeting = first & twice
+        nodes = self._named(meeting, NAMED) or self._named(twice, NAMED)
+        return shared, nodes, twice.bit_count()
+
+    def excluded(self, name: str) -> tuple[tuple[tuple[str, str], ...], int]:
+        """Asynchronous edges of the service and of what is below it."""
+        mask = self.below.get(name, 0)
+        pairs = [
+            (source, target)
+            for source, targets in self.asynchronous.items()
+            if source == name or (source in self.bit and mask >> self.bit[source] & 1)
+            for target in targets
+        ]
+        pairs.sort(key=lambda pair: (pair[0] != name, pair))
+        return tuple(pairs[:NAMED]), len(pairs)
+
+    def loaded(self, name: str) -> tuple[str | None, float]:
+        """The service that the worst chain of retries ends at, and the calls that reach it for one."""
+        calls, at = self.worst.get(name, (1.0, name))
+        return (at, calls) if calls > 1 else (None, 1.0)

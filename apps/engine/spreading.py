@@ -1,0 +1,218 @@
+"""Failures that spread within a cycle, all members and worlds at once.
+
+A failed node in one world is one number, position · worlds + world. A wave is the set of those that are new; the
+next is what their edges carry, drawn once each, without what has failed already. It ends after at most as many
+waves as there are members: nothing is repaired, so the waves are disjoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.engine.draws import NONE, Worlds, alone, distinct, thinned, union
+from apps.engine.fleet import FleetEdge, group_weight
+from apps.engine.seeding import generator_for
+
+if TYPE_CHECKING:
+    from apps.engine.worlds import Solver
+
+type Keys = NDArray[np.int64]
+
+TRIED_FAILURES = 200_000
+"""Failures held while a cycle's figures are looked for; what moves by less than their error is at rest."""
+MAX_ROUNDS = 40
+MIN_ROUNDS = 4
+ROUNDS_OF_MEMBERS = 20_000
+"""Rounds times members: a cycle of thousands gets fewer rounds."""
+
+
+class Cycle:
+    """One strongly connected component of several members."""
+
+    def __init__(self, solver: Solver, members: tuple[str, ...], worlds: int) -> None:
+        self.solver, self.members, self.worlds = solver, members, worlds
+        place = {name: at for at, name in enumerate(members)}
+        single: list[tuple[int, int, FleetEdge]] = []
+        self.entering: list[tuple[int, FleetEdge]] = []
+        self.groups: dict[tuple[str, str], list[FleetEdge]] = {}
+        for at, name in enumerate(members):
+            for edge in solver.outgoing[name]:
+                if edge.group:
+                    self.groups.setdefault((name, edge.group), []).append(edge)
+                elif edge.target in place:
+                    single.append((place[edge.target], at, edge))
+                else:
+                    self.entering.append((at, edge))
+        self.targets = np.array([target for target, _, _ in single], dtype=np.int64)
+        self.sources = np.array([source for _, source, _ in single], dtype=np.int64)
+        self.shares = np.array([edge.weight * edge.met for _, _, edge in single], dtype=np.float64)
+        self.broken = np.array([1 - edge.connection for _, _, edge in single], dtype=np.float64)
+        self.retried = [(number, edge) for number, (_, _, edge) in enumerate(single) if edge.retries]
+        self.tried = worlds
+        self.place = place
+        self.grouped = [
+            (number, member)
+            for number, members_of in enumerate(self.groups.values())
+            for member in members_of
+        ]
+
+    def calibrate(self, failed: Mapping[str, Worlds], expected: float) -> int:
+        """Find what the members fail by themselves, on fewer worlds; returns the rounds that it took."""
+        solver = self.solver
+        solver.unavailability |= dict.fromkeys(self.members, 0.0)
+        worlds = max(min(self.worlds, 2_000), min(self.worlds, int(TRIED_FAILURES / max(expected, 1e-9))))
+        self.tried = worlds
+        highest = max((1 - solver.measured.get(name, solver.own[name]) for name in self.members), default=0.0)
+        tolerance = 0.5 * math.sqrt(max(1.0, highest * worlds)) / worlds
+
+        def compose() -> dict[str, float]:
+            return {name: found.size / worlds for name, found in self.spread(failed, worlds).items()}
+
+        most = max(MIN_ROUNDS, min(MAX_ROUNDS, int(ROUNDS_OF_MEMBERS / len(self.members))))
+        return solver.until_still(self.members, compose, tolerance, most)
+
+    def spread(self, failed: Mapping[str, Worlds], worlds: int) -> dict[str, Worlds]:
+        """Worlds in which each member is down, of the first ``worlds``; the same draws in every round."""
+        solver = self.solver
+        generator = generator_for(self.members[0], solver.seed, "fleet")
+        kept = np.array([solver.kept.get(name, 1.0) for name in self.members])
+        carried = np.ones(self.shares.size)
+        for number, edge in self.retried:
+            carried[number] = solver.carried(edge)
+        shares = self.shares * carried * kept[self.sources]
+        at = np.concatenate([np.arange(len(self.members)), self.sources])
+        own = np.array([solver.own[name] for name in self.members])
+        begun = [_struck(at, np.concatenate([1 - own, self.broken * shares]), worlds, generator)]
+        for at_member, edge in self.entering:
+            share = edge.weight * edge.met * solver.carried(edge) * float(kept[at_member])
+            begun.append(_keys(at_member, alone(worlds, (1 - edge.connection) * share, generator), worlds))
+            below = failed[edge.target]
+            below = below[: int(np.searchsorted(below, worlds))]
+            begun.append(_keys(at_member, thinned(below, share, generator), worlds))
+        carries = _Carrier(self.targets, self.sources, shares, len(self.members))
+        groups = _Groups(self, failed, worlds, generator) if self.groups else None
+        down = np.empty(0, dtype=np.int64)
+        wave = distinct(np.concatenate(begun))
+        while True:
+            if groups is not None:
+                wave = distinct(np.concatenate([wave, groups.struck(kept)]))
+                wave = wave[~_within(wave, down)]
+            if not wave.size:
+                break
+            down = _merged(down, wave)
+            if groups is not None:
+                groups.hear(wave)
+            wave = carries.next(wave, worlds, generator)
+            wave = wave[~_within(wave, down)]
+        bounds = np.searchsorted(down, np.arange(len(self.members) + 1, dtype=np.int64) * worlds)
+        return {
+            name: (down[bounds[at] : bounds[at + 1]] - at * worlds).astype(np.int32)
+            for at, name in enumerate(self.members)
+        }
+
+
+class _Carrier:
+    """The edges among the members, by target."""
+
+    def __init__(self, targets: Keys, sources: Keys, shares: NDArray[np.float64], members: int) -> None:
+        order = np.argsort(targets, kind="stable")
+        self.sources, self.shares = sources[order], shares[order]
+        self.first = np.searchsorted(targets[order], np.arange(members + 1))
+
+    def next(self, wave: Keys, worlds: int, generator: np.random.Generator) -> Keys:
+        """What the edges carry on from the failures of one wave."""
+        nodes, at = np.divmod(wave, worlds)
+        degrees = self.first[nodes + 1] - self.first[nodes]
+        total = int(degrees.sum())
+        if not total:
+            return np.empty(0, dtype=np.int64)
+        # Edge numbers of each failure in a row: its first edge, then one up for each of its others.
+        starts = np.repeat(self.first[nodes] - np.cumsum(degrees) + degrees, degrees)
+        edges = starts + np.arange(total)
+        carried = generator.random(total, dtype=np.float32) < self.shares[edges]
+        edges = edges[carried]
+        return distinct(self.sources[edges] * worlds + np.repeat(at, degrees)[carried])
+
+
+class _Groups:
+    """Groups of stand-ins of the members: what has met each, counted until too few are up."""
+
+    def __init__(
+        self, cycle: Cycle, failed: Mapping[str, Worlds], worlds: int, generator: np.random.Generator
+    ) -> None:
+        self.cycle, self.worlds, self.generator = cycle, worlds, generator
+        solver = cycle.solver
+        self.met: list[Worlds] = []
+        for _, edge in cycle.grouped:
+            share = edge.met * solver.carried(edge)
+            first = alone(worlds, (1 - edge.connection) * share, generator)
+            if edge.target not in cycle.place:
+                below = failed[edge.target]
+                below = below[: int(np.searchsorted(below, worlds))]
+                first = union([first, thinned(below, share, generator)])
+            self.met.append(first)
+        self.before: list[Worlds] = [NONE for _ in cycle.groups]
+
+    def hear(self, wave: Keys) -> None:
+        """Take in the failures of one wave."""
+        solver = self.cycle.solver
+        for number, (_, edge) in enumerate(self.cycle.grouped):
+            at = self.cycle.place.get(edge.target)
+            if at is None:
+                continue
+            low, high = np.searchsorted(wave, [at * self.worlds, (at + 1) * self.worlds])
+            new = (wave[low:high] - at * self.worlds).astype(np.int32)
+            met = thinned(new, edge.met * solver.carried(edge), self.generator)
+            self.met[number] = union([self.met[number], met])
+
+    def struck(self, kept: NDArray[np.float64]) -> Keys:
+        """Failures of members whose groups have too few up since the last look."""
+        solver, found = self.cycle.solver, [np.empty(0, dtype=np.int64)]
+        lists: list[list[Worlds]] = [[] for _ in self.cycle.groups]
+        for (number, _), met in zip(self.cycle.grouped, self.met, strict=True):
+            lists[number].append(met)
+        for number, (key, edges) in enumerate(self.cycle.groups.items()):
+            worlds, times = np.unique(np.concatenate(lists[number]), return_counts=True)
+            too_few = worlds[times >= len(edges) - solver.needed(*key) + 1]
+            new = np.setdiff1d(too_few, self.before[number], assume_unique=True)
+            self.before[number] = too_few
+            at = self.cycle.place[key[0]]
+            share = group_weight(edges) * float(kept[at])
+            found.append(_keys(at, thinned(new, share, self.generator), self.worlds))
+        return np.concatenate(found)
+
+
+def _struck(at: Keys, chances: NDArray[np.float64], worlds: int, generator: np.random.Generator) -> Keys:
+    """Worlds in which each of many things happens by itself, as :func:`apps.engine.draws.alone` draws them."""
+    rare = np.where(chances <= 0.05, chances, 0.0)
+    times = generator.poisson(-worlds * np.log1p(-rare))
+    positions = generator.integers(0, worlds, int(times.sum()), dtype=np.int64)
+    found = [np.repeat(at, times) * worlds + positions]
+    found.extend(
+        _keys(int(at[number]), alone(worlds, float(chances[number]), generator), worlds)
+        for number in np.flatnonzero(chances > 0.05)
+    )
+    return np.concatenate(found)
+
+
+def _keys(at: int, worlds: Worlds, size: int) -> Keys:
+    return worlds.astype(np.int64) + at * size
+
+
+def _within(keys: Keys, known: Keys) -> NDArray[np.bool_]:
+    """Which of the sorted ``keys`` are among the sorted ``known``."""
+    if not known.size:
+        return np.zeros(keys.size, dtype=np.bool_)
+    at = np.minimum(np.searchsorted(known, keys), known.size - 1)
+    found: NDArray[np.bool_] = known[at] == keys
+    return found
+
+
+def _merged(known: Keys, new: Keys) -> Keys:
+    """Two sorted lists without common entries as one."""
+    return np.sort(np.concatenate([known, new]), kind="stable")
