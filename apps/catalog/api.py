@@ -226,7 +226,7 @@ def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any
 
 
 @router.get(
-    "/services/{path:service_id}/dependencies",
+    "/services/{service_path:service_id}/dependencies",
     response=SubgraphOut,
     summary="Read a service's dependency graph",
 )
@@ -247,7 +247,7 @@ detail_router = Router(tags=["catalog"])
 """Mounted after every other router: its route takes the rest of the path."""
 
 
-@detail_router.get("/services/{path:service_id}", response=ServiceOut, summary="Read a service")
+@detail_router.get("/services/{service_path:service_id}", response=ServiceOut, summary="Read a service")
 def service(request: HttpRequest, service_id: Path[str]) -> Any:
     """One service. Its id is the rest of the path, slashes included."""
     _may_view(request)

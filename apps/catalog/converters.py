@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from apps.catalog.schemas import service_id_problem
 
+MARK = "~"
+"""Says in a path of the API that what follows is an escaped id."""
+
 _DOTS = {".": "~2", "..": "~2~2"}
 _DOTS_BACK = {escaped: plain for plain, escaped in _DOTS.items()}
 
@@ -26,6 +29,24 @@ def decode(segment: str) -> str:
     if encode(service_id) != segment:
         raise ValueError(f"{segment!r} is not an escaped service id.")
     return service_id
+
+
+class ServicePathConverter:
+    """The converter ``{service_path:service_id}`` of the API: the id as it is, slashes included, or escaped.
+
+    An id that begins with ``~`` is the escaped form, behind that mark: ``~shop~1slos`` is ``shop/slos``. It is needed
+    where an address would otherwise mean something else: an id that ends in the name of what lies below a service,
+    begins with ``~``, or has ``.``, ``..`` or nothing between two slashes.
+    """
+
+    regex = ".+"
+
+    def to_python(self, value: str) -> str:
+        """Return the service id; raises :class:`ValueError`, Django's word for 404, where the escape is none."""
+        return decode(value[1:]) if value.startswith(MARK) else value
+
+    def to_url(self, value: object) -> str:
+        return MARK + encode(str(value))
 
 
 class ServiceIdConverter:
