@@ -16,6 +16,8 @@ NARROW_SPACE = "\u202f"
 NO_VALUE = "—"
 MINUS = "\u2212"
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 _MAX_DECIMALS = 6
 
 
@@ -204,7 +206,7 @@ def day(value: date | None, now: date | None = None) -> str:
     if value is None:
         return NO_VALUE
     this_year = (now or datetime.now(UTC)).year
-    return f"{value.day} {value:%b}" + (f" {value.year}" if value.year != this_year else "")
+    return f"{value.day} {MONTHS[value.month - 1]}" + (f" {value.year}" if value.year != this_year else "")
 
 
 def utc_text(value: datetime | None, now: datetime | None = None) -> str:

@@ -59,7 +59,8 @@ def daily_availability(
     y = Linear(ticks[-1], 1.0, bottom, TOP)
     right = NAMED if target is not None else RIGHT
     xs = positions(len(points), right)
-    parts = grid(ticks, [percent_number(value) for value in ticks], y, right)
+    at_foot = any(value < y.low for value in known)
+    parts = grid(ticks, [percent_number(value) for value in ticks], y, right, foot_is_taken=at_foot)
     parts += _band(points, xs, y)
     parts += event_ticks(events, days, xs, bottom, right)
     if target is not None:

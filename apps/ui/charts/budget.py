@@ -53,7 +53,7 @@ def burn_down(
     y = Linear(floor, 1.0, bottom, TOP)
     x = Linear(start.timestamp(), end.timestamp(), LEFT, NAMED)
     ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
-    parts = grid(ticks, [percent(value, 0) for value in ticks], y, NAMED)
+    parts = grid(ticks, [percent(value, 0) for value in ticks], y, NAMED, foot_is_taken=True)
     if floor < 0:
         parts.append(
             element("rect", class_="overspent", x=LEFT, y=y(0), width=NAMED - LEFT, height=bottom - y(0))

@@ -185,7 +185,10 @@ def _ends(tiers: Sequence[TierInterval], references: Sequence[Reference], y: Lin
 def _time(past: Sequence[Window], window_days: int) -> list[str]:
     at = _HEIGHT - 6
     parts = [words((_NOW + _END) / 2, at, f"next {window_days} days", anchor="middle")]
-    if past:
+    if not past:
+        between = (LEFT + _NOW) / 2
+        parts.append(words(between, (_TOP + _BOTTOM) / 2, f"no past {window_days} days yet", anchor="middle"))
+    else:
         newest = as_date(past[-1].end)
         edge = (_NOW + _END) / 2 - text_width(f"next {window_days} days") / 2 - 10
         until = f"to {day(newest, newest)}"

@@ -35,9 +35,16 @@ def positions(amount: int, right: float = RIGHT) -> list[float]:
     return [scale(index) for index in range(amount)]
 
 
-def grid(ticks: Sequence[float], labels: Sequence[str], y: Linear, right: float = RIGHT) -> list[str]:
+def grid(
+    ticks: Sequence[float],
+    labels: Sequence[str],
+    y: Linear,
+    right: float = RIGHT,
+    *,
+    foot_is_taken: bool = False,
+) -> list[str]:
     """Grid lines with their values at the left and, for narrow screens, which see the newest end, once more
-    inside.
+    inside; the lowest not where something else stands at the foot.
     """
     parts: list[str] = []
     for value, text in zip(ticks, labels, strict=True):
@@ -45,7 +52,8 @@ def grid(ticks: Sequence[float], labels: Sequence[str], y: Linear, right: float 
         parts.append(words(LEFT - 8, y(value) + 4, text, anchor="end"))
         beside = y(value) + (12 if y(value) < TOP + 8 else -4)  # Over the topmost line stand the events.
         inside = words(right - 4, beside, text, anchor="end", class_="narrow halo", is_ornament=True)
-        parts.append(inside)
+        if not (foot_is_taken and value == min(ticks)):
+            parts.append(inside)
     return parts
 
 

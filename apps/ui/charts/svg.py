@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Literal
 
@@ -29,13 +30,24 @@ def fixed(value: float) -> str:
 
 
 def _attribute(value: Attribute) -> str:
-    if isinstance(value, str):
-        return escape(printable(value), quote=True)
-    return fixed(float(value or 0))
+    return _safe(value) if isinstance(value, str) else fixed(float(value or 0))
+
+
+@lru_cache(maxsize=4096)
+def _safe(text: str) -> str:
+    """Text without markup; cached because a drawing says the same few classes hundreds of times."""
+    return escape(printable(text), quote=True)
+
+
+@lru_cache(maxsize=4096)
+def _attribute_name(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def printable(text: str) -> str:
     """The text without the control characters that XML forbids."""
+    if text.replace("\u202f", " ").isprintable():
+        return text
     return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cs", "Cn"))
 
 
@@ -46,7 +58,7 @@ def element(name: str, /, *content: str, **attributes: Attribute) -> str:
     ``text-anchor``.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
+        f' {_attribute_name(key)}="{_attribute(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -55,7 +67,7 @@ def element(name: str, /, *content: str, **attributes: Attribute) -> str:
 
 def title(text: str) -> str:
     """What a pointer that rests on the element shows."""
-    return f"<title>{escape(printable(text))}</title>"
+    return f"<title>{escape(printable(text), quote=False)}</title>"
 
 
 def words(
