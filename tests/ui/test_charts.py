@@ -284,3 +284,25 @@ def test_one_caller_calls_and_two_call() -> None:
     assert said("a").startswith("api: 1 service calls it")
     assert said("a", "b").startswith("api: 2 services call it")
     assert said().startswith("api: no service calls it")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: daily([0.99999] * 5, target=0.9999999),
+        lambda: charts.latency_lines(
+            [date(2025, 9, 1), date(2025, 9, 2)], [charts.LatencySeries("p99", (1.0, 2.0), 123456.78)]
+        ),
+        lambda: charts.burn_down(
+            [charts.BudgetPoint(START + timedelta(days=28), -123.4)],
+            start=START,
+            end=START + timedelta(days=28),
+        ),
+        lambda: fan(0.9993, 0.9994),
+    ],
+)
+def test_no_name_beside_a_plot_is_cut_off(draw: Callable[[], charts.Chart]) -> None:
+    for element in ElementTree.fromstring(str(draw())).iter("text"):
+        if element.get("text-anchor") is None:
+            wide = text_width(element.text or "") * (1.12 if "strong" in element.get("class", "") else 1)
+            assert float(element.get("x", "0")) + wide <= 720.5, element.text

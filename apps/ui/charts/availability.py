@@ -9,7 +9,6 @@ from datetime import date, datetime
 
 from apps.ui.charts.frame import (
     LEFT,
-    NAMED,
     RIGHT,
     TOP,
     WIDTH,
@@ -19,6 +18,7 @@ from apps.ui.charts.frame import (
     line,
     names,
     positions,
+    right_of,
 )
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_down_from_one
 from apps.ui.charts.small import runs
@@ -57,7 +57,8 @@ def daily_availability(
     bottom = height - 24
     ticks = ticks_down_from_one(_axis_floor(known, target))
     y = Linear(ticks[-1], 1.0, bottom, TOP)
-    right = NAMED if target is not None else RIGHT
+    label = f"target {percent_number(target)}" if target is not None else ""
+    right = right_of([label] if label else [])
     xs = positions(len(points), right)
     at_foot = any(value < y.low for value in known)
     parts = grid(ticks, [percent_number(value) for value in ticks], y, right, foot_is_taken=at_foot)
@@ -65,7 +66,7 @@ def daily_availability(
     parts += event_ticks(events, days, xs, bottom, right)
     if target is not None:
         parts.append(element("line", class_="target-line", x1=LEFT, x2=right, y1=y(target), y2=y(target)))
-        parts += names([(y(target), f"target {percent_number(target)}")], right + 8, bottom)
+        parts += names([(y(target), label)], right, bottom)
     parts += line(values, xs, y, "series")
     parts += _missed_marks(values, xs, y, target, bottom)
     parts += _tips(points, days, xs, bottom)

@@ -9,7 +9,6 @@ from datetime import date, datetime
 
 from apps.ui.charts.frame import (
     LEFT,
-    NAMED,
     TOP,
     WIDTH,
     Event,
@@ -18,6 +17,7 @@ from apps.ui.charts.frame import (
     line,
     names,
     positions,
+    right_of,
 )
 from apps.ui.charts.scale import Linear, date_labels
 from apps.ui.charts.svg import Chart, ChartTable, document, element, words
@@ -51,20 +51,22 @@ def burn_down(
     floor = 0.0 if lowest >= 0 else -math.ceil(-lowest * 4) / 4
     bottom = height - 24
     y = Linear(floor, 1.0, bottom, TOP)
-    x = Linear(start.timestamp(), end.timestamp(), LEFT, NAMED)
+    said = f"{percent(known[-1].left, 0)} left" if known else ""
+    right = right_of([said] if said else [])
+    x = Linear(start.timestamp(), end.timestamp(), LEFT, right)
     ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
-    parts = grid(ticks, [percent(value, 0) for value in ticks], y, NAMED, foot_is_taken=True)
+    parts = grid(ticks, [percent(value, 0) for value in ticks], y, right, foot_is_taken=True)
     if floor < 0:
         parts.append(
-            element("rect", class_="overspent", x=LEFT, y=y(0), width=NAMED - LEFT, height=bottom - y(0))
+            element("rect", class_="overspent", x=LEFT, y=y(0), width=right - LEFT, height=bottom - y(0))
         )
         parts.append(words(LEFT + 6, bottom - 6, "overspent", class_="bad-word"))
     xs = [x(point.at.timestamp(), clamp=True) for point in points]
     span = [start.date(), end.date()]
-    parts += event_ticks(events, *_daily_span(start, end), bottom, NAMED)
-    parts.append(element("line", class_="target-line", x1=LEFT, x2=NAMED, y1=y(1), y2=y(0)))
+    parts += event_ticks(events, *_daily_span(start, end, right), bottom, right)
+    parts.append(element("line", class_="target-line", x1=LEFT, x2=right, y1=y(1), y2=y(0)))
     parts += line([point.left for point in points], xs, y, "series")
-    parts.append(_even_spend([(at, point.left) for at, point in zip(xs, points, strict=True)], y))
+    parts.append(_even_spend([(at, point.left) for at, point in zip(xs, points, strict=True)], y, right))
     alternative = f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: no data."
     if known:
         last = known[-1]
@@ -73,13 +75,12 @@ def burn_down(
         if forecast_end is not None:
             parts.append(
                 element(
-                    "line", class_="forecast", x1=at[0], y1=at[1], x2=NAMED, y2=y(forecast_end, clamp=True)
+                    "line", class_="forecast", x1=at[0], y1=at[1], x2=right, y2=y(forecast_end, clamp=True)
                 )
             )
         parts.append(element("circle", class_="dot", cx=at[0], cy=at[1], r=3))
-        said = f"{percent(left, 0)} left"
-        if at[0] > NAMED - 12:
-            parts += names([(at[1], said)], NAMED + 8, bottom)
+        if at[0] > right - 12:
+            parts += names([(at[1], said)], right, bottom)
         else:
             label_y = at[1] - 9 if at[1] > TOP + 14 else at[1] + 18
             parts.append(words(at[0] + 6, label_y, said, class_="strong halo"))
@@ -90,23 +91,23 @@ def burn_down(
         if forecast_end is not None:
             alternative += f", {percent(forecast_end, 0)} expected at the end"
         alternative += "."
-    parts += date_labels(*_daily_span(start, end), height - 4)
+    parts += date_labels(*_daily_span(start, end, right), height - 4)
     rows = tuple((f"{day(point.at, end)}, {point.at:%H:%M}", percent(point.left, 1)) for point in points)
     table = ChartTable(("Time (UTC)", "Budget left"), rows)
     return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
 
 
-def _even_spend(course: Sequence[tuple[float, float | None]], y: Linear) -> str:
+def _even_spend(course: Sequence[tuple[float, float | None]], y: Linear, right: float) -> str:
     """The name of the dashed line, on the side of it where the budget's own line does not run."""
     share = 0.42
-    x = LEFT + share * (NAMED - LEFT)
+    x = LEFT + share * (right - LEFT)
     near = [(at, left) for at, left in course if left is not None and abs(at - x) < 90]
-    if any(left < 1 - (at - LEFT) / (NAMED - LEFT) for at, left in near):  # The line runs below it.
+    if any(left < 1 - (at - LEFT) / (right - LEFT) for at, left in near):  # The line runs below it.
         return words(x + 8, y(1 - share) - 5, "even spend")
     return words(x - 8, y(1 - share) + 12, "even spend", anchor="end")
 
 
-def _daily_span(start: datetime, end: datetime) -> tuple[list[date], list[float]]:
+def _daily_span(start: datetime, end: datetime, right: float) -> tuple[list[date], list[float]]:
     amount = max(1, (end.date() - start.date()).days)
     first = start.date().toordinal()
-    return [date.fromordinal(first + index) for index in range(amount + 1)], positions(amount + 1, NAMED)
+    return [date.fromordinal(first + index) for index in range(amount + 1)], positions(amount + 1, right)

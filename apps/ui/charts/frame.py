@@ -9,15 +9,12 @@ from datetime import date, datetime
 
 from apps.ui.charts.scale import Linear, as_date, spread
 from apps.ui.charts.small import runs
-from apps.ui.charts.svg import element, fit, points_attribute, text_width, title, words
+from apps.ui.charts.svg import BOLD, element, fit, points_attribute, text_width, title, words
 from apps.ui.format import day
 
 WIDTH = 720.0
 LEFT, RIGHT, TOP = 60.0, 712.0, 22.0
-NAMED = 634.0
-"""Where the plot ends whose lines are named at their end: the names stand to the right of it, clear of every
-line.
-"""
+NAME_GAP = 8.0
 _EVENT_TOP = 11.0
 
 
@@ -33,6 +30,14 @@ class Event:
 def positions(amount: int, right: float = RIGHT) -> list[float]:
     scale = Linear(0, max(1, amount - 1), LEFT, right)
     return [scale(index) for index in range(amount)]
+
+
+def right_of(labels: Sequence[str]) -> float:
+    """Where a plot ends whose lines are named at their end: the names stand to the right of it, clear of every
+    line.
+    """
+    widest = max((text_width(text) * BOLD for text in labels), default=0.0)
+    return RIGHT if not labels else min(RIGHT, WIDTH - NAME_GAP - 2 - widest)
 
 
 def grid(
@@ -57,11 +62,14 @@ def grid(
     return parts
 
 
-def names(levels: Sequence[tuple[float, str]], x: float, bottom: float) -> list[str]:
+def names(levels: Sequence[tuple[float, str]], right: float, bottom: float) -> list[str]:
     """Names of lines at their ends, one under the other, moved apart where two would overlap."""
     ordered = sorted(levels)
     places = spread([at for at, _ in ordered], 14.0, TOP - 4, bottom)
-    return [words(x, at + 4, text, class_="strong") for at, (_, text) in zip(places, ordered, strict=True)]
+    return [
+        words(right + NAME_GAP, at + 4, text, class_="strong")
+        for at, (_, text) in zip(places, ordered, strict=True)
+    ]
 
 
 def event_ticks(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.frame import LEFT, RIGHT, TOP, WIDTH, Event, event_ticks, grid, line, names
+from apps.ui.charts.frame import LEFT, TOP, WIDTH, Event, event_ticks, grid, line, names, right_of
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_from_zero
 from apps.ui.charts.svg import Chart, ChartTable, document, element
 from apps.ui.format import day, ms
@@ -37,7 +37,10 @@ def latency_lines(
     bottom = height - 24
     ticks = ticks_from_zero(max(finite, default=1.0))
     y = Linear(0.0, ticks[-1], bottom, TOP)
-    right = RIGHT - (118.0 if any(one.target_ms is not None for one in series) else 40.0)
+    targets = {
+        one.label: f"{one.label} target {ms(one.target_ms)}" for one in series if one.target_ms is not None
+    }
+    right = right_of([one.label for one in series] + list(targets.values()))
     scale = Linear(0, max(1, len(days) - 1), LEFT, right)
     xs = [scale(index) for index in range(len(days))]
     parts = grid(ticks, [ms(value) if value else "0" for value in ticks], y, right)
@@ -48,13 +51,13 @@ def latency_lines(
         if one.target_ms is not None:
             level = y(one.target_ms)
             parts.append(element("line", class_="target-line", x1=LEFT, x2=right, y1=level, y2=level))
-            labels.append((level, f"{one.label} target {ms(one.target_ms)}"))
+            labels.append((level, targets[one.label]))
         parts += line(one.values, xs, y, f"series s{rank % 3}")
         known = [value for value in one.values if value is not None and math.isfinite(value)]
         if known:
             labels.append((y(known[-1]), one.label))
             said.append(f"{one.label} between {ms(min(known))} and {ms(max(known))}, last {ms(known[-1])}")
-    parts += names(labels, right + 8, bottom)
+    parts += names(labels, right, bottom)
     parts += date_labels(days, xs, height - 4)
     span = f"{day(days[0], days[-1])} to {day(days[-1], days[-1])}" if days else "no data"
     alternative = f"Latency, {span}: {'; '.join(said) or 'no data'}."
