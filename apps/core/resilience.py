@@ -91,17 +91,18 @@ class Deadline:
 def call_with_retries[T](
     call: Callable[[], T],
     *,
-    retry_on: Callable[[Exception], bool],
+    retry_on: Callable[[Exception], bool | float],
     deadline: Deadline,
     attempts: int = DEFAULT_ATTEMPTS,
 ) -> T:
-    """Call, and call again after a short, jittered wait while ``retry_on`` says that it may help.
+    """Call, and call again while ``retry_on`` says that it may help: after a short, jittered wait, or after as many
+    seconds as it says.
 
     Only for calls that may safely run twice. The last error is raised as it came. No try starts after the
     deadline.
     """
 
-    def worth_another_try(error: Exception) -> bool:
+    def worth_another_try(error: Exception) -> bool | float:
         return deadline.remaining() > 0.0 and retry_on(error)
 
     caller = stamina.RetryingCaller(

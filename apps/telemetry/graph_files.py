@@ -14,7 +14,9 @@ SERVICE_REQUIRED = ("service_id", "team", "criticality", "external", "published_
 SERVICE_OPTIONAL = ("archetype", "on_call")
 DEPENDENCY_REQUIRED = ("source", "target", "mode", "criticality")
 _MAX_RETRIES_DIGITS = 4
-DEPENDENCY_OPTIONAL = ("calls_per_request", "redundancy_group", "max_retries", "protocol", "timeout_ms")
+DEPENDENCY_OPTIONAL = (
+    "calls_per_request", "redundancy_group", "redundancy_needed", "max_retries", "protocol", "timeout_ms"
+)  # fmt: skip
 
 
 @dataclass(slots=True)

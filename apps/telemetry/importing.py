@@ -91,6 +91,7 @@ def import_directory(
         is_hourly = _stage_sli(reader, result, meter)
         _stage_edges(reader, result, meter)
         _stage_buckets(reader, result, meter)
+        reader.check_span()
         if problems:
             raise rejected(problems)
         without_rows = [

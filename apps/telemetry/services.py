@@ -42,6 +42,8 @@ OVERLAP = 2 * HOUR
 SETTLE = timedelta(minutes=2)
 #: How long a person waits for one question of the check page.
 LOOK_TIMEOUT_SECONDS = 10.0
+#: And for all questions about one service.
+LOOK_BUDGET_SECONDS = 20.0
 _WARNINGS_KEPT = 50
 
 type Progress = Callable[[int, int], None]
@@ -346,7 +348,9 @@ def explain(
         NoSource: none is set up.
     """
     source = sources.prometheus_source(
-        serve_stale=True, timeout_seconds=None if patient else LOOK_TIMEOUT_SECONDS
+        serve_stale=True,
+        timeout_seconds=None if patient else LOOK_TIMEOUT_SECONDS,
+        budget_seconds=None if patient else LOOK_BUDGET_SECONDS,
     )
     last = last_complete_hour(end or timezone.now()) if end is None else end
     try:
@@ -356,8 +360,8 @@ def explain(
         source.close()
 
 
-def source_check() -> dict[str, Any]:
-    """Ask the source whether it answers. For a page: it waits a few seconds at most and does not raise."""
+def source_check(*, patient: bool = False) -> dict[str, Any]:
+    """Ask the source whether it answers. It does not raise, and waits a few seconds at most unless ``patient``."""
     if not sources.is_configured():
         return {
             "configured": False,
@@ -367,7 +371,8 @@ def source_check() -> dict[str, Any]:
             "families": [],
         }
     try:
-        source = sources.prometheus_source(timeout_seconds=LOOK_TIMEOUT_SECONDS)
+        timeout = None if patient else LOOK_TIMEOUT_SECONDS
+        source = sources.prometheus_source(timeout_seconds=timeout, budget_seconds=timeout)
     except SourceError as error:
         return {"configured": True, "is_up": False, "detail": error.detail, "version": "", "families": []}
     try:

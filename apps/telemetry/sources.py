@@ -46,12 +46,15 @@ def breaker_for(url: str) -> CircuitBreaker:
         return _breakers.setdefault(url, CircuitBreaker(url))
 
 
-def prometheus_source(*, serve_stale: bool = False, timeout_seconds: float | None = None) -> PrometheusSource:
+def prometheus_source(
+    *, serve_stale: bool = False, timeout_seconds: float | None = None, budget_seconds: float | None = None
+) -> PrometheusSource:
     """Connect to the Prometheus of the settings; close the source after use.
 
     Parameters:
         serve_stale: for people who look: the last good answer, with its age, while the source is down.
         timeout_seconds: for one question with its retries, where the configured time is too long to wait.
+        budget_seconds: for all questions together.
 
     Raises:
         NoSource: PROMETHEUS_URL is not set.
@@ -76,5 +79,6 @@ def prometheus_source(*, serve_stale: bool = False, timeout_seconds: float | Non
         connect_timeout_seconds=min(config.connect_timeout_seconds, timeout),
         read_timeout_seconds=min(config.read_timeout_seconds, timeout),
         max_bytes=config.max_answer_mb * 1024 * 1024,
+        budget_seconds=budget_seconds,
     )
     return PrometheusSource(http, config, serve_stale=serve_stale)

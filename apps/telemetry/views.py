@@ -32,7 +32,9 @@ def telemetry(request: HttpRequest) -> HttpResponse:
         context["check"] = services.source_check()
     if service_id:
         try:
-            context["found"] = services.explain(service_id)
+            found = services.explain(service_id)
+            if context["check"]["is_up"] or found.quality.age_seconds:
+                context["found"] = found
         except BallastError as error:
             context["problem"] = error
     context["service_id"] = service_id

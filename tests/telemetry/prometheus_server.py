@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+CERTIFICATE = Path(__file__).with_name("self_signed.pem")
+"""A key and a certificate for 127.0.0.1 that it signed itself; they protect nothing."""
 
 type Form = dict[str, list[str]]
 
@@ -25,6 +30,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     hang: threading.Event | None = None
     """Wait for this before the second half of the body is sent."""
+    drip: threading.Event | None = None
+    """Send one byte of the whole answer, headers included, at a time until this is set."""
 
     def payload(self) -> bytes:
         return self.body if self.body is not None else json.dumps(self.document).encode()
@@ -82,14 +89,18 @@ def matrix(*series: tuple[dict[str, str], list[tuple[int, str]]]) -> dict[str, A
 
 
 @contextmanager
-def serving(answering: Answering) -> Iterator[Server]:
-    """Serve on a free loopback port until the block ends."""
+def serving(answering: Answering, *, tls: bool = False) -> Iterator[Server]:
+    """Serve on a free loopback port until the block ends; with ``tls`` under a certificate that nobody trusts."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the test's output clean."""
+
+        def handle(self) -> None:
+            with suppress(OSError):  # a client that does not trust the certificate, or speaks no TLS
+                super().handle()
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
@@ -104,6 +115,9 @@ def serving(answering: Answering) -> Iterator[Server]:
             reply = server.answering(path, form)
             payload = reply.payload()
             half = len(payload) // 2
+            if reply.drip is not None:
+                self._drip(payload, reply.drip)
+                return
             try:
                 self.send_response(reply.status)
                 self.send_header("Content-Type", reply.content_type)
@@ -119,9 +133,25 @@ def serving(answering: Answering) -> Iterator[Server]:
             except OSError:
                 self.close_connection = True
 
+        def _drip(self, payload: bytes, enough: threading.Event) -> None:
+            self.close_connection = True
+            whole = b"HTTP/1.1 200 OK\r\nX-Filler: " + b"x" * 2000 + b"\r\n\r\n" + payload
+            with suppress(OSError):
+                for position in range(len(whole)):
+                    self.wfile.write(whole[position : position + 1])
+                    if enough.wait(timeout=0.02):
+                        return
+
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
-    server = Server(f"http://127.0.0.1:{http.server_address[1]}", answering)
+    scheme = "http"
+    if tls:
+        scheme = "https"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        # The handshake is left to the thread of each connection: one that fails must not end the server.
+        http.socket = context.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+    server = Server(f"{scheme}://127.0.0.1:{http.server_address[1]}", answering)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

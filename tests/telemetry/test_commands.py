@@ -10,14 +10,18 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import stamina
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
+from apps.telemetry import sources
 from apps.telemetry.models import SliHour, TelemetryRun
+from tests.pages import client_of, text_of
 from tests.telemetry.folders import SLI, START, write, write_services
-from tests.telemetry.prometheus_server import Server, error, matrix, success
+from tests.telemetry.prometheus_server import Reply, Server, error, matrix, serving, success
 from tests.telemetry.test_backfill import steady
 from tests.telemetry.test_prometheus_source import Fleet
 
@@ -171,3 +175,49 @@ def test_checking_fails_where_a_query_fails(prometheus: Server, fleet: Fleet) ->
 def test_checking_without_a_source_fails() -> None:
     with pytest.raises(CommandError, match="no source"):
         run("telemetry", "check", "--service", "shop")
+
+
+@pytest.fixture
+def fresh_config() -> Iterator[None]:
+    """Let the configuration file be read anew, and again after the test."""
+    sources.telemetry_config.cache_clear()
+    yield
+    sources.telemetry_config.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(body=b"<html><title>Sign in</title></html>"), "a web page titled 'Sign in'"),
+        (Reply(body=b"", status=302, headers={"Location": "/login"}), "redirects to /login"),
+        (Reply(body=b"no", status=401), "Check PROMETHEUS_TOKEN"),
+        (Reply(body=b"no", status=403), "Check PROMETHEUS_TOKEN"),
+        (Reply(body=b"no org id", status=401), "PROMETHEUS_ORG_ID has to name a tenant"),
+        (Reply(body=b"", status=429, headers={"Retry-After": "60"}), "asks to wait 60 s"),
+        (error(200, "bad_data", "not today"), "200 bad_data: not today"),
+        (success("x" * (2 << 20)), "sent more than 1 MB"),
+        (success(5), "did not answer with a list of metric names"),
+        (success({"resultType": "matrix", "result": 5}), "did not answer with a list of metric names"),
+    ],
+)
+def test_a_source_that_is_not_well_is_one_line_in_the_command_and_on_the_page(
+    settings: Settings, tmp_path: Path, reply: Reply, words: str, fresh_config: None
+) -> None:
+    settings.CONFIG_FILE = tmp_path / "ballast.toml"
+    settings.CONFIG_FILE.write_text("[telemetry]\nmax_answer_mb = 1\n")
+    with serving(lambda path, form: reply) as server, stamina.set_testing(True, attempts=1):
+        settings.PROMETHEUS_URL = server.url
+        with pytest.raises(CommandError) as caught:
+            run("telemetry", "check", "--service", "shop")
+        page = text_of(client_of("viewer").get(reverse("telemetry"), {"service": "shop"}))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert page.count(words) == 1
+
+
+def test_a_tenant_without_data_is_told_apart_from_a_source_that_is_down(settings: Settings) -> None:
+    settings.PROMETHEUS_ORG_ID = "nobody"
+    with serving(lambda path, form: success([])) as server:
+        settings.PROMETHEUS_URL = server.url
+        out, _ = run("telemetry", "check", "--service", "shop")
+    assert "none of the metric families of the tenant 'nobody'. Is PROMETHEUS_ORG_ID right?" in out

@@ -224,3 +224,23 @@ def test_times_that_all_leave_the_zone_open_or_are_unix_seconds_are_not_remarked
     sli(tmp_path, f"{SLI}\nshop,2026-10-25T00:00:00,3600,1,0,,,\nshop,{START + HOUR},3600,1,0,,,\n")
     assert import_folder(tmp_path).warnings == []
     assert SliHour.objects.count() == 2
+
+
+def test_a_bin_whose_year_is_wrong_is_named_and_an_old_recording_alone_is_not(tmp_path: Path) -> None:
+    old = f"shop,2003-08-21T09:00:00Z,{GOOD.split(',', 2)[2]}"
+    sli(tmp_path, f"{SLI}\n{GOOD}\n{old}\n")
+    ((where, reason),) = refused(tmp_path).items()
+    assert where == ("sli.csv", 3, "timestamp")
+    assert "more than ten years before the newest one (2026-10-25T00:00:00Z): is the year right?" in reason
+    sli(tmp_path, f"{SLI}\n{old}\n")
+    import_folder(tmp_path)
+    assert [hour.bin_start.year for hour in hours("shop")] == [2003]
+
+
+@pytest.mark.parametrize("step", ["inf", "nan", "-inf", "0", "-60", "0.5", "7", "1e300"])
+def test_a_width_that_cannot_be_is_named(tmp_path: Path, step: str) -> None:
+    sli(tmp_path, f"{SLI}\nshop,{START},{step},10,1,,,\n")
+    assert (
+        "cannot be: a bin is as wide as a divisor of an hour"
+        in refused(tmp_path)["sli.csv", 2, "step_seconds"]
+    )

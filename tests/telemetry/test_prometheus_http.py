@@ -109,8 +109,48 @@ def test_it_recovers_when_the_second_try_succeeds() -> None:
         (Reply(body=b"no org id", status=401), SourceRefused, "PROMETHEUS_ORG_ID"),
         (Reply(body=b"404 page not found", status=404), SourceRefused, "/api/v1/query"),
         (Reply(body=b"slow down", status=429), SourceUnavailable, "limits"),
-        (Reply(body=b"", status=302, headers={"Location": "https://sso/"}), SourceRefused, "https://sso/"),
-        (Reply(body=b"<html>Sign in</html>", status=200), BadAnswer, "Sign in"),
+        (
+            Reply(body=b"", status=302, headers={"Location": "https://sso/"}),
+            SourceRefused,
+            "to https://sso/, which",
+        ),
+        (
+            Reply(body=b"", status=307, headers={"Location": "/login"}),
+            SourceRefused,
+            "if it is a sign-in page",
+        ),
+        (Reply(body=b"<html>Sign in</html>", status=200), BadAnswer, "a web page: <html>Sign in</html>"),
+        (
+            Reply(body=b"<!doctype html>\n<Title lang=en>Sign\n in</title>" + b"x" * 9000),
+            BadAnswer,
+            "a web page titled 'Sign in'",
+        ),
+        (error(200, "bad_data", "parse error"), SourceRefused, "200 bad_data: parse error"),
+        (Reply(body=b"no", status=403), SourceRefused, "PROMETHEUS_TOKEN"),
+        (Reply(body=b"no org id", status=401), SourceRefused, "PROMETHEUS_ORG_ID has to name a tenant"),
+        (
+            Reply(body=b"tenant ID 'a/b' contains unsupported character '/'", status=422),
+            SourceRefused,
+            "PROMETHEUS_ORG_ID has to name a tenant",
+        ),
+        (
+            Reply(body=b"the request would load too many bytes", status=422),
+            TooMuchData,
+            "Fewer services or hours",
+        ),
+        (Reply(body=b"nonsense", status=422), SourceRefused, "/api/v1/query"),
+        (
+            Reply(body=b"Client sent an HTTP request to an HTTPS server.\n", status=400),
+            SourceRefused,
+            "https://",
+        ),
+        (
+            Reply(body=b"later", status=429, headers={"Retry-After": "3600"}),
+            SourceUnavailable,
+            "asks to wait 3600 s",
+        ),
+        (Reply(body=b"[" * 500_000), BadAnswer, "not as a Prometheus does"),
+        (Reply(body=b"9" * 5_000), BadAnswer, "not as a Prometheus does"),
         (Reply(document=["not", "an", "envelope"]), BadAnswer, "PROMETHEUS_URL"),
         (Reply(document={"status": "success"}), BadAnswer, "PROMETHEUS_URL"),
         (Reply(body=b"", status=200), BadAnswer, "empty body"),
@@ -127,6 +167,8 @@ def test_each_failure_says_what_happened_and_what_to_do(
         http.ask("query", ASK)
     assert type(caught.value) is kind
     assert words in caught.value.detail
+    assert "\n" not in caught.value.detail
+    assert len(caught.value.detail) < 600
     assert caught.value.http_status == reply.status
 
 
@@ -265,3 +307,89 @@ def test_an_answer_too_large_for_the_cache_is_not_kept() -> None:
 
 def test_time_is_monotonic_by_default() -> None:
     assert connect("http://127.0.0.1:9").clock is time.monotonic
+
+
+def test_a_server_that_asks_for_longer_than_there_is_is_not_asked_again() -> None:
+    with serving(lambda path, form: Reply(status=429, body=b"", headers={"Retry-After": "3600"})) as server:
+        with connect(server.url) as http, pytest.raises(SourceUnavailable):
+            http.ask("query", ASK)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_server_that_asks_for_a_moment_is_asked_again_after_it(wait: str) -> None:
+    replies = iter([Reply(status=429, body=b"", headers={"Retry-After": wait}), success("fine")])
+    with serving(lambda path, form: next(replies)) as server, connect(server.url) as http:
+        assert http.ask("query", ASK).data == "fine"
+
+
+@pytest.mark.parametrize("given", ["soon", 5, {"a": 1}, None])
+def test_warnings_that_are_no_list_are_none(given: object) -> None:
+    document = {"status": "success", "data": "fine", "warnings": given, "infos": given}
+    with serving(lambda path, form: Reply(document)) as server, connect(server.url) as http:
+        answer = http.ask("query", ASK)
+    assert (answer.data, answer.warnings, answer.notes) == ("fine", (), ())
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up_at_the_deadline() -> None:
+    enough = threading.Event()
+    with serving(lambda path, form: Reply(body=b"{}", drip=enough)) as server:
+        try:
+            with (
+                connect(server.url, timeout_seconds=0.5) as http,
+                pytest.raises(SourceTimeout, match=r"0\.5 s"),
+            ):
+                http.ask("query", ASK)
+        finally:
+            enough.set()
+        assert len(server.asked) == 1
+
+
+def test_all_questions_of_somebody_who_waits_share_their_time() -> None:
+    ticks = iter(range(0, 1000))
+    with (
+        serving(lambda path, form: success("fine")) as server,
+        connect(server.url, budget_seconds=100, clock=lambda: float(next(ticks))) as http,
+    ):
+        http.ask("query", ASK)
+        for _ in range(100):
+            next(ticks)
+        with pytest.raises(SourceTimeout, match="too slowly to be waited for here: 100 s are over"):
+            http.ask("query", ASK)
+
+
+def test_a_certificate_that_nobody_trusts_is_told_once_with_what_to_set() -> None:
+    with (
+        serving(lambda path, form: success("fine"), tls=True) as server,
+        connect(server.url) as http,
+        pytest.raises(SourceRefused, match=r"not trusted here \(self.signed certificate.*SSL_CERT_FILE"),
+    ):
+        http.ask("query", ASK)
+
+
+def test_https_to_a_server_without_it_and_the_reverse_are_told_apart() -> None:
+    with serving(lambda path, form: success("fine")) as server:
+        secure = server.url.replace("http://", "https://")
+        with connect(secure) as http, pytest.raises(SourceRefused, match="want http:// instead"):
+            http.ask("query", ASK)
+    with serving(lambda path, form: success("fine"), tls=True) as server:
+        plain = server.url.replace("https://", "http://")
+        with connect(plain) as http, pytest.raises(SourceUnavailable, match="want https:// instead"):
+            http.ask("query", ASK)
+
+
+@pytest.mark.parametrize("value", ["t\u00f6ken", "two\nlines", "nul\x00"])
+@pytest.mark.parametrize("name", ["token", "org_id"])
+def test_a_credential_that_no_header_can_hold_is_told(name: str, value: str) -> None:
+    def ask() -> None:
+        with (
+            serving(lambda path, form: success("fine")) as server,
+            connect(server.url, **{name: value}) as http,
+        ):
+            http.ask("query", ASK)
+
+    with pytest.raises(
+        SourceRefused, match="PROMETHEUS_TOKEN or PROMETHEUS_ORG_ID holds a character"
+    ) as caught:
+        ask()
+    assert value not in caught.value.detail

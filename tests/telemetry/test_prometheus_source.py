@@ -256,8 +256,9 @@ def test_a_histogram_that_falls_or_has_no_end_is_left_out() -> None:
     assert reading.quality.implausible_bins == {"shop": 2}
 
 
-def test_percentile_gauges_are_kept_as_fine_as_they_come() -> None:
-    config = TelemetryConfig.model_validate(
+def gauges() -> TelemetryConfig:
+    """A family with gauges of two percentiles, every half hour."""
+    return TelemetryConfig.model_validate(
         {
             "order": ["gauges"],
             "families": {
@@ -275,6 +276,9 @@ def test_percentile_gauges_are_kept_as_fine_as_they_come() -> None:
             },
         }
     )
+
+
+def test_percentile_gauges_are_kept_as_fine_as_they_come() -> None:
     fleet = Fleet("requests_total", "p50_seconds", "p99_seconds")
     fleet.says(
         "p50_seconds", success(matrix(({"service": "a"}, [(START + 1800, "0.02"), (START + 3600, "NaN")])))
@@ -282,11 +286,25 @@ def test_percentile_gauges_are_kept_as_fine_as_they_come() -> None:
     fleet.says(
         "p99_seconds", success(matrix(({"service": "a"}, [(START + 1800, "NaN"), (START + 3600, "0.4")])))
     )
-    with source_on(fleet, config=config) as (source, server):
+    with source_on(fleet, config=gauges()) as (source, server):
         bins = source.latency(["a"], START, START + HOUR, HOUR).percentiles["a"]
         assert 'last_over_time(p50_seconds{service="a"}[1799999ms])' in server.queries()[0]
     assert (bins.at, bins.step_seconds) == ([START, START + 1800], 1800)
     assert (bins.p50_ms, bins.p95_ms, bins.p99_ms) == ([20, None], [None, None], [None, 400])
+
+
+def test_a_bin_whose_p99_is_below_its_p50_is_left_out_and_counted() -> None:
+    fleet = Fleet("requests_total", "p50_seconds", "p99_seconds")
+    fleet.says(
+        "p50_seconds", success(matrix(({"service": "a"}, [(START + 1800, "0.5"), (START + 3600, "0.405")])))
+    )
+    fleet.says(
+        "p99_seconds", success(matrix(({"service": "a"}, [(START + 1800, "0.4"), (START + 3600, "0.4")])))
+    )
+    with source_on(fleet, config=gauges()) as (source, _):
+        reading = source.latency(["a"], START, START + HOUR, HOUR)
+    assert reading.percentiles["a"].at == [START + 1800]
+    assert reading.quality.implausible_bins == {"a": 1}
 
 
 def test_edges_come_from_the_service_graph_and_absent_failures_are_zero() -> None:

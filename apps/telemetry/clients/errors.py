@@ -36,7 +36,17 @@ class SourceError(Unavailable):
 
 
 class SourceUnavailable(SourceError):
-    """No connection, an error of the server, or an open breaker."""
+    """No connection, an error of the server, or an open breaker.
+
+    Parameters:
+        retry_after: how many seconds the source asks to be left alone, where it says so.
+    """
+
+    def __init__(
+        self, detail: str, *, http_status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(detail, http_status=http_status)
+        self.retry_after = retry_after
 
 
 class SourceTimeout(SourceUnavailable):

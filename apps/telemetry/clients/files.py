@@ -30,6 +30,9 @@ HOUR = 3600
 DAY = 86_400
 #: How far into the future the end of a bin may lie, for clocks that are not quite right.
 FUTURE_SLACK_SECONDS = HOUR
+#: How long a time the files of one folder may span. Ballast keeps two years; a bin that lies further back has a
+#: wrong year, and each month of it would cost partitions.
+MAX_SPAN_SECONDS = 10 * 365 * DAY
 
 SLI_REQUIRED = ("service_id", "timestamp", "step_seconds", "total", "bad")
 SLI_OPTIONAL = ("p50_ms", "p95_ms", "p99_ms")
@@ -170,6 +173,9 @@ class Reader:
     problems: Problems
     remarks: list[str] = field(default_factory=list)
     """What is not wrong, and may not be what was meant."""
+    _oldest: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Start and line of the oldest bin in each file."""
+    _newest: int = 0
 
     def name_of(self, file: str) -> str:
         """What people call a file of the format: the name that it has in the folder."""
@@ -193,7 +199,7 @@ class Reader:
                 ~np.isnan(bound) & (bound >= 0), "le_ms", lambda _: "a bound is 0 or more, or +Inf"
             )
             _require_count(checker, "count", count)
-            yield _rows(checker, keys, at, step, {"le_ms": bound, "count": count})
+            yield self._rows(checker, keys, at, step, {"le_ms": bound, "count": count})
 
     def _counts(
         self,
@@ -223,7 +229,33 @@ class Reader:
                 _require_latency(checker, name, latency)
             for smaller, larger in combinations(optional, 2):
                 _require_order(checker, smaller, larger, values[smaller], values[larger])
-            yield _rows(checker, keys, at, step, values)
+            yield self._rows(checker, keys, at, step, values)
+
+    def check_span(self) -> None:
+        """Report the oldest bin of each file that lies too far back of the newest one of all."""
+        for file, (at, line) in self._oldest.items():
+            if at < self._newest - MAX_SPAN_SECONDS:
+                reason = (
+                    f"the bin starts at {_clock(at)}, more than ten years before the newest one "
+                    f"({_clock(self._newest)}): is the year right? Import an old recording on its own"
+                )
+                self.problems.add(file, line, "timestamp", reason)
+
+    def _rows(
+        self,
+        checker: _Checker,
+        keys: list[Integers],
+        at: Integers,
+        step: Integers,
+        values: dict[str, Floats],
+    ) -> Rows:
+        rows = _good_rows(checker, keys, at, step, values)
+        if len(rows):
+            first = int(rows.at.argmin())
+            oldest = (int(rows.at[first]), int(rows.lines[first]))
+            self._oldest[checker.file] = min(oldest, self._oldest.get(checker.file, oldest))
+            self._newest = max(self._newest, int(rows.at.max()))
+        return rows
 
     def _chunks(
         self, file: str, required: Sequence[str], optional: Sequence[str]
@@ -239,7 +271,8 @@ class Reader:
 
     def _bins(self, checker: _Checker, seen: _Seen, *, coarse_allowed: bool) -> tuple[Integers, Integers]:
         at = checker.instants("timestamp", seen)
-        step = checker.floats("step_seconds")
+        given = checker.floats("step_seconds")
+        step = np.where(np.isfinite(given), given, 0)
         fine = (step >= 1) & (step <= HOUR) & (HOUR % np.maximum(step, 1) == 0)
         coarse = (step > HOUR) & (step <= DAY) & (DAY % np.maximum(step, 1) == 0) & (step % HOUR == 0)
         allowed = fine | coarse if coarse_allowed else fine
@@ -248,7 +281,7 @@ class Reader:
             if coarse_allowed
             else "a bin here is as wide as a divisor of an hour (60, 300, 3600)"
         )
-        checker.require(allowed, "step_seconds", lambda row: f"{step[row]:g} cannot be: {words}")
+        checker.require(allowed, "step_seconds", lambda row: f"{given[row]:g} cannot be: {words}")
         width = np.where(checker.good, step, HOUR).astype(np.int64)
         frame = np.where(width <= HOUR, HOUR, DAY)
         inside = at % frame + width <= frame
@@ -293,7 +326,7 @@ def _require_order(checker: _Checker, smaller: str, larger: str, low: Floats, hi
     checker.require(~(low > high), larger, reason)
 
 
-def _rows(
+def _good_rows(
     checker: _Checker, keys: list[Integers], at: Integers, step: Integers, values: dict[str, Floats]
 ) -> Rows:
     good = checker.good

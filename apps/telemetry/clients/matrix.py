@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from apps.telemetry.clients.base import BucketBins, CountBins, PercentileBins
@@ -42,7 +43,7 @@ def series_of(data: Any, url: str) -> Iterator[Series]:
                 labels={str(name): str(value) for name, value in row["metric"].items()},
                 values={int(at): float(value) for at, value in points},
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(
             f"{url} answered with something that is neither a vector nor a matrix ({error!r})."
         ) from error
@@ -121,21 +122,35 @@ def _rising(counts: list[float]) -> list[float] | None:
     return rising
 
 
-def percentile_bins(by_percentile: Mapping[int, Values], step_seconds: int, factor: float) -> PercentileBins:
+def percentile_bins(
+    by_percentile: Mapping[int, Values], step_seconds: int, factor: float
+) -> tuple[PercentileBins, int]:
     """Make bins from the values per percentile (50, 95, 99); ``factor`` turns them into milliseconds.
 
     A value that is negative or not finite is no value: gauges say NaN when a bin had no request.
+
+    Returns:
+        The bins, and how many were left out because a percentile was below a smaller one.
     """
     made = PercentileBins(step_seconds)
+    implausible = 0
     for ends_at in sorted(set().union(*by_percentile.values())) if by_percentile else ():
         row = [_latency(by_percentile.get(number, {}).get(ends_at), factor) for number in (50, 95, 99)]
         if row == [None, None, None]:
+            continue
+        if _falls([value for value in row if value is not None]):
+            implausible += 1
             continue
         made.at.append(ends_at - step_seconds)
         made.p50_ms.append(row[0])
         made.p95_ms.append(row[1])
         made.p99_ms.append(row[2])
-    return made
+    return made, implausible
+
+
+def _falls(values: list[float]) -> bool:
+    """Whether a value is below the one before by more than the estimates of percentiles are apart."""
+    return any(after * (1.0 + EXTRAPOLATION_SLACK) < before for before, after in pairwise(values))
 
 
 def _latency(value: float | None, factor: float) -> float | None:

@@ -67,11 +67,19 @@ class PrometheusSource:
             families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
         except SourceError as error:
             return SourceStatus(self.name, is_up=False, detail=error.detail, breaker=breaker.state.value)
-        known = ", ".join(families) or "none of the metric families; see docs/telemetry.md"
+        if families:
+            detail = f"{self.http.url} answers and has metrics of the last day for: {', '.join(families)}."
+        else:
+            tenant = f" of the tenant {self.http.org_id!r}" if self.http.org_id else ""
+            check = "Is PROMETHEUS_ORG_ID right" if tenant else "Does it need PROMETHEUS_ORG_ID"
+            detail = (
+                f"{self.http.url} answers, but of the last day it has none of the metric families{tenant}. {check}? "
+                "docs/telemetry.md says how to describe your own."
+            )
         return SourceStatus(
             self.name,
             is_up=True,
-            detail=f"{self.http.url} answers and has metrics of the last day for: {known}.",
+            detail=detail,
             breaker=breaker.state.value,
             version=version,
             families=families,
@@ -258,9 +266,12 @@ class PrometheusSource:
                     found[series.labels.get(label, "")][number].update(series.values)
         for service_id in services:
             if service_id in found:
-                bins = percentile_bins(found[service_id], gauges.step_seconds, _milliseconds(gauges.unit))
+                factor = _milliseconds(gauges.unit)
+                bins, implausible = percentile_bins(found[service_id], gauges.step_seconds, factor)
                 if bins.at:
                     reading.percentiles[service_id] = bins
+                if implausible:
+                    reading.quality.implausible_bins[service_id] += implausible
 
     def _sample(
         self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality

@@ -23,9 +23,9 @@ from apps.core.resilience import (
     DeadlineExceeded,
     call_with_retries,
 )
+from apps.telemetry.clients.bounded import bound, until
 from apps.telemetry.clients.errors import (
     BadAnswer,
-    SourceError,
     SourceRefused,
     SourceTimeout,
     SourceUnavailable,
@@ -33,20 +33,19 @@ from apps.telemetry.clients.errors import (
 )
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.personal_data import scrubbed
+from apps.telemetry.clients.refusals import (
+    CHECK_CREDENTIALS,
+    CHECK_URL,
+    bare_error,
+    declared_error,
+    excerpt,
+    not_reached,
+    retry_after,
+)
 
-#: How much of an error page is repeated in a message.
-_EXCERPT_CHARACTERS = 200
-#: What servers write when a query is too large for them, in their several dialects.
-_TOO_MUCH = (
-    "too many samples",
-    "exceeded maximum resolution",
-    "max-fetched",
-    "maximum number of series",
-    "limit of",
-    "would load too many",
-    "the query hit the",
-    "max_samples",
-    "too large",
+UNSENDABLE = (
+    "PROMETHEUS_TOKEN or PROMETHEUS_ORG_ID holds a character that cannot be sent. "
+    "Both are plain text on one line."
 )
 
 
@@ -78,6 +77,7 @@ class PrometheusHttp:
         timeout_seconds: for one question with its retries.
         read_timeout_seconds: the longest silence within an answer.
         max_bytes: the largest body read, after decompression.
+        budget_seconds: for all questions of this connection together, where somebody waits for the last of them.
     """
 
     url: str
@@ -91,27 +91,35 @@ class PrometheusHttp:
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 30.0
     max_bytes: int = 64 * 1024 * 1024
+    budget_seconds: float | None = None
     clock: Clock = time.monotonic
+    _budget: Deadline | None = field(init=False, default=None, repr=False)
     _client: httpx.Client = field(init=False, repr=False)
     _failure: SourceUnavailable | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if self.budget_seconds is not None:
+            self._budget = Deadline(self.budget_seconds, self.clock)
         headers = {"Accept": "application/json", "User-Agent": "ballast"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.org_id:
             headers["X-Scope-OrgID"] = self.org_id
-        self._client = httpx.Client(
-            headers=headers,
-            auth=httpx.BasicAuth(self.user, self.password) if self.user and not self.token else None,
-            timeout=httpx.Timeout(
-                self.read_timeout_seconds,
-                connect=self.connect_timeout_seconds,
-                pool=self.connect_timeout_seconds,
-            ),
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=4),
-        )
+        try:
+            client = httpx.Client(
+                headers=headers,
+                auth=httpx.BasicAuth(self.user, self.password) if self.user and not self.token else None,
+                timeout=httpx.Timeout(
+                    self.read_timeout_seconds,
+                    connect=self.connect_timeout_seconds,
+                    pool=self.connect_timeout_seconds,
+                ),
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=4),
+            )
+        except UnicodeEncodeError:
+            raise SourceRefused(UNSENDABLE) from None
+        self._client = bound(client)
 
     def __enter__(self) -> PrometheusHttp:
         return self
@@ -163,16 +171,29 @@ class PrometheusHttp:
         return answer
 
     def _ask_guarded(self, path: str, form: Mapping[str, str | list[str]], method: str) -> Answer:
-        deadline = Deadline(self.timeout_seconds, self.clock)
+        deadline = Deadline(self._seconds_left(), self.clock)
 
         def attempt() -> Answer:
             with self.breaker.guard(counts=_speaks_against_the_source):
                 return self._ask_once(path, form, method, deadline)
 
         try:
-            return call_with_retries(attempt, retry_on=_may_pass, deadline=deadline)
+            return call_with_retries(
+                attempt, retry_on=lambda error: _worth_another_try(error, deadline), deadline=deadline
+            )
         except CircuitOpen as error:
             raise SourceUnavailable(f"{self.url} is not asked for now: {error}") from error
+
+    def _seconds_left(self) -> float:
+        if self._budget is None:
+            return self.timeout_seconds
+        left = self._budget.remaining()
+        if left <= 0.0:
+            raise SourceTimeout(
+                f"{self.url} answers too slowly to be waited for here: {self._budget.seconds:g} s are over. "
+                "manage.py telemetry check has more patience."
+            )
+        return min(self.timeout_seconds, left)
 
     def _ask_once(
         self, path: str, form: Mapping[str, str | list[str]], method: str, deadline: Deadline
@@ -180,27 +201,38 @@ class PrometheusHttp:
         address = f"{self.url.rstrip('/')}/api/v1/{path}"
         sent = {"data": form} if method == "POST" else {"params": form}
         try:
-            with self._client.stream(method, address, **sent) as response:  # type: ignore[arg-type]
+            with (
+                until(deadline),
+                self._client.stream(method, address, **sent) as response,  # type: ignore[arg-type]
+            ):
                 body = self._read(response, deadline)
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-            raise SourceTimeout(
-                f"{self.url} did not answer in time ({_name(error)}). "
-                "Check that the address is right and the server is not overloaded."
-            ) from error
-        except DeadlineExceeded as error:
-            raise SourceTimeout(
-                f"{self.url}: {error} Ask for less at a time, or raise telemetry.timeout_seconds."
-            ) from error
+        except (httpx.TimeoutException, DeadlineExceeded) as error:
+            raise self._too_late(error, deadline) from error
         except httpx.InvalidURL as error:
             raise SourceRefused(f"PROMETHEUS_URL is not an address: {error}.") from error
         except httpx.UnsupportedProtocol as error:
             raise SourceRefused("PROMETHEUS_URL has to begin with http:// or https://.") from error
+        except httpx.LocalProtocolError as error:
+            raise SourceRefused(UNSENDABLE) from error
         except httpx.HTTPError as error:
-            raise SourceUnavailable(
-                f"{self.url} cannot be reached ({_name(error)}: {error}). "
-                "Check PROMETHEUS_URL and the network between."
-            ) from error
+            raise not_reached(self.url, error) from error
         return self._understood(response, body)
+
+    def _too_late(self, error: Exception, deadline: Deadline) -> SourceUnavailable:
+        if isinstance(error, DeadlineExceeded) or deadline.remaining() <= 0.0:
+            return SourceTimeout(
+                f"{self.url}: {DeadlineExceeded(deadline.seconds)} Ask for less at a time, or raise "
+                "telemetry.timeout_seconds."
+            )
+        if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+            return SourceUnavailable(
+                f"{self.url} cannot be reached: no connection within {self.connect_timeout_seconds:g} s. "
+                "Check PROMETHEUS_URL and the network between."
+            )
+        return SourceTimeout(
+            f"{self.url} was silent for {self.read_timeout_seconds:g} s. "
+            "Check that the address is right and the server is not overloaded."
+        )
 
     def _read(self, response: httpx.Response, deadline: Deadline) -> bytes:
         parts: list[bytes] = []
@@ -222,86 +254,43 @@ class PrometheusHttp:
         status = response.status_code
         try:
             envelope = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             envelope = None
         if isinstance(envelope, dict) and envelope.get("status") == "error":
-            raise self._declared_error(status, envelope)
+            raise declared_error(self.url, status, envelope, retry_after(response.headers))
         if status >= 300:
-            raise self._bare_error(response, body)
+            raise bare_error(self.url, response, body)
         if not isinstance(envelope, dict) or envelope.get("status") != "success" or "data" not in envelope:
             raise BadAnswer(
-                f"{self.url} answered {status}, but not as a Prometheus does ({_excerpt(body)}). "
-                "PROMETHEUS_URL has to be the address under which /api/v1/query lies.",
+                f"{self.url} answered {status}, but not as a Prometheus does ({excerpt(body)}). "
+                f"{CHECK_URL}, and a sign-in page before it has to let {CHECK_CREDENTIALS} through.",
                 http_status=status,
             )
         return _answer(envelope)
-
-    def _declared_error(self, status: int, envelope: Mapping[str, Any]) -> SourceError:
-        kind = str(envelope.get("errorType", "unknown"))
-        text = scrubbed(str(envelope.get("error", "")))[: _EXCERPT_CHARACTERS * 2]
-        said = f"{self.url} answered {status} {kind}: {text}"
-        if kind in {"timeout", "canceled"} or any(sign in text.lower() for sign in _TOO_MUCH):
-            return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
-        if status == 429:
-            return SourceUnavailable(
-                f"{said}. The server limits its clients; try again later.", http_status=status
-            )
-        if status in {401, 403}:
-            return SourceRefused(f"{said}. Check PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID.", http_status=status)
-        if status >= 500:
-            return SourceUnavailable(f"{said}. The server has a problem of its own.", http_status=status)
-        return SourceRefused(f"{said}. Check the metric families in the configuration.", http_status=status)
-
-    def _bare_error(self, response: httpx.Response, body: bytes) -> SourceError:
-        status = response.status_code
-        said = f"{self.url} answered {status} {response.reason_phrase} ({_excerpt(body)})"
-        if status in {401, 403}:
-            return SourceRefused(f"{said}. Check PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID.", http_status=status)
-        if status == 404:
-            return SourceRefused(
-                f"{said}. PROMETHEUS_URL has to be the address under which /api/v1/query lies "
-                "(for Mimir usually …/prometheus).",
-                http_status=status,
-            )
-        if status in {413, 422}:
-            return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
-        if status == 429:
-            return SourceUnavailable(
-                f"{said}. The server limits its clients; try again later.", http_status=status
-            )
-        if status >= 500:
-            return SourceUnavailable(
-                f"{said}. The server or a proxy before it has a problem.", http_status=status
-            )
-        if status < 400:
-            target = response.headers.get("Location", "")
-            return SourceRefused(f"{said}: it redirects to {target}. Use that address.", http_status=status)
-        return SourceRefused(f"{said}.", http_status=status)
 
 
 def _answer(envelope: Mapping[str, Any], *, age_seconds: float = 0.0, failure: str = "") -> Answer:
     return Answer(
         data=envelope["data"],
-        warnings=tuple(scrubbed(str(text)) for text in envelope.get("warnings") or ()),
-        notes=tuple(scrubbed(str(text)) for text in envelope.get("infos") or ()),
+        warnings=_texts(envelope.get("warnings")),
+        notes=_texts(envelope.get("infos")),
         age_seconds=age_seconds,
         failure=failure,
     )
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the same question may succeed a moment later. A time-out is not repeated."""
-    return isinstance(error, SourceUnavailable) and not isinstance(error, SourceTimeout)
+def _texts(given: object) -> tuple[str, ...]:
+    return tuple(scrubbed(str(text)) for text in given) if isinstance(given, list) else ()
+
+
+def _worth_another_try(error: Exception, deadline: Deadline) -> bool | float:
+    """Whether the same question may succeed a moment later, or after how many seconds. A time-out is not repeated."""
+    if not isinstance(error, SourceUnavailable) or isinstance(error, SourceTimeout):
+        return False
+    if error.retry_after is None:
+        return True
+    return error.retry_after if error.retry_after < deadline.remaining() else False
 
 
 def _speaks_against_the_source(error: Exception) -> bool:
     return isinstance(error, SourceUnavailable | BadAnswer)
-
-
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: _EXCERPT_CHARACTERS * 4].decode("utf-8", "replace").split())
-    return scrubbed(text[:_EXCERPT_CHARACTERS]) or "an empty body"
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__

@@ -51,16 +51,21 @@ class Command(BaseCommand):
             self.stderr.write(warning)
 
     def _check(self, options: dict[str, Any]) -> None:
-        status = services.source_check()
-        self.stdout.write(status["detail"])
+        status = services.source_check(patient=True)
         if not status["configured"]:
-            raise CommandError("There is no source to check.")
+            raise CommandError(f"There is no source to check: {status['detail']}")
         try:
             found = services.explain(
-                options["service"], hours=options["hours"], end=options["end"], patient=True
+                options["service"], hours=options["hours"], end=options["end"], patient=status["is_up"]
             )
         except BallastError as error:
             raise CommandError(error.detail) from error
+        if status["is_up"]:
+            self.stdout.write(status["detail"])
+        elif found.quality.age_seconds:
+            self.stderr.write(status["detail"])
+        else:
+            raise CommandError(status["detail"])
         self._queries(found)
         self._reading(found)
         if any(query.error for query in found.queries):
