@@ -62,6 +62,7 @@ class EdgeOut(Schema):
     timeout_ms: int | None
     calls_per_request: float | None
     redundancy_group: str
+    redundancy_needed: int | None
     confidence: float
     is_stale: bool
     is_declared: bool

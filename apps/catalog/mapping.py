@@ -91,6 +91,7 @@ def _edge(row: dict[str, Any], members: dict[str, tuple[str, ...]]) -> GraphEdge
     if row["calls_per_request"] is not None:
         detail.append(f"{row['calls_per_request']:g} calls a request")
     if row["redundancy_group"]:
-        detail.append(f"stands in: {row['redundancy_group']}")
+        needed = row["redundancy_needed"] or 1
+        detail.append(f"stands in: {row['redundancy_group']}" + (f", {needed} needed" if needed > 1 else ""))
     in_cycle = row["target"] in members.get(row["source"], ())
     return GraphEdge(row["source"], row["target"], kind, row["is_stale"], in_cycle, ", ".join(detail))

@@ -30,8 +30,9 @@ DEFAULTS = {
     "retry_config": "'{}'::jsonb",
     "calls_per_request": "NULL",
     "redundancy_group": "''",
+    "redundancy_needed": "NULL",
 }
-_TYPES = {"timeout_ms": "integer", "calls_per_request": "double precision"}
+_TYPES = {"timeout_ms": "integer", "calls_per_request": "double precision", "redundancy_needed": "smallint"}
 ATTRIBUTES = tuple(DEFAULTS)
 
 

@@ -92,6 +92,8 @@ class Dependency(models.Model):
     retry_config = models.JSONField(default=dict, blank=True)
     calls_per_request = models.FloatField(null=True, blank=True)
     redundancy_group = models.TextField(blank=True, default="")
+    redundancy_needed = models.PositiveSmallIntegerField(null=True, blank=True)
+    """How many targets of the group must be up; ``None``: one is enough."""
     confidence = models.FloatField(default=0)
     is_stale = models.BooleanField(default=False)
     is_declared = models.BooleanField(default=False)
@@ -109,6 +111,10 @@ class Dependency(models.Model):
             models.CheckConstraint(
                 condition=Q(calls_per_request__isnull=True) | Q(calls_per_request__gte=0),
                 name="dependency_calls_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(redundancy_needed__isnull=True) | Q(redundancy_needed__gte=1),
+                name="dependency_needs_one_or_more",
             ),
         ]
         indexes = [

@@ -103,6 +103,7 @@ class EngineEdge:
     criticality: str
     calls_per_request: float | None
     redundancy_group: str
+    redundancy_needed: int
     retries: int
     target_is_external: bool
     target_published_sla: float | None
@@ -129,6 +130,7 @@ def edges_for_engine(service_pks: Iterable[int] | None = None) -> list[EngineEdg
             criticality=edge["criticality"],
             calls_per_request=edge["calls_per_request"],
             redundancy_group=edge["redundancy_group"],
+            redundancy_needed=edge["redundancy_needed"] or 1,
             retries=retries_of(edge["retry_config"]),
             target_is_external=edge["target_is_external"],
             target_published_sla=None if edge["target_sla"] is None else float(edge["target_sla"]),
@@ -142,6 +144,7 @@ def edges_for_engine(service_pks: Iterable[int] | None = None) -> list[EngineEdg
             "criticality",
             "calls_per_request",
             "redundancy_group",
+            "redundancy_needed",
             "retry_config",
             "target_is_external",
             "target_sla",

@@ -40,6 +40,7 @@ NAMED = MAX_FIELD_PROBLEMS - 1
 """How many problems of a list are named; one more says how many there are besides."""
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 MAX_CALLS_PER_REQUEST = 1_000_000.0
+MAX_REDUNDANCY_NEEDED = 1_000
 # The same rule as a regular expression, for those who generate requests from the API's description.
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
@@ -206,6 +207,9 @@ class DependencyRow(Row):
     )
     redundancy_group: Text | None = Field(
         default=None, description="Targets of one source that share a group stand in for each other."
+    )
+    redundancy_needed: Annotated[int, Field(ge=1, le=MAX_REDUNDANCY_NEEDED)] | None = Field(
+        default=None, description="How many targets of the group must be up; by default one is enough."
     )
     observed_at: AwareDatetime | None = Field(
         default=None, description="When the edge was last seen; by default, when the whole was sent."

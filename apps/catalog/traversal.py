@@ -35,22 +35,38 @@ def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
     alive = "" if include_stale else "AND NOT d.is_stale"
     down = _walk("down", "source_id", "target_id", alive)
     up = _walk("up", "target_id", "source_id", alive)
-    # A walk comes out level by level and stops once its reader has enough. Without this a walk over a hub would visit
-    # everything to keep a part.
+    return {
+        "downstream": _one_way_sql(down, "down", "r.nearest, NULL::int"),
+        "upstream": _one_way_sql(up, "up", "NULL::int, r.nearest"),
+        "both": _both_ways_sql(down, up),
+    }[direction]
+
+
+# A walk comes out level by level and stops once its reader has enough: without the limit on steps a walk over a hub
+# would visit everything to keep a part. Only the nearest are kept where they are too many. Sorting by name is left to
+# Python: collation is dear here.
+def _one_way_sql(walk: str, name: str, below_and_above: str) -> str:
+    return f"""
+    WITH RECURSIVE {walk},
+    steps (node, depth) AS MATERIALIZED (SELECT node, depth FROM {name} LIMIT %(max_steps)s),
+    reached (node, nearest) AS (
+        SELECT node, min(depth) FROM steps GROUP BY node ORDER BY 2, node LIMIT %(max_nodes)s + 1
+    )
+    SELECT r.node, (SELECT count(*) FROM steps), {below_and_above}, r.nearest,
+        s.service_id, t.name, s.criticality, s.is_external, s.is_discovered
+    FROM reached r JOIN catalog_service s ON s.id = r.node LEFT JOIN accounts_team t ON t.id = s.team_id
+    """  # noqa: S608
+
+
+def _both_ways_sql(down: str, up: str) -> str:
     below = "SELECT node, depth AS below, NULL::int AS above FROM down LIMIT %(max_steps)s"
     above = "SELECT node, NULL::int AS below, depth AS above FROM up LIMIT %(max_steps)s"
-    walks, found = {
-        "downstream": (down, below),
-        "upstream": (up, above),
-        "both": (f"{down}, {up}", f"({below}) UNION ALL ({above})"),
-    }[direction]
-    # Only the nearest are kept where they are too many. Sorting by name is left to Python: collation is dear here.
     return f"""
-    WITH RECURSIVE {walks},
+    WITH RECURSIVE {down}, {up},
     reached (node, below, above, nearest, steps) AS (
         SELECT node, min(below), min(above), LEAST(min(below), min(above)),
             GREATEST(sum(count(below)) OVER (), sum(count(above)) OVER ())
-        FROM ({found}) AS found
+        FROM (({below}) UNION ALL ({above})) AS found
         GROUP BY node ORDER BY 4, node LIMIT %(max_nodes)s + 1
     )
     SELECT r.node, r.steps, r.below, r.above, r.nearest,
@@ -63,7 +79,7 @@ def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
 # searched with it all the same.
 _EDGES_SQL = """
     SELECT d.source_id, d.target_id, d.mode, d.criticality, d.protocol, d.timeout_ms, d.calls_per_request,
-        d.redundancy_group, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
+        d.redundancy_group, d.redundancy_needed, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
     FROM (SELECT %(nodes)s::bigint[] AS ids OFFSET 0) reached
     JOIN catalog_dependency d ON d.source_id = ANY(reached.ids) AND d.target_id = ANY(reached.ids) {alive}
     LIMIT %(max_edges)s + 1
@@ -75,6 +91,7 @@ EDGE_COLUMNS = (
     "timeout_ms",
     "calls_per_request",
     "redundancy_group",
+    "redundancy_needed",
     "confidence",
     "is_stale",
     "is_declared",
@@ -88,12 +105,12 @@ def _reached(
     """Return the nearest nodes, one more than may be kept where there are more.
 
     A walk meets a node at most once a level, so ``max_nodes · (depth + 1)`` steps always suffice to see too many. Half
-    of that or less nearly always does, and is what a hub can be walked within: it is tried first, and is enough when it
-    either saw too many nodes or came to the walk's end.
+    as many again as nodes nearly always do, and are what a hub can be walked within: they are tried first, and are
+    enough when they either saw too many nodes or came to the walk's end.
     """
     statement = _nodes_sql(direction, include_stale=include_stale)
     rows: list[tuple[Any, ...]] = []
-    for max_steps in (2 * max_nodes + 1, max_nodes * (depth + 1) + 1):
+    for max_steps in (max_nodes * 3 // 2 + 1, max_nodes * (depth + 1) + 1):
         parameters = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_steps": max_steps}
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()

@@ -27,7 +27,7 @@ class EdgeFigure:
 
     ``availability`` is the target's as this caller counts it, ``None`` where unknown. ``is_counted`` is false
     for asynchronous edges, unknown targets and those with an evidenced fallback. ``retries`` are those that the
-    hardness does not hold already.
+    hardness does not hold already. ``is_targets_own`` says that the availability was not seen over this edge.
     """
 
     target: str
@@ -40,6 +40,7 @@ class EdgeFigure:
     needed: int = 1
     retries: int = 0
     declared_retries: int = 0
+    is_targets_own: bool = False
 
 
 def edge_figure(estimate: EdgeEstimate) -> EdgeFigure:
@@ -56,6 +57,7 @@ def edge_figure(estimate: EdgeEstimate) -> EdgeFigure:
         needed=dependency.redundancy_needed,
         retries=0 if estimate.hardness_source == "observed" else dependency.retries,
         declared_retries=dependency.retries,
+        is_targets_own=estimate.availability_source == "target",
     )
 
 
@@ -125,9 +127,10 @@ def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, flo
                 if edge.mode == "async":
                     made.append(FleetEdge(source, edge.target, mode="async"))
                 continue
-            down, target_down = 1 - edge.availability, 1 - whole[edge.target]
+            seen = whole[edge.target] if edge.is_targets_own else edge.availability
+            down, target_down = 1 - seen, 1 - whole[edge.target]
             met = min(1.0, down / target_down) if target_down > 0 else 1.0
-            connection = min(1.0, edge.availability / whole[edge.target]) if whole[edge.target] > 0 else 1.0
+            connection = min(1.0, seen / whole[edge.target]) if whole[edge.target] > 0 else 1.0
             made.append(
                 FleetEdge(
                     source,

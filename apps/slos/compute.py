@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,7 +20,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
 from apps.engine.recommend import recommend_fleet
-from apps.slos import inputs
+from apps.engine.types import GraphFigure
+from apps.slos import footing, inputs
 from apps.slos.documents import unstored_document
 
 logger = structlog.get_logger(__name__)
@@ -85,12 +86,23 @@ def _full_hour(moment: datetime) -> datetime:
 
 
 def documents(
-    services: Sequence[Service], as_of: datetime, *, window_days: int | None = None, seed: int = 0
+    services: Sequence[Service],
+    as_of: datetime,
+    *,
+    window_days: int | None = None,
+    seed: int = 0,
+    graph: Mapping[str, GraphFigure] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing."""
+    """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing.
+
+    ``graph`` is :func:`apps.slos.footing.figures`, for callers that go in several steps; without it the graph is
+    composed from what was known at ``as_of`` alone.
+    """
     cycles = cycle_members()
+    if graph is None:
+        graph = footing.figures([(as_of, services)], cycles=cycles, seed=seed)
     for start in range(0, len(services), BATCH):
-        batch = inputs.load(services[start : start + BATCH], as_of, cycles=cycles)
+        batch = inputs.load(services[start : start + BATCH], as_of, cycles=cycles, graph=graph)
         yield from recommend_fleet(
             batch,
             as_of=int(as_of.timestamp()),
@@ -113,7 +125,8 @@ def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str
     now = timezone.now()
     service = Service.objects.get(pk=service_pk)
     as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
-    document = next(documents([service], as_of, window_days=window_days))
+    graph = footing.figures([(as_of, [service])], has_stored=True)
+    document = next(documents([service], as_of, window_days=window_days, graph=graph))
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
     _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
@@ -165,14 +178,15 @@ def refresh(services: Sequence[int] | None, *, reason: str) -> int:
 def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
     now = timezone.now()
     made = 0
-    for end, pks in due(services, now).items():
-        as_of = end or default_as_of(now)
-        for start in range(0, len(pks), STORED_AT_ONCE):
-            batch = list(
-                Service.objects.filter(pk__in=pks[start : start + STORED_AT_ONCE]).order_by("service_id")
-            )
-            if batch:
-                made += int(_keep(list(documents(batch, as_of)), reason)["services"])
+    groups = [
+        (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
+        for end, pks in due(services, now).items()
+    ]
+    graph = footing.figures(groups, has_stored=True)
+    for as_of, found in groups:
+        for start in range(0, len(found), STORED_AT_ONCE):
+            batch = found[start : start + STORED_AT_ONCE]
+            made += int(_keep(list(documents(batch, as_of, graph=graph)), reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

@@ -17,6 +17,7 @@ from apps.engine.types import (
     BucketSeries,
     CountSeries,
     DependencyInput,
+    GraphFigure,
     PercentileSeries,
     Quality,
     ServiceInput,
@@ -38,11 +39,17 @@ LATENCY_BACK = timedelta(days=60)
 
 
 def load(
-    services: Sequence[Service], as_of: datetime, *, cycles: Mapping[str, tuple[str, ...]] | None = None
+    services: Sequence[Service],
+    as_of: datetime,
+    *,
+    cycles: Mapping[str, tuple[str, ...]] | None = None,
+    graph: Mapping[str, GraphFigure] | None = None,
+    edges_only: bool = False,
 ) -> list[ServiceInput]:
     """Return the engine's input for these services, in the order given.
 
-    ``cycles`` is :func:`apps.catalog.queries.cycle_members`, for callers that load in batches.
+    ``cycles`` is :func:`apps.catalog.queries.cycle_members`, for callers that load in batches; ``graph`` what the
+    graph below each allows. ``edges_only`` reads what edges are estimated from and nothing else.
     """
     pks = [service.pk for service in services]
     edges = edges_for_engine(pks)
@@ -52,10 +59,11 @@ def load(
     hour = as_of.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     counts = load_counts(sorted({*pks, *targets}), hour - HOURS_BACK, hour)
-    days = load_days(pks, day - DAYS_BACK, day)
     calls = load_edges(pks, hour - HOURS_BACK, hour)
-    buckets = load_buckets(pks, hour - LATENCY_BACK, hour)
-    percentiles = load_percentiles([pk for pk in pks if pk not in buckets], hour - LATENCY_BACK, hour)
+    rest = [] if edges_only else pks
+    days = load_days(rest, day - DAYS_BACK, day)
+    buckets = load_buckets(rest, hour - LATENCY_BACK, hour)
+    percentiles = load_percentiles([pk for pk in rest if pk not in buckets], hour - LATENCY_BACK, hour)
     series = {pk: _series(found) for pk, found in counts.items()}
     edge_series = {pair: _series(found) for pair, found in calls.items()}
     shared: dict[int, list[str]] = defaultdict(list)
@@ -80,6 +88,7 @@ def load(
                 _dependency(edge, series, edge_series, members, shared) for edge in outgoing[service.pk]
             ),
             quality=_quality(counts.get(service.pk)),
+            graph=(graph or {}).get(service.service_id),
         )
         for service in services
     ]
@@ -119,6 +128,7 @@ def _dependency(
         is_external=edge.target_is_external,
         published_sla=edge.target_published_sla if edge.target_is_external else None,
         redundancy_group=edge.redundancy_group,
+        redundancy_needed=edge.redundancy_needed,
         retries=edge.retries,
         cycle=tuple(cycle) if edge.target_id in cycle else (),
         depends_on=tuple(shared.get(edge.target_pk, ())),

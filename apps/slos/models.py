@@ -190,8 +190,20 @@ class EdgeEstimate(models.Model):
     call_probability_source = models.TextField()
     hardness = models.FloatField()
     hardness_source = models.TextField()
+    availability = models.FloatField(null=True)
+    """The target's, as the source counts it; ``None`` where nothing is known of it."""
+    availability_source = models.TextField(blank=True, default="")
+    has_fallback = models.BooleanField(default=False)
+    """Declared soft, seen to fail, and the source's requests did not: it no longer counts."""
+    behaves_hard = models.BooleanField(default=False)
+    """Declared soft or degraded, yet it surely fails most requests that meet its failure."""
+    as_of = models.DateTimeField(null=True)
+    """Nothing after this instant was read for it."""
 
     class Meta:
+        indexes = [
+            models.Index(fields=["source"], condition=Q(behaves_hard=True), name="edge_estimate_behaves_hard")
+        ]
         constraints = [
             models.UniqueConstraint(fields=["source", "target"], name="edge_estimate_once"),
             models.CheckConstraint(

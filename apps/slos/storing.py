@@ -95,6 +95,7 @@ def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[st
         or []
         for service in services
     }
+    names_of = {service.pk: service.service_id for service in services}
     names = {str(edge["target_id"]) for found in edges.values() for edge in found}
     targets = dict(Service.objects.filter(service_id__in=names).values_list("service_id", "pk"))
     EdgeEstimate.objects.filter(source__in=edges).delete()
@@ -108,6 +109,11 @@ def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[st
                 # An asynchronous edge has no hardness: its failure is not the caller's.
                 hardness=float(edge["hardness"] or 0.0),
                 hardness_source=str(edge["hardness_source"] or "asynchronous"),
+                availability=edge.get("availability"),
+                availability_source=str(edge.get("availability_source") or ""),
+                has_fallback=bool(edge.get("has_fallback")),
+                behaves_hard=bool(edge.get("behaves_hard")),
+                as_of=datetime.fromisoformat(str(documents[names_of[source]]["as_of"])),
             )
             for source, found in edges.items()
             for edge in found
