@@ -66,9 +66,9 @@ def _prepare(report: IO[str]) -> None:
         call_command("demo", "ensure", stdout=sys.stderr)
         # What it says of nobody is said below, once.
         call_command("demo", "signins", stdout=sign_ins, stderr=io.StringIO())
-    from apps.accounts.queries import NOBODY_YET, nobody_can_sign_in
+    from apps.accounts.queries import nobody_can_sign_in, nobody_yet
 
-    _tell(report, "ready", sign_ins=NOBODY_YET if nobody_can_sign_in() else sign_ins.getvalue())
+    _tell(report, "ready", sign_ins=nobody_yet() if nobody_can_sign_in() else sign_ins.getvalue())
 
 
 def _tell(report: IO[str], step: str, **more: str) -> None:

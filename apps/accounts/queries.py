@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+
+from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db.models import F, QuerySet
 
 from apps.accounts.models import ApiKey, User
 
 FIRST_ADMIN_COMMAND = "manage.py create_admin --username NAME"
-NOBODY_YET = f"Nobody can sign in yet. Make the first administrator: .venv/bin/python {FIRST_ADMIN_COMMAND}"
+
+
+def nobody_yet() -> str:
+    """Say on the terminal that nobody can sign in, and the command that makes somebody, for this data folder."""
+    where = ""
+    if settings.EMBEDDED_POSTGRES and settings.DATA_DIR != settings.BASE_DIR / ".local":
+        # Without it the command would make somebody in another database than the one that was started.
+        where = f"BALLAST_DATA_DIR={shlex.quote(str(settings.DATA_DIR))} "
+    return (
+        f"Nobody can sign in yet. Make the first administrator: {where}.venv/bin/python {FIRST_ADMIN_COMMAND}"
+    )
 
 
 def nobody_can_sign_in() -> bool:

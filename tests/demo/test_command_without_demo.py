@@ -40,7 +40,7 @@ def test_without_a_demo_it_says_why_there_are_no_sign_ins(db: None, passwords: P
     assert err.splitlines() == [
         "The demo was never loaded, so it has no sign-ins; `manage.py demo load` brings it in.",
         "Nobody can sign in yet. Make the first administrator: "
-        ".venv/bin/python manage.py create_admin --username NAME",
+        f"BALLAST_DATA_DIR={passwords.parent} .venv/bin/python manage.py create_admin --username NAME",
     ]
     assert not passwords.exists()
 

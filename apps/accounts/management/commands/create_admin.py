@@ -37,7 +37,7 @@ class Command(BaseCommand):
             except ValidationError as error:
                 raise CommandError(" ".join(error.messages)) from None
         generated = self._create(username, options["email"], chosen)
-        self.stderr.write(f"{username} is an SRE admin.")
+        self.stderr.write(f"{username} is an SRE admin.{'' if chosen else ' The password, shown this once:'}")
         if not chosen:
             self.stdout.write(generated)
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from apps.accounts.queries import NOBODY_YET, nobody_can_sign_in
+from apps.accounts.queries import nobody_can_sign_in, nobody_yet
 from apps.core import dispatcher
 from apps.core.actions import Actor
 from apps.core.errors import BallastError
@@ -138,7 +138,7 @@ class Command(BaseCommand):
 
     def _say_who_can_sign_in(self) -> None:
         if nobody_can_sign_in():
-            self._note(NOBODY_YET)
+            self._note(nobody_yet())
 
     def _note(self, line: str) -> None:
         self.stderr.write(line)
