@@ -21,7 +21,7 @@ from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
 from apps.engine.recommend import recommend_fleet
 from apps.engine.types import GraphFigure
-from apps.slos import footing, inputs
+from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
 
 logger = structlog.get_logger(__name__)
@@ -53,6 +53,17 @@ WHERE (
     FROM slos_recommendation r WHERE r.service_id = e.id AND r.status = 'current'
 ) < 3
 ORDER BY e.max NULLS LAST, e.id
+"""  # noqa: S608
+
+
+# Those about to expire of which nothing has come since they were made; rows are locked in the order of storing.
+_PROLONG = f"""
+WITH ends AS ({_ENDS}), same AS (
+    SELECT r.id FROM slos_recommendation r JOIN ends e(id, max) ON e.id = r.service_id
+    WHERE r.status = 'current' AND r.expires_at > %(now)s AND r.expires_at <= %(soon)s AND r.as_of >= e.max
+    ORDER BY r.service_id, r.sli_type FOR UPDATE OF r SKIP LOCKED
+)
+UPDATE slos_recommendation r SET expires_at = %(until)s FROM same WHERE r.id = same.id RETURNING r.service_id
 """  # noqa: S608
 
 
@@ -156,9 +167,34 @@ def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, 
         return found
 
 
+def prolong(now: datetime | None = None) -> int:
+    """Let recommendations live on that are about to expire and would come out the same. Returns of how many services.
+
+    A recommendation is made at the end of its service's newest data, and nothing after that instant is read for it.
+    So where no hour has come since, and neither the graph nor loaded history has outdated it, making it anew
+    would give the same numbers. What has expired already is made anew in any case.
+    """
+    now = now or timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PROLONG,
+            {
+                "now": now,
+                "all": True,
+                "services": [],
+                "soon": now + RENEW_BEFORE,
+                "until": now + storing.LIFETIME,
+            },
+        )
+        pks = [pk for (pk,) in cursor.fetchall()]
+    recommendation_cache.forget(sorted(set(pks)))
+    return len(set(pks))
+
+
 def refresh(services: Sequence[int] | None, *, reason: str) -> int:
     """Make anew what is due, of these services or of all. Returns how many.
 
+    What is about to expire and would come out the same is prolonged and neither computed nor rewritten.
     Idempotent: what was just made is not due. One run over the whole fleet at a time; a second finds it under
     way and leaves, and the first looks again before it ends, so that nothing that became due meanwhile is
     left.
@@ -167,6 +203,8 @@ def refresh(services: Sequence[int] | None, *, reason: str) -> int:
         return _refresh_due(services, reason)
     made = 0
     with _alone() as is_alone:
+        if is_alone:
+            prolong()
         for _ in range(MAX_ROUNDS if is_alone else 0):
             count = _refresh_due(None, reason)
             made += count

@@ -1,4 +1,4 @@
-"""Keeping :class:`ServiceStatus` true: one pass over the hours, for all services or the few that changed."""
+"""Keeping :class:`ServiceStatus` true: one pass over the hours of the services that changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.slos.budgets import Counts, Standing, judge
+from apps.slos.budgets import STALE_AFTER, Counts, Standing, judge
 from apps.slos.models import ServiceStatus
 from apps.slos.questions import Due, due_reasons
 
@@ -52,13 +52,62 @@ FROM ends e LEFT JOIN sums s ON s.id = e.id ORDER BY e.id
 """
 
 
-def refresh(services: Collection[int] | None = None, *, now: datetime | None = None) -> int:
-    """Compute the status of these services (primary keys), or of all, from the hours. Returns how many.
+# What a status is made of has changed: the newest hour, the promise, or how far behind the fleet the service
+# is. ``since`` names hours that were read again, whose counts may have changed where they stood.
+_CHANGED = """
+WITH ends AS MATERIALIZED (
+    SELECT s.id, (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
+        WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour'
+          AND h.observed_seconds > 0) AS as_of
+    FROM catalog_service s
+)
+SELECT e.id FROM ends e
+LEFT JOIN slos_servicestatus t ON t.service_id = e.id
+LEFT JOIN slos_activeslo a ON a.service_id = e.id AND a.sli_type = 'availability' AND a.ended_at IS NULL
+WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
+    OR a.target::float8 IS DISTINCT FROM t.target OR coalesce(a.window_days, %(window)s) <> t.window_days
+    OR (t.state <> 'no_data' AND e.as_of < (SELECT max(as_of) FROM ends) - %(stale)s::interval)
+    OR e.as_of > %(since)s::timestamptz
+"""
 
-    Idempotent: the rows are a function of hours, promises and recommendations. ``now`` is when it is, for
-    tests.
+
+def changed(*, now: datetime | None = None, since: datetime | None = None) -> list[int]:
+    """Return the services whose status is not what it would be now; see :func:`refresh` for ``since``."""
+    parameters: dict[str, Any] = {
+        "now": now or timezone.now(),
+        "window": settings.WINDOW_DAYS,
+        "stale": STALE_AFTER,
+        "since": since,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_CHANGED, parameters)
+        found = {pk for (pk,) in cursor.fetchall()}
+    due: dict[int, list[str]] = {pk: [one.sli_type for one in some] for pk, some in due_reasons().items()}
+    rows = ServiceStatus.objects.exclude(due_sli_types=[]).values_list("pk", "due_sli_types")
+    noted: dict[int, list[str]] = {int(pk): list(types) for pk, types in rows}
+    found.update(pk for pk in {*due, *noted} if due.get(pk, []) != noted.get(pk, []))
+    return sorted(found)
+
+
+def refresh(
+    services: Collection[int] | None = None,
+    *,
+    now: datetime | None = None,
+    since: datetime | None = None,
+    everything: bool = False,
+) -> int:
+    """Compute the status of these services (primary keys), or of all that changed. Returns how many.
+
+    Without ``services`` a status is left alone where neither its newest hour nor its promise nor the decisions
+    that are due have changed. Hours from ``since`` on were read again: services that have any count as changed.
+    ``everything`` leaves nothing alone. Idempotent: the rows are a function of hours, promises and
+    recommendations. ``now`` is when it is, for tests.
     """
     now = now or timezone.now()
+    if services is None and not everything:
+        services = changed(now=now, since=since)
+        if not services:
+            return 0
     with connection.cursor() as cursor:
         cursor.execute(
             _COUNTS,

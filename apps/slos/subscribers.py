@@ -29,14 +29,19 @@ def outdate_on_graph_change(event: OutboxEvent) -> None:
 
 @subscribe("telemetry.stored", name="slos.refresh_on_telemetry")
 def refresh_on_telemetry(event: OutboxEvent) -> None:
-    """New hours move budgets at once. Loaded history moves recommendations as well; an hour more does not."""
+    """New hours move budgets at once. Loaded history moves recommendations as well; an hour more does not.
+
+    A collection names the hours that it read, and only the services that have any there are looked at.
+    """
     outdated = None
-    if event.payload.get("kind") != "collection":
+    is_hourly = event.payload.get("kind") == "collection"
+    if not is_hourly:
         now = timezone.now()
         storing.mark_outdated(None, now=now)
         recommendation_cache.forget(None)
         outdated = now.isoformat()
-    enqueue(REFRESH_STATUS, "default", services=None)
+    since = event.payload.get("window_start") if is_hourly else None
+    enqueue(REFRESH_STATUS, "default", services=None, since=since, everything=not is_hourly)
     enqueue(REFRESH, "bulk", services=None, reason="new telemetry", outdated=outdated)
 
 

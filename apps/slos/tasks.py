@@ -69,9 +69,15 @@ def refresh_hourly() -> None:
 
 
 @dramatiq.actor(actor_name=REFRESH_STATUS, queue_name="default")
-def refresh_status(services: list[int] | None = None) -> None:
-    """Compute the statuses of these services, or of all."""
-    status.refresh(services)
+def refresh_status(
+    services: list[int] | None = None, since: str | None = None, everything: bool = False
+) -> None:
+    """Compute the statuses of these services, or of all that changed.
+
+    Hours from the instant ``since`` (ISO 8601) on were read again; ``everything`` takes all as changed.
+    """
+    read_since = None if since is None else datetime.fromisoformat(since)
+    status.refresh(services, since=read_since, everything=everything)
 
 
 @dramatiq.actor(actor_name="slos.keep_house", queue_name="default", max_retries=0)

@@ -17,7 +17,7 @@ from apps.core.dispatcher import dispatch
 from apps.core.models import OutboxDelivery
 from apps.slos.models import Recommendation, ServiceStatus
 from apps.slos.tasks import refresh_recommendations
-from tests.slos.conftest import acting, compute, current, make_hours, make_service, make_user, settle
+from tests.slos.conftest import acting, compute, current, full_hour, make_hours, make_service, make_user, settle
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ def test_an_hour_more_moves_the_status_and_not_the_recommendation(service: Servi
     settle(live_worker)
     old = current(service).pk
     ServiceStatus.objects.update(computed_at=timezone.now() - timedelta(hours=1))
-    tell("telemetry.stored", {"kind": "collection", "services": None})
+    since = (full_hour() - timedelta(hours=2)).isoformat()
+    tell("telemetry.stored", {"kind": "collection", "services": None, "window_start": since})
     settle(live_worker)
     assert current(service).pk == old
     assert timezone.now() - ServiceStatus.objects.get(service=service).computed_at < timedelta(minutes=30)
