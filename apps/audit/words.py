@@ -18,6 +18,7 @@ AREAS = (
     ("", "everything"),
     ("slos", "recommendations and SLOs"),
     ("catalog", "services and dependencies"),
+    ("journeys", "journeys"),
     ("telemetry", "telemetry and imports"),
     ("accounts", "people and keys"),
     ("demo", "the demo"),

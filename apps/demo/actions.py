@@ -93,6 +93,7 @@ class Remove(Action[DemoInput]):
                 Touch(found["bins"], "hours and days of telemetry"),
                 Touch(found["slos"], "SLOs, past ones included"),
                 Touch(found["recommendations"], "recommendations"),
+                Touch(found["journeys"], "journeys"),
                 Touch(found["users"], "users"),
                 Touch(found["teams"], "teams"),
                 Touch(len(edges), "dependencies of your own services", edges[:5]),

@@ -136,6 +136,23 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class JourneySpec:
+    """A user journey: who keeps it, what it aims at, and its paths as the action takes them."""
+
+    name: str
+    team: str
+    by: str
+    paths: tuple[dict[str, Any], ...]
+    target: float | None = None
+    description: str = ""
+
+    @property
+    def service_ids(self) -> set[str]:
+        """The services on its paths."""
+        return {step["service_id"] for path in self.paths for step in path["steps"]}
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """The whole description, in the order of the file."""
 
@@ -150,6 +167,7 @@ class Fleet:
     calls: tuple[CallSpec, ...]
     events: tuple[Event, ...]
     decisions: tuple[Decision, ...]
+    journeys: tuple[JourneySpec, ...] = ()
 
     @property
     def service_ids(self) -> list[str]:
@@ -189,6 +207,10 @@ def _check(fleet: Fleet) -> Fleet:
     for decision in fleet.decisions:
         if decision.service not in ids:
             raise DescriptionError(f"decisions: there is no service {decision.service}.")
+    for journey in fleet.journeys:
+        strange = sorted(journey.service_ids - ids)
+        if strange:
+            raise DescriptionError(f"journeys: {journey.name}: there is no service {strange[0]}.")
     for event in fleet.events:
         if event.service != "*" and event.service not in ids:
             raise DescriptionError(f"events: {event.note}: there is no service {event.service}.")
@@ -241,6 +263,7 @@ def parse(document: dict[str, Any]) -> Fleet:
                 for service_id in table["services"]
                 for sli in table.get("slis", ["availability"])
             ),
+            journeys=tuple(_build(JourneySpec, "journeys", table) for table in document.get("journeys", ())),
         )
     )
 

@@ -11,6 +11,7 @@ from django.db.models import PROTECT, ManyToOneRel, Q
 from apps.accounts.models import Team, User
 from apps.catalog.models import Dependency, Ingestion, Service
 from apps.core.models import AuditEntry
+from apps.journeys.models import Journey
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.telemetry.models import TelemetryRun
 
@@ -123,6 +124,7 @@ def counts(acting: User | None = None) -> dict[str, int]:
         "bins": bin_count(pks),
         "slos": ActiveSlo.objects.filter(**services).count(),
         "recommendations": Recommendation.objects.filter(**services).count(),
+        "journeys": Journey.objects.filter(origin=ORIGIN).count(),
         "teams": Team.objects.filter(origin=ORIGIN).count() - teams_kept,
         "teams_kept": teams_kept,
         "users": User.objects.filter(origin=ORIGIN).count() - users_kept,

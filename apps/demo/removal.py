@@ -14,6 +14,7 @@ from apps.catalog.services import publish_graph_changed
 from apps.core.errors import Conflict
 from apps.demo.locking import claim_until_commit
 from apps.demo.queries import BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
+from apps.journeys.models import Journey
 from apps.telemetry.models import TelemetryRun
 
 
@@ -42,6 +43,7 @@ def remove(actor: User | None) -> dict[str, int]:
         .exclude(pk__in=pks)
         .values_list("service_id", flat=True)
     )
+    Journey.objects.filter(origin=ORIGIN).delete()
     Service.objects.filter(pk__in=pks).delete()
     TelemetryRun.objects.filter(origin=ORIGIN).delete()
     Ingestion.objects.filter(origin=ORIGIN).delete()

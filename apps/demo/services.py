@@ -19,7 +19,7 @@ from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
 from apps.core import outbox
 from apps.core.actions import Actor
-from apps.demo import decisions, queries, signins
+from apps.demo import decisions, journeys, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
@@ -43,6 +43,7 @@ class Report:
     hours: int = 0
     recommendations: int = 0
     decisions: int = 0
+    journeys: int = 0
 
 
 def bring_up_to_date(
@@ -70,6 +71,7 @@ def bring_up_to_date(
         report.decisions = decisions.make_by_hand(demo)
         report.recommendations = decisions.recommend_first(say)
         report.decisions += decisions.make_on_recommendations(demo)
+        report.journeys = journeys.make(demo, since=standing.since)
         if report.decisions or report.recommendations:
             status.refresh(queries.service_pks())
     return report

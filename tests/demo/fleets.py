@@ -53,4 +53,5 @@ def tiny_fleet() -> Fleet:
         calls=tuple(call for call in whole.calls if call.source in TINY and call.target in TINY),
         events=tuple(event for event in whole.events if event.service in (*TINY, "*")),
         decisions=tuple(decision for decision in whole.decisions if decision.service in TINY),
+        journeys=tuple(journey for journey in whole.journeys if journey.service_ids <= set(TINY)),
     )
