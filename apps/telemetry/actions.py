@@ -24,6 +24,7 @@ from apps.telemetry.models import TelemetryRun
 MAX_BACKFILL_DAYS = 731
 MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
+_END = "End of the last hour; the newest complete hour where it is left out."
 
 
 def import_root() -> Path:
@@ -32,11 +33,13 @@ def import_root() -> Path:
 
 
 class BackfillInput(ActionInput):
-    """``end`` defaults to the newest complete hour; no services means all."""
+    """A window of whole hours, and which services to read in it."""
 
-    days: Annotated[int, Field(ge=1, le=MAX_BACKFILL_DAYS)] = 30
-    end: AwareDatetime | None = None
-    services: Annotated[list[str], Field(max_length=5_000)] = []
+    days: Annotated[int, Field(ge=1, le=MAX_BACKFILL_DAYS, description="How many days before the end.")] = 30
+    end: AwareDatetime | None = Field(default=None, description=_END)
+    services: Annotated[
+        list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
+    ] = []
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to read."""
@@ -98,10 +101,10 @@ class Backfill(Action[BackfillInput]):
 
 
 class DiscoverInput(ActionInput):
-    """``end`` defaults to the newest complete hour."""
+    """A window of whole hours to look at."""
 
-    days: Annotated[int, Field(ge=1, le=MAX_DISCOVER_DAYS)] = 7
-    end: AwareDatetime | None = None
+    days: Annotated[int, Field(ge=1, le=MAX_DISCOVER_DAYS, description="How many days before the end.")] = 7
+    end: AwareDatetime | None = Field(default=None, description=_END)
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to look at."""
@@ -172,10 +175,16 @@ class Discover(Action[DiscoverInput]):
 
 
 class ImportInput(ActionInput):
-    """``path`` is a folder on the machine that the worker runs on. ``origin`` marks what the import makes."""
+    """A folder of files, and a mark on what is made of them."""
 
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
-    origin: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9-]*$")] = ""
+    path: Annotated[
+        str,
+        Field(min_length=1, max_length=4096, description="A folder on the machine that the worker runs on."),
+    ]
+    origin: Annotated[
+        str,
+        Field(max_length=40, pattern=r"^[a-z0-9-]*$", description="A mark on the services that it makes."),
+    ] = ""
 
 
 @register

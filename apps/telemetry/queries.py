@@ -294,14 +294,47 @@ def has_edge_data(service_pk: int) -> bool:
     return EdgeHour.objects.filter(source_id=service_pk).exists()
 
 
-def recent_runs(limit: int = 50) -> list[TelemetryRun]:
-    """The newest readings of telemetry."""
-    return list(TelemetryRun.objects.select_related("requested_by").order_by("-created_at")[:limit])
+def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> list[TelemetryRun]:
+    """The newest readings of telemetry, of one kind or of all."""
+    runs = TelemetryRun.objects.select_related("requested_by").order_by("-created_at")
+    return list((runs.filter(kind=kind) if kind else runs)[:limit])
 
 
 def run_detail(run_id: Any) -> TelemetryRun | None:
     """One reading, or ``None`` where there is no such."""
     return TelemetryRun.objects.select_related("requested_by").filter(pk=run_id).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """For how many services there is data of the last week, and why not for the others."""
+
+    services: int
+    with_data: int
+    external: int
+    """External services without data of their own: how they fare is seen by their callers, or published."""
+    silent: int
+    """Services of ours that nothing was heard of."""
+
+
+_REACH = """
+    WITH heard AS (
+        SELECT DISTINCT service_id AS id FROM telemetry_sliday WHERE bin_start >= %(start)s AND total > 0
+    )
+    SELECT count(*), count(h.id), count(*) FILTER (WHERE h.id IS NULL AND s.is_external)
+    FROM catalog_service s LEFT JOIN heard h USING (id)
+"""
+
+
+def reach() -> Reach:
+    """Count services with requests in the week before the newest complete bin of any."""
+    newest = newest_complete_end()
+    if newest is None:
+        newest = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_REACH, {"start": newest - 7 * DAY})
+        services, with_data, external = cursor.fetchone()
+    return Reach(services, with_data, external, services - with_data - external)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,21 @@ from apps.core.http import actor_from
 from apps.telemetry import queries, services, uploads
 from apps.telemetry.models import TelemetryRun
 
+#: The forms come after what was imported where the screen is narrow: not too far down.
+_IMPORTS_SHOWN = 15
+
 
 @login_required
 @never_cache
 @require_safe
 def telemetry(request: HttpRequest) -> HttpResponse:
     """Whether the source answers, and, for one service, what is asked and what comes back."""
-    context: dict[str, Any] = {"status": queries.source_status(), "runs": queries.recent_runs(20)}
+    context: dict[str, Any] = {
+        "status": queries.source_status(),
+        "runs": queries.recent_runs(20),
+        "reach": queries.reach(),
+        "may_collect": request.user.has_perm("telemetry.collect"),
+    }
     service_id = request.GET.get("service", "").strip()
     if service_id or "check" in request.GET:
         context["check"] = services.source_check()
@@ -56,8 +64,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 def _imports(request: HttpRequest, **extra: Any) -> HttpResponse:
     context = {
-        "ingestions": ingestions_page(limit=25).items,
-        "runs": [one for one in queries.recent_runs(50) if one.kind == TelemetryRun.Kind.IMPORT],
+        "ingestions": ingestions_page(limit=_IMPORTS_SHOWN).items,
+        "runs": queries.recent_runs(_IMPORTS_SHOWN, kind=TelemetryRun.Kind.IMPORT),
         "counts": catalog_counts(),
         "accepted": uploads.ACCEPTED,
         "may_import_files": request.user.has_perm("telemetry.collect"),

@@ -79,6 +79,6 @@ def test_every_wrong_row_is_named(db: None) -> None:
     words = text_of(response)
     assert "failed: nothing was changed" in words
     assert "301 problems" in words
-    assert "part 1, dependencies row 7 target <b>is needed</b>" in words
+    assert "dependencies row 7 target <b>is needed</b>" in words
     assert "The first 1 of 301" in words
     assert "<b>is needed" not in response.content.decode()

@@ -71,12 +71,19 @@ def test_files_are_kept_and_a_run_is_asked_for(db: None, tmp_path: Path) -> None
     assert AuditEntry.objects.get().action == "telemetry.import"
 
 
+def test_names_in_capitals_are_kept_under_those_of_the_format(db: None) -> None:
+    send(client_of("sre_admin"), csv_file("SERVICES.CSV"))
+    folder = Path(TelemetryRun.objects.get().parameters["path"])
+    assert [path.name for path in folder.iterdir()] == ["services.csv"]
+
+
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
         ([], "Choose at least one file."),
         (["notes.txt"], "notes.txt is none of services.csv"),
-        (["sli.csv", "sli.csv"], "sli.csv was chosen twice"),
+        (["sli.csv", "SLI.CSV"], "sli.csv was chosen twice."),
+        (["sli (1).csv"], "Rename it to sli.csv if that is what it is."),
     ],
 )
 def test_files_that_cannot_be_imported_are_named(
@@ -107,6 +114,10 @@ def test_a_graph_becomes_an_ingestion_with_its_page(db: None) -> None:
         ("{not json", "graph.json is not JSON"),
         ([1, 2], "an object with services and dependencies is needed"),
         ({"dependencies": "many"}, "dependencies"),
+        (
+            {"services": [{"service_id": "a", "criticality": "urgent"}]},
+            "services.0.criticality: 'urgent' is not possible; write critical, high, medium or low",
+        ),
     ],
 )
 def test_a_graph_that_cannot_be_read_says_why(db: None, document: object, complaint: str) -> None:

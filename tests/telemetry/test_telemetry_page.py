@@ -8,9 +8,13 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from apps.telemetry.models import TelemetryRun
+from apps.catalog.models import Service
+from apps.telemetry.aggregates import ensure_partitions
+from apps.telemetry.models import SliDay, SliHour, TelemetryRun
+from apps.telemetry.queries import DAY
 from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, text_of
 from tests.telemetry.prometheus_server import Server
 
@@ -89,4 +93,33 @@ def test_a_reading_that_failed_names_file_line_and_field(db: None) -> None:
     assert "failed: nothing was changed" in words
     assert "Nothing was imported." in words
     assert "1 problem" in words
-    assert "sli.csv 50 total 'many' is not a number" in words
+    assert "sli.csv line 50 total 'many' is not a number" in words
+
+
+def test_it_says_for_how_many_services_there_is_data_and_what_the_others_are(db: None) -> None:
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    ensure_partitions((now - 60 * DAY).date(), now.date())
+    ids = ("heard", "silent", "long-ago", "partner")
+    services = {name: Service.objects.create(service_id=name, is_external=name == "partner") for name in ids}
+    for name, age, total in (("heard", 1, 10.0), ("silent", 1, 0.0), ("long-ago", 30, 10.0)):
+        start = (now - age * DAY).replace(hour=0)
+        SliDay.objects.create(
+            service=services[name], bin_start=start, total=total, bad=0, observed_seconds=86400
+        )
+        SliHour.objects.create(
+            service=services[name], bin_start=start, total=total, bad=0, observed_seconds=3600
+        )
+    words = text_of(client_of("viewer").get(reverse("telemetry")))
+    assert "1 of 4 1 external service seen only by callers, 2 services without requests" in words
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_collect_finds_the_levers_where_a_source_is_set(
+    db: None, settings: Settings, role: str
+) -> None:
+    client = client_of(role)
+    assert "Discover services" not in text_of(client.get(reverse("telemetry")))
+    settings.PROMETHEUS_URL = "http://127.0.0.1:9"
+    html = client.get(reverse("telemetry")).content.decode()
+    assert (reverse("action", args=["telemetry.discover"]) in html) == (role == "sre_admin")
+    assert (reverse("action", args=["telemetry.backfill"]) in html) == (role == "sre_admin")
