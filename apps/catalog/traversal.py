@@ -104,13 +104,13 @@ def _reached(
 ) -> list[tuple[Any, ...]]:
     """Return the nearest nodes, one more than may be kept where there are more.
 
-    A walk meets a node at most once a level, so ``max_nodes · (depth + 1)`` steps always suffice to see too many. Half
-    as many again as nodes nearly always do, and are what a hub can be walked within: they are tried first, and are
-    enough when they either saw too many nodes or came to the walk's end.
+    A walk meets a node at most once a level, so ``max_nodes · (depth + 1)`` steps always suffice to see too many. A
+    quarter more steps than nodes nearly always do, and are what a hub can be walked within: they are tried first, then
+    twice as many, and are enough when they either saw too many nodes or came to the walk's end.
     """
     statement = _nodes_sql(direction, include_stale=include_stale)
     rows: list[tuple[Any, ...]] = []
-    for max_steps in (max_nodes * 3 // 2 + 1, max_nodes * (depth + 1) + 1):
+    for max_steps in (max_nodes * 5 // 4 + 1, max_nodes * 2 + 1, max_nodes * (depth + 1) + 1):
         parameters = {"start": start, "depth": depth, "max_nodes": max_nodes, "max_steps": max_steps}
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Dependency, Service
 from apps.catalog.queries import subgraph
+from apps.catalog.traversal import Direction
 from apps.core.errors import NotFound
 from tests.catalog.conftest import NOW, State
 
@@ -140,3 +141,29 @@ def test_it_reaches_what_a_breadth_first_search_reaches(
     }
     reached = set(expected_down) | set(expected_up)
     assert set(pairs(answer)) == {f"{one}>{other}" for one, other in edges if {one, other} <= reached}
+
+
+@given(
+    edges=st.sets(
+        st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda edge: edge[0] != edge[1]), max_size=40
+    ),
+    depth=st.integers(1, 10),
+    max_nodes=st.integers(1, 11),
+    direction=st.sampled_from(["downstream", "upstream"]),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_of_too_many_it_keeps_the_nearest_at_their_distances(
+    state: State, edges: set[tuple[int, int]], depth: int, max_nodes: int, direction: Direction
+) -> None:
+    Dependency.objects.all().delete()
+    Service.objects.all().delete()
+    state(*[f"{one}>{other}" for one, other in edges], services=[{"service_id": str(n)} for n in range(10)])
+    graph = networkx.DiGraph(edges)
+    graph.add_node(0)
+    walked = graph if direction == "downstream" else graph.reverse()
+    expected = networkx.single_source_shortest_path_length(walked, 0, cutoff=depth)
+    answer = subgraph("0", direction, depth, max_nodes=max_nodes)
+    found = down(answer) if direction == "downstream" else up(answer)
+    assert all(expected[int(name)] == far for name, far in found.items())
+    assert sorted(found.values()) == sorted(expected.values())[:max_nodes]
+    assert answer["is_truncated"] == (len(expected) > max_nodes)
