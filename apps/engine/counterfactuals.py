@@ -8,17 +8,20 @@ as it stands.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.decomposition import WORSE, Cause
+from apps.engine.counting import needed_requests
+from apps.engine.decomposition import Cause
 from apps.engine.rounding import percent
 from apps.engine.tiers import WindowModel
+from apps.engine.types import Floats
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
-_BISECTIONS = 14
+NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +51,43 @@ def counterfactuals(model: WindowModel, breach_probability: float, service_id: s
 
     One nine less is left out where it could not come true: an outage of all requests has no tenfold.
     """
+    causes = len(model.causes)
     target = model.target(breach_probability)
-    found = [_needed_for(model, breach_probability, one_nine_more(target))]
     weights = model.rates.mean(axis=1)
-    heaviest = sorted(range(len(model.causes)), key=lambda at: (-float(weights[at]), model.causes[at].key))
+    heaviest = sorted(range(causes), key=lambda at: (-float(weights[at]), model.causes[at].key))
     varied = [at for at in heaviest if model.causes[at].kind in ("own", "dependency") and weights[at] > 0]
-    for at in varied[:MAX_CAUSES]:
-        for kind, scale in (("one_nine_better", 1 / WORSE), ("one_nine_worse", WORSE)):
-            if scale > 1 and not model.causes[at].has_room:
-                continue
-            variation = _scaled(model, breach_probability, at, kind, scale, service_id)
-            if variation is not None:
-                found.append(variation)
+    scaled = [
+        (at, kind, scale)
+        for at in varied[:MAX_CAUSES]
+        for kind, scale in NINES
+        if scale <= 1 or model.causes[at].has_room
+    ]
+    scales = np.ones((causes + len(scaled), causes))
+    scales[:causes] -= np.eye(causes)
+    for row, (at, _, scale) in enumerate(scaled, start=causes):
+        scales[row, at] = scale
+    results = model.targets(breach_probability, scales)
+    found = [_needed_for(model, breach_probability, one_nine_more(target), heaviest, results[:causes])]
+    for (at, kind, scale), result in zip(scaled, results[causes:], strict=True):
+        variation = _scaled(model.causes[at], kind, scale, float(result), service_id)
+        if variation is not None:
+            found.append(variation)
     for at, cause in enumerate(model.causes):
         if cause.kind == "incidents":
-            result = _target(model, breach_probability, at, 0.0)
-            text = f"Without its incidents {service_id} could promise {percent(result)}."
-            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, result, text))
+            without = float(results[at])
+            text = f"Without its incidents {service_id} could promise {percent(without)}."
+            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, without, text))
     return found
 
 
-def _target(model: WindowModel, breach_probability: float, at: int, scale: float) -> float:
-    scales = np.ones(len(model.causes))
-    scales[at] = scale
-    return model.target(breach_probability, scales)
+def _targets(model: WindowModel, breach_probability: float, at: int | None, values: Floats) -> Floats:
+    """The target with a cause (all for ``None``) scaled by each of ``values``."""
+    scales = np.ones((values.size, len(model.causes)))
+    scales[:, slice(None) if at is None else at] = values if at is not None else values[:, None]
+    return model.targets(breach_probability, scales)
 
 
-def _scaled(
-    model: WindowModel, breach_probability: float, at: int, kind: str, scale: float, service_id: str
-) -> Counterfactual | None:
-    cause = model.causes[at]
+def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual | None:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale
@@ -87,19 +97,19 @@ def _scaled(
     else:
         amount = "a tenth of" if scale < 1 else "ten times"
         subject = f"With {amount} its own failures {service_id}"
-    result = _target(model, breach_probability, at, scale)
     verb = " could promise " if cause.availability is None else ", the balanced target would be "
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 
-def _needed_for(model: WindowModel, breach_probability: float, goal: float) -> Counterfactual:
+def _needed_for(
+    model: WindowModel, breach_probability: float, goal: float, heaviest: Sequence[int], without: Floats
+) -> Counterfactual:
     """The single cause whose improvement alone reaches ``goal``, else all together, else what stands in the
     way.
     """
-    weights = model.rates.mean(axis=1)
-    for at in sorted(range(len(model.causes)), key=lambda at: (-float(weights[at]), model.causes[at].key)):
+    for at in heaviest:
         cause = model.causes[at]
-        if weights[at] <= 0 or _target(model, breach_probability, at, 0.0) < goal:
+        if without[at] < goal:
             continue
         scale = _largest_scale(model, breach_probability, goal, at)
         if scale <= 0:
@@ -113,13 +123,12 @@ def _needed_for(model: WindowModel, breach_probability: float, goal: float) -> C
             need = f"own failures cut to {_share(scale)} of today's"
         else:
             need = f"{cause.label[0].lower()}{cause.label[1:]} cut to {_share(scale)} of today's failures"
-        result = _target(model, breach_probability, at, scale)
+        result = float(_targets(model, breach_probability, at, np.array([scale]))[0])
         return Counterfactual(
             "one_more_nine", cause.key, scale, availability, result, f"One more nine needs {need}."
         )
     scale = _largest_scale(model, breach_probability, goal, None)
-    scales = np.full(len(model.causes), scale)
-    result = model.target(breach_probability, scales)
+    result = model.target(breach_probability, np.full(len(model.causes), scale))
     if scale > 0:
         text = (
             f"One more nine needs all failures, its own and its dependencies', cut to {_share(scale)} of "
@@ -130,10 +139,15 @@ def _needed_for(model: WindowModel, breach_probability: float, goal: float) -> C
             f"One more nine ({percent(goal)}) needs a longer history: even without a failure the balanced "
             f"target would be {percent(result)}."
         )
-    else:
+    elif needed_requests(goal) > model.window_requests:
         text = (
             f"One more nine ({percent(goal)}) needs more traffic: even without a failure this traffic "
             f"supports {percent(result)}."
+        )
+    else:
+        text = (
+            f"One more nine ({percent(goal)}) needs a longer record without failure: with none in all this history "
+            f"the balanced target would be {percent(result)}."
         )
     return Counterfactual("one_more_nine", "all", scale, None, result, text)
 
@@ -142,20 +156,19 @@ def _largest_scale(model: WindowModel, breach_probability: float, goal: float, a
     """The largest factor on a cause (on all for ``None``) that reaches ``goal``, rounded down; 0 where none
     does.
     """
-
-    def reaches(scale: float) -> bool:
-        scales = np.full(len(model.causes), scale) if at is None else np.ones(len(model.causes))
-        if at is not None:
-            scales[at] = scale
-        return model.target(breach_probability, scales) >= goal
-
-    low, high = -6.0, 0.0
-    if not reaches(10**low):
-        return 0.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reaches(10**middle) else (low, middle)
-    return _round_down(10**low)
+    low, step = -6.0, 0.75
+    found = 0.0
+    for _ in range(2):
+        candidates: Floats = np.power(10.0, low + step * np.arange(8)).astype(np.float64)
+        reached = np.flatnonzero(_targets(model, breach_probability, at, candidates) >= goal)
+        if not reached.size:
+            return 0.0
+        found = float(candidates[reached[-1]])
+        low, step = math.log10(found), step / 8
+    # Rounded down it may fall short again: the forecast moves in small steps.
+    rounded = np.array([_round_down(found * part) for part in (1.0, 0.9, 0.8, 0.6, 0.4)])
+    reached = np.flatnonzero(_targets(model, breach_probability, at, rounded) >= goal)
+    return float(rounded[reached[0]]) if reached.size else 0.0
 
 
 def _round_down(value: float) -> float:

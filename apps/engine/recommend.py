@@ -19,6 +19,8 @@ from apps.engine.dependencies import (
     service_composite,
 )
 from apps.engine.edges import estimate_edges, published_availability
+from apps.engine.forecast.regimes import Regime
+from apps.engine.forecast.service import ServiceForecast
 from apps.engine.latency import from_buckets, from_percentiles, latency_document, simulate
 from apps.engine.narrative import cold_start_reason, summarise
 from apps.engine.published import archetype_prior, published_prior, published_tiers
@@ -33,6 +35,8 @@ from apps.engine.verdicts import Judgement, judge
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""
 CONTRIBUTION_DIGITS = 12
+WINDOWS = 1_000
+"""Resampled windows behind what the history shows; the tiers do not rest on them."""
 _BALANCED = TIER_BREACH_PROBABILITY["balanced"]
 
 
@@ -46,6 +50,7 @@ class _Availability:
     tiers: dict[TierName, Tier] | None
     model: WindowModel | None
     published: float | None
+    regime: Regime | None = None
 
 
 def recommend(
@@ -104,6 +109,7 @@ def recommend(
             "tiers": tiers_document,
             "dependency_limit": ratio(limit),
             "composite": composite,
+            "regime": found.regime,
         },
         "latency": _latency(service, archetype, as_of, window_days, seed),
         "data_quality": quality,
@@ -182,11 +188,17 @@ def _availability(
         total.size,
         length,
         window_days * DAY_SECONDS / counts.step_seconds * covered,
+        WINDOWS,
+    )
+    parts = decompose(counts, composite.factors)
+    forecast = ServiceForecast.of(
+        counts, parts, has_dependency=bool(composite.factors), window_days=window_days
     )
     model = build_model(
         counts,
-        decompose(counts, composite.factors),
+        parts,
         plan,
+        forecast,
         window_requests=judgement.expected_requests,
         prior=prior,
         prior_weight=weight,
@@ -196,7 +208,7 @@ def _availability(
         judgement = Judgement(
             "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
         )
-    return _Availability(judgement, counts, composite, make_tiers(model), model, None)
+    return _Availability(judgement, counts, composite, make_tiers(model), model, None, forecast.regime)
 
 
 def _tier_document(tier: Tier, limit: float | None, backtest: dict[str, object]) -> dict[str, object]:
