@@ -75,7 +75,7 @@ def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list
         for counting in (False, True)
         for varied in (False, True)
     ]
-    forecast = float(model.forecasts(np.ones((1, causes)), breach_probability)[0])
+    forecast = model.expected(breach_probability)
     more = forecast - float(shown[-1][-1])
     # What histories have not shown yet comes on top; what has passed takes its part of everything.
     if more >= 0:

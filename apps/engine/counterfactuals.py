@@ -1,27 +1,37 @@
-"""What would have to be different for the target to be different, found by re-running the model.
+"""What would have to be different for the target to be different, found by running the engine on changed pasts.
 
-A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often.
-Figures are rounded to the careful side first and evaluated then, so that every sentence is true of the model
-as it stands.
+A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often. The changed
+past is forecast anew, and its edges are estimated anew where that may matter, so that every sentence is true of a
+whole new run on the input that ``apps.engine.what_if`` makes. Figures are rounded to the careful side first and
+evaluated then.
+
+The forecast moves in steps and not always the same way. What one more nine needs is therefore a scale at which it is
+reached, and if possible at the next smaller one that was tried as well; and a change that would move the target the
+wrong way is left out: it tells of the forecast and not of the service.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import pairwise
 
 from apps.engine.counting import needed_requests
 from apps.engine.decomposition import Cause
+from apps.engine.pasts import Change, ChangedPasts
 from apps.engine.rounding import percent
 from apps.engine.tiers import WindowModel
-from apps.engine.types import Floats
+from apps.engine.what_if import EVERYTHING, KnownPast
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
+MAX_SEARCHED = 3
+"""Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
 NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
+COARSE = (0.3, 0.15, 0.08, 0.04, 0.02, 0.01, 0.003, 0.001)
+FINE = 4
+"""Scales that are tried between one that is small enough and the next larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +56,44 @@ def one_nine_more(target: float) -> float:
     return 1 - (1 - target) / 10
 
 
-def counterfactuals(model: WindowModel, breach_probability: float, service_id: str) -> list[Counterfactual]:
+def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: float) -> list[Counterfactual]:
     """What one more nine needs, and one nine more or less of the heaviest causes; the incidents left out.
 
     One nine less is left out where it could not come true: an outage of all requests has no tenfold.
     """
-    causes = len(model.causes)
     target = model.target(breach_probability)
-    weights = model.rates.mean(axis=1)
-    heaviest = sorted(range(causes), key=lambda at: (-float(weights[at]), model.causes[at].key))
-    varied = [at for at in heaviest if model.causes[at].kind in ("own", "dependency") and weights[at] > 0]
+    weights = dict(zip((cause.key for cause in model.causes), model.rates.mean(axis=1).tolist(), strict=True))
+    heaviest = sorted(model.causes, key=lambda cause: (-weights[cause.key], cause.key))
+    varied = [each for each in heaviest if each.kind in ("own", "dependency") and weights[each.key] > 0]
     scaled = [
-        (at, kind, scale)
-        for at in varied[:MAX_CAUSES]
+        (cause, kind, scale)
+        for cause in varied[:MAX_CAUSES]
         for kind, scale in NINES
-        if scale <= 1 or model.causes[at].has_room
+        if scale <= 1 or cause.has_room
     ]
-    scales = np.ones((causes + len(scaled), causes))
-    scales[:causes] -= np.eye(causes)
-    for row, (at, _, scale) in enumerate(scaled, start=causes):
-        scales[row, at] = scale
-    results = model.targets(breach_probability, scales)
-    found = [_needed_for(model, breach_probability, one_nine_more(target), heaviest, results[:causes])]
-    for (at, kind, scale), result in zip(scaled, results[causes:], strict=True):
-        variation = _scaled(model.causes[at], kind, scale, float(result), service_id)
-        if variation is not None:
-            found.append(variation)
-    for at, cause in enumerate(model.causes):
-        if cause.kind == "incidents":
-            without = float(results[at])
-            text = f"Without its incidents {service_id} could promise {percent(without)}."
-            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, without, text))
+
+    def ask(changes: Sequence[Change]) -> ChangedPasts:
+        return ChangedPasts.of(past, model, breach_probability, changes)
+
+    asked = [each for at, each in enumerate(heaviest) if at < MAX_SEARCHED or each.kind == "incidents"]
+    without = [Change(EVERYTHING, 0.0), *(Change(cause.key, 0.0) for cause in asked)]
+    first = ask([*without, *(Change(cause.key, scale) for cause, _, scale in scaled)])
+    found = [_needed_for(ask, model, one_nine_more(target), asked, first)]
+    for row, (cause, kind, scale) in enumerate(scaled, start=len(without)):
+        result = first.target_anew(row)
+        if result == target or (result > target) is (scale < 1):
+            found.append(_scaled(cause, kind, scale, result, past.service.service_id))
+    for row, cause in enumerate(asked, start=1):
+        if cause.kind == "incidents" and (result := first.target_anew(row)) >= target:
+            text = f"Without its incidents {past.service.service_id} could promise {percent(result)}."
+            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, result, text))
     return found
 
 
-def _targets(model: WindowModel, breach_probability: float, at: int | None, values: Floats) -> Floats:
-    """The target with a cause (all for ``None``) scaled by each of ``values``."""
-    scales = np.ones((values.size, len(model.causes)))
-    scales[:, slice(None) if at is None else at] = values if at is not None else values[:, None]
-    return model.targets(breach_probability, scales)
-
-
-def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual | None:
+def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale
-        if availability < 0:
-            return None
         subject = f"With {_name(cause)} at {percent(availability)}"
     else:
         amount = "a tenth of" if scale < 1 else "ten times"
@@ -101,74 +102,103 @@ def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: st
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 
+type Ask = Callable[[Sequence[Change]], ChangedPasts]
+
+
 def _needed_for(
-    model: WindowModel, breach_probability: float, goal: float, heaviest: Sequence[int], without: Floats
+    ask: Ask, model: WindowModel, goal: float, asked: Sequence[Cause], first: ChangedPasts
 ) -> Counterfactual:
     """The single cause whose improvement alone reaches ``goal``, else all together, else what stands in the
     way.
+
+    The first rows of ``first`` are the pasts without any failure and without each cause that was ``asked``.
     """
-    for at in heaviest:
-        cause = model.causes[at]
-        if without[at] < goal:
-            continue
-        scale = _largest_scale(model, breach_probability, goal, at)
-        if scale <= 0:
-            continue
-        availability = None
-        if cause.availability is not None:
-            missing = _round_down((1 - cause.availability) * scale)
-            availability, scale = 1 - missing, missing / (1 - cause.availability)
-            need = f"{_name(cause)} at {percent(availability)}"
-        elif cause.kind == "own":
-            need = f"own failures cut to {_share(scale)} of today's"
-        else:
-            need = f"{cause.label[0].lower()}{cause.label[1:]} cut to {_share(scale)} of today's failures"
-        result = float(_targets(model, breach_probability, at, np.array([scale]))[0])
-        return Counterfactual(
-            "one_more_nine", cause.key, scale, availability, result, f"One more nine needs {need}."
-        )
-    scale = _largest_scale(model, breach_probability, goal, None)
-    result = model.target(breach_probability, np.full(len(model.causes), scale))
-    if scale > 0:
+    enough = [(row, cause) for row, cause in enumerate(asked, start=1) if first.targets[row] >= goal]
+    for _, cause in enough:
+        at = _largest_scale(ask, goal, cause, True)
+        if at is not None:
+            scale, result = at
+            availability = None if cause.availability is None else 1 - (1 - cause.availability) * scale
+            text = f"One more nine needs {_need(cause, scale, availability)}."
+            return Counterfactual("one_more_nine", cause.key, scale, availability, result, text)
+    for row, cause in enough:
+        result = first.target_anew(row, goal)
+        if result >= goal:
+            text = f"One more nine needs {_none_of(cause)}: some of it would be too much."
+            return Counterfactual("one_more_nine", cause.key, 0.0, _perfect(cause), result, text)
+    at = _largest_scale(ask, goal, None, bool(first.targets[0] >= goal))
+    if at is not None:
+        scale, result = at
         text = (
             f"One more nine needs all failures, its own and its dependencies', cut to {_share(scale)} of "
-            "today's: no single cause is enough."
+            "today's: taking away one of them is not enough."
         )
-    elif model.prior_weight > 0:
-        text = (
-            f"One more nine ({percent(goal)}) needs a longer history: even without a failure the balanced "
-            f"target would be {percent(result)}."
-        )
-    elif needed_requests(goal) > model.window_requests:
-        text = (
+        return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, text)
+    result = first.target_anew(0)
+    return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, _in_the_way(model, goal, result))
+
+
+def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
+    """Why no improvement gives one more nine; ``result`` is the target without any failure."""
+    if result >= goal:
+        return f"One more nine ({percent(goal)}) needs a past without any failure: some would be too much."
+    without = f"even without a failure the balanced target would be {percent(result)}."
+    if model.prior_weight > 0:
+        return f"One more nine ({percent(goal)}) needs a longer history: {without}"
+    if needed_requests(goal) > model.window_requests:
+        return (
             f"One more nine ({percent(goal)}) needs more traffic: even without a failure this traffic "
             f"supports {percent(result)}."
         )
-    else:
-        text = (
-            f"One more nine ({percent(goal)}) needs a longer record without failure: with none in all this history "
-            f"the balanced target would be {percent(result)}."
-        )
-    return Counterfactual("one_more_nine", "all", scale, None, result, text)
+    return f"One more nine ({percent(goal)}) needs a longer record: {without}"
 
 
-def _largest_scale(model: WindowModel, breach_probability: float, goal: float, at: int | None) -> float:
-    """The largest factor on a cause (on all for ``None``) that reaches ``goal``, rounded down; 0 where none
-    does.
+def _largest_scale(
+    ask: Ask, goal: float, cause: Cause | None, is_reached_without: bool
+) -> tuple[float, float] | None:
+    """The largest tried factor on a cause (on all for ``None``) that reaches ``goal``, as the next smaller one does
+    if there are such two, with the target there; ``None`` where there is none.
     """
-    low, step = -6.0, 0.75
-    found = 0.0
-    for _ in range(2):
-        candidates: Floats = np.power(10.0, low + step * np.arange(8)).astype(np.float64)
-        reached = np.flatnonzero(_targets(model, breach_probability, at, candidates) >= goal)
-        if not reached.size:
-            return 0.0
-        found = float(candidates[reached[-1]])
-        low, step = math.log10(found), step / 8
-    # Rounded down it may fall short again: the forecast moves in small steps.
-    rounded = np.array([_round_down(found * part) for part in (1.0, 0.9, 0.8, 0.6, 0.4)])
-    reached = np.flatnonzero(_targets(model, breach_probability, at, rounded) >= goal)
-    return float(rounded[reached[0]]) if reached.size else 0.0
+    key = EVERYTHING if cause is None else cause.key
+
+    def asked_for(scales: Sequence[float]) -> list[_Tried]:
+        """What careful figures near ``scales``, which descend, lead to."""
+        careful = list(dict.fromkeys(_careful(cause, scale) for scale in scales))
+        pasts = ask([Change(key, scale) for scale in careful])
+        return [_Tried(scale, pasts, row) for row, scale in enumerate(careful)]
+
+    tried = asked_for(COARSE)
+    reached = [*(each.target >= goal for each in tried), is_reached_without]
+    if not any(reached[:-1]):
+        return None
+    at = next((at for at, both in enumerate(pairwise(reached)) if all(both)), reached.index(True))
+    step = math.log((tried[at - 1].scale if at else 1.0) / tried[at].scale) / (FINE + 1)
+    finer = asked_for([tried[at].scale * math.exp(step * number) for number in range(FINE, 0, -1)])
+    short = max((row for row, each in enumerate(finer) if each.target < goal), default=-1)
+    for each in (*finer[short + 1 :], *tried[at:]):
+        if each.target >= goal and (result := each.pasts.target_anew(each.row, goal)) >= goal:
+            return each.scale, result
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A scale and where it was asked for."""
+
+    scale: float
+    pasts: ChangedPasts
+    row: int
+
+    @property
+    def target(self) -> float:
+        return float(self.pasts.targets[self.row])
+
+
+def _careful(cause: Cause | None, scale: float) -> float:
+    """A scale whose figure in words has two digits: of the dependency's unavailability, else of the scale itself."""
+    if cause is None or cause.availability is None:
+        return _round_down(scale)
+    return _round_down((1 - cause.availability) * scale) / (1 - cause.availability)
 
 
 def _round_down(value: float) -> float:
@@ -176,6 +206,30 @@ def _round_down(value: float) -> float:
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     rounded = math.floor(value / step + 1e-9) * step
     return float(f"{rounded:.2g}")
+
+
+def _need(cause: Cause, scale: float, availability: float | None) -> str:
+    if availability is not None:
+        return f"{_name(cause)} at {percent(availability)}"
+    if cause.kind == "own":
+        return f"own failures cut to {_share(scale)} of today's"
+    return f"{cause.label[0].lower()}{cause.label[1:]} cut to {_share(scale)} of today's failures"
+
+
+def _none_of(cause: Cause) -> str:
+    if cause.kind == "dependency":
+        return f"{_name(cause)} without a failure"
+    if cause.kind == "own":
+        return "no failures of its own"
+    return (
+        f"no {cause.label[0].lower()}{cause.label[1:]}"
+        if cause.kind == "incidents"
+        else f"{cause.label} without a failure"
+    )
+
+
+def _perfect(cause: Cause) -> float | None:
+    return None if cause.availability is None else 1.0
 
 
 def _share(scale: float) -> str:

@@ -60,15 +60,17 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class WindowModel:
-    """Everything needed to evaluate the next window with causes switched off or scaled.
+    """Everything needed to evaluate the next window, and to ask what other pasts would lead to.
 
     ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each resampled
-    window. ``bad`` has shape ``(causes,)``: failures in the history. ``doubt`` is the forecast's, by chance.
+    window. ``bad`` has shape ``(causes,)``: failures in the history, ``dense_total`` ``(bins,)``: requests of its bins
+    with data, ``total`` all of them. ``doubt`` is the forecast's, by chance.
     """
 
     causes: tuple[Cause, ...]
     rates: Floats
     bad: Floats
+    dense_total: Floats
     total: float
     window_requests: float
     prior: Prior
@@ -97,28 +99,12 @@ class WindowModel:
         result: Floats = np.minimum(1.0, value)
         return result
 
-    def forecasts(self, scales: Floats, breach_probability: float) -> Floats:
-        """What the forecast expects at a tier's quantile, before any prior: ``(n, causes)`` → ``(n,)``.
+    def floored(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
+        """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
 
-        A cause that is scaled leaves the service one of its kind: what is expected of it grows and shrinks as what its
-        history shows. A cause that is taken away makes another service of it, which is forecast anew, and which cannot
-        be worse. Where a window has few requests, counting has its word: without it a clean record of some hundred
-        requests would prove three nines.
+        Where a window has few requests, counting has its word: without it a clean record of some hundred requests
+        would prove three nines.
         """
-        value = np.full(scales.shape[0], self.forecast.usual(breach_probability))
-        is_without = ((scales == 0) | (scales == 1)).all(axis=1) & (scales == 0).any(axis=1)
-        is_scaled = ~is_without & (scales != 1).any(axis=1)
-        if is_without.any():
-            anew = self.forecast.unavailability(scales[is_without], breach_probability)
-            value[is_without] = np.minimum(value[is_without], anew)
-        if is_scaled.any():
-            ones = np.ones((1, len(self.causes)))
-            rows = np.concatenate([ones, scales[is_scaled]])
-            sums = np.einsum("sc,cr->sr", rows, self.rates)
-            shown = self.shown(
-                sums, rows @ self.bad, breach_probability, has_variation=True, has_counting=True
-            )
-            value[is_scaled] *= shown[1:] / shown[0]
         value = np.maximum(value, LEAST_UNAVAILABILITY)
         thin = min(1.0, max(0.0, 2 - self.window_requests / THIN_REQUESTS))
         if thin > 0:
@@ -128,6 +114,11 @@ class WindowModel:
         result: Floats = np.minimum(1.0, value)
         return result
 
+    def expected(self, breach_probability: float) -> float:
+        """What the forecast expects at a tier's quantile with every cause as it is, before any prior."""
+        usual = np.array([self.forecast.usual(breach_probability)])
+        return float(self.floored(usual, np.ones((1, len(self.causes))), breach_probability)[0])
+
     def mixed(self, value: Floats, breach_probability: float) -> Floats:
         """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor."""
         weight = self.prior_weight
@@ -136,14 +127,14 @@ class WindowModel:
         mixture: Floats = value ** (1 - weight) * self.prior.quantiles[breach_probability] ** weight
         return mixture
 
-    def targets(self, breach_probability: float, scales: Floats) -> Floats:
-        """Availability that the next window falls short of with the given chance: ``(n, causes)`` → ``(n,)``."""
-        return 1 - self.mixed(self.forecasts(scales, breach_probability), breach_probability)
+    def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
+        """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
+        return 1 - self.mixed(self.floored(value, scales, breach_probability), breach_probability)
 
-    def target(self, breach_probability: float, scales: Floats | None = None) -> float:
-        """The same for one set of scales, or for everything as it is."""
-        one = np.ones(len(self.causes)) if scales is None else scales
-        return float(self.targets(breach_probability, one[None, :])[0])
+    def target(self, breach_probability: float) -> float:
+        """Availability that the next window falls short of with the given chance."""
+        value = np.array([self.expected(breach_probability)])
+        return 1 - float(self.mixed(value, breach_probability)[0])
 
 
 def build_model(
@@ -165,6 +156,7 @@ def build_model(
         causes=parts.causes,
         rates=np.ascontiguousarray(rates.T),
         bad=parts.bad.sum(axis=0),
+        dense_total=total,
         total=float(total.sum()),
         window_requests=window_requests,
         prior=prior,
@@ -181,13 +173,12 @@ def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
     where that is more. Multiplying all counts by k ≥ 1 leaves the first as it is and narrows the second, so it never
     widens an interval.
     """
-    ones = np.ones((1, len(model.causes)))
     bad = float(model.bad.sum())
     rate, slack = bad / model.total, _Z90 * math.sqrt(bad) / model.total
     tiers: dict[TierName, Tier] = {}
     worst = 1.0
     for name, chance in TIER_BREACH_PROBABILITY.items():
-        middle = min(worst, float(model.mixed(model.forecasts(ones, chance), chance)[0]))
+        middle = min(worst, float(model.mixed(np.array([model.expected(chance)]), chance)[0]))
         worst = middle
         counting = quantile_upper(bad, model.total, model.window_requests, 1 - chance) - max(
             0.0, rate - slack

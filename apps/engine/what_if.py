@@ -2,69 +2,133 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.decomposition import decompose
-from apps.engine.dependencies import service_composite
+from apps.engine.decomposition import Decomposition, decompose, held_within, scaled_failures
+from apps.engine.dependencies import CountedFactor, service_composite
 from apps.engine.edges import estimate_edges
-from apps.engine.series import observe
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.look_back import look_back
+from apps.engine.series import ObservedCounts, observe
 from apps.engine.types import CountSeries, DependencyInput, Floats, ServiceInput
+
+EVERYTHING = "all"
+"""Stands for all causes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPast:
+    """What a run has found out about a service's past, from which changed pasts are made."""
+
+    service: ServiceInput
+    as_of: int
+    counts: ObservedCounts
+    factors: tuple[CountedFactor, ...]
+    parts: Decomposition
+
+    @classmethod
+    def of(cls, service: ServiceInput, as_of: int) -> KnownPast:
+        """Read the past as ``recommend`` does. Raises ``ValueError`` without counts."""
+        counts, _ = look_back(observe(service.counts, as_of), observe(service.history, as_of))
+        if counts is None:
+            raise ValueError(f"{service.service_id} has no counts")
+        factors, parts = _causes(service, counts, as_of)
+        return cls(service, as_of, counts, factors, parts)
+
+    def scales(self, cause: str, scale: float) -> Floats:
+        """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
+        if cause != EVERYTHING and all(each.key != cause for each in self.parts.causes):
+            raise ValueError(f"{self.service.service_id} has no cause {cause}")
+        return np.array([scale if cause in (each.key, EVERYTHING) else 1.0 for each in self.parts.causes])
+
+    def scaled(self, cause: str, scale: float) -> ServiceInput:
+        """The service with the failures of ``cause`` scaled, and its dependencies' own with them."""
+        scales = self.scales(cause, scale)
+        bad = self.counts.bad.copy()
+        bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]
+        targets = self._targets(cause)
+        return replace(
+            self.service,
+            counts=CountSeries(self.counts.start, self.counts.step_seconds, self.counts.total, bad),
+            history=None,
+            dependencies=tuple(
+                _scaled(each, self.as_of, scale) if each.target_id in targets else each
+                for each in self.service.dependencies
+            ),
+        )
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether any dependency was observed, so that a new run would read its hardness anew."""
+        return any(each.edge is not None or each.target is not None for each in self.service.dependencies)
+
+    @property
+    def has_soft(self) -> bool:
+        """Whether a new run may find a fallback where this one found none, or the reverse."""
+        return any(each.criticality == "soft" for each in self.service.dependencies)
+
+    def dependencies_then(self, cause: str, scale: float) -> tuple[float, bool]:
+        """The share of failures that a new run would put down to dependencies, and whether any would count."""
+        changed = self.scaled(cause, scale)
+        counts = observe(changed.counts, self.as_of)
+        assert counts is not None
+        factors, parts = _causes(changed, counts, self.as_of)
+        share = dependency_share_of(parts, np.ones((1, len(parts.causes))))
+        return float(share[0]), bool(factors)
+
+    def _targets(self, cause: str) -> set[str]:
+        """Ids of the dependencies behind a cause."""
+        if cause == EVERYTHING:
+            return {each.target_id for each in self.service.dependencies}
+        keys = {each.key for each in self.parts.causes}
+        return {
+            member.dependency.target_id
+            for counted in self.factors
+            for member in counted.members
+            if cause == f"dependency:{counted.factor.name}"
+            or (cause == "other_dependencies" and f"dependency:{counted.factor.name}" not in keys)
+        }
 
 
 def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: float) -> ServiceInput:
     """Scale the failures of ``cause`` (a feature of the attribution, or ``all``) by ``scale``.
 
     A dependency's own failures shrink or grow with it; where a bin would have more failures than requests the
-    rest fails in other bins, so that the total is what was said. Reads ``counts`` alone, not the daily ``history``,
-    which is dropped: it would tell of the past as it was. Raises ``ValueError`` without counts or for a cause
-    that the service does not have.
+    rest fails in other bins, so that the total is what was said. The counts are those that ``recommend`` reads; the
+    daily ``history`` beside them is dropped, for it would tell of the past as it was. Raises ``ValueError`` without
+    counts or for a cause that the service does not have.
     """
-    counts = observe(service.counts, as_of)
-    if counts is None:
-        raise ValueError(f"{service.service_id} has no counts")
-    others = [each for each in service.dependencies if each.target_id != service.service_id]
-    composite = service_composite(counts.availability, 1.0, estimate_edges(counts, others, as_of))
-    parts = decompose(counts, composite.factors)
-    scales = np.array([scale if cause in (each.key, "all") else 1.0 for each in parts.causes])
-    if not (scales != 1.0).any() and scale != 1.0:
-        raise ValueError(f"{service.service_id} has no cause {cause}")
-    bad = counts.bad.copy()
-    bad[counts.present] = _within(np.einsum("tc,c->t", parts.bad, scales), counts.dense_total)
-    changed = CountSeries(counts.start, counts.step_seconds, counts.total, bad)
-    return replace(
-        service,
-        counts=changed,
-        history=None,
-        dependencies=tuple(
-            _scaled(each, scale) if cause in (f"dependency:{each.target_id}", "all") else each
-            for each in service.dependencies
-        ),
-    )
+    return KnownPast.of(service, as_of).scaled(cause, scale)
 
 
-def _scaled(dependency: DependencyInput, scale: float) -> DependencyInput:
+def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
+    """A service's dependencies without itself: its own failures are its own reliability."""
+    return [each for each in service.dependencies if each.target_id != service.service_id]
+
+
+def _causes(
+    service: ServiceInput, counts: ObservedCounts, as_of: int
+) -> tuple[tuple[CountedFactor, ...], Decomposition]:
+    estimates = estimate_edges(counts, other_services(service), as_of)
+    factors = service_composite(counts.availability, 1.0, estimates).factors
+    return factors, decompose(counts, factors)
+
+
+def _scaled(dependency: DependencyInput, as_of: int, scale: float) -> DependencyInput:
     return replace(
         dependency,
-        edge=_with_failures(dependency.edge, scale),
-        target=_with_failures(dependency.target, scale),
+        edge=_with_failures(dependency.edge, as_of, scale),
+        target=_with_failures(dependency.target, as_of, scale),
     )
 
 
-def _with_failures(series: CountSeries | None, scale: float) -> CountSeries | None:
-    if series is None:
-        return None
-    known = np.isfinite(series.total) & np.isfinite(series.bad)
-    bad = series.bad.copy()
-    bad[known] = _within(series.bad[known] * scale, series.total[known])
-    return replace(series, bad=bad)
-
-
-def _within(bad: Floats, total: Floats) -> Floats:
-    """No more failures than requests in a bin; what is too many fails elsewhere, where there is room."""
-    held: Floats = np.minimum(bad, total)
-    room = total - held
-    excess = float((bad - held).sum())
-    left = float(room.sum())
-    return held if left <= 0 else held + room * min(1.0, excess / left)
+def _with_failures(series: CountSeries | None, as_of: int, scale: float) -> CountSeries | None:
+    counts = observe(series, as_of)
+    if counts is None:
+        return series
+    bad = counts.bad.copy()
+    bad[counts.present] = held_within(counts.dense_bad * scale, counts.dense_total)
+    return CountSeries(counts.start, counts.step_seconds, counts.total, bad)
