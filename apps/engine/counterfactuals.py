@@ -13,13 +13,13 @@ wrong way is left out: it tells of the forecast and not of the service.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from apps.engine.counting import needed_requests
 from apps.engine.decomposition import Cause
-from apps.engine.pasts import Change, ChangedPasts
+from apps.engine.pasts import Asked, Change
 from apps.engine.rounding import percent
 from apps.engine.tiers import WindowModel
 from apps.engine.what_if import EVERYTHING, KnownPast
@@ -29,9 +29,14 @@ MAX_CAUSES = 2
 MAX_SEARCHED = 3
 """Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
 NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
-COARSE = (0.3, 0.15, 0.08, 0.04, 0.02, 0.01, 0.003, 0.001)
+LIKELY = 0.8
+"""The heaviest cause is asked first where it makes so large a share of the failures, else all together."""
+COARSE = (0.15, 0.08, 0.04, 0.02)
+"""Scales that are tried for one more nine …"""
+SMALLER = (0.01, 0.003, 0.001)
+"""… those that are where none of these is small enough …"""
 FINE = 4
-"""Scales that are tried between one that is small enough and the next larger one."""
+"""… and how many between one that is small enough and the next larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +66,40 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
 
     One nine less is left out where it could not come true: an outage of all requests has no tenfold.
     """
+    service_id = past.service.service_id
     target = model.target(breach_probability)
     weights = dict(zip((cause.key for cause in model.causes), model.rates.mean(axis=1).tolist(), strict=True))
     heaviest = sorted(model.causes, key=lambda cause: (-weights[cause.key], cause.key))
     varied = [each for each in heaviest if each.kind in ("own", "dependency") and weights[each.key] > 0]
     scaled = [
-        (cause, kind, scale)
+        (cause, kind, Change(cause.key, scale))
         for cause in varied[:MAX_CAUSES]
         for kind, scale in NINES
         if scale <= 1 or cause.has_room
     ]
+    incidents = [Change(cause.key, 0.0) for cause in heaviest if cause.kind == "incidents"]
+    others = [*(change for _, _, change in scaled), *incidents]
+    likely = heaviest[0] if weights[heaviest[0].key] >= LIKELY * sum(weights.values()) else None
 
-    def ask(changes: Sequence[Change]) -> ChangedPasts:
-        return ChangedPasts.of(past, model, breach_probability, changes)
-
-    asked = [each for at, each in enumerate(heaviest) if at < MAX_SEARCHED or each.kind == "incidents"]
-    without = [Change(EVERYTHING, 0.0), *(Change(cause.key, 0.0) for cause in asked)]
-    first = ask([*without, *(Change(cause.key, scale) for cause, _, scale in scaled)])
-    found = [_needed_for(ask, model, one_nine_more(target), asked, first)]
-    for row, (cause, kind, scale) in enumerate(scaled, start=len(without)):
-        result = first.target_anew(row)
-        if result == target or (result > target) is (scale < 1):
-            found.append(_scaled(cause, kind, scale, result, past.service.service_id))
-    for row, cause in enumerate(asked, start=1):
-        if cause.kind == "incidents" and (result := first.target_anew(row)) >= target:
-            text = f"Without its incidents {past.service.service_id} could promise {percent(result)}."
-            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, result, text))
+    asked = Asked(past, model, breach_probability)
+    asked.ask(
+        [
+            _without(None),
+            *(_without(cause) for cause in heaviest[:MAX_SEARCHED]),
+            *others,
+            *_changes(likely, COARSE),
+        ]
+    )
+    found = [_needed_for(asked, one_nine_more(target), heaviest)]
+    results = dict(zip(others, asked.anew(others), strict=True))
+    for cause, kind, change in scaled:
+        result = results[change]
+        if result == target or (result > target) is (change.scale < 1):
+            found.append(_scaled(cause, kind, change.scale, result, service_id))
+    for change in incidents:
+        if results[change] >= target:
+            text = f"Without its incidents {service_id} could promise {percent(results[change])}."
+            found.append(Counterfactual("without_incidents", change.cause, 0.0, None, results[change], text))
     return found
 
 
@@ -102,40 +115,39 @@ def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: st
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 
-type Ask = Callable[[Sequence[Change]], ChangedPasts]
-
-
-def _needed_for(
-    ask: Ask, model: WindowModel, goal: float, asked: Sequence[Cause], first: ChangedPasts
-) -> Counterfactual:
+def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counterfactual:
     """The single cause whose improvement alone reaches ``goal``, else all together, else what stands in the
     way.
-
-    The first rows of ``first`` are the pasts without any failure and without each cause that was ``asked``.
     """
-    enough = [(row, cause) for row, cause in enumerate(asked, start=1) if first.targets[row] >= goal]
-    for _, cause in enough:
-        at = _largest_scale(ask, goal, cause, True)
+    searched = heaviest[:MAX_SEARCHED]
+    enough = [cause for cause in searched if asked.target(_without(cause)) >= goal]
+    for cause in enough:
+        at = _largest_scale(asked, goal, cause)
         if at is not None:
             scale, result = at
             availability = None if cause.availability is None else 1 - (1 - cause.availability) * scale
             text = f"One more nine needs {_need(cause, scale, availability)}."
             return Counterfactual("one_more_nine", cause.key, scale, availability, result, text)
-    for row, cause in enough:
-        result = first.target_anew(row, goal)
+    for cause in enough:
+        (result,) = asked.anew([_without(cause)], goal)
         if result >= goal:
+            availability = None if cause.availability is None else 1.0
             text = f"One more nine needs {_none_of(cause)}: some of it would be too much."
-            return Counterfactual("one_more_nine", cause.key, 0.0, _perfect(cause), result, text)
-    at = _largest_scale(ask, goal, None, bool(first.targets[0] >= goal))
+            return Counterfactual("one_more_nine", cause.key, 0.0, availability, result, text)
+    at = _largest_scale(asked, goal, None)
     if at is not None:
         scale, result = at
-        text = (
-            f"One more nine needs all failures, its own and its dependencies', cut to {_share(scale)} of "
-            "today's: taking away one of them is not enough."
+        has_dependency = any(cause.kind in ("dependency", "other_dependencies") for cause in heaviest)
+        all_failures = (
+            "all failures, its own and its dependencies'," if has_dependency else "all its failures"
         )
-        return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, text)
-    result = first.target_anew(0)
-    return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, _in_the_way(model, goal, result))
+        text = f"One more nine needs {all_failures} cut to {_share(scale)} of today's"
+        if len(heaviest) > 1:
+            text += ": taking away the heaviest cause alone is not enough"
+        return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, f"{text}.")
+    (result,) = asked.anew([_without(None)])
+    text = _in_the_way(asked.model, goal, result)
+    return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, text)
 
 
 def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
@@ -153,45 +165,44 @@ def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
     return f"One more nine ({percent(goal)}) needs a longer record: {without}"
 
 
-def _largest_scale(
-    ask: Ask, goal: float, cause: Cause | None, is_reached_without: bool
-) -> tuple[float, float] | None:
+def _largest_scale(asked: Asked, goal: float, cause: Cause | None) -> tuple[float, float] | None:
     """The largest tried factor on a cause (on all for ``None``) that reaches ``goal``, as the next smaller one does
     if there are such two, with the target there; ``None`` where there is none.
     """
-    key = EVERYTHING if cause is None else cause.key
 
-    def asked_for(scales: Sequence[float]) -> list[_Tried]:
-        """What careful figures near ``scales``, which descend, lead to."""
-        careful = list(dict.fromkeys(_careful(cause, scale) for scale in scales))
-        pasts = ask([Change(key, scale) for scale in careful])
-        return [_Tried(scale, pasts, row) for row, scale in enumerate(careful)]
+    def reaches(change: Change) -> bool:
+        return asked.target(change) >= goal
 
-    tried = asked_for(COARSE)
-    reached = [*(each.target >= goal for each in tried), is_reached_without]
+    tried = _changes(cause, COARSE)
+    asked.ask(tried)
+    if not any(map(reaches, tried)):
+        tried += _changes(cause, SMALLER)
+        asked.ask(tried)
+    reached = [*map(reaches, tried), reaches(_without(cause))]
     if not any(reached[:-1]):
         return None
     at = next((at for at, both in enumerate(pairwise(reached)) if all(both)), reached.index(True))
     step = math.log((tried[at - 1].scale if at else 1.0) / tried[at].scale) / (FINE + 1)
-    finer = asked_for([tried[at].scale * math.exp(step * number) for number in range(FINE, 0, -1)])
-    short = max((row for row, each in enumerate(finer) if each.target < goal), default=-1)
-    for each in (*finer[short + 1 :], *tried[at:]):
-        if each.target >= goal and (result := each.pasts.target_anew(each.row, goal)) >= goal:
-            return each.scale, result
+    finer = _changes(cause, [tried[at].scale * math.exp(step * number) for number in range(FINE, 0, -1)])
+    asked.ask(finer)
+    while finer and not all(map(reaches, finer)):
+        del finer[0]
+    for change in (*finer, *tried[at:]):
+        if reaches(change):
+            (result,) = asked.anew([change], goal)
+            if result >= goal:
+                return change.scale, result
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """A scale and where it was asked for."""
+def _without(cause: Cause | None) -> Change:
+    return Change(EVERYTHING if cause is None else cause.key, 0.0)
 
-    scale: float
-    pasts: ChangedPasts
-    row: int
 
-    @property
-    def target(self) -> float:
-        return float(self.pasts.targets[self.row])
+def _changes(cause: Cause | None, scales: Sequence[float]) -> list[Change]:
+    """Changes of a cause, of all for ``None``, near ``scales``, with figures that can be said in two digits."""
+    key = EVERYTHING if cause is None else cause.key
+    return list(dict.fromkeys(Change(key, _careful(cause, scale)) for scale in scales))
 
 
 def _careful(cause: Cause | None, scale: float) -> float:
@@ -226,10 +237,6 @@ def _none_of(cause: Cause) -> str:
         if cause.kind == "incidents"
         else f"{cause.label} without a failure"
     )
-
-
-def _perfect(cause: Cause) -> float | None:
-    return None if cause.availability is None else 1.0
 
 
 def _share(scale: float) -> str:

@@ -45,7 +45,7 @@ def service_composite(
     observed: float | None, assumed_own: float, estimates: Sequence[EdgeEstimate]
 ) -> ServiceComposite:
     """Combine the estimates; ``assumed_own`` stands in for own reliability where nothing was ``observed``."""
-    factors = _factors(estimates)
+    factors = counted_factors(estimates)
     plain = [counted.factor for counted in factors]
     limit = compose(1.0, plain).limit
     own = assumed_own
@@ -56,12 +56,13 @@ def service_composite(
         composite=compose(own, plain),
         own=own,
         naive_product=math.prod(sorted(known)) if known else None,
-        factors=tuple(factors),
+        factors=factors,
         estimates=tuple(estimates),
     )
 
 
-def _factors(estimates: Sequence[EdgeEstimate]) -> list[CountedFactor]:
+def counted_factors(estimates: Sequence[EdgeEstimate]) -> tuple[CountedFactor, ...]:
+    """Factors of the composite: a dependency each, or a group of those that stand in for each other."""
     groups: dict[str, list[EdgeEstimate]] = {}
     for estimate in estimates:
         if estimate.is_counted:
@@ -72,7 +73,7 @@ def _factors(estimates: Sequence[EdgeEstimate]) -> list[CountedFactor]:
     factors = [factor for factor, _ in made]
     shared = {factors[at].name for users in shared_nodes(factors).values() for at in users}
     shared |= set(shared_nodes(factors))
-    return [CountedFactor(factor, members, factor.name in shared) for factor, members in made]
+    return tuple(CountedFactor(factor, members, factor.name in shared) for factor, members in made)
 
 
 def _factor(members: Sequence[EdgeEstimate]) -> Factor:

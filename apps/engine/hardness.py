@@ -97,10 +97,11 @@ def measure(
     )
     low_noise, high_noise = np.quantile(shifted, [0.05, 0.95], axis=0)
     kept = np.clip(values[first:], 0.02, 0.98)
-    chance = np.sqrt(np.einsum("ti,tj,j->i", (pull / root[:, None]) ** 2, calls, kept * (1 - kept)))
+    binomial = np.einsum("tj,j->t", calls, kept * (1 - kept))
+    chance = np.sqrt(np.einsum("ti,t->i", (pull / root[:, None]) ** 2, binomial))
     between = _between_days(pull, residual)
     # The residuals hold that chance too, spread evenly over the shifts: it must not count twice.
-    mixed = float(np.einsum("ti,i->t", calls, kept * (1 - kept)).sum() / total.sum())
+    mixed = float(binomial.sum() / total.sum())
     twice = Z90**2 * mixed * (pull**2).sum(axis=0)
     # What the prior still holds back, and what collinear dependencies leave open.
     open_part = np.sqrt(np.einsum("ij,j,ij->i", inverse[first:], precision, inverse[first:]))

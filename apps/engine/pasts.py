@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class ChangedPasts:
     features: PastFeatures
     targets: Floats
     """Availability that the window after each past falls short of with ``chance``, shape ``(n,)``, with the edges as
-    they are known; see :meth:`target_anew`.
+    they are known; see :meth:`targets_anew`.
     """
 
     @classmethod
@@ -56,32 +56,70 @@ class ChangedPasts:
         targets = model.settled(features.unavailability(chance), scales, chance)
         return cls(past, model, chance, tuple(changes), scales, shares, features, targets)
 
-    def target_anew(self, row: int, goal: float | None = None) -> float:
-        """The target of one past with its edges estimated anew where that may matter: move the target, or miss a
+    def targets_anew(self, rows: Sequence[int], goal: float | None = None) -> list[float]:
+        """The targets of some pasts with their edges estimated anew where that may matter: move the target, or miss a
         ``goal``.
 
         A new run reads hardness from the changed past, and may put other failures down to dependencies.
         """
-        usual = float(self.targets[row])
-        if not self.past.is_watched:
+        usual = [float(self.targets[row]) for row in rows]
+        if not self.past.is_watched or not rows:
             return usual
-        share, has_dependency = float(self.shares[row]), self.model.forecast.has_dependency
-        tried = [share + side * off for off in SHARES_OFF for side in (-1, 1)]
-        flags = [has_dependency] * len(tried)
+        has_dependency = self.model.forecast.has_dependency
+        sides = [(side * off, has_dependency) for off in SHARES_OFF for side in (-1, 1)]
         if self.past.has_soft:
-            tried.append(share)
-            flags.append(not has_dependency)
-        found = self._with_dependencies(row, tried, flags)
-        is_kept = goal is None or usual < goal or bool((found >= goal).all())
-        if is_kept and np.abs(found - usual).max() <= MATTERS * (1 - usual):
-            return usual
+            sides.append((0.0, not has_dependency))
+        tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
+        found = self._with_dependencies(tried).reshape(len(rows), len(sides))
+        return [
+            target if self._is_sure(target, others, goal) else self._anew(row)
+            for row, target, others in zip(rows, usual, found, strict=True)
+        ]
+
+    def _is_sure(self, usual: float, others: Floats, goal: float | None) -> bool:
+        is_kept = goal is None or usual < goal or bool((others >= goal).all())
+        return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
+
+    def _anew(self, row: int) -> float:
         change = self.changes[row]
         share, has_dependency = self.past.dependencies_then(change.cause, change.scale)
-        return float(self._with_dependencies(row, [share], [has_dependency])[0])
+        return float(self._with_dependencies([(row, share, has_dependency)])[0])
 
-    def _with_dependencies(self, row: int, shares: list[float], flags: list[bool]) -> Floats:
+    def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
+        """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""
+        rows = np.array([row for row, _, _ in tried])
+        shares = np.clip(np.array([share for _, share, _ in tried]), 0.0, 1.0)
         features = self.features.with_dependencies(
-            row, np.clip(np.array(shares), 0.0, 1.0), np.array(flags, dtype=np.float64)
+            rows, shares, np.array([float(flag) for _, _, flag in tried])
         )
-        scales = np.repeat(self.scales[row : row + 1], len(shares), axis=0)
-        return self.model.settled(features.unavailability(self.chance), scales, self.chance)
+        return self.model.settled(features.unavailability(self.chance), self.scales[rows], self.chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Changes of a past that were asked for, each once, and the targets they lead to."""
+
+    past: KnownPast
+    model: WindowModel
+    chance: float
+    known: dict[Change, tuple[ChangedPasts, int]] = field(default_factory=dict)
+
+    def ask(self, changes: Sequence[Change]) -> None:
+        """Read what is not known yet of ``changes`` in one go."""
+        new = [each for each in dict.fromkeys(changes) if each not in self.known]
+        if new:
+            pasts = ChangedPasts.of(self.past, self.model, self.chance, new)
+            self.known.update({change: (pasts, row) for row, change in enumerate(new)})
+
+    def target(self, change: Change) -> float:
+        """The target after a change that was asked for, with the edges as they are known."""
+        pasts, row = self.known[change]
+        return float(pasts.targets[row])
+
+    def anew(self, changes: Sequence[Change], goal: float | None = None) -> list[float]:
+        """The same with edges estimated anew where that may matter (:meth:`ChangedPasts.targets_anew`)."""
+        found: dict[Change, float] = {}
+        for pasts in {id(self.known[each][0]): self.known[each][0] for each in changes}.values():
+            rows = {each: self.known[each][1] for each in changes if self.known[each][0] is pasts}
+            found.update(zip(rows, pasts.targets_anew(list(rows.values()), goal), strict=True))
+        return [found[each] for each in changes]

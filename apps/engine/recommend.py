@@ -18,7 +18,7 @@ from apps.engine.dependencies import (
     composite_warnings,
     service_composite,
 )
-from apps.engine.edges import estimate_edges, published_availability
+from apps.engine.edges import first_estimates, published_availability, with_hardness
 from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.latency import from_buckets, from_percentiles, latency_document, simulate
@@ -37,7 +37,7 @@ from apps.engine.what_if import KnownPast, other_services
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""
 CONTRIBUTION_DIGITS = 12
-WINDOWS = 1_000
+WINDOWS = 500
 """Resampled windows behind what the history shows; the tiers do not rest on them."""
 _BALANCED = TIER_BREACH_PROBABILITY["balanced"]
 
@@ -150,9 +150,9 @@ def _availability(
     published = service.published_sla if service.is_external else None
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
     assumed = archetype.typical_availability if published is None else published_availability(published)
-    estimates = estimate_edges(counts, other_services(service), as_of)
+    firsts = first_estimates(counts, other_services(service), as_of)
     observed = None if counts is None else counts.availability
-    composite = service_composite(observed, assumed, estimates)
+    composite = service_composite(observed, assumed, with_hardness(counts, firsts))
     judgement = judge(service.service_id, counts, window_days)
     if judgement.verdict not in ("ok", "cold_start"):
         if published is None:
@@ -194,7 +194,7 @@ def _availability(
         judgement = Judgement(
             "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
         )
-    past = KnownPast(service, as_of, counts, composite.factors, parts)
+    past = KnownPast(service, as_of, counts, firsts, composite.factors, parts)
     return _Availability(judgement, counts, composite, make_tiers(model), model, None, forecast.regime, past)
 
 

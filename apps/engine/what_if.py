@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from apps.engine.decomposition import Decomposition, decompose, held_within, scaled_failures
-from apps.engine.dependencies import CountedFactor, service_composite
-from apps.engine.edges import estimate_edges
+from apps.engine.dependencies import CountedFactor, counted_factors
+from apps.engine.edges import EdgeEstimate, first_estimate, first_estimates, with_hardness
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.look_back import look_back
 from apps.engine.series import ObservedCounts, observe
@@ -26,6 +26,8 @@ class KnownPast:
     service: ServiceInput
     as_of: int
     counts: ObservedCounts
+    firsts: tuple[EdgeEstimate, ...]
+    """What each edge tells alone, sorted by target id."""
     factors: tuple[CountedFactor, ...]
     parts: Decomposition
 
@@ -35,8 +37,9 @@ class KnownPast:
         counts, _ = look_back(observe(service.counts, as_of), observe(service.history, as_of))
         if counts is None:
             raise ValueError(f"{service.service_id} has no counts")
-        factors, parts = _causes(service, counts, as_of)
-        return cls(service, as_of, counts, factors, parts)
+        firsts = first_estimates(counts, other_services(service), as_of)
+        factors, parts = _causes(counts, firsts)
+        return cls(service, as_of, counts, firsts, factors, parts)
 
     def scales(self, cause: str, scale: float) -> Floats:
         """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
@@ -46,13 +49,11 @@ class KnownPast:
 
     def scaled(self, cause: str, scale: float) -> ServiceInput:
         """The service with the failures of ``cause`` scaled, and its dependencies' own with them."""
-        scales = self.scales(cause, scale)
-        bad = self.counts.bad.copy()
-        bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]
+        counts = self._scaled_counts(cause, scale)
         targets = self._targets(cause)
         return replace(
             self.service,
-            counts=CountSeries(self.counts.start, self.counts.step_seconds, self.counts.total, bad),
+            counts=CountSeries(counts.start, counts.step_seconds, counts.total, counts.bad),
             history=None,
             dependencies=tuple(
                 _scaled(each, self.as_of, scale) if each.target_id in targets else each
@@ -60,24 +61,37 @@ class KnownPast:
             ),
         )
 
+    def dependencies_then(self, cause: str, scale: float) -> tuple[float, bool]:
+        """The share of failures that a run on :meth:`scaled` would put down to dependencies, and whether any would
+        count.
+        """
+        counts = self._scaled_counts(cause, scale)
+        targets = self._targets(cause)
+        firsts = [
+            first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of)
+            if each.dependency.target_id in targets
+            else each
+            for each in self.firsts
+        ]
+        factors, parts = _causes(counts, firsts)
+        share = dependency_share_of(parts, np.ones((1, len(parts.causes))))
+        return float(share[0]), bool(factors)
+
     @property
     def is_watched(self) -> bool:
         """Whether any dependency was observed, so that a new run would read its hardness anew."""
-        return any(each.edge is not None or each.target is not None for each in self.service.dependencies)
+        return any(each.failed_calls is not None for each in self.firsts)
 
     @property
     def has_soft(self) -> bool:
         """Whether a new run may find a fallback where this one found none, or the reverse."""
-        return any(each.criticality == "soft" for each in self.service.dependencies)
+        return any(each.dependency.criticality == "soft" for each in self.firsts)
 
-    def dependencies_then(self, cause: str, scale: float) -> tuple[float, bool]:
-        """The share of failures that a new run would put down to dependencies, and whether any would count."""
-        changed = self.scaled(cause, scale)
-        counts = observe(changed.counts, self.as_of)
-        assert counts is not None
-        factors, parts = _causes(changed, counts, self.as_of)
-        share = dependency_share_of(parts, np.ones((1, len(parts.causes))))
-        return float(share[0]), bool(factors)
+    def _scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
+        bad = self.counts.bad.copy()
+        scales = self.scales(cause, scale)
+        bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]
+        return replace(self.counts, bad=bad)
 
     def _targets(self, cause: str) -> set[str]:
         """Ids of the dependencies behind a cause."""
@@ -110,10 +124,9 @@ def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
 
 
 def _causes(
-    service: ServiceInput, counts: ObservedCounts, as_of: int
+    counts: ObservedCounts, firsts: Sequence[EdgeEstimate]
 ) -> tuple[tuple[CountedFactor, ...], Decomposition]:
-    estimates = estimate_edges(counts, other_services(service), as_of)
-    factors = service_composite(counts.availability, 1.0, estimates).factors
+    factors = counted_factors(with_hardness(counts, firsts))
     return factors, decompose(counts, factors)
 
 

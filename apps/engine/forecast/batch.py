@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.engine.forecast.features import FEATURES, FeatureRows, feature_rows
 from apps.engine.forecast.model import CHANCES, Forecast
@@ -43,14 +44,13 @@ class PastFeatures:
         result: Floats = self.forecast.quantiles(self.rows)[:, CHANCES.index(chance)]
         return result
 
-    def with_dependencies(self, row: int, shares: Floats, has_dependency: Floats) -> PastFeatures:
-        """One of the pasts as other shares of dependencies' failures would have it, a row each."""
-        features = np.repeat(self.rows.features[row : row + 1], shares.size, axis=0)
+    def with_dependencies(
+        self, rows: NDArray[np.int64], shares: Floats, has_dependency: Floats
+    ) -> PastFeatures:
+        """Some of the pasts, ``rows``, as other shares of dependencies' failures would have them."""
+        features = self.rows.features[rows]
         features[:, _SHARE], features[:, _HAS_DEPENDENCY] = shares, has_dependency
-        rows = replace(
-            self.rows,
-            features=features,
-            centre=np.full(shares.size, self.rows.centre[row]),
-            spread=np.full(shares.size, self.rows.spread[row]),
+        chosen = replace(
+            self.rows, features=features, centre=self.rows.centre[rows], spread=self.rows.spread[rows]
         )
-        return replace(self, rows=rows)
+        return replace(self, rows=chosen)
