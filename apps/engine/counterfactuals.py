@@ -175,7 +175,7 @@ def _largest_scale(asked: Asked, goal: float, cause: Cause | None) -> tuple[floa
 
     tried = _changes(cause, COARSE)
     asked.ask(tried)
-    if not any(map(reaches, tried)):
+    if reaches(_without(cause)) and not any(map(reaches, tried)):
         tried += _changes(cause, SMALLER)
         asked.ask(tried)
     reached = [*map(reaches, tried), reaches(_without(cause))]

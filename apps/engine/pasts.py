@@ -72,11 +72,14 @@ class ChangedPasts:
         tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
         found = self._with_dependencies(tried).reshape(len(rows), len(sides))
         return [
-            target if self._is_sure(target, others, goal) else self._anew(row)
+            target if self._is_sure(row, target, others, goal) else self._anew(row)
             for row, target, others in zip(rows, usual, found, strict=True)
         ]
 
-    def _is_sure(self, usual: float, others: Floats, goal: float | None) -> bool:
+    def _is_sure(self, row: int, usual: float, others: Floats, goal: float | None) -> bool:
+        if not self.past.has_soft and not self.scales[row].any():
+            # Nothing fails: there is nothing to put down to anyone.
+            return True
         is_kept = goal is None or usual < goal or bool((others >= goal).all())
         return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
 
