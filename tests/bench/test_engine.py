@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -143,10 +143,18 @@ def _straightforward(service: ServiceInput) -> None:
     shap.explainers.Exact(target, np.zeros((1, len(features))))(np.ones((1, len(features))))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds by the clock, and seconds of this process's processors: a busy machine stretches only the first."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def by(cls, work: Callable[[], object]) -> Took:
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        return cls(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def test_the_engine_prints_its_speed() -> None:
@@ -156,22 +164,24 @@ def test_the_engine_prints_its_speed() -> None:
     fleet = int(os.environ.get("BALLAST_BENCH_SERVICES", "5000"))
     as_of = START + DAYS * 86_400
     services = [make_service(number) for number in range(_TEMPLATES)]
-    first = _seconds(lambda: recommend(services[0], as_of=as_of))
-    singles = sorted(_seconds(lambda each=each: recommend(each, as_of=as_of)) for each in services)  # type: ignore[misc]
+    first = Took.by(lambda: recommend(services[0], as_of=as_of))
+    singles = [Took.by(lambda each=each: recommend(each, as_of=as_of)) for each in services]  # type: ignore[misc]
     half = fleet // 2
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(_recommend_range, [(0, 1), (1, 2)])
-        together = _seconds(lambda: pool.map(_recommend_range, [(0, half), (half, fleet)]))
+        together = Took.by(lambda: pool.map(_recommend_range, [(0, half), (half, fleet)]))
     _straightforward(services[0])
-    loops = [_seconds(lambda each=each: _straightforward(each)) for each in services[:LOOP_SAMPLE]]  # type: ignore[misc]
-    loop = sum(loops) / LOOP_SAMPLE
-    median = singles[len(singles) // 2]
+    loops = [Took.by(lambda each=each: _straightforward(each)) for each in services[:LOOP_SAMPLE]]  # type: ignore[misc]
+    walls = sorted(each.wall for each in singles)
+    cpu = sorted(each.cpu for each in singles)[_TEMPLATES // 2]
+    loop = sum(each.cpu for each in loops) / LOOP_SAMPLE
     print()
     print(f"{'engine, 90 days hourly, 5 dependencies with edge series':<62}{'measured':>12}{'bar':>12}")
-    print(f"{'first service of a process':<62}{1e3 * first:>9.1f} ms{'150 ms':>12}")
-    print(f"{'one service, median':<62}{1e3 * median:>9.1f} ms{'150 ms':>12}")
-    print(f"{'one service, slowest of ' + str(len(singles)):<62}{1e3 * singles[-1]:>9.1f} ms{'150 ms':>12}")
-    print(f"{f'{fleet:,} services on two processes':<62}{together:>10.1f} s{'60 s':>12}")
+    print(f"{'first service of a process':<62}{1e3 * first.wall:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, median':<62}{1e3 * walls[_TEMPLATES // 2]:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, slowest of ' + str(_TEMPLATES):<62}{1e3 * walls[-1]:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, median of the processor time':<62}{1e3 * cpu:>9.1f} ms{'24 ms':>12}")
+    print(f"{f'{fleet:,} services on two processes':<62}{together.wall:>10.1f} s{'60 s':>12}")
     print(f"{'per-replicate bootstrap and shap Exact, one service':<62}{1e3 * loop:>9.1f} ms")
-    print(f"{'ratio to one service':<62}{loop / median:>10.1f}×{'10×':>12}")
+    print(f"{'ratio to one service, of processor times':<62}{loop / cpu:>10.1f}×{'10×':>12}")
     assert len(singles) == _TEMPLATES
