@@ -14,8 +14,10 @@ from apps.engine.tiers import WindowModel
 from apps.engine.types import Floats
 from apps.engine.what_if import KnownPast
 
-SHARES_OFF = (0.03, 0.1)
+SHARES_OFF = (0.05, 0.2)
 """How far a new run may put other failures down to dependencies than this one: the shares that are tried …"""
+GOAL_OFF = 0.4
+"""… one more where a goal is at stake …"""
 MATTERS = 0.1
 """… and the relative change of the unavailability from which on the edges are estimated anew."""
 
@@ -66,7 +68,8 @@ class ChangedPasts:
         if not self.past.is_watched or not rows:
             return usual
         has_dependency = self.model.forecast.has_dependency
-        sides = [(side * off, has_dependency) for off in SHARES_OFF for side in (-1, 1)]
+        offs = SHARES_OFF if goal is None else (*SHARES_OFF, GOAL_OFF)
+        sides = [(side * off, has_dependency) for off in offs for side in (-1, 1)]
         if self.past.has_soft:
             sides.append((0.0, not has_dependency))
         tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
@@ -80,6 +83,9 @@ class ChangedPasts:
         if not self.past.has_soft and not self.scales[row].any():
             # Nothing fails: there is nothing to put down to anyone.
             return True
+        if (self.scales[row] > 1).any():
+            # Held within the requests more failures make another pattern.
+            return False
         is_kept = goal is None or usual < goal or bool((others >= goal).all())
         return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
 
