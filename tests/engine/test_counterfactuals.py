@@ -109,7 +109,8 @@ def test_an_incident_is_named_with_what_it_cost() -> None:
 
 
 def test_where_traffic_stands_in_the_way_it_says_so() -> None:
-    counts = hourly(np.full(60 * 24, 30.0), np.zeros(60 * 24))
+    traffic = np.random.default_rng(2).poisson(30, 60 * 24).astype(float)
+    counts = hourly(traffic, np.zeros(60 * 24))
     _, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
     assert changes[0]["kind"] == "one_more_nine"
     assert "needs more traffic" in changes[0]["text"]

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine.decomposition import held_within
+from apps.engine.decomposition import held_within, scaled_failures
+from apps.engine.forecast.batch import PastFeatures
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.forecast.service import ServiceForecast
 from apps.engine.recommend import recommend
 from apps.engine.rounding import percent
 from apps.engine.series import DAY_SECONDS
 from apps.engine.types import CountSeries, ServiceInput
-from apps.engine.what_if import with_scaled_cause
+from apps.engine.what_if import KnownPast, with_scaled_cause
 from tests.engine.build import HOUR, START, end_of, steady
 from tests.engine.simulated_edges import simulated_service
 
@@ -73,6 +76,20 @@ def test_more_failures_than_requests_fail_where_others_do_and_nowhere_else() -> 
     np.testing.assert_allclose(held, [100, 90, 0, 0])
     np.testing.assert_allclose(held_within(np.array([250.0, 60.0, 0.0, 0.0]), total), [100, 100, 55, 55])
     np.testing.assert_allclose(held_within(np.full(4, 500.0), total), total)
+
+
+def test_a_changed_past_is_forecast_alike_alone_and_in_company() -> None:
+    service, as_of = a_service(1)
+    past = KnownPast.of(service, as_of)
+    forecast = ServiceForecast.of(past.counts, past.parts, has_dependency=True, window_days=28)
+    changes = [("all", 0.0), ("all", 0.3), ("own", 10.0), ("incidents", 0.0)]
+    scales = np.stack([past.scales(cause, scale) for cause, scale in changes])
+    bad = scaled_failures(past.parts, past.counts.dense_total, scales)
+    shares = dependency_share_of(past.parts, scales)
+    together = PastFeatures.of(forecast, bad, shares).unavailability(0.05)
+    for row in range(len(changes)):
+        alone = PastFeatures.of(forecast, bad[row : row + 1], shares[row : row + 1]).unavailability(0.05)
+        assert alone[0] == together[row]
 
 
 def test_a_cause_that_is_not_there_cannot_be_changed() -> None:
