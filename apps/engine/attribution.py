@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.counting import predictive_mean, predictive_quantile
-from apps.engine.resampling import upper_quantile
 from apps.engine.tiers import WindowModel
 from apps.engine.types import Floats
 
@@ -62,33 +60,35 @@ def shapley_values(values: Floats) -> Floats:
 def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list[tuple[str, str]], Floats]:
     """The features ``(feature, label)`` and the target of every coalition of them.
 
-    Besides the causes of failures the features are how much windows vary, how little the traffic can prove,
-    and, during cold start, the archetype. The last coalition's value is the tier's own target.
+    Besides the causes of failures the features are how much windows vary, how little the traffic can prove, what the
+    forecast makes of it, and, in the first week, the archetype. The last coalition's value is the tier's own target.
     """
     causes = len(model.causes)
     subsets = coalitions(causes)
     sums = _subset_sums(model.rates)
     bad = subsets @ model.bad
-    quantile = 1 - breach_probability
-    typical = sums.mean(axis=1)
-    varied = upper_quantile(sums, quantile, axis=1)
-    floors = (
-        predictive_mean(bad, model.total),
-        predictive_quantile(bad, model.total, model.window_requests, quantile),
-    )
     features = [(cause.key, cause.label) for cause in model.causes]
     features.append(("variation", "Bad windows, beyond the average"))
     features.append(("traffic", "What this traffic cannot prove"))
-    has_prior = model.prior_weight > 0
-    if has_prior:
+    shown = [
+        model.shown(sums, bad, breach_probability, has_variation=varied, has_counting=counting)
+        for counting in (False, True)
+        for varied in (False, True)
+    ]
+    forecast = model.expected(breach_probability)
+    more = forecast - float(shown[-1][-1])
+    # What histories have not shown yet comes on top; what has passed takes its part of everything.
+    if more >= 0:
+        features.append(("forecast", "What such histories have not shown yet"))
+        foreseen = [np.minimum(1.0, each + more) for each in shown]
+    else:
+        features.append(("forecast", "What has passed, and such services do not repeat"))
+        foreseen = [each * (forecast / float(shown[-1][-1])) for each in shown]
+    values = [*shown, *foreseen]
+    if model.prior_weight > 0:
         features.append(("archetype", "Short history: what services of this kind keep"))
-    blocks: list[Floats] = []
-    for prior in (False, True) if has_prior else (False,):
-        for counting in (False, True):
-            for at, value in enumerate((typical, varied)):
-                floor = floors[at] if counting else None
-                blocks.append(1 - model.finish(value, floor, breach_probability, has_prior=prior))
-    return features, np.concatenate(blocks)
+        values += [model.mixed(each, breach_probability) for each in values]
+    return features, 1 - np.concatenate(values)
 
 
 def _subset_sums(rows: Floats) -> Floats:

@@ -49,7 +49,8 @@ def call_probability(
     if own is not None and is_busy and edge is not None and edge.requests > 0:
         together = align(edge, own)
         if together is not None:
-            return _from_calls(own.dense_total, np.nan_to_num(together[0][own.present]), own.step_seconds)
+            calls = together[0][own.present]
+            return _from_calls(own.dense_total, np.where(np.isfinite(calls), calls, 0.0), own.step_seconds)
         value = min(1.0, edge.requests / edge.span_days / (own.requests / own.span_days))
         spread = 1.6449 * math.sqrt(value * (1 - value) / own.requests)
         return CallProbability(value, "observed", (max(0.0, value - spread), min(1.0, value + spread)))

@@ -1,24 +1,42 @@
-"""What would have to be different for the target to be different, found by re-running the model.
+"""What would have to be different for the target to be different, found by running the engine on changed pasts.
 
-A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often.
-Figures are rounded to the careful side first and evaluated then, so that every sentence is true of the model
-as it stands.
+A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often. The changed
+past is forecast anew, and its edges are estimated anew where that may matter, so that every sentence is true of a
+whole new run on the input that ``apps.engine.what_if`` makes. Figures are rounded to the careful side first and
+evaluated then.
+
+The forecast moves in steps and not always the same way. What one more nine needs is therefore a scale at which it is
+reached, and if possible at the next smaller one that was tried as well; and a change that would move the target the
+wrong way is left out: it tells of the forecast and not of the service.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-import numpy as np
-
-from apps.engine.decomposition import WORSE, Cause
+from apps.engine.counting import needed_requests
+from apps.engine.decomposition import Cause
+from apps.engine.pasts import Asked, Change
 from apps.engine.rounding import percent
 from apps.engine.tiers import WindowModel
+from apps.engine.what_if import EVERYTHING, KnownPast
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
-_BISECTIONS = 14
+MAX_SEARCHED = 3
+"""Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
+NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
+LIKELY = 0.8
+"""The heaviest cause is asked first where it makes so large a share of the failures, else all together."""
+COARSE = (0.15, 0.08, 0.04, 0.02)
+"""Scales that are tried for one more nine …"""
+SMALLER = (0.01, 0.003, 0.001)
+"""… those that are where none of these is small enough …"""
+FINE = 4
+"""… and how many between one that is small enough and the next larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,119 +61,155 @@ def one_nine_more(target: float) -> float:
     return 1 - (1 - target) / 10
 
 
-def counterfactuals(model: WindowModel, breach_probability: float, service_id: str) -> list[Counterfactual]:
+def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: float) -> list[Counterfactual]:
     """What one more nine needs, and one nine more or less of the heaviest causes; the incidents left out.
 
     One nine less is left out where it could not come true: an outage of all requests has no tenfold.
     """
+    service_id = past.service.service_id
     target = model.target(breach_probability)
-    found = [_needed_for(model, breach_probability, one_nine_more(target))]
-    weights = model.rates.mean(axis=1)
-    heaviest = sorted(range(len(model.causes)), key=lambda at: (-float(weights[at]), model.causes[at].key))
-    varied = [at for at in heaviest if model.causes[at].kind in ("own", "dependency") and weights[at] > 0]
-    for at in varied[:MAX_CAUSES]:
-        for kind, scale in (("one_nine_better", 1 / WORSE), ("one_nine_worse", WORSE)):
-            if scale > 1 and not model.causes[at].has_room:
-                continue
-            variation = _scaled(model, breach_probability, at, kind, scale, service_id)
-            if variation is not None:
-                found.append(variation)
-    for at, cause in enumerate(model.causes):
-        if cause.kind == "incidents":
-            result = _target(model, breach_probability, at, 0.0)
-            text = f"Without its incidents {service_id} could promise {percent(result)}."
-            found.append(Counterfactual("without_incidents", cause.key, 0.0, None, result, text))
+    weights = dict(zip((cause.key for cause in model.causes), model.rates.mean(axis=1).tolist(), strict=True))
+    heaviest = sorted(model.causes, key=lambda cause: (-weights[cause.key], cause.key))
+    varied = [each for each in heaviest if each.kind in ("own", "dependency") and weights[each.key] > 0]
+    scaled = [
+        (cause, kind, Change(cause.key, scale))
+        for cause in varied[:MAX_CAUSES]
+        for kind, scale in NINES
+        if scale <= 1 or cause.has_room
+    ]
+    incidents = [Change(cause.key, 0.0) for cause in heaviest if cause.kind == "incidents"]
+    others = [*(change for _, _, change in scaled), *incidents]
+    likely = heaviest[0] if weights[heaviest[0].key] >= LIKELY * sum(weights.values()) else None
+
+    asked = Asked(past, model, breach_probability)
+    asked.ask(
+        [
+            _without(None),
+            *(_without(cause) for cause in heaviest[:MAX_SEARCHED]),
+            *others,
+            *_changes(likely, COARSE),
+        ]
+    )
+    found = [_needed_for(asked, one_nine_more(target), heaviest)]
+    results = dict(zip(others, asked.anew(others), strict=True))
+    for cause, kind, change in scaled:
+        result = results[change]
+        if result == target or (result > target) is (change.scale < 1):
+            found.append(_scaled(cause, kind, change.scale, result, service_id))
+    for change in incidents:
+        if results[change] >= target:
+            text = f"Without its incidents {service_id} could promise {percent(results[change])}."
+            found.append(Counterfactual("without_incidents", change.cause, 0.0, None, results[change], text))
     return found
 
 
-def _target(model: WindowModel, breach_probability: float, at: int, scale: float) -> float:
-    scales = np.ones(len(model.causes))
-    scales[at] = scale
-    return model.target(breach_probability, scales)
-
-
-def _scaled(
-    model: WindowModel, breach_probability: float, at: int, kind: str, scale: float, service_id: str
-) -> Counterfactual | None:
-    cause = model.causes[at]
+def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale
-        if availability < 0:
-            return None
         subject = f"With {_name(cause)} at {percent(availability)}"
     else:
         amount = "a tenth of" if scale < 1 else "ten times"
         subject = f"With {amount} its own failures {service_id}"
-    result = _target(model, breach_probability, at, scale)
     verb = " could promise " if cause.availability is None else ", the balanced target would be "
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 
-def _needed_for(model: WindowModel, breach_probability: float, goal: float) -> Counterfactual:
+def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counterfactual:
     """The single cause whose improvement alone reaches ``goal``, else all together, else what stands in the
     way.
     """
-    weights = model.rates.mean(axis=1)
-    for at in sorted(range(len(model.causes)), key=lambda at: (-float(weights[at]), model.causes[at].key)):
-        cause = model.causes[at]
-        if weights[at] <= 0 or _target(model, breach_probability, at, 0.0) < goal:
-            continue
-        scale = _largest_scale(model, breach_probability, goal, at)
-        if scale <= 0:
-            continue
-        availability = None
-        if cause.availability is not None:
-            missing = _round_down((1 - cause.availability) * scale)
-            availability, scale = 1 - missing, missing / (1 - cause.availability)
-            need = f"{_name(cause)} at {percent(availability)}"
-        elif cause.kind == "own":
-            need = f"own failures cut to {_share(scale)} of today's"
-        else:
-            need = f"{cause.label[0].lower()}{cause.label[1:]} cut to {_share(scale)} of today's failures"
-        result = _target(model, breach_probability, at, scale)
-        return Counterfactual(
-            "one_more_nine", cause.key, scale, availability, result, f"One more nine needs {need}."
+    searched = heaviest[:MAX_SEARCHED]
+    enough = [cause for cause in searched if asked.target(_without(cause)) >= goal]
+    for cause in enough:
+        at = _largest_scale(asked, goal, cause)
+        if at is not None:
+            scale, result = at
+            availability = None if cause.availability is None else 1 - (1 - cause.availability) * scale
+            text = f"One more nine needs {_need(cause, scale, availability)}."
+            return Counterfactual("one_more_nine", cause.key, scale, availability, result, text)
+    for cause in enough:
+        (result,) = asked.anew([_without(cause)], goal)
+        if result >= goal:
+            availability = None if cause.availability is None else 1.0
+            text = f"One more nine needs {_none_of(cause)}: some of it would be too much."
+            return Counterfactual("one_more_nine", cause.key, 0.0, availability, result, text)
+    at = _largest_scale(asked, goal, None)
+    if at is not None:
+        scale, result = at
+        has_dependency = any(cause.kind in ("dependency", "other_dependencies") for cause in heaviest)
+        all_failures = (
+            "all failures, its own and its dependencies'," if has_dependency else "all its failures"
         )
-    scale = _largest_scale(model, breach_probability, goal, None)
-    scales = np.full(len(model.causes), scale)
-    result = model.target(breach_probability, scales)
-    if scale > 0:
-        text = (
-            f"One more nine needs all failures, its own and its dependencies', cut to {_share(scale)} of "
-            "today's: no single cause is enough."
-        )
-    elif model.prior_weight > 0:
-        text = (
-            f"One more nine ({percent(goal)}) needs a longer history: even without a failure the balanced "
-            f"target would be {percent(result)}."
-        )
-    else:
-        text = (
+        text = f"One more nine needs {all_failures} cut to {_share(scale)} of today's"
+        if len(heaviest) > 1:
+            text += ": taking away the heaviest cause alone is not enough"
+        return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, f"{text}.")
+    (result,) = asked.anew([_without(None)])
+    text = _in_the_way(asked.model, goal, result)
+    return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, text)
+
+
+def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
+    """Why no improvement gives one more nine; ``result`` is the target without any failure."""
+    if result >= goal:
+        return f"One more nine ({percent(goal)}) needs a past without any failure: some would be too much."
+    without = f"even without a failure the balanced target would be {percent(result)}."
+    if model.prior_weight > 0:
+        return f"One more nine ({percent(goal)}) needs a longer history: {without}"
+    if needed_requests(goal) > model.window_requests:
+        return (
             f"One more nine ({percent(goal)}) needs more traffic: even without a failure this traffic "
             f"supports {percent(result)}."
         )
-    return Counterfactual("one_more_nine", "all", scale, None, result, text)
+    return f"One more nine ({percent(goal)}) needs a longer record: {without}"
 
 
-def _largest_scale(model: WindowModel, breach_probability: float, goal: float, at: int | None) -> float:
-    """The largest factor on a cause (on all for ``None``) that reaches ``goal``, rounded down; 0 where none
-    does.
+def _largest_scale(asked: Asked, goal: float, cause: Cause | None) -> tuple[float, float] | None:
+    """The largest tried factor on a cause (on all for ``None``) that reaches ``goal``, as the next smaller one does
+    if there are such two, with the target there; ``None`` where there is none.
     """
 
-    def reaches(scale: float) -> bool:
-        scales = np.full(len(model.causes), scale) if at is None else np.ones(len(model.causes))
-        if at is not None:
-            scales[at] = scale
-        return model.target(breach_probability, scales) >= goal
+    def reaches(change: Change) -> bool:
+        return asked.target(change) >= goal
 
-    low, high = -6.0, 0.0
-    if not reaches(10**low):
-        return 0.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reaches(10**middle) else (low, middle)
-    return _round_down(10**low)
+    tried = _changes(cause, COARSE)
+    asked.ask(tried)
+    if reaches(_without(cause)) and not any(map(reaches, tried)):
+        tried += _changes(cause, SMALLER)
+        asked.ask(tried)
+    reached = [*map(reaches, tried), reaches(_without(cause))]
+    if not any(reached[:-1]):
+        return None
+    at = next((at for at, both in enumerate(pairwise(reached)) if all(both)), reached.index(True))
+    step = math.log((tried[at - 1].scale if at else 1.0) / tried[at].scale) / (FINE + 1)
+    finer = _changes(cause, [tried[at].scale * math.exp(step * number) for number in range(FINE, 0, -1)])
+    asked.ask(finer)
+    while finer and not all(map(reaches, finer)):
+        del finer[0]
+    for change in (*finer, *tried[at:]):
+        if reaches(change):
+            (result,) = asked.anew([change], goal)
+            if result >= goal:
+                return change.scale, result
+    return None
+
+
+def _without(cause: Cause | None) -> Change:
+    return Change(EVERYTHING if cause is None else cause.key, 0.0)
+
+
+def _changes(cause: Cause | None, scales: Sequence[float]) -> list[Change]:
+    """Changes of a cause, of all for ``None``, near ``scales``, with figures that can be said in two digits."""
+    key = EVERYTHING if cause is None else cause.key
+    return list(dict.fromkeys(Change(key, _careful(cause, scale)) for scale in scales))
+
+
+def _careful(cause: Cause | None, scale: float) -> float:
+    """A scale whose figure in words has two digits: of the dependency's unavailability, else of the scale itself."""
+    if cause is None or cause.availability is None:
+        return _round_down(scale)
+    return _round_down((1 - cause.availability) * scale) / (1 - cause.availability)
 
 
 def _round_down(value: float) -> float:
@@ -163,6 +217,26 @@ def _round_down(value: float) -> float:
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     rounded = math.floor(value / step + 1e-9) * step
     return float(f"{rounded:.2g}")
+
+
+def _need(cause: Cause, scale: float, availability: float | None) -> str:
+    if availability is not None:
+        return f"{_name(cause)} at {percent(availability)}"
+    if cause.kind == "own":
+        return f"own failures cut to {_share(scale)} of today's"
+    return f"{cause.label[0].lower()}{cause.label[1:]} cut to {_share(scale)} of today's failures"
+
+
+def _none_of(cause: Cause) -> str:
+    if cause.kind == "dependency":
+        return f"{_name(cause)} without a failure"
+    if cause.kind == "own":
+        return "no failures of its own"
+    return (
+        f"no {cause.label[0].lower()}{cause.label[1:]}"
+        if cause.kind == "incidents"
+        else f"{cause.label} without a failure"
+    )
 
 
 def _share(scale: float) -> str:

@@ -22,6 +22,8 @@ INCIDENT_SIGMA = 6.0
 EVERYDAY_QUANTILE = 0.9
 WORSE = 10.0
 _ROOM_KEPT = 0.98
+_ROUNDING = 1e-9
+"""Shares of failures below this are rounding and no failures."""
 
 type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
 
@@ -81,6 +83,40 @@ def decompose(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> Decom
             shares.append((factor, left * (failures / remaining)))
     own = np.maximum(0.0, bad - sum((share for _, share in shares), np.zeros_like(bad)))
     return _gather(total, own, shares, counts.step_seconds)
+
+
+def scaled_failures(parts: Decomposition, total: Floats, scales: Floats) -> Floats:
+    """Failures of each bin with every cause scaled: ``(n, causes)`` → ``(n, bins)``, as :func:`held_within` holds them.
+
+    Causes are added up one after the other, so that a row comes out the same in whatever company.
+    """
+    scales = np.asarray(scales, dtype=np.float64)
+    bad = np.zeros((scales.shape[0], total.size))
+    for at in range(len(parts.causes)):
+        bad += scales[:, at : at + 1] * parts.bad[:, at]
+    for row in np.flatnonzero((bad > total).any(axis=1)):
+        bad[row] = held_within(bad[row], total)
+    return bad
+
+
+def held_within(bad: Floats, total: Floats) -> Floats:
+    """No more failures than requests in a bin: what is too many fails in the other bins that fail, else anywhere."""
+    held: Floats = np.minimum(bad, total)
+    excess = float(bad.sum() - held.sum())
+    if excess <= _ROUNDING * float(bad.sum()):
+        return held
+    room = total - held
+    for is_anywhere in (False, True):
+        weights = room if is_anywhere else held * room
+        most = float(weights.sum())
+        if most <= 0:
+            break
+        added = np.minimum(room, weights * (excess / most))
+        held, room = held + added, room - added
+        excess -= float(added.sum())
+        if excess <= _ROUNDING * float(held.sum()):
+            break
+    return held
 
 
 def _is_measured(counted: CountedFactor) -> bool:

@@ -59,7 +59,7 @@ def service_composite(
     With ``graph`` the limit is that of the whole graph below; without, nodes that two direct dependencies stand
     on are counted once, and what is below those is not known.
     """
-    factors = _factors(estimates, graph)
+    factors = counted_factors(estimates, graph)
     plain = [counted.factor for counted in factors]
     known_limit = None if graph is None or not factors else (graph.limit, graph.standard_error)
     limit = compose(1.0, plain, known_limit).limit
@@ -71,13 +71,16 @@ def service_composite(
         composite=compose(own, plain, known_limit),
         own=own,
         naive_product=math.prod(sorted(known)) if known else None,
-        factors=tuple(factors),
+        factors=factors,
         estimates=tuple(estimates),
         graph=graph,
     )
 
 
-def _factors(estimates: Sequence[EdgeEstimate], graph: GraphFigure | None) -> list[CountedFactor]:
+def counted_factors(
+    estimates: Sequence[EdgeEstimate], graph: GraphFigure | None = None
+) -> tuple[CountedFactor, ...]:
+    """Factors of the composite: a dependency each, or a group of those that stand in for each other."""
     groups: dict[str, list[EdgeEstimate]] = {}
     for estimate in estimates:
         if estimate.is_counted:
@@ -89,14 +92,14 @@ def _factors(estimates: Sequence[EdgeEstimate], graph: GraphFigure | None) -> li
     shared = {factors[at].name for users in shared_nodes(factors).values() for at in users}
     shared |= set(shared_nodes(factors))
     below = set() if graph is None else set(graph.shared)
-    return [
+    return tuple(
         CountedFactor(
             factor,
             members,
             factor.name in shared or any(member.dependency.target_id in below for member in members),
         )
         for factor, members in made
-    ]
+    )
 
 
 def needed_of(members: Sequence[EdgeEstimate]) -> int:

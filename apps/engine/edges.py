@@ -89,7 +89,10 @@ __all__ = [
     "HARDNESS_PRIOR",
     "EdgeEstimate",
     "estimate_edges",
+    "first_estimate",
+    "first_estimates",
     "published_availability",
+    "with_hardness",
 ]
 
 
@@ -104,17 +107,29 @@ def estimate_edges(
     """Estimate every dependency, sorted by target id, so that the answer does not depend on the order
     given.
     """
+    return with_hardness(own, first_estimates(own, dependencies, as_of))
+
+
+def first_estimates(
+    own: ObservedCounts | None, dependencies: Sequence[DependencyInput], as_of: int
+) -> tuple[EdgeEstimate, ...]:
+    """The first estimate of every dependency, sorted by target id."""
     ordered = sorted(dependencies, key=lambda each: (each.target_id, each.mode, each.criticality))
-    estimates = [_first_estimate(own, dependency, as_of) for dependency in ordered]
+    return tuple(first_estimate(own, dependency, as_of) for dependency in ordered)
+
+
+def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate]) -> list[EdgeEstimate]:
+    """Read hardness where the data can tell; ``estimates`` are first ones, each made of its edge alone."""
+    found = list(estimates)
     if own is not None and own.requests > 0:
-        estimates = _measure_hardness(own, estimates)
-        estimates = _bound_by_survival(own, estimates)
-    return estimates
+        found = _bound_by_survival(own, _measure_hardness(own, found))
+    return found
 
 
-def _first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_of: int) -> EdgeEstimate:
+def first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_of: int) -> EdgeEstimate:
+    """What one edge tells without the others: the service's failures have no part in it."""
     edge = observe(dependency.edge, as_of)
-    target = observe(dependency.target, as_of)
+    target = edge if dependency.target is dependency.edge else observe(dependency.target, as_of)
     calls = call_probability(own, dependency, edge, target)
     probability = calls.value
     availability, availability_source = _availability(dependency, edge, target)

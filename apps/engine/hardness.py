@@ -95,12 +95,13 @@ def measure(
     shifted = np.fft.irfft(
         np.fft.rfft(residual)[:, None] * np.conj(np.fft.rfft(pull, axis=0)), n=total.size, axis=0
     )
-    low_noise, high_noise = np.quantile(shifted, [0.05, 0.95], axis=0)
+    low_noise, high_noise = _ends(shifted)
     kept = np.clip(values[first:], 0.02, 0.98)
-    chance = np.sqrt(np.einsum("ti,tj,j->i", (pull / root[:, None]) ** 2, calls, kept * (1 - kept)))
+    binomial = np.einsum("tj,j->t", calls, kept * (1 - kept))
+    chance = np.sqrt(np.einsum("ti,t->i", (pull / root[:, None]) ** 2, binomial))
     between = _between_days(pull, residual)
     # The residuals hold that chance too, spread evenly over the shifts: it must not count twice.
-    mixed = float(np.einsum("ti,i->t", calls, kept * (1 - kept)).sum() / total.sum())
+    mixed = float(binomial.sum() / total.sum())
     twice = Z90**2 * mixed * (pull**2).sum(axis=0)
     # What the prior still holds back, and what collinear dependencies leave open.
     open_part = np.sqrt(np.einsum("ij,j,ij->i", inverse[first:], precision, inverse[first:]))
@@ -125,6 +126,18 @@ def measure(
     return results
 
 
+def _ends(samples: Floats) -> tuple[Floats, Floats]:
+    """The 5 % and 95 % quantiles of each column, as numpy's but by one sort, which is faster."""
+    rows = np.sort(np.ascontiguousarray(samples.T), axis=1)
+    newest = rows.shape[1] - 1
+    found = []
+    for quantile in (0.05, 0.95):
+        at = int(quantile * newest)
+        step = rows[:, min(at + 1, newest)] - rows[:, at]
+        found.append(rows[:, at] + step * (quantile * newest - at))
+    return found[0], found[1]
+
+
 def _controls(total: Floats, step_seconds: int) -> Floats:
     """What the service's own rate may follow: a level, load, the hour, and time."""
     size = total.size
@@ -144,7 +157,7 @@ def _controls(total: Floats, step_seconds: int) -> Floats:
 def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> Floats:
     """Cut what no dependency can explain, were all of them fully hard: that is the service's own incident."""
     rates = observed / root
-    usual = float(np.quantile(rates, 0.5))
+    usual = float(np.median(rates))
     scale = 1.4826 * float(np.median(np.abs(rates - usual)))
     level = usual + OUTLIER_SIGMA * np.maximum(scale, np.sqrt(usual + 1e-12) / root)
     limit: Floats = explained + level * root + OUTLIER_SIGMA / root

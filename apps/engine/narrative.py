@@ -13,6 +13,11 @@ from apps.engine.types import TierName
 
 def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str:
     """Why a cold start's numbers are wide."""
+    if prior_weight <= 0:
+        return (
+            f"{duration(days * DAY_SECONDS)} of data: the targets allow for what so short a history cannot show, and "
+            f"confidence is low until day {COLD_START_DAYS}."
+        )
     return (
         f"{duration(days * DAY_SECONDS)} of data: {100 * prior_weight:.0f} % of each target is what is "
         f"expected of its kind ({prior_title}), and confidence is low until day {COLD_START_DAYS}."

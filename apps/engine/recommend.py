@@ -18,21 +18,27 @@ from apps.engine.dependencies import (
     composite_warnings,
     service_composite,
 )
-from apps.engine.edges import estimate_edges, published_availability
+from apps.engine.edges import first_estimates, published_availability, with_hardness
+from apps.engine.forecast.regimes import Regime
+from apps.engine.forecast.service import ServiceForecast
 from apps.engine.latency import from_buckets, from_percentiles, latency_document, simulate
+from apps.engine.look_back import look_back
 from apps.engine.narrative import cold_start_reason, summarise
 from apps.engine.published import archetype_prior, published_prior, published_tiers
 from apps.engine.resampling import draw_plan
 from apps.engine.rounding import percent, ratio
 from apps.engine.seeding import generator_for
 from apps.engine.series import DAY_SECONDS, ObservedCounts, observe
-from apps.engine.tiers import COLD_START_DAYS, Tier, WindowModel, build_model, cold_start_weight, make_tiers
+from apps.engine.tiers import Tier, WindowModel, build_model, cold_start_weight, make_tiers
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
 from apps.engine.verdicts import Judgement, judge
+from apps.engine.what_if import KnownPast, other_services
 
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""
 CONTRIBUTION_DIGITS = 12
+WINDOWS = 500
+"""Resampled windows behind what the history shows; the tiers do not rest on them."""
 _BALANCED = TIER_BREACH_PROBABILITY["balanced"]
 
 
@@ -46,6 +52,8 @@ class _Availability:
     tiers: dict[TierName, Tier] | None
     model: WindowModel | None
     published: float | None
+    regime: Regime | None = None
+    past: KnownPast | None = None
 
 
 def recommend(
@@ -67,7 +75,7 @@ def recommend(
     archetype = (archetypes or Archetypes.built_in()).get(service.archetype)
     fine = observe(service.counts, as_of)
     history = observe(service.history, as_of)
-    counts, warnings = _look_back(fine, history)
+    counts, warnings = look_back(fine, history)
     if any(each.target_id == service.service_id for each in service.dependencies):
         warnings.append(f"{service.service_id} calls itself: such calls are its own reliability.")
     found = _availability(service, counts, archetype, as_of, window_days, seed)
@@ -104,6 +112,7 @@ def recommend(
             "tiers": tiers_document,
             "dependency_limit": ratio(limit),
             "composite": composite,
+            "regime": found.regime,
         },
         "latency": _latency(service, archetype, as_of, window_days, seed),
         "data_quality": quality,
@@ -130,22 +139,6 @@ def recommend_fleet(
         yield recommend(service, as_of=as_of, window_days=window_days, seed=seed, archetypes=known)
 
 
-def _look_back(
-    fine: ObservedCounts | None, history: ObservedCounts | None
-) -> tuple[ObservedCounts | None, list[str]]:
-    """Take daily counts instead where the fine ones are few and the daily ones reach clearly further back."""
-    if history is None:
-        return fine, []
-    if fine is None:
-        return history, ["Only daily counts are known: changes within a day cannot be seen."]
-    if fine.days < COLD_START_DAYS and history.days >= max(2 * fine.days, fine.days + 7):
-        return history, [
-            f"Daily counts of {history.span_days:.0f} days are used: finer ones reach back "
-            f"{fine.span_days:.0f} days."
-        ]
-    return fine, []
-
-
 def _availability(
     service: ServiceInput,
     counts: ObservedCounts | None,
@@ -157,10 +150,9 @@ def _availability(
     published = service.published_sla if service.is_external else None
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
     assumed = archetype.typical_availability if published is None else published_availability(published)
-    others = [each for each in service.dependencies if each.target_id != service.service_id]
-    estimates = estimate_edges(counts, others, as_of)
+    firsts = first_estimates(counts, other_services(service), as_of)
     observed = None if counts is None else counts.availability
-    composite = service_composite(observed, assumed, estimates, service.graph)
+    composite = service_composite(observed, assumed, with_hardness(counts, firsts), service.graph)
     judgement = judge(service.service_id, counts, window_days)
     if judgement.verdict not in ("ok", "cold_start"):
         if published is None:
@@ -182,11 +174,17 @@ def _availability(
         total.size,
         length,
         window_days * DAY_SECONDS / counts.step_seconds * covered,
+        WINDOWS,
+    )
+    parts = decompose(counts, composite.factors)
+    forecast = ServiceForecast.of(
+        counts, parts, has_dependency=bool(composite.factors), window_days=window_days
     )
     model = build_model(
         counts,
-        decompose(counts, composite.factors),
+        parts,
         plan,
+        forecast,
         window_requests=judgement.expected_requests,
         prior=prior,
         prior_weight=weight,
@@ -196,7 +194,8 @@ def _availability(
         judgement = Judgement(
             "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
         )
-    return _Availability(judgement, counts, composite, make_tiers(model), model, None)
+    past = KnownPast(service, as_of, counts, firsts, composite.factors, parts)
+    return _Availability(judgement, counts, composite, make_tiers(model), model, None, forecast.regime, past)
 
 
 def _tier_document(tier: Tier, limit: float | None, backtest: dict[str, object]) -> dict[str, object]:
@@ -251,7 +250,7 @@ def _explanation(service: ServiceInput, found: _Availability) -> dict[str, objec
         }
     balanced = found.tiers["balanced"]
     changes: list[dict[str, object]] = []
-    if found.model is None or found.counts is None:
+    if found.model is None or found.counts is None or found.past is None:
         contributions = _published_contributions(found)
         expected = f"{service.service_id} can be expected to keep {percent(balanced.target)}."
         summary = f"{expected} {found.judgement.reason}"
@@ -269,7 +268,7 @@ def _explanation(service: ServiceInput, found: _Availability) -> dict[str, objec
                 "result": ratio(each.result),
                 "text": each.text,
             }
-            for each in counterfactuals(found.model, _BALANCED, service.service_id)
+            for each in counterfactuals(found.model, found.past, _BALANCED)
         ]
         summary = summarise(
             service.service_id,

@@ -16,11 +16,9 @@ from apps.engine.types import Floats
 
 REPLICATES = 2_000
 """Simulated next windows."""
+
 HISTORIES = 100
-"""Resampled histories for the interval of a target."""
-WINDOWS_PER_HISTORY = 200
-_SINGLE_THREAD_PRODUCTS = 200_000
-"""Multiplications up to which OpenBLAS stays on one thread (its threshold is 262,144)."""
+"""Resampled histories for the interval of a latency threshold."""
 
 type Ints = NDArray[np.signedinteger]
 
@@ -31,8 +29,7 @@ class Plan:
 
     ``starts`` and ``weights`` have shape ``(replicates, picks)``: block starts and how often each is taken.
     A replicate first resamples the history and then the window from it, so that it carries both the doubt
-    about the history and the chance of the window. ``histories`` has shape ``(HISTORIES, blocks)`` and
-    ``choices`` ``(WINDOWS_PER_HISTORY, blocks)``.
+    about the history and the chance of the window. ``histories`` has shape ``(HISTORIES, blocks)``.
     """
 
     size: int
@@ -40,7 +37,6 @@ class Plan:
     starts: Ints
     weights: Floats
     histories: Ints
-    choices: Floats
 
 
 def draw_plan(
@@ -60,15 +56,7 @@ def draw_plan(
         starts = generator.integers(0, size, (replicates, blocks))
         weights = generator.multinomial(wanted, np.full(blocks, 1 / blocks), replicates).astype(np.float64)
     histories = generator.integers(0, size, (HISTORIES, blocks))
-    if wanted <= 4 * blocks:
-        flat = generator.integers(0, blocks, (WINDOWS_PER_HISTORY, wanted))
-        flat += np.arange(WINDOWS_PER_HISTORY)[:, None] * blocks
-        counts = np.bincount(flat.ravel(), minlength=WINDOWS_PER_HISTORY * blocks)
-        choices = counts.reshape(WINDOWS_PER_HISTORY, blocks).astype(np.float64)
-    else:
-        drawn = generator.multinomial(wanted, np.full(blocks, 1 / blocks), WINDOWS_PER_HISTORY)
-        choices = drawn.astype(np.float64)
-    return Plan(size, length, starts.astype(np.int32), weights, histories, choices)
+    return Plan(size, length, starts.astype(np.int32), weights, histories)
 
 
 def block_sums(values: Floats, length: int) -> Floats:
@@ -100,31 +88,4 @@ def upper_quantile(samples: Floats, quantile: float, axis: int = -1) -> Floats:
     size = samples.shape[axis]
     at = min(size - 1, math.ceil(quantile * (size + 1)) - 1)
     result: Floats = np.take(np.partition(samples, at, axis=axis), at, axis=axis)
-    return result
-
-
-def _product(left: Floats, right: Floats) -> Floats:
-    """Matrix product in slices so small that BLAS does not start threads, which would cost more than they
-    bring.
-    """
-    right = np.ascontiguousarray(right)
-    rows = max(1, _SINGLE_THREAD_PRODUCTS // right.size)
-    slices = [left[at : at + rows] @ right for at in range(0, left.shape[0], rows)]
-    return np.concatenate(slices)
-
-
-def history_quantiles(plan: Plan, bad: Floats, total: Floats, quantiles: tuple[float, ...]) -> Floats:
-    """Window quantiles of unavailability, one per resampled history: shape ``(len(quantiles), HISTORIES)``.
-
-    Their spread is the sampling error of a quantile. Each history's windows are drawn from its own blocks: a
-    product of two small matrices instead of a loop in a loop.
-    """
-    sums = block_sums(np.stack([bad, total], axis=1), plan.length)[plan.histories]
-    window_bad = _product(plan.choices, sums[:, :, 0].T)
-    window_total = _product(plan.choices, sums[:, :, 1].T)
-    rates = np.divide(window_bad, window_total, out=np.zeros_like(window_bad), where=window_total > 0)
-    ordered = np.sort(rates, axis=0)
-    size = rates.shape[0]
-    at = [min(size - 1, math.ceil(quantile * (size + 1)) - 1) for quantile in quantiles]
-    result: Floats = ordered[at]
     return result

@@ -51,13 +51,13 @@ class ObservedCounts:
 
     @property
     def dense_total(self) -> Floats:
-        """Totals of the bins with data, in order of time."""
-        return self.total[self.present]
+        """Totals of the bins with data, in order of time; not to be written to."""
+        return self.total if self.present.all() else self.total[self.present]
 
     @property
     def dense_bad(self) -> Floats:
-        """Failures of the bins with data, in order of time."""
-        return self.bad[self.present]
+        """Failures of the bins with data, in order of time; not to be written to."""
+        return self.bad if self.present.all() else self.bad[self.present]
 
     @property
     def requests(self) -> float:
@@ -90,6 +90,11 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
     known = np.isfinite(total) & np.isfinite(bad)
     with np.errstate(invalid="ignore"):
         plausible = known & (total >= 0) & (bad >= 0) & (bad <= total * (1 + _EXCESS_TOLERANCE))
+    if plausible.size and plausible.all():
+        # Nothing to take out, which is the usual case.
+        return ObservedCounts(
+            series.start, series.step_seconds, as_of, total, np.minimum(bad, total), plausible, 0
+        )
     where = np.flatnonzero(plausible)
     if where.size == 0:
         return None
@@ -117,6 +122,9 @@ def align(counts: ObservedCounts | None, grid: ObservedCounts) -> tuple[Floats, 
     offset = counts.start - grid.start
     if offset % counts.step_seconds:
         return None
+    if offset == 0 and counts.step_seconds == grid.step_seconds and counts.total.size == grid.total.size:
+        # On the same bins gaps are nan already.
+        return (counts.total, counts.bad) if counts.present.any() else None
     fine_per_bin = grid.step_seconds // counts.step_seconds
     at = offset // counts.step_seconds + np.arange(counts.total.size)
     bins = at // fine_per_bin

@@ -1,9 +1,9 @@
 """Targets that are missed with a stated chance, and how sure they are.
 
-The model of one service's next window. Its unavailability at a quantile is the larger of two: what the block
-bootstrap of past (bad, total) pairs shows, and what counting alone leaves possible at this traffic. During
-cold start it is mixed with the archetype's prior. Tiers, attribution and counterfactuals all evaluate this
-one model.
+The tiers are quantiles of the forecast (``apps.engine.forecast``), mixed with the archetype's prior in a service's
+first week. Beside it stands what the history alone shows: a block bootstrap of past (bad, total) pairs, and what
+counting leaves possible at this traffic. Attribution says what the forecast adds to that; counterfactuals ask the
+forecast again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.counting import predictive_mean, predictive_quantile, quantile_upper
+from apps.engine.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
 from apps.engine.decomposition import Cause, Decomposition
-from apps.engine.resampling import Plan, history_quantiles, replicate_sums, upper_quantile
+from apps.engine.forecast.service import Doubt, ServiceForecast
+from apps.engine.resampling import Plan, replicate_sums, upper_quantile
 from apps.engine.series import ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
 
@@ -23,17 +24,19 @@ LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""
 COLD_START_DAYS = 30
 PRIOR_DAYS = 5.0
-"""The archetype's prior weighs as much as this many days of data, falling to nothing at
-``COLD_START_DAYS``.
-"""
+"""The archetype's prior weighs as much as this many days of data, falling to nothing at ``PRIOR_UNTIL_DAYS``."""
+PRIOR_UNTIL_DAYS = 7.0
+"""From a week of history on the forecast needs no prior: it learned from services as young."""
+THIN_REQUESTS = needed_requests(0.999)
+"""Windows of no more requests than these have the rule of three's word, those of twice as many the forecast's."""
 _Z90 = 1.6448536
 
 
 def cold_start_weight(days: float) -> float:
-    """Weight of the archetype's prior after ``days`` of data: 1 at none, 0 from 30 days on."""
-    if days >= COLD_START_DAYS:
+    """Weight of the archetype's prior after ``days`` of data: 1 at none, 0 from a week on."""
+    if days >= PRIOR_UNTIL_DAYS:
         return 0.0
-    return PRIOR_DAYS / (PRIOR_DAYS + days) * (1 - days / COLD_START_DAYS) ** 2
+    return PRIOR_DAYS / (PRIOR_DAYS + days) * (1 - (days / PRIOR_UNTIL_DAYS) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,120 +60,135 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class WindowModel:
-    """Everything needed to evaluate the next window with causes switched off or scaled.
+    """Everything needed to evaluate the next window, and to ask what other pasts would lead to.
 
-    ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each simulated
-    window. ``bad`` has shape ``(causes,)``: failures in the history. ``spreads`` has shape ``(tiers,
-    histories)``.
+    ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each resampled
+    window. ``bad`` has shape ``(causes,)``: failures in the history, ``dense_total`` ``(bins,)``: requests of its bins
+    with data, ``total`` all of them. ``doubt`` is the forecast's, by chance.
     """
 
     causes: tuple[Cause, ...]
     rates: Floats
     bad: Floats
+    dense_total: Floats
     total: float
     window_requests: float
     prior: Prior
     prior_weight: float
-    spreads: Floats
+    forecast: ServiceForecast
+    doubt: dict[float, Doubt]
 
-    def unavailability(
-        self,
-        scales: Floats,
-        breach_probability: float,
-        *,
-        has_variation: bool = True,
-        has_counting: bool = True,
-        has_prior: bool = True,
+    def shown(
+        self, sums: Floats, bad: Floats, breach_probability: float, *, has_variation: bool, has_counting: bool
     ) -> Floats:
-        """Unavailability at a tier's quantile with causes scaled: ``scales`` ``(n, causes)`` → ``(n,)``.
+        """Unavailability at a tier's quantile as the history shows it, without forecast: ``(n,)``.
 
-        Without variation the window is as the history was on average; without counting the doubt that few
-        requests leave is ignored; without prior there is no cold start.
+        ``sums`` ``(n, replicates)`` are resampled windows, ``bad`` ``(n,)`` failures in the history. Without
+        variation the window is as the history was on average; without counting the doubt that few requests leave is
+        ignored.
         """
-        sums = np.einsum("sc,cr->sr", scales, self.rates)
-        means = sums.mean(axis=1)
-        bad = np.asarray(scales) @ self.bad
         quantile = 1 - breach_probability
         if has_variation:
             value = upper_quantile(sums, quantile, axis=1)
             floor = predictive_quantile(bad, self.total, self.window_requests, quantile)
         else:
-            value = means
+            value = sums.mean(axis=1)
             floor = predictive_mean(bad, self.total)
-        return self.finish(value, floor if has_counting else None, breach_probability, has_prior=has_prior)
-
-    def finish(
-        self, value: Floats, floor: Floats | None, breach_probability: float, *, has_prior: bool = True
-    ) -> Floats:
-        """Apply counting's floor and the prior to the bootstrap's ``value``."""
-        if floor is not None:
+        if has_counting:
             value = np.maximum(np.maximum(value, floor), LEAST_UNAVAILABILITY)
-        if has_prior and self.prior_weight > 0:
-            value = (1 - self.prior_weight) * value + self.prior_weight * self.prior.quantiles[
-                breach_probability
-            ]
-        return np.minimum(1.0, value)
+        result: Floats = np.minimum(1.0, value)
+        return result
 
-    def target(self, breach_probability: float, scales: Floats | None = None) -> float:
+    def floored(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
+        """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
+
+        Where a window has few requests, counting has its word: without it a clean record of some hundred requests
+        would prove three nines.
+        """
+        value = np.maximum(value, LEAST_UNAVAILABILITY)
+        thin = min(1.0, max(0.0, 2 - self.window_requests / THIN_REQUESTS))
+        if thin > 0:
+            bad = np.asarray(scales) @ self.bad
+            floor = predictive_quantile(bad, self.total, self.window_requests, 1 - breach_probability)
+            value = np.maximum(value, thin * floor)
+        result: Floats = np.minimum(1.0, value)
+        return result
+
+    def expected(self, breach_probability: float) -> float:
+        """What the forecast expects at a tier's quantile with every cause as it is, before any prior."""
+        usual = np.array([self.forecast.usual(breach_probability)])
+        return float(self.floored(usual, np.ones((1, len(self.causes))), breach_probability)[0])
+
+    def mixed(self, value: Floats, breach_probability: float) -> Floats:
+        """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor."""
+        weight = self.prior_weight
+        if weight <= 0:
+            return value
+        mixture: Floats = value ** (1 - weight) * self.prior.quantiles[breach_probability] ** weight
+        return mixture
+
+    def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
+        """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
+        return 1 - self.mixed(self.floored(value, scales, breach_probability), breach_probability)
+
+    def target(self, breach_probability: float) -> float:
         """Availability that the next window falls short of with the given chance."""
-        ones = np.ones((1, len(self.causes))) if scales is None else scales[None, :]
-        return float(1 - self.unavailability(ones, breach_probability)[0])
+        value = np.array([self.expected(breach_probability)])
+        return 1 - float(self.mixed(value, breach_probability)[0])
 
 
 def build_model(
     counts: ObservedCounts,
     parts: Decomposition,
     plan: Plan,
+    forecast: ServiceForecast,
     *,
     window_requests: float,
     prior: Prior,
     prior_weight: float,
 ) -> WindowModel:
-    """Simulate the next windows of a service with requests (its total must be above 0)."""
+    """Resample and forecast the next windows of a service with requests (its total must be above 0)."""
     total = counts.dense_total
     sums = replicate_sums(plan, np.concatenate([parts.bad, total[:, None]], axis=1))
     requests = sums[:, -1:]
     rates = np.divide(sums[:, :-1], requests, out=np.zeros_like(sums[:, :-1]), where=requests > 0)
-    quantiles = tuple(1 - chance for chance in TIER_BREACH_PROBABILITY.values())
     return WindowModel(
         causes=parts.causes,
         rates=np.ascontiguousarray(rates.T),
         bad=parts.bad.sum(axis=0),
+        dense_total=total,
         total=float(total.sum()),
         window_requests=window_requests,
         prior=prior,
         prior_weight=prior_weight,
-        spreads=history_quantiles(plan, counts.dense_bad, total, quantiles),
+        forecast=forecast,
+        doubt=forecast.doubt(counts),
     )
 
 
 def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
     """The three tiers with 90 % intervals, in order from conservative to aggressive.
 
-    Multiplying all counts by k ≥ 1 never widens an interval: the bootstrap's part stays, counting's part
-    shrinks, and each end takes the outer of the two.
+    An interval's width is the forecast's doubt, read from the pattern of failures alone, or what counting leaves open
+    where that is more. Multiplying all counts by k ≥ 1 leaves the first as it is and narrows the second, so it never
+    widens an interval.
     """
-    ones = np.ones((1, len(model.causes)))
-    everything = np.einsum("sc,cr->sr", ones, model.rates)
     bad = float(model.bad.sum())
-    slack = _Z90 * math.sqrt(bad) / model.total
+    rate, slack = bad / model.total, _Z90 * math.sqrt(bad) / model.total
     tiers: dict[TierName, Tier] = {}
-    for at, (name, chance) in enumerate(TIER_BREACH_PROBABILITY.items()):
-        bootstrap = float(upper_quantile(everything, 1 - chance, axis=1)[0])
-        middle = float(model.unavailability(ones, chance)[0])
-        low, median, high = (float(value) for value in np.quantile(model.spreads[at], [0.05, 0.5, 0.95]))
-        least = max(0.0, min(bootstrap - (median - low), bootstrap - slack))
-        most = max(
-            bootstrap + (high - median),
-            quantile_upper(bad, model.total, model.window_requests, 1 - chance),
+    worst = 1.0
+    for name, chance in TIER_BREACH_PROBABILITY.items():
+        middle = min(worst, float(model.mixed(np.array([model.expected(chance)]), chance)[0]))
+        worst = middle
+        counting = quantile_upper(bad, model.total, model.window_requests, 1 - chance) - max(
+            0.0, rate - slack
         )
-        weight = model.prior_weight
+        doubt = model.doubt[chance]
+        width, weight = max(doubt.width, counting), model.prior_weight
         if weight > 0:
-            expected = model.prior.quantiles[chance]
-            factor = math.exp(model.prior.spread)
-            least = (1 - weight) * least + weight * expected / factor
-            most = (1 - weight) * most + weight * min(1.0, expected * factor)
-        most = min(1.0, max(most, middle))
-        least = max(LEAST_UNAVAILABILITY, min(least, middle))
-        tiers[name] = Tier(1 - middle, chance, (1 - most, 1 - least))
+            expected, factor = model.prior.quantiles[chance], math.exp(model.prior.spread)
+            width = (1 - weight) * width + weight * (min(1.0, expected * factor) - expected / factor)
+        width = min(width, 1 - LEAST_UNAVAILABILITY)
+        most = min(1.0, max(middle + doubt.above * width, width + LEAST_UNAVAILABILITY))
+        tiers[name] = Tier(1 - middle, chance, (1 - most, 1 - max(LEAST_UNAVAILABILITY, most - width)))
     return tiers

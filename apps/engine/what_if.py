@@ -2,121 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.decomposition import Decomposition, decompose
-from apps.engine.dependencies import ServiceComposite, service_composite
-from apps.engine.edges import estimate_edges
+from apps.engine.decomposition import Decomposition, decompose, held_within, scaled_failures
+from apps.engine.dependencies import CountedFactor, counted_factors
+from apps.engine.edges import EdgeEstimate, first_estimate, first_estimates, with_hardness
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.look_back import look_back
 from apps.engine.series import ObservedCounts, observe
 from apps.engine.types import CountSeries, DependencyInput, Floats, ServiceInput
+
+EVERYTHING = "all"
+"""Stands for all causes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPast:
+    """What a run has found out about a service's past, from which changed pasts are made."""
+
+    service: ServiceInput
+    as_of: int
+    counts: ObservedCounts
+    firsts: tuple[EdgeEstimate, ...]
+    """What each edge tells alone, sorted by target id."""
+    factors: tuple[CountedFactor, ...]
+    parts: Decomposition
+
+    @classmethod
+    def of(cls, service: ServiceInput, as_of: int) -> KnownPast:
+        """Read the past as ``recommend`` does. Raises ``ValueError`` without counts."""
+        counts, _ = look_back(observe(service.counts, as_of), observe(service.history, as_of))
+        if counts is None:
+            raise ValueError(f"{service.service_id} has no counts")
+        firsts = first_estimates(counts, other_services(service), as_of)
+        factors, parts = _causes(counts, firsts)
+        return cls(service, as_of, counts, firsts, factors, parts)
+
+    def scales(self, cause: str, scale: float) -> Floats:
+        """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
+        if cause != EVERYTHING and all(each.key != cause for each in self.parts.causes):
+            raise ValueError(f"{self.service.service_id} has no cause {cause}")
+        return np.array([scale if cause in (each.key, EVERYTHING) else 1.0 for each in self.parts.causes])
+
+    def scaled(self, cause: str, scale: float) -> ServiceInput:
+        """The service with the failures of ``cause`` scaled, and its dependencies' own with them."""
+        counts = self._scaled_counts(cause, scale)
+        targets = self._targets(cause)
+        return replace(
+            self.service,
+            counts=CountSeries(counts.start, counts.step_seconds, counts.total, counts.bad),
+            history=None,
+            graph=None,
+            dependencies=tuple(
+                _scaled(each, self.as_of, scale) if each.target_id in targets else each
+                for each in self.service.dependencies
+            ),
+        )
+
+    def dependencies_then(self, cause: str, scale: float) -> tuple[float, bool]:
+        """The share of failures that a run on :meth:`scaled` would put down to dependencies, and whether any would
+        count.
+        """
+        counts = self._scaled_counts(cause, scale)
+        targets = self._targets(cause)
+        firsts = [
+            first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of)
+            if each.dependency.target_id in targets
+            else each
+            for each in self.firsts
+        ]
+        factors, parts = _causes(counts, firsts)
+        share = dependency_share_of(parts, np.ones((1, len(parts.causes))))
+        return float(share[0]), bool(factors)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether any dependency was observed, so that a new run would read its hardness anew."""
+        return any(each.failed_calls is not None for each in self.firsts)
+
+    @property
+    def has_soft(self) -> bool:
+        """Whether a new run may find a fallback where this one found none, or the reverse."""
+        return any(each.dependency.criticality == "soft" for each in self.firsts)
+
+    def _scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
+        bad = self.counts.bad.copy()
+        scales = self.scales(cause, scale)
+        bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]
+        return replace(self.counts, bad=bad)
+
+    def _targets(self, cause: str) -> set[str]:
+        """Ids of the dependencies behind a cause."""
+        if cause == EVERYTHING:
+            return {each.target_id for each in self.service.dependencies}
+        keys = {each.key for each in self.parts.causes}
+        return {
+            member.dependency.target_id
+            for counted in self.factors
+            for member in counted.members
+            if cause == f"dependency:{counted.factor.name}"
+            or (cause == "other_dependencies" and f"dependency:{counted.factor.name}" not in keys)
+        }
 
 
 def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: float) -> ServiceInput:
     """Scale the failures of ``cause`` (a feature of the attribution, or ``all``) by ``scale``.
 
     A dependency's own failures shrink or grow with it; where a bin would have more failures than requests the
-    rest fails in other bins, so that the total is what was said. Reads ``counts`` alone, not the daily ``history``,
-    which is dropped with the graph's figure: both would tell of the past as it was. Raises ``ValueError`` without
-    counts or for a cause that the service does not have.
+    rest fails in other bins, so that the total is what was said. The counts are those that ``recommend`` reads; the
+    daily ``history`` beside them is dropped, and the graph's figure: both would tell of the past as it was. Raises
+    ``ValueError`` without counts or for a cause that the service does not have.
     """
-    parts, counts, _ = _causes(service, as_of)
-    scales = np.array([scale if cause in (each.key, "all") else 1.0 for each in parts.causes])
-    if not (scales != 1.0).any() and scale != 1.0:
-        raise ValueError(f"{service.service_id} has no cause {cause}")
-    bad = counts.bad.copy()
-    bad[counts.present] = _within(np.einsum("tc,c->t", parts.bad, scales), counts.dense_total)
-    changed = CountSeries(counts.start, counts.step_seconds, counts.total, bad)
-    return replace(
-        service,
-        counts=changed,
-        history=None,
-        graph=None,
-        dependencies=tuple(
-            _scaled(each, scale) if cause in (f"dependency:{each.target_id}", "all") else each
-            for each in service.dependencies
-        ),
-    )
+    return KnownPast.of(service, as_of).scaled(cause, scale)
 
 
-def with_changed_causes(
-    service: ServiceInput,
-    *,
-    as_of: int,
-    scales: Mapping[str, float],
-    own_scale: float = 1.0,
-    added: float = 0.0,
-) -> tuple[ServiceInput, tuple[str, ...]]:
-    """The same past with several causes changed at once, and the dependencies that took no share in it.
-
-    ``scales`` has a factor for the failures of each dependency, by its id or, for stand-ins, by the factor's name
-    (ids joined by `` or ``); ``own_scale`` one for the service's own failures, incidents included; ``added`` is a
-    share of requests that fail besides, spread evenly. A dependency that the past does not show to have failed the
-    service cannot be scaled: it is named in the answer. Edges and targets keep their series, so that only the
-    counts tell of the change. Raises ``ValueError`` without counts.
-    """
-    parts, counts, composite = _causes(service, as_of)
-    losses = {each.factor.name: each.factor.loss for each in composite.factors}
-    alone = {cause.key.removeprefix("dependency:") for cause in parts.causes if cause.kind == "dependency"}
-    others = {name: loss for name, loss in losses.items() if name not in alone}
-    together = sum(others.values())
-    factors: list[float] = []
-    has_others = False
-    for cause in parts.causes:
-        if cause.kind == "dependency":
-            factors.append(scales.get(cause.key.removeprefix("dependency:"), 1.0))
-        elif cause.kind == "other_dependencies":
-            has_others = together > 0
-            moved = sum(loss * (scales.get(name, 1.0) - 1.0) for name, loss in others.items())
-            factors.append(max(0.0, 1.0 + (moved / together if together > 0 else 0.0)))
-        else:
-            factors.append(own_scale)
-    unseen = tuple(
-        sorted(
-            name
-            for name, scale in scales.items()
-            if scale != 1.0 and name not in alone and not (has_others and name in others)
-        )
-    )
-    bad = counts.bad.copy()
-    total = counts.dense_total
-    bad[counts.present] = _within(np.einsum("tc,c->t", parts.bad, np.array(factors)) + added * total, total)
-    changed = CountSeries(counts.start, counts.step_seconds, counts.total, bad)
-    return replace(service, counts=changed, history=None), unseen
+def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
+    """A service's dependencies without itself: its own failures are its own reliability."""
+    return [each for each in service.dependencies if each.target_id != service.service_id]
 
 
-def _causes(service: ServiceInput, as_of: int) -> tuple[Decomposition, ObservedCounts, ServiceComposite]:
-    counts = observe(service.counts, as_of)
-    if counts is None:
-        raise ValueError(f"{service.service_id} has no counts")
-    others = [each for each in service.dependencies if each.target_id != service.service_id]
-    composite = service_composite(counts.availability, 1.0, estimate_edges(counts, others, as_of))
-    return decompose(counts, composite.factors), counts, composite
+def _causes(
+    counts: ObservedCounts, firsts: Sequence[EdgeEstimate]
+) -> tuple[tuple[CountedFactor, ...], Decomposition]:
+    factors = counted_factors(with_hardness(counts, firsts))
+    return factors, decompose(counts, factors)
 
 
-def _scaled(dependency: DependencyInput, scale: float) -> DependencyInput:
+def _scaled(dependency: DependencyInput, as_of: int, scale: float) -> DependencyInput:
     return replace(
         dependency,
-        edge=_with_failures(dependency.edge, scale),
-        target=_with_failures(dependency.target, scale),
+        edge=_with_failures(dependency.edge, as_of, scale),
+        target=_with_failures(dependency.target, as_of, scale),
     )
 
 
-def _with_failures(series: CountSeries | None, scale: float) -> CountSeries | None:
-    if series is None:
-        return None
-    known = np.isfinite(series.total) & np.isfinite(series.bad)
-    bad = series.bad.copy()
-    bad[known] = _within(series.bad[known] * scale, series.total[known])
-    return replace(series, bad=bad)
-
-
-def _within(bad: Floats, total: Floats) -> Floats:
-    """No more failures than requests in a bin; what is too many fails elsewhere, where there is room."""
-    held: Floats = np.minimum(bad, total)
-    room = total - held
-    excess = float((bad - held).sum())
-    left = float(room.sum())
-    return held if left <= 0 else held + room * min(1.0, excess / left)
+def _with_failures(series: CountSeries | None, as_of: int, scale: float) -> CountSeries | None:
+    counts = observe(series, as_of)
+    if counts is None:
+        return series
+    bad = counts.bad.copy()
+    bad[counts.present] = held_within(counts.dense_bad * scale, counts.dense_total)
+    return CountSeries(counts.start, counts.step_seconds, counts.total, bad)

@@ -3,7 +3,7 @@
 A step changes the graph below the service; :mod:`apps.engine.reach` says before and after how much of it reaches
 the service, in the same sampled worlds, so that the difference is the step's and not the sampling's. How much of
 the change comes through each dependency then scales that dependency's failures in the service's own past
-(:func:`apps.engine.what_if.with_changed_causes`), and the tiers are those of a whole new run.
+(:func:`apps.engine.changed_causes.with_changed_causes`), and the tiers are those of a whole new run.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ class _Edited:
             self.edges[at] = replace(edge, mode=QUEUE_MODE)
             slow = f"{_LEAF}slow answers of {step.target_id}"
             # Nobody waits for slow answers any more.
-            self.edges = [replace(each, mode=QUEUE_MODE) if each.target == slow else each for each in self.edges]
+            self.edges = [
+                replace(each, mode=QUEUE_MODE) if each.target == slow else each for each in self.edges
+            ]
             self._leaf(edge, f"the queue before {step.target_id}", 1 - step.value, hardness=1.0)
         else:
             share = self.below.slow.get((step.target_id, step.value))

@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 
 from apps.catalog.models import Service
+from apps.engine.changed_causes import with_changed_causes
 from apps.engine.recommend import recommend
 from apps.engine.rounding import ratio
 from apps.engine.types import ServiceInput
-from apps.engine.what_if import with_changed_causes
 from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from apps.engine.blocks import block_length
 from apps.engine.decomposition import decompose
 from apps.engine.dependencies import service_composite
 from apps.engine.edges import estimate_edges
+from apps.engine.forecast.service import ServiceForecast
 from apps.engine.published import archetype_prior
 from apps.engine.recommend import recommend
 from apps.engine.resampling import REPLICATES, draw_plan
@@ -29,7 +30,7 @@ from apps.engine.tiers import build_model
 from apps.engine.types import BucketSeries, CountSeries, DependencyInput, Floats, ServiceInput
 
 START = 1_780_272_000
-DAYS = 28
+DAYS = 90
 DEPENDENCIES = 5
 BOUNDS_MS = np.array([5, 10, 25, 50, 75, 100, 150, 250, 500, 750, 1_000, 2_500, 5_000, 10_000, np.inf])
 LOOP_SAMPLE = 3
@@ -37,7 +38,7 @@ _TEMPLATES = 40
 
 
 def make_service(number: int) -> ServiceInput:
-    """A service with 28 days of hourly bins, histograms, a year of days and five dependencies with edge
+    """A service with 90 days of hourly bins, histograms, a year of days and five dependencies with edge
     series.
     """
     generator = np.random.default_rng(number % _TEMPLATES)
@@ -61,7 +62,7 @@ def make_service(number: int) -> ServiceInput:
         f"service-{number}",
         counts=CountSeries(START, 3_600, total, bad),
         history=CountSeries(
-            START - 337 * 86_400,
+            START - 275 * 86_400,
             86_400,
             np.full(365, 2e4),
             generator.binomial(20_000, 5e-4, 365).astype(float),
@@ -111,10 +112,12 @@ def _straightforward(service: ServiceInput) -> None:
     plan = draw_plan(generator_for("svc", 0, "bench"), counts.total.size, 24, 672)
     from apps.engine.archetypes import Archetypes
 
+    parts = decompose(counts, composite.factors)
     model = build_model(
         counts,
-        decompose(counts, composite.factors),
+        parts,
         plan,
+        ServiceForecast.of(counts, parts, has_dependency=True, window_days=DAYS),
         window_requests=counts.requests,
         prior=archetype_prior(Archetypes.built_in().get("default")),
         prior_weight=0.0,
@@ -126,8 +129,9 @@ def _straightforward(service: ServiceInput) -> None:
         return np.array(
             [
                 1
-                - model.unavailability(
-                    row[None, :causes],
+                - model.shown(
+                    row[None, :causes] @ model.rates,
+                    row[None, :causes] @ model.bad,
                     0.05,
                     has_variation=bool(row[causes]),
                     has_counting=bool(row[causes + 1]),
@@ -139,10 +143,18 @@ def _straightforward(service: ServiceInput) -> None:
     shap.explainers.Exact(target, np.zeros((1, len(features))))(np.ones((1, len(features))))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds by the clock, and seconds of this process's processors: a busy machine stretches only the first."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def by(cls, work: Callable[[], object]) -> Took:
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        return cls(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def test_the_engine_prints_its_speed() -> None:
@@ -152,22 +164,24 @@ def test_the_engine_prints_its_speed() -> None:
     fleet = int(os.environ.get("BALLAST_BENCH_SERVICES", "5000"))
     as_of = START + DAYS * 86_400
     services = [make_service(number) for number in range(_TEMPLATES)]
-    first = _seconds(lambda: recommend(services[0], as_of=as_of))
-    singles = sorted(_seconds(lambda each=each: recommend(each, as_of=as_of)) for each in services)  # type: ignore[misc]
+    first = Took.by(lambda: recommend(services[0], as_of=as_of))
+    singles = [Took.by(lambda each=each: recommend(each, as_of=as_of)) for each in services]  # type: ignore[misc]
     half = fleet // 2
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(_recommend_range, [(0, 1), (1, 2)])
-        together = _seconds(lambda: pool.map(_recommend_range, [(0, half), (half, fleet)]))
+        together = Took.by(lambda: pool.map(_recommend_range, [(0, half), (half, fleet)]))
     _straightforward(services[0])
-    loops = [_seconds(lambda each=each: _straightforward(each)) for each in services[:LOOP_SAMPLE]]  # type: ignore[misc]
-    loop = sum(loops) / LOOP_SAMPLE
-    median = singles[len(singles) // 2]
+    loops = [Took.by(lambda each=each: _straightforward(each)) for each in services[:LOOP_SAMPLE]]  # type: ignore[misc]
+    walls = sorted(each.wall for each in singles)
+    cpu = sorted(each.cpu for each in singles)[_TEMPLATES // 2]
+    loop = sum(each.cpu for each in loops) / LOOP_SAMPLE
     print()
-    print(f"{'engine, 28 days hourly, 5 dependencies with edge series':<62}{'measured':>12}{'bar':>12}")
-    print(f"{'first service of a process':<62}{1e3 * first:>9.1f} ms{'150 ms':>12}")
-    print(f"{'one service, median':<62}{1e3 * median:>9.1f} ms{'150 ms':>12}")
-    print(f"{'one service, slowest of ' + str(len(singles)):<62}{1e3 * singles[-1]:>9.1f} ms{'150 ms':>12}")
-    print(f"{f'{fleet:,} services on two processes':<62}{together:>10.1f} s{'60 s':>12}")
+    print(f"{'engine, 90 days hourly, 5 dependencies with edge series':<62}{'measured':>12}{'bar':>12}")
+    print(f"{'first service of a process':<62}{1e3 * first.wall:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, median':<62}{1e3 * walls[_TEMPLATES // 2]:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, slowest of ' + str(_TEMPLATES):<62}{1e3 * walls[-1]:>9.1f} ms{'150 ms':>12}")
+    print(f"{'one service, median of the processor time':<62}{1e3 * cpu:>9.1f} ms{'24 ms':>12}")
+    print(f"{f'{fleet:,} services on two processes':<62}{together.wall:>10.1f} s{'60 s':>12}")
     print(f"{'per-replicate bootstrap and shap Exact, one service':<62}{1e3 * loop:>9.1f} ms")
-    print(f"{'ratio to one service':<62}{loop / median:>10.1f}×{'10×':>12}")
+    print(f"{'ratio to one service, of processor times':<62}{loop / cpu:>10.1f}×{'10×':>12}")
     assert len(singles) == _TEMPLATES

@@ -11,16 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.engine.decomposition import held_within, scaled_failures
+from apps.engine.forecast.batch import PastFeatures
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.forecast.service import ServiceForecast
 from apps.engine.recommend import recommend
 from apps.engine.rounding import percent
 from apps.engine.series import DAY_SECONDS
-from apps.engine.types import ServiceInput
-from apps.engine.what_if import with_scaled_cause
+from apps.engine.types import CountSeries, ServiceInput
+from apps.engine.what_if import KnownPast, with_scaled_cause
 from tests.engine.build import HOUR, START, end_of, steady
 from tests.engine.simulated_edges import simulated_service
 
-TOLERANCE = 0.2
-"""Share of what is missing to 1: a new run chooses its own blocks and reads hardness anew."""
+TOLERANCE = 0.1
+"""Share of what is missing to 1: a new run reads hardness anew, and that is followed only where it matters."""
 
 
 def a_service(number: int) -> tuple[ServiceInput, int]:
@@ -30,7 +34,7 @@ def a_service(number: int) -> tuple[ServiceInput, int]:
     return service, START + counts.total.size * HOUR
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(12))
 def test_every_counterfactual_comes_true_when_recommend_runs_again(number: int) -> None:
     service, as_of = a_service(number)
     document: Any = recommend(service, as_of=as_of)
@@ -43,6 +47,49 @@ def test_every_counterfactual_comes_true_when_recommend_runs_again(number: int) 
         assert 1 - result == pytest.approx(1 - each["result"], rel=TOLERANCE), each["text"]
         if each["kind"] == "one_more_nine" and change["scale"] > 0:
             assert 1 - result <= (1 - target) / 10 * 1.001
+        if each["kind"] in ("one_nine_better", "without_incidents"):
+            assert each["result"] >= target
+        if each["kind"] == "one_nine_worse":
+            assert each["result"] <= target
+
+
+def test_it_comes_true_where_daily_counts_stand_in_for_a_few_fine_ones() -> None:
+    counts = steady(3)
+    generator = np.random.default_rng(4)
+    bad = generator.poisson(np.where(generator.random(203) < 0.05, 900, 24)).astype(float)
+    history = CountSeries(START - 200 * DAY_SECONDS, DAY_SECONDS, np.full(203, 24_000.0), bad)
+    service, as_of = ServiceInput("svc", counts=counts, history=history), end_of(counts)
+    document: Any = recommend(service, as_of=as_of)
+    assert document["data_quality"]["step_seconds"] == DAY_SECONDS
+    changes = document["explanation"]["counterfactuals"]
+    assert changes
+    for each in changes:
+        change = each["change"]
+        changed = with_scaled_cause(service, as_of=as_of, cause=change["cause"], scale=change["scale"])
+        again: Any = recommend(changed, as_of=as_of)
+        assert again["explanation"]["target"] == pytest.approx(each["result"], abs=1e-9), each["text"]
+
+
+def test_more_failures_than_requests_fail_where_others_do_and_nowhere_else() -> None:
+    total = np.array([100.0, 100.0, 100.0, 100.0])
+    held = held_within(np.array([130.0, 60.0, 0.0, 0.0]), total)
+    np.testing.assert_allclose(held, [100, 90, 0, 0])
+    np.testing.assert_allclose(held_within(np.array([250.0, 60.0, 0.0, 0.0]), total), [100, 100, 55, 55])
+    np.testing.assert_allclose(held_within(np.full(4, 500.0), total), total)
+
+
+def test_a_changed_past_is_forecast_alike_alone_and_in_company() -> None:
+    service, as_of = a_service(1)
+    past = KnownPast.of(service, as_of)
+    forecast = ServiceForecast.of(past.counts, past.parts, has_dependency=True, window_days=28)
+    changes = [("all", 0.0), ("all", 0.3), ("own", 10.0), ("incidents", 0.0)]
+    scales = np.stack([past.scales(cause, scale) for cause, scale in changes])
+    bad = scaled_failures(past.parts, past.counts.dense_total, scales)
+    shares = dependency_share_of(past.parts, scales)
+    together = PastFeatures.of(forecast, bad, shares).unavailability(0.05)
+    for row in range(len(changes)):
+        alone = PastFeatures.of(forecast, bad[row : row + 1], shares[row : row + 1]).unavailability(0.05)
+        assert alone[0] == together[row]
 
 
 def test_a_cause_that_is_not_there_cannot_be_changed() -> None:

@@ -62,7 +62,10 @@ def test_tiers_are_ordered_below_one_and_inside_their_intervals(
 
 def test_a_service_that_never_failed_still_has_targets_below_one() -> None:
     found = tiers_of(hourly(np.full(60 * 24, 1_000.0), np.zeros(60 * 24)))
-    assert 0.999_99 < found["conservative"]["target"] < found["aggressive"]["target"] < 1
+    targets = [found[name]["target"] for name in TIERS]
+    # Sixty clean days do not rule out the outage that comes every few months: the careful tier allows for it.
+    assert 0.9 < targets[0] < targets[1] < targets[2] < 1
+    assert targets[2] > 0.999_99
 
 
 def test_few_requests_without_failure_do_not_prove_a_high_target() -> None:
@@ -102,11 +105,9 @@ def test_steady_services_miss_their_tiers_about_as_often_as_said(rate: float) ->
     assert missed["conservative"] <= missed["balanced"] <= missed["aggressive"]
 
 
-def test_cold_start_numbers_are_wider_than_those_of_a_longer_history() -> None:
+def test_a_cold_start_promises_less_than_a_longer_history_of_the_same_service() -> None:
     long = steady(60, rate=1e-3)
     short = hourly(long.total[: 3 * 24], long.bad[: 3 * 24])
-
-    def width(tier: dict[str, Any]) -> float:
-        return float(tier["interval"][1] - tier["interval"][0])
-
-    assert width(tiers_of(short)["balanced"]) > 3 * width(tiers_of(long)["balanced"])
+    found, longer = tiers_of(short), tiers_of(long)
+    for name in TIERS:
+        assert found[name]["target"] < longer[name]["target"]

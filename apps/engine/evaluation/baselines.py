@@ -1,0 +1,65 @@
+"""What one would do without this engine: four textbook predictions of a window's unavailability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.special import betaincinv
+
+from apps.engine.types import Floats
+
+REPLICATES = 1_000
+BLOCK_HOURS = 24
+BASELINES = ("clopper_pearson", "past_windows", "iid_bootstrap", "block_bootstrap")
+
+
+def baselines(
+    total: Floats, bad: Floats, chances: Sequence[float], window_hours: int, generator: np.random.Generator
+) -> Mapping[str, Floats]:
+    """Unavailability that each method expects to be exceeded with each of ``chances``.
+
+    ``total`` and ``bad`` are the hours with data.
+
+    - ``clopper_pearson``: upper confidence limit of pooled counts (Clopper and Pearson 1934);
+    - ``past_windows``: quantile over all past windows of the same length, a day apart;
+    - ``iid_bootstrap``: windows of hours drawn one by one;
+    - ``block_bootstrap``: windows of days drawn as a whole (Künsch 1989).
+    """
+    quantiles = 1 - np.asarray(chances)
+    requests, failures = float(total.sum()), float(bad.sum())
+    pooled = np.where(
+        failures >= requests, 1.0, betaincinv(failures + 1, max(requests - failures, 1e-9), quantiles)
+    )
+    return {
+        "clopper_pearson": pooled,
+        "past_windows": np.quantile(_past(total, bad, window_hours), quantiles),
+        "iid_bootstrap": np.quantile(_resampled(total, bad, window_hours, 1, generator), quantiles),
+        "block_bootstrap": np.quantile(
+            _resampled(total, bad, window_hours, BLOCK_HOURS, generator), quantiles
+        ),
+    }
+
+
+def _past(total: Floats, bad: Floats, window_hours: int) -> Floats:
+    width = min(window_hours, total.size)
+    running = np.concatenate([np.zeros((1, 2)), np.cumsum(np.stack([total, bad], axis=1), axis=0)])
+    ends = np.arange(total.size, width - 1, -24)
+    sums = running[ends] - running[ends - width]
+    return np.asarray(sums[:, 1] / np.maximum(sums[:, 0], 1e-12))
+
+
+def _resampled(
+    total: Floats, bad: Floats, window_hours: int, block: int, generator: np.random.Generator
+) -> Floats:
+    size = total.size
+    length = min(block, size)
+    picks = max(1, round(window_hours / length))
+    ends = np.arange(size) + length
+    sums = []
+    for values in (total, bad):
+        running = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:length]]))])
+        sums.append(running[ends] - running[:size])
+    starts = generator.integers(0, size, (REPLICATES, picks))
+    requests, failures = sums[0][starts].sum(axis=1), sums[1][starts].sum(axis=1)
+    return np.asarray(failures / np.maximum(requests, 1e-12))

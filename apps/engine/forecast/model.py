@@ -1,0 +1,87 @@
+"""The forecast: quantiles of the next window's unavailability, given what the history shows.
+
+Boosted trees, learned from simulated services of many kinds (``tools/learn_forecast.py``), say how far the next
+window lies from a rough expectation, in units of the root of its spread. What they say is then shifted
+so that it holds within every group that can be seen (conformal prediction within groups; Vovk 2012; Romano,
+Patterson and Candès 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.engine.forecast.features import FEATURES, FeatureRows
+from apps.engine.forecast.regimes import REGIMES, regimes
+from apps.engine.forecast.trees import Trees
+from apps.engine.types import Floats
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "forecast.npz"
+CHANCES = (0.5, 0.2, 0.05, 0.01)
+"""Chances of a worse window that are forecast, one model each."""
+NO_FAILURE = 0.3
+"""A window without a failure counts as this many failures: less than one, and a logarithm."""
+_AT = {name: at for at, name in enumerate(FEATURES)}
+
+GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
+    "regime": (None, tuple(range(1, len(REGIMES)))),
+    "traffic": ("window_requests", (4.0, 5.0, 6.0, 7.0)),
+    "history": ("days", (14.0, 29.5, 60.0, 89.0)),
+    "coverage": ("coverage", (0.8, 0.995)),
+    "dependencies": ("has_dependency", (0.5,)),
+}
+"""What services are grouped by: a feature and where it is cut, or the regime."""
+
+
+def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
+    """Number of each row's group in every grouping."""
+    found = {}
+    for name, (feature, cuts) in GROUPINGS.items():
+        values = regimes(features) if feature is None else features[:, _AT[feature]]
+        found[name] = np.searchsorted(np.asarray(cuts), values, side="right").astype(np.int64)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Trees, and by how much each group is shifted: ``shifts[grouping]`` has shape ``(groups, chances)``.
+
+    ``doubt`` has shape ``(regimes, chances, 2)``: how far, as base-10 logarithms, the true quantile of such a
+    service lies below and above the forecast in nine of ten cases.
+    """
+
+    trees: Trees
+    shifts: Mapping[str, Floats]
+    doubt: Floats
+
+    def quantiles(self, rows: FeatureRows) -> Floats:
+        """Unavailability exceeded with each of :data:`CHANCES`, ascending: shape ``(rows, chances)``."""
+        found = self.trees.predict(rows.features.astype(np.float32))
+        for name, numbers in group_numbers(rows.features.astype(np.float32)).items():
+            found = found + self.shifts[name][numbers]
+        logarithms = rows.centre[:, None] + np.sqrt(rows.spread)[:, None] * found
+        result: Floats = 10 ** np.maximum.accumulate(np.minimum(logarithms, 0.0), axis=1)
+        return result
+
+
+def load(path: Path = DATA) -> Forecast:
+    """Read a forecast as ``tools/learn_forecast.py`` writes it."""
+    with np.load(path, allow_pickle=False) as arrays:
+        if tuple(arrays["features"]) != FEATURES:
+            raise ValueError(f"{path} was learned from other features; run tools/learn_forecast.py")
+        return Forecast(
+            trees=Trees.from_arrays(arrays),
+            shifts={name: arrays[f"shift_{name}"].astype(np.float64) for name in GROUPINGS},
+            doubt=arrays["doubt"].astype(np.float64),
+        )
+
+
+@cache
+def built_in() -> Forecast:
+    """The forecast that ships with the engine."""
+    return load()

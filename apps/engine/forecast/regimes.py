@@ -1,0 +1,50 @@
+"""What kind of history it is, as far as can be seen: the groups within which the forecast is calibrated."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.engine.forecast.features import FEATURES
+from apps.engine.types import Floats
+
+Regime = Literal["new", "clean", "rare_incidents", "drifting", "load_dependent", "bursty", "steady"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+
+NEW_DAYS = 30
+CLEAN_FAILURES = 3
+"""Fewer failures than this in the whole history make it a clean one."""
+FEW_INCIDENTS = 8
+MOST_FAILURES = 0.5
+CHANGE_WEIGHT = 0.95
+"""How much has to speak for a step or a slope (Schwarz's criterion) …"""
+CHANGE_RATIO = 0.08
+"""… and by how much, as a base-10 logarithm, the everyday level has to be another one (20 %)."""
+LOAD_SIGMA = 6.0
+LOAD_POWER = 0.4
+BURSTY_VARIATION = -1.2
+"""Base-10 logarithm of the squared variation from day to day, beyond counting: 25 %."""
+
+_AT = {name: at for at, name in enumerate(FEATURES)}
+
+
+def regimes(features: Floats) -> NDArray[np.int64]:
+    """Number of each row's regime in :data:`REGIMES`; the first that fits."""
+
+    def column(name: str) -> Floats:
+        result: Floats = features[:, _AT[name]]
+        return result
+
+    changed = column("step_weight") + column("slope_weight") > CHANGE_WEIGHT
+    mostly_incidents = column("incident_share") > MOST_FAILURES
+    fits = (
+        column("days") < NEW_DAYS,
+        column("failures") < np.log10(CLEAN_FAILURES + 0.5),
+        mostly_incidents & (column("incidents") <= FEW_INCIDENTS),
+        changed & (np.abs(column("ahead")) > CHANGE_RATIO),
+        (column("load_t") > LOAD_SIGMA) & (column("load_slope") > LOAD_POWER),
+        mostly_incidents | (column("daily_variation") > BURSTY_VARIATION),
+    )
+    return np.select(fits, range(len(fits)), len(fits))

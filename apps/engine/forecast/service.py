@@ -1,0 +1,117 @@
+"""The forecast of one service: what its failures, cause by cause, let expect of the next window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.engine.decomposition import Decomposition
+from apps.engine.forecast.features import History, feature_rows, history_of
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.forecast.model import CHANCES, Forecast, built_in
+from apps.engine.forecast.regimes import REGIMES, Regime, regimes
+from apps.engine.series import ObservedCounts
+from apps.engine.types import Floats
+
+CANONICAL_REQUESTS = 1e6
+"""Requests of a window to which a history is brought when the doubt about a quantile is read: so that doubt depends on
+the failures' pattern and not on their number, of which counting takes care.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """How far the true quantile may lie off, in unavailability: ``width`` of the 90 % interval, of which the share
+    ``above`` lies above the forecast.
+    """
+
+    width: float
+    above: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceForecast:
+    """Forecasts of one service with its causes switched off or scaled.
+
+    ``hourly`` has shape ``(causes, hours)``.
+    """
+
+    history: History
+    hourly: Floats
+    parts: Decomposition
+    has_dependency: bool
+    window_hours: int
+    forecast: Forecast
+    quantiles: Floats
+    """At :data:`CHANCES`, with every cause as it is."""
+    regime: Regime
+
+    @classmethod
+    def of(
+        cls,
+        counts: ObservedCounts,
+        parts: Decomposition,
+        *,
+        has_dependency: bool,
+        window_days: int,
+        forecast: Forecast | None = None,
+    ) -> ServiceForecast:
+        """Prepare the forecasts of a service with requests."""
+        history = history_of(counts)
+        hourly = history.hourly(parts.bad)
+        model = forecast or built_in()
+        rows = feature_rows(
+            history,
+            np.minimum(hourly.sum(axis=0, keepdims=True), history.total),
+            window_hours=window_days * 24,
+            has_dependency=has_dependency,
+            dependency_share=dependency_share_of(parts, np.ones((1, hourly.shape[0]))),
+        )
+        return cls(
+            history=history,
+            hourly=hourly,
+            parts=parts,
+            has_dependency=has_dependency,
+            window_hours=window_days * 24,
+            forecast=model,
+            quantiles=model.quantiles(rows)[0],
+            regime=REGIMES[int(regimes(rows.features)[0])],
+        )
+
+    def unavailability(self, scales: Floats, chance: float) -> Floats:
+        """The same forecast anew with causes scaled: ``(n, causes)`` → ``(n,)``."""
+        rows = feature_rows(
+            self.history,
+            np.minimum(np.einsum("sc,ch->sh", scales, self.hourly), self.history.total),
+            window_hours=self.window_hours,
+            has_dependency=self.has_dependency,
+            dependency_share=dependency_share_of(self.parts, scales),
+        )
+        result: Floats = self.forecast.quantiles(rows)[:, CHANCES.index(chance)]
+        return result
+
+    def usual(self, chance: float) -> float:
+        """Unavailability that the next window exceeds with ``chance``, with every cause as it is."""
+        return float(self.quantiles[CHANCES.index(chance)])
+
+    def doubt(self, counts: ObservedCounts) -> dict[float, Doubt]:
+        """How far the true quantiles may lie off: the same for a history of k times as many requests and failures."""
+        requests = float(self.history.total.sum())
+        known = max(1, int(np.count_nonzero(self.history.is_known)))
+        scale = CANONICAL_REQUESTS * known / self.window_hours
+        bad = self.history.hourly(counts.dense_bad[:, None])
+        canonical = History(
+            self.history.total / requests * scale,
+            self.history.is_known,
+            self.history.groups,
+            self.history.spread_over,
+        )
+        rows = feature_rows(canonical, bad / requests * scale, window_hours=self.window_hours)
+        found = self.forecast.quantiles(rows)[0]
+        kind = int(regimes(rows.features)[0])
+        result: dict[float, Doubt] = {}
+        for at, chance in enumerate(CHANCES):
+            low, high = (10 ** float(each) for each in self.forecast.doubt[kind, at])
+            result[chance] = Doubt(float(found[at]) * (high - low), (high - 1) / (high - low))
+        return result

@@ -1,0 +1,134 @@
+"""Other pasts of one service, and the target that a run on each of them would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from apps.engine.decomposition import scaled_failures
+from apps.engine.forecast.batch import PastFeatures
+from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.tiers import WindowModel
+from apps.engine.types import Floats
+from apps.engine.what_if import KnownPast
+
+SHARES_OFF = (0.05, 0.2)
+"""How far a new run may put other failures down to dependencies than this one: the shares that are tried …"""
+GOAL_OFF = 0.4
+"""… one more where a goal is at stake …"""
+MATTERS = 0.1
+"""… and the relative change of the unavailability from which on the edges are estimated anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A cause of failures (or all of them) and the factor on it."""
+
+    cause: str
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedPasts:
+    """Pasts with one change each, all read in one go. ``scales`` has shape ``(n, causes)``."""
+
+    past: KnownPast
+    model: WindowModel
+    chance: float
+    changes: tuple[Change, ...]
+    scales: Floats
+    shares: Floats
+    features: PastFeatures
+    targets: Floats
+    """Availability that the window after each past falls short of with ``chance``, shape ``(n,)``, with the edges as
+    they are known; see :meth:`targets_anew`.
+    """
+
+    @classmethod
+    def of(
+        cls, past: KnownPast, model: WindowModel, chance: float, changes: Sequence[Change]
+    ) -> ChangedPasts:
+        """Read the pasts that ``changes`` (at least one) make of ``past``."""
+        scales = np.stack([past.scales(each.cause, each.scale) for each in changes])
+        shares = dependency_share_of(past.parts, scales)
+        bad = scaled_failures(past.parts, model.dense_total, scales)
+        features = PastFeatures.of(model.forecast, bad, shares)
+        targets = model.settled(features.unavailability(chance), scales, chance)
+        return cls(past, model, chance, tuple(changes), scales, shares, features, targets)
+
+    def targets_anew(self, rows: Sequence[int], goal: float | None = None) -> list[float]:
+        """The targets of some pasts with their edges estimated anew where that may matter: move the target, or miss a
+        ``goal``.
+
+        A new run reads hardness from the changed past, and may put other failures down to dependencies.
+        """
+        usual = [float(self.targets[row]) for row in rows]
+        if not self.past.is_watched or not rows:
+            return usual
+        has_dependency = self.model.forecast.has_dependency
+        offs = SHARES_OFF if goal is None else (*SHARES_OFF, GOAL_OFF)
+        sides = [(side * off, has_dependency) for off in offs for side in (-1, 1)]
+        if self.past.has_soft:
+            sides.append((0.0, not has_dependency))
+        tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
+        found = self._with_dependencies(tried).reshape(len(rows), len(sides))
+        return [
+            target if self._is_sure(row, target, others, goal) else self._anew(row)
+            for row, target, others in zip(rows, usual, found, strict=True)
+        ]
+
+    def _is_sure(self, row: int, usual: float, others: Floats, goal: float | None) -> bool:
+        if not self.past.has_soft and not self.scales[row].any():
+            # Nothing fails: there is nothing to put down to anyone.
+            return True
+        if (self.scales[row] > 1).any():
+            # Held within the requests more failures make another pattern.
+            return False
+        is_kept = goal is None or usual < goal or bool((others >= goal).all())
+        return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
+
+    def _anew(self, row: int) -> float:
+        change = self.changes[row]
+        share, has_dependency = self.past.dependencies_then(change.cause, change.scale)
+        return float(self._with_dependencies([(row, share, has_dependency)])[0])
+
+    def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
+        """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""
+        rows = np.array([row for row, _, _ in tried])
+        shares = np.clip(np.array([share for _, share, _ in tried]), 0.0, 1.0)
+        features = self.features.with_dependencies(
+            rows, shares, np.array([float(flag) for _, _, flag in tried])
+        )
+        return self.model.settled(features.unavailability(self.chance), self.scales[rows], self.chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Changes of a past that were asked for, each once, and the targets they lead to."""
+
+    past: KnownPast
+    model: WindowModel
+    chance: float
+    known: dict[Change, tuple[ChangedPasts, int]] = field(default_factory=dict)
+
+    def ask(self, changes: Sequence[Change]) -> None:
+        """Read what is not known yet of ``changes`` in one go."""
+        new = [each for each in dict.fromkeys(changes) if each not in self.known]
+        if new:
+            pasts = ChangedPasts.of(self.past, self.model, self.chance, new)
+            self.known.update({change: (pasts, row) for row, change in enumerate(new)})
+
+    def target(self, change: Change) -> float:
+        """The target after a change that was asked for, with the edges as they are known."""
+        pasts, row = self.known[change]
+        return float(pasts.targets[row])
+
+    def anew(self, changes: Sequence[Change], goal: float | None = None) -> list[float]:
+        """The same with edges estimated anew where that may matter (:meth:`ChangedPasts.targets_anew`)."""
+        found: dict[Change, float] = {}
+        for pasts in {id(self.known[each][0]): self.known[each][0] for each in changes}.values():
+            rows = {each: self.known[each][1] for each in changes if self.known[each][0] is pasts}
+            found.update(zip(rows, pasts.targets_anew(list(rows.values()), goal), strict=True))
+        return [found[each] for each in changes]

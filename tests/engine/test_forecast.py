@@ -1,0 +1,121 @@
+"""The forecast: ordered, the same for one row or many, blind to the number of requests where it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.engine.forecast.features import FEATURES, feature_rows, history_of
+from apps.engine.forecast.model import CHANCES, built_in
+from apps.engine.forecast.regimes import REGIMES, regimes
+from apps.engine.recommend import recommend
+from apps.engine.series import observe
+from apps.engine.simulation.fleet import FAMILIES, simulate_fleet
+from apps.engine.types import CountSeries, ServiceInput
+from tests.engine.build import DAY, end_of, hourly, steady
+
+
+def rows_of(counts: CountSeries) -> Any:
+    seen = observe(counts, end_of(counts))
+    assert seen is not None
+    history = history_of(seen)
+    return feature_rows(history, history.hourly(seen.dense_bad[:, None]), window_hours=672)
+
+
+def regime_of(counts: CountSeries) -> str:
+    found: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))["availability"]
+    return str(found["regime"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(sorted(FAMILIES)), st.integers(0, 2**20))
+def test_quantiles_rise_and_features_are_finite(family: str, seed: int) -> None:
+    (simulated,) = simulate_fleet(seed, 1, [family])
+    assert simulated.service.counts is not None
+    rows = rows_of(simulated.service.counts)
+    assert rows.features.shape == (1, len(FEATURES))
+    assert np.isfinite(rows.features).all()
+    found = built_in().quantiles(rows)[0]
+    assert found.shape == (len(CHANCES),)
+    assert (np.diff(found) >= 0).all()
+    assert 0 < found[0] <= found[-1] <= 1
+
+
+def test_rows_are_forecast_alike_alone_and_together() -> None:
+    counts = steady(60)
+    seen = observe(counts, end_of(counts))
+    assert seen is not None
+    history = history_of(seen)
+    bad = history.hourly(seen.dense_bad[:, None])
+    many = np.concatenate([bad * scale for scale in (0.1, 1.0, 3.0)])
+    together = built_in().quantiles(feature_rows(history, many, window_hours=672))
+    for at in range(3):
+        alone = built_in().quantiles(feature_rows(history, many[at : at + 1], window_hours=672))
+        np.testing.assert_allclose(alone[0], together[at], rtol=1e-9)
+
+
+def test_five_minute_bins_are_read_as_hours() -> None:
+    coarse = steady(40)
+    fine = CountSeries(coarse.start, 300, np.repeat(coarse.total / 12, 12), np.repeat(coarse.bad / 12, 12))
+    np.testing.assert_allclose(rows_of(fine).features, rows_of(coarse).features, rtol=1e-6, atol=1e-6)
+
+
+def test_a_step_moves_the_expectation_towards_the_level_after_it() -> None:
+    generator = np.random.default_rng(3)
+    total = np.full(90 * 24, 10_000.0)
+    rate = np.where(np.arange(total.size) < 60 * 24, 1e-3, 3e-4)
+    counts = hourly(total, generator.binomial(10_000, rate).astype(float))
+    # Overall it failed 7.7e-4 of requests.
+    assert 2.5e-4 < 10 ** rows_of(counts).centre[0] < 4.5e-4
+    assert regime_of(counts) == "drifting"
+
+
+def test_a_rising_trend_is_followed_into_the_next_window() -> None:
+    generator = np.random.default_rng(4)
+    total = np.full(90 * 24, 10_000.0)
+    days = np.arange(total.size) / 24
+    counts = hourly(total, generator.binomial(10_000, 1e-4 * np.exp(days / 40)).astype(float))
+    assert 10 ** rows_of(counts).centre[0] == pytest.approx(1e-4 * np.exp(104.0 / 40), rel=0.15)
+    found: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))["availability"]
+    assert found["regime"] == "drifting"
+    assert 1 - found["tiers"]["balanced"]["target"] > 1e-4 * np.exp(104.0 / 40)
+
+
+def test_regimes_are_what_they_are_called() -> None:
+    generator = np.random.default_rng(5)
+    total = np.full(60 * 24, 5_000.0)
+    incident = generator.binomial(5_000, 1e-4, total.size).astype(float)
+    incident[700:704] = 2_500
+    wild = generator.binomial(5_000, np.minimum(0.5, 1e-3 * np.repeat(generator.gamma(0.3, 3, 60), 24)))
+    load = 5_000 * (1 + 0.8 * np.sin(np.arange(total.size) / 24 * 2 * np.pi))
+    loaded = generator.binomial(load.astype(int), 1e-3 * (load / 5_000) ** 3).astype(float)
+    assert regime_of(steady(60)) == "steady"
+    assert regime_of(steady(20)) == "new"
+    assert regime_of(hourly(total, 0 * total)) == "clean"
+    assert regime_of(hourly(total, incident)) == "rare_incidents"
+    assert regime_of(hourly(total, wild.astype(float))) == "bursty"
+    assert regime_of(hourly(np.floor(load), loaded)) == "load_dependent"
+    assert set(REGIMES) >= {
+        "steady",
+        "new",
+        "clean",
+        "rare_incidents",
+        "bursty",
+        "load_dependent",
+        "drifting",
+    }
+    assert regimes(rows_of(steady(60)).features).shape == (1,)
+
+
+def test_only_the_last_ninety_days_are_looked_at() -> None:
+    recent = steady(90)
+    older = hourly(
+        np.concatenate([np.full(30 * 24, 1_000.0), recent.total]),
+        np.concatenate([np.full(30 * 24, 900.0), recent.bad]),
+        start=recent.start - 30 * DAY,
+    )
+    np.testing.assert_array_equal(rows_of(older).features, rows_of(recent).features)

@@ -1,0 +1,58 @@
+"""How the engine does on real outages: ``python -m tools.check_up_down DIRECTORY`` of git directories.
+
+Rolling cuts: up to 90 days (at least 60) before, the 28 days after held out. Windows that overlap are never counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.engine.evaluation.evaluate import CHANCES, Outcome
+from apps.engine.evaluation.rolling import LEAST_DAYS, rolling
+from apps.engine.evaluation.summary import calibration, losses
+from tools.up_down_histories import histories
+
+BOUNDS = (0.015, 0.035, 0.06)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--least-days", type=int, default=LEAST_DAYS)
+    options = parser.parse_args()
+    everything: list[Outcome] = []
+    for repository, sites in histories(options.directory).items():
+        outcomes = [
+            each
+            for name, series in sites.items()
+            for each in rolling(name, repository, series, least_days=options.least_days)
+        ]
+        everything += outcomes
+        if outcomes:
+            _show(f"{repository} ({len(sites)} sites)", outcomes)
+    _show("all", everything)
+
+
+def _show(name: str, outcomes: list[Outcome]) -> None:
+    row: dict[str, Any] = calibration(outcomes, BOUNDS)
+    found = losses(outcomes)
+    shares = " / ".join(f"{100 * row[tier]['missed']:.1f}" for tier in found["engine"])
+    plain = [
+        np.mean([each.actual > each.predictions["block_bootstrap"][at] for each in outcomes])
+        for at in range(len(CHANCES))
+    ]
+    ratios = " / ".join(
+        f"{found['engine'][t] / max(found['block_bootstrap'][t], 1e-12):.2f}" for t in found["engine"]
+    )
+    print(  # noqa: T201
+        f"{name}: {len(outcomes)} windows, missed {shares} %, block bootstrap "
+        f"{' / '.join(f'{100 * each:.1f}' for each in plain)} %, loss against it {ratios}"
+    )
+
+
+if __name__ == "__main__":
+    main()
