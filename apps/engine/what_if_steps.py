@@ -79,6 +79,15 @@ class Level:
     added: float
     loads: tuple[Load, ...]
 
+    def fails_no_more_than(self, other: Level) -> bool:
+        """Whether no cause of failures is larger than at the other level, whatever their sum."""
+        causes = self.scales.keys() | other.scales.keys()
+        return (
+            self.own_scale <= other.own_scale
+            and self.added <= other.added
+            and all(self.scales.get(each, 1.0) <= other.scales.get(each, 1.0) for each in causes)
+        )
+
 
 class ImpossibleStep(ValueError):
     """A step that does not fit the graph; its text says why, in words for whoever proposed it."""

@@ -42,7 +42,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     except _Impossible as refusal:
         return {"state": "impossible", "step": refusal.at, "detail": str(refusal)}
     start = _start(service)
-    tiers = [_tiers(start, level) for level in found]
+    tiers = _in_order(found, [_tiers(start, level) for level in found])
     first = _document(start, found[0], tiers[0][0])
     documents = [
         {
@@ -120,6 +120,10 @@ def slower_share(found: Buckets, threshold_ms: float) -> float:
     return float(min(1.0, max(0.0, 1 - known / counts[-1])))
 
 
+type _Made = tuple[dict[str, Any] | None, tuple[str, ...]]
+"""The tiers at a level, and the dependencies of which the past shows no failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """The service as the engine sees it without any step. ``base`` is its run on the past as causes tell it."""
@@ -180,7 +184,7 @@ def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
     return cast(dict[str, Any], found["availability"])["tiers"]  # type: ignore[no-any-return]
 
 
-def _tiers(start: _Start, level: Level) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def _tiers(start: _Start, level: Level) -> _Made:
     """The tiers at a level, and the dependencies of which the past shows no failure."""
     if start.tiers is None:
         return None, ()
@@ -205,6 +209,28 @@ def _tiers(start: _Start, level: Level) -> tuple[dict[str, Any] | None, tuple[st
         for name in start.tiers
     }
     return _scaled(start.tiers, factors), unseen
+
+
+def _in_order(found: Sequence[Level], made: Sequence[_Made]) -> list[_Made]:
+    """The tiers of each level, none worse than those of the one before where nothing fails more, nor the reverse.
+
+    The forecast is learned from examples and need not move one way only when a few failures go; that fewer
+    failures cannot support less is known without any example.
+    """
+    ordered = [made[0]]
+    for before, level, (tiers, unseen) in zip(found, found[1:], made[1:], strict=False):
+        last = ordered[-1][0]
+        if tiers is not None and last is not None:
+            if level.fails_no_more_than(before):
+                tiers = {name: max(tiers[name], last[name], key=_target) for name in tiers}
+            elif before.fails_no_more_than(level):
+                tiers = {name: min(tiers[name], last[name], key=_target) for name in tiers}
+        ordered.append((tiers, unseen))
+    return ordered
+
+
+def _target(tier: dict[str, Any]) -> float:
+    return float(tier["target"])
 
 
 def _plain(tiers: dict[str, Any]) -> dict[str, Any]:
