@@ -1,28 +1,34 @@
 """Latency thresholds that a window's p95 or p99 stays under with a stated chance.
 
 Percentiles are never averaged. From histograms, buckets of many bins are added and the percentile is read
-from the sum (basis ``requests``). Where a source has only percentiles per bin, a window is judged by the
-share of bins under the threshold (basis ``bins``): the distribution of the bins' values takes the place of
-the requests'.
+from the sum (basis ``requests``); what the next window's will be is forecast (``forecast/latency.py``). Where a
+source has only percentiles per bin, a window is judged by the share of bins under the threshold (basis
+``bins``): the distribution of the bins' values takes the place of the requests', and windows are resampled.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.engine.archetypes import Archetype
 from apps.engine.blocks import block_length
+from apps.engine.forecast.latency import LatencyPrediction, built_in
+from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
+from apps.engine.percentiles import percentile
 from apps.engine.resampling import Plan, block_sums, draw_plan, replicate_sums, upper_quantile
 from apps.engine.rounding import milliseconds
 from apps.engine.tiers import COLD_START_DAYS, cold_start_weight
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
 
 NOISE_MARGIN = 0.05
-"""Added to a predicted percentile: CFS quota throttling and scheduling move it without any change of the
-service.
+"""Added to a percentile of bins: CFS quota throttling and scheduling move it without any change of the
+service. From histograms no flat margin is needed: the forecast learned from services with such noise how much
+each history calls for.
 """
 BINS_SHARE = 0.95
 """Of the bins' own percentiles, this share must be under the threshold."""
@@ -42,19 +48,21 @@ class Histograms:
     step_seconds: int
     bounds_ms: Floats
     cumulative: Floats
+    where: NDArray[np.int64]
+    """Number of each row's bin, ascending."""
     span_days: float
     days: float
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
-    """Summed cumulative counts of simulated next windows and of resampled histories: ``(replicates, k)``
-    each.
+class Outlook:
+    """What the next window may be like: a forecast from histograms, or resampled windows and histories of bins'
+    percentiles (summed cumulative counts, ``(replicates, k)`` each).
     """
 
     histograms: Histograms
-    windows: Floats
-    histories: Floats
+    prediction: LatencyPrediction | None = None
+    resampled: tuple[Floats, Floats] | None = None
 
 
 def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
@@ -104,44 +112,49 @@ def _histograms(
     step_seconds: int,
     bounds: Floats,
     rows: Floats,
-    where: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
+    where: NDArray[np.int64],
 ) -> Histograms:
     span = float(where[-1] - where[0] + 1) * step_seconds / DAY_SECONDS
     covered = where.size * step_seconds / DAY_SECONDS
-    return Histograms(basis, step_seconds, bounds, rows, span, min(span, 2 * covered))
+    return Histograms(basis, step_seconds, bounds, rows, where, span, min(span, 2 * covered))
 
 
-def simulate(histograms: Histograms, window_days: int, generator: np.random.Generator) -> Simulated:
-    """Resample windows and histories by blocks; one simulation serves every percentile."""
+def look_ahead(histograms: Histograms, window_days: int, generator: np.random.Generator) -> Outlook:
+    """Forecast both percentiles of the next window, or resample windows where only bins' percentiles are known."""
+    if histograms.basis == "requests":
+        history = history_of(histograms)
+        has_requests = float(history.cumulative[:, -1].sum()) > 0
+        return Outlook(histograms, built_in().predict(history, window_days) if has_requests else None)
     plan = _plan(histograms, window_days, generator)
     histories = block_sums(histograms.cumulative, plan.length)[plan.histories].sum(axis=1)
-    return Simulated(histograms, replicate_sums(plan, histograms.cumulative), histories)
+    return Outlook(histograms, resampled=(replicate_sums(plan, histograms.cumulative), histories))
 
 
-def percentile(bounds_ms: Floats, cumulative: Floats, share: float) -> Floats:
-    """Read a percentile from cumulative counts, linear inside the bucket: ``(…, k)`` → ``(…,)``.
-
-    The first bucket begins at 0. What lies in the ``+Inf`` bucket is ``inf``; nothing counted gives ``nan``.
-    """
-    counts = np.atleast_2d(cumulative)
-    total = counts[:, -1]
-    wanted = share * total
-    at = np.minimum(np.count_nonzero(counts < wanted[:, None], axis=1), bounds_ms.size - 1)
-    rows = np.arange(counts.shape[0])
-    below = np.where(at > 0, counts[rows, np.maximum(at - 1, 0)], 0.0)
-    lower = np.where(at > 0, bounds_ms[np.maximum(at - 1, 0)], 0.0)
-    upper = bounds_ms[at]
-    inside = counts[rows, at] - below
-    part = np.divide(wanted - below, inside, out=np.ones_like(inside), where=inside > 0)
-    finite = np.isfinite(upper)
-    value = np.where(finite, lower + part * (np.where(finite, upper, 0.0) - lower), np.inf)
-    return np.where(total > 0, value, np.nan)
+def history_of(histograms: Histograms) -> LatencyHistory:
+    """What the forecast looks at: bins that end with the newest, an hour or more each, at most 90 days."""
+    step, where, rows = histograms.step_seconds, histograms.where, histograms.cumulative
+    if step < HOUR_SECONDS:
+        # Bins of an hour end with the newest bin.
+        where = where[-1] // (HOUR_SECONDS // step) - (where[-1] - where) // (HOUR_SECONDS // step)
+        step = HOUR_SECONDS // step * step
+    per_day = max(1, DAY_SECONDS // step)
+    size = int(min(LOOK_BACK_DAYS * per_day, where[-1] - where[0] + 1))
+    inside = where > where[-1] - size
+    at, rows = where[inside] - (where[-1] - size + 1), rows[inside]
+    cumulative = np.zeros((size, rows.shape[1]))
+    if histograms.step_seconds < HOUR_SECONDS:
+        np.add.at(cumulative, at, rows)
+    else:
+        cumulative[at] = rows
+    is_known = np.zeros(size, dtype=np.bool_)
+    is_known[at] = True
+    return LatencyHistory(histograms.bounds_ms, cumulative, is_known, per_day)
 
 
 def latency_document(
     service_id: str,
     which: str,
-    simulated: Simulated | None,
+    outlook: Outlook | None,
     *,
     window_days: int,
     archetype: Archetype,
@@ -149,55 +162,72 @@ def latency_document(
     """One of the two ``latency`` objects: ``which`` is ``p95_ms`` or ``p99_ms``."""
     share = 0.95 if which == "p95_ms" else 0.99
     word = which.removesuffix("_ms")
-    if simulated is None:
+    if outlook is None:
         return _without("no_data", f"{service_id} has no latency data.", None, None)
-    histograms = simulated.histograms
-    if histograms.basis == "bins":
-        share = BINS_SHARE
+    histograms = outlook.histograms
+    read_at = BINS_SHARE if histograms.basis == "bins" else share
     summed = histograms.cumulative.sum(axis=0)
-    observed = float(percentile(histograms.bounds_ms, summed, share)[0])
+    observed = float(percentile(histograms.bounds_ms, summed, read_at)[0])
     basis = histograms.basis
     if histograms.days < 1:
         hours = histograms.days * 24
         reason = f"{service_id} has {hours:.0f} hours of latency data; a day is needed."
         return _without("insufficient_history", reason, basis, observed)
     expected = float(summed[-1]) / histograms.span_days * window_days
-    needed = math.ceil(MIN_ABOVE / (1 - share) - 1e-9)
+    needed = math.ceil(MIN_ABOVE / (1 - read_at) - 1e-9)
     if expected < needed:
         unit = "requests" if basis == "requests" else "bins"
         seen = f"{service_id} has {expected:,.0f} {unit} in {window_days} days"
         reason = f"{seen}; {needed:,} are needed for {word}."
         return _without("insufficient_traffic", reason, basis, observed)
-    windows = percentile(histograms.bounds_ms, simulated.windows, share)
-    windows = windows[~np.isnan(windows)]
-    weight = cold_start_weight(histograms.days)
-    thresholds = {
-        name: float(upper_quantile(windows, 1 - chance))
-        * (1 + NOISE_MARGIN)
-        * archetype.latency_factor(1 - chance) ** weight
-        for name, chance in TIER_BREACH_PROBABILITY.items()
-    }
-    if not all(math.isfinite(value) for value in thresholds.values()):
-        top = _top_bound(histograms.bounds_ms)
+    if outlook.prediction is None and outlook.resampled is None:
+        reason = f"{service_id} had no requests in its last {LOOK_BACK_DAYS} days of latency data."
+        return _without("insufficient_traffic", reason, basis, observed)
+    top = _top_bound(histograms.bounds_ms)
+    if not math.isfinite(observed):
         reason = (
             f"{word} of {service_id} lies above the highest bucket ({top:g} ms), where it cannot be read."
         )
         return _without("no_data", reason, basis, observed)
-    low, high = _relative_interval(simulated, share)
+    limits = _limits(outlook, share)
+    weight = cold_start_weight(histograms.days)
     widen = archetype.latency_factor(0.95) ** weight
-    tiers = {
-        name: {
+    tiers: dict[str, object] = {}
+    for name, chance in TIER_BREACH_PROBABILITY.items():
+        value, low, high = (each * archetype.latency_factor(1 - chance) ** weight for each in limits[chance])
+        if basis == "requests" and not value <= top:
+            reason = (
+                f"{word} of {service_id} may rise above the highest bucket ({top:g} ms), where it cannot be read: "
+                f"no threshold is exceeded with a chance of only {chance:.0%}."
+            )
+            return _without("no_data", reason, basis, observed)
+        tiers[name] = {
             "target": milliseconds(value),
-            "breach_probability": TIER_BREACH_PROBABILITY[name],
-            "interval": [milliseconds(value * low / widen), milliseconds(value * high * widen)],
+            "breach_probability": chance,
+            "interval": [milliseconds(low / widen), milliseconds(high * widen)],
         }
-        for name, value in thresholds.items()
-    }
     verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
     document["tiers"] = tiers
+    document["regime"] = None if outlook.prediction is None else outlook.prediction.regime
     return document
+
+
+def _limits(outlook: Outlook, share: float) -> Mapping[float, tuple[float, float, float]]:
+    """By chance: the percentile that a window exceeds with it, and its 90 % interval."""
+    if outlook.prediction is not None:
+        return outlook.prediction.quantiles[share]
+    assert outlook.resampled is not None
+    bounds = outlook.histograms.bounds_ms
+    windows = percentile(bounds, outlook.resampled[0], BINS_SHARE)
+    windows = windows[~np.isnan(windows)]
+    low, high = _relative_interval(percentile(bounds, outlook.resampled[1], BINS_SHARE))
+    found = {}
+    for chance in TIER_BREACH_PROBABILITY.values():
+        value = float(upper_quantile(windows, 1 - chance)) * (1 + NOISE_MARGIN)
+        found[chance] = (value, value * low, value * high)
+    return found
 
 
 def _plan(histograms: Histograms, window_days: int, generator: np.random.Generator) -> Plan:
@@ -209,9 +239,8 @@ def _plan(histograms: Histograms, window_days: int, generator: np.random.Generat
     return draw_plan(generator, totals.size, length, window_bins, LATENCY_REPLICATES)
 
 
-def _relative_interval(simulated: Simulated, share: float) -> tuple[float, float]:
+def _relative_interval(values: Floats) -> tuple[float, float]:
     """5 % and 95 % limits of the percentile over resampled histories, relative to their median."""
-    values = percentile(simulated.histograms.bounds_ms, simulated.histories, share)
     values = values[np.isfinite(values)]
     if values.size == 0 or float(np.median(values)) <= 0:
         return 1.0, 1.0
@@ -255,4 +284,5 @@ def _without(
         "observed": milliseconds(observed),
         "bucket_ms": None,
         "tiers": None,
+        "regime": None,
     }

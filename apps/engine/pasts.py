@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from apps.engine.decomposition import scaled_failures
 from apps.engine.forecast.batch import PastFeatures
+from apps.engine.forecast.features import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.tiers import WindowModel
 from apps.engine.types import Floats
@@ -20,6 +21,9 @@ GOAL_OFF = 0.4
 """… one more where a goal is at stake …"""
 MATTERS = 0.1
 """… and the relative change of the unavailability from which on the edges are estimated anew."""
+
+STEADY = 0.2
+"""Variation of hours of requests that come like clockwork, and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,18 @@ class ChangedPasts:
 
     @classmethod
     def of(
-        cls, past: KnownPast, model: WindowModel, chance: float, changes: Sequence[Change]
+        cls,
+        past: KnownPast,
+        model: WindowModel,
+        chance: float,
+        changes: Sequence[Change],
+        history: History | None = None,
     ) -> ChangedPasts:
-        """Read the pasts that ``changes`` (at least one) make of ``past``."""
+        """Read the pasts that ``changes`` (at least one) make of ``past``, on ``history`` where it is another one."""
         scales = np.stack([past.scales(each.cause, each.scale) for each in changes])
         shares = dependency_share_of(past.parts, scales)
         bad = scaled_failures(past.parts, model.dense_total, scales)
-        features = PastFeatures.of(model.forecast, bad, shares)
+        features = PastFeatures.of(model.forecast, bad, shares, history)
         targets = model.settled(features.unavailability(chance), scales, chance)
         return cls(past, model, chance, tuple(changes), scales, shares, features, targets)
 
@@ -104,6 +113,19 @@ class ChangedPasts:
         return self.model.settled(features.unavailability(self.chance), self.scales[rows], self.chance)
 
 
+def is_steady(history: History) -> bool:
+    """Whether requests come so evenly that a clock may be asking, and not people."""
+    asked = history.total[history.is_known]
+    usual = float(np.median(asked))
+    return float(np.abs(asked - usual).mean()) <= STEADY * usual
+
+
+def way_of_reading(history: History) -> tuple[object, ...]:
+    """What a history says beside its counts: how they are to be read."""
+    values = (getattr(history, each.name) for each in fields(history))
+    return tuple(each for each in values if not isinstance(each, np.ndarray))
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Changes of a past that were asked for, each once, and the targets they lead to."""
@@ -116,9 +138,22 @@ class Asked:
     def ask(self, changes: Sequence[Change]) -> None:
         """Read what is not known yet of ``changes`` in one go."""
         new = [each for each in dict.fromkeys(changes) if each not in self.known]
-        if new:
-            pasts = ChangedPasts.of(self.past, self.model, self.chance, new)
-            self.known.update({change: (pasts, row) for row, change in enumerate(new)})
+        for history, together in self._by_history(new):
+            pasts = ChangedPasts.of(self.past, self.model, self.chance, together, history)
+            self.known.update({change: (pasts, row) for row, change in enumerate(together)})
+
+    def _by_history(self, changes: Sequence[Change]) -> list[tuple[History, list[Change]]]:
+        """Changes that can be read together: a site that a clock asks is read otherwise than a service, and which of
+        the two it is may hang on how it fails.
+        """
+        usual = self.model.forecast.history
+        if not changes or not is_steady(usual):
+            return [(usual, list(changes))] if changes else []
+        found: dict[tuple[object, ...], tuple[History, list[Change]]] = {way_of_reading(usual): (usual, [])}
+        for change in changes:
+            history = history_of(self.past.scaled_counts(change.cause, change.scale))
+            found.setdefault(way_of_reading(history), (history, []))[1].append(change)
+        return [each for each in found.values() if each[1]]
 
     def target(self, change: Change) -> float:
         """The target after a change that was asked for, with the edges as they are known."""

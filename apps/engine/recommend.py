@@ -21,7 +21,7 @@ from apps.engine.dependencies import (
 from apps.engine.edges import first_estimates, published_availability, with_hardness
 from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
-from apps.engine.latency import from_buckets, from_percentiles, latency_document, simulate
+from apps.engine.latency import from_buckets, from_percentiles, latency_document, look_ahead
 from apps.engine.look_back import look_back
 from apps.engine.narrative import cold_start_reason, summarise
 from apps.engine.published import archetype_prior, published_prior, published_tiers
@@ -228,13 +228,13 @@ def _latency(
 ) -> dict[str, object]:
     buckets = from_buckets(service.buckets, as_of)
     documents: dict[str, object] = {}
-    simulated = None
+    outlook = None
     for which in ("p95_ms", "p99_ms"):
         histograms = buckets or from_percentiles(service.percentiles, which, as_of)
-        if histograms is not None and (simulated is None or buckets is None):
-            simulated = simulate(histograms, window_days, generator_for(service.service_id, seed, "latency"))
+        if histograms is not None and (outlook is None or buckets is None):
+            outlook = look_ahead(histograms, window_days, generator_for(service.service_id, seed, "latency"))
         documents[which] = latency_document(
-            service.service_id, which, simulated, window_days=window_days, archetype=archetype
+            service.service_id, which, outlook, window_days=window_days, archetype=archetype
         )
     return documents
 

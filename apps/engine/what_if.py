@@ -49,7 +49,7 @@ class KnownPast:
 
     def scaled(self, cause: str, scale: float) -> ServiceInput:
         """The service with the failures of ``cause`` scaled, and its dependencies' own with them."""
-        counts = self._scaled_counts(cause, scale)
+        counts = self.scaled_counts(cause, scale)
         targets = self._targets(cause)
         return replace(
             self.service,
@@ -66,7 +66,7 @@ class KnownPast:
         """The share of failures that a run on :meth:`scaled` would put down to dependencies, and whether any would
         count.
         """
-        counts = self._scaled_counts(cause, scale)
+        counts = self.scaled_counts(cause, scale)
         targets = self._targets(cause)
         firsts = [
             first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of)
@@ -88,7 +88,8 @@ class KnownPast:
         """Whether a new run may find a fallback where this one found none, or the reverse."""
         return any(each.dependency.criticality == "soft" for each in self.firsts)
 
-    def _scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
+    def scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
+        """The counts with the failures of ``cause`` scaled."""
         bad = self.counts.bad.copy()
         scales = self.scales(cause, scale)
         bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]

@@ -70,6 +70,22 @@ def test_it_comes_true_where_daily_counts_stand_in_for_a_few_fine_ones() -> None
         assert again["explanation"]["target"] == pytest.approx(each["result"], abs=1e-9), each["text"]
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_it_comes_true_of_a_site_that_a_clock_asks(number: int) -> None:
+    generator = np.random.default_rng(number)
+    hours = 24 * 60
+    total, bad = np.full(hours, 12.0), generator.binomial(1, 0.02 * (number % 2), hours).astype(float)
+    for start in generator.integers(0, hours - 4, 5):
+        bad[start : start + int(generator.integers(1, 4))] = round(12 * generator.uniform(0.2, 1))
+    service, as_of = ServiceInput("site", counts=CountSeries(START, HOUR, total, bad)), START + hours * HOUR
+    document: Any = recommend(service, as_of=as_of)
+    for each in document["explanation"]["counterfactuals"]:
+        change = each["change"]
+        changed = with_scaled_cause(service, as_of=as_of, cause=change["cause"], scale=change["scale"])
+        again: Any = recommend(changed, as_of=as_of)
+        assert again["explanation"]["target"] == pytest.approx(each["result"], abs=1e-9), each["text"]
+
+
 def test_more_failures_than_requests_fail_where_others_do_and_nowhere_else() -> None:
     total = np.array([100.0, 100.0, 100.0, 100.0])
     held = held_within(np.array([130.0, 60.0, 0.0, 0.0]), total)

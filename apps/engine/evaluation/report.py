@@ -42,12 +42,12 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
         "",
         "| group | services | with a number | 1 % | 5 % | 20 % |",
         "|---|---|---|---|---|---|",
-        _row("**all**", summary["overall"]),
+        calibration_row("**all**", summary["overall"]),
     ]
     if len(summary["families"]) > 1:
-        lines += [_row(f"family: {name}", row) for name, row in summary["families"].items()]
+        lines += [calibration_row(f"family: {name}", row) for name, row in summary["families"].items()]
     for grouping, rows in summary["groups"].items():
-        lines += [_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()]
+        lines += [calibration_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()]
     lines += [
         "",
         "✗ marks what lies outside its bounds (all ± 1 / 2 / 4 points; groups of 500 and more ± 2 / 4 / 8; hidden",
@@ -94,7 +94,8 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
-def _row(name: str, row: Mapping[str, Any]) -> str:
+def calibration_row(name: str, row: Mapping[str, Any]) -> str:
+    """Write one group of a table: how many missed each tier, with the standard error of that share."""
     cells = []
     for tier in TIERS:
         cell = row[tier]

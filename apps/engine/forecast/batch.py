@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.forecast.features import FEATURES, FeatureRows, feature_rows
+from apps.engine.forecast.features import FEATURES, FeatureRows, History, feature_rows
 from apps.engine.forecast.model import CHANCES, Forecast
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.types import Floats
@@ -25,11 +25,13 @@ class PastFeatures:
     rows: FeatureRows
 
     @classmethod
-    def of(cls, forecast: ServiceForecast, bad: Floats, shares: Floats) -> PastFeatures:
+    def of(
+        cls, forecast: ServiceForecast, bad: Floats, shares: Floats, history: History | None = None
+    ) -> PastFeatures:
         """Read pasts with the failures ``bad``, shape ``(n, bins)``, of which dependencies caused ``shares``,
-        ``(n,)``.
+        ``(n,)``; on ``history``, where it is not the forecast's own.
         """
-        history = forecast.history
+        history = history or forecast.history
         rows = feature_rows(
             history,
             np.minimum(history.hourly(bad.T), history.total),

@@ -17,6 +17,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 CHUNK = 10
+LATENCY = "latency"
+"""Among the families: simulated histograms of all kinds, for thresholds of p95 and p99."""
 
 
 class Command(BaseCommand):
@@ -24,7 +26,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--families", default="all", metavar="NAMES", help="all, or names with commas between"
+            "--families",
+            default="all",
+            metavar="NAMES",
+            help="all, or names with commas between; latency is one of them",
         )
         parser.add_argument("--services-per-family", type=int, default=500, metavar="N")
         parser.add_argument("--seed", type=int, default=1, metavar="N")
@@ -49,23 +54,33 @@ class Command(BaseCommand):
         # Here and not above: listing the commands must not load scipy.
         from apps.engine.simulation.fleet import FAMILIES
 
-        names = list(FAMILIES) if options["families"] == "all" else options["families"].split(",")
-        unknown = sorted(set(names) - set(FAMILIES))
+        known = [*FAMILIES, LATENCY]
+        names = known if options["families"] == "all" else options["families"].split(",")
+        unknown = sorted(set(names) - set(known))
         if unknown:
-            raise CommandError(f"There is no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}.")
+            raise CommandError(f"There is no family {', '.join(unknown)}; there are {', '.join(known)}.")
+        with_latency, names = LATENCY in names, [name for name in names if name != LATENCY]
+        if not names:
+            raise CommandError(f"{LATENCY} is evaluated beside at least one of {', '.join(FAMILIES)}.")
         if options["services_per_family"] < 1 or options["processes"] < 1:
             raise CommandError("--services-per-family and --processes must be at least 1.")
         begin = time.perf_counter()
         outcomes = run(options["seed"], names, options["services_per_family"], options["processes"])
+        latencies = (
+            run_latency(options["seed"], options["services_per_family"], options["processes"])
+            if with_latency
+            else []
+        )
         taken = time.perf_counter() - begin
         about = {
-            "services": f"{len(outcomes):,} simulated, of {len(names)} kinds",
+            "services": f"{len(outcomes):,} simulated, of {len(names)} kinds"
+            + (f"; for latency {len(latencies) // 2:,}" if latencies else ""),
             "shown": "90 days of hourly counts (new services 7 to 29 days); held out: the next 28 days",
             "seed": str(options["seed"]),
             "commit": commit(),
             "time": f"{taken:.0f} s on {options['processes']} processes, simulation, baselines and oracle included",
         }
-        write(options["out"], outcomes, about)
+        write(options["out"], outcomes, about, latencies)
         self.stdout.write(f"{len(outcomes):,} services in {taken:.0f} s: {options['out'] / 'report.md'}")
 
     def evaluate_files(self, source: Path, holdout_days: int, out: Path) -> None:
@@ -147,14 +162,32 @@ def run(seed: int, families: Sequence[str], per_family: int, processes: int = 2)
         return [each for part in pool.map(evaluate_numbers, jobs, chunksize=1) for each in part]
 
 
-def write(directory: Path, outcomes: Sequence[Any], about: dict[str, str]) -> dict[str, Any]:
+def run_latency(seed: int, per_family: int, processes: int = 2) -> list[Any]:
+    """The same for simulated histograms: two outcomes (p95, p99) a service."""
+    from apps.engine.evaluation.latency import evaluate_latency_numbers
+    from apps.engine.simulation.latency_fleet import FAMILIES
+
+    families = list(FAMILIES)
+    jobs = [(seed, families, range(at, min(per_family, at + CHUNK))) for at in range(0, per_family, CHUNK)]
+    if processes == 1:
+        return [each for job in jobs for each in evaluate_latency_numbers(job)]
+    with get_context("spawn").Pool(processes) as pool:
+        return [each for part in pool.map(evaluate_latency_numbers, jobs, chunksize=1) for each in part]
+
+
+def write(
+    directory: Path, outcomes: Sequence[Any], about: dict[str, str], latencies: Sequence[Any] = ()
+) -> dict[str, Any]:
     """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
+    from apps.engine.evaluation.latency import summarise_latency
+    from apps.engine.evaluation.latency_report import latency_markdown
     from apps.engine.evaluation.report import diagram, markdown
     from apps.engine.evaluation.summary import summarise
 
     summary: dict[str, Any] = summarise(outcomes)
+    summary["latency"] = summarise_latency(latencies)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "report.md").write_text(markdown(summary, about))
+    (directory / "report.md").write_text(markdown(summary, about) + latency_markdown(summary["latency"]))
     (directory / "report.json").write_text(
         json.dumps({"about": about, **summary}, indent=1, allow_nan=False) + "\n"
     )

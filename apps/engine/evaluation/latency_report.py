@@ -1,0 +1,67 @@
+"""The report's section about latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.engine.evaluation.evaluate import TIERS
+from apps.engine.evaluation.report import TITLES, calibration_row
+
+
+def latency_markdown(summary: Mapping[str, Any]) -> str:
+    """The report's section about latency; empty where nothing was evaluated."""
+    if not summary:
+        return ""
+    lines = [
+        "",
+        "# Latency",
+        "",
+        "The same for thresholds of p95 and p99: how many services' next window was slower than a threshold that is "
+        "exceeded with the stated chance, by what the window's summed buckets show. A reading can tie with a "
+        "threshold on a bucket's bound: then the share is a range.",
+    ]
+    for which, tables in summary.items():
+        lines += [
+            "",
+            f"## {which.removesuffix('_ms')}",
+            "",
+            "| group | services | with a number | 1 % | 5 % | 20 % |",
+            "|---|---|---|---|---|---|",
+            calibration_row("**all**", tables["overall"]),
+        ]
+        lines += [calibration_row(f"family: {name}", row) for name, row in tables["families"].items()]
+        for grouping, rows in tables["groups"].items():
+            lines += [
+                calibration_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()
+            ]
+        if not tables["pinball"]:
+            continue
+        exact = " / ".join(f"{100 * tables['exact_slower'][tier]:.1f} %" for tier in TIERS)
+        covered = " / ".join(f"{tables['interval_coverage'][tier]:.0%}" for tier in TIERS)
+        lines += [
+            "",
+            f"The true percentile, which no histogram shows, was slower in {exact}: a reading is linear inside its "
+            "bucket, which mostly reads too slow. The 90 % intervals held the oracle's threshold for "
+            f"{covered}.",
+            "",
+            "Mean pinball loss of the natural logarithm, 1e-4; less is better.",
+            "",
+            "| method | 1 % | 5 % | 20 % |",
+            "|---|---|---|---|",
+        ]
+        for method, values in tables["pinball"].items():
+            lines.append(
+                f"| {TITLES[method]} | " + " | ".join(f"{1e4 * values[tier]:.1f}" for tier in TIERS) + " |"
+            )
+        lines += [
+            "",
+            "Share of the way from the block bootstrap to the oracle (– where there is none to go):",
+            "",
+            "| | 1 % | 5 % | 20 % |",
+            "|---|---|---|---|",
+        ]
+        for name, values in [("**all**", tables["gap_closed"]), *tables["gap_closed_by_family"].items()]:
+            cells = ["–" if values[tier] is None else f"{values[tier]:.0%}" for tier in TIERS]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
