@@ -49,7 +49,9 @@ def _may_view(request: HttpRequest) -> Actor:
 
 
 @router.get(
-    "/services/{service_path:service_id}/slo-recommendations", response=RecommendationsOut, summary="Recommended SLOs"
+    "/services/{service_path:service_id}/slo-recommendations",
+    response=RecommendationsOut,
+    summary="Recommended SLOs",
 )
 def recommendations(
     request: HttpRequest, service_id: str, query: Query[RecommendationQuery]
@@ -70,7 +72,9 @@ def recommendations(
     return only(document, query.sli_type)
 
 
-@router.post("/services/{service_path:service_id}/slos", response=DecisionOut, summary="Accept, modify or reject")
+@router.post(
+    "/services/{service_path:service_id}/slos", response=DecisionOut, summary="Accept, modify or reject"
+)
 def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Status[dict[str, Any]]:
     """Decide on a recommendation for one SLI. Honours `Idempotency-Key`.
 
@@ -137,7 +141,9 @@ def _modification(data: DecisionIn) -> dict[str, Any]:
 
 
 @router.get(
-    "/services/{service_path:service_id}/slos", response=ServiceSlosOut, summary="SLOs and budgets of a service"
+    "/services/{service_path:service_id}/slos",
+    response=ServiceSlosOut,
+    summary="SLOs and budgets of a service",
 )
 def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
     """What is promised now and was before, how the service stands, and each budget day by day."""
