@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Body, Query, Router, Status
 
 from apps.catalog.queries import get_service
@@ -16,6 +17,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, impact, queries, retrieval
 from apps.slos.documents import only
+from apps.slos.events import newest_end
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
     DecisionIn,
@@ -150,7 +152,8 @@ def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
     _may_view(request)
     service = get_service(service_id)
     active = queries.active_slos(service)
-    downs = [queries.burn_down(service, slo) for slo in active]
+    as_of = newest_end(service.pk, timezone.now()) if active else None
+    downs = [queries.burn_down(service, slo, as_of=as_of) for slo in active]
     return {
         "service_id": service.service_id,
         "active": {slo.sli_type: slo_snapshot(slo) for slo in active},
