@@ -43,8 +43,12 @@ def asked(given: QueryDict) -> Asked:
     added: ChangeStep | None = None
     problems: Sequence[FieldProblem] = ()
     if kind and not is_choosing:
+        value = given.get("value", "")
+        drawn_for = given.get("for", kind)
+        if drawn_for != kind and value == _default(drawn_for):
+            value = ""  # Nobody wrote it: it is what stood there for another kind.
         try:
-            added = made(kind, given.get("value", "") or _default(kind), given.get("on", ""), path="value")
+            added = made(kind, value or _default(kind), given.get("on", ""), path="value")
             if len(steps) >= MAX_STEPS:
                 problems = [FieldProblem("kind", f"At most {MAX_STEPS} steps can be tried together.")]
                 added = None

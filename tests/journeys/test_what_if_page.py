@@ -72,6 +72,14 @@ def test_the_form_leads_to_the_address_of_the_steps(
     assert "With these steps" in text_of(by_script)
 
 
+def test_a_number_that_stood_there_for_another_kind_is_not_taken(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    given = {"kind": "fallback", "on": "pay", "value": "1", "for": "retry"}
+    assert reader.get(HERE, given)["Location"] == f"{HERE}?step=fallback%3A0.9%3Apay"
+    assert reader.get(HERE, given | {"value": "70"})["Location"] == f"{HERE}?step=fallback%3A0.7%3Apay"
+
+
 def test_every_step_can_be_taken_away(live_worker: Any, fleet: dict[str, Service], reader: Client) -> None:
     page = reader.get(f"{HERE}?step=fallback:0.9:pay&step=retry:2:db").content.decode()
     assert f'href="{HERE}?step=retry%3A2%3Adb"' in page
