@@ -37,6 +37,8 @@ FOLLOWER_TICK_S = 5.0
 # lost: its message went down with Redis, or its worker with the machine.
 LOST_AFTER = timedelta(minutes=30)
 KEEP_RUNS = timedelta(days=30)
+# The row comes before the message. Where it stays unmarked for this long, the sending was cut off in between.
+SEND_WITHIN = timedelta(seconds=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -129,6 +131,11 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
 
 def _start(job: Job, slot: datetime, now: datetime) -> bool:
     newest = ScheduledRun.objects.filter(job=job.name).order_by("-slot").first()
+    if newest is not None and _was_interrupted(newest, now):
+        # It may have gone out all the same: an actor that runs twice does no harm, one that never runs does.
+        logger.warning("schedule.sent_again", job=job.name, slot=newest.slot.isoformat())
+        _send(job, newest)
+        return True
     if newest is not None:
         if newest.slot >= slot:
             return False
@@ -137,18 +144,28 @@ def _start(job: Job, slot: datetime, now: datetime) -> bool:
                 return False
             finish(newest.pk, error="Nothing was heard of this run.")
             logger.warning("schedule.run_lost", job=job.name, slot=newest.slot.isoformat())
-    actor: Actor[[], Any] = import_string(job.actor)
     try:
         with transaction.atomic():
             run = ScheduledRun.objects.create(job=job.name, slot=slot)
     except IntegrityError:
         return False
     try:
-        actor.send_with_options(scheduled_run=run.pk)
+        _send(job, run)
     except (BrokerError, redis.RedisError, OSError):
         ScheduledRun.objects.filter(pk=run.pk).delete()
         raise
     return True
+
+
+def _was_interrupted(run: ScheduledRun, now: datetime) -> bool:
+    is_waiting = run.state == ScheduledRun.State.ENQUEUED and run.sent_at is None
+    return is_waiting and now - run.created_at > SEND_WITHIN
+
+
+def _send(job: Job, run: ScheduledRun) -> None:
+    actor: Actor[[], Any] = import_string(job.actor)
+    actor.send_with_options(scheduled_run=run.pk)
+    ScheduledRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
 
 
 def _try_to_lead() -> psycopg.Connection | None:

@@ -192,7 +192,9 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
 
 class CreateUserInput(ActionInput):
     username: Username
-    email: Annotated[str, Field(max_length=254), _django(validate_email)] = ""
+    email: Annotated[
+        str, Field(max_length=254, json_schema_extra={"format": "email"}), _django(validate_email)
+    ] = ""
     role: User.Role = User.Role.VIEWER
     teams: Teams
 

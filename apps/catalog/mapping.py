@@ -57,7 +57,7 @@ def map_around(service: Service, query: QueryDict) -> MapView:
         include_stale=include_stale,
         max_nodes=MAX_DRAWN,
     )
-    members = queries.cycle_members()
+    members = queries.cycle_members([row["service_id"] for row in found["nodes"]])
     nodes = [_node(row, service, members) for row in found["nodes"]]
     edges = [_edge(row, members) for row in found["edges"]]
     return MapView(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -185,20 +185,37 @@ def divergence(*, limit: int = 500) -> dict[str, list[Dependency]]:
     }
 
 
-def open_cycles() -> list[CycleAlert]:
-    """Return the cycles that exist now, the unacknowledged first, then the newest."""
+CYCLES_SHOWN = 50
+"""Cycles that a page lists; the API has all of them, page by page."""
+
+
+def open_cycles(*, limit: int = CYCLES_SHOWN) -> list[CycleAlert]:
+    """Return the first of the cycles that exist now, the unacknowledged first, then the newest."""
     rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED).select_related("acknowledged_by")
-    return list(rows.order_by("-state", "-detected_at", "pk"))
+    return list(rows.order_by("-state", "-detected_at", "pk")[:limit])
+
+
+def open_cycle_count() -> int:
+    """Return how many cycles exist now."""
+    return CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED).count()
 
 
 def cycles_of(service: Service) -> list[CycleAlert]:
     """Return the cycles that a service is in now."""
-    return [alert for alert in open_cycles() if service.service_id in alert.members]
+    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
+    return list(rows.filter(members__contains=[service.service_id]).order_by("-state", "-detected_at", "pk"))
 
 
-def cycle_members() -> dict[str, tuple[str, ...]]:
-    """Return, for every service in a cycle now, the members of its cycle."""
-    return {member: tuple(alert.members) for alert in open_cycles() for member in alert.members}
+def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """Return, for every service in a cycle now, the members of its cycle; only of those ``among``, if given.
+
+    A service is in one cycle at most, so this is bounded by the services there are.
+    """
+    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
+    if among is not None:
+        rows = rows.filter(members__has_any_keys=list(among))
+    cycles = rows.order_by("pk").values_list("members", flat=True)
+    return {member: tuple(members) for members in cycles for member in members}
 
 
 def get_cycle(cycle_id: int) -> CycleAlert:

@@ -175,6 +175,13 @@ RETURNING to_jsonb(old), to_jsonb(new)
 )
 
 
+# Who changes several services locks them by their key first: the update alone would lock them as its plan finds them,
+# and could wait for somebody who waits for it.
+_SERVICE_LOCK = """
+SELECT id FROM catalog_service WHERE service_id = ANY(%(names)s) ORDER BY id FOR NO KEY UPDATE
+"""
+
+
 def _write_services(
     rows: Sequence[ServiceRow],
     discovery_source: str,
@@ -185,6 +192,7 @@ def _write_services(
 ) -> dict[str, int]:
     counts = {"created": 0, "updated": 0, "unchanged": 0}
     _make_teams({row.team for row in rows if row.team}, origin)
+    _fetch(_SERVICE_LOCK, {"names": [row.service_id for row in rows]})
     for batch in _batches(rows):
         documents = []
         for row in batch:

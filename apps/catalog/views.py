@@ -36,6 +36,7 @@ def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpR
     context = {
         "view": view,
         "cycles": queries.open_cycles(),
+        "cycles_open": queries.open_cycle_count(),
         "may_acknowledge": may_acknowledge,
         "names": queries.first_names(),
     }

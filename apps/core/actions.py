@@ -66,10 +66,17 @@ class Actor:
         return self.user.refusal(permission, target) if self.user else "the system may not do this."
 
 
+def blank_is_empty(schema: dict[str, Any]) -> None:
+    """Say in a schema what trimming means: text that must not be empty has to hold more than blanks."""
+    for part in schema.get("properties", {}).values():
+        if part.get("type") == "string" and part.get("minLength") and not {"pattern", "format"} & set(part):
+            part["pattern"] = r"\S"
+
+
 class ActionInput(BaseModel):
     """The base of every action's input: unknown fields are refused, text is trimmed."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, json_schema_extra=blank_is_empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ class ScheduledRun(models.Model):
     slot = models.DateTimeField()
     state = models.TextField(choices=State.choices, default=State.ENQUEUED)
     created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True)
+    """When its message was handed over; ``None`` where whoever sent it was interrupted, so it is sent again."""
     finished_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True, default="")
 

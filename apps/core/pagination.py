@@ -20,7 +20,7 @@ from ninja import Schema
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 
-from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.errors import FieldProblem, NotFound
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -69,7 +69,7 @@ def paginate[RowT: Model](
         limit: 1 to 200 rows.
 
     Raises:
-        InvalidInput: the cursor is not one that this listing gave out.
+        NotFound: the cursor is not one that this listing gave out.
     """
     order = tuple(order)
     limit = max(1, min(limit, MAX_LIMIT))
@@ -120,7 +120,8 @@ def _decode(cursor: str, rows: QuerySet[Any], order: Sequence[str]) -> list[Any]
             _value(rows, name.removeprefix("-"), value) for name, value in zip(order, values, strict=True)
         ]
     except (binascii.Error, ValueError, TypeError, RecursionError, OverflowError, ValidationError):
-        raise InvalidInput(
+        # Not a fault of form: what a cursor has to look like is nobody's business but the listing's.
+        raise NotFound(
             "The cursor is not one that this listing gave out. Start again without a cursor.",
             fields=[FieldProblem("cursor", "is not known here")],
         ) from None

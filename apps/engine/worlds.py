@@ -262,12 +262,8 @@ class Solver:
             self.own[name], self.kept[name] = 1.0, (1 - measured) / (1 - limit)
 
     def residuals(self, members: Sequence[str], found: Mapping[str, float]) -> dict[str, float]:
-        """By how much each measured member's unavailability is above the measured, where it can be moved."""
-        return {
-            name: found[name] - (1 - self.measured[name])
-            for name in members
-            if self.measured.get(name, 1.0) < 1.0 and 0 < found[name] < 1.0
-        }
+        """By how much each measured member's unavailability is above the measured."""
+        return {name: found[name] - (1 - self.measured[name]) for name in members if name in self.measured}
 
     def recalibrate(self, found: Mapping[str, float], off: Mapping[str, float], step: float) -> None:
         """Move what a cycle's measured members fail by themselves, and what they keep, towards the measured.
@@ -278,9 +274,9 @@ class Solver:
         for name in off:
             measured, kept = self.measured[name], self.kept.get(name, 1.0)
             if kept < 1.0 or (self.own[name] >= 1.0 and off[name] > 0):
-                self.kept[name] = min(1.0, kept * ((1 - measured) / found[name]) ** step)
+                self.kept[name] = min(1.0, kept * ((1 - measured) / max(found[name], 1e-15)) ** step)
             else:
-                self.own[name] = min(1.0, self.own[name] * (measured / (1 - found[name])) ** step)
+                self.own[name] = min(1.0, self.own[name] * (measured / max(1 - found[name], 1e-15)) ** step)
 
     def limit_of(self, name: str, down: float) -> float:
         """The limit of a cycle's member, from how often it is down: what is left without its own failures."""

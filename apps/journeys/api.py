@@ -178,7 +178,9 @@ def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
     return _result(queries.get_journey(journey))
 
 
-@router.get("/services/{path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do")
+@router.get(
+    "/services/{service_path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do"
+)
 def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> dict[str, Any]:
     """What the service could promise with some changes, beside what it can promise now. Changes nothing.
 

@@ -14,7 +14,7 @@ from django.db import connection
 
 from apps.catalog.queries import retries_of
 from apps.engine.edges import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
-from apps.engine.fleet import FleetEdge, FleetGraph
+from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.predicted import Predicted
 from apps.engine.types import TierName
 
@@ -26,7 +26,8 @@ WITH RECURSIVE below(id) AS (
         ON d.source_id = b.id AND NOT d.is_stale AND d.mode = 'sync'
 )
 SELECT d.source_id, d.target_id, d.mode, d.criticality, d.redundancy_group, nullif(d.retry_config, '{}'::jsonb),
-    d.calls_per_request, e.call_probability, e.hardness, e.hardness_source
+    d.calls_per_request, e.call_probability, CASE WHEN e.has_fallback THEN 0 ELSE e.hardness END, e.hardness_source,
+    d.redundancy_needed
 FROM below b JOIN catalog_dependency d ON d.source_id = b.id AND NOT d.is_stale
 LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id
 ORDER BY d.source_id, d.target_id
@@ -49,18 +50,8 @@ WHERE s.id = ANY(%(services)s) ORDER BY s.id
 
 # What callers saw of services that were never observed themselves; the careful side of it.
 _SEEN_BY_CALLERS = """
-SELECT found.target, min(found.availability) FROM catalog_dependency d
-JOIN LATERAL (
-    SELECT n.document FROM slos_recommendation n WHERE n.service_id = d.source_id AND n.sli_type = 'availability'
-    ORDER BY n.generated_at DESC LIMIT 1
-) r ON true
-CROSS JOIN LATERAL (
-    SELECT e ->> 'target_id' AS target, (e ->> 'availability')::float8 AS availability
-    FROM jsonb_array_elements(r.document #> '{composite,dependencies}') e
-) found
-WHERE d.target_id = ANY(%(services)s) AND NOT d.is_stale AND found.target = ANY(%(names)s)
-    AND found.availability IS NOT NULL
-GROUP BY found.target
+SELECT s.service_id, min(e.availability) FROM slos_edgeestimate e JOIN catalog_service s ON s.id = e.target_id
+WHERE e.target_id = ANY(%(services)s) AND e.availability IS NOT NULL GROUP BY s.service_id
 """
 
 
@@ -113,7 +104,8 @@ def load(roots: Collection[int]) -> GraphBelow:
             predicted[name] = Predicted(tiers, 1 - ends[0], 1 - ends[1])
             targets[name] = float(balanced)
     unknown = _fill_in(missing, slas, own, whole)
-    graph = FleetGraph(own, [_edge(row, names) for row in rows])
+    edges = [_edge(row, names) for row in rows]
+    graph = FleetGraph(own, edges, _rules(rows, edges))
     return GraphBelow(graph, whole, predicted, unknown, min(instants, default=None), targets)
 
 
@@ -124,7 +116,7 @@ def _fill_in(
     if not missing:
         return ()
     with connection.cursor() as cursor:
-        cursor.execute(_SEEN_BY_CALLERS, {"services": list(missing), "names": list(missing.values())})
+        cursor.execute(_SEEN_BY_CALLERS, {"services": list(missing)})
         seen = dict(cursor.fetchall())
     unknown = []
     for name in missing.values():
@@ -152,7 +144,7 @@ def _edge(row: Sequence[Any], names: dict[int, str]) -> FleetEdge:
         probability,
         hardness,
         hardness_source,
-    ) = row
+    ) = row[:10]
     if probability is None:
         probability = CALL_PROBABILITY_PRIOR[criticality] if declared is None else declared
     if hardness is None:
@@ -168,6 +160,18 @@ def _edge(row: Sequence[Any], names: dict[int, str]) -> FleetEdge:
         group=group,
         retries=retries,
     )
+
+
+def _rules(rows: Sequence[Sequence[Any]], edges: Sequence[FleetEdge]) -> dict[tuple[str, str], GroupRule]:
+    """How many members of each group must be up, where it is more than one."""
+    sizes: dict[tuple[str, str], int] = {}
+    needed: dict[tuple[str, str], int] = {}
+    for row, edge in zip(rows, edges, strict=True):
+        if edge.group and edge.mode == "sync":
+            key = (edge.source, edge.group)
+            sizes[key] = sizes.get(key, 0) + 1
+            needed[key] = max(needed.get(key, 1), int(row[10] or 1))
+    return {key: GroupRule(min(count, sizes[key])) for key, count in needed.items() if count > 1}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

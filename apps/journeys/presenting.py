@@ -108,7 +108,7 @@ def _line(journey: Journey) -> Line:
     if result is not None and result.lower is not None and result.upper is not None:
         interval = f"{percent_number(result.lower)} to {percent(result.upper)}"
     if result is not None and result.chance_missed is not None:
-        missed = chance_words(result.chance_missed, int(result.document.get("window_days", 28)))
+        missed = missed_words(result.document)
     return Line(journey, result, word, level, interval, missed, result is None or result.is_being_made)
 
 
@@ -194,9 +194,9 @@ def present(journey: Journey, user: User) -> Shown:
         result=result,
         word=word,
         level=level,
-        answer=_answer(journey, document, window),
+        answer=_answer(journey, document),
         interval=_interval(document),
-        chance=chance_words(document.get("chance_missed"), window),
+        chance=missed_words(document),
         precision=_precision(document),
         naive=percent(document.get("naive")),
         as_of=result.as_of if result else None,
@@ -228,7 +228,16 @@ def present(journey: Journey, user: User) -> Shown:
     )
 
 
-def _answer(journey: Journey, document: Mapping[str, Any], window: int) -> str:
+def missed_words(document: Mapping[str, Any]) -> str:
+    """How often the target is missed; where no window drawn missed it, no more is known than how many were drawn."""
+    chance = document.get("chance_missed")
+    if chance is None:
+        return "—"
+    least = 0.5 / max(1, int(document.get("windows") or 1))
+    return chance_words(max(float(chance), least), int(document.get("window_days", 28)))
+
+
+def _answer(journey: Journey, document: Mapping[str, Any]) -> str:
     availability, interval = document.get("availability"), document.get("interval")
     if availability is None or not interval:
         return ""
@@ -237,9 +246,8 @@ def _answer(journey: Journey, document: Mapping[str, Any], window: int) -> str:
         f"{percent(availability)} of the journeys succeed: {number(lost, 1 if lost < 10 else 0)} in 10,000 do not. "
         f"Nine months in ten will lie between {percent_number(interval[0])} and {percent(interval[1])}."
     )
-    chance = document.get("chance_missed")
-    if journey.target is not None and chance is not None:
-        said += f" The target of {percent(journey.target)} is missed {chance_words(chance, window)}."
+    if journey.target is not None and document.get("chance_missed") is not None:
+        said += f" The target of {percent(journey.target)} is missed {missed_words(document)}."
     return said
 
 

@@ -125,11 +125,11 @@ def made(kind: str, number: str, target: str, *, path: str, is_typed: bool = Tru
     what = KINDS.get(kind)
     if what is None:
         raise _wrong("kind" if is_typed else path, "Choose one of the list.")
+    if not target:
+        raise _wrong("on" if is_typed else path, "Choose a service." if is_typed else "names no service")
     problem = service_id_problem(target)
-    if not target or problem:
-        raise _wrong(
-            "on" if is_typed else path, "Choose a service." if is_typed else problem or "names no service"
-        )
+    if problem:
+        raise _wrong("on" if is_typed else path, f"The service {problem}.")
     value = _number(number, what, "value" if is_typed else path, is_typed)
     return ChangeStep(kind, value, target)
 

@@ -43,8 +43,12 @@ def asked(given: QueryDict) -> Asked:
     added: ChangeStep | None = None
     problems: Sequence[FieldProblem] = ()
     if kind and not is_choosing:
+        value = given.get("value", "")
+        drawn_for = given.get("for", kind)
+        if drawn_for != kind and value == _default(drawn_for):
+            value = ""  # Nobody wrote it: it is what stood there for another kind.
         try:
-            added = made(kind, given.get("value", "") or _default(kind), given.get("on", ""), path="value")
+            added = made(kind, value or _default(kind), given.get("on", ""), path="value")
             if len(steps) >= MAX_STEPS:
                 problems = [FieldProblem("kind", f"At most {MAX_STEPS} steps can be tried together.")]
                 added = None
@@ -135,7 +139,7 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
         clear_url=here if steps else "",
         answer=str(document.get("sentence") or ""),
         rows=_rows(document),
-        steps=[_step(at, steps[at], tried) for at in range(len(tried))],
+        steps=[_step(at, steps[at], [document["before"], *tried]) for at in range(len(tried))],
         loads=(document.get("after") or {}).get("loads") or [],
         as_of=str(document.get("as_of") or ""),
         reason=str(document.get("reason") or ""),
@@ -226,16 +230,19 @@ def _moved(old: float, new: float) -> str:
     return "no change" if abs(new - old) < 5e-8 else points(new - old)
 
 
-def _step(at: int, step: ChangeStep, tried: Sequence[Mapping[str, Any]]) -> StepRow:
-    found = tried[at]
-    balanced = ((found.get("tiers") or {}).get("balanced") or {}).get("target")
+def _step(at: int, step: ChangeStep, ladder: Sequence[Mapping[str, Any]]) -> StepRow:
+    """``ladder`` begins with the level before any step."""
+    found = ladder[at + 1]
+    before, after = (
+        ((level.get("tiers") or {}).get("balanced") or {}).get("target") for level in (ladder[at], found)
+    )
     unseen = list(found.get("unseen") or ())
     return StepRow(
         number=at + 1,
         words=step.words,
         composite=percent(found.get("composite")),
-        balanced=percent(balanced),
-        change="",
+        balanced=percent(after),
+        change="—" if before is None or after is None else _moved(before, after),
         told=found.get("told") or (),
         unseen=f"The service's own history shows no failure that came from {', '.join(unseen)}, so its tiers do "
         "not move for it; the composite does."

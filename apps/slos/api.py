@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Body, Query, Router, Status
 
 from apps.catalog.queries import get_service
@@ -16,6 +17,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, impact, queries, retrieval
 from apps.slos.documents import only
+from apps.slos.events import newest_end
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
     DecisionIn,
@@ -49,7 +51,9 @@ def _may_view(request: HttpRequest) -> Actor:
 
 
 @router.get(
-    "/services/{service_path:service_id}/slo-recommendations", response=RecommendationsOut, summary="Recommended SLOs"
+    "/services/{service_path:service_id}/slo-recommendations",
+    response=RecommendationsOut,
+    summary="Recommended SLOs",
 )
 def recommendations(
     request: HttpRequest, service_id: str, query: Query[RecommendationQuery]
@@ -70,7 +74,9 @@ def recommendations(
     return only(document, query.sli_type)
 
 
-@router.post("/services/{service_path:service_id}/slos", response=DecisionOut, summary="Accept, modify or reject")
+@router.post(
+    "/services/{service_path:service_id}/slos", response=DecisionOut, summary="Accept, modify or reject"
+)
 def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Status[dict[str, Any]]:
     """Decide on a recommendation for one SLI. Honours `Idempotency-Key`.
 
@@ -137,14 +143,17 @@ def _modification(data: DecisionIn) -> dict[str, Any]:
 
 
 @router.get(
-    "/services/{service_path:service_id}/slos", response=ServiceSlosOut, summary="SLOs and budgets of a service"
+    "/services/{service_path:service_id}/slos",
+    response=ServiceSlosOut,
+    summary="SLOs and budgets of a service",
 )
 def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
     """What is promised now and was before, how the service stands, and each budget day by day."""
     _may_view(request)
     service = get_service(service_id)
     active = queries.active_slos(service)
-    downs = [queries.burn_down(service, slo) for slo in active]
+    as_of = newest_end(service.pk, timezone.now()) if active else None
+    downs = [queries.burn_down(service, slo, as_of=as_of) for slo in active]
     return {
         "service_id": service.service_id,
         "active": {slo.sli_type: slo_snapshot(slo) for slo in active},

@@ -23,6 +23,7 @@ from apps.engine.recommend import recommend_fleet
 from apps.engine.types import GraphFigure
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
+from apps.slos.models import Recommendation, SliType
 
 logger = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ RENEW_BEFORE = timedelta(minutes=90)
 """Recommendations are renewed before they expire, so that pages need not wait for one."""
 RENEW_WHEN_BEHIND = timedelta(hours=24)
 _LOCK = "slos.refresh"
+_ONE = "slos.compute"
 
 _ENDS = """
 SELECT s.id, (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
@@ -42,14 +44,15 @@ FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
 """
 
 # A recommendation is due when one is missing or about to expire, when a day of data has come since, or when
-# there was too little data for a number and there is more now.
+# there was too little data for an availability and there is more now: a service without latencies is none of those
+# every hour.
 _DUE = f"""
-WITH ends AS ({_ENDS})
+WITH ends AS MATERIALIZED ({_ENDS})
 SELECT e.id, e.max FROM ends e(id, max)
 WHERE (
     SELECT count(*) FILTER (WHERE r.expires_at > %(soon)s AND (e.max IS NULL OR (
         r.as_of > e.max - make_interval(secs => %(behind)s)
-        AND (r.verdict IN ('ok', 'cold_start') OR r.as_of >= e.max))))
+        AND (r.verdict IN ('ok', 'cold_start') OR r.sli_type <> 'availability' OR r.as_of >= e.max))))
     FROM slos_recommendation r WHERE r.service_id = e.id AND r.status = 'current'
 ) < 3
 ORDER BY e.max NULLS LAST, e.id
@@ -58,7 +61,7 @@ ORDER BY e.max NULLS LAST, e.id
 
 # Those about to expire of which nothing has come since they were made; rows are locked in the order of storing.
 _PROLONG = f"""
-WITH ends AS ({_ENDS}), same AS (
+WITH ends AS MATERIALIZED ({_ENDS}), same AS MATERIALIZED (
     SELECT r.id FROM slos_recommendation r JOIN ends e(id, max) ON e.id = r.service_id
     WHERE r.status = 'current' AND r.expires_at > %(now)s AND r.expires_at <= %(soon)s AND r.as_of >= e.max
     ORDER BY r.service_id, r.sli_type FOR UPDATE OF r SKIP LOCKED
@@ -134,6 +137,26 @@ def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> d
 def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
     """Compute one service from its newest data, and store it if asked; returns the answer for who waits."""
     now = timezone.now()
+    with _one_at_a_time([service_pk]):
+        if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
+            return {"state": "stored"}
+        return _compute_one(service_pk, now, window_days=window_days, store=store, asked_by=asked_by)
+
+
+def _made_since(service_pk: int, moment: datetime) -> bool:
+    """Whether somebody who asked for the same, and was first, has had it made meanwhile."""
+    made = Recommendation.objects.filter(
+        service=service_pk,
+        status=Recommendation.Status.CURRENT,
+        generated_at__gte=moment,
+        expires_at__gt=moment,
+    )
+    return made.count() == len(SliType.values)
+
+
+def _compute_one(
+    service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str
+) -> dict[str, Any]:
     service = Service.objects.get(pk=service_pk)
     as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
     graph = footing.figures([(as_of, [service])], has_stored=True)
@@ -200,7 +223,9 @@ def refresh(services: Sequence[int] | None, *, reason: str) -> int:
     left.
     """
     if services is not None:
-        return _refresh_due(services, reason)
+        # Two who ask for the same wait for each other; the second finds that nothing is due any more.
+        with _one_at_a_time(services):
+            return _refresh_due(services, reason)
     made = 0
     with _alone() as is_alone:
         if is_alone:
@@ -227,6 +252,22 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
             made += int(_keep(list(documents(batch, as_of, graph=graph)), reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
+
+
+@contextmanager
+def _one_at_a_time(services: Sequence[int]) -> Iterator[None]:
+    """Hold the lock of each of a few services, or that of any many; whoever computes one of them waits."""
+    keys = sorted(set(services)) if len(services) <= footing.FEW else [0]
+    with connection.cursor() as cursor:
+        try:
+            for key in keys:
+                cursor.execute("SELECT pg_advisory_lock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key])
+            yield
+        finally:
+            for key in keys:
+                cursor.execute(
+                    "SELECT pg_advisory_unlock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key]
+                )
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from apps.slos.words import TIERS, is_latency, number_words, tier_number
 from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
+LAST_DIGIT = 1e-9
+"""A promise is stored with nine decimals, a tier with more: what differs by less is the tier."""
 
 
 def missed_before(
@@ -45,11 +47,11 @@ def tier_warning(recommendation: Recommendation, value: float, window_days: int)
         return None
     sign = -1 if is_latency(recommendation.sli_type) else 1
     _, balanced, aggressive = (sign * float(number or 0) for number in numbers)
-    if sign * value > aggressive + 1e-9:  # A target is stored with nine decimals.
+    if sign * value > aggressive + LAST_DIGIT:
         shown = number_words(recommendation.sli_type, sign * aggressive)
         often = chance_words(0.20, window_days)
         return f"Harder than the aggressive tier, {shown}: missed more often than {often}."
-    if sign * value > balanced:
+    if sign * value > balanced + LAST_DIGIT:
         return (
             f"Between the balanced and the aggressive tier: missed between {chance_words(0.05, window_days)} "
             f"and {chance_words(0.20, window_days)}."

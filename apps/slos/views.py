@@ -40,7 +40,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "fleet": fleet,
         "needs": queries.needs(user),
         "teams": queries.team_standings(),
-        "cycles": open_cycles()[:CYCLES_SHOWN],
+        "cycles": open_cycles(limit=CYCLES_SHOWN),
         "budgets": lists.service_rows(promised),
         "verdicts": [
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()

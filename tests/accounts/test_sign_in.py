@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -16,7 +18,9 @@ AFTER = {"next": "/api-keys/"}
 
 
 @pytest.fixture(autouse=True)
-def _ada() -> None:
+def _ada(settings: Any) -> None:
+    # What a password costs to check is Django's to test; here a slow machine would win back tries meanwhile.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     User.objects.create_user("ada", password=PASSWORD)
 
 

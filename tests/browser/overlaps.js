@@ -4,7 +4,7 @@
   const isShown = (element) => {
     for (let at = element; at; at = at.parentElement) {
       const style = getComputedStyle(at);
-      if (style.visibility === "hidden" || style.display === "none" || Number(style.opacity) === 0) return false;
+      if (style.visibility === "hidden" || style.display === "none" || style.clipPath !== "none" || Number(style.opacity) === 0) return false;
     }
     return true;
   };

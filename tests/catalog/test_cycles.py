@@ -100,6 +100,8 @@ def test_it_tells_of_which_cycle_a_service_is_part(state: State) -> None:
     assert [alert.members for alert in cycles_of(Service.objects.get(service_id="a"))] == [["a", "b"]]
     assert cycles_of(Service.objects.get(service_id="c")) == []
     assert cycle_members() == {"a": ("a", "b"), "b": ("a", "b")}
+    assert cycle_members(["c"]) == {}
+    assert cycle_members(["a", "c"]) == {"a": ("a", "b"), "b": ("a", "b")}
 
 
 class TestAcknowledge:

@@ -12,7 +12,7 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Team, User
-from apps.core.errors import InvalidInput
+from apps.core.errors import NotFound
 from apps.core.pagination import paginate
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +105,6 @@ def packed(*values: object) -> str:
 )
 def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
     keys(1)
-    with pytest.raises(InvalidInput) as refusal:
+    with pytest.raises(NotFound) as refusal:
         paginate(ApiKey.objects.all(), order=NEWEST, cursor=cursor)
     assert [field.path for field in refusal.value.fields] == ["cursor"]

@@ -98,6 +98,19 @@ def test_a_slot_that_could_not_be_sent_is_tried_again(broker: RedisBroker) -> No
 
 
 @pytest.mark.django_db
+def test_a_sending_cut_off_between_row_and_message_is_made_good(broker: RedisBroker) -> None:
+    """A kill after the row and before the message leaves just this behind."""
+    slot = scheduler.current_slot(HOURLY, NOW)
+    run = ScheduledRun.objects.create(job=HOURLY.name, slot=slot, created_at=NOW)
+    assert scheduler.run_due(NOW + timedelta(seconds=10), [HOURLY]) == []
+    assert scheduler.run_due(NOW + timedelta(minutes=1), [HOURLY]) == ["test.hourly"]
+    assert broker.do_qsize("default") == 1
+    assert ScheduledRun.objects.get().pk == run.pk
+    assert scheduler.run_due(NOW + timedelta(minutes=2), [HOURLY]) == []
+    assert broker.do_qsize("default") == 1
+
+
+@pytest.mark.django_db
 def test_one_job_that_cannot_be_sent_does_not_hold_back_the_others(broker: RedisBroker) -> None:
     away = make_broker("redis://127.0.0.1:1/0")
     globals()["unreachable"] = actor_on(away)

@@ -38,6 +38,12 @@ def test_the_graph_below_is_what_the_recommendations_say(fleet: dict[str, Servic
     assert below.unknown == ()
 
 
+def test_stand_ins_say_how_many_of_them_must_be_up(fleet: dict[str, Service]) -> None:
+    for name in ("one", "two", "three"):
+        make_edge(fleet["web"], make_service(name), redundancy_group="trio", redundancy_needed=2)
+    assert graph.load([fleet["web"].pk]).graph.rules["web", "trio"].needed == 2
+
+
 def test_it_is_no_better_than_its_worst_service_and_no_worse_than_their_product(journey: Journey) -> None:
     found = document_of(journey)
     worst = min(each.composite or 0.0 for each in Recommendation.objects.filter(sli_type="availability"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -14,6 +15,7 @@ from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.risk import tier_warning
 from apps.slos.words import tier_number
 from tests.slos.conftest import acting, compute, current, make_edge, make_service, make_user
 
@@ -199,3 +201,12 @@ def test_the_same_key_gives_the_same_answer_and_one_promise(checkout: Service, o
     assert second.replayed
     assert second.value == first.value
     assert ActiveSlo.objects.filter(service=checkout).count() == 1
+
+
+@pytest.mark.parametrize("target", [0.9967012345678, 0.9967012340001, 0.99670123499])
+def test_the_digits_that_are_not_stored_make_no_other_tier_of_it(checkout: Service, target: float) -> None:
+    seen = current(checkout)
+    seen.document["tiers"]["balanced"]["target"] = target
+    seen.document["tiers"]["aggressive"]["target"] = 0.998
+    assert tier_warning(seen, float(round(Decimal(target), 9)), 28) is None
+    assert "Between the balanced and the aggressive" in (tier_warning(seen, target + 1e-6, 28) or "")

@@ -17,7 +17,16 @@ from apps.core.dispatcher import dispatch
 from apps.core.models import OutboxDelivery
 from apps.slos.models import Recommendation, ServiceStatus
 from apps.slos.tasks import refresh_recommendations
-from tests.slos.conftest import acting, compute, current, full_hour, make_hours, make_service, make_user, settle
+from tests.slos.conftest import (
+    acting,
+    compute,
+    current,
+    full_hour,
+    make_hours,
+    make_service,
+    make_user,
+    settle,
+)
 
 
 @pytest.fixture

@@ -121,3 +121,29 @@ def test_two_computations_of_one_service_leave_one_current_recommendation(people
     found = at_once(lambda: compute(service), lambda: compute(service))
     assert not [each for each in found if isinstance(each, Exception)], found
     assert current(service).status == "current"
+
+
+def test_two_who_ask_for_the_same_recommendation_have_it_made_once(people: list[Actor]) -> None:
+    from apps.catalog.models import Service
+    from apps.slos import compute as computing
+    from apps.slos.models import Recommendation
+
+    pk = Service.objects.get().pk
+    before = Recommendation.objects.count()
+
+    def ask() -> Any:
+        return computing.compute_one(pk, window_days=28, store=True, asked_by="somebody")
+
+    assert at_once(ask, ask) == [{"state": "stored"}] * 2
+    assert Recommendation.objects.count() == before + 3
+
+
+def test_two_decisions_at_once_start_one_renewal(people: list[Actor]) -> None:
+    from apps.catalog.models import Service
+    from apps.slos import compute as computing
+    from apps.slos.storing import mark_outdated
+
+    pk = Service.objects.get().pk
+    mark_outdated([pk])
+    found = at_once(*[lambda: computing.refresh([pk], reason="the one before was decided on")] * 2)
+    assert sorted(found) == [0, 1]

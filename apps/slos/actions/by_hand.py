@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from django.conf import settings
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
@@ -19,7 +19,7 @@ from apps.slos.actions.decide import (
     promise_of,
     promises_now,
 )
-from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version
+from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
 from apps.slos.lifecycle import active_slo
 from apps.slos.models import ActiveSlo
 from apps.slos.told import promise_text
@@ -38,6 +38,8 @@ Window = Annotated[
 
 
 class PromiseInput(SloInput):
+    model_config = ConfigDict(json_schema_extra=number_fits_the_sli)
+
     target: Target | None = None
     threshold_ms: Threshold | None = Field(default=None, title="Threshold")
     window_days: Window | None = None

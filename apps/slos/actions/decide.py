@@ -6,7 +6,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.utils import timezone
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
@@ -20,6 +20,7 @@ from apps.slos.actions.inputs import (
     Threshold,
     TierName,
     Version,
+    number_fits_the_sli,
 )
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.told import promise_text
@@ -50,6 +51,8 @@ class AcceptInput(DecisionInput):
 
 
 class ModifyInput(DecisionInput):
+    model_config = ConfigDict(json_schema_extra=number_fits_the_sli)
+
     target: Target | None = None
     threshold_ms: Threshold | None = Field(default=None, title="Threshold")
     rationale: Rationale

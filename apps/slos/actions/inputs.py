@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from apps.core.actions import ActionInput
+from apps.core.actions import ActionInput, blank_is_empty
+from apps.slos import lifecycle
 from apps.slos.models import SliType
 
 MAX_RATIONALE = 2_000
@@ -33,7 +34,9 @@ def _inside(value: float) -> float:
 
 
 Rationale = Annotated[
-    str, AfterValidator(_said), Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})
+    str,
+    AfterValidator(_said),
+    Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea", "minLength": 1}),
 ]
 OptionalRationale = Annotated[str, Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})]
 Target = Annotated[
@@ -41,7 +44,11 @@ Target = Annotated[
     Field(
         allow_inf_nan=False,
         description="The share of requests that must succeed.",
-        json_schema_extra={"unit": "percent"},
+        json_schema_extra={
+            "unit": "percent",
+            "minimum": float(lifecycle.SMALLEST),
+            "maximum": float(lifecycle.LARGEST),
+        },
     ),
     BeforeValidator(_ratio),
     AfterValidator(_inside),
@@ -64,6 +71,25 @@ Version = Annotated[
         description="The version of the SLO you saw; 0 for none.",
     ),
 ]
+
+
+def number_fits_the_sli(schema: dict[str, Any]) -> None:
+    """Say in a schema that an availability comes with a target and a latency with a threshold, and no more."""
+    is_latency = {"sli_type": {"enum": ["latency_p95", "latency_p99"]}}
+    is_availability = {"sli_type": {"const": "availability"}}
+    schema["oneOf"] = [
+        {
+            "title": "Availability",
+            "properties": is_availability | {"target": {"type": "number"}, "threshold_ms": {"type": "null"}},
+            "required": ["target"],
+        },
+        {
+            "title": "Latency",
+            "properties": is_latency | {"target": {"type": "null"}, "threshold_ms": {"type": "number"}},
+            "required": ["threshold_ms"],
+        },
+    ]
+    blank_is_empty(schema)
 
 
 class SloInput(ActionInput):

@@ -109,7 +109,10 @@ def service_listing(query: QueryDict) -> Listing[ServiceLine]:
     filters, sort = service_filters(query)
     page = page_of(query)
     found = queries.services_table(filters, sort=sort, limit=ROWS_PER_PAGE, offset=(page - 1) * ROWS_PER_PAGE)
-    states = {state: words for state, (words, _) in STATE_WORDS.items()} | {"due": "decision due"}
+    states = {state: words for state, (words, _) in STATE_WORDS.items()} | {
+        "due": "decision due",
+        "behaves_hard": "declared soft, behaves hard",
+    }
     controls = [
         Filter("q", "Name contains", filters.text),
         Filter("team", "Team", filters.team, choices("all teams", queries.team_names())),
@@ -123,7 +126,7 @@ def service_listing(query: QueryDict) -> Listing[ServiceLine]:
             "state",
             "State",
             filters.state,
-            choices("all", ("act", "attend", "due", "no_slo", "no_data", "fine"), states),
+            choices("all", ("act", "attend", "due", "no_slo", "no_data", "fine", "behaves_hard"), states),
         ),
         Filter(
             "kind", "Kind", query.get("kind", ""), choices("all", ("own", "external"), {"own": "our own"})

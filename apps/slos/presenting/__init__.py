@@ -15,7 +15,7 @@ from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
 from apps.slos.presenting.certainty import Meaning, Reliability
-from apps.slos.presenting.evidence import DependencyRow
+from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
 from apps.slos.presenting.tiers import Offer, offer
@@ -58,7 +58,7 @@ class Presented:
     fan_note: str
     reliability: Reliability | None
     meaning: Meaning | None
-    dependencies: Sequence[DependencyRow]
+    dependencies: DependencyPanel
     set_urls: Sequence[tuple[str, str]]
     regenerate_url: str
     data: str
@@ -128,7 +128,7 @@ def present(page: ServicePage, user: User) -> Presented:
         fan_note="of 100 such windows, so many end in each band · bars: 90 % interval",
         reliability=certainty.reliability(availability),
         meaning=certainty.meaning(service.service_id, document, availability),
-        dependencies=[evidence.dependency(row) for row in composite.get("dependencies") or ()],
+        dependencies=evidence.dependencies(composite),
         set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],
         regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
         data=certainty.data_words(quality),

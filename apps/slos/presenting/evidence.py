@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from apps.ui.format import percent, points
+from apps.ui.format import percent, plural, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,74 @@ ESTIMATE_SOURCES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class DependencyPanel:
+    """The dependencies, and in sentences what the graph below them is and how its figure was found."""
+
+    rows: list[DependencyRow]
+    words: list[str]
+
+    def __iter__(self) -> Iterator[DependencyRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def dependencies(composite: dict[str, Any]) -> DependencyPanel:
+    """Turn a composite into the rows and sentences of its panel."""
+    rows = [dependency(row) for row in composite.get("dependencies") or ()]
+    return DependencyPanel(rows, graph_words(composite) if rows else [])
+
+
+def graph_words(composite: dict[str, Any]) -> list[str]:
+    """What was composed below the service, and how: in sentences."""
+    lines: list[str] = []
+    below = composite.get("services_below")
+    scope, error = composite.get("scope"), composite.get("standard_error") or 0
+    if below:
+        which = "all" if scope == "whole_graph" else "the nearest"
+        lines.append(f"Counted: {which} {plural(below, 'service')} below it, each once.")
+    if composite.get("method") == "sampled" and error > 0:
+        lines.append(
+            "There are too many ways to fail to go through them all, so worlds were drawn by chance: what the "
+            f"dependencies support is known to within {points(2 * error).lstrip('+')} points, 19 times in 20."
+        )
+    elif composite.get("method") == "exact" and below:
+        lines.append("Every way to fail was gone through: the figure is exact.")
+    shared, count = composite.get("shared_nodes") or [], composite.get("shared_node_count") or 0
+    if shared:
+        more = f" and {count - len(shared)} more" if count > len(shared) else ""
+        lines.append(f"Several paths meet at {', '.join(shared)}{more}: each of their failures counts once.")
+    rounds = composite.get("cycle_rounds")
+    if rounds:
+        lines.append(
+            f"It is in a cycle, which stood still after {plural(rounds, 'round')}: a failure that goes around counts "
+            "once, where it began."
+        )
+    calls, at = composite.get("load_amplification_in_outage"), composite.get("load_amplification_at")
+    if at and calls and calls > 1:
+        lines.append(f"Retries: while {at} is down, one call here can become {calls:g} calls there.")
+    excluded, skipped = composite.get("excluded_edges") or [], composite.get("excluded_edge_count") or 0
+    if excluded:
+        named = ", ".join(f"{source} → {target}" for source, target in excluded[:3])
+        more = f" and {skipped - 3} more" if skipped > 3 else ""
+        lines.append(f"Asynchronous, so not counted: {named}{more}.")
+    return lines
+
+
 def dependency(row: dict[str, Any]) -> DependencyRow:
     """Turn one dependency of the composite into a row."""
     criticality, hardness = row.get("criticality", "hard"), row.get("hardness")
     is_async = row.get("mode") == "async"
-    behaves_hard = (
-        not is_async
-        and criticality != "hard"
-        and hardness is not None
-        and hardness >= 0.5
-        and row.get("hardness_source") == "observed"
-    )
+    behaves_hard = not is_async and bool(row.get("behaves_hard"))
     notes = ["shared"] if row.get("is_shared") else []
     if row.get("has_fallback"):
-        notes.append("has a fallback")
+        notes.append("has a fallback, no longer counts")
     if row.get("redundancy_group"):
-        notes.append(f"one of {row['redundancy_group']}")
+        notes.append(f"{row.get('redundancy_needed') or 1} of {row['redundancy_group']} needed")
+    if row.get("retries"):
+        notes.append(plural(row["retries"], "retry", "retries"))
     return DependencyRow(
         target_id=row["target_id"],
         kind="async" if is_async else criticality,

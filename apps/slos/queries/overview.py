@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.catalog.queries import open_cycles
+from apps.catalog.queries import open_cycle_count
 from apps.slos.models import ServiceStatus
 from apps.slos.queries.recommendations import decisions_due_count
 
@@ -105,7 +105,7 @@ def overview(user: User | None = None) -> Overview:
         else [],
         burning_count=burning,
         decisions_count=decisions_due_count(user),
-        cycles_open=len(open_cycles()),
+        cycles_open=open_cycle_count(),
         verdicts=verdicts,
         newest_data=newest,
         data_age=now - newest if newest else None,

@@ -80,7 +80,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         versions={sli_type: slo.version for sli_type, slo in slos.items()},
         recommendation=with_age(document, now, is_stale=is_stale) if document else None,
         due=due_reasons([service.pk]).get(service.pk, []),
-        burn_downs={sli_type: burn_down(service, slo, now=now) for sli_type, slo in slos.items()},
+        burn_downs={sli_type: burn_down(service, slo, as_of=as_of) for sli_type, slo in slos.items()},
         days=events.availability_days(service.pk, since, as_of) if as_of else [],
         latency=latency_points(service.pk, as_of - timedelta(days=LATENCY_CHART_DAYS), as_of)
         if as_of

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
@@ -45,13 +44,12 @@ class BurnDown:
         return self.points[-1].left if self.points else None
 
 
-def burn_down(service: Service, slo: ActiveSlo, *, now: datetime | None = None) -> BurnDown:
-    """Return a promise's budget over its window, which ends at the newest complete hour.
+def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> BurnDown:
+    """Return a promise's budget over its window, which ends at the newest complete hour, ``as_of``.
 
     The budget is that of all the window's events, so a busy day counts for more than a quiet one, and the
     line only falls: each day takes from it what failed that day.
     """
-    as_of = events.newest_end(service.pk, now or timezone.now())
     if as_of is None:
         return BurnDown(slo, None, 0.0, 0.0, [])
     since = as_of - timedelta(days=slo.window_days)

@@ -9,7 +9,7 @@ from django.db.models import Case, F, IntegerField, OrderBy, QuerySet, Value, Wh
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.slos.models import ServiceStatus
+from apps.slos.models import EdgeEstimate, ServiceStatus
 from apps.slos.queries.recommendations import TABLE_LIMIT, TablePage
 
 STATE_ORDER = ("act", "attend", "no_slo", "no_data", "fine")
@@ -30,8 +30,8 @@ SORTS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceFilters:
-    """What the table is narrowed to; empty means all. ``state`` is one of :class:`ServiceStatus.State`, or
-    ``due``.
+    """What the table is narrowed to; empty means all. ``state`` is one of :class:`ServiceStatus.State`,
+    ``due``, or ``behaves_hard``: a dependency declared soft or degraded was seen to fail its requests.
     """
 
     text: str = ""
@@ -78,6 +78,8 @@ def filtered_services(filters: ServiceFilters) -> QuerySet[Service]:
         services = services.filter(is_external=filters.external)
     if filters.state == "due":
         services = services.filter(status__decision_due=True)
+    elif filters.state == "behaves_hard":
+        services = services.filter(pk__in=EdgeEstimate.objects.filter(behaves_hard=True).values("source"))
     elif filters.state == ServiceStatus.State.NO_DATA:
         services = services.exclude(
             status__isnull=False, status__state__in=[s for s in STATE_ORDER if s != "no_data"]

@@ -67,8 +67,10 @@ def next_window(
     ordered = sorted(tiers, key=lambda tier: tier.target)
     known = [window for window in past if window.availability is not None]
     floor = _floor(ordered, known, references)
-    ticks = ticks_down_from_one(floor)
-    y = Linear(ticks[-1], 1.0, _BOTTOM, _TOP)
+    lowest = max(0.0, floor - 0.05 * (1 - floor))
+    y = Linear(lowest, 1.0, _BOTTOM, _TOP)
+    # The axis ends a little below what is drawn: the room belongs to the fan, not to the next round number.
+    ticks = [value for value in ticks_down_from_one(floor) if value >= lowest]
     xs = _places(len(past))
     parts = [
         element("line", class_="grid-line", x1=LEFT, x2=_END, y1=y(value), y2=y(value)) for value in ticks

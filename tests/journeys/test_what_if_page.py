@@ -1,0 +1,129 @@
+"""The what-if page: all of it in the address, nothing changed by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.catalog.models import Service
+from apps.core.errors import InvalidInput
+from apps.core.models import AuditEntry
+from apps.journeys.steps import ChangeStep, parse, parse_all, query
+from tests.pages import HOSTILE_IDS, HTMX, client_of, text_of
+
+HERE = "/services/web/what-if/"
+
+
+@pytest.fixture
+def reader(db: None) -> Client:
+    return client_of("viewer")
+
+
+@pytest.mark.parametrize("service_id", [*HOSTILE_IDS, "a:b:c"])
+def test_a_step_survives_the_address_whatever_its_service_is_called(service_id: str) -> None:
+    step = ChangeStep("fallback", 0.9, service_id)
+    assert parse(step.text) == step
+    assert query([step]).startswith("step=fallback%3A0.9%3A")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("teleport:1:pay", "begins with one of"),
+        ("fallback:many:pay", "write a number"),
+        ("fallback:1.5:pay", "between 0.01 and 1"),
+        ("retry:1.5:pay", "whole number"),
+        ("retry:nan:pay", "between 1 and 5"),
+        ("retry:1:", "names no service"),
+        ("retry", "names no service"),
+    ],
+)
+def test_what_is_no_step_is_named(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_all(["retry:1:pay", text])
+    assert refusal.value.fields[0].path == "step.1"
+    assert words in refusal.value.fields[0].message
+
+
+def test_it_says_what_could_be_promised_with_the_steps(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    today = text_of(reader.get(HERE))
+    assert "As it is, web can promise" in today
+    found = reader.get(f"{HERE}?step=fallback:0.9:pay&step=retry:2:db")
+    text = text_of(found)
+    assert found.status_code == 200
+    assert "With these steps web could promise" in text
+    assert "fallback for pay, answers 90 %" in text
+    assert "3 while it is down" in text
+    assert not AuditEntry.objects.filter(actor_name__startswith="viewer").exists()
+
+
+def test_the_form_leads_to_the_address_of_the_steps(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    given = {"step": "retry:2:db", "kind": "fallback", "on": "pay", "value": "90"}
+    address = f"{HERE}?step=retry%3A2%3Adb&step=fallback%3A0.9%3Apay"
+    assert reader.get(HERE, given)["Location"] == address
+    by_script = reader.get(HERE, given, headers=HTMX)
+    assert by_script["HX-Push-Url"] == address
+    assert "With these steps" in text_of(by_script)
+
+
+def test_a_number_that_stood_there_for_another_kind_is_not_taken(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    given = {"kind": "fallback", "on": "pay", "value": "1", "for": "retry"}
+    assert reader.get(HERE, given)["Location"] == f"{HERE}?step=fallback%3A0.9%3Apay"
+    assert reader.get(HERE, given | {"value": "70"})["Location"] == f"{HERE}?step=fallback%3A0.7%3Apay"
+
+
+def test_every_step_can_be_taken_away(live_worker: Any, fleet: dict[str, Service], reader: Client) -> None:
+    page = reader.get(f"{HERE}?step=fallback:0.9:pay&step=retry:2:db").content.decode()
+    assert f'href="{HERE}?step=retry%3A2%3Adb"' in page
+    assert f'href="{HERE}?step=fallback%3A0.9%3Apay"' in page
+
+
+def test_what_is_wrong_is_said_and_the_rest_still_shown(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    page = reader.get(HERE, {"kind": "fallback", "on": "pay", "value": "900"})
+    assert page.status_code == 422
+    assert "Of its failures it answers: between 1 and 100 %." in text_of(page)
+    page = reader.get(f"{HERE}?step=fallback:0.9:nobody")
+    assert page.status_code == 422
+    assert "web does not call nobody itself." in text_of(page)
+    assert "As it is, web can promise" in text_of(page)
+
+
+def test_choosing_a_kind_brings_its_number_and_what_it_may_be_about(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    part = reader.get(HERE, {"choose": "1", "kind": "replica"}, headers=HTMX).content.decode()
+    assert part.lstrip().startswith('<form id="step-form"')
+    assert "More instances" in part
+    assert "web (itself)" in part
+
+
+def test_without_a_worker_it_says_so_with_what_to_do(
+    fleet: dict[str, Service], reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.journeys.computation.DEADLINE_SECONDS", 0.2)
+    page = reader.get(HERE)
+    assert page.status_code == 503
+    assert "No worker answered" in text_of(page)
+    assert "Try again" in text_of(page)
+
+
+def test_a_service_that_is_not_there_is_not_found(reader: Client) -> None:
+    assert reader.get("/services/nobody/what-if/").status_code == 404
+
+
+def test_nothing_is_ever_posted_to_it(fleet: dict[str, Service], reader: Client) -> None:
+    assert reader.post(HERE).status_code == 405
+
+
+def test_the_service_page_leads_there(fleet: dict[str, Service], reader: Client) -> None:
+    assert f'href="{HERE}"' in reader.get("/services/web/").content.decode()

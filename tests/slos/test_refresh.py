@@ -1,0 +1,97 @@
+"""What the hourly refresh touches: what changed, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.slos import compute as computing
+from apps.slos import status, storing
+from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
+from tests.slos.conftest import DAY, HOUR, compute, current, full_hour, make_hours, make_service
+
+
+@pytest.fixture
+def pair(db: None) -> tuple[Service, Service]:
+    """Two services whose data ended an hour ago, with recommendations and statuses."""
+    found = (make_service("moving"), make_service("still"))
+    for service in found:
+        end = make_hours(service, days=35, end=full_hour() - HOUR)
+        compute(service, as_of=end)
+    status.refresh()
+    return found
+
+
+def row(service: Service) -> dict[str, Any]:
+    return dict(ServiceStatus.objects.filter(service=service).values().get())
+
+
+def test_a_status_is_computed_when_an_hour_has_come_and_left_alone_otherwise(
+    pair: tuple[Service, Service],
+) -> None:
+    moving, still = pair
+    before = row(still)
+    make_hours(moving, days=1 / 24)
+    assert status.refresh() == 1
+    assert row(moving)["as_of"] == full_hour()
+    assert row(still) == before
+    assert status.refresh() == 0
+
+
+def test_a_changed_promise_is_a_change(pair: tuple[Service, Service]) -> None:
+    ActiveSlo.objects.create(
+        service=pair[1], sli_type="availability", target="0.99", window_days=28, source="manual"
+    )
+    assert status.changed() == [pair[1].pk]
+    status.refresh()
+    assert row(pair[1])["target"] == 0.99
+
+
+def test_hours_that_were_read_again_are_a_change(pair: tuple[Service, Service]) -> None:
+    assert status.changed(since=full_hour() - 3 * HOUR) == sorted(each.pk for each in pair)
+    assert status.changed(since=full_hour()) == []
+
+
+def test_a_service_that_falls_a_day_behind_the_fleet_is_judged_anew(pair: tuple[Service, Service]) -> None:
+    moving, still = pair
+    later = timezone.now() + 2 * DAY
+    make_hours(moving, days=1, end=full_hour() + 2 * DAY)
+    assert status.refresh(now=later) == 2
+    assert row(still)["state"] == "no_data"
+    assert status.refresh(now=later) == 0
+
+
+def test_everything_may_be_asked_for(pair: tuple[Service, Service]) -> None:
+    assert status.refresh(everything=True) == 2
+
+
+def test_what_would_come_out_the_same_is_prolonged_and_not_made_anew(pair: tuple[Service, Service]) -> None:
+    moving, still = pair
+    make_hours(moving, days=1 / 24)
+    soon = timezone.now() + timedelta(minutes=30)
+    Recommendation.objects.update(expires_at=soon)
+    before = Recommendation.objects.filter(service=still).order_by("sli_type")
+    was = list(before.values("pk", "document", "generated_at", "version"))
+    assert computing.refresh(None, reason="hourly refresh") == 1
+    assert current(moving).as_of == full_hour()
+    assert list(before.values("pk", "document", "generated_at", "version")) == was
+    assert current(still).expires_at > timezone.now() + storing.LIFETIME - timedelta(minutes=5)
+
+
+def test_what_was_outdated_is_made_anew_without_new_data(pair: tuple[Service, Service]) -> None:
+    storing.mark_outdated([pair[1].pk])
+    old = current(pair[1]).pk
+    assert computing.refresh(None, reason="hourly refresh") == 1
+    assert current(pair[1]).pk != old
+
+
+def test_one_hour_more_makes_no_recommendation_anew(pair: tuple[Service, Service]) -> None:
+    make_hours(pair[0], days=1 / 24)
+    assert computing.refresh(None, reason="hourly refresh") == 0
+    Recommendation.objects.update(as_of=F("as_of") - DAY)
+    assert computing.refresh(None, reason="hourly refresh") == 2
