@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -20,7 +21,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
 from apps.engine.recommend import recommend_fleet
-from apps.engine.types import GraphFigure
+from apps.engine.types import GraphFigure, ServiceInput
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
 from apps.slos.models import Recommendation, SliType
@@ -30,6 +31,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 100
 """Services loaded at once: what bounds the memory of a run."""
 STORED_AT_ONCE = 500
+LOADED_ONCE = 300
+"""A run of so many services keeps what it read of them between looking below them and computing them."""
 MAX_ROUNDS = 3
 RENEW_BEFORE = timedelta(minutes=90)
 """Recommendations are renewed before they expire, so that pages need not wait for one."""
@@ -106,6 +109,7 @@ def documents(
     window_days: int | None = None,
     seed: int = 0,
     graph: Mapping[str, GraphFigure] | None = None,
+    loaded: Mapping[str, ServiceInput] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing.
 
@@ -116,7 +120,15 @@ def documents(
     if graph is None:
         graph = footing.figures([(as_of, services)], cycles=cycles, seed=seed)
     for start in range(0, len(services), BATCH):
-        batch = inputs.load(services[start : start + BATCH], as_of, cycles=cycles, graph=graph)
+        some = services[start : start + BATCH]
+        known = loaded or {}
+        rest = [service for service in some if service.service_id not in known]
+        read = inputs.load(rest, as_of, cycles=cycles, graph=graph) if rest else []
+        fresh = {service.service_id: service for service in read}
+        batch = [
+            fresh.get(name) or replace(known[name], graph=graph.get(name))
+            for name in (service.service_id for service in some)
+        ]
         yield from recommend_fleet(
             batch,
             as_of=int(as_of.timestamp()),
@@ -159,8 +171,9 @@ def _compute_one(
 ) -> dict[str, Any]:
     service = Service.objects.get(pk=service_pk)
     as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
-    graph = footing.figures([(as_of, [service])], has_stored=True)
-    document = next(documents([service], as_of, window_days=window_days, graph=graph))
+    loaded: dict[str, ServiceInput] = {}
+    graph = footing.figures([(as_of, [service])], has_stored=True, loaded=loaded)
+    document = next(documents([service], as_of, window_days=window_days, graph=graph, loaded=loaded))
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
     _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
@@ -245,11 +258,14 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
-    graph = footing.figures(groups, has_stored=True)
+    loaded: dict[str, ServiceInput] | None = None
+    if sum(len(found) for _, found in groups) <= LOADED_ONCE:
+        loaded = {}
+    graph = footing.figures(groups, has_stored=True, loaded=loaded)
     for as_of, found in groups:
         for start in range(0, len(found), STORED_AT_ONCE):
             batch = found[start : start + STORED_AT_ONCE]
-            made += int(_keep(list(documents(batch, as_of, graph=graph)), reason)["services"])
+            made += int(_keep(list(documents(batch, as_of, graph=graph, loaded=loaded)), reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

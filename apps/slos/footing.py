@@ -22,7 +22,7 @@ from apps.catalog.queries import cycle_members, retries_of
 from apps.engine.edges import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, estimate_edges, published_availability
 from apps.engine.reachable import EdgeFigure, compose_reachable, edge_figure
 from apps.engine.series import observe
-from apps.engine.types import CommunicationMode, GraphFigure
+from apps.engine.types import CommunicationMode, GraphFigure, ServiceInput
 from apps.slos import inputs
 
 FEW = 20
@@ -69,12 +69,14 @@ def figures(
     has_stored: bool = False,
     cycles: Mapping[str, tuple[str, ...]] | None = None,
     seed: int = 0,
+    loaded: dict[str, ServiceInput] | None = None,
 ) -> dict[str, GraphFigure]:
     """Return what the graph below each service allows, by its id.
 
     ``groups`` are services by the instant that each is computed at. With ``has_stored`` the edges of the
     services below that are not among them are taken as stored; without, all are estimated from what was known
-    at the instant, so that the same data gives the same figures whatever was computed before.
+    at the instant, so that the same data gives the same figures whatever was computed before. ``loaded``, where
+    given, is filled with all that was read of the services, for a run so small that it need not be read twice.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
@@ -95,7 +97,8 @@ def figures(
     }
     known = cycle_members() if cycles is None else cycles
     for as_of, found in groups:
-        _estimate([each for each in found if each.pk in below.rows], as_of, known, edges, measured)
+        standing = [each for each in found if each.pk in below.rows]
+        _estimate(standing, as_of, known, edges, measured, loaded)
     if not has_stored:
         others = sorted(set(below.rows) - set(wanted))
         rest = list(Service.objects.filter(pk__in=others).order_by("pk"))
@@ -206,11 +209,15 @@ def _estimate(
     cycles: Mapping[str, tuple[str, ...]],
     edges: dict[str, Sequence[EdgeFigure]],
     measured: dict[str, float],
+    loaded: dict[str, ServiceInput] | None = None,
 ) -> None:
     """Put what the series say of these services and their edges in the place of what was stored."""
     instant = int(as_of.timestamp())
     for start in range(0, len(services), BATCH):
-        batch = inputs.load(services[start : start + BATCH], as_of, cycles=cycles, edges_only=True)
+        some = services[start : start + BATCH]
+        batch = inputs.load(some, as_of, cycles=cycles, edges_only=loaded is None)
+        if loaded is not None:
+            loaded |= {service.service_id: service for service in batch}
         for service in batch:
             own = observe(service.counts, instant)
             others = [each for each in service.dependencies if each.target_id != service.service_id]

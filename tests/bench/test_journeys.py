@@ -55,7 +55,8 @@ def know_all(fleet: list[Service]) -> None:
         )
         cursor.execute(
             "INSERT INTO slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness,"
-            " hardness_source) SELECT source_id, target_id, random(), 'edge', random() * 0.15, 'observed'"
+            " hardness_source, availability, availability_source, has_fallback, behaves_hard)"
+            " SELECT source_id, target_id, random(), 'edge', random() * 0.15, 'observed', 0.9994, 'edge', false, false"
             " FROM catalog_dependency ON CONFLICT DO NOTHING"
         )
 
