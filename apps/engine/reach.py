@@ -9,7 +9,10 @@ once because they are one node in every world. A cycle adds no failure that did 
 
 A group of stand-ins fails its caller where fewer than ``needed`` of its members are up. A node below the members
 that takes down too many of them at once is found like any other, and so is the cause that they have in common (β),
-a node of its own. That members fail at the same time by chance is one leaf for each group.
+a node of its own. That members fail at the same time by chance is one leaf for each group. An
+approximation: a member whose own search is still under way (redundancy in a cycle) counts there as a single node,
+and once ``MAX_GROUP_ROOTS`` roots are known every member that is looked at does; failures that members have in
+common below them are then not followed on that path.
 
 Samples are stratified: within each of ``BATCHES`` batches every edge carries as often as its probability says, to
 within one sample (McKay, Beckman and Conover 1979). The standard error is that of the mean of the batches.

@@ -1,8 +1,9 @@
 """Trying steps on a service: the engine run again on a changed past. Only workers and commands import this module.
 
-Nothing is stored and nothing changes. Without steps the figures are those of the recommendation as the engine
-makes it from the same data; with steps the composite is moved by what reaches the service over the whole graph
-below it, and the tiers are those of a whole new run on the service's past with each cause changed as the steps say.
+Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it
+holds, else those that the engine makes of the same data; with steps the composite is moved by what reaches the
+service over the whole graph below it, and the tiers are those of a whole new run on the service's past with each
+cause changed as the steps say.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import numpy as np
+from django.conf import settings
+from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.engine.changed_causes import with_changed_causes
@@ -147,17 +150,19 @@ def _start(service: Service) -> _Start:
     )
     as_of = newest.as_of if newest else compute.default_as_of()
     seed = newest.seed if newest else 0
-    document = next(
-        compute.documents([service], as_of, window_days=newest.window_days if newest else None, seed=seed)
-    )
+    window_days = newest.window_days if newest else settings.WINDOW_DAYS
+    if newest is not None and _holds(newest):
+        found = newest.document
+    else:
+        (document,) = compute.documents([service], as_of, window_days=window_days, seed=seed)
+        found = document["availability"]
     (given,) = inputs.load([service], as_of)
     given = replace(given, buckets=None, percentiles=None)
-    found = document["availability"]
     start = _Start(
         given,
         as_of,
         seed,
-        int(document["window_days"]),
+        window_days,
         str(found["verdict"]),
         found["reason"],
         (found["composite"] or {}).get("point"),
@@ -171,6 +176,11 @@ def _start(service: Service) -> _Start:
     except ValueError:
         return start
     return replace(start, base=_run(start, same))
+
+
+def _holds(newest: Recommendation) -> bool:
+    """Whether a recommendation still says what the engine would: a decided one is not outdated by what changes."""
+    return newest.status == Recommendation.Status.CURRENT and newest.expires_at > timezone.now()
 
 
 def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry, OutboxEvent
@@ -35,6 +37,35 @@ def test_without_steps_it_says_what_the_recommendation_says(fleet: dict[str, Ser
     assert found["before"]["composite"] == stored["composite"]["point"]
     assert found["after"] == found["before"]
     assert found["steps"] == []
+
+
+def stored_with_target(fleet: dict[str, Service], target: float, **values: Any) -> float:
+    """Let the stored recommendation say another balanced target than the engine's; returns the engine's."""
+    rows = Recommendation.objects.filter(service=fleet["web"], sli_type="availability")
+    document = rows.get().document
+    made = float(document["tiers"]["balanced"]["target"])
+    document["tiers"]["balanced"]["target"] = target
+    rows.update(document=document, **values)
+    return made
+
+
+def test_it_starts_from_the_stored_recommendation_while_that_holds(fleet: dict[str, Service]) -> None:
+    stored_with_target(fleet, 0.9971)
+    assert balanced(try_on(fleet)["before"]) == 0.9971
+
+
+@pytest.mark.parametrize("status", ["current", "superseded"])
+def test_it_starts_from_a_new_run_where_the_stored_recommendation_no_longer_holds(
+    fleet: dict[str, Service], status: str
+) -> None:
+    expires_at = timezone.now() + timedelta(hours=1 if status == "superseded" else -1)
+    made = stored_with_target(fleet, 0.9971, status=status, expires_at=expires_at)
+    assert balanced(try_on(fleet)["before"]) == made
+
+
+def test_the_same_steps_give_the_same_answer_again(fleet: dict[str, Service]) -> None:
+    steps = step("fallback", "pay", 0.5), step("retry", "db", 1)
+    assert try_on(fleet, *steps) == try_on(fleet, *steps)
 
 
 def test_steps_that_help_lift_tiers_and_composite_one_after_the_other(fleet: dict[str, Service]) -> None:
