@@ -19,6 +19,11 @@ CANONICAL_REQUESTS = 1e6
 the failures' pattern and not on their number, of which counting takes care.
 """
 
+LOWER_SLACK = {0.01: 0.25}
+"""By how much of the forecast the lower end of an interval lies further down, by chance. The doubt is that of a history
+of very many requests; where there are fewer, rare tails are overstated more often, which simulated fleets show.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -115,5 +120,6 @@ class ServiceForecast:
         result: dict[float, Doubt] = {}
         for at, chance in enumerate(CHANCES):
             low, high = (10 ** float(each) for each in self.forecast.doubt[kind, at])
+            low -= LOWER_SLACK.get(chance, 0.0)
             result[chance] = Doubt(float(found[at]) * (high - low), (high - 1) / (high - low))
         return result
