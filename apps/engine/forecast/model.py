@@ -35,6 +35,11 @@ NEVER_DOWN = float(np.log10(1.5))
 RECENT_CUTS = (-0.5, 0.2)
 """Level of the last four weeks, a base-10 logarithm relative to the history's, where groups of sites are cut."""
 PROBED_GROUPS = 2 + len(RECENT_CUTS)
+TIMES_RECENT = (3.0, 3.0, 6.0, 10.0)
+"""At each of :data:`CHANCES`: found on the rows that the shifts were learned from."""
+LEAST_RECENT = 1e-3
+LARGE_CHANGE = 0.3
+"""How far the everyday level ahead has to lie from the history's, as a base-10 logarithm: a doubling."""
 _AT = {name: at for at, name in enumerate(FEATURES)}
 
 GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
@@ -65,6 +70,26 @@ def probed_groups(features: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.where(was_down, 1 + recent, 0).astype(np.int64)
 
 
+def _highest(features: Floats) -> Floats:
+    """Logarithms above which nothing is forecast, ``(rows, chances)``.
+
+    Where the level changes, a slope could be drawn on to where no service has been: so at most :data:`TIMES_RECENT` the
+    worst of the last day, three days and week.
+    """
+
+    def column(name: str) -> Floats:
+        values: Floats = features[:, _AT[name]]
+        return values
+
+    per_hour = column("window_requests") - np.log10(column("window_days") * 24)
+    hours = column("days") * 24 * column("coverage")
+    level = column("failures") - per_hour - np.log10(hours)
+    recent = level + np.maximum(np.maximum(column("last_day"), column("last_3_days")), column("last_week"))
+    highest = np.maximum(recent, np.log10(LEAST_RECENT))[:, None] + np.log10(TIMES_RECENT)
+    is_changing = np.abs(column("ahead")) > LARGE_CHANGE
+    return np.where(is_changing[:, None], highest, np.inf)
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Trees, and by how much each group is shifted: ``shifts[grouping]`` has shape ``(groups, chances)``.
@@ -92,6 +117,8 @@ class Forecast:
         """Unavailability exceeded with each of :data:`CHANCES`, ascending: shape ``(rows, chances)``."""
         found = self.raw(rows)
         logarithms = rows.centre[:, None] + np.sqrt(rows.spread)[:, None] * found
+        if not rows.is_probed:
+            logarithms = np.minimum(logarithms, _highest(rows.features))
         result: Floats = 10 ** np.maximum.accumulate(np.minimum(logarithms, 0.0), axis=1)
         return result
 
