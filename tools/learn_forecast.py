@@ -170,7 +170,7 @@ def main() -> None:
     shifts = calibrate(trees, rows)
     truths = sorted(options.rows.glob("truth*.npz"))
     spread = (
-        doubt(Forecast(trees, shifts, np.zeros(0)), read(truths))
+        doubt(Forecast(trees, shifts, np.zeros(0), np.zeros(0)), read(truths))
         if truths
         else np.zeros((len(REGIMES), len(CHANCES), 2))
     )

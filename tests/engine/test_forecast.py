@@ -111,6 +111,31 @@ def test_regimes_are_what_they_are_called() -> None:
     assert regimes(rows_of(steady(60)).features).shape == (1,)
 
 
+def probes(days: int, per_hour: float, down: dict[int, int]) -> CountSeries:
+    """A site asked ``per_hour`` times an hour, down for so many hours from some hours on."""
+    total = np.full(days * 24, per_hour)
+    bad = np.zeros_like(total)
+    for begin, hours in down.items():
+        bad[begin : begin + hours] = per_hour
+    return hourly(total, bad)
+
+
+def test_a_site_that_a_clock_asks_is_up_or_down_however_often_it_is_asked() -> None:
+    down = {300: 3, 1_100: 1, 1_900: 9}
+    twelve, sixty = probes(90, 12, down), probes(90, 60, down)
+    assert regime_of(twelve) == regime_of(sixty) == regime_of(probes(90, 12, {})) == "up_or_down"
+    np.testing.assert_array_equal(rows_of(twelve).features, rows_of(sixty).features)
+    assert regime_of(steady(60, per_hour=12, rate=0.05)) != "up_or_down"
+
+
+def test_a_site_that_was_never_down_is_not_promised_never_to_be() -> None:
+    counts = probes(90, 12, {})
+    found: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))["availability"]
+    # Of a hundred real sites without an outage in 90 days one is down for about three of the next 28.
+    assert 0.8 < found["tiers"]["conservative"]["target"] < 0.95
+    assert found["tiers"]["aggressive"]["target"] > 0.9995
+
+
 def test_only_the_last_ninety_days_are_looked_at() -> None:
     recent = steady(90)
     older = hourly(

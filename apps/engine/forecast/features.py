@@ -24,6 +24,13 @@ INCIDENT_RATIO = 5.0
 INCIDENT_SIGMA = 6.0
 DOWN_RATE = 0.5
 LEAST_DAYS_FOR_CHANGE = 3
+PROBES_AN_HOUR = 12.0
+"""To so many requests an hour the history of a site that is probed is brought: how often one asks is no evidence."""
+MOST_PROBES = 120.0
+CLOCKWORK = 0.05
+"""Variation of the hours' requests up to which they come from a clock and not from people."""
+LEAST_DEPTH = 0.08
+"""Of a site that is up or down an hour with a failure fails at least a probe of twelve, on average by failures."""
 
 FEATURES = (
     "window_requests", "failures", "days", "coverage", "window_days",
@@ -60,11 +67,20 @@ class History:
     is_known: NDArray[np.bool_]
     groups: NDArray[np.int64]
     spread_over: int
-    """Bins with data are gathered (``groups``: hour of each) or, where they are longer than an hour, spread evenly
+    is_probed: bool = False
+    """Whether it is a site that a clock asks whether it is up, rather than a service that people use …"""
+    scale: float = 1.0
+    """… whose counts are then brought to :data:`PROBES_AN_HOUR`.
+
+    Bins with data are gathered (``groups``: hour of each) or, where they are longer than an hour, spread evenly
     over so many."""
 
     def hourly(self, dense: Floats) -> Floats:
         """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``."""
+        values = self._gathered(dense)
+        return values if self.scale == 1.0 else values * self.scale
+
+    def _gathered(self, dense: Floats) -> Floats:
         hours = self.total.size
         if self.spread_over > 1:
             values = np.zeros((dense.shape[1], hours))
@@ -88,8 +104,26 @@ def history_of(counts: ObservedCounts) -> History:
     groups = (starts - begin) // HOUR_SECONDS
     spread_over = max(1, step // HOUR_SECONDS)
     blank = History(np.zeros(hours), np.zeros(hours, dtype=bool), groups.astype(np.int64), spread_over)
-    pair = blank.hourly(np.stack([counts.dense_total, np.ones(starts.size)], axis=1))
-    return History(pair[0], pair[1] > 0, blank.groups, spread_over)
+    total, bad, bins = blank.hourly(
+        np.stack([counts.dense_total, counts.dense_bad, np.ones(starts.size)], axis=1)
+    )
+    is_probed = step <= HOUR_SECONDS and _is_probed(total, bad, bins)
+    scale = PROBES_AN_HOUR / float(np.median(total[bins > 0])) if is_probed else 1.0
+    return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale)
+
+
+def _is_probed(total: Floats, bad: Floats, bins: Floats) -> bool:
+    """Whether requests come like clockwork, few, and fail together or not at all."""
+    whole = bins >= bins.max()
+    asked = total[whole]
+    usual = float(np.median(asked))
+    if not 0 < usual <= MOST_PROBES or float(np.abs(asked - usual).mean()) > CLOCKWORK * usual:
+        return False
+    failures = float(bad.sum())
+    if failures <= 0:
+        return True
+    depth = float((bad**2 / np.maximum(total, 1e-12)).sum()) / failures
+    return depth >= LEAST_DEPTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +136,7 @@ class FeatureRows:
     features: Floats
     centre: Floats
     spread: Floats
+    is_probed: bool = False
 
 
 def feature_rows(
@@ -177,7 +212,7 @@ def feature_rows(
     counting = 1 / (expected * window + 1) + 1 / (failures + 1)
     spread = np.log10(1 + np.sqrt(variation + counting)) + 0.01
     put(ahead.step_weight, ahead.slope_weight, ahead.level, np.log10(spread))
-    return FeatureRows(np.ascontiguousarray(columns.T), centre, spread)
+    return FeatureRows(np.ascontiguousarray(columns.T), centre, spread, history.is_probed)
 
 
 def _suffix(running: Floats, running_total: Floats, hours: int, rate: Floats) -> Floats:

@@ -4,6 +4,9 @@ Boosted trees, learned from simulated services of many kinds (``tools/learn_fore
 window lies from a rough expectation, in units of the root of its spread. What they say is then shifted
 so that it holds within every group that can be seen (conformal prediction within groups; Vovk 2012; Romano,
 Patterson and Candès 2019).
+
+Sites that are up or down, asked by a clock, are shifted once more, by what real outages taught
+(``tools/learn_outages.py``).
 """
 
 from __future__ import annotations
@@ -22,10 +25,21 @@ from apps.engine.forecast.trees import Trees
 from apps.engine.types import Floats
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "forecast.npz"
+OUTAGES = DATA.with_name("outages.npz")
 CHANCES = (0.5, 0.2, 0.05, 0.01)
 """Chances of a worse window that are forecast, one model each."""
 NO_FAILURE = 0.3
 """A window without a failure counts as this many failures: less than one, and a logarithm."""
+NEVER_DOWN = float(np.log10(1.5))
+"""``failures`` up to which a site was never seen down."""
+RECENT_CUTS = (-0.5, 0.2)
+"""Level of the last four weeks, a base-10 logarithm relative to the history's, where groups of sites are cut."""
+PROBED_GROUPS = 2 + len(RECENT_CUTS)
+TIMES_RECENT = (3.0, 3.0, 6.0, 10.0)
+"""At each of :data:`CHANCES`: found on the rows that the shifts were learned from."""
+LEAST_RECENT = 1e-3
+LARGE_CHANGE = 0.3
+"""How far the everyday level ahead has to lie from the history's, as a base-10 logarithm: a doubling."""
 _AT = {name: at for at, name in enumerate(FEATURES)}
 
 GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
@@ -38,7 +52,7 @@ GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
 """What services are grouped by: a feature and where it is cut, or the regime."""
 
 
-def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
+def group_numbers(features: NDArray[np.floating]) -> dict[str, NDArray[np.int64]]:
     """Number of each row's group in every grouping."""
     found = {}
     for name, (feature, cuts) in GROUPINGS.items():
@@ -47,37 +61,79 @@ def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
     return found
 
 
+def probed_groups(features: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Groups of sites that are up or down: 0 never seen down; else 1, 2, 3 as the last four weeks were better than the
+    history, alike, or worse.
+    """
+    was_down = features[:, _AT["failures"]] > NEVER_DOWN
+    recent = np.searchsorted(np.asarray(RECENT_CUTS), features[:, _AT["last_4_weeks"]], side="right")
+    return np.where(was_down, 1 + recent, 0).astype(np.int64)
+
+
+def _highest(features: Floats) -> Floats:
+    """Logarithms above which nothing is forecast, ``(rows, chances)``.
+
+    Where the level changes, a slope could be drawn on to where no service has been: so at most :data:`TIMES_RECENT` the
+    worst of the last day, three days and week.
+    """
+
+    def column(name: str) -> Floats:
+        values: Floats = features[:, _AT[name]]
+        return values
+
+    per_hour = column("window_requests") - np.log10(column("window_days") * 24)
+    hours = column("days") * 24 * column("coverage")
+    level = column("failures") - per_hour - np.log10(hours)
+    recent = level + np.maximum(np.maximum(column("last_day"), column("last_3_days")), column("last_week"))
+    highest = np.maximum(recent, np.log10(LEAST_RECENT))[:, None] + np.log10(TIMES_RECENT)
+    is_changing = np.abs(column("ahead")) > LARGE_CHANGE
+    return np.where(is_changing[:, None], highest, np.inf)
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Trees, and by how much each group is shifted: ``shifts[grouping]`` has shape ``(groups, chances)``.
 
-    ``doubt`` has shape ``(regimes, chances, 2)``: how far, as base-10 logarithms, the true quantile of such a
-    service lies below and above the forecast in nine of ten cases.
+    ``probed_shifts`` has shape ``(probed groups, chances)``. ``doubt`` has shape ``(regimes, chances, 2)``: how far, as
+    base-10 logarithms, the true quantile of such a service lies below and above the forecast in nine of ten cases.
     """
 
     trees: Trees
     shifts: Mapping[str, Floats]
     doubt: Floats
+    probed_shifts: Floats
+
+    def raw(self, rows: FeatureRows) -> Floats:
+        """What the trees and the shifts say, in units of the root of the rows' spread: ``(rows, chances)``."""
+        features = rows.features.astype(np.float32)
+        found: Floats = self.trees.predict(features)
+        for name, numbers in group_numbers(features).items():
+            found = found + self.shifts[name][numbers]
+        if rows.is_probed:
+            found = found + self.probed_shifts[probed_groups(features)]
+        return found
 
     def quantiles(self, rows: FeatureRows) -> Floats:
         """Unavailability exceeded with each of :data:`CHANCES`, ascending: shape ``(rows, chances)``."""
-        found = self.trees.predict(rows.features.astype(np.float32))
-        for name, numbers in group_numbers(rows.features.astype(np.float32)).items():
-            found = found + self.shifts[name][numbers]
+        found = self.raw(rows)
         logarithms = rows.centre[:, None] + np.sqrt(rows.spread)[:, None] * found
+        if not rows.is_probed:
+            logarithms = np.minimum(logarithms, _highest(rows.features))
         result: Floats = 10 ** np.maximum.accumulate(np.minimum(logarithms, 0.0), axis=1)
         return result
 
 
-def load(path: Path = DATA) -> Forecast:
-    """Read a forecast as ``tools/learn_forecast.py`` writes it."""
-    with np.load(path, allow_pickle=False) as arrays:
+def load(path: Path = DATA, outages_path: Path = OUTAGES) -> Forecast:
+    """Read a forecast as ``tools/learn_forecast.py`` and ``tools/learn_outages.py`` write it."""
+    with np.load(path, allow_pickle=False) as arrays, np.load(outages_path, allow_pickle=False) as outages:
         if tuple(arrays["features"]) != FEATURES:
             raise ValueError(f"{path} was learned from other features; run tools/learn_forecast.py")
+        learned = arrays["doubt"][: len(REGIMES) - 1]
         return Forecast(
             trees=Trees.from_arrays(arrays),
             shifts={name: arrays[f"shift_{name}"].astype(np.float64) for name in GROUPINGS},
-            doubt=arrays["doubt"].astype(np.float64),
+            probed_shifts=outages["shifts"].astype(np.float64),
+            doubt=np.concatenate([learned, outages["doubt"][None]]).astype(np.float64),
         )
 
 

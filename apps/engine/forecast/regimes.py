@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.forecast.features import FEATURES
-from apps.engine.types import Floats
 
-Regime = Literal["new", "clean", "rare_incidents", "drifting", "load_dependent", "bursty", "steady"]
+Regime = Literal[
+    "new", "clean", "rare_incidents", "drifting", "load_dependent", "bursty", "steady", "up_or_down"
+]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 NEW_DAYS = 30
@@ -30,11 +31,13 @@ BURSTY_VARIATION = -1.2
 _AT = {name: at for at, name in enumerate(FEATURES)}
 
 
-def regimes(features: Floats) -> NDArray[np.int64]:
-    """Number of each row's regime in :data:`REGIMES`; the first that fits."""
+def regimes(features: NDArray[np.floating], *, is_probed: bool = False) -> NDArray[np.int64]:
+    """Number of each row's regime in :data:`REGIMES`; the first that fits, ``up_or_down`` for sites that are probed."""
+    if is_probed:
+        return np.full(features.shape[0], REGIMES.index("up_or_down"), dtype=np.int64)
 
-    def column(name: str) -> Floats:
-        result: Floats = features[:, _AT[name]]
+    def column(name: str) -> NDArray[np.floating]:
+        result: NDArray[np.floating] = features[:, _AT[name]]
         return result
 
     changed = column("step_weight") + column("slope_weight") > CHANGE_WEIGHT

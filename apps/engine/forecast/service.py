@@ -19,6 +19,11 @@ CANONICAL_REQUESTS = 1e6
 the failures' pattern and not on their number, of which counting takes care.
 """
 
+LOWER_SLACK = {0.01: 0.25}
+"""By how much of the forecast the lower end of an interval lies further down, by chance. The doubt is that of a history
+of very many requests; where there are fewer, rare tails are overstated more often, which simulated fleets show.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -76,7 +81,7 @@ class ServiceForecast:
             window_hours=window_days * 24,
             forecast=model,
             quantiles=model.quantiles(rows)[0],
-            regime=REGIMES[int(regimes(rows.features)[0])],
+            regime=REGIMES[int(regimes(rows.features, is_probed=history.is_probed)[0])],
         )
 
     def unavailability(self, scales: Floats, chance: float) -> Floats:
@@ -99,19 +104,22 @@ class ServiceForecast:
         """How far the true quantiles may lie off: the same for a history of k times as many requests and failures."""
         requests = float(self.history.total.sum())
         known = max(1, int(np.count_nonzero(self.history.is_known)))
-        scale = CANONICAL_REQUESTS * known / self.window_hours
+        is_probed = self.history.is_probed
+        scale = requests if is_probed else CANONICAL_REQUESTS * known / self.window_hours
         bad = self.history.hourly(counts.dense_bad[:, None])
         canonical = History(
             self.history.total / requests * scale,
             self.history.is_known,
             self.history.groups,
             self.history.spread_over,
+            is_probed,
         )
         rows = feature_rows(canonical, bad / requests * scale, window_hours=self.window_hours)
         found = self.forecast.quantiles(rows)[0]
-        kind = int(regimes(rows.features)[0])
+        kind = int(regimes(rows.features, is_probed=is_probed)[0])
         result: dict[float, Doubt] = {}
         for at, chance in enumerate(CHANCES):
             low, high = (10 ** float(each) for each in self.forecast.doubt[kind, at])
+            low -= LOWER_SLACK.get(chance, 0.0)
             result[chance] = Doubt(float(found[at]) * (high - low), (high - 1) / (high - low))
         return result

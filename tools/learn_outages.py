@@ -1,0 +1,245 @@
+"""Learn what real outages add for sites that are up or down: ``python -m tools.learn_outages HISTORIES --rows DIR``.
+
+``HISTORIES`` is a directory of git directories of status pages (``tools.up_down_histories``), ``--rows`` the simulated
+rows of ``tools.learn_forecast``, whose sites tell how far a true quantile lies from the forecast. What the forecast
+learned from simulation is shifted, for each group of sites that can be seen, by the conformal correction with which
+windows of real sites are missed as often as said. How good that is on pages that were not learned from is found by
+leaving out each page in turn; the table is written to ``--table``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.engine.evaluation.baselines import baselines
+from apps.engine.evaluation.rolling import LEAST_COVERED_AHEAD, LEAST_COVERED_BEFORE, LEAST_DAYS, MOST_DAYS
+from apps.engine.evaluation.scoring import missed, pinball
+from apps.engine.forecast.features import FeatureRows, feature_rows, history_of
+from apps.engine.forecast.model import (
+    CHANCES,
+    NO_FAILURE,
+    OUTAGES,
+    PROBED_GROUPS,
+    Forecast,
+    load,
+    probed_groups,
+)
+from apps.engine.series import DAY_SECONDS, observe
+from apps.engine.simulation.fleet import SITES
+from apps.engine.types import CountSeries, Floats
+from tools.learn_forecast import read
+from tools.training_set import ALL_FAMILIES
+from tools.up_down_histories import histories
+
+SEED = 7
+WINDOW = 28
+STEP = 7
+"""Days between the windows learned from, which overlap; those judged by do not."""
+YOUNGEST = 7
+MOST_OF_ONE = 200
+"""A page with more windows counts as so many: pages differ more than the sites of one."""
+GIVEN_UP = 0.5
+"""A site that is down for more of a window was given up, which no history tells: not learned from, but judged by."""
+TIER_CHANCES = (0.01, 0.05, 0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Histories of sites and what came: ``page`` ``(n,)`` numbers, ``actual`` and ``requests`` of the window after."""
+
+    page: NDArray[np.int64]
+    rows: FeatureRows
+    actual: Floats
+    requests: Floats
+    plain: Floats
+    """The block bootstrap's predictions at :data:`TIER_CHANCES`; empty where windows are learned from."""
+
+    def where(self, mask: NDArray[np.bool_]) -> Windows:
+        """Keep some of the windows."""
+        rows = replace(
+            self.rows,
+            features=self.rows.features[mask],
+            centre=self.rows.centre[mask],
+            spread=self.rows.spread[mask],
+        )
+        plain = self.plain[mask] if self.plain.size else self.plain
+        return Windows(self.page[mask], rows, self.actual[mask], self.requests[mask], plain)
+
+
+def windows(pages: Mapping[str, Mapping[str, CountSeries]], *, is_judged: bool) -> Windows:
+    """Cut every site's history: into windows that do not overlap where they are judged by, else into many of various
+    lengths of history.
+    """
+    found: list[tuple[int, FeatureRows, float, float, Floats]] = []
+    for number, sites in enumerate(pages.values()):
+        for at, series in enumerate(sites.values()):
+            generator = np.random.default_rng([SEED, number, at])
+            days = series.total.size // 24
+            step, least = (WINDOW, LEAST_DAYS) if is_judged else (STEP, YOUNGEST)
+            for cut in range(days - WINDOW, least - 1, -step):
+                before = MOST_DAYS
+                if not is_judged and generator.random() < 0.25:
+                    before = int(generator.integers(YOUNGEST, MOST_DAYS))
+                one = _window(series, cut, before, is_judged=is_judged)
+                if one is not None:
+                    found.append((number, *one))
+    page, rows, actual, requests, plain = zip(*found, strict=True)
+    together = FeatureRows(
+        np.concatenate([each.features for each in rows]),
+        np.concatenate([each.centre for each in rows]),
+        np.concatenate([each.spread for each in rows]),
+        is_probed=True,
+    )
+    return Windows(np.array(page), together, np.array(actual), np.array(requests), np.array(plain))
+
+
+def _window(
+    series: CountSeries, cut: int, before: int, *, is_judged: bool
+) -> tuple[FeatureRows, float, float, Floats] | None:
+    first = max(0, cut - before)
+    past, ahead = slice(first * 24, cut * 24), slice(cut * 24, (cut + WINDOW) * 24)
+    total, bad = series.total[ahead], series.bad[ahead]
+    known = np.isfinite(series.total[past])
+    if np.isfinite(total).mean() < LEAST_COVERED_AHEAD or known.mean() < LEAST_COVERED_BEFORE:
+        return None
+    shown = CountSeries(series.start + first * DAY_SECONDS, 3_600, series.total[past], series.bad[past])
+    counts = observe(shown, series.start + cut * DAY_SECONDS)
+    assert counts is not None
+    history = history_of(counts)
+    rows = feature_rows(history, history.hourly(counts.dense_bad[:, None]), window_hours=WINDOW * 24)
+    plain: Floats = np.zeros(0)
+    if is_judged:
+        plain = np.asarray(
+            baselines(
+                counts.dense_total, counts.dense_bad, TIER_CHANCES, WINDOW * 24, np.random.default_rng(1)
+            )["block_bootstrap"]
+        )
+    requests = float(np.nansum(total))
+    return rows, float(np.nansum(bad)) / requests, requests, plain
+
+
+def learn(forecast: Forecast, known: Windows) -> Floats:
+    """Shifts of the groups, ``(groups, chances)``: the weighted quantile of what the forecast leaves."""
+    left = _labels(known)[:, None] - _unshifted(forecast).raw(known.rows)
+    numbers = probed_groups(known.rows.features.astype(np.float32))
+    sizes = np.bincount(known.page)[known.page]
+    weights = np.minimum(1.0, MOST_OF_ONE / sizes)
+    shifts = np.zeros((PROBED_GROUPS, len(CHANCES)))
+    for number in range(PROBED_GROUPS):
+        inside = numbers == number
+        for at, chance in enumerate(CHANCES):
+            shifts[number, at] = _quantile(left[inside, at], weights[inside], 1 - chance)
+    return shifts
+
+
+def _labels(known: Windows) -> Floats:
+    actual = np.maximum(known.actual, NO_FAILURE / known.requests)
+    labels: Floats = (np.log10(actual) - known.rows.centre) / np.sqrt(known.rows.spread)
+    return labels
+
+
+def _unshifted(forecast: Forecast) -> Forecast:
+    return replace(forecast, probed_shifts=np.zeros((PROBED_GROUPS, len(CHANCES))))
+
+
+def _quantile(values: Floats, weights: Floats, share: float) -> float:
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(values.size - 1, int(np.searchsorted(below, share)))])
+
+
+def leave_one_out(forecast: Forecast, known: Windows, judged: Windows) -> Floats:
+    """Predictions for each page's windows, learned from all other pages: ``(n, tiers)``."""
+    columns = [CHANCES.index(chance) for chance in TIER_CHANCES]
+    found = np.zeros((judged.page.size, len(TIER_CHANCES)))
+    for page in np.unique(judged.page):
+        shifts = learn(forecast, known.where(known.page != page))
+        mine = judged.page == page
+        rows = judged.where(mine).rows
+        found[mine] = replace(forecast, probed_shifts=shifts).quantiles(rows)[:, columns]
+    return found
+
+
+def doubt(forecast: Forecast, directory: Path) -> Floats:
+    """How far true quantiles of simulated sites lie from the forecast: as in ``tools.learn_forecast``."""
+    rows = read(sorted(directory.glob("truth*.npz")))
+    mine = rows.family == ALL_FAMILIES.index(SITES)
+    features = FeatureRows(
+        rows.features[mine].astype(np.float64), rows.centre[mine], rows.spread[mine], is_probed=True
+    )
+    found = forecast.quantiles(features)
+    least = NO_FAILURE / rows.requests[mine]
+    result = np.zeros((len(CHANCES), 2))
+    for at, chance in enumerate(CHANCES):
+        truth = np.maximum(np.quantile(rows.futures[mine], 1 - chance, axis=1), least)
+        away = np.log10(truth) - np.log10(np.maximum(found[:, at], least))
+        result[at] = np.quantile(away, [0.05, 0.95])
+    return np.stack([np.minimum(result[:, 0], -0.01), np.maximum(result[:, 1], 0.01)], axis=1)
+
+
+def table(pages: Mapping[str, Mapping[str, CountSeries]], judged: Windows, found: Floats) -> str:
+    """One row a page and one for all, in Markdown."""
+    lines = [
+        "| page | sites | windows | missed 1 / 5 / 20 % | block bootstrap missed "
+        "| loss against the block bootstrap's |",
+        "|---|---|---|---|---|---|",
+    ]
+    everything = np.ones(judged.page.size, dtype=bool)
+    parts = [(name, judged.page == number, len(pages[name])) for number, name in enumerate(pages)]
+    for name, mask, sites in [*parts, ("**all**", everything, sum(len(each) for each in pages.values()))]:
+        if mask.any():
+            name = name.replace("+", "/")
+            lines.append(
+                f"| {name} | {sites} | {int(mask.sum()):,} | {_scores(judged.where(mask), found[mask])} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _scores(judged: Windows, found: Floats) -> str:
+    shares, plain, ratios = [], [], []
+    for at, chance in enumerate(TIER_CHANCES):
+        share = missed(found[:, at], judged.actual, judged.requests, chance)
+        shares.append(f"{100 * share.below:.1f}")
+        plain.append(f"{100 * float((judged.actual > judged.plain[:, at]).mean()):.1f}")
+        floor = float(pinball(judged.plain[:, at], judged.actual, chance).mean())
+        ours = float(pinball(found[:, at], judged.actual, chance).mean())
+        ratios.append(f"{ours / floor:.2f}" if floor > 1e-7 else "–")
+    return f"{' / '.join(shares)} % | {' / '.join(plain)} % | {' / '.join(ratios)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("histories", type=Path)
+    parser.add_argument("--rows", type=Path, required=True, help="directory of simulated rows")
+    parser.add_argument("--out", type=Path, default=OUTAGES)
+    parser.add_argument("--table", type=Path, help="where the table of pages left out in turn is written")
+    options = parser.parse_args()
+    pages = histories(options.histories)
+    if not options.out.exists():
+        _write(options.out, np.zeros((PROBED_GROUPS, len(CHANCES))), np.zeros((len(CHANCES), 2)))
+    forecast = load(outages_path=options.out)
+    known = windows(pages, is_judged=False)
+    known = known.where(known.actual <= GIVEN_UP)
+    if options.table is not None:
+        judged = windows(pages, is_judged=True)
+        text = table(pages, judged, leave_one_out(forecast, known, judged))
+        options.table.write_text(text)
+        print(text)  # noqa: T201
+    shifts = learn(forecast, known)
+    _write(options.out, shifts, doubt(replace(forecast, probed_shifts=shifts), options.rows))
+
+
+def _write(path: Path, shifts: Floats, spread: Floats) -> None:
+    np.savez_compressed(
+        path, allow_pickle=False, shifts=shifts.astype(np.float32), doubt=spread.astype(np.float32)
+    )
+
+
+if __name__ == "__main__":
+    main()
