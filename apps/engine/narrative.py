@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apps.engine.attribution import Contribution
-from apps.engine.rounding import duration, percent
+from apps.engine.rounding import duration, percent, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.tiers import COLD_START_DAYS, Tier
 from apps.engine.types import TierName
@@ -37,7 +37,7 @@ def summarise(
     sentences: list[str] = []
     if counts.failures > 0:
         sentences.append(
-            f"{service_id} answered {percent(counts.availability or 0.0)} of {counts.requests:,.0f} requests "
+            f"{service_id} answered {percent(ratio(counts.availability or 0.0))} of {counts.requests:,.0f} requests "
             f"well in {duration(counts.span_days * DAY_SECONDS)}."
         )
     else:

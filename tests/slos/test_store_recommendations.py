@@ -40,9 +40,11 @@ def test_what_was_just_made_is_not_made_again(checkout: Service) -> None:
     assert current(checkout).pk == before
 
 
-def test_what_expires_soon_is_made_anew(checkout: Service) -> None:
+def test_what_expires_soon_is_made_anew_where_an_hour_has_come(checkout: Service) -> None:
     before = current(checkout).pk
-    Recommendation.objects.update(expires_at=timezone.now() + timedelta(minutes=30))
+    Recommendation.objects.update(
+        expires_at=timezone.now() + timedelta(minutes=30), as_of=full_hour() - timedelta(hours=1)
+    )
     assert computing.refresh(None, reason="a test") == 1
     assert current(checkout).pk != before
 
