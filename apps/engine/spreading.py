@@ -54,6 +54,7 @@ class Cycle:
         self.broken = np.array([1 - edge.connection for _, _, edge in single], dtype=np.float64)
         self.retried = [(number, edge) for number, (_, _, edge) in enumerate(single) if edge.retries]
         self.tried = worlds
+        self.below: tuple[Worlds, NDArray[np.int64]] | None = None
         self.place = place
         self.grouped = [
             (number, member)
@@ -88,12 +89,7 @@ class Cycle:
         at = np.concatenate([np.arange(len(self.members)), self.sources])
         own = np.array([solver.own[name] for name in self.members])
         begun = [_struck(at, np.concatenate([1 - own, self.broken * shares]), worlds, generator)]
-        for at_member, edge in self.entering:
-            share = edge.weight * edge.met * solver.carried(edge) * float(kept[at_member])
-            begun.append(_keys(at_member, alone(worlds, (1 - edge.connection) * share, generator), worlds))
-            below = failed[edge.target]
-            below = below[: int(np.searchsorted(below, worlds))]
-            begun.append(_keys(at_member, thinned(below, share, generator), worlds))
+        begun += self._enter(failed, worlds, kept, generator)
         carries = _Carrier(self.targets, self.sources, shares, len(self.members))
         groups = _Groups(self, failed, worlds, generator) if self.groups else None
         down = np.empty(0, dtype=np.int64)
@@ -114,6 +110,33 @@ class Cycle:
             name: (down[bounds[at] : bounds[at + 1]] - at * worlds).astype(np.int32)
             for at, name in enumerate(self.members)
         }
+
+    def _enter(
+        self,
+        failed: Mapping[str, Worlds],
+        worlds: int,
+        kept: NDArray[np.float64],
+        generator: np.random.Generator,
+    ) -> list[Keys]:
+        """Failures that come from below the cycle; what is below does not change from round to round."""
+        if not self.entering:
+            return []
+        if self.below is None:
+            lists = [failed[edge.target] for _, edge in self.entering]
+            self.below = (
+                np.concatenate(lists),
+                np.repeat(np.arange(len(lists)), [each.size for each in lists]),
+            )
+        at = np.array([member for member, _ in self.entering], dtype=np.int64)
+        edges = [edge for _, edge in self.entering]
+        shares = np.array([edge.weight * edge.met * self.solver.carried(edge) for edge in edges]) * kept[at]
+        broken = np.array([1 - edge.connection for edge in edges]) * shares
+        below, number = self.below
+        if worlds < self.worlds:
+            number, below = number[below < worlds], below[below < worlds]
+        carried = generator.random(below.size, dtype=np.float32) < shares[number]
+        keys = at[number[carried]] * worlds + below[carried]
+        return [_struck(at, broken, worlds, generator), keys]
 
 
 class _Carrier:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db.models import F
 from django.utils import timezone
 
 from apps.accounts.models import Team
@@ -41,10 +40,10 @@ def test_what_was_just_made_is_not_made_again(checkout: Service) -> None:
     assert current(checkout).pk == before
 
 
-def test_what_expires_soon_is_made_anew_where_an_hour_has_come_since(checkout: Service) -> None:
+def test_what_expires_soon_is_made_anew_where_an_hour_has_come(checkout: Service) -> None:
     before = current(checkout).pk
     Recommendation.objects.update(
-        expires_at=timezone.now() + timedelta(minutes=30), as_of=F("as_of") - timedelta(hours=1)
+        expires_at=timezone.now() + timedelta(minutes=30), as_of=full_hour() - timedelta(hours=1)
     )
     assert computing.refresh(None, reason="a test") == 1
     assert current(checkout).pk != before
