@@ -157,7 +157,9 @@ def test_the_burn_down_ends_where_the_status_says(api: Service, owner: Actor) ->
     make_hours(api, days=40, fails=lambda ago: 0.004 if 100 < ago < 110 else 0.0002)
     promise(api, owner)
     found = stand(api)
-    down = queries.burn_down(api, ActiveSlo.objects.get(service=api), as_of=newest_end(api.pk, timezone.now()))
+    down = queries.burn_down(
+        api, ActiveSlo.objects.get(service=api), as_of=newest_end(api.pk, timezone.now())
+    )
     left = [point.left for point in down.points]
     assert left == sorted(left, reverse=True)
     assert down.left == pytest.approx(found.budget_left)
@@ -173,7 +175,9 @@ def test_a_latency_budget_counts_slow_requests(api: Service, owner: Actor) -> No
         {"service_id": "api", "sli_type": "latency_p95", "threshold_ms": 250, "rationale": "why"},
         actor=owner,
     )
-    down = queries.burn_down(api, ActiveSlo.objects.get(service=api), as_of=newest_end(api.pk, timezone.now()))
+    down = queries.burn_down(
+        api, ActiveSlo.objects.get(service=api), as_of=newest_end(api.pk, timezone.now())
+    )
     assert down.spent == pytest.approx(28 * 24 * 200)
     assert down.left == pytest.approx(1 - 0.02 / 0.05)
 
