@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, types, direction of imports, migrations
 	@$(PY) manage.py makemigrations --check --dry-run
 
 bench: $(STAMP) ## Measure, and print each figure beside its bar
-	@$(PY) -m pytest tests/bench -q -s -p no:randomly $(ARGS)
+	@$(PY) -m pytest tests/bench -q -s -p no:randomly --timeout 0 -o faulthandler_timeout=0 $(ARGS)
 
 shots: $(STAMP) ## Take the screenshots of docs/ from a running console
 	@$(PY) tests/browser/shots.py
