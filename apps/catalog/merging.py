@@ -4,7 +4,7 @@ For every edge and at an instant ``now``, over its sightings ``s`` (one for each
 
 - an *expired* sighting is one by an observing source, older than :data:`~apps.catalog.sources.STALE_AFTER`;
 - each attribute is the first that any sighting gives, those not expired first, then by rank of the source, then the
-  newest;
+  newest, then by the source's name;
 - ``confidence = 1 − Π (1 − trust(s) · freshness(s))``, rounded to three digits: sources are taken as independent
   witnesses (a noisy-or, Pearl 1988). Freshness is 1 for a declaring source and ``0.5 ** (age / STALE_AFTER)`` for an
   observing one;
@@ -41,7 +41,8 @@ def _first(attribute: str) -> str:
     arrow = "->" if attribute == "retry_config" else "->>"
     cast = f"::{_TYPES[attribute]}" if attribute in _TYPES else ""
     return (
-        f"COALESCE((array_agg((s.attributes{arrow}'{attribute}'){cast} ORDER BY s.expired, s.rank, s.last_seen_at DESC)"
+        f"COALESCE((array_agg((s.attributes{arrow}'{attribute}'){cast}"
+        " ORDER BY s.expired, s.rank, s.last_seen_at DESC, s.discovery_source)"
         f" FILTER (WHERE s.attributes ? '{attribute}'))[1], {DEFAULTS[attribute]}) AS {attribute}"
     )
 
@@ -53,7 +54,7 @@ _MERGE = f"""
 WITH standing (discovery_source, rank, trust, declares) AS (
     SELECT * FROM unnest(%(sources)s::text[], %(ranks)s::int[], %(trusts)s::float8[], %(declares)s::bool[])
 ), sighting AS (
-    SELECT g.dependency_id, g.attributes, g.last_seen_at, t.rank, t.trust, t.declares,
+    SELECT g.dependency_id, g.discovery_source, g.attributes, g.last_seen_at, t.rank, t.trust, t.declares,
            NOT t.declares AND g.last_seen_at < %(now)s - make_interval(secs => %(stale_seconds)s) AS expired,
            CASE WHEN t.declares THEN 1 ELSE
                power(0.5, LEAST(greatest(extract(epoch FROM %(now)s - g.last_seen_at), 0)

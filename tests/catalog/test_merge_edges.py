@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from apps.catalog.models import Dependency, DependencySighting
@@ -59,6 +59,7 @@ def test_confidence_halves_what_an_observation_is_worth_with_every_week(state: S
     assert Dependency.objects.get(source__service_id="c").confidence == pytest.approx(0.8)
 
 
+@example(said=[("kubernetes", 0), ("backstage", 0)])
 @given(
     st.dictionaries(st.sampled_from(sorted(STANDING)), st.integers(0, 400), min_size=1).flatmap(
         lambda ages: st.permutations(list(ages.items()))

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,6 +19,7 @@ from console.embedded.state import free_port
 from tests.house.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+READY_S = 90.0
 
 
 class Running:
@@ -25,13 +28,15 @@ class Running:
     def __init__(self, data_dir: Path, *, port: int | str = 0, **env: str) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
+        # A file: a pipe that nobody empties would stop, once it is full, whoever has something to say.
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "console.supervisor"],
             cwd=ROOT,
             env=environment(data_dir) | {"PORT": str(self.port)} | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.log,
             text=True,
         )
 
@@ -45,6 +50,7 @@ class Running:
             self.process.send_signal(signal.SIGINT)
             self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=60)
+        self.log.close()
 
     def answers(self, path: str = "/-/healthz") -> bool:
         """Whether the page is served."""
@@ -58,12 +64,21 @@ class Running:
         """Wait for what it prints when everything runs, and return it."""
         assert self.process.stdout is not None
         said = ""
-        for line in self.process.stdout:
-            said += line
-            if "Ctrl-C" in line:
-                return said
-        assert self.process.stderr is not None
-        raise AssertionError(f"It ended instead of serving: {said}{self.process.stderr.read()}")
+        too_long = threading.Timer(READY_S, self.process.kill)
+        too_long.start()
+        try:
+            for line in self.process.stdout:
+                said += line
+                if "Ctrl-C" in line:
+                    return said
+        finally:
+            too_long.cancel()
+        raise AssertionError(f"It ended instead of serving, or took {READY_S:.0f} s: {said}{self.logged()}")
+
+    def logged(self) -> str:
+        """What it wrote on stderr."""
+        self.log.seek(0)
+        return self.log.read()
 
     def record(self) -> dict[str, Any]:
         """What it wrote down about itself and its children."""
@@ -83,10 +98,10 @@ class Running:
 
     def refusal(self) -> str:
         """What it says when it does not start."""
-        said, reason = self.process.communicate(timeout=60)
+        said, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 1
         assert not said
-        return reason.strip()
+        return self.logged().strip()
 
 
 def environment(data_dir: Path) -> dict[str, str]:

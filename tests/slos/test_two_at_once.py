@@ -21,11 +21,11 @@ from tests.slos.conftest import acting, compute, current, make_hours, make_servi
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
     """Run calls in threads that start together; returns results or the errors they raised."""
     found: list[Any] = [None] * len(calls)
-    start = threading.Barrier(len(calls))
+    start = threading.Barrier(len(calls), timeout=60)
 
     def run(at: int) -> None:
-        start.wait()
         try:
+            start.wait()
             found[at] = calls[at]()
         except Exception as error:
             found[at] = error
