@@ -12,9 +12,8 @@ from django.utils import timezone
 from apps.catalog.models import Service
 from apps.catalog.services import upsert_graph
 
-_WAITS = """
-SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s AND pg_blocking_pids(pid) <> '{}'
-"""
+# Live, unlike pg_stat_activity, which a transaction sees as it was when it first looked.
+_WAITS_FOR_ME = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 
 
 def import_both(found: list[Any]) -> None:
@@ -42,7 +41,7 @@ def test_an_import_waits_for_the_first_without_holding_the_second() -> None:
         waiting = 0
         while not waiting and other.is_alive():
             with connection.cursor() as cursor:
-                cursor.execute(_WAITS, ["%catalog_service%"])
+                cursor.execute(_WAITS_FOR_ME)
                 (waiting,) = cursor.fetchone() or (0,)
         assert waiting == 1
         # Had the import taken the later one first, this would be refused.
