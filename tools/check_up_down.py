@@ -14,6 +14,7 @@ import numpy as np
 from apps.engine.evaluation.evaluate import CHANCES, Outcome
 from apps.engine.evaluation.rolling import LEAST_DAYS, rolling
 from apps.engine.evaluation.summary import calibration, losses
+from apps.engine.types import ServiceInput
 from tools.up_down_histories import histories
 
 BOUNDS = (0.015, 0.035, 0.06)
@@ -29,7 +30,7 @@ def main() -> None:
         outcomes = [
             each
             for name, series in sites.items()
-            for each in rolling(name, repository, series, least_days=options.least_days)
+            for each in rolling(ServiceInput(name, counts=series), repository, least_days=options.least_days)
         ]
         everything += outcomes
         if outcomes:

@@ -108,12 +108,12 @@ def import_directory(
     return result
 
 
-def rejected(problems: Problems) -> InvalidInput:
-    """The error that names what is wrong with a folder."""
+def rejected(problems: Problems, *, done: str = "imported") -> InvalidInput:
+    """The error that names what is wrong with a folder; ``done`` is what did not happen to it."""
     things = "1 problem" if problems.count == 1 else f"{problems.count:,} problems"
     named = problems.in_order()
     return InvalidInput(
-        f"Nothing was imported: there {'is' if problems.count == 1 else 'are'} {things} in "
+        f"Nothing was {done}: there {'is' if problems.count == 1 else 'are'} {things} in "
         f"{listed(list(problems.files))}.",
         fields=[
             FieldProblem(f"{problem.file}:{problem.line}:{problem.field}", problem.reason)

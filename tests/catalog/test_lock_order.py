@@ -13,7 +13,9 @@ from apps.catalog.models import Service
 from apps.catalog.services import upsert_graph
 
 # Live, unlike pg_stat_activity, which a transaction sees as it was when it first looked.
-_WAITS_FOR_ME = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+_WAITS_FOR_ME = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+)
 
 
 def import_both(found: list[Any]) -> None:

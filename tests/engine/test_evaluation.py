@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -76,18 +75,3 @@ def test_the_command_writes_the_same_report_for_the_same_seed(tmp_path: Path) ->
 def test_the_command_refuses_a_family_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no family happy"):
         call_command("evaluate", families="happy", out=tmp_path)
-
-
-def test_own_history_is_held_out_window_by_window(tmp_path: Path) -> None:
-    generator = np.random.default_rng(8)
-    lines = ["service_id,timestamp,step_seconds,total,bad"]
-    for hour in range(120 * 24):
-        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
-        lines.append(f"shop,{moment.isoformat()},3600,2000,{generator.binomial(2_000, 1e-3)}")
-    (tmp_path / "sli.csv").write_text("\n".join(lines) + "\n")
-    call_command("evaluate", source=tmp_path, out=tmp_path / "out")
-    document = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert document["overall"]["services"] == 2
-    assert document["gap_closed"] == {"conservative": None, "balanced": None, "aggressive": None}
-    with pytest.raises(CommandError, match="60 days of history"):
-        call_command("evaluate", source=tmp_path, out=tmp_path / "out", holdout_days=90)

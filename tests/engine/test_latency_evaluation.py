@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.engine.evaluation.latency import LatencyOutcome, evaluate_latency_numbers, summarise_latency
+from apps.engine.evaluation.latency import LatencyOutcome, evaluate_latency_numbers
 from apps.engine.evaluation.latency_report import latency_markdown
+from apps.engine.evaluation.latency_summary import summarise_latency
 
 
 def outcome(actual: float, said: float = 100.0) -> LatencyOutcome:

@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.engine.evaluation.baselines import baselines
 from apps.engine.recommend import recommend
-from apps.engine.series import observe
+from apps.engine.series import DAY_SECONDS, observe
 from apps.engine.simulation.fleet import CUT_HOUR, HOUR_SECONDS, START, SimulatedService, simulate_service
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput
 
@@ -61,10 +61,16 @@ def evaluate_service(
     counts = observe(service.counts, as_of)
     assert counts is not None
     found = document["availability"]
+    bins_a_day = DAY_SECONDS // counts.step_seconds
     predictions = {
         name: tuple(float(each) for each in values)
         for name, values in baselines(
-            counts.dense_total, counts.dense_bad, CHANCES, window_days * 24, np.random.default_rng(1)
+            counts.dense_total,
+            counts.dense_bad,
+            CHANCES,
+            window_days * bins_a_day,
+            np.random.default_rng(1),
+            bins_a_day=bins_a_day,
         ).items()
     }
     if oracle is not None:

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from apps.engine.evaluation.evaluate import Outcome, evaluate_service
+from apps.engine.evaluation.latency import LatencyOutcome, evaluate_recorded_latency
 from apps.engine.series import DAY_SECONDS
-from apps.engine.types import CountSeries, ServiceInput
+from apps.engine.types import BucketSeries, CountSeries, Floats, ServiceInput
 
 LEAST_DAYS, MOST_DAYS = 60, 90
 LEAST_COVERED_AHEAD, LEAST_COVERED_BEFORE = 0.8, 0.6
 
 
 def rolling(
-    service_id: str, family: str, series: CountSeries, *, holdout_days: int = 28, least_days: int = LEAST_DAYS
+    service: ServiceInput, family: str, *, holdout_days: int = 28, least_days: int = LEAST_DAYS
 ) -> list[Outcome]:
     """Evaluate every window of ``holdout_days`` that has ``least_days`` of history before it.
 
     Held-out windows do not overlap and end with the history; at most ``MOST_DAYS`` before each are shown. Windows of
     which too little was watched are left out.
     """
-    bins = DAY_SECONDS // series.step_seconds
+    series = service.counts
+    if series is None:
+        return []
     found: list[Outcome] = []
-    for cut in range(series.total.size // bins - holdout_days, least_days - 1, -holdout_days):
-        before = slice(max(0, cut - MOST_DAYS) * bins, cut * bins)
-        ahead = slice(cut * bins, (cut + holdout_days) * bins)
-        total, bad = series.total[ahead], series.bad[ahead]
-        requests, failed = float(np.nansum(total)), float(np.nansum(bad))
-        known = np.isfinite(series.total[before])
-        if (
-            np.isfinite(total).mean() < LEAST_COVERED_AHEAD
-            or known.mean() < LEAST_COVERED_BEFORE
-            or requests <= 0
-        ):
+    for first, cut, end in _cuts(series.total, series.step_seconds, holdout_days, least_days):
+        requests, failed = float(np.nansum(series.total[cut:end])), float(np.nansum(series.bad[cut:end]))
+        if requests <= 0:
             continue
-        start = series.start + before.start * series.step_seconds
-        past = CountSeries(start, series.step_seconds, series.total[before], series.bad[before])
+        as_of = series.start + cut * series.step_seconds
         found.append(
             evaluate_service(
                 family,
-                ServiceInput(service_id, counts=past),
-                series.start + cut * DAY_SECONDS,
+                _shown(service, series.start + first * series.step_seconds, as_of),
+                as_of,
                 requests=requests,
                 actual=failed / requests,
                 futures=[failed / requests],
@@ -49,3 +46,71 @@ def rolling(
             )
         )
     return found
+
+
+def rolling_latency(
+    service: ServiceInput, family: str, *, holdout_days: int = 28, least_days: int = LEAST_DAYS
+) -> list[LatencyOutcome]:
+    """The same for the thresholds of p95 and p99; none where there are no histograms."""
+    series = service.buckets
+    if series is None:
+        return []
+    found: list[LatencyOutcome] = []
+    for first, cut, end in _cuts(series.cumulative[:, -1], series.step_seconds, holdout_days, least_days):
+        came = np.nansum(series.cumulative[cut:end], axis=0)
+        if came[-1] <= 0:
+            continue
+        as_of = series.start + cut * series.step_seconds
+        shown = _shown(service, series.start + first * series.step_seconds, as_of)
+        found += evaluate_recorded_latency(shown, family, came, as_of, holdout_days)
+    return found
+
+
+def _cuts(
+    watched: Floats, step_seconds: int, holdout_days: int, least_days: int
+) -> Iterator[tuple[int, int, int]]:
+    """First bin shown, first held out and end of each window that enough was watched of."""
+    bins = DAY_SECONDS // step_seconds
+    is_known = np.isfinite(watched)
+    for day in range(watched.size // bins - holdout_days, least_days - 1, -holdout_days):
+        first, cut, end = max(0, day - MOST_DAYS) * bins, day * bins, (day + holdout_days) * bins
+        if (
+            is_known[cut:end].mean() >= LEAST_COVERED_AHEAD
+            and is_known[first:cut].mean() >= LEAST_COVERED_BEFORE
+        ):
+            yield first, cut, end
+
+
+def _shown(service: ServiceInput, start: int, end: int) -> ServiceInput:
+    """What is known of a service in a part of its history; what its targets did, in the same part."""
+    return replace(
+        service,
+        counts=_part(service.counts, start, end),
+        buckets=_part_of_buckets(service.buckets, start, end),
+        dependencies=tuple(
+            replace(each, edge=_part(each.edge, start, end), target=_part(each.target, start, end))
+            for each in service.dependencies
+        ),
+    )
+
+
+def _part(series: CountSeries | None, start: int, end: int) -> CountSeries | None:
+    if series is None:
+        return None
+    rows = _rows(series.start, series.step_seconds, start, end)
+    begin = series.start + rows.start * series.step_seconds
+    total, bad = series.total[rows], series.bad[rows]
+    return CountSeries(begin, series.step_seconds, total, bad) if total.size else None
+
+
+def _part_of_buckets(series: BucketSeries | None, start: int, end: int) -> BucketSeries | None:
+    if series is None:
+        return None
+    rows = _rows(series.start, series.step_seconds, start, end)
+    begin = series.start + rows.start * series.step_seconds
+    cumulative = series.cumulative[rows]
+    return BucketSeries(begin, series.step_seconds, series.bounds_ms, cumulative) if cumulative.size else None
+
+
+def _rows(begin: int, step_seconds: int, start: int, end: int) -> slice:
+    return slice(max(0, -((begin - start) // step_seconds)), max(0, (end - begin) // step_seconds))

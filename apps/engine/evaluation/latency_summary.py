@@ -1,0 +1,181 @@
+"""From outcomes of latency to the tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from apps.engine.evaluation.evaluate import CHANCES, TIERS
+from apps.engine.evaluation.latency import PERCENTILES, LatencyOutcome
+from apps.engine.evaluation.scoring import deciles, pinball, share_closed
+from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS
+from apps.engine.types import Floats
+
+LEAST_GROUP = 500
+OVERALL_BOUNDS = (0.01, 0.02, 0.04)
+GROUP_BOUNDS = (0.02, 0.04, 0.08)
+FAMILY_BOUNDS = (0.04, 0.08, 0.13)
+LEAST_WAY = 0.02
+"""Where the block bootstrap loses less than this part more than the oracle, there is no gap to close."""
+
+type Bounds = tuple[float, float, float]
+
+
+def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
+    """All tables about latency, by percentile, JSON-ready."""
+    return {
+        which: _summarise([each for each in outcomes if each.which == which])
+        for which in PERCENTILES
+        if any(each.which == which for each in outcomes)
+    }
+
+
+def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
+    families = list(dict.fromkeys(each.family for each in outcomes))
+    by_group: dict[str, dict[str, object]] = {}
+    for name, labels in _groups(outcomes).items():
+        by_group[name] = {}
+        for label in sorted(set(labels), key=lambda each: (len(each), each)):
+            members = [each for each, other in zip(outcomes, labels, strict=True) if other == label]
+            is_large = len(members) >= LEAST_GROUP
+            by_group[name][label] = _calibration(members, GROUP_BOUNDS if is_large else FAMILY_BOUNDS)
+    losses = _losses(outcomes)
+    return {
+        "overall": _calibration(outcomes, OVERALL_BOUNDS),
+        "families": {
+            family: _calibration([each for each in outcomes if each.family == family], FAMILY_BOUNDS)
+            for family in families
+        },
+        "groups": by_group,
+        "exact_slower": _exact_slower(outcomes),
+        "pinball": losses,
+        "gap_closed": _gap_closed(losses),
+        "gap_closed_by_family": {
+            family: _gap_closed(_losses([each for each in outcomes if each.family == family]))
+            for family in families
+        },
+        "interval_coverage": _coverage(outcomes),
+        "reliability": _reliability(outcomes),
+    }
+
+
+def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> dict[str, float] | None:
+    """Share of windows whose true percentile exceeded the threshold, by tier; ``None`` where nobody knows it."""
+    known = [
+        (each.exact, each.predictions["engine"])
+        for each in outcomes
+        if each.exact is not None and "engine" in each.predictions
+    ]
+    if not known:
+        return None
+    return {
+        tier: round(float(np.mean([exact > said[at] for exact, said in known])), 5)
+        for at, tier in enumerate(TIERS)
+    }
+
+
+def _methods(found: Sequence[LatencyOutcome]) -> tuple[str, ...]:
+    known = ("past_windows", "block_bootstrap", "engine", "oracle")
+    return tuple(each for each in known if all(each in one.predictions for one in found)) if found else ()
+
+
+def _groups(outcomes: Sequence[LatencyOutcome]) -> dict[str, list[str]]:
+    traffic = deciles(np.array([each.window_requests for each in outcomes]))
+    return {
+        "regime": [each.regime or "none" for each in outcomes],
+        "traffic decile": [f"{number + 1}" for number in traffic],
+        "history": [
+            "7 to 29 days" if each.days < 30 else "30 to 59 days" if each.days < 60 else "60 days and more"
+            for each in outcomes
+        ],
+        "buckets": [each.scheme for each in outcomes],
+        "data quality": ["with gaps" if each.coverage < 0.99 else "complete" for each in outcomes],
+    }
+
+
+def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str, object]:
+    """Shares of windows above their thresholds, and at or above them: a reading can tie where it lies on a bound."""
+    found = [each for each in outcomes if "engine" in each.predictions]
+    row: dict[str, object] = {"services": len(outcomes), "with_number": len(found)}
+    actual = np.array([each.actual for each in found])
+    for at, (tier, chance) in enumerate(zip(TIERS, CHANCES, strict=True)):
+        if not found:
+            row[tier] = None
+            continue
+        said = np.array([each.predictions["engine"][at] for each in found])
+        above, at_or_above = float((actual > said).mean()), float((actual >= said).mean())
+        distance = max(0.0, above - chance, chance - at_or_above)
+        row[tier] = {
+            "missed": round(above, 5),
+            "missed_or_met_exactly": round(at_or_above, 5),
+            "standard_error": round(float(np.sqrt(chance * (1 - chance) / len(found))), 5),
+            "within": bool(distance <= bounds[at] + 1e-12),
+        }
+    return row
+
+
+def _losses(outcomes: Sequence[LatencyOutcome]) -> dict[str, dict[str, float]]:
+    found = [each for each in outcomes if "engine" in each.predictions]
+    return {
+        method: {
+            tier: float(
+                np.mean(
+                    [
+                        pinball(
+                            np.array(_logarithm(each, each.predictions[method][at])),
+                            _logarithm(each, each.futures),
+                            chance,
+                        ).mean()
+                        for each in found
+                    ]
+                )
+            )
+            for at, (tier, chance) in enumerate(zip(TIERS, CHANCES, strict=True))
+        }
+        for method in _methods(found)
+    }
+
+
+def _gap_closed(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float | None]:
+    result: dict[str, float | None] = dict.fromkeys(TIERS)
+    if "oracle" in losses:
+        for tier in TIERS:
+            floor, oracle = losses["block_bootstrap"][tier], losses["oracle"][tier]
+            if floor > oracle * (1 + LEAST_WAY):
+                result[tier] = share_closed(losses["engine"][tier], floor, oracle)
+    return result
+
+
+def _coverage(outcomes: Sequence[LatencyOutcome]) -> dict[str, float | None]:
+    """How often the oracle's threshold lies in the 90 % interval."""
+    known = [each for each in outcomes if each.intervals and "oracle" in each.predictions]
+    return {
+        tier: float(
+            np.mean(
+                [
+                    each.intervals[at][0] <= each.predictions["oracle"][at] <= each.intervals[at][1]
+                    for each in known
+                ]
+            )
+        )
+        if known
+        else None
+        for at, tier in enumerate(TIERS)
+    }
+
+
+def _reliability(outcomes: Sequence[LatencyOutcome]) -> dict[str, list[float]]:
+    found = [each for each in outcomes if "engine" in each.predictions]
+    return {
+        method: [
+            float(np.mean([each.actual > each.predictions[method][at] for each in found]))
+            for at in range(len(CHANCES))
+        ]
+        for method in _methods(found)
+    }
+
+
+def _logarithm(outcome: LatencyOutcome, values: float | Sequence[float]) -> Floats:
+    result: Floats = np.log(np.clip(np.asarray(values), LEAST_MS, ABOVE_TOP * outcome.top_ms))
+    return result

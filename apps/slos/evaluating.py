@@ -1,0 +1,75 @@
+"""Evaluations on several processes, and the report that is made of them. For commands: it needs numpy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from apps.engine.evaluation.evaluate import Outcome, evaluate_numbers
+from apps.engine.evaluation.latency import LatencyOutcome, evaluate_latency_numbers
+from apps.engine.evaluation.latency_report import latency_markdown
+from apps.engine.evaluation.latency_summary import summarise_latency
+from apps.engine.evaluation.report import diagram, markdown
+from apps.engine.evaluation.summary import summarise
+from apps.engine.simulation import latency_fleet
+from apps.engine.simulation.fleet import FAMILIES
+
+CHUNK = 10
+
+
+def run(seed: int, families: Sequence[str], per_family: int, processes: int = 2) -> list[Outcome]:
+    """Evaluate simulated services on several processes; the order does not depend on their number."""
+    kinds = [list(FAMILIES).index(family) for family in families]
+    jobs = [
+        (seed, list(families), kinds, range(at, min(per_family, at + CHUNK)))
+        for at in range(0, per_family, CHUNK)
+    ]
+    if processes == 1:
+        return [each for job in jobs for each in evaluate_numbers(job)]
+    with get_context("spawn").Pool(processes) as pool:
+        return [each for part in pool.map(evaluate_numbers, jobs, chunksize=1) for each in part]
+
+
+def run_latency(seed: int, per_family: int, processes: int = 2) -> list[LatencyOutcome]:
+    """The same for simulated histograms: two outcomes (p95, p99) a service."""
+    families = list(latency_fleet.FAMILIES)
+    jobs = [(seed, families, range(at, min(per_family, at + CHUNK))) for at in range(0, per_family, CHUNK)]
+    if processes == 1:
+        return [each for job in jobs for each in evaluate_latency_numbers(job)]
+    with get_context("spawn").Pool(processes) as pool:
+        return [each for part in pool.map(evaluate_latency_numbers, jobs, chunksize=1) for each in part]
+
+
+def write(
+    directory: Path,
+    outcomes: Sequence[Outcome],
+    about: Mapping[str, str],
+    latencies: Sequence[LatencyOutcome] = (),
+) -> dict[str, Any]:
+    """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
+    summary: dict[str, Any] = summarise(outcomes)
+    summary["latency"] = summarise_latency(latencies)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "report.md").write_text(markdown(summary, about) + latency_markdown(summary["latency"]))
+    (directory / "report.json").write_text(
+        json.dumps({"about": about, **summary}, indent=1, allow_nan=False) + "\n"
+    )
+    (directory / "reliability.svg").write_text(diagram(summary["reliability"]))
+    return summary
+
+
+def commit() -> str:
+    """Return the commit that is checked out, ``unknown`` outside a repository."""
+    found = subprocess.run(
+        ["git", "-C", str(settings.BASE_DIR), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or "unknown"
