@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 
 from apps.engine.forecast.features import FEATURES, FeatureRows
 from apps.engine.forecast.model import CHANCES, DATA, GROUPINGS, NO_FAILURE, Forecast, group_numbers
 from apps.engine.forecast.regimes import REGIMES, regimes
-from apps.engine.forecast.trees import VALUE_STEP, Trees
+from apps.engine.forecast.trees import Trees
 from apps.engine.types import Floats
+from tools.boosting import grow
 from tools.training_set import ALL_FAMILIES, FUTURES, NAMES, Rows, make_rows
 
 SEED = 5_001
@@ -68,53 +68,16 @@ def labels(rows: Rows) -> Floats:
     return (np.log10(np.maximum(rows.futures, least)) - rows.centre[:, None]) / np.sqrt(rows.spread)[:, None]
 
 
-def grow(rows: Rows) -> dict[str, NDArray[np.generic]]:
-    """Fit one boosted model a chance and lay out all trees as arrays."""
+def grown(rows: Rows) -> dict[str, NDArray[np.generic]]:
+    """Fit one boosted model a chance; all trees as arrays."""
     futures = min(LEARNED_FUTURES, rows.futures.shape[1])
-    inputs = np.repeat(rows.features, futures, axis=0)
-    target = labels(rows)[:, :futures].ravel()
-    weights = np.repeat(10 ** (LEVEL_WEIGHT * rows.centre), futures)
-    parts: dict[str, list[NDArray[np.generic]]] = {
-        name: [] for name in ("feature", "threshold", "left", "right", "value")
-    }
-    roots: list[int] = []
-    models: list[int] = []
-    base: list[float] = []
-    depth, nodes_before = 0, 0
-    for chance in CHANCES:
-        model = HistGradientBoostingRegressor(
-            loss="quantile",
-            quantile=1 - chance,
-            max_iter=ITERATIONS[chance],
-            learning_rate=0.08,
-            max_leaf_nodes=28,
-            max_depth=8,
-            min_samples_leaf=int(np.ceil(6 * futures + 6 / chance)),
-            early_stopping=False,
-            random_state=0,
-        ).fit(inputs, target, sample_weight=weights)
-        models.append(len(roots))
-        base.append(float(model._baseline_prediction.ravel()[0]))
-        for (predictor,) in model._predictors:
-            nodes = predictor.nodes
-            own = np.arange(nodes.size)
-            is_leaf = nodes["is_leaf"].astype(bool)
-            roots.append(nodes_before)
-            parts["feature"].append(np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.uint8))
-            parts["threshold"].append(np.where(is_leaf, 0, nodes["num_threshold"]).astype(np.float32))
-            parts["left"].append(np.where(is_leaf, 0, nodes["left"].astype(int) - own).astype(np.uint8))
-            parts["right"].append(np.where(is_leaf, 0, nodes["right"].astype(int) - own).astype(np.uint8))
-            values = np.where(is_leaf, np.round(nodes["value"] / VALUE_STEP), 0)
-            parts["value"].append(np.clip(values, -32_000, 32_000).astype(np.int16))
-            depth = max(depth, int(nodes["depth"].max()))
-            nodes_before += nodes.size
-        print(f"{chance:>6}: {len(roots)} trees", flush=True)  # noqa: T201
-    arrays: dict[str, NDArray[np.generic]] = {name: np.concatenate(each) for name, each in parts.items()}
-    arrays["roots"] = np.array(roots, dtype=np.int32)
-    arrays["models"] = np.array(models, dtype=np.int32)
-    arrays["base"] = np.array(base)
-    arrays["depth"] = np.array([depth])
-    return arrays
+    return grow(
+        np.repeat(rows.features, futures, axis=0),
+        labels(rows)[:, :futures].ravel(),
+        np.repeat(10 ** (LEVEL_WEIGHT * rows.centre), futures),
+        {chance: ITERATIONS[chance] for chance in CHANCES},
+        least_leaf=lambda chance: int(np.ceil(6 * futures + 6 / chance)),
+    )
 
 
 def calibrate(trees: Trees, rows: Rows) -> dict[str, Floats]:
@@ -164,7 +127,7 @@ def main() -> None:
         simulate(options.rows)
     paths = sorted(options.rows.glob("train*.npz"))
     kept = paths[::CALIBRATION_EVERY]
-    arrays = grow(read([path for path in paths if path not in kept]))
+    arrays = grown(read([path for path in paths if path not in kept]))
     trees = Trees.from_arrays(arrays)
     rows = read(kept)
     shifts = calibrate(trees, rows)
