@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS
+from apps.engine.evaluation.grouping import Bounds, by_family, calibrations, interval_coverage, seen
 from apps.engine.evaluation.latency import PERCENTILES, LatencyOutcome
-from apps.engine.evaluation.scoring import deciles, pinball, share_closed
+from apps.engine.evaluation.scoring import pinball, share_closed
 from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS
 from apps.engine.types import Floats
 
-LEAST_GROUP = 500
-OVERALL_BOUNDS = (0.01, 0.02, 0.04)
-GROUP_BOUNDS = (0.02, 0.04, 0.08)
-FAMILY_BOUNDS = (0.04, 0.08, 0.13)
 LEAST_WAY = 0.02
 """Where the block bootstrap loses less than this part more than the oracle, there is no gap to close."""
-
-type Bounds = tuple[float, float, float]
 
 
 def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
@@ -32,30 +27,17 @@ def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
 
 
 def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
-    families = list(dict.fromkeys(each.family for each in outcomes))
-    by_group: dict[str, dict[str, object]] = {}
-    for name, labels in _groups(outcomes).items():
-        by_group[name] = {}
-        for label in sorted(set(labels), key=lambda each: (len(each), each)):
-            members = [each for each, other in zip(outcomes, labels, strict=True) if other == label]
-            is_large = len(members) >= LEAST_GROUP
-            by_group[name][label] = _calibration(members, GROUP_BOUNDS if is_large else FAMILY_BOUNDS)
+    groups = seen(outcomes) | {"buckets": [each.scheme for each in outcomes]}
     losses = _losses(outcomes)
     return {
-        "overall": _calibration(outcomes, OVERALL_BOUNDS),
-        "families": {
-            family: _calibration([each for each in outcomes if each.family == family], FAMILY_BOUNDS)
-            for family in families
-        },
-        "groups": by_group,
+        **calibrations(outcomes, groups, _calibration),
         "exact_slower": _exact_slower(outcomes),
         "pinball": losses,
         "gap_closed": _gap_closed(losses),
         "gap_closed_by_family": {
-            family: _gap_closed(_losses([each for each in outcomes if each.family == family]))
-            for family in families
+            family: _gap_closed(_losses(members)) for family, members in by_family(outcomes).items()
         },
-        "interval_coverage": _coverage(outcomes),
+        "interval_coverage": interval_coverage(outcomes),
         "reliability": _reliability(outcomes),
     }
 
@@ -78,20 +60,6 @@ def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> dict[str, float] | None
 def _methods(found: Sequence[LatencyOutcome]) -> tuple[str, ...]:
     known = ("past_windows", "block_bootstrap", "engine", "oracle")
     return tuple(each for each in known if all(each in one.predictions for one in found)) if found else ()
-
-
-def _groups(outcomes: Sequence[LatencyOutcome]) -> dict[str, list[str]]:
-    traffic = deciles(np.array([each.window_requests for each in outcomes]))
-    return {
-        "regime": [each.regime or "none" for each in outcomes],
-        "traffic decile": [f"{number + 1}" for number in traffic],
-        "history": [
-            "7 to 29 days" if each.days < 30 else "30 to 59 days" if each.days < 60 else "60 days and more"
-            for each in outcomes
-        ],
-        "buckets": [each.scheme for each in outcomes],
-        "data quality": ["with gaps" if each.coverage < 0.99 else "complete" for each in outcomes],
-    }
 
 
 def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str, object]:
@@ -145,24 +113,6 @@ def _gap_closed(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float | 
             if floor > oracle * (1 + LEAST_WAY):
                 result[tier] = share_closed(losses["engine"][tier], floor, oracle)
     return result
-
-
-def _coverage(outcomes: Sequence[LatencyOutcome]) -> dict[str, float | None]:
-    """How often the oracle's threshold lies in the 90 % interval."""
-    known = [each for each in outcomes if each.intervals and "oracle" in each.predictions]
-    return {
-        tier: float(
-            np.mean(
-                [
-                    each.intervals[at][0] <= each.predictions["oracle"][at] <= each.intervals[at][1]
-                    for each in known
-                ]
-            )
-        )
-        if known
-        else None
-        for at, tier in enumerate(TIERS)
-    }
 
 
 def _reliability(outcomes: Sequence[LatencyOutcome]) -> dict[str, list[float]]:

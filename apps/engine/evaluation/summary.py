@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS, Outcome
-from apps.engine.evaluation.scoring import deciles, missed, pinball, share_closed
-
-LEAST_GROUP = 500
-"""Groups of fewer services are shown, and judged by the looser bounds."""
-OVERALL_BOUNDS = (0.01, 0.02, 0.04)
-GROUP_BOUNDS = (0.02, 0.04, 0.08)
-FAMILY_BOUNDS = (0.04, 0.08, 0.13)
-"""How far a share may lie from what is said: over all, within what can be seen, within hidden families."""
-RELIABILITY_CHANCES = TIERS
-
-type Table = list[dict[str, object]]
+from apps.engine.evaluation.grouping import by_family, calibrations, interval_coverage, seen
+from apps.engine.evaluation.scoring import missed, pinball, share_closed
 
 
 def calibration(outcomes: Sequence[Outcome], bounds: Sequence[float]) -> dict[str, object]:
@@ -39,21 +30,6 @@ def calibration(outcomes: Sequence[Outcome], bounds: Sequence[float]) -> dict[st
             "within": bool(share.distance(chance) <= bounds[at] + 1e-12),
         }
     return row
-
-
-def groups(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
-    """Return the group of each outcome in every grouping that can be seen from outside."""
-    traffic = deciles(np.array([each.window_requests for each in outcomes]))
-    return {
-        "regime": [each.regime or "none" for each in outcomes],
-        "traffic decile": [f"{number + 1}" for number in traffic],
-        "history": [
-            "7 to 29 days" if each.days < 30 else "30 to 59 days" if each.days < 60 else "60 days and more"
-            for each in outcomes
-        ],
-        "data quality": ["with gaps" if each.coverage < 0.99 else "complete" for each in outcomes],
-        "dependencies": ["with" if each.has_dependency else "without" for each in outcomes],
-    }
 
 
 def losses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
@@ -95,24 +71,6 @@ def gap_closed(found: Mapping[str, Mapping[str, float]]) -> dict[str, float | No
     }
 
 
-def interval_coverage(outcomes: Sequence[Outcome]) -> dict[str, float | None]:
-    """How often the oracle's quantile lies in the 90 % interval of the target, by tier."""
-    known = [each for each in outcomes if "oracle" in each.predictions and each.intervals]
-    if not known:
-        return dict.fromkeys(TIERS)
-    return {
-        tier: float(
-            np.mean(
-                [
-                    each.intervals[at][0] <= each.predictions["oracle"][at] <= each.intervals[at][1]
-                    for each in known
-                ]
-            )
-        )
-        for at, tier in enumerate(TIERS)
-    }
-
-
 def reliability(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
     """Missed share of each tier by method: what the diagram draws."""
     found = [each for each in outcomes if "engine" in each.predictions]
@@ -129,34 +87,17 @@ def reliability(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """All tables of the report, JSON-ready."""
-    families = list(dict.fromkeys(each.family for each in outcomes))
-    by_group: dict[str, dict[str, object]] = {}
-    for name, labels in groups(outcomes).items():
-        by_group[name] = {}
-        for label in sorted(set(labels), key=lambda each: (len(each), each)):
-            members = _where(outcomes, labels, lambda each, label=label: each == label)  # type: ignore[misc]
-            is_large = len(members) >= LEAST_GROUP
-            by_group[name][label] = calibration(members, GROUP_BOUNDS if is_large else FAMILY_BOUNDS)
+    groups = seen(outcomes) | {
+        "dependencies": ["with" if each.has_dependency else "without" for each in outcomes]
+    }
     found = losses(outcomes)
     return {
-        "overall": calibration(outcomes, OVERALL_BOUNDS),
-        "families": {
-            family: calibration([each for each in outcomes if each.family == family], FAMILY_BOUNDS)
-            for family in families
-        },
-        "groups": by_group,
+        **calibrations(outcomes, groups, calibration),
         "pinball": found,
         "gap_closed": gap_closed(found),
         "gap_closed_by_family": {
-            family: gap_closed(losses([each for each in outcomes if each.family == family]))
-            for family in families
+            family: gap_closed(losses(members)) for family, members in by_family(outcomes).items()
         },
         "interval_coverage": interval_coverage(outcomes),
         "reliability": reliability(outcomes),
     }
-
-
-def _where(
-    outcomes: Sequence[Outcome], labels: Sequence[str], is_member: Callable[[str], bool]
-) -> list[Outcome]:
-    return [each for each, label in zip(outcomes, labels, strict=True) if is_member(label)]
