@@ -98,6 +98,7 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-else:
-    # For `dramatiq console.workers`, which looks for actors and a broker in the module it is given.
+elif __name__ != "__mp_main__":
+    # For `dramatiq console.workers`, which looks for actors and a broker in the module it is given. Processes that
+    # compute for a worker need neither.
     setup()

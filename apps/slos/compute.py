@@ -20,11 +20,11 @@ from apps.catalog.queries import cycle_members
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
-from apps.engine.recommend import recommend_fleet
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
 from apps.slos.models import Recommendation, SliType
+from apps.slos.side_by_side import Asked, Computers, computers
 
 logger = structlog.get_logger(__name__)
 
@@ -110,32 +110,43 @@ def documents(
     seed: int = 0,
     graph: Mapping[str, GraphFigure] | None = None,
     loaded: Mapping[str, ServiceInput] | None = None,
+    by: Computers | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing.
 
     ``graph`` is :func:`apps.slos.footing.figures`, for callers that go in several steps; without it the graph is
-    composed from what was known at ``as_of`` alone.
+    composed from what was known at ``as_of`` alone. ``by`` are the processes that such callers have begun.
     """
+    if by is None:
+        with computers(len(services)) as by:
+            yield from documents(
+                services, as_of, window_days=window_days, seed=seed, graph=graph, loaded=loaded, by=by
+            )
+        return
     cycles = cycle_members()
     if graph is None:
         graph = footing.figures([(as_of, services)], cycles=cycles, seed=seed)
+    asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
+    yield from by.documents(_inputs(services, as_of, cycles, graph, loaded or {}), asked)
+
+
+def _inputs(
+    services: Sequence[Service],
+    as_of: datetime,
+    cycles: Mapping[str, tuple[str, ...]],
+    graph: Mapping[str, GraphFigure],
+    known: Mapping[str, ServiceInput],
+) -> Iterator[list[ServiceInput]]:
+    """Read services in batches, those that are not known already."""
     for start in range(0, len(services), BATCH):
         some = services[start : start + BATCH]
-        known = loaded or {}
         rest = [service for service in some if service.service_id not in known]
         read = inputs.load(rest, as_of, cycles=cycles, graph=graph) if rest else []
         fresh = {service.service_id: service for service in read}
-        batch = [
+        yield [
             fresh.get(name) or replace(known[name], graph=graph.get(name))
             for name in (service.service_id for service in some)
         ]
-        yield from recommend_fleet(
-            batch,
-            as_of=int(as_of.timestamp()),
-            window_days=window_days or settings.WINDOW_DAYS,
-            seed=seed,
-            archetypes=archetypes(),
-        )
 
 
 def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
@@ -258,14 +269,15 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
-    loaded: dict[str, ServiceInput] | None = None
-    if sum(len(found) for _, found in groups) <= LOADED_ONCE:
-        loaded = {}
-    graph = footing.figures(groups, has_stored=True, loaded=loaded)
-    for as_of, found in groups:
-        for start in range(0, len(found), STORED_AT_ONCE):
-            batch = found[start : start + STORED_AT_ONCE]
-            made += int(_keep(list(documents(batch, as_of, graph=graph, loaded=loaded)), reason)["services"])
+    count = sum(len(found) for _, found in groups)
+    loaded: dict[str, ServiceInput] | None = {} if count <= LOADED_ONCE else None
+    with computers(count) as by:
+        graph = footing.figures(groups, has_stored=True, loaded=loaded)
+        for as_of, found in groups:
+            for start in range(0, len(found), STORED_AT_ONCE):
+                batch = found[start : start + STORED_AT_ONCE]
+                made_anew = list(documents(batch, as_of, graph=graph, loaded=loaded, by=by))
+                made += int(_keep(made_anew, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

@@ -76,7 +76,7 @@ def load(
     return [
         ServiceInput(
             service_id=service.service_id,
-            criticality=cast(Literal["critical", "high", "medium", "low"], service.criticality),
+            criticality=cast(Literal["critical", "high", "medium", "low"], str(service.criticality)),
             archetype=service.archetype or ("external" if service.is_external else "default"),
             is_external=service.is_external,
             published_sla=None if service.published_sla is None else float(service.published_sla),
@@ -120,8 +120,8 @@ def _dependency(
     cycle = cycles.get(edge.source_id, ())
     return DependencyInput(
         target_id=edge.target_id,
-        mode=cast(Literal["sync", "async"], edge.mode),
-        criticality=cast(Literal["hard", "soft", "degraded"], edge.criticality),
+        mode=cast(Literal["sync", "async"], str(edge.mode)),
+        criticality=cast(Literal["hard", "soft", "degraded"], str(edge.criticality)),
         calls_per_request=edge.calls_per_request,
         edge=calls.get((edge.source_pk, edge.target_pk)),
         target=counts.get(edge.target_pk),

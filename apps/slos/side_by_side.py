@@ -1,0 +1,109 @@
+"""Recommendations computed by several processes side by side, where there are many to make.
+
+A recommendation depends on its own service's input alone (:mod:`apps.engine.recommend`), so a fleet may be split as
+one likes: the documents are the same, byte for byte, and come in the same order. The processes load the engine and
+nothing of Django, and end with the one that began them, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any
+
+from apps.engine.archetypes import Archetypes
+from apps.engine.recommend import recommend_fleet
+from apps.engine.types import ServiceInput
+
+LEAST_SERVICES = 100
+"""Below so many, loading the engine again takes longer than it saves."""
+MOST_PROCESSES = 4
+AT_ONCE = 10
+"""Services that a process takes at a time."""
+BATCHES_AHEAD = 1
+"""Batches that are loaded while the one before is computed: what bounds the memory of a run."""
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What all recommendations of a run have in common; see :func:`apps.engine.recommend.recommend`."""
+
+    as_of: int
+    window_days: int
+    seed: int
+    archetypes: Archetypes
+
+
+@dataclass(slots=True)
+class Computers:
+    """Who computes: this process, or those of ``pool``."""
+
+    pool: ProcessPoolExecutor | None = None
+    _running: deque[list[Future[list[dict[str, object]]]]] = field(default_factory=deque)
+
+    def documents(self, batches: Iterable[Sequence[ServiceInput]], asked: Asked) -> Iterator[dict[str, Any]]:
+        """Yield the document of each service, in the order given; ``batches`` are read as they are needed."""
+        for batch in batches:
+            if self.pool is None:
+                yield from _recommended(batch, asked)
+                continue
+            parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
+            self._running.append([self.pool.submit(_recommended, part, asked) for part in parts])
+            if len(self._running) > BATCHES_AHEAD:
+                yield from self._oldest()
+        while self._running:
+            yield from self._oldest()
+
+    def _oldest(self) -> Iterator[dict[str, object]]:
+        for future in self._running.popleft():
+            yield from future.result()
+
+
+@contextmanager
+def computers(services: int) -> Iterator[Computers]:
+    """Begin as many processes as so many services are worth; none where they are few or there is one processor.
+
+    They load the engine at once, while the caller reads what they will need.
+    """
+    processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
+    if services < LEAST_SERVICES or processes < 2:
+        yield Computers()
+        return
+    # Spawned, not forked: workers have threads, and a forked child may wait for ever for a lock that one of them held.
+    pool = ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+    )
+    try:
+        for _ in range(processes):
+            pool.submit(os.getpid)
+        yield Computers(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends; an interrupt is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _recommended(services: Sequence[ServiceInput], asked: Asked) -> list[dict[str, object]]:
+    return list(
+        recommend_fleet(
+            services,
+            as_of=asked.as_of,
+            window_days=asked.window_days,
+            seed=asked.seed,
+            archetypes=asked.archetypes,
+        )
+    )

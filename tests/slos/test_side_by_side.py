@@ -1,0 +1,93 @@
+"""Many recommendations are computed by several processes, and come out as if one had made them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from apps.catalog.models import Service
+from apps.slos import compute as computing
+from apps.slos import side_by_side
+from apps.slos.models import Recommendation
+from tests.house.running import is_alive, until_gone
+from tests.slos.conftest import full_hour, make_edge, make_hours, make_service
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def fleet(db: None) -> list[Service]:
+    """A chain of services with histories of their own."""
+    services = [make_service(f"s{number:02}") for number in range(25)]
+    for number, service in enumerate(services):
+        make_hours(service, days=3 + number)
+    for source, target in pairwise(services):
+        make_edge(source, target)
+    return services
+
+
+@pytest.fixture
+def _many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processors, and a fleet that is worth them."""
+    monkeypatch.setattr(side_by_side, "LEAST_SERVICES", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+
+
+def test_few_are_computed_by_the_process_itself() -> None:
+    with side_by_side.computers(side_by_side.LEAST_SERVICES - 1) as found:
+        assert found.pool is None
+
+
+def test_documents_and_their_order_are_the_same(
+    fleet: list[Service], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [json.dumps(each) for each in computing.documents(fleet, full_hour())]
+    request.getfixturevalue("_many")
+    monkeypatch.setattr(computing, "BATCH", 7)
+    together = [json.dumps(each) for each in computing.documents(fleet, full_hour())]
+    assert [json.loads(each)["service_id"] for each in together] == [each.service_id for each in fleet]
+    assert together == alone
+
+
+@pytest.mark.usefixtures("_many")
+def test_a_refresh_stores_what_they_found(fleet: list[Service]) -> None:
+    assert computing.refresh(None, reason="a test") == len(fleet)
+    assert Recommendation.objects.filter(status="current", verdict="cold_start").count() == len(fleet)
+
+
+_PARENT = """
+import sys, time
+from apps.slos import side_by_side
+side_by_side.LEAST_SERVICES = 0
+if __name__ == "__main__":
+    import os
+    os.sched_getaffinity = lambda pid: {0, 1}
+    with side_by_side.computers(1) as found:
+        print(sorted({found.pool.submit(os.getpid).result() for _ in range(50)}), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_they_end_with_whoever_began_them(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        children = json.loads(parent.stdout.readline())
+        assert children
+        assert all(map(is_alive, children))
+        parent.send_signal(signal.SIGKILL)
+    until_gone(children)
