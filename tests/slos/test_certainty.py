@@ -51,11 +51,35 @@ def test_reliability_is_that_of_services_of_the_same_kind() -> None:
     found = reliability(part())
     assert found is not None
     assert found.sentence == (
-        f"Of {group.services} simulated services with rare incidents, {percent(group.missed['balanced'], 1)} "
+        f"Of {group.cases} simulated services with rare incidents, {percent(group.missed['balanced'], 1)} "
         "missed a balanced target; stated: 5\u202f%."
     )
     assert [row.stated for row in found.rows] == ["1\u202f%", "5\u202f%", "20\u202f%"]
     assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
+
+
+def test_sites_that_a_clock_asks_are_told_as_the_real_ones_they_are() -> None:
+    group, about = calibration().regimes["up_or_down"], calibration().real
+    found = reliability(part("up_or_down"))
+    assert found is not None
+    assert found.sentence == (
+        "Real sites watched by probes missed a balanced target in "
+        f"{percent(group.missed['balanced'], 1)} of {group.cases:,} windows; stated: 5\u202f%."
+    )
+    assert found.source.startswith(
+        f"Real histories, none simulated: {about['sites']} sites on {about['pages']} public status pages; "
+        "60 to 90 days"
+    )
+    assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
+
+
+def test_no_regime_is_told_as_what_it_is_not() -> None:
+    for name, group in calibration().regimes.items():
+        found = reliability(part(name))
+        assert found is not None
+        words = f"{found.sentence} {found.source}".replace("none simulated", "")
+        assert ("simulated" in words) is not group.is_real
+        assert ("eal " in words) is group.is_real
 
 
 @pytest.mark.parametrize("found", [part(None), part("something newer"), {"regime": "steady", "tiers": None}])
