@@ -41,8 +41,15 @@ def test_a_chart_too_wide_for_a_phone_opens_at_now(signed_in: SignedIn) -> None:
     left, furthest = chart.evaluate("one => [one.scrollLeft, one.scrollWidth - one.clientWidth]")
     assert furthest > 100
     assert left == pytest.approx(furthest, abs=1.5)
+
+
+@pytest.mark.parametrize("width", [390, 320, 700, 1440])
+def test_a_waterfall_is_never_scrolled_and_is_drawn_once(signed_in: SignedIn, width: int) -> None:
+    page = signed_in("visitor", viewport={"width": width, "height": 844})
+    page.goto("/services/payments-api/")
     why = page.get_by_role("group", name=re.compile("^Chart: Why"))
-    assert why.evaluate("one => one.scrollLeft") == 0, "a waterfall is read from its labels"
+    assert why.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+    assert why.get_by_role("img").count() == 1, "the other drawing is not shown"
 
 
 def strip_of(page: Page, tier: str) -> Locator:

@@ -79,6 +79,7 @@ ALL: list[Callable[[], object]] = [
     burn,
     latency,
     waterfall,
+    lambda: waterfall().stacked,
     fan,
     lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994),
     lambda: charts.next_window([]),
@@ -159,6 +160,20 @@ def test_a_scale_from_zero_holds_its_highest_value(high: float) -> None:
 def test_the_waterfall_says_where_its_scale_begins() -> None:
     words = [element.text or "" for element in ElementTree.fromstring(str(waterfall())).iter("text")]
     assert any(text.startswith("the scale begins at 99.") for text in words)
+
+
+def test_a_waterfall_on_a_narrow_screen_says_the_same_and_its_labels_have_the_whole_width() -> None:
+    label = "What such histories have not shown yet"
+    chart = charts.waterfall(1.0, [charts.Contribution(label, -0.0004)], 0.9996)
+    assert chart.stacked is not None
+    wide, narrow = (ElementTree.fromstring(str(one)) for one in (chart.svg, chart.stacked))
+    said = [sorted(element.text or "" for element in one.iter("text")) for one in (wide, narrow)]
+    assert said[0] == said[1]
+    assert label in said[1]
+    assert float((narrow.get("viewBox") or "").split()[2]) < 340
+    for bar in narrow.iter("rect"):
+        assert float(bar.get("x", "0")) + float(bar.get("width", "0")) <= 320.1
+    assert narrow.get("aria-label") == wide.get("aria-label")
 
 
 def test_an_overspent_budget_goes_below_zero() -> None:
