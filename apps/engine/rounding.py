@@ -29,15 +29,15 @@ def milliseconds(value: float | None) -> float | None:
 
 
 def percent(value: float) -> str:
-    """Write an availability in percent with two significant digits of what is missing: 0.99955 → ``99.955
-    %``.
+    """Write an availability in percent with two significant digits of what is missing, from 90 % with two decimals
+    at least: 0.99955 → ``99.955 %``, 0.9866 → ``98.66 %``, as pages write it.
 
     Never shows 100 % for what is below 1.
     """
     missing = 100 * (1 - value)
     if missing <= 0:
         return "100 %"
-    digits = max(1, 1 - math.floor(math.log10(missing)))
+    digits = max(2 if missing < 10 else 1, 1 - math.floor(math.log10(missing)))
     text = f"{100 * value:.{digits}f}"
     while float(text) >= 100 and digits < 12:
         digits += 1
