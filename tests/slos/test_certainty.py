@@ -67,8 +67,8 @@ def test_sites_that_a_clock_asks_are_told_as_the_real_ones_they_are() -> None:
         f"{percent(group.missed['balanced'], 1)} of {group.cases:,} windows; stated: 5\u202f%."
     )
     assert found.source.startswith(
-        f"Real histories, none simulated: {about['sites']} sites on {about['pages']} public status pages; "
-        "60 to 90 days"
+        f"Real histories, none simulated: {about['sites']} sites on {about['pages']} public status pages. "
+        "Shown: 60 to 90 days"
     )
     assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
 
@@ -124,7 +124,9 @@ def test_what_is_odd_in_the_data_is_counted_in_plain_words() -> None:
 
 
 def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
-    assert confidence_words(0.6, "ok", QUALITY).startswith("Fair, held back most by wide intervals")
+    fair = confidence_words(0.6, "ok", QUALITY)
+    assert fair.startswith("Fair, held back most by wide intervals: ")
+    assert fair.count("wide") == 1, "once is enough"
     assert confidence_words(0.3, "ok", QUALITY).startswith("Low, held back most by wide intervals")
     assert confidence_words(0.8, "ok", QUALITY).startswith("Good")
     assert "little history" in confidence_words(0.3, "cold_start", QUALITY)
@@ -150,7 +152,7 @@ def test_missed_windows_are_named_by_their_dates_the_newest_first() -> None:
     windows = [
         Window(date(2026, month, 1), date(2026, month, 28), 0.99, month in (3, 5, 6)) for month in range(1, 9)
     ]
-    assert missed_sentence(windows, 28) == (
-        "Would have missed 3 of 8 past months: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
+    assert missed_sentence(windows) == (
+        "Would have missed 3 of 8 past windows: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
     )
-    assert missed_sentence(windows[:2], 28) == "Would have missed none of 2 past months."
+    assert missed_sentence(windows[:2]) == "Would have missed none of 2 past windows."

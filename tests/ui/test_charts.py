@@ -192,7 +192,7 @@ def test_a_missed_window_is_taller_than_a_kept_one() -> None:
     assert heights[1] > heights[0]
     assert [bar.find("path") is not None for bar in bars] == [False, True]
     assert ElementTree.fromstring(str(charts.backtest_strip([kept, missed]))).get("aria-label") == (
-        "1 of 2 past months missed"
+        "1 of 2 past windows missed"
     )
 
 

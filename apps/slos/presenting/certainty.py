@@ -86,7 +86,7 @@ def _of_simulated(shipped: Calibration, group: Group, kind: str, missed: str, st
     return (
         f"Of {count(group.cases)} simulated services {kind}, {missed} missed a balanced target; "
         f"stated: {stated}.",
-        f"From the evaluation, seed {about['seed']}: {about['services']}; {about['shown']}.",
+        f"From the evaluation: {about['services']}, with seed {about['seed']}. Shown: {about['shown']}.",
     )
 
 
@@ -96,7 +96,7 @@ def _of_real(shipped: Calibration, group: Group, kind: str, missed: str, stated:
         f"Real sites {kind} missed a balanced target in {missed} of {count(group.cases)} windows; "
         f"stated: {stated}.",
         f"Real histories, none simulated: {count(int(about['sites']))} sites on {about['pages']} public status "
-        f"pages; {about['shown']}; {about['judged']}.",
+        f"pages. Shown: {about['shown']}; {about['judged']}.",
     )
 
 
@@ -186,5 +186,5 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
     if confidence >= GOOD:
         return "Good: the history is long and recent, and there is enough traffic."
     if confidence >= FAIR:
-        return f"Fair{because}: the tiers hold, their intervals are wide."
+        return f"Fair{because}: read each tier together with its interval."
     return f"Low{because}: look at the intervals before you promise the upper end."
