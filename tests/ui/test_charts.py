@@ -80,6 +80,8 @@ ALL: list[Callable[[], object]] = [
     latency,
     waterfall,
     lambda: waterfall().stacked,
+    lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994).stacked,
+    lambda: fan().stacked,
     fan,
     lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994),
     lambda: charts.next_window([]),
@@ -174,6 +176,33 @@ def test_a_waterfall_on_a_narrow_screen_says_the_same_and_its_labels_have_the_wh
     for bar in narrow.iter("rect"):
         assert float(bar.get("x", "0")) + float(bar.get("width", "0")) <= 320.1
     assert narrow.get("aria-label") == wide.get("aria-label")
+
+
+def test_a_fan_on_a_narrow_screen_keeps_past_bands_tiers_and_names_in_sight() -> None:
+    tiers = [
+        charts.TierInterval("Conservative", 0.99868, 0.9975, 0.9999, 0.01),
+        charts.TierInterval("Balanced", 0.9991, 0.998, 0.9995, 0.05),
+        charts.TierInterval("Aggressive", 0.9995, 0.9991, 0.9998, 0.2),
+    ]
+    chart = charts.next_window(
+        tiers, past=past(0.9993, 0.9985, 0.9994), references=[charts.Reference("observed, 120 d", 0.99931)]
+    )
+    assert chart.stacked is not None
+    narrow = ElementTree.fromstring(str(chart.stacked))
+    width = float((narrow.get("viewBox") or "").split()[2])
+    assert width < 360
+    said = [element.text or "" for element in narrow.iter("text")]
+    for name in (
+        "Conservative 99.87",
+        "Balanced 99.91",
+        "observed, 120 d 99.931",
+        "next 28 days",
+        "4 in 100",
+    ):
+        assert name in said
+    places = [float(one.get("cx", "0")) for one in narrow.iter("circle")]
+    assert len(places) == 2 + 3, "two windows kept and three tiers"
+    assert all(36 < place < width for place in places)
 
 
 def test_an_overspent_budget_goes_below_zero() -> None:
