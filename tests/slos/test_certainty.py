@@ -70,6 +70,7 @@ def test_sites_that_a_clock_asks_are_told_as_the_real_ones_they_are() -> None:
         f"Real histories, none simulated: {about['sites']} sites on {about['pages']} public status pages. "
         "Shown: 60 to 90 days"
     )
+    assert found.source.endswith("Judged: each page by what was learned from all the others.")
     assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
 
 

@@ -96,7 +96,7 @@ def _of_real(shipped: Calibration, group: Group, kind: str, missed: str, stated:
         f"Real sites {kind} missed a balanced target in {missed} of {count(group.cases)} windows; "
         f"stated: {stated}.",
         f"Real histories, none simulated: {count(int(about['sites']))} sites on {about['pages']} public status "
-        f"pages. Shown: {about['shown']}; {about['judged']}.",
+        f"pages. Shown: {about['shown']}. Judged: {about['judged']}.",
     )
 
 
