@@ -4,15 +4,17 @@
 rows of ``tools.learn_forecast``, whose sites tell how far a true quantile lies from the forecast. What the forecast
 learned from simulation is shifted, for each group of sites that can be seen, by the conformal correction with which
 windows of real sites are missed as often as said. How good that is on pages that were not learned from is found by
-leaving out each page in turn; the table is written to ``--table``.
+leaving out each page in turn; the table is written to ``--table``, its figures to ``--figures``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +49,20 @@ MOST_OF_ONE = 200
 GIVEN_UP = 0.5
 """A site that is down for more of a window was given up, which no history tells: not learned from, but judged by."""
 TIER_CHANCES = (0.01, 0.05, 0.2)
+TIERS = ("conservative", "balanced", "aggressive")
+REGIME = "up_or_down"
+LEAST_LOSS = 1e-7
+"""Under it the block bootstrap lost nothing, and there is nothing to be relative to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Histories of sites and what came: ``page`` ``(n,)`` numbers, ``actual`` and ``requests`` of the window after."""
+    """Histories of sites and what came: ``page`` and ``site`` ``(n,)`` numbers, ``actual`` and ``requests`` of the
+    window after. Sites are numbered within their page.
+    """
 
     page: NDArray[np.int64]
+    site: NDArray[np.int64]
     rows: FeatureRows
     actual: Floats
     requests: Floats
@@ -69,14 +78,19 @@ class Windows:
             spread=self.rows.spread[mask],
         )
         plain = self.plain[mask] if self.plain.size else self.plain
-        return Windows(self.page[mask], rows, self.actual[mask], self.requests[mask], plain)
+        return Windows(self.page[mask], self.site[mask], rows, self.actual[mask], self.requests[mask], plain)
+
+    @property
+    def sites(self) -> int:
+        """How many sites the windows are of."""
+        return len(set(zip(self.page.tolist(), self.site.tolist(), strict=True)))
 
 
 def windows(pages: Mapping[str, Mapping[str, CountSeries]], *, is_judged: bool) -> Windows:
     """Cut every site's history: into windows that do not overlap where they are judged by, else into many of various
     lengths of history.
     """
-    found: list[tuple[int, FeatureRows, float, float, Floats]] = []
+    found: list[tuple[int, int, FeatureRows, float, float, Floats]] = []
     for number, sites in enumerate(pages.values()):
         for at, series in enumerate(sites.values()):
             generator = np.random.default_rng([SEED, number, at])
@@ -88,15 +102,17 @@ def windows(pages: Mapping[str, Mapping[str, CountSeries]], *, is_judged: bool) 
                     before = int(generator.integers(YOUNGEST, MOST_DAYS))
                 one = _window(series, cut, before, is_judged=is_judged)
                 if one is not None:
-                    found.append((number, *one))
-    page, rows, actual, requests, plain = zip(*found, strict=True)
+                    found.append((number, at, *one))
+    page, site, rows, actual, requests, plain = zip(*found, strict=True)
     together = FeatureRows(
         np.concatenate([each.features for each in rows]),
         np.concatenate([each.centre for each in rows]),
         np.concatenate([each.spread for each in rows]),
         is_probed=True,
     )
-    return Windows(np.array(page), together, np.array(actual), np.array(requests), np.array(plain))
+    return Windows(
+        np.array(page), np.array(site), together, np.array(actual), np.array(requests), np.array(plain)
+    )
 
 
 def _window(
@@ -191,26 +207,73 @@ def table(pages: Mapping[str, Mapping[str, CountSeries]], judged: Windows, found
         "|---|---|---|---|---|---|",
     ]
     everything = np.ones(judged.page.size, dtype=bool)
-    parts = [(name, judged.page == number, len(pages[name])) for number, name in enumerate(pages)]
-    for name, mask, sites in [*parts, ("**all**", everything, sum(len(each) for each in pages.values()))]:
+    parts = [(name, judged.page == number) for number, name in enumerate(pages)]
+    for name, mask in [*parts, ("**all**", everything)]:
         if mask.any():
-            name = name.replace("+", "/")
-            lines.append(
-                f"| {name} | {sites} | {int(mask.sum()):,} | {_scores(judged.where(mask), found[mask])} |"
-            )
+            name, mine = name.replace("+", "/"), judged.where(mask)
+            lines.append(f"| {name} | {mine.sites} | {int(mask.sum()):,} | {_scores(mine, found[mask])} |")
     return "\n".join(lines) + "\n"
 
 
 def _scores(judged: Windows, found: Floats) -> str:
     shares, plain, ratios = [], [], []
     for at, chance in enumerate(TIER_CHANCES):
-        share = missed(found[:, at], judged.actual, judged.requests, chance)
-        shares.append(f"{100 * share.below:.1f}")
+        shares.append(f"{100 * _share(judged, found[:, at], chance):.1f}")
         plain.append(f"{100 * float((judged.actual > judged.plain[:, at]).mean()):.1f}")
-        floor = float(pinball(judged.plain[:, at], judged.actual, chance).mean())
-        ours = float(pinball(found[:, at], judged.actual, chance).mean())
-        ratios.append(f"{ours / floor:.2f}" if floor > 1e-7 else "–")
+        relative = _relative_loss(judged, found[:, at], at)
+        ratios.append("–" if relative is None else f"{relative:.2f}")
     return f"{' / '.join(shares)} % | {' / '.join(plain)} % | {' / '.join(ratios)}"
+
+
+def figures(judged: Windows, found: Floats) -> dict[str, Any]:
+    """Return the whole of the table for machines: what was shown and held out, and how each tier held.
+
+    ``standard_error`` is that of a share whose cases come in clusters (Cochran 1977, §11): sites of a page go down
+    together, so it is found between pages, not windows. ``loss_relative`` is the pinball loss over that of the block
+    bootstrap.
+    """
+    pages = len(np.unique(judged.page))
+    result: dict[str, Any] = {
+        "about": {
+            "pages": pages,
+            "sites": judged.sites,
+            "windows": int(judged.page.size),
+            "shown": f"{LEAST_DAYS} to {MOST_DAYS} days of probes; held out: the next {WINDOW} days",
+            "judged": "each page by what was learned from all the others",
+        },
+        "regime": REGIME,
+        "with_number": int(judged.page.size),
+    }
+    for at, (tier, chance) in enumerate(zip(TIERS, TIER_CHANCES, strict=True)):
+        relative = _relative_loss(judged, found[:, at], at)
+        result[tier] = {
+            "stated": chance,
+            "missed": round(_share(judged, found[:, at], chance), 5),
+            "standard_error": round(_error_between_pages(judged, found[:, at], chance), 5),
+            "loss_relative": None if relative is None else round(relative, 3),
+        }
+    return result
+
+
+def _share(judged: Windows, found: Floats, chance: float) -> float:
+    return missed(found, judged.actual, judged.requests, chance).below
+
+
+def _error_between_pages(judged: Windows, found: Floats, chance: float) -> float:
+    all_of_them = _share(judged, found, chance)
+    away = []
+    for page in np.unique(judged.page):
+        mine = judged.page == page
+        away.append(mine.sum() * (_share(judged.where(mine), found[mine], chance) - all_of_them))
+    clusters = len(away)
+    scale = clusters / (clusters - 1) if clusters > 1 else 1.0
+    return float(np.sqrt(scale * np.sum(np.square(away)))) / judged.page.size
+
+
+def _relative_loss(judged: Windows, found: Floats, at: int) -> float | None:
+    floor = float(pinball(judged.plain[:, at], judged.actual, TIER_CHANCES[at]).mean())
+    ours = float(pinball(found, judged.actual, TIER_CHANCES[at]).mean())
+    return ours / floor if floor > LEAST_LOSS else None
 
 
 def main() -> None:
@@ -219,6 +282,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, required=True, help="directory of simulated rows")
     parser.add_argument("--out", type=Path, default=OUTAGES)
     parser.add_argument("--table", type=Path, help="where the table of pages left out in turn is written")
+    parser.add_argument("--figures", type=Path, help="where the whole of the table is written as JSON")
     options = parser.parse_args()
     pages = histories(options.histories)
     if not options.out.exists():
@@ -226,11 +290,15 @@ def main() -> None:
     forecast = load(outages_path=options.out)
     known = windows(pages, is_judged=False)
     known = known.where(known.actual <= GIVEN_UP)
-    if options.table is not None:
+    if options.table is not None or options.figures is not None:
         judged = windows(pages, is_judged=True)
-        text = table(pages, judged, leave_one_out(forecast, known, judged))
-        options.table.write_text(text)
+        found = leave_one_out(forecast, known, judged)
+        text = table(pages, judged, found)
         print(text)  # noqa: T201
+        if options.table is not None:
+            options.table.write_text(text)
+        if options.figures is not None:
+            options.figures.write_text(json.dumps(figures(judged, found), indent=1) + "\n")
     shifts = learn(forecast, known)
     _write(options.out, shifts, doubt(replace(forecast, probed_shifts=shifts), options.rows))
 

@@ -110,6 +110,7 @@ def _dialog(
     named = {field.name for field in fields if field.kind != "hidden"}
     context = {
         "action": action,
+        "subject": values.get("service_id", "") if "service_id" in fixed else "",
         "fields": fields,
         "fixed": ",".join(sorted(fixed)),
         "show": ",".join(sorted(shown)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import overload
 
 RATIO_DIGITS = 10
@@ -29,19 +30,20 @@ def milliseconds(value: float | None) -> float | None:
 
 
 def percent(value: float) -> str:
-    """Write an availability in percent with two significant digits of what is missing: 0.99955 → ``99.955
-    %``.
+    """Write an availability in percent with two significant digits of what is missing, from 90 % with two decimals
+    at least: 0.99955 → ``99.955 %``, 0.9866 → ``98.66 %``, as pages write it.
 
     Never shows 100 % for what is below 1.
     """
-    missing = 100 * (1 - value)
+    exact = 100 * Decimal(repr(float(value)))
+    missing = 100 - exact
     if missing <= 0:
         return "100 %"
-    digits = max(1, 1 - math.floor(math.log10(missing)))
-    text = f"{100 * value:.{digits}f}"
-    while float(text) >= 100 and digits < 12:
+    digits = max(2 if missing <= 10 else 1, 1 - missing.adjusted())
+    text = f"{exact:.{digits}f}"
+    while Decimal(text) >= 100 and digits < 12:
         digits += 1
-        text = f"{100 * value:.{digits}f}"
+        text = f"{exact:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.')} %"
 
 

@@ -1,8 +1,9 @@
 """How often recommendations held where the future was known: what the page of a service says of its numbers.
 
-``calibration.json`` is made of the committed evaluation report, never written by hand:
+``calibration.json`` is made of the two committed reports, never written by hand: of the evaluation on simulated
+services, and of that on real histories, which gives one regime: sites watched by probes.
 
-    .venv/bin/python -m apps.slos.calibration docs/evaluation/report.json
+    .venv/bin/python -m apps.slos.calibration docs/evaluation/report.json docs/evaluation/real-histories.json
 """
 
 from __future__ import annotations
@@ -21,42 +22,52 @@ TIERS = ("conservative", "balanced", "aggressive")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Simulated services that look alike: how many, and the share of them that missed each tier, 0..1."""
+    """Histories that look alike: how many futures were held out, and the share that missed each tier, 0..1.
 
-    services: int
+    ``cases`` are services where they are simulated, each with one future, and windows where they are real.
+    """
+
+    cases: int
     missed: Mapping[str, float]
     standard_error: Mapping[str, float]
+    is_real: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was evaluated (``about``: services, seed, commit), all of it, and each regime the engine sees."""
+    """What was simulated (``about``: services, seed, commit) and what was real (``real``: pages, sites, windows), the
+    whole of the simulation, and each regime the engine sees.
+    """
 
     about: Mapping[str, str]
+    real: Mapping[str, str]
     overall: Group
     regimes: Mapping[str, Group]
 
 
-def condensed(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shipped of an evaluation report: its origin, the whole, and the regimes."""
+def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shipped of the two reports: their origins, the whole, and the regimes."""
+    simulated = {name: _group(found, is_real=False) for name, found in report["groups"]["regime"].items()}
     return {
         "about": {name: str(report["about"][name]) for name in ("services", "shown", "seed", "commit")},
-        "overall": _group(report["overall"]),
-        "regimes": {name: _group(found) for name, found in sorted(report["groups"]["regime"].items())},
+        "real": {name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
+        "overall": _group(report["overall"], is_real=False),
+        "regimes": simulated | {real["regime"]: _group(real, is_real=True)},
     }
 
 
-def _group(found: Mapping[str, Any]) -> dict[str, Any]:
+def _group(found: Mapping[str, Any], *, is_real: bool) -> dict[str, Any]:
     return {
-        "services": found["with_number"],
+        "cases": found["with_number"],
         "missed": {tier: found[tier]["missed"] for tier in TIERS},
         "standard_error": {tier: found[tier]["standard_error"] for tier in TIERS},
+        "is_real": is_real,
     }
 
 
-def written(report: Mapping[str, Any]) -> str:
-    """Return the shipped file's text for a report."""
-    return json.dumps(condensed(report), indent=1, sort_keys=True) + "\n"
+def written(report: Mapping[str, Any], real: Mapping[str, Any]) -> str:
+    """Return the shipped file's text for the two reports."""
+    return json.dumps(condensed(report, real), indent=1, sort_keys=True) + "\n"
 
 
 @cache
@@ -65,17 +76,22 @@ def calibration() -> Calibration:
     found = json.loads(SHIPPED.read_text())
     return Calibration(
         found["about"],
+        found["real"],
         Group(**found["overall"]),
         {name: Group(**group) for name, group in found["regimes"].items()},
     )
 
 
 def main(arguments: list[str]) -> int:
-    """Make the shipped file of the report that is named."""
-    if len(arguments) != 1:
-        sys.stderr.write("Name the report: python -m apps.slos.calibration docs/evaluation/report.json\n")
+    """Make the shipped file of the two reports that are named."""
+    if len(arguments) != 2:
+        sys.stderr.write(
+            "Name the two reports: python -m apps.slos.calibration "
+            "docs/evaluation/report.json docs/evaluation/real-histories.json\n"
+        )
         return 2
-    SHIPPED.write_text(written(json.loads(Path(arguments[0]).read_text())))
+    report, real = (json.loads(Path(name).read_text()) for name in arguments)
+    SHIPPED.write_text(written(report, real))
     sys.stdout.write(f"{SHIPPED.name}: {len(calibration().regimes)} regimes.\n")
     return 0
 

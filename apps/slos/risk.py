@@ -67,7 +67,7 @@ def warnings_for(
     recommendation = current_recommendation(service, sli_type)
     limit = dependency_limit(recommendation)
     missed, of = missed_before(service, sli_type, target, threshold_ms, basis, window_days)
-    past = f"{missed_words(missed, of, window_days)} would have missed it" if missed else ""
+    past = f"{missed_words(missed, of)} would have missed it" if missed else ""
     if sli_type == SliType.AVAILABILITY and limit is not None and target > limit:
         found.append(
             f"{percent(target)} is above what the dependencies support, {percent(limit)}"

@@ -9,5 +9,6 @@ urlpatterns = [
     path("telemetry/runs/<uuid:run_id>/", views.run, name="telemetry-run"),
     path("imports/", views.imports, name="ingestions"),
     path("imports/files/", views.import_files, name="import-files"),
+    path("imports/files/<uuid:run_id>/", views.run, name="import-run"),
     path("imports/graph/", views.import_graph, name="import-graph"),
 ]

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -53,13 +54,20 @@ def telemetry(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """How far one reading is and what came of it; refreshed while it runs."""
+    """How far one reading is and what came of it; refreshed while it runs. What was imported lies under Imports."""
     found = queries.run_detail(run_id)
     if found is None:
         raise NotFound(f"There is no reading {run_id}.")
+    address = reverse(_room(found), args=[run_id])
+    if request.path != address:
+        return redirect(address)
     is_over = found.state in (TelemetryRun.State.COMPLETED, TelemetryRun.State.FAILED)
     template = "telemetry/run.html" + ("#status" if getattr(request, "htmx", False) else "")
     return render(request, template, {"run": found, "is_over": is_over})
+
+
+def _room(found: TelemetryRun) -> str:
+    return "import-run" if found.kind == TelemetryRun.Kind.IMPORT else "telemetry-run"
 
 
 def _imports(request: HttpRequest, **extra: Any) -> HttpResponse:
@@ -99,7 +107,7 @@ def import_files(request: HttpRequest) -> HttpResponseBase:
     except BallastError:
         uploads.drop(str(folder))
         raise
-    return redirect("telemetry-run", run_id=done.value["run"])
+    return redirect("import-run", run_id=done.value["run"])
 
 
 @login_required

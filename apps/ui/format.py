@@ -195,10 +195,12 @@ def chance_words(probability: float | None, window_days: int = 28) -> str:
     return f"{fraction.numerator} {noun} in {fraction.denominator}"
 
 
-def missed_words(missed: int, of: int, window_days: int = 28) -> str:
-    """How many past windows would have been missed: ``1 of 26 past months``."""
-    _, many = window_noun(window_days)
-    return f"{count(missed) if missed else 'none'} of {count(of)} past {many}"
+def missed_words(missed: int, of: int) -> str:
+    """How many past windows would have been missed: ``1 of 26 past windows``.
+
+    They begin two weeks apart and overlap, so 26 of them are no 26 months.
+    """
+    return f"{count(missed) if missed else 'none'} of {count(of)} past windows"
 
 
 def day(value: date | None, now: date | None = None) -> str:

@@ -41,8 +41,16 @@ def test_a_chart_too_wide_for_a_phone_opens_at_now(signed_in: SignedIn) -> None:
     left, furthest = chart.evaluate("one => [one.scrollLeft, one.scrollWidth - one.clientWidth]")
     assert furthest > 100
     assert left == pytest.approx(furthest, abs=1.5)
-    why = page.get_by_role("group", name=re.compile("^Chart: Why"))
-    assert why.evaluate("one => one.scrollLeft") == 0, "a waterfall is read from its labels"
+
+
+@pytest.mark.parametrize("width", [390, 320, 700, 1440])
+def test_the_fan_and_the_waterfall_are_never_scrolled_and_drawn_once(signed_in: SignedIn, width: int) -> None:
+    page = signed_in("visitor", viewport={"width": width, "height": 844})
+    page.goto("/services/payments-api/")
+    for name in ("Chart: Why", "Chart: The next 28 days"):
+        chart = page.get_by_role("group", name=re.compile(f"^{name}"))
+        assert chart.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        assert chart.get_by_role("img").count() == 1, "the other drawing is not shown"
 
 
 def strip_of(page: Page, tier: str) -> Locator:

@@ -245,3 +245,15 @@ def test_an_answer_that_is_shown_once_is_not_lost_with_the_dialog(name: str, db:
     assert client.get(f"/actions/{name}/").status_code == 404
     assert client.post(f"/actions/{name}/", data, headers=HTMX).status_code == 404
     assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "title"), [("slos.set", "Set SLO"), ("slos.accept", "Accept tier")])
+def test_a_page_of_its_own_says_which_service_it_is_about(
+    checkout: Service, owner: Client, name: str, title: str
+) -> None:
+    asked = {"service_id": "checkout", "sli_type": "availability"}
+    body = owner.get(f"/actions/{name}/", asked).content.decode()
+    assert re.search(rf'<h1 id="dialog-title">{title}: checkout</h1>', body)
+    assert re.search(rf"<title>{title}: checkout · Ballast</title>", body)
+    over_the_page = owner.get(f"/actions/{name}/", asked, headers=HTMX).content.decode()
+    assert re.search(rf'<h2 id="dialog-title">{title}</h2>', over_the_page), "the page behind it says which"

@@ -1,4 +1,4 @@
-"""What pages say of the calibration is the evaluation report's, to the digit."""
+"""What pages say of the calibration is that of the two evaluation reports, to the digit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from apps.engine.forecast.regimes import REGIMES
 from apps.slos.calibration import SHIPPED, TIERS, calibration, condensed, main, written
 from apps.slos.presenting.certainty import KINDS
 
-REPORT = Path(__file__).resolve().parents[2] / "docs" / "evaluation" / "report.json"
+EVALUATION = Path(__file__).resolve().parents[2] / "docs" / "evaluation"
+REPORTS = (EVALUATION / "report.json", EVALUATION / "real-histories.json")
 
 
 def group(services: int, *missed: float) -> dict[str, object]:
@@ -19,6 +21,11 @@ def group(services: int, *missed: float) -> dict[str, object]:
         for tier, share in zip(TIERS, missed, strict=True)
     }
     return {"services": services + 3, "with_number": services, **tiers}
+
+
+def real() -> dict[str, object]:
+    about = {"pages": 3, "sites": 5, "windows": 40, "shown": "60 to 90 days", "judged": "each by the others"}
+    return {"about": about, "regime": "up_or_down"} | group(40, 0.02, 0.06, 0.21)
 
 
 def report() -> dict[str, object]:
@@ -35,32 +42,58 @@ def report() -> dict[str, object]:
     }
 
 
-def test_what_is_shipped_is_what_the_committed_report_says() -> None:
-    if not REPORT.exists():
-        pytest.skip("the evaluation report is not in docs/evaluation yet")
-    assert SHIPPED.read_text() == written(json.loads(REPORT.read_text())), (
-        "make it anew: python -m apps.slos.calibration docs/evaluation/report.json"
+def test_what_is_shipped_is_what_the_two_committed_reports_say() -> None:
+    found, histories = (json.loads(path.read_text()) for path in REPORTS)
+    assert SHIPPED.read_bytes() == written(found, histories).encode(), (
+        "make it anew: python -m apps.slos.calibration docs/evaluation/report.json "
+        "docs/evaluation/real-histories.json"
     )
 
 
-def test_every_regime_that_is_shipped_has_its_words() -> None:
-    assert set(calibration().regimes) <= set(KINDS)
-    assert all(group.services > 0 for group in calibration().regimes.values())
+def test_every_regime_of_the_engine_has_its_figures_and_its_words() -> None:
+    assert set(calibration().regimes) == set(REGIMES) == set(KINDS)
+    assert all(group.cases > 0 for group in calibration().regimes.values())
+
+
+def test_only_sites_that_a_clock_asks_are_real() -> None:
+    assert [name for name, group in calibration().regimes.items() if group.is_real] == ["up_or_down"]
+    assert not calibration().overall.is_real
+
+
+def test_the_table_of_real_histories_ends_with_the_figures_that_are_shipped() -> None:
+    (whole,) = [
+        line
+        for line in (EVALUATION / "real-histories.md").read_text().splitlines()
+        if line.startswith("| **all** |")
+    ]
+    about, group = calibration().real, calibration().regimes["up_or_down"]
+    shares = " / ".join(f"{100 * group.missed[tier]:.1f}" for tier in TIERS)
+    assert whole.startswith(
+        f"| **all** | {int(about['sites']):,} | {int(about['windows']):,} | {shares} % |"
+    ), whole
 
 
 def test_of_a_report_the_regimes_and_the_whole_are_kept() -> None:
-    found = condensed(report())
-    assert found["regimes"]["steady"]["services"] == 20, "those that got a number"
+    found = condensed(report(), real())
+    assert found["regimes"]["steady"]["cases"] == 20, "those that got a number"
     assert found["regimes"]["steady"]["missed"] == {"conservative": 0.0, "balanced": 0.04, "aggressive": 0.18}
     assert found["overall"]["missed"]["balanced"] == 0.05
     assert "time" not in found["about"]
+
+
+def test_of_real_histories_the_regime_is_kept_and_how_it_was_judged() -> None:
+    found = condensed(report(), real())
+    assert found["regimes"]["up_or_down"]["cases"] == 40
+    assert [name for name, each in found["regimes"].items() if each["is_real"]] == ["up_or_down"]
+    assert found["real"]["judged"] == "each by the others"
 
 
 def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.slos.calibration.SHIPPED", tmp_path / "calibration.json")
     calibration.cache_clear()
     (tmp_path / "report.json").write_text(json.dumps(report()))
-    assert main([str(tmp_path / "report.json")]) == 0
+    (tmp_path / "real.json").write_text(json.dumps(real()))
+    assert main([str(tmp_path / "report.json"), str(tmp_path / "real.json")]) == 0
     assert calibration().regimes["steady"].missed["balanced"] == 0.04
     calibration.cache_clear()
-    assert main([]) == 2
+    assert main([str(tmp_path / "report.json")]) == 2

@@ -51,11 +51,36 @@ def test_reliability_is_that_of_services_of_the_same_kind() -> None:
     found = reliability(part())
     assert found is not None
     assert found.sentence == (
-        f"Of {group.services} simulated services with rare incidents, {percent(group.missed['balanced'], 1)} "
+        f"Of {group.cases} simulated services with rare incidents, {percent(group.missed['balanced'], 1)} "
         "missed a balanced target; stated: 5\u202f%."
     )
     assert [row.stated for row in found.rows] == ["1\u202f%", "5\u202f%", "20\u202f%"]
     assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
+
+
+def test_sites_that_a_clock_asks_are_told_as_the_real_ones_they_are() -> None:
+    group, about = calibration().regimes["up_or_down"], calibration().real
+    found = reliability(part("up_or_down"))
+    assert found is not None
+    assert found.sentence == (
+        "Real sites watched by probes missed a balanced target in "
+        f"{percent(group.missed['balanced'], 1)} of {group.cases:,} windows; stated: 5\u202f%."
+    )
+    assert found.source.startswith(
+        f"Real histories, none simulated: {about['sites']} sites on {about['pages']} public status pages. "
+        "Shown: 60 to 90 days"
+    )
+    assert found.source.endswith("Judged: each page by what was learned from all the others.")
+    assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
+
+
+def test_no_regime_is_told_as_what_it_is_not() -> None:
+    for name, group in calibration().regimes.items():
+        found = reliability(part(name))
+        assert found is not None
+        words = f"{found.sentence} {found.source}".replace("none simulated", "")
+        assert ("simulated" in words) is not group.is_real
+        assert ("eal " in words) is group.is_real
 
 
 @pytest.mark.parametrize("found", [part(None), part("something newer"), {"regime": "steady", "tiers": None}])
@@ -100,7 +125,9 @@ def test_what_is_odd_in_the_data_is_counted_in_plain_words() -> None:
 
 
 def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
-    assert confidence_words(0.6, "ok", QUALITY).startswith("Fair, held back most by wide intervals")
+    fair = confidence_words(0.6, "ok", QUALITY)
+    assert fair.startswith("Fair, held back most by wide intervals: ")
+    assert fair.count("wide") == 1, "once is enough"
     assert confidence_words(0.3, "ok", QUALITY).startswith("Low, held back most by wide intervals")
     assert confidence_words(0.8, "ok", QUALITY).startswith("Good")
     assert "little history" in confidence_words(0.3, "cold_start", QUALITY)
@@ -126,7 +153,7 @@ def test_missed_windows_are_named_by_their_dates_the_newest_first() -> None:
     windows = [
         Window(date(2026, month, 1), date(2026, month, 28), 0.99, month in (3, 5, 6)) for month in range(1, 9)
     ]
-    assert missed_sentence(windows, 28) == (
-        "Would have missed 3 of 8 past months: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
+    assert missed_sentence(windows) == (
+        "Would have missed 3 of 8 past windows: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
     )
-    assert missed_sentence(windows[:2], 28) == "Would have missed none of 2 past months."
+    assert missed_sentence(windows[:2]) == "Would have missed none of 2 past windows."

@@ -111,7 +111,7 @@ def test_its_preview_counts_the_past_months_that_would_have_missed_it(moody: Ser
     seen = preview("slos.modify", change(moody, target=0.998), actor=owner)
     missed, of = risk.missed_before(moody, "availability", 0.998, None, "requests", 28)
     assert 0 < missed < of
-    assert any(f"{missed} of {of} past months would have missed it" in warning for warning in seen.warnings)
+    assert any(f"{missed} of {of} past windows would have missed it" in warning for warning in seen.warnings)
 
 
 def test_its_count_of_the_past_is_the_one_of_the_engine(moody: Service) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
@@ -51,6 +52,16 @@ def fleet(shop: Team) -> list[Service]:
     make_edge(web, database)
     make_edge(web, provider, calls_per_request=0.1)
     return [web, database, provider]
+
+
+def test_without_services_it_says_how_to_get_some_and_prints_nothing_else(db: None) -> None:
+    out, errors = io.StringIO(), io.StringIO()
+    call_command("recommend", "--format", "table", stdout=out, stderr=errors)
+    assert out.getvalue() == ""
+    assert "There are no services yet" in errors.getvalue()
+    named = re.findall(r"manage\.py (\w+)", errors.getvalue())
+    assert named
+    assert set(named) <= set(get_commands()), "only commands that exist"
 
 
 def test_it_prints_one_document_a_service_by_id(fleet: list[Service]) -> None:

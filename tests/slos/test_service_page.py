@@ -69,6 +69,7 @@ def test_how_sure_it_is_and_what_a_chance_means_stand_before_the_first_button(ch
         "How sure is this",
         "simulated services that fail at a steady rate",
         "The next 28 days, and the past",
+        "Observed, 60 d",
         "What does 5 % mean here?",
         "in which checkout ends below",
         "14,400,000 requests in 60 days.",

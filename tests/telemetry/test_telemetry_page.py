@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +26,9 @@ def run(**values: Any) -> TelemetryRun:
 
 
 def run_page(client: Client, one: TelemetryRun, **more: Any) -> Any:
-    return client.get(reverse("telemetry-run", args=[one.pk]), **more)
+    return client.get(
+        reverse("import-run" if one.kind == "import" else "telemetry-run", args=[one.pk]), **more
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -67,6 +70,22 @@ def test_a_source_that_does_not_answer_is_said_to(db: None, settings: Settings) 
 
 def test_a_reading_that_is_not_there_is_a_404(db: None) -> None:
     assert client_of("viewer").get(reverse("telemetry-run", args=[uuid4()])).status_code == 404
+
+
+@pytest.mark.parametrize(("kind", "room"), [("import", "Imports"), ("collection", "Telemetry")])
+def test_the_menu_shows_the_room_that_a_run_belongs_to(db: None, kind: str, room: str) -> None:
+    html = run_page(client_of("viewer"), run(kind=kind)).content.decode()
+    assert set(re.findall(r'aria-current="page">([^<]+)<', html)) == {room}
+
+
+def test_a_run_in_the_wrong_room_is_shown_in_its_own(db: None) -> None:
+    client, imported, read = client_of("viewer"), run(), run(kind="collection")
+    for wrong, own, one in (
+        ("telemetry-run", "import-run", imported),
+        ("import-run", "telemetry-run", read),
+    ):
+        response = client.get(reverse(wrong, args=[one.pk]))
+        assert response["Location"] == reverse(own, args=[one.pk])
 
 
 def test_a_reading_that_goes_on_is_asked_after_again(db: None) -> None:

@@ -79,6 +79,9 @@ ALL: list[Callable[[], object]] = [
     burn,
     latency,
     waterfall,
+    lambda: waterfall().stacked,
+    lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994).stacked,
+    lambda: fan().stacked,
     fan,
     lambda: fan(0.9993, None, 0.5, 0.9985, 0.9994),
     lambda: charts.next_window([]),
@@ -161,6 +164,47 @@ def test_the_waterfall_says_where_its_scale_begins() -> None:
     assert any(text.startswith("the scale begins at 99.") for text in words)
 
 
+def test_a_waterfall_on_a_narrow_screen_says_the_same_and_its_labels_have_the_whole_width() -> None:
+    label = "What such histories have not shown yet"
+    chart = charts.waterfall(1.0, [charts.Contribution(label, -0.0004)], 0.9996)
+    assert chart.stacked is not None
+    wide, narrow = (ElementTree.fromstring(str(one)) for one in (chart.svg, chart.stacked))
+    said = [sorted(element.text or "" for element in one.iter("text")) for one in (wide, narrow)]
+    assert said[0] == said[1]
+    assert label in said[1]
+    assert float((narrow.get("viewBox") or "").split()[2]) < 340
+    for bar in narrow.iter("rect"):
+        assert float(bar.get("x", "0")) + float(bar.get("width", "0")) <= 320.1
+    assert narrow.get("aria-label") == wide.get("aria-label")
+
+
+def test_a_fan_on_a_narrow_screen_keeps_past_bands_tiers_and_names_in_sight() -> None:
+    tiers = [
+        charts.TierInterval("Conservative", 0.99868, 0.9975, 0.9999, 0.01),
+        charts.TierInterval("Balanced", 0.9991, 0.998, 0.9995, 0.05),
+        charts.TierInterval("Aggressive", 0.9995, 0.9991, 0.9998, 0.2),
+    ]
+    chart = charts.next_window(
+        tiers, past=past(0.9993, 0.9985, 0.9994), references=[charts.Reference("observed, 120 d", 0.99931)]
+    )
+    assert chart.stacked is not None
+    narrow = ElementTree.fromstring(str(chart.stacked))
+    width = float((narrow.get("viewBox") or "").split()[2])
+    assert width < 360
+    said = [element.text or "" for element in narrow.iter("text")]
+    for name in (
+        "Conservative 99.87",
+        "Balanced 99.91",
+        "observed, 120 d 99.931",
+        "next 28 days",
+        "4 in 100",
+    ):
+        assert name in said
+    places = [float(one.get("cx", "0")) for one in narrow.iter("circle")]
+    assert len(places) == 2 + 3, "two windows kept and three tiers"
+    assert all(36 < place < width for place in places)
+
+
 def test_an_overspent_budget_goes_below_zero() -> None:
     points = [charts.BudgetPoint(START, 1.0), charts.BudgetPoint(START + timedelta(days=9), -0.4)]
     chart = charts.burn_down(points, start=START, end=START + timedelta(days=28))
@@ -177,7 +221,7 @@ def test_a_missed_window_is_taller_than_a_kept_one() -> None:
     assert heights[1] > heights[0]
     assert [bar.find("path") is not None for bar in bars] == [False, True]
     assert ElementTree.fromstring(str(charts.backtest_strip([kept, missed]))).get("aria-label") == (
-        "1 of 2 past months missed"
+        "1 of 2 past windows missed"
     )
 
 

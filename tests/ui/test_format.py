@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.engine.rounding import percent as written_by_the_engine
 from apps.ui import format as fmt
 
 NOW = datetime(2025, 11, 20, 14, 5, tzinfo=UTC)
@@ -122,3 +123,9 @@ def test_the_end_of_a_window_keeps_its_date_today() -> None:
     now = datetime(2026, 11, 21, 9, tzinfo=UTC)
     assert fmt.utc_text(datetime(2026, 11, 21, 3, tzinfo=UTC), now) == "03:00 UTC"
     assert fmt.utc_stamp(datetime(2026, 11, 21, 3, tzinfo=UTC), now) == "21 Nov, 03:00 UTC"
+
+
+@given(st.integers(min_value=100_000, max_value=1_000_000))
+def test_a_sentence_of_the_engine_says_an_availability_as_the_page_around_it_does(millionths: int) -> None:
+    ratio = millionths / 1_000_000
+    assert fmt.bound(written_by_the_engine(ratio)) == fmt.percent(ratio)

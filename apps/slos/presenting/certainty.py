@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.slos.calibration import TIERS, calibration
+from apps.slos.calibration import TIERS, Calibration, Group, calibration
 from apps.ui.format import count, duration, percent, plural, window_noun
 
 KINDS: Mapping[str, str] = {
@@ -19,8 +19,9 @@ KINDS: Mapping[str, str] = {
     "load_dependent": "that fail more under load",
     "bursty": "whose failures come in bursts",
     "steady": "that fail at a steady rate",
+    "up_or_down": "watched by probes",
 }
-"""What the engine calls a regime, as words after "services"."""
+"""What the engine calls a regime, as words after "services", or after "sites" where those are real."""
 
 HOLDS_BACK: Mapping[str, str] = {
     "history": "a short history",
@@ -46,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How services of the same kind kept their tiers where the future was known."""
+    """How services or sites of the same kind kept their tiers where the future was known."""
 
     sentence: str
     rows: Sequence[Kept]
@@ -70,14 +71,32 @@ def reliability(part: Mapping[str, Any]) -> Reliability | None:
         return None
     stated = {tier: percent(tiers[tier]["breach_probability"], 0) for tier in TIERS}
     missed = {tier: percent(group.missed[tier], 1) for tier in TIERS}
+    kind = KINDS.get(part["regime"], "of its kind")
+    told = _of_real if group.is_real else _of_simulated
+    sentence, source = told(shipped, group, kind, missed["balanced"], stated["balanced"])
     return Reliability(
-        sentence=(
-            f"Of {count(group.services)} simulated services {KINDS.get(part['regime'], 'of its kind')}, "
-            f"{missed['balanced']} missed a balanced target; stated: {stated['balanced']}."
-        ),
+        sentence=sentence,
         rows=[Kept(tier.capitalize(), stated[tier], missed[tier]) for tier in TIERS],
-        source=f"From the evaluation, seed {shipped.about['seed']}: {shipped.about['services']}; "
-        f"{shipped.about['shown']}.",
+        source=source,
+    )
+
+
+def _of_simulated(shipped: Calibration, group: Group, kind: str, missed: str, stated: str) -> tuple[str, str]:
+    about = shipped.about
+    return (
+        f"Of {count(group.cases)} simulated services {kind}, {missed} missed a balanced target; "
+        f"stated: {stated}.",
+        f"From the evaluation: {about['services']}, with seed {about['seed']}. Shown: {about['shown']}.",
+    )
+
+
+def _of_real(shipped: Calibration, group: Group, kind: str, missed: str, stated: str) -> tuple[str, str]:
+    about = shipped.real
+    return (
+        f"Real sites {kind} missed a balanced target in {missed} of {count(group.cases)} windows; "
+        f"stated: {stated}.",
+        f"Real histories, none simulated: {count(int(about['sites']))} sites on {about['pages']} public status "
+        f"pages. Shown: {about['shown']}. Judged: {about['judged']}.",
     )
 
 
@@ -167,5 +186,5 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
     if confidence >= GOOD:
         return "Good: the history is long and recent, and there is enough traffic."
     if confidence >= FAIR:
-        return f"Fair{because}: the tiers hold, their intervals are wide."
+        return f"Fair{because}: read each tier together with its interval."
     return f"Low{because}: look at the intervals before you promise the upper end."

@@ -98,7 +98,10 @@ def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> C
     ]
     if not drawn:
         return None
-    levels = [charts.Reference("observed", part["observed"])] if part.get("observed") else []
+    days = ((page.recommendation or {}).get("data_quality") or {}).get("days")
+    # Beside the page's head, which tells what the last window brought.
+    seen = f"observed, {days:.0f} d" if days else "observed"
+    levels = [charts.Reference(seen, part["observed"])] if part.get("observed") else []
     slo = page.slos.get(SliType.AVAILABILITY)
     if slo is not None:
         levels.append(charts.Reference("promised", float(slo.target)))

@@ -165,19 +165,19 @@ def _card(
         figure=f"{percent(tier.get('breach_probability'))} of windows of {window_days} days",
         lines=_lines(sli_type, tier, backtest, page.service.is_external),
         warning=f"Dependencies support {percent(tier.get('dependency_limit'))}" if supported is False else "",
-        strip=charts.backtest_strip(windows, window_days=window_days) if windows else None,
-        missed=missed_sentence(windows, window_days) if windows else "",
+        strip=charts.backtest_strip(windows) if windows else None,
+        missed=missed_sentence(windows) if windows else "",
         suggested=name == SUGGESTED,
         active=active,
         accept_url="" if active else accept_url,
     )
 
 
-def missed_sentence(windows: Sequence[charts.Window], window_days: int) -> str:
-    """Which past windows would have missed a target, the newest first: ``Missed 2 of 25 past months: …``."""
+def missed_sentence(windows: Sequence[charts.Window]) -> str:
+    """Which past windows would have missed a target, the newest first: ``Missed 2 of 25 past windows: …``."""
     judged = [window for window in windows if window.availability is not None]
     missed = [window for window in reversed(judged) if window.missed]
-    text = f"Would have missed {missed_words(len(missed), len(judged), window_days)}"
+    text = f"Would have missed {missed_words(len(missed), len(judged))}"
     if not missed:
         return f"{text}."
     newest = as_date(windows[-1].end)

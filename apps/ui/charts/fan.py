@@ -24,13 +24,32 @@ from apps.ui.charts.svg import (
 from apps.ui.format import NO_VALUE, chance_words, day, percent, percent_number
 
 _HEIGHT, _TOP, _BOTTOM = 262.0, 14.0, 230.0
-_NOW, _OPEN, _END = 400.0, 436.0, 520.0
-"""Where the past ends, where the fan is open, and where the next window ends."""
-_WHISKERS, _WHISKER_STEP, _LEADERS, _WORDS = 529.0, 9.0, 552.0, 570.0
 _LINE = 14.5
 _REACH = 1.5
 """Below the most careful tier the axis goes on by at most half as much again."""
 _BANDS = ("band b3", "band b2", "band b1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where things stand from left to right: the axis, where the past ends, where the fan is open and ends, the bars
+    of the intervals, their leaders, and the words.
+    """
+
+    left: float
+    now: float
+    open: float
+    end: float
+    whiskers: float
+    step: float
+    leaders: float
+    words: float
+    width: float
+    dot: float
+
+
+_WIDE = _Places(LEFT, 400.0, 436.0, 520.0, 529.0, 9.0, 552.0, 570.0, WIDTH, dot=2.2)
+_NARROW = _Places(36.0, 104.0, 116.0, 172.0, 179.0, 7.0, 197.0, 206.0, 354.0, dot=1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +90,50 @@ def next_window(
     y = Linear(lowest, 1.0, _BOTTOM, _TOP)
     # The axis ends a little below what is drawn: the room belongs to the fan, not to the next round number.
     ticks = [value for value in ticks_down_from_one(floor) if value >= lowest]
-    xs = _places(len(past))
-    parts = [
-        element("line", class_="grid-line", x1=LEFT, x2=_END, y1=y(value), y2=y(value)) for value in ticks
-    ]
-    parts += [words(LEFT - 8, y(value) + 4, percent_number(value), anchor="end") for value in ticks]
-    for one in references:
-        if one.value >= y.low:
-            level = y(one.value)
-            parts.append(element("line", class_="target-line", x1=LEFT, x2=_NOW, y1=level, y2=level))
-    anchor = known[-1].availability if known else None
-    parts += _fan(ordered, anchor, y)
-    parts += line([window.availability for window in past], xs, y, "series faint")
     middle = ordered[len(ordered) // 2] if ordered else None
-    parts += _marks(past, xs, y, middle)
-    parts += _ends(ordered, references, y)
-    parts += _time(past, window_days)
     alternative = _said(ordered, known, references, middle, window_days)
     table = ChartTable(
         ("", "Availability", "90 % interval", "Missed"), _rows(ordered, past, references, window_days)
     )
-    return Chart(document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot course"), alternative, table)
+    drawn = [
+        document(
+            at.width,
+            _HEIGHT,
+            _drawing(at, y, ticks, ordered, past, references, window_days),
+            label=alternative,
+            class_=class_,
+        )
+        for at, class_ in ((_WIDE, "plot course"), (_NARROW, "plot stacked"))
+    ]
+    return Chart(drawn[0], alternative, table, stacked=drawn[1])
+
+
+def _drawing(
+    at: _Places,
+    y: Linear,
+    ticks: Sequence[float],
+    tiers: Sequence[TierInterval],
+    past: Sequence[Window],
+    references: Sequence[Reference],
+    window_days: int,
+) -> list[str]:
+    xs = _points_in_time(at, len(past))
+    parts = [
+        element("line", class_="grid-line", x1=at.left, x2=at.end, y1=y(value), y2=y(value))
+        for value in ticks
+    ]
+    parts += [words(at.left - 6, y(value) + 4, percent_number(value), anchor="end") for value in ticks]
+    for one in references:
+        if one.value >= y.low:
+            level = y(one.value)
+            parts.append(element("line", class_="target-line", x1=at.left, x2=at.now, y1=level, y2=level))
+    known = [window.availability for window in past if window.availability is not None]
+    parts += _fan(at, tiers, known[-1] if known else None, y)
+    parts += line([window.availability for window in past], xs, y, "series faint")
+    parts += _marks(at, past, xs, y, tiers[len(tiers) // 2] if tiers else None)
+    parts += _ends(at, tiers, references, y)
+    parts += _time(at, past, window_days)
+    return parts
 
 
 def _floor(tiers: Sequence[TierInterval], past: Sequence[Window], references: Sequence[Reference]) -> float:
@@ -106,12 +148,12 @@ def _floor(tiers: Sequence[TierInterval], past: Sequence[Window], references: Se
     return min([tiers[0].target, *(value for value in values if 1 - value <= reach)])
 
 
-def _places(amount: int) -> list[float]:
-    scale = Linear(0, max(1, amount - 1), LEFT + 6, _NOW)
-    return [scale(index) if amount > 1 else _NOW for index in range(amount)]
+def _points_in_time(at: _Places, amount: int) -> list[float]:
+    scale = Linear(0, max(1, amount - 1), at.left + 6, at.now)
+    return [scale(index) if amount > 1 else at.now for index in range(amount)]
 
 
-def _fan(tiers: Sequence[TierInterval], anchor: float | None, y: Linear) -> list[str]:
+def _fan(at: _Places, tiers: Sequence[TierInterval], anchor: float | None, y: Linear) -> list[str]:
     """The bands from the best to the worst: above the boldest tier, then between the tiers."""
     levels = [1.0, *(tier.target for tier in reversed(tiers))]
     chances = [0.0, *(1 - tier.breach_probability for tier in reversed(tiers))]
@@ -119,19 +161,23 @@ def _fan(tiers: Sequence[TierInterval], anchor: float | None, y: Linear) -> list
     for index, (high, low) in enumerate(pairwise(levels)):
         share = round(100 * (chances[index + 1] - chances[index]))
         tip = f"{share} windows in 100 end between {percent(low)} and {percent(high)}"
-        corners = [(_OPEN, y(high)), (_END, y(high)), (_END, y(low)), (_OPEN, y(low))]
+        corners = [(at.open, y(high)), (at.end, y(high)), (at.end, y(low)), (at.open, y(low))]
         if anchor is not None:
-            corners.append((_NOW, y(anchor, clamp=True)))
+            corners.append((at.now, y(anchor, clamp=True)))
         parts.append(
             element("polygon", title(tip), class_=_BANDS[min(index, 2)], points=points_attribute(corners))
         )
         if y(low) - y(high) >= 13:
-            at = (y(low) + y(high)) / 2 + 4
-            parts.append(words((_OPEN + _END) / 2, at, f"{share} in 100", anchor="middle", class_="halo"))
+            middle = (y(low) + y(high)) / 2 + 4
+            parts.append(
+                words((at.open + at.end) / 2, middle, f"{share} in 100", anchor="middle", class_="halo")
+            )
     return parts
 
 
-def _marks(past: Sequence[Window], xs: Sequence[float], y: Linear, middle: TierInterval | None) -> list[str]:
+def _marks(
+    at: _Places, past: Sequence[Window], xs: Sequence[float], y: Linear, middle: TierInterval | None
+) -> list[str]:
     parts: list[str] = []
     taken = -1e9
     for window, x in zip(past, xs, strict=True):
@@ -150,16 +196,18 @@ def _marks(past: Sequence[Window], xs: Sequence[float], y: Linear, middle: TierI
         elif missed:
             parts.append(element("rect", tip, class_="miss", x=x - 3, y=y(value) - 3, width=6, height=6))
         else:
-            parts.append(element("circle", tip, class_="dot", cx=x, cy=y(value), r=2.2))
+            parts.append(element("circle", tip, class_="dot", cx=x, cy=y(value), r=at.dot))
     return parts
 
 
-def _ends(tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear) -> list[str]:
+def _ends(
+    at: _Places, tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear
+) -> list[str]:
     """Each tier's interval as a bar with its target on it, and the names of all levels one under the other."""
     parts: list[str] = []
     named: list[tuple[float, float, str, str]] = []
     for index, tier in enumerate(tiers):
-        x = _WHISKERS + _WHISKER_STEP * index
+        x = at.whiskers + at.step * index
         top, foot = y(tier.high, clamp=True), y(tier.low, clamp=True)
         tip = title(
             f"{tier.name}: between {percent(tier.low)} and {percent(tier.high)}, with 90 % confidence"
@@ -170,33 +218,42 @@ def _ends(tiers: Sequence[TierInterval], references: Sequence[Reference], y: Lin
         parts += [bar, element("circle", class_="dot", cx=x, cy=y(tier.target), r=3.5)]
         named.append((y(tier.target), x + 5, f"{tier.name} {percent_number(tier.target)}", "strong"))
     named += [
-        (y(one.value, clamp=True), _END + 2, f"{one.label} {percent_number(one.value)}", "")
+        (y(one.value, clamp=True), at.end + 2, f"{one.label} {percent_number(one.value)}", "")
         for one in references
     ]
     named.sort(key=lambda item: (item[0], item[2]))
     levels = spread([item[0] for item in named], _LINE, _TOP, _BOTTOM)
-    for (at, x, text, style), level in zip(named, levels, strict=True):
-        leader = points_attribute([(x, at), (max(x, _LEADERS), at), (_WORDS - 8, level), (_WORDS - 4, level)])
+    for (own, x, text, style), level in zip(named, levels, strict=True):
+        leader = points_attribute(
+            [(x, own), (max(x, at.leaders), own), (at.words - 8, level), (at.words - 4, level)]
+        )
         parts.append(element("polyline", class_="leader", points=leader))
-        room = WIDTH - _WORDS
+        room = at.width - at.words
         shown = fit(text, room / BOLD if style else room)
-        parts.append(words(_WORDS, level + 4, shown, class_=style or None, tip=text if shown != text else ""))
+        parts.append(
+            words(at.words, level + 4, shown, class_=style or None, tip=text if shown != text else "")
+        )
     return parts
 
 
-def _time(past: Sequence[Window], window_days: int) -> list[str]:
-    at = _HEIGHT - 6
-    parts = [words((_NOW + _END) / 2, at, f"next {window_days} days", anchor="middle")]
+def _time(at: _Places, past: Sequence[Window], window_days: int) -> list[str]:
+    foot = _HEIGHT - 6
+    following = f"next {window_days} days"
+    parts = [words((at.now + at.end) / 2, foot, following, anchor="middle")]
+    between = (at.left + at.now) / 2
     if not past:
-        between = (LEFT + _NOW) / 2
-        parts.append(words(between, (_TOP + _BOTTOM) / 2, f"no past {window_days} days yet", anchor="middle"))
+        none = f"no past {window_days} days yet"
+        if text_width(none) <= at.now - at.left:
+            parts.append(words(between, (_TOP + _BOTTOM) / 2, none, anchor="middle"))
     else:
         newest = as_date(past[-1].end)
-        edge = (_NOW + _END) / 2 - text_width(f"next {window_days} days") / 2 - 10
+        edge = (at.now + at.end) / 2 - text_width(following) / 2 - 10
         until = f"to {day(newest, newest)}"
-        parts.append(words(min(_NOW, edge), at, until, anchor="end"))
-        if len(past) > 1:
-            parts.append(words(LEFT, at, f"{window_days} days to {day(as_date(past[0].end), newest)}"))
+        begun = f"{window_days} days to {day(as_date(past[0].end), newest)}"
+        end = min(at.now, edge)
+        parts.append(words(end, foot, until, anchor="end"))
+        if len(past) > 1 and at.left + text_width(begun) + 10 < end - text_width(until):
+            parts.append(words(at.left, foot, begun))
     return parts
 
 

@@ -81,7 +81,7 @@ def runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return found
 
 
-def backtest_strip(windows: Sequence[Window], *, window_days: int = 28) -> SafeString:
+def backtest_strip(windows: Sequence[Window]) -> SafeString:
     """One bar for each past window, oldest first: a missed one is taller, red and crossed, one without data a
     short stub.
 
@@ -103,11 +103,7 @@ def backtest_strip(windows: Sequence[Window], *, window_days: int = 28) -> SafeS
         ground = element("rect", class_="hover", x=x - (_STEP - _BAR) / 2, width=_STEP, height=20)
         focus = "0" if index == len(windows) - 1 else "-1"
         parts.append(element("g", tip, bar, *marks, ground, role="img", class_="window", tabindex=focus))
-    label = (
-        missed_words(missed, len(windows), window_days) + " missed"
-        if windows
-        else "no past windows to try it on"
-    )
+    label = missed_words(missed, len(windows)) + " missed" if windows else "no past windows to try it on"
     width = max(26, len(windows)) * _STEP - (_STEP - _BAR)
     return document(width, 20, parts, label=label, class_="strip", role="group" if windows else "img")
 

@@ -164,11 +164,15 @@ class ChartTable:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing, the sentence that says the same, and its table. In a template it prints as its drawing."""
+    """A drawing, the sentence that says the same, and its table. In a template it prints as its drawing.
+
+    ``stacked`` is the same drawn for a narrow screen, where there is such a drawing; the stylesheet shows one of them.
+    """
 
     svg: SafeString
     alternative: str
     table: ChartTable
+    stacked: SafeString | None = None
 
     def __str__(self) -> str:
         return self.svg

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.safestring import SafeString
+
 from apps.ui.charts.scale import Linear, nice_step
 from apps.ui.charts.svg import BOLD, Chart, ChartTable, document, element, fit, text_width, title, words
 from apps.ui.format import percent, percent_number, points
@@ -13,6 +15,8 @@ from apps.ui.format import percent, percent_number, points
 _WIDTH, _RIGHT, _ROW, _BAR = 720.0, 650.0, 27.0, 18.0
 _NARROWEST, _WIDEST, _GAP = 120.0, 300.0, 10.0
 """The column of labels is as wide as the longest of them, within these bounds."""
+_STACKED_WIDTH, _STACKED_ROW, _STACKED_BAR = 320.0, 38.0, 14.0
+"""On a narrow screen a label and its figure stand over their bar, which has the whole width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +54,7 @@ def waterfall(
     The contributions are drawn in the order given and must add up: ``base + sum = target`` (up to rounding).
     """
     floor = waterfall_floor(base, contributions, target)
-    running = base
-    high = max(base, target)
-    for one in contributions:
-        running += one.amount
-        high = max(high, running)
-    label = _label_width(base_label, target_label, contributions)
-    left_edge = label + _GAP
-    x = Linear(floor, max(high, floor + 1e-9), left_edge, _RIGHT)
-    height = _ROW * (len(contributions) + 2) + 24
-    parts: list[str] = []
-    parts += _total(0, base_label, base, x, label)
-    running = base
-    for index, one in enumerate(contributions, start=1):
-        begin, running = running, running + one.amount
-        left, right = sorted((x(begin), x(running)))
-        top = index * _ROW + 5
-        kind = "up" if one.amount > 0 else "down" if one.amount < 0 else "base"
-        tip = f"{one.label}: {points(one.amount)} points"
-        parts.append(element("line", class_="connector", x1=x(begin), x2=x(begin), y1=top - 9, y2=top + _BAR))
-        parts.append(
-            element(
-                "rect",
-                title(tip),
-                class_=kind,
-                x=left,
-                y=top,
-                width=max(1.5, right - left),
-                height=_BAR,
-                rx=2,
-            )
-        )
-        parts.append(words(label, top + 13, fit(one.label, label - 6), anchor="end", tip=one.label))
-        parts.append(words(right + 7, top + 13, points(one.amount), class_="strong halo"))
-    parts += _total(len(contributions) + 1, target_label, target, x, label)
-    if floor > 0:
-        parts.append(words(left_edge, height - 5, f"the scale begins at {percent(floor)}"))
+    steps = _steps(base, contributions, target, base_label, target_label)
     alternative = (
         f"{base_label} {percent(base)}; "
         + "; ".join(f"{one.label} {points(one.amount)}" for one in contributions)
@@ -97,42 +66,101 @@ def waterfall(
         (target_label, percent(target)),
     )
     table = ChartTable(("Part", "Points of availability"), rows)
-    return Chart(document(_WIDTH, height, parts, label=alternative), alternative, table)
-
-
-def _label_width(base_label: str, target_label: str, contributions: Sequence[Contribution]) -> float:
-    bold = [text_width(text) * BOLD for text in (base_label, target_label)]
-    widths = [*bold, *(text_width(one.label) for one in contributions)]
-    return min(_WIDEST, max(_NARROWEST, max(widths) + 8))
-
-
-def _total(row: int, label: str, value: float, x: Linear, label_width: float) -> list[str]:
-    top = row * _ROW + 5
-    left = x.start
-    right = max(x(value), left + 2)
-    parts = [
-        words(
-            label_width,
-            top + 13,
-            fit(label, (label_width - 6) / BOLD),
-            anchor="end",
-            class_="strong",
-            tip=label,
-        ),
-        element("rect", class_="base", x=left, y=top, width=right - left, height=_BAR, rx=2),
-    ]
-    if x.low > 0 and right - left > 30:
-        cut = f"M{left + 12:.0f} {top + _BAR + 2:.0f}l5 -{_BAR + 4:.0f}"
-        parts.append(element("path", class_="cut", d=cut))
-    text = percent_number(value)
-    inside = right + 7 + text_width(text) > _WIDTH
-    parts.append(
-        words(
-            right - 7 if inside else right + 7,
-            top + 13,
-            text,
-            anchor="end" if inside else "start",
-            class_="strong halo",
-        )
+    return Chart(
+        _beside(steps, floor, alternative), alternative, table, stacked=_stacked(steps, floor, alternative)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One bar from ``begin`` to ``end``; a total begins where the scale does."""
+
+    label: str
+    text: str
+    begin: float
+    end: float
+    is_total: bool = False
+
+    @property
+    def kind(self) -> str:
+        if self.is_total or self.end == self.begin:
+            return "base"
+        return "up" if self.end > self.begin else "down"
+
+
+def _steps(
+    base: float, contributions: Sequence[Contribution], target: float, base_label: str, target_label: str
+) -> list[_Step]:
+    found = [_Step(base_label, percent_number(base), base, base, is_total=True)]
+    running = base
+    for one in contributions:
+        found.append(_Step(one.label, points(one.amount), running, running + one.amount))
+        running += one.amount
+    return [*found, _Step(target_label, percent_number(target), running, target, is_total=True)]
+
+
+def _scale(steps: Sequence[_Step], floor: float, left: float, right: float) -> Linear:
+    return Linear(floor, max(*(step.end for step in steps), floor + 1e-9), left, right)
+
+
+def _beside(steps: Sequence[_Step], floor: float, alternative: str) -> SafeString:
+    """Labels in a column of their own, left of the bars; figures right of them."""
+    label = _label_width(steps)
+    x = _scale(steps, floor, label + _GAP, _RIGHT)
+    height = _ROW * len(steps) + 24
+    parts: list[str] = []
+    for index, step in enumerate(steps):
+        top = index * _ROW + 5
+        parts += _bar(step, x, top, _BAR, join=9)
+        room = label - 6
+        shown = fit(step.label, room / BOLD if step.is_total else room)
+        style = "strong" if step.is_total else None
+        parts.append(words(label, top + 13, shown, anchor="end", class_=style, tip=step.label))
+        right = max(x(step.begin), x(step.end))
+        inside = step.is_total and right + 7 + text_width(step.text) > _WIDTH
+        at = right - 7 if inside else right + 7
+        parts.append(
+            words(at, top + 13, step.text, anchor="end" if inside else "start", class_="strong halo")
+        )
+    if floor > 0:
+        parts.append(words(x.start, height - 5, f"the scale begins at {percent(floor)}"))
+    return document(_WIDTH, height, parts, label=alternative)
+
+
+def _stacked(steps: Sequence[_Step], floor: float, alternative: str) -> SafeString:
+    """Labels and figures over the bars."""
+    x = _scale(steps, floor, 0, _STACKED_WIDTH)
+    height = _STACKED_ROW * len(steps) + 20
+    parts: list[str] = []
+    for index, step in enumerate(steps):
+        top = index * _STACKED_ROW
+        parts += _bar(step, x, top + 17, _STACKED_BAR, join=_STACKED_ROW - _STACKED_BAR)
+        room = _STACKED_WIDTH - text_width(step.text) * BOLD - 12
+        shown = fit(step.label, room / BOLD if step.is_total else room)
+        style = "strong halo" if step.is_total else "halo"
+        parts.append(words(0, top + 12, shown, class_=style, tip=step.label))
+        parts.append(words(_STACKED_WIDTH, top + 12, step.text, anchor="end", class_="strong halo"))
+    if floor > 0:
+        parts.append(words(0, height - 5, f"the scale begins at {percent(floor)}"))
+    return document(_STACKED_WIDTH, height, parts, label=alternative, class_="plot stacked")
+
+
+def _bar(step: _Step, x: Linear, top: float, height: float, *, join: float) -> list[str]:
+    """A step's bar, cut where the scale does not begin at 0; ``join`` leads up to the bar before."""
+    left, right = sorted((x.start if step.is_total else x(step.begin), x(step.end)))
+    width = max(2.0 if step.is_total else 1.5, right - left)
+    parts = []
+    if not step.is_total:
+        begin = x(step.begin)
+        parts.append(element("line", class_="connector", x1=begin, x2=begin, y1=top - join, y2=top + height))
+    inside = () if step.is_total else (title(f"{step.label}: {step.text} points"),)
+    parts.append(element("rect", *inside, class_=step.kind, x=left, y=top, width=width, height=height, rx=2))
+    if step.is_total and x.low > 0 and width > 30:
+        cut = f"M{left + 12:.0f} {top + height + 2:.0f}l5 -{height + 4:.0f}"
+        parts.append(element("path", class_="cut", d=cut))
     return parts
+
+
+def _label_width(steps: Sequence[_Step]) -> float:
+    widths = [text_width(step.label) * (BOLD if step.is_total else 1.0) for step in steps]
+    return min(_WIDEST, max(_NARROWEST, max(widths) + 8))

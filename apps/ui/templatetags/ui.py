@@ -118,8 +118,8 @@ def sparkline(values: Sequence[float | None], label: str) -> SafeString:
 
 
 @register.simple_tag
-def strip(windows: Sequence[charts.Window], window_days: int = 28) -> SafeString:
-    return charts.backtest_strip(windows, window_days=window_days)
+def strip(windows: Sequence[charts.Window]) -> SafeString:
+    return charts.backtest_strip(windows)
 
 
 @register.simple_block_tag(end_name="endpanel")

@@ -17,6 +17,10 @@ from apps.core.models import AuditEntry
 from apps.slos.words import TIERS, number_words
 
 STORED_AT_ONCE = 500
+NO_SERVICES = """There are no services yet, so there is nothing to recommend. Get data in first:
+  manage.py import_observations DIR    from CSV files (docs/file-format.md)
+  manage.py backfill --days 90         from Prometheus, once PROMETHEUS_URL is set (docs/telemetry.md)
+  manage.py demo                       an invented fleet, to look around (docs/demo.md)"""
 
 
 class Command(BaseCommand):
@@ -44,6 +48,9 @@ class Command(BaseCommand):
             raise CommandError("--window-days must lie between 1 and 90.")
         as_of = parse_instant(options["as_of"]) if options["as_of"] else compute.default_as_of()
         services = chosen(options["service"])
+        if not services:
+            self.stderr.write(NO_SERVICES)
+            return
         found = compute.documents(services, as_of, window_days=options["window_days"], seed=options["seed"])
         kept: list[dict[str, Any]] = []
         if options["format"] == "table":
