@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.catalog.models import Dependency, Service
 from apps.core.actions import Actor
@@ -105,6 +106,17 @@ def test_only_what_was_asked_for_is_computed(journey: Journey) -> None:
     ask_anew([journey.pk])
     assert compute.refresh([str(journey.pk)], reason="test") == 1
     assert compute.refresh(None, reason="test", is_forced=True) == 1
+
+
+def test_a_worker_that_is_told_before_the_note_is_committed_computes_all_the_same(journey: Journey) -> None:
+    assert compute.refresh(None, reason="test") == 1
+    asked = timezone.now()
+    assert not JourneyResult.objects.get().is_being_made
+    assert compute.refresh([str(journey.pk)], reason="test", asked=asked) == 1
+    # The note is committed only now; what was computed meanwhile answers it.
+    ask_anew([journey.pk], now=asked)
+    assert not JourneyResult.objects.get().is_being_made
+    assert compute.refresh([str(journey.pk)], reason="test", asked=asked) == 0
 
 
 def test_a_result_of_a_version_that_is_gone_is_not_kept(journey: Journey, admin: Actor) -> None:
