@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.engine.changed_causes import with_changed_causes
+from apps.engine.edge_table import EdgeTable
 from apps.engine.recommend import recommend
 from apps.engine.rounding import ratio
 from apps.engine.types import ServiceInput
@@ -282,8 +283,9 @@ def _document(start: _Start, level: Level, tiers: dict[str, Any] | None) -> dict
 
 def _offers(service_id: str, below: graphs.GraphBelow) -> dict[str, list[str]]:
     """What a step may be about: direct synchronous dependencies, and all that is below."""
-    direct = {edge.target for edge in below.graph.edges if edge.source == service_id and edge.mode == "sync"}
-    reached = {name for name in below.graph.own if name != service_id}
-    asynchronous = {edge.target for edge in below.graph.edges if edge.mode == "async"}
-    called = {edge.target for edge in below.graph.edges if edge.mode == "sync"}
-    return {"direct": sorted(direct), "below": sorted((reached - (asynchronous - called)) - direct)[:500]}
+    table = EdgeTable.of(below.graph.edges)
+    direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
+    called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}
+    only_told = {table.names[number] for number in np.unique(table.targets[table.is_async])} - called
+    reached = below.graph.own.keys() - only_told - direct - {service_id}
+    return {"direct": sorted(direct), "below": sorted(reached)[:500]}
