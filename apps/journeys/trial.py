@@ -26,7 +26,7 @@ from apps.engine.types import ServiceInput
 from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told
-from apps.slos import compute, inputs
+from apps.slos import compute, footing, inputs
 from apps.slos.models import Recommendation, SliType
 from apps.telemetry.series import Buckets, load_buckets
 
@@ -152,12 +152,17 @@ def _start(service: Service) -> _Start:
     as_of = newest.as_of if newest else compute.default_as_of()
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
+    loaded: dict[str, ServiceInput] = {}
     if newest is not None and _holds(newest):
         found = newest.document
     else:
-        (document,) = compute.documents([service], as_of, window_days=window_days, seed=seed)
+        # What stands below is taken as its own computation left it, as where one service is made anew.
+        graph = footing.figures([(as_of, [service])], has_stored=True, seed=seed, loaded=loaded)
+        (document,) = compute.documents(
+            [service], as_of, window_days=window_days, seed=seed, graph=graph, loaded=loaded
+        )
         found = document["availability"]
-    (given,) = inputs.load([service], as_of)
+    given = loaded.get(service.service_id) or inputs.load([service], as_of)[0]
     given = replace(given, buckets=None, percentiles=None)
     start = _Start(
         given,
