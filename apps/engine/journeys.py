@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.edge_table import EdgeTable
 from apps.engine.fleet import FleetEdge, FleetGraph
 from apps.engine.predicted import Predicted
 from apps.engine.reach import Reach, Reached, batch_mean
@@ -170,7 +171,7 @@ def _with_paths(
     Of several calls in one journey a share of the failures (β, as for retries) meets all of them alike and counts
     once; the rest strikes each call by itself.
     """
-    own, edges = dict(fleet.graph.own), list(fleet.graph.edges)
+    own, edges = dict(fleet.graph.own), list[FleetEdge]()
     repeats: dict[str, tuple[str, float]] = {}
     for at, path in enumerate(paths):
         root = f"{_ROOT}{at}"
@@ -187,7 +188,8 @@ def _with_paths(
                 repeats[leaf] = (service_id, count - 1)
                 own[leaf] = 1 - float(_repeated(fleet.whole.get(service_id, 0.0), count - 1))
                 edges.append(FleetEdge(root, leaf))
-    return replace(fleet.graph, own=own, edges=edges), repeats
+    table = EdgeTable.of(fleet.graph.edges).with_changes({}, edges)
+    return replace(fleet.graph, own=own, edges=table), repeats
 
 
 def _repeated(unavailability: float | Floats, more: float) -> float | Floats:

@@ -1,18 +1,20 @@
 """Which single failures reach a root, in sampled worlds: what journeys and what-ifs are computed from.
 
 An edge carries a failure of its target with probability q·h (times what retries leave), drawn once per edge.
-Given all these draws, a root fails exactly when one of the nodes that it reaches over carrying edges fails by
-itself, so its unavailability is 1 − Π(1 − u_v) over those nodes: known in closed form for every u at once. Only
-the carrying edges are sampled, never the rare failures themselves, and nodes that two paths share are counted
-once because they are one node in every world. A cycle adds no failure that did not begin somewhere, as in
-:mod:`apps.engine.fleet`.
+Given all these draws, a root without groups below it fails exactly when one of the nodes that it reaches over
+carrying edges fails by itself, so its unavailability is 1 − Π(1 − u_v) over those nodes: known in closed form for
+every u at once. Only the carrying edges are sampled, never the rare failures themselves, and nodes that two paths
+share are counted once because they are one node in every world. A cycle adds no failure that did not begin somewhere,
+as in :mod:`apps.engine.fleet`. How much of their failures retries leave is not solved for here: it is read from the
+targets' unavailabilities as a whole, which are given.
 
 A group of stand-ins fails its caller where fewer than ``needed`` of its members are up. A node below the members
 that takes down too many of them at once is found like any other, and so is the cause that they have in common (β),
-a node of its own. That members fail at the same time by chance is one leaf for each group. An
-approximation: a member whose own search is still under way (redundancy in a cycle) counts there as a single node,
-and once ``MAX_GROUP_ROOTS`` roots are known every member that is looked at does; failures that members have in
-common below them are then not followed on that path.
+a node of its own. That members fail at the same time by chance is one leaf for each group, taken as independent of
+all else: right to the order of the product of two failures, which for services that are up most of the time is small.
+A member whose own search is still under way (redundancy in a cycle) counts there as a single node, and so does every
+other one once ``MAX_LOOKED`` nodes were looked at for the root, or within ``MAX_NESTED`` searches; failures that
+members have in common below them are then not followed on that path.
 
 Samples are stratified: within each of ``BATCHES`` batches every edge carries as often as its probability says, to
 within one sample (McKay, Beckman and Conover 1979). The standard error is that of the mean of the batches.
@@ -23,12 +25,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
-from apps.engine.redundancy import needed_unavailability
+from apps.engine.edge_table import EdgeTable
+from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, group_weight
+from apps.engine.reach_groups import Coincidence, CommonCause, Group, Worlds
 from apps.engine.seeding import generator_for
 from apps.engine.types import Floats
 
@@ -37,64 +40,18 @@ MAX_SAMPLES = 2_000
 MIN_SAMPLES = 160
 MAX_CELLS = 8_000_000
 """Edges times samples: a large graph is sampled less often, and its error shows it."""
-MAX_GROUP_ROOTS = 400
-"""Members of groups whose common causes are followed; of more, only chance and β are counted."""
+MAX_LOOKED = 1_000
+"""Nodes looked at for one root while the members of groups are followed; half of them for groups below groups, so that
+the nearest are followed in any case.
+"""
+MAX_NESTED = 12
+"""Groups below groups that are followed, one search within the other."""
 _BLOCK = 32
 """Edges that draw their luck together."""
 _COINCIDENCE = "\0together\0"
 _CAUSE = "\0cause\0"
-
-type Worlds = int
-"""A set of sampled worlds as the bits of one integer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coincidence:
-    """Members of a group that fail at the same time by chance: a leaf with an unavailability from theirs.
-
-    ``left`` is what retries leave of each member's failures.
-    """
-
-    members: tuple[FleetEdge, ...]
-    left: tuple[float, ...]
-    rule: GroupRule
-
-    def unavailability(self, whole: Mapping[str, Floats]) -> Floats:
-        """Probability that fewer than needed of the members are up, were they independent."""
-        ups = [
-            1 - left * (1 - self.rule.common_cause) * whole[edge.target]
-            for edge, left in zip(self.members, self.left, strict=True)
-        ]
-        return needed_unavailability(np.broadcast_arrays(*ups), self.rule.needed)
-
-
-@dataclass(frozen=True, slots=True)
-class CommonCause:
-    """What the members of a group have in common: ``share`` (β) of the best member's own failures."""
-
-    members: tuple[str, ...]
-    share: float
-
-    def unavailability(self, own: Mapping[str, Floats]) -> Floats:
-        """Its unavailability, a part of each member's own."""
-        result: Floats = self.share * np.minimum.reduce([own[name] for name in self.members])
-        return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Stand-ins of one caller: the worlds in which a request uses them and those that retries do not save."""
-
-    leaf: str
-    used: Worlds
-    edges: tuple[FleetEdge, ...]
-    carried: tuple[Worlds, ...]
-    rule: GroupRule
-
-    @property
-    def too_many(self) -> int:
-        """How many members must fail for the caller to fail."""
-        return len(self.edges) - self.rule.needed + 1
+_CARRYING = "carrying edges"
+_USED = "used groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,58 +86,67 @@ class Reach:
         self, graph: FleetGraph, whole: Mapping[str, float], *, seed: int = 0, like: Reach | None = None
     ) -> None:
         self.own, self.rules, self.whole = graph.own, graph.rules, whole
-        self.edges = list(graph.edges)
+        self.edges = EdgeTable.of(graph.edges)
         self.seed = seed
         per_batch = max(MIN_SAMPLES, min(MAX_SAMPLES, MAX_CELLS // max(1, len(self.edges)))) // BATCHES
         if like is not None:
             per_batch, self.seed = like.samples // BATCHES, like.seed
         self.samples: int = per_batch * BATCHES
         self.everywhere: Worlds = (1 << self.samples) - 1
-        self.singles: dict[str, list[tuple[str, Worlds]]] = {}
-        self.groups: dict[str, list[_Group]] = {}
         self.coincidences: dict[str, Coincidence] = {}
         self.causes: dict[str, CommonCause] = {}
         self.causes_of: dict[str, list[str]] = {}
+        self._grouped: dict[str, list[tuple[str, list[int]]]] = {}
+        self._singles: dict[str, list[tuple[str, Worlds]]] = {}
+        self._groups: dict[str, list[Group]] = {}
         self._known: dict[str, dict[str, Worlds]] = {}
         self._open: set[str] = set()
         self._was_cut = False
+        self._looked = 0
         self._order: dict[str, int] = {} if like is None else like._ranks()
-        self._drawn: dict[str, tuple[Floats, list[Worlds]]] = {}
-        for edge in self.edges:
-            if edge.source not in graph.own or edge.target not in graph.own:
-                raise ValueError(f"{edge.source} → {edge.target} leads from or to an unknown node")
-        self._draw({} if like is None else like._drawn)
+        self._drawn: dict[tuple[str, int, bytes], list[Worlds]] = {} if like is None else like._drawn
+        for at, name in enumerate(self.edges.names):
+            if name not in graph.own:
+                self._refuse(at)
+        self._chances = self._weigh()
 
-    def _draw(self, known: Mapping[str, tuple[Floats, list[Worlds]]]) -> None:
+    def _refuse(self, number: int) -> None:
+        for at in np.flatnonzero((self.edges.sources == number) | (self.edges.targets == number))[:1]:
+            edge = self.edges[int(at)]
+            raise ValueError(f"{edge.source} → {edge.target} leads from or to an unknown node")
+
+    def _weigh(self) -> dict[str, Floats]:
+        """For every edge the chance that it carries, and for the first edge of each group that the group is used.
+
+        A member of a group carries what retries leave of its failures. Notes what the groups are, as well.
+        """
+        table = self.edges
+        left = table.shared_share + (1 - table.shared_share)
+        for at in np.flatnonzero(table.retries).tolist():
+            left[at] = self._left_by_retries(table[at])
+        counts = ~table.is_async & (table.sources != table.targets)
+        chances = np.where(counts, table.call_probability * table.hardness * left, 0.0)
+        used = np.zeros(len(table))
         grouped: dict[tuple[str, str], list[int]] = {}
-        chances = np.zeros(len(self.edges))
-        for at, edge in enumerate(self.edges):
-            if edge.mode == "async" or edge.source == edge.target:
-                continue
-            if edge.group:
-                grouped.setdefault((edge.source, edge.group), []).append(at)
-                chances[at] = self._left_by_retries(edge)
-            else:
-                chances[at] = edge.weight * self._left_by_retries(edge)
-        carried = self._worlds("carrying edges", chances, known)
-        used = np.zeros(len(self.edges))
-        for members in grouped.values():
-            probability = min(1.0, math.fsum(self.edges[at].call_probability for at in members))
-            used[members[0]] = probability * max(self.edges[at].hardness for at in members)
-        used_in = self._worlds("used groups", used, known) if grouped else []
-        for at, edge in enumerate(self.edges):
-            if chances[at] > 0 and not edge.group:
-                self.singles.setdefault(edge.source, []).append((edge.target, carried[at]))
+        for at in sorted(table.groups):
+            if counts[at]:
+                chances[at] = left[at]
+                grouped.setdefault((table[at].source, table[at].group), []).append(at)
         for (source, group), members in grouped.items():
-            edges = tuple(self.edges[at] for at in members)
-            rule = self.rules.get((source, group), GroupRule())
-            leaf = f"{_COINCIDENCE}{source}\0{group}"
-            made = _Group(leaf, used_in[members[0]], edges, tuple(carried[at] for at in members), rule)
-            self.groups.setdefault(source, []).append(made)
+            edges = tuple(table[at] for at in members)
+            used[members[0]] = group_weight(edges)
+            rule = self._rule(source, group, len(members))
+            self._grouped.setdefault(source, []).append((group, members))
             self._add_cause(tuple(sorted({edge.target for edge in edges})), rule.common_cause)
-            if made.too_many > 1:
-                left = tuple(float(chances[at]) for at in members)
-                self.coincidences[leaf] = Coincidence(edges, left, rule)
+            if len(members) > rule.needed:
+                together = Coincidence(edges, tuple(float(chances[at]) for at in members), rule)
+                self.coincidences[_leaf_of(source, group)] = together
+        return {_CARRYING: chances, _USED: used}
+
+    def _rule(self, source: str, group: str, members: int) -> GroupRule:
+        """A group's rule; it never needs more members than there are, as in the composite of one service."""
+        rule = self.rules.get((source, group), GroupRule())
+        return rule if rule.needed <= members else replace(rule, needed=members)
 
     def _add_cause(self, members: tuple[str, ...], share: float) -> None:
         """Groups of the same members have the same cause, with the largest share of any."""
@@ -192,39 +158,64 @@ class Reach:
         if known is None:
             for member in members:
                 self.causes_of.setdefault(member, []).append(name)
-                self.singles.setdefault(member, []).append((name, self.everywhere))
 
     def _left_by_retries(self, edge: FleetEdge) -> float:
         again = self.whole.get(edge.target, 0.0) ** edge.retries if edge.retries else 1.0
         return edge.shared_share + (1 - edge.shared_share) * again
 
-    def _worlds(
-        self, purpose: str, chances: Floats, known: Mapping[str, tuple[Floats, list[Worlds]]]
-    ) -> list[Worlds]:
-        """For every edge the worlds in which it carries. Its luck depends on its place, not on its chance."""
-        before, worlds = known.get(purpose, (np.empty(0), []))
-        shared = min(before.size, chances.size)
-        moved = np.ones(chances.size, dtype=bool)
-        moved[:shared] = before[:shared] != chances[:shared]
-        result: list[Worlds] = worlds[:shared] + [0] * (chances.size - shared)
-        per_batch = self.samples // BATCHES
-        for block in np.unique(np.flatnonzero(moved) // _BLOCK):
-            first = int(block) * _BLOCK
-            part = chances[first : first + _BLOCK]
-            generator = generator_for("", self.seed, f"{purpose} {block}")
-            shape = (_BLOCK, BATCHES, per_batch)
-            strata = np.broadcast_to(np.arange(per_batch, dtype=np.float32), shape)
-            luck = (
-                generator.permuted(strata, axis=2) + generator.random(shape, dtype=np.float32)
-            ) / per_batch
-            carries = luck.reshape(_BLOCK, self.samples)[: part.size] < part[:, None]
-            packed = np.packbits(carries, axis=1, bitorder="little")
-            for at, (row, chance) in enumerate(zip(packed, part, strict=True)):
-                result[first + at] = (
-                    self.everywhere if chance >= 1 else int.from_bytes(row.tobytes(), "little")
+    def _singles_of(self, name: str) -> list[tuple[str, Worlds]]:
+        """The nodes that alone fail this one, and the worlds in which they do."""
+        found = self._singles.get(name)
+        if found is None:
+            table, chances = self.edges, self._chances[_CARRYING]
+            found = self._singles[name] = [
+                (table.names[table.targets[at]], self._worlds(_CARRYING, at))
+                for at in table.from_source(name)
+                if chances[at] > 0 and at not in table.groups
+            ]
+            found += [(cause, self.everywhere) for cause in self.causes_of.get(name, ())]
+        return found
+
+    def _groups_of(self, name: str) -> list[Group]:
+        found = self._groups.get(name)
+        if found is None:
+            found = self._groups[name] = [
+                Group(
+                    _leaf_of(name, group),
+                    self._worlds(_USED, members[0]),
+                    tuple(self.edges[at] for at in members),
+                    tuple(self._worlds(_CARRYING, at) for at in members),
+                    self._rule(name, group, len(members)),
                 )
-        self._drawn[purpose] = chances, result
-        return result
+                for group, members in self._grouped.get(name, ())
+            ]
+        return found
+
+    def _worlds(self, purpose: str, at: int) -> Worlds:
+        """The worlds in which an edge carries, or a group is used. Its luck depends on its place alone, not on its
+        chance nor on which edges were looked at before: blocks are drawn when they are asked for.
+        """
+        block = at // _BLOCK
+        first = block * _BLOCK
+        part = self._chances[purpose][first : first + _BLOCK]
+        key = purpose, block, part.tobytes()
+        found = self._drawn.get(key)
+        if found is None:
+            found = self._drawn[key] = self._draw(purpose, block, part)
+        return found[at - first]
+
+    def _draw(self, purpose: str, block: int, chances: Floats) -> list[Worlds]:
+        per_batch = self.samples // BATCHES
+        generator = generator_for("", self.seed, f"{purpose} {block}")
+        shape = (_BLOCK, BATCHES, per_batch)
+        strata = np.broadcast_to(np.arange(per_batch, dtype=np.float32), shape)
+        luck = (generator.permuted(strata, axis=2) + generator.random(shape, dtype=np.float32)) / per_batch
+        carries = luck.reshape(_BLOCK, self.samples)[: chances.size] < chances[:, None]
+        packed = np.packbits(carries, axis=1, bitorder="little")
+        return [
+            self.everywhere if chance >= 1 else int.from_bytes(row.tobytes(), "little")
+            for row, chance in zip(packed, chances, strict=True)
+        ]
 
     def from_root(self, root: str) -> dict[str, Worlds]:
         """Every node whose failure fails ``root``, with the worlds in which it does; ``root`` in all of them."""
@@ -237,10 +228,11 @@ class Reach:
         waiting = [(order.get(root, 0), root)]
         while waiting:
             _, name = heapq.heappop(waiting)
+            self._looked += len(self._open) > 1
             worlds = found[name]
-            for target, carried in self.singles.get(name, ()):
+            for target, carried in self._singles_of(name):
                 _spread(found, waiting, order, target, worlds & carried)
-            for group in self.groups.get(name, ()):
+            for group in self._groups_of(name):
                 opened = worlds & group.used
                 if group.too_many > 1:
                     found[group.leaf] = found.get(group.leaf, 0) | opened
@@ -251,43 +243,38 @@ class Reach:
         if not self._open or not self._was_cut:
             self._known[root] = found
         if not self._open:
-            self._was_cut = False
+            self._was_cut, self._looked = False, 0
         return found
 
     def _ranks(self) -> dict[str, int]:
         """Callers before what they call, but for cycles: then nearly every node is looked at once."""
         if self._order:
             return self._order
-        calls: dict[str, list[str]] = {}
-        for edge in self.edges:
-            calls.setdefault(edge.source, []).append(edge.target)
-        seen: set[str] = set()
-        done: list[str] = []
-        for first in self.own:
-            stack = [(first, iter(calls.get(first, ())))] if first not in seen else []
-            seen.add(first)
+        table = self.edges
+        order, starts = table.by_source
+        targets, begins = table.targets[order].tolist(), starts.tolist()
+        seen = [False] * len(table.names)
+        done: list[int] = []
+        for first in (table.numbers[name] for name in self.own if name in table.numbers):
+            stack = [] if seen[first] else [(first, iter(targets[begins[first] : begins[first + 1]]))]
+            seen[first] = True
             while stack:
-                name, below = stack[-1]
-                target = next((each for each in below if each not in seen), None)
-                if target is None:
-                    done.append(name)
-                    stack.pop()
+                number, below = stack[-1]
+                for target in below:
+                    if not seen[target]:
+                        seen[target] = True
+                        stack.append((target, iter(targets[begins[target] : begins[target + 1]])))
+                        break
                 else:
-                    seen.add(target)
-                    stack.append((target, iter(calls.get(target, ()))))
-        self._order = {name: -at for at, name in enumerate(done)}
+                    done.append(number)
+                    stack.pop()
+        self._order = {table.names[number]: -at for at, number in enumerate(done)}
         return self._order
 
-    def _takes_down(self, group: _Group) -> Iterable[tuple[str, Worlds]]:
+    def _takes_down(self, group: Group) -> Iterable[tuple[str, Worlds]]:
         """Nodes whose one failure leaves too few members of a group up, and the worlds in which it does."""
-        follow = len(self._known) < MAX_GROUP_ROOTS
         self._was_cut = self._was_cut or any(edge.target in self._open for edge in group.edges)
-        below = [
-            self.from_root(edge.target)
-            if follow and edge.target not in self._open
-            else {edge.target: self.everywhere}
-            for edge in group.edges
-        ]
+        below = [self._from_member(edge.target) for edge in group.edges]
         for name in sorted({name for reached in below for name in reached}):
             # at_least[j]: the worlds in which j + 1 members fail with it.
             at_least = [0] * group.too_many
@@ -298,6 +285,15 @@ class Reach:
                 at_least[0] |= worlds
             if at_least[-1]:
                 yield name, at_least[-1]
+
+    def _from_member(self, name: str) -> Mapping[str, Worlds]:
+        known = self._known.get(name)
+        if known is not None:
+            return known
+        most = MAX_LOOKED if len(self._open) == 1 else MAX_LOOKED // 2
+        if name in self._open or self._looked >= most or len(self._open) >= MAX_NESTED:
+            return {name: self.everywhere}
+        return self.from_root(name)
 
     def reached(self, root: str) -> Reached:
         """The answer for one root as arrays, only nodes that fail it in some world."""
@@ -370,6 +366,10 @@ class _Lookup(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self.figures)
+
+
+def _leaf_of(source: str, group: str) -> str:
+    return f"{_COINCIDENCE}{source}\0{group}"
 
 
 def _spread(

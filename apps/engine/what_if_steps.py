@@ -8,12 +8,13 @@ the change comes through each dependency then scales that dependency's failures 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
+from apps.engine.edge_table import EdgeTable
 from apps.engine.fleet import FleetEdge, FleetGraph
 from apps.engine.reach import Reach, batch_mean
 from apps.engine.redundancy import COMMON_CAUSE_SHARE, k_of_n_unavailability, load_amplification
@@ -125,16 +126,15 @@ class _Edited:
         self.own = dict(below.graph.own)
         self.whole = dict(below.whole)
         self.rules = dict(below.graph.rules)
-        self.edges: list[FleetEdge] = []
         self.factors: dict[str, str] = {}
+        table = EdgeTable.of(below.graph.edges)
+        direct = {at: table[at] for at in table.from_source(below.service_id)}
         names: dict[str, list[str]] = {}
-        for edge in below.graph.edges:
-            if edge.source == below.service_id and edge.group:
+        for edge in direct.values():
+            if edge.group:
                 names.setdefault(edge.group, []).append(edge.target)
-        for edge in below.graph.edges:
-            if edge.source != below.service_id:
-                self.edges.append(edge)
-                continue
+        moved: dict[int, FleetEdge] = {}
+        for at, edge in direct.items():
             name = " or ".join(sorted(names[edge.group])) if edge.group else edge.target
             node = FACTOR + name
             if node not in self.own:
@@ -143,12 +143,18 @@ class _Edited:
                 rule = self.rules.get((below.service_id, edge.group))
                 if edge.group and rule is not None:
                     self.rules[node, edge.group] = rule
-            self.edges.append(replace(edge, source=node))
-        self.edges += [FleetEdge(below.service_id, node) for node in self.factors.values()]
+            moved[at] = replace(edge, source=node)
+        added = [FleetEdge(below.service_id, node) for node in self.factors.values()]
+        self.edges = table.with_changes(moved, added)
 
     def graph(self) -> FleetGraph:
         """The graph as it is now."""
-        return FleetGraph(dict(self.own), list(self.edges), dict(self.rules))
+        return FleetGraph(dict(self.own), self.edges, dict(self.rules))
+
+    def direct(self) -> Iterator[tuple[int, FleetEdge]]:
+        """The service's own edges, in their order, by their place."""
+        places = sorted(at for node in self.factors.values() for at in self.edges.from_source(node))
+        return ((at, self.edges[at]) for at in places)
 
     def apply(self, step: ChangeStep) -> None:
         """Change the graph by one step."""
@@ -161,17 +167,15 @@ class _Edited:
 
     def _change_edge(self, step: ChangeStep) -> None:
         at, edge = self._direct(step)
+        slow = f"slow answers of {step.target_id}"
+        cut = self.edges.to_target(_LEAF + slow)
         if step.kind == "fallback":
-            self.edges[at] = replace(edge, hardness=edge.hardness * (1 - step.value))
+            self._change({at: replace(edge, hardness=edge.hardness * (1 - step.value))})
         elif step.kind == "retry":
-            self.edges[at] = replace(edge, retries=edge.retries + int(step.value))
+            self._change({at: replace(edge, retries=edge.retries + int(step.value))})
         elif step.kind == "queue":
-            self.edges[at] = replace(edge, mode=QUEUE_MODE)
-            slow = f"{_LEAF}slow answers of {step.target_id}"
             # Nobody waits for slow answers any more.
-            self.edges = [
-                replace(each, mode=QUEUE_MODE) if each.target == slow else each for each in self.edges
-            ]
+            self._change({each: replace(self.edges[each], mode=QUEUE_MODE) for each in (at, *cut)})
             self._leaf(edge, f"the queue before {step.target_id}", 1 - step.value, hardness=1.0)
         else:
             share = self.below.slow.get((step.target_id, step.value))
@@ -180,22 +184,23 @@ class _Edited:
                     f"{step.target_id} has no latency histogram: how many of its answers a timeout of "
                     f"{step.value:g} ms would cut is not known."
                 )
-            leaf = f"slow answers of {step.target_id}"
-            for number, each in enumerate(self.edges):
-                if each.target == f"{_LEAF}{leaf}" and each.source == edge.source:
-                    self.own[each.target] = 1 - share
-                    self.edges[number] = replace(each, hardness=edge.hardness)
-                    return
-            self._leaf(edge, leaf, share, hardness=edge.hardness)
+            if cut:
+                self.own[_LEAF + slow] = 1 - share
+                self._change({each: replace(self.edges[each], hardness=edge.hardness) for each in cut})
+            else:
+                self._leaf(edge, slow, share, hardness=edge.hardness)
+
+    def _change(self, changed: Mapping[int, FleetEdge], *added: FleetEdge) -> None:
+        self.edges = self.edges.with_changes(changed, added)
 
     def _leaf(self, edge: FleetEdge, name: str, unavailability: float, *, hardness: float) -> None:
         node = _LEAF + name
         self.own[node] = 1 - unavailability
-        self.edges.append(FleetEdge(edge.source, node, edge.call_probability, hardness))
+        self._change({}, FleetEdge(edge.source, node, edge.call_probability, hardness))
 
     def _direct(self, step: ChangeStep) -> tuple[int, FleetEdge]:
-        for at, edge in enumerate(self.edges):
-            if edge.source.startswith(FACTOR) and edge.target == step.target_id:
+        for at, edge in self.direct():
+            if edge.target == step.target_id:
                 if edge.mode == "async":
                     raise ImpossibleStep(
                         f"{self.below.service_id} does not wait for {step.target_id}: nothing to change there."
@@ -218,9 +223,8 @@ class _Edited:
                 "The service's own target is what this is about; choose one that it depends on."
             )
         self.own[step.target_id], self.whole[step.target_id] = step.value, 1 - step.value
-        self.edges = [
-            replace(edge, mode=QUEUE_MODE) if edge.source == step.target_id else edge for edge in self.edges
-        ]
+        places = self.edges.from_source(step.target_id)
+        self._change({at: replace(self.edges[at], mode=QUEUE_MODE) for at in places})
 
     def _node(self, name: str) -> float:
         if name not in self.below.graph.own:
@@ -239,7 +243,7 @@ def _measured(edited: _Edited, reach: Reach) -> _Measured:
     worlds = reach.down(service_id)
     losses: dict[str, float] = {}
     for name, node in edited.factors.items():
-        edges = [edge for edge in edited.edges if edge.source == node]
+        edges = [edited.edges[at] for at in edited.edges.from_source(node)]
         sampled = reach.down(node)
         if any(edge.group for edge in edges):
             losses[name] = batch_mean(sampled)[0]
@@ -258,8 +262,8 @@ def _measured(edited: _Edited, reach: Reach) -> _Measured:
             load_amplification(edited.whole.get(edge.target, 0.0), edge.retries, edge.shared_share),
             1.0 + edge.retries,
         )
-        for edge in edited.edges
-        if edge.retries and edge.source.startswith(FACTOR) and edge.mode == "sync"
+        for _, edge in edited.direct()
+        if edge.retries and edge.mode == "sync"
     )
     return _Measured(max(0.0, unavailability), error, own, losses, loads)
 

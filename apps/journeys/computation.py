@@ -21,7 +21,10 @@ from apps.slos.queueing import enqueue
 logger = structlog.get_logger(__name__)
 
 DEADLINE_SECONDS = 4.0
-"""A step takes well under a second; a chain of them on a large graph a few."""
+"""How long somebody waits. Over 5,000 services and 50,000 edges a worker needs half a second to a second, and up to a
+tenth more for each further step; the rest is for what stands before it in the queue. A graph in which most edges belong
+to groups that call each other in circles may take longer, and is then answered with "try again".
+"""
 RETRY_AFTER_SECONDS = 5
 
 

@@ -25,10 +25,14 @@ logger = structlog.get_logger(__name__)
 LINKS_KEPT = 50
 
 
-def refresh(journeys: Sequence[str] | None, *, reason: str, is_forced: bool = False) -> int:
+def refresh(
+    journeys: Sequence[str] | None, *, reason: str, asked: datetime | None = None, is_forced: bool = False
+) -> int:
     """Compute what has been asked anew of these journeys, or of all. Returns how many were computed.
 
-    ``is_forced`` computes the others, too. Safe to run twice: what was computed since it was asked is left alone.
+    ``asked`` is when it was asked for: a worker may be told before the note of it is committed, and would else find
+    that nothing is to be done. ``is_forced`` computes the others, too. Safe to run twice: what was computed since it
+    was asked is left alone.
     """
     rows = Journey.objects.select_related("result").order_by("name")
     if journeys is not None:
@@ -36,7 +40,7 @@ def refresh(journeys: Sequence[str] | None, *, reason: str, is_forced: bool = Fa
     made = 0
     for journey in rows:
         result = getattr(journey, "result", None)
-        if is_forced or result is None or result.is_being_made:
+        if is_forced or result is None or result.is_older_than(asked):
             made += compute_one(journey)
     if made:
         logger.info("journeys.computed", journeys=made, reason=reason)

@@ -6,53 +6,19 @@ Only workers and commands import this module.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+import numpy as np
+from numpy.typing import NDArray
 
-from apps.catalog.queries import retries_of
+from apps.engine.edge_table import EdgeTable
 from apps.engine.edges import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.fleet import FleetGraph, GroupRule
 from apps.engine.predicted import Predicted
 from apps.engine.types import TierName
-
-_BELOW = """
-WITH RECURSIVE below(id) AS (
-    SELECT unnest(%(roots)s::bigint[])
-    UNION
-    SELECT d.target_id FROM below b JOIN catalog_dependency d
-        ON d.source_id = b.id AND NOT d.is_stale AND d.mode = 'sync'
-)
-SELECT d.source_id, d.target_id, d.mode, d.criticality, d.redundancy_group, nullif(d.retry_config, '{}'::jsonb),
-    d.calls_per_request, e.call_probability, CASE WHEN e.has_fallback THEN 0 ELSE e.hardness END, e.hardness_source,
-    d.redundancy_needed
-FROM below b JOIN catalog_dependency d ON d.source_id = b.id AND NOT d.is_stale
-LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id
-ORDER BY d.source_id, d.target_id
-"""
-
-# The newest recommendation of each, whatever became of it: deciding on it does not change what it says.
-_NODES = """
-SELECT s.id, s.service_id, s.published_sla, r.own, r.composite, r.conservative, r.balanced, r.aggressive,
-    r.better, r.worse, r.as_of
-FROM catalog_service s
-LEFT JOIN LATERAL (
-    SELECT (n.document #>> '{composite,own}')::float8 AS own, n.composite, n.conservative, n.balanced, n.aggressive,
-        (n.document #>> '{tiers,balanced,interval,1}')::float8 AS better,
-        (n.document #>> '{tiers,balanced,interval,0}')::float8 AS worse, n.as_of
-    FROM slos_recommendation n WHERE n.service_id = s.id AND n.sli_type = 'availability'
-    ORDER BY n.generated_at DESC LIMIT 1
-) r ON true
-WHERE s.id = ANY(%(services)s) ORDER BY s.id
-"""
-
-# What callers saw of services that were never observed themselves; the careful side of it.
-_SEEN_BY_CALLERS = """
-SELECT s.service_id, min(e.availability) FROM slos_edgeestimate e JOIN catalog_service s ON s.id = e.target_id
-WHERE e.target_id = ANY(%(services)s) AND e.availability IS NOT NULL GROUP BY s.service_id
-"""
+from apps.journeys.graph_rows import CRITICALITIES, Node, edges_below, more_of, nodes, seen_by_callers
 
 
 @dataclass(slots=True)
@@ -66,118 +32,105 @@ class GraphBelow:
     predicted: dict[str, Predicted]
     unknown: tuple[str, ...]
     as_of: datetime | None
-    targets: dict[str, float] = field(default_factory=dict)
 
 
 def load(roots: Collection[int]) -> GraphBelow:
-    """Read all that these services depend on, directly or not: two queries, a third where callers must tell."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BELOW, {"roots": list(roots)})
-        rows = cursor.fetchall()
-        pks = sorted({*roots, *(row[0] for row in rows), *(row[1] for row in rows)})
-        cursor.execute(_NODES, {"services": pks})
-        nodes = cursor.fetchall()
-    names = {row[0]: str(row[1]) for row in nodes}
+    """Read all that these services depend on, directly or not: two queries, and few more where there are groups or
+    retries and where callers must tell.
+    """
+    rows = edges_below(roots)
+    pks = np.unique(np.concatenate([list(roots), rows["source"], rows["target"]]).astype(np.int64))
+    services = nodes(pks.tolist())
     own: dict[str, float] = {}
     whole: dict[str, float] = {}
     predicted: dict[str, Predicted] = {}
-    targets: dict[str, float] = {}
-    slas: dict[str, float | None] = {}
-    missing: dict[int, str] = {}
-    instants: list[datetime] = []
-    for pk, name, sla, alone, point, conservative, balanced, aggressive, better, worse, as_of in nodes:
-        slas[name] = None if sla is None else float(sla)
-        if as_of is not None:
-            instants.append(as_of)
-        if alone is None:
-            missing[pk] = name
-        else:
-            own[name] = _ratio(alone)
-            whole[name] = 1 - _ratio(alone if point is None else point)
-        if balanced is not None:
-            tiers: dict[TierName, float] = {
-                "conservative": 1 - conservative,
-                "balanced": 1 - balanced,
-                "aggressive": 1 - aggressive,
-            }
-            ends = (balanced if better is None else better, balanced if worse is None else worse)
-            predicted[name] = Predicted(tiers, 1 - ends[0], 1 - ends[1])
-            targets[name] = float(balanced)
-    unknown = _fill_in(missing, slas, own, whole)
-    edges = [_edge(row, names) for row in rows]
-    graph = FleetGraph(own, edges, _rules(rows, edges))
-    return GraphBelow(graph, whole, predicted, unknown, min(instants, default=None), targets)
+    for node in services:
+        if node.own is not None:
+            own[node.name] = _ratio(node.own)
+            whole[node.name] = 1 - _ratio(node.own if node.composite is None else node.composite)
+        if node.balanced is not None:
+            predicted[node.name] = _predicted(node, node.balanced)
+    unknown = _fill_in([node for node in services if node.own is None], own, whole)
+    table, rules = _edges(rows, services, set(unknown))
+    instants = [node.as_of for node in services if node.as_of is not None]
+    return GraphBelow(FleetGraph(own, table, rules), whole, predicted, unknown, min(instants, default=None))
 
 
-def _fill_in(
-    missing: dict[int, str], slas: dict[str, float | None], own: dict[str, float], whole: dict[str, float]
-) -> tuple[str, ...]:
+def _predicted(node: Node, balanced: float) -> Predicted:
+    def down(value: float | None) -> float:
+        return 1 - (balanced if value is None else value)
+
+    tiers: dict[TierName, float] = {
+        "conservative": down(node.conservative),
+        "balanced": 1 - balanced,
+        "aggressive": down(node.aggressive),
+    }
+    return Predicted(tiers, down(node.better), down(node.worse))
+
+
+def _fill_in(missing: Sequence[Node], own: dict[str, float], whole: dict[str, float]) -> tuple[str, ...]:
     """What callers saw, else the published SLA; those without either count as never failing and are returned."""
     if not missing:
         return ()
-    with connection.cursor() as cursor:
-        cursor.execute(_SEEN_BY_CALLERS, {"services": list(missing)})
-        seen = dict(cursor.fetchall())
+    seen = seen_by_callers([node.pk for node in missing])
     unknown = []
-    for name in missing.values():
-        sla = slas[name]
-        if name in seen:
-            own[name] = _ratio(seen[name])
-        elif sla is not None:
-            own[name] = published_availability(sla)
+    for node in missing:
+        if node.name in seen:
+            own[node.name] = _ratio(seen[node.name])
+        elif node.published_sla is not None:
+            own[node.name] = published_availability(float(node.published_sla))
         else:
-            own[name] = 1.0
-            unknown.append(name)
-        whole[name] = 1 - own[name]
+            own[node.name] = 1.0
+            unknown.append(node.name)
+        whole[node.name] = 1 - own[node.name]
     return tuple(sorted(unknown))
 
 
-def _edge(row: Sequence[Any], names: dict[int, str]) -> FleetEdge:
-    (
-        source,
-        target,
-        mode,
-        criticality,
-        group,
-        retry_config,
-        declared,
-        probability,
-        hardness,
-        hardness_source,
-    ) = row[:10]
-    if probability is None:
-        probability = CALL_PROBABILITY_PRIOR[criticality] if declared is None else declared
-    if hardness is None:
-        hardness = HARDNESS_PRIOR[criticality]
-    # A hardness that was measured already holds what the retries of today save.
-    retries = 0 if hardness_source == "observed" or not retry_config else retries_of(_mapping(retry_config))
-    return FleetEdge(
-        names[source],
-        names[target],
-        call_probability=_ratio(probability),
-        hardness=0.0 if mode == "async" else _ratio(hardness),
-        mode="async" if mode == "async" else "sync",
-        group=group,
+def _edges(
+    rows: NDArray[Any], services: Sequence[Node], unknown: Collection[str]
+) -> tuple[EdgeTable, dict[tuple[str, str], GroupRule]]:
+    """The edges, and how many members of each group must be up, where it is more than one.
+
+    As in the composite of one service, an edge with an evidenced fallback carries nothing, and only those members of
+    a group are counted that are called synchronously, have no such fallback and of which something is known: the
+    others take nobody's place, and a group never needs more than are counted.
+    """
+    names = [node.name for node in services]
+    pks = np.array([node.pk for node in services], dtype=np.int64)
+    probability_prior = np.array([CALL_PROBABILITY_PRIOR[each] for each in CRITICALITIES])[
+        rows["criticality"]
+    ]
+    hardness_prior = np.array([HARDNESS_PRIOR[each] for each in CRITICALITIES])[rows["criticality"]]
+    probability = np.where(np.isnan(rows["call_probability"]), probability_prior, rows["call_probability"])
+    hardness = np.where(np.isnan(rows["hardness"]), hardness_prior, rows["hardness"])
+    hardness[rows["is_async"] | rows["has_fallback"]] = 0.0
+    sources, targets = (np.searchsorted(pks, rows[end]) for end in ("source", "target"))
+    more = more_of(rows["more"][rows["more"] > 0].tolist())
+    retries = np.zeros(len(rows), dtype=np.int64)
+    groups: dict[int, str] = {}
+    needed: dict[tuple[str, str], list[int]] = {}
+    for at in np.flatnonzero(rows["more"]).tolist():
+        found = more[int(rows["more"][at])]
+        retries[at] = found.retries
+        if not found.group or rows["is_async"][at] or rows["has_fallback"][at]:
+            continue
+        if names[targets[at]] in unknown:
+            hardness[at] = 0.0
+            continue
+        groups[at] = found.group
+        needed.setdefault((names[sources[at]], found.group), []).append(found.needed)
+    table = EdgeTable(
+        names,
+        sources,
+        targets,
+        call_probability=np.clip(probability, 0.0, 1.0),
+        hardness=np.clip(hardness, 0.0, 1.0),
+        is_async=rows["is_async"].astype(np.bool_),
         retries=retries,
+        groups=groups,
     )
-
-
-def _rules(rows: Sequence[Sequence[Any]], edges: Sequence[FleetEdge]) -> dict[tuple[str, str], GroupRule]:
-    """How many members of each group must be up, where it is more than one."""
-    sizes: dict[tuple[str, str], int] = {}
-    needed: dict[tuple[str, str], int] = {}
-    for row, edge in zip(rows, edges, strict=True):
-        if edge.group and edge.mode == "sync":
-            key = (edge.source, edge.group)
-            sizes[key] = sizes.get(key, 0) + 1
-            needed[key] = max(needed.get(key, 1), int(row[10] or 1))
-    return {key: GroupRule(min(count, sizes[key])) for key, count in needed.items() if count > 1}
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    import json
-
-    return json.loads(value) if isinstance(value, str) else dict(value)
+    rules = {key: GroupRule(min(max(each), len(each))) for key, each in needed.items()}
+    return table, {key: rule for key, rule in rules.items() if rule.needed > 1}
 
 
 def _ratio(value: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -77,4 +79,9 @@ class JourneyResult(models.Model):
     @property
     def is_being_made(self) -> bool:
         """Whether something has changed since it was computed."""
-        return self.computed_from is None or self.requested_at > self.computed_from
+        return self.is_older_than(None)
+
+    def is_older_than(self, asked: datetime | None) -> bool:
+        """Whether it was asked for since it was computed, by what is noted here or at ``asked``."""
+        latest = self.requested_at if asked is None else max(asked, self.requested_at)
+        return self.computed_from is None or latest > self.computed_from

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.accounts.models import Team, User
 from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
 from apps.catalog.models import Service
 from apps.core.errors import NotFound
 from apps.journeys.models import Journey, JourneyResult
+from apps.slos.models import Recommendation, SliType
 
 SORTS = {
     "name": "name",
@@ -57,6 +58,37 @@ def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
 def services_by_id(names: Iterable[str]) -> dict[str, Service]:
     """Return the catalog's services of these names, with their recommendations' place in one query."""
     return {each.service_id: each for each in Service.objects.filter(service_id__in=set(names))}
+
+
+def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:
+    """Return the services that a filter lets through, with team and, of their newest availability recommendation,
+    ``promise`` (the balanced tier) and ``composite``, in no order.
+    """
+    newest = Recommendation.objects.filter(service=OuterRef("pk"), sli_type=SliType.AVAILABILITY).order_by(
+        "-generated_at"
+    )
+    rows = Service.objects.select_related("team").annotate(
+        promise=Subquery(newest.values("balanced")[:1]), composite=Subquery(newest.values("composite")[:1])
+    )
+    if text:
+        rows = rows.filter(service_id__icontains=text)
+    if team:
+        rows = rows.filter(team__name=team)
+    return rows
+
+
+def services_in_order(rows: QuerySet[Service], sort: str) -> QuerySet[Service]:
+    """Sort :func:`services_to_try` by service, team, promise or composite; what has no value comes last."""
+    columns = {"service": "service_id", "team": "team__name", "composite": "composite"}
+    column = F(columns.get(sort.removeprefix("-"), "promise"))
+    order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
+    return rows.order_by(order, "service_id")
+
+
+def teams_with_services() -> list[str]:
+    """Return the teams that own a service, by name."""
+    rows = Team.objects.filter(services__isnull=False).distinct()
+    return list(rows.order_by("name").values_list("name", flat=True))
 
 
 def teams_for(user: User) -> list[str]:

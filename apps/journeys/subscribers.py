@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+from django.utils import timezone
+
 from apps.core.models import OutboxEvent
 from apps.core.outbox import subscribe
 from apps.journeys.actions import CHANGED
@@ -24,9 +27,7 @@ def compute_on_recommendations(event: OutboxEvent) -> None:
     """New numbers of a member move its journeys."""
     services = event.payload.get("services")
     rows = Journey.objects.all() if services is None else Journey.objects.filter(members__in=services)
-    touched = ask_anew(set(rows.values_list("pk", flat=True)))
-    if touched:
-        enqueue(REFRESH, "default", journeys=touched, reason="new recommendations")
+    _refresh(rows, "new recommendations")
 
 
 @subscribe("catalog.graph_changed", name="journeys.compute_on_graph_change")
@@ -34,6 +35,14 @@ def compute_on_graph_change(event: OutboxEvent) -> None:
     """A changed dependency, or a service that went, moves the journeys of the services named."""
     names = event.payload.get("service_ids")
     rows = Journey.objects.all() if names is None else Journey.objects.filter(members__service_id__in=names)
-    touched = ask_anew(set(rows.values_list("pk", flat=True)))
+    _refresh(rows, "the dependency graph changed")
+
+
+def _refresh(rows: QuerySet[Journey], reason: str) -> None:
+    """Note that these no longer hold and tell a worker; it may read before the note is committed, so it is told
+    when, too.
+    """
+    now = timezone.now()
+    touched = ask_anew(set(rows.values_list("pk", flat=True)), now=now)
     if touched:
-        enqueue(REFRESH, "default", journeys=touched, reason="the dependency graph changed")
+        enqueue(REFRESH, "default", journeys=touched, reason=reason, asked=now.isoformat())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import dramatiq
@@ -17,11 +18,12 @@ RUN_TIME_LIMIT_MS = 30 * 60 * 1000
 
 
 @dramatiq.actor(actor_name=REFRESH, queue_name="default", time_limit=RUN_TIME_LIMIT_MS)
-def refresh(journeys: list[str] | None = None, reason: str = "") -> None:
+def refresh(journeys: list[str] | None = None, reason: str = "", asked: str | None = None) -> None:
     """Compute the journeys that were asked for anew, of these or of all."""
     from apps.journeys import compute
 
-    compute.refresh(journeys, reason=reason or "asked for")
+    at = datetime.fromisoformat(asked) if asked else None
+    compute.refresh(journeys, reason=reason or "asked for", asked=at)
 
 
 @dramatiq.actor(

@@ -19,13 +19,14 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.engine.changed_causes import with_changed_causes
+from apps.engine.edge_table import EdgeTable
 from apps.engine.recommend import recommend
 from apps.engine.rounding import ratio
 from apps.engine.types import ServiceInput
 from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told
-from apps.slos import compute, inputs
+from apps.slos import compute, footing, inputs
 from apps.slos.models import Recommendation, SliType
 from apps.telemetry.series import Buckets, load_buckets
 
@@ -151,12 +152,17 @@ def _start(service: Service) -> _Start:
     as_of = newest.as_of if newest else compute.default_as_of()
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
+    loaded: dict[str, ServiceInput] = {}
     if newest is not None and _holds(newest):
         found = newest.document
     else:
-        (document,) = compute.documents([service], as_of, window_days=window_days, seed=seed)
+        # What stands below is taken as its own computation left it, as where one service is made anew.
+        graph = footing.figures([(as_of, [service])], has_stored=True, seed=seed, loaded=loaded)
+        (document,) = compute.documents(
+            [service], as_of, window_days=window_days, seed=seed, graph=graph, loaded=loaded
+        )
         found = document["availability"]
-    (given,) = inputs.load([service], as_of)
+    given = loaded.get(service.service_id) or inputs.load([service], as_of)[0]
     given = replace(given, buckets=None, percentiles=None)
     start = _Start(
         given,
@@ -282,8 +288,9 @@ def _document(start: _Start, level: Level, tiers: dict[str, Any] | None) -> dict
 
 def _offers(service_id: str, below: graphs.GraphBelow) -> dict[str, list[str]]:
     """What a step may be about: direct synchronous dependencies, and all that is below."""
-    direct = {edge.target for edge in below.graph.edges if edge.source == service_id and edge.mode == "sync"}
-    reached = {name for name in below.graph.own if name != service_id}
-    asynchronous = {edge.target for edge in below.graph.edges if edge.mode == "async"}
-    called = {edge.target for edge in below.graph.edges if edge.mode == "sync"}
-    return {"direct": sorted(direct), "below": sorted((reached - (asynchronous - called)) - direct)[:500]}
+    table = EdgeTable.of(below.graph.edges)
+    direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
+    called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}
+    only_told = {table.names[number] for number in np.unique(table.targets[table.is_async])} - called
+    reached = below.graph.own.keys() - only_told - direct - {service_id}
+    return {"direct": sorted(direct), "below": sorted(reached)[:500]}

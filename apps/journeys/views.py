@@ -20,7 +20,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
-from apps.journeys import forms, presenting, queries, what_if_page
+from apps.journeys import forms, presenting, queries, what_if_page, what_if_start
 from apps.journeys.models import Journey
 
 FORM = "journeys/form.html"
@@ -155,6 +155,15 @@ def _saved(request: HttpRequest, actor: Actor, found: Journey | None) -> HttpRes
     if _is_fragment(request):
         return HttpResponse(status=204, headers={"HX-Redirect": address})
     return HttpResponseRedirect(address)
+
+
+@login_required
+@never_cache
+@require_safe
+def what_ifs(request: HttpRequest) -> HttpResponse:
+    """Which service a change is to be tried on."""
+    context = {"listing": what_if_start.listing(request.GET)}
+    return render(request, "journeys/what_ifs.html" + ("#listing" if _is_fragment(request) else ""), context)
 
 
 @login_required

@@ -57,6 +57,7 @@ ROOMS = (
     ),
     Room("Decide", "Budgets", "slos", "slos.view"),
     Room("Decide", "Journeys", "journeys", "journeys.view"),
+    Room("Decide", "What if", "what-ifs", "journeys.view"),
     Room("Prove", "Audit", "audit", "audit.view"),
     Room("Prove", "API keys", "api-keys", "accounts.manage_own_keys"),
 )

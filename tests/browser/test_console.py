@@ -29,6 +29,7 @@ PAGES = (
     "/journeys/check-out/",
     "/journeys/new/",
     "/journeys/check-out/edit/",
+    "/what-if/",
     "/services/checkout-web/what-if/",
     "/services/checkout-web/what-if/?step=fallback:0.9:payments-api&step=retry:2:orders",
     "/services/card-network/what-if/?step=fallback:0.9:nobody",

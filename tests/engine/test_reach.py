@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
-from apps.engine.reach import Reach
+from apps.engine.reach import BATCHES, MAX_SAMPLES, Reach
 from tests.engine.brute_force import random_graph, simulate
 
 
@@ -88,3 +88,45 @@ def test_the_same_luck_makes_a_difference_exact() -> None:
 def test_an_edge_of_an_unknown_node_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown node"):
         Reach(FleetGraph({"a": 1.0}, [FleetEdge("a", "b")]), {})
+
+
+@pytest.mark.parametrize("chance", [0.0004, 0.037, 0.5, 0.98])
+def test_in_each_batch_an_edge_carries_as_often_as_its_probability_says(chance: float) -> None:
+    graph = FleetGraph({"web": 1.0, "a": 0.9}, [FleetEdge("web", "a", chance)])
+    reached = Reach(graph, whole_of(graph)).reached("web")
+    carried = reached.worlds[:, reached.names.index("a")] if "a" in reached.names else np.zeros(MAX_SAMPLES)
+    each = carried.reshape(BATCHES, -1).sum(axis=1)
+    assert np.all(np.abs(each - chance * MAX_SAMPLES / BATCHES) < 1)
+
+
+def test_what_was_looked_at_before_does_not_move_a_number() -> None:
+    graph = random_graph(np.random.default_rng(8))
+    whole = whole_of(graph)
+    names = sorted(graph.own)
+    there, back = Reach(graph, whole), Reach(graph, whole)
+    plain = {name: there.unavailability(name) for name in names}
+    for name in reversed(names):
+        assert back.unavailability(name) == plain[name]
+
+
+def test_a_group_never_needs_more_members_than_it_has() -> None:
+    own = {"web": 1.0, "a": 0.999, "b": 0.999}
+    edges = [FleetEdge("web", "a", group="g"), FleetEdge("web", "b", group="g", mode="async")]
+    graph = FleetGraph(own, edges, {("web", "g"): GroupRule(2, 0.0)})
+    found, _ = Reach(graph, {"a": 1e-3, "b": 1e-3}).unavailability("web")
+    assert found == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("size", [30, 600])
+def test_groups_in_one_large_cycle_are_followed_within_bounds(size: int) -> None:
+    """The ways round grow like the factorial of the members, and the longest is as deep as there are members."""
+    names = [f"n{at:03}" for at in range(size)]
+    own = dict.fromkeys(names, 1 - 1e-4)
+    edges = [
+        FleetEdge(name, names[(at + step) % size], 0.5, 0.2, group="g")
+        for at, name in enumerate(names)
+        for step in (1, 2, 3, 5)
+    ]
+    rules = {(name, "g"): GroupRule(1, 0.0) for name in names}
+    found, _ = Reach(FleetGraph(own, edges, rules), dict.fromkeys(names, 1e-4)).unavailability(names[0])
+    assert found == pytest.approx(1e-4, rel=0.01)

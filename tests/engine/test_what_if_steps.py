@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.engine.changed_causes import with_changed_causes
-from apps.engine.fleet import FleetEdge, FleetGraph
+from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.recommend import recommend
 from apps.engine.types import DependencyInput, ServiceInput
 from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
@@ -89,6 +89,15 @@ def test_behind_a_queue_no_timeout_matters() -> None:
     alone = levels(BELOW, [queue])[-1]
     both = levels(BELOW, [ChangeStep("timeout", "pay", 500.0), queue])[-1]
     assert both.unavailability == pytest.approx(alone.unavailability, rel=1e-9)
+
+
+def test_behind_a_queue_a_member_is_no_longer_needed() -> None:
+    edges = [FleetEdge("web", each, group="both") for each in ("db", "pay")]
+    graph = FleetGraph(OWN, edges, {("web", "both"): GroupRule(2, 0.0)})
+    below = Below("web", graph, whole_of(graph))
+    first, level = levels(below, [ChangeStep("queue", "pay", 1.0)])
+    assert first.unavailability == pytest.approx(1 - 0.9995 * 0.9999 * 0.9998, rel=1e-3)
+    assert level.unavailability == pytest.approx(1 - 0.9995 * 0.9999, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
 from apps.journeys.steps import ChangeStep, parse, parse_all, query
 from tests.pages import HOSTILE_IDS, HTMX, client_of, text_of
+from tests.slos.conftest import make_service
 
 HERE = "/services/web/what-if/"
 
@@ -19,6 +20,27 @@ HERE = "/services/web/what-if/"
 @pytest.fixture
 def reader(db: None) -> Client:
     return client_of("viewer")
+
+
+def test_it_begins_at_the_services_those_that_can_promise_least_first(
+    reader: Client, fleet: dict[str, Service]
+) -> None:
+    make_service("quiet")
+    page = reader.get("/what-if/").content.decode()
+    order = [page.index(f'href="/services/{name}/what-if/"') for name in ("web", "pay", "db", "quiet")]
+    assert order == sorted(order)
+    assert '<a href="/what-if/" aria-current="page"' in page
+
+
+def test_its_services_can_be_filtered_and_sorted(reader: Client, fleet: dict[str, Service]) -> None:
+    found = text_of(reader.get("/what-if/", {"q": "PA", "sort": "-service"}, headers=HTMX))
+    assert "Try a change to pay" in found
+    assert "Try a change to web" not in found
+    assert "No service here" in text_of(reader.get("/what-if/", {"team": "nobody"}))
+
+
+def test_it_asks_who_is_there_before_it_lists_services(client: Client, db: None) -> None:
+    assert client.get("/what-if/").status_code == 302
 
 
 @pytest.mark.parametrize("service_id", [*HOSTILE_IDS, "a:b:c"])
