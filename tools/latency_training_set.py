@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS, SHARES, LatencyHistory, latency_rows
-from apps.engine.latency import from_buckets, history_of
+from apps.engine.latency.thresholds import from_buckets, history_of
 from apps.engine.simulation.fleet import CUT_HOUR, HOUR_SECONDS, START
 from apps.engine.simulation.latency_fleet import FAMILIES, MIXED, SimulatedLatency, simulate_latency
 from apps.engine.types import BucketSeries, Floats

@@ -23,7 +23,7 @@ def find_cycles() -> dict[str, tuple[list[str], list[str]]]:
 
     The components are Tarjan's (1972). Loads the graph library, so it is for workers and commands only.
     """
-    from apps.engine.graph import cycle_path, strongly_connected
+    from apps.engine.graph.cycles import cycle_path, strongly_connected
 
     with connection.cursor() as cursor:
         cursor.execute(

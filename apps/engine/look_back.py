@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.engine.series import ObservedCounts
-from apps.engine.tiers import COLD_START_DAYS
+from apps.engine.window.tiers import COLD_START_DAYS
 
 
 def look_back(

@@ -8,9 +8,9 @@ quantiles.
 from __future__ import annotations
 
 from apps.engine.archetypes import Archetype
-from apps.engine.edges import EXTERNAL_ALLOWANCE
-from apps.engine.tiers import LEAST_UNAVAILABILITY, Prior, Tier
+from apps.engine.edges.estimates import EXTERNAL_ALLOWANCE
 from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+from apps.engine.window.tiers import LEAST_UNAVAILABILITY, Prior, Tier
 
 
 def archetype_prior(archetype: Archetype) -> Prior:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.fleet import FleetEdge, GroupRule
-from apps.engine.redundancy import needed_unavailability
+from apps.engine.graph.fleet import FleetEdge, GroupRule
+from apps.engine.graph.redundancy import needed_unavailability
 from apps.engine.types import Floats
 
 type Worlds = int

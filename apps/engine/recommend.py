@@ -6,33 +6,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.engine.archetypes import Archetype, Archetypes
-from apps.engine.attribution import BASE, Contribution, attribute
-from apps.engine.backtest import backtest_targets
-from apps.engine.blocks import block_length
-from apps.engine.counterfactuals import counterfactuals
 from apps.engine.data_quality import confidence_of, iso, quality_document
-from apps.engine.decomposition import decompose
-from apps.engine.dependencies import (
+from apps.engine.edges.dependencies import (
     ServiceComposite,
     composite_document,
     composite_warnings,
     service_composite,
 )
-from apps.engine.edges import first_estimates, published_availability, with_hardness
+from apps.engine.edges.estimates import first_estimates, published_availability, with_hardness
+from apps.engine.explanation.attribution import BASE, Contribution, attribute
+from apps.engine.explanation.counterfactuals import counterfactuals
+from apps.engine.explanation.decomposition import decompose
+from apps.engine.explanation.narrative import cold_start_reason, summarise
+from apps.engine.explanation.what_if import KnownPast, other_services
 from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
-from apps.engine.latency import from_buckets, from_percentiles, latency_document, look_ahead
+from apps.engine.latency.thresholds import from_buckets, from_percentiles, latency_document, look_ahead
 from apps.engine.look_back import look_back
-from apps.engine.narrative import cold_start_reason, summarise
 from apps.engine.published import archetype_prior, published_prior, published_tiers
-from apps.engine.resampling import draw_plan
 from apps.engine.rounding import percent, ratio
 from apps.engine.seeding import generator_for
 from apps.engine.series import DAY_SECONDS, ObservedCounts, observe
-from apps.engine.tiers import Tier, WindowModel, build_model, cold_start_weight, make_tiers
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
 from apps.engine.verdicts import Judgement, judge
-from apps.engine.what_if import KnownPast, other_services
+from apps.engine.window.backtest import backtest_targets
+from apps.engine.window.blocks import block_length
+from apps.engine.window.resampling import draw_plan
+from apps.engine.window.tiers import Tier, WindowModel, build_model, cold_start_weight, make_tiers
 
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""

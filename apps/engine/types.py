@@ -100,7 +100,7 @@ class DependencyInput:
 
 @dataclass(frozen=True, slots=True)
 class GraphFigure:
-    """What the whole reachable graph below a service allows (:mod:`apps.engine.reachable`).
+    """What the whole reachable graph below a service allows (:mod:`apps.engine.graph.reachable`).
 
     ``limit`` is the availability of a service that never fails by itself, every node below counted once.
     ``services`` are those below it; ``is_whole`` is false where the furthest were taken as measured and not

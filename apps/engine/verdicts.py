@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apps.engine.counting import needed_requests
 from apps.engine.rounding import duration
 from apps.engine.series import ObservedCounts
-from apps.engine.tiers import COLD_START_DAYS
 from apps.engine.types import Verdict
+from apps.engine.window.counting import needed_requests
+from apps.engine.window.tiers import COLD_START_DAYS
 
 LEAST_DAYS = 1.0
 LEAST_REQUESTS = 300

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.engine.journeys import JourneyFleet, JourneyResult, Path, Step, evaluate
+from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path, Step, evaluate
 from apps.engine.rounding import ratio
 from apps.engine.types import TIER_BREACH_PROBABILITY
 from apps.journeys import graph as graphs

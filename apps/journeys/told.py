@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.engine.what_if_steps import ChangeStep, Level
+from apps.engine.journeys.steps import ChangeStep, Level
 from apps.ui.format import chance_words, ms, number, percent, plural
 
 LARGE_LOAD = 2.0

@@ -18,12 +18,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.engine.changed_causes import with_changed_causes
-from apps.engine.edge_table import EdgeTable
+from apps.engine.explanation.changed_causes import with_changed_causes
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.engine.recommend import recommend
 from apps.engine.rounding import ratio
 from apps.engine.types import ServiceInput
-from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told
 from apps.slos import compute, footing, inputs

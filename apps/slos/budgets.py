@@ -1,7 +1,7 @@
 """The arithmetic of error budgets, in plain Python so that a web process may use it.
 
 The alert rules are those of Beyer et al., *The Site Reliability Workbook* (2018), ch. 5: a rule fires when a
-stated share of the window's budget goes within its long window. :mod:`apps.engine.burn_rate` holds the same
+stated share of the window's budget goes within its long window. :mod:`apps.engine.window.burn_rate` holds the same
 rules for arrays; a test compares the two.
 """
 

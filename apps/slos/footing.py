@@ -19,8 +19,13 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members, retries_of
-from apps.engine.edges import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, estimate_edges, published_availability
-from apps.engine.reachable import EdgeFigure, compose_reachable, edge_figure
+from apps.engine.edges.estimates import (
+    CALL_PROBABILITY_PRIOR,
+    HARDNESS_PRIOR,
+    estimate_edges,
+    published_availability,
+)
+from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
 from apps.engine.series import observe
 from apps.engine.types import CommunicationMode, GraphFigure, ServiceInput
 from apps.slos import inputs

@@ -33,7 +33,7 @@ from apps.slos.words import PERCENTILE_SHARE, is_latency
 DEFAULT_DEPTH = 5
 MAX_DEPTH = 10
 
-# The engine's priors (apps/engine/edges.py), for edges that no computation has seen yet; a test holds them
+# The engine's priors (apps/engine/edges/estimates.py), for edges that no computation has seen yet; a test holds them
 # equal.
 CALL_PROBABILITY_PRIOR = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 HARDNESS_PRIOR = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}

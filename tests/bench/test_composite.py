@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from apps.engine.fleet import FleetEdge, FleetGraph, compose_fleet
+from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from tests.engine.brute_force import random_graph, simulate
 
 GRAPHS = 1_000

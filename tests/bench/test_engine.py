@@ -15,19 +15,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.attribution import balanced_values
-from apps.engine.blocks import block_length
-from apps.engine.decomposition import decompose
-from apps.engine.dependencies import service_composite
-from apps.engine.edges import estimate_edges
+from apps.engine.edges.dependencies import service_composite
+from apps.engine.edges.estimates import estimate_edges
+from apps.engine.explanation.attribution import balanced_values
+from apps.engine.explanation.decomposition import decompose
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.published import archetype_prior
 from apps.engine.recommend import recommend
-from apps.engine.resampling import REPLICATES, draw_plan
 from apps.engine.seeding import generator_for
 from apps.engine.series import observe
-from apps.engine.tiers import build_model
 from apps.engine.types import BucketSeries, CountSeries, DependencyInput, Floats, ServiceInput
+from apps.engine.window.blocks import block_length
+from apps.engine.window.resampling import REPLICATES, draw_plan
+from apps.engine.window.tiers import build_model
 
 START = 1_780_272_000
 DAYS = 90

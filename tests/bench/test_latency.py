@@ -12,9 +12,9 @@ from typing import Any
 from apps.engine.archetypes import Archetypes
 from apps.engine.evaluation.evaluate import CUT, TIERS
 from apps.engine.evaluation.latency_summary import summarise_latency
-from apps.engine.journeys_latency import Call, Parallel, Serial, end_to_end
-from apps.engine.latency import from_buckets, latency_document, look_ahead
-from apps.engine.latency_dependence import Dependence, LatencyDistribution
+from apps.engine.latency.dependence import Dependence, LatencyDistribution
+from apps.engine.latency.end_to_end import Call, Parallel, Serial, end_to_end
+from apps.engine.latency.thresholds import from_buckets, latency_document, look_ahead
 from apps.engine.seeding import generator_for
 from apps.engine.simulation.latency_fleet import FAMILIES, simulate_latencies
 from apps.slos.evaluating import run_latency

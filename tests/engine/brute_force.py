@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 
 type Bools = NDArray[np.bool_]
 

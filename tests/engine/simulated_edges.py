@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.edges import EdgeEstimate, estimate_edges
+from apps.engine.edges.estimates import EdgeEstimate, estimate_edges
 from apps.engine.series import observe
 from apps.engine.types import CountSeries, Criticality, DependencyInput, Floats
 from tests.engine.build import HOUR, START

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from apps.engine.attribution import MAX_FEATURES, coalitions, shapley_values
+from apps.engine.explanation.attribution import MAX_FEATURES, coalitions, shapley_values
 from apps.engine.recommend import recommend
 from apps.engine.types import Floats
 from tests.engine.build import full_service

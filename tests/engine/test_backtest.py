@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.engine.backtest import backtest_target
 from apps.engine.types import CountSeries
+from apps.engine.window.backtest import backtest_target
 from tests.engine.build import DAY, START, end_of, steady
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.engine.blocks import block_length, politis_white_length
-from apps.engine.resampling import block_sums, draw_plan, replicate_sums
+from apps.engine.window.blocks import block_length, politis_white_length
+from apps.engine.window.resampling import block_sums, draw_plan, replicate_sums
 
 
 def _autoregressive(memory: float, size: int = 4_000) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.engine.burn_rate import budget_left, burn_rate, count_alerts, error_budget, seconds_to_exhaustion
+from apps.engine.window.burn_rate import (
+    budget_left,
+    burn_rate,
+    count_alerts,
+    error_budget,
+    seconds_to_exhaustion,
+)
 
 
 def test_a_burn_rate_of_one_spends_the_budget_in_the_window() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine.composite import Factor, compose, shared_nodes, simple_factor
+from apps.engine.edges.composite import Factor, compose, shared_nodes, simple_factor
 
 _SHARE = st.floats(0, 1)
 _OWN = st.floats(0.5, 1)

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from apps.engine.edge_table import EdgeTable
-from apps.engine.fleet import FleetEdge
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.graph.fleet import FleetEdge
 from tests.engine.brute_force import random_graph
 
 EDGES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.engine.dependencies import service_composite
-from apps.engine.edges import HARDNESS_PRIOR, estimate_edges, published_availability
+from apps.engine.edges.dependencies import service_composite
+from apps.engine.edges.estimates import HARDNESS_PRIOR, estimate_edges, published_availability
 from apps.engine.series import observe
 from apps.engine.types import DependencyInput
 from tests.engine.build import end_of, hourly, steady, with_dependency

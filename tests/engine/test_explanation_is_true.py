@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine.decomposition import held_within, scaled_failures
+from apps.engine.explanation.decomposition import held_within, scaled_failures
+from apps.engine.explanation.what_if import KnownPast, with_scaled_cause
 from apps.engine.forecast.batch import PastFeatures
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.forecast.service import ServiceForecast
@@ -19,7 +20,6 @@ from apps.engine.recommend import recommend
 from apps.engine.rounding import percent
 from apps.engine.series import DAY_SECONDS
 from apps.engine.types import CountSeries, ServiceInput
-from apps.engine.what_if import KnownPast, with_scaled_cause
 from tests.engine.build import HOUR, START, end_of, steady
 from tests.engine.simulated_edges import simulated_service
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
-from apps.engine.redundancy import k_of_n_unavailability, load_amplification, retried_unavailability
+from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.graph.redundancy import k_of_n_unavailability, load_amplification, retried_unavailability
 from tests.engine.brute_force import random_graph, simulate
 
 WORLDS = 60_000

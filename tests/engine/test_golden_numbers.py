@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from apps.engine.burn_rate import ALERT_RULES
-from apps.engine.composite import compose, simple_factor
-from apps.engine.counting import needed_requests
-from apps.engine.downtime import availability_interval
-from apps.engine.redundancy import k_of_n_unavailability, retried_unavailability, stand_in_unavailability
+from apps.engine.edges.composite import compose, simple_factor
+from apps.engine.graph.redundancy import (
+    k_of_n_unavailability,
+    retried_unavailability,
+    stand_in_unavailability,
+)
+from apps.engine.window.burn_rate import ALERT_RULES
+from apps.engine.window.counting import needed_requests
+from apps.engine.window.downtime import availability_interval
 
 
 @pytest.mark.parametrize(("target", "requests"), [(0.999, 2_995), (0.9999, 29_956), (0.99, 299)])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine.graph import cycle_path, strongly_connected
+from apps.engine.graph.cycles import cycle_path, strongly_connected
 
 _EDGES = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")), max_size=20)
 

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from apps.engine.fleet import FleetEdge, FleetGraph
-from apps.engine.journeys import JourneyFleet, Path, Step, evaluate
-from apps.engine.predicted import Predicted
+from apps.engine.graph.fleet import FleetEdge, FleetGraph
+from apps.engine.journeys.availability import JourneyFleet, Path, Step, evaluate
+from apps.engine.journeys.predicted import Predicted
 from apps.engine.types import TierName
 from tests.engine.brute_force import random_graph, simulate
 from tests.engine.test_reach import whole_of

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaincinv
 
-from apps.engine.journeys_latency import Call, Parallel, Path, Serial, end_to_end, services_of, share_out
-from apps.engine.latency_dependence import Dependence, LatencyDistribution
+from apps.engine.latency.dependence import Dependence, LatencyDistribution
+from apps.engine.latency.end_to_end import Call, Parallel, Path, Serial, end_to_end, services_of, share_out
 from apps.engine.types import BucketSeries, Floats
 from tests.engine.build import START
 

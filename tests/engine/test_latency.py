@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.engine.percentiles import percentile
+from apps.engine.latency.percentiles import percentile
 from apps.engine.recommend import recommend
 from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput
 from tests.engine.build import START

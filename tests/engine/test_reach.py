@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
-from apps.engine.reach import BATCHES, MAX_SAMPLES, Reach
+from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.graph.reach import BATCHES, MAX_SAMPLES, Reach
 from tests.engine.brute_force import random_graph, simulate
 
 

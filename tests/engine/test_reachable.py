@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from apps.engine.fleet import FleetEdge, FleetGraph, compose_fleet
-from apps.engine.reachable import EdgeFigure, compose_reachable
-from apps.engine.redundancy import k_of_n_unavailability
+from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.fleet import FleetEdge, FleetGraph
+from apps.engine.graph.reachable import EdgeFigure, compose_reachable
+from apps.engine.graph.redundancy import k_of_n_unavailability
 from tests.engine.brute_force import random_graph
 
 type Edges = Mapping[str, Sequence[EdgeFigure]]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.engine.changed_causes import with_changed_causes
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.explanation.changed_causes import with_changed_causes
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
+from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from apps.engine.recommend import recommend
 from apps.engine.types import DependencyInput, ServiceInput
-from apps.engine.what_if_steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
 from tests.engine.build import end_of, with_dependency
 from tests.engine.test_reach import whole_of
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apps.engine import burn_rate as engine
+from apps.engine.window import burn_rate as engine
 from apps.slos import budgets
 from apps.slos.decisions import Question, due_reason
 

@@ -8,7 +8,7 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.engine import edges as engine
+from apps.engine.edges import estimates as engine
 from apps.slos import impact
 from apps.slos.impact import Effect, analyse
 from apps.slos.models import EdgeEstimate, ServiceStatus

@@ -115,7 +115,7 @@ def test_its_preview_counts_the_past_months_that_would_have_missed_it(moody: Ser
 
 
 def test_its_count_of_the_past_is_the_one_of_the_engine(moody: Service) -> None:
-    from apps.engine.backtest import backtest_target
+    from apps.engine.window.backtest import backtest_target
     from apps.slos.inputs import load
 
     as_of = full_hour()

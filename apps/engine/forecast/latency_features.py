@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
-from apps.engine.percentiles import percentile, percentiles
+from apps.engine.latency.percentiles import percentile, percentiles
 from apps.engine.types import Floats
 
 DAY_SECONDS = 86_400

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from apps.engine.dependencies import CountedFactor
+from apps.engine.edges.dependencies import CountedFactor
 from apps.engine.rounding import duration
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats

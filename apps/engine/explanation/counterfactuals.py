@@ -2,8 +2,8 @@
 
 A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often. The changed
 past is forecast anew, and its edges are estimated anew where that may matter, so that every sentence is true of a
-whole new run on the input that ``apps.engine.what_if`` makes. Figures are rounded to the careful side first and
-evaluated then.
+whole new run on the input that ``apps.engine.explanation.what_if`` makes. Figures are rounded to the careful side
+first and evaluated then.
 
 The forecast moves in steps and not always the same way. What one more nine needs is therefore a scale at which it is
 reached, and if possible at the next smaller one that was tried as well; and a change that would move the target the
@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from apps.engine.counting import needed_requests
-from apps.engine.decomposition import Cause
-from apps.engine.pasts import Asked, Change
+from apps.engine.explanation.decomposition import Cause
+from apps.engine.explanation.pasts import Asked, Change
+from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
-from apps.engine.tiers import WindowModel
-from apps.engine.what_if import EVERYTHING, KnownPast
+from apps.engine.window.counting import needed_requests
+from apps.engine.window.tiers import WindowModel
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""

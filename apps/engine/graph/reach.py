@@ -5,8 +5,8 @@ Given all these draws, a root without groups below it fails exactly when one of 
 carrying edges fails by itself, so its unavailability is 1 − Π(1 − u_v) over those nodes: known in closed form for
 every u at once. Only the carrying edges are sampled, never the rare failures themselves, and nodes that two paths
 share are counted once because they are one node in every world. A cycle adds no failure that did not begin somewhere,
-as in :mod:`apps.engine.fleet`. How much of their failures retries leave is not solved for here: it is read from the
-targets' unavailabilities as a whole, which are given.
+as in :mod:`apps.engine.graph.composing`. How much of their failures retries leave is not solved for here: it is read
+from the targets' unavailabilities as a whole, which are given.
 
 A group of stand-ins fails its caller where fewer than ``needed`` of its members are up. A node below the members
 that takes down too many of them at once is found like any other, and so is the cause that they have in common (β),
@@ -29,8 +29,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.edge_table import EdgeTable
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, group_weight
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule, group_weight
 from apps.engine.reach_groups import Coincidence, CommonCause, Group, Worlds
 from apps.engine.seeding import generator_for
 from apps.engine.types import Floats

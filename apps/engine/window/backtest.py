@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from apps.engine.burn_rate import count_alerts
 from apps.engine.series import DAY_SECONDS, ObservedCounts, daily, observe
 from apps.engine.types import CountSeries, Floats
+from apps.engine.window.burn_rate import count_alerts
 
 LOOK_BACK_DAYS = 730
 STEP_DAYS = 14

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
-from apps.engine.decomposition import Cause, Decomposition
+from apps.engine.explanation.decomposition import Cause, Decomposition
 from apps.engine.forecast.service import Doubt, ServiceForecast
-from apps.engine.resampling import Plan, replicate_sums, upper_quantile
 from apps.engine.series import ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.window.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
+from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 
 LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""

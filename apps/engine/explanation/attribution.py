@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.tiers import WindowModel
 from apps.engine.types import Floats
+from apps.engine.window.tiers import WindowModel
 
 MAX_FEATURES = 12
 BASE = 1.0

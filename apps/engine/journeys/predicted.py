@@ -15,8 +15,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from apps.engine.tiers import LEAST_UNAVAILABILITY
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.window.tiers import LEAST_UNAVAILABILITY
 
 _Z90 = 1.6448536
 _FAR = 6.0

@@ -25,88 +25,17 @@ services it is far below 1 and a few rounds do.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from apps.engine.redundancy import COMMON_CAUSE_SHARE, PERSISTENT_SHARE, load_amplification
-from apps.engine.types import CommunicationMode
+from apps.engine.graph.fleet import FleetGraph, NodeResult
+from apps.engine.graph.redundancy import load_amplification
+from apps.engine.graph.worlds import Solver
 
 MAX_CONDITIONED = 12
 """Nodes whose states are enumerated, 2^n of them; beyond that worlds are sampled."""
-MAX_CYCLE = 8
-"""Members of a cycle whose joint states are enumerated, 3^n steps."""
 SAMPLES = 4_000_000
 """Worlds sampled where there are too many to enumerate; fewer of a fleet that fails a lot."""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetEdge:
-    """``source`` calls ``target``. Edges of one source with the same non-empty ``group`` stand in for each
-    other; ``shared_share`` is β of its retries: the share of failures that a retry meets again.
-
-    Where this caller sees other figures than the target has as a whole: ``met`` is the share of the target's
-    failures that its calls meet, ``connection`` the availability of what lies between the two.
-    """
-
-    source: str
-    target: str
-    call_probability: float = 1.0
-    hardness: float = 1.0
-    mode: CommunicationMode = "sync"
-    group: str = ""
-    retries: int = 0
-    shared_share: float = PERSISTENT_SHARE
-    met: float = 1.0
-    connection: float = 1.0
-
-    @property
-    def weight(self) -> float:
-        """Probability that a failure of the target fails a request, without retries."""
-        return self.call_probability * self.hardness
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRule:
-    """How many members of a group must be up, and the share of failures that its members have in common."""
-
-    needed: int = 1
-    common_cause: float = COMMON_CAUSE_SHARE
-
-
-def group_weight(edges: Sequence[FleetEdge]) -> float:
-    """Probability that a request fails where too few of a group's members are up."""
-    probability = min(1.0, math.fsum(edge.call_probability for edge in edges))
-    return probability * max(edge.hardness for edge in edges)
-
-
-@dataclass(frozen=True, slots=True)
-class FleetGraph:
-    """Nodes with their own availability, edges, and rules for groups by ``(source, group)``.
-
-    ``measured`` holds the availability as a whole of nodes where it is known: their own is then found from it,
-    and ``own`` only says how much of their failures a group may have in common.
-    """
-
-    own: Mapping[str, float]
-    edges: Sequence[FleetEdge] = ()
-    rules: Mapping[tuple[str, str], GroupRule] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeResult:
-    """``standard_error`` is 0 where ``is_exact``; ``conditioned`` counts the nodes held fixed on the way.
-
-    ``limit`` is the availability that the dependencies alone allow, were the node itself perfect.
-    """
-
-    availability: float
-    standard_error: float
-    is_exact: bool
-    conditioned: int
-    limit: float = 1.0
-    limit_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +68,10 @@ def compose_fleet(
     """Compose every node of ``graph``; the order of nodes and edges does not matter.
 
     Exact where at most ``max_conditioned`` nodes below a node are shared or in a cycle (of at most
-    ``MAX_CYCLE`` members); else from ``samples`` sampled worlds, with the standard error of each figure. See
-    the module's docstring for the model and why cycles converge. Raises ``ValueError`` for a number outside
-    0..1, an edge to or from an unknown node, or a group that needs more members than it has.
+    :data:`~apps.engine.graph.worlds.MAX_CYCLE` members); else from ``samples`` sampled worlds, with the standard
+    error of each figure. See the module's docstring for the model and why cycles converge. Raises ``ValueError``
+    for a number outside 0..1, an edge to or from an unknown node, or a group that needs more members than it has.
     """
-    from apps.engine.worlds import Solver
-
     _check(graph)
     counted = [edge for edge in graph.edges if edge.mode == "sync" and edge.source != edge.target]
     solver = Solver(graph, counted, max_conditioned, samples, seed)

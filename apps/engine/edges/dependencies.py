@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.engine.composite import Composite, Factor, compose, shared_nodes
-from apps.engine.edges import EdgeEstimate
-from apps.engine.redundancy import (
+from apps.engine.edges.composite import Composite, Factor, compose, shared_nodes
+from apps.engine.edges.estimates import EdgeEstimate
+from apps.engine.graph.redundancy import (
     PERSISTENT_SHARE,
     group_bounds,
     load_amplification,

@@ -1,9 +1,9 @@
 """Changes to a service's dependencies that somebody thinks about, and what each would do to its failures.
 
-A step changes the graph below the service; :mod:`apps.engine.reach` says before and after how much of it reaches
+A step changes the graph below the service; :mod:`apps.engine.graph.reach` says before and after how much of it reaches
 the service, in the same sampled worlds, so that the difference is the step's and not the sampling's. How much of
 the change comes through each dependency then scales that dependency's failures in the service's own past
-(:func:`apps.engine.changed_causes.with_changed_causes`), and the tiers are those of a whole new run.
+(:func:`apps.engine.explanation.changed_causes.with_changed_causes`), and the tiers are those of a whole new run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from apps.engine.edge_table import EdgeTable
-from apps.engine.fleet import FleetEdge, FleetGraph
-from apps.engine.reach import Reach, batch_mean
-from apps.engine.redundancy import COMMON_CAUSE_SHARE, k_of_n_unavailability, load_amplification
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.graph.fleet import FleetEdge, FleetGraph
+from apps.engine.graph.reach import Reach, batch_mean
+from apps.engine.graph.redundancy import COMMON_CAUSE_SHARE, k_of_n_unavailability, load_amplification
 
 type StepKind = Literal["fallback", "queue", "replica", "retry", "timeout", "target"]
 

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.archetypes import Archetype
-from apps.engine.blocks import block_length
 from apps.engine.forecast.latency import LatencyPrediction, built_in
 from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
-from apps.engine.percentiles import percentile
-from apps.engine.resampling import Plan, block_sums, draw_plan, replicate_sums, upper_quantile
+from apps.engine.latency.percentiles import percentile
 from apps.engine.rounding import milliseconds
-from apps.engine.tiers import COLD_START_DAYS, cold_start_weight
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
+from apps.engine.window.blocks import block_length
+from apps.engine.window.resampling import Plan, block_sums, draw_plan, replicate_sums, upper_quantile
+from apps.engine.window.tiers import COLD_START_DAYS, cold_start_weight
 
 NOISE_MARGIN = 0.05
 """Added to a percentile of bins: CFS quota throttling and scheduling move it without any change of the

@@ -1,6 +1,6 @@
 """What stands below each of many services, composed once for all of them: figures of edges in, limits out.
 
-The graph is :mod:`apps.engine.fleet`'s. A node's availability as a whole is the measured one, so that a
+The graph is :mod:`apps.engine.graph.fleet`'s. A node's availability as a whole is the measured one, so that a
 dependency counts for what was seen of it, and what it does by itself is found from that and from what it stands
 on. Where a caller sees a target fail less often than the target fails as a whole, its calls meet a share of the
 failures; where more often, what lies between the two fails as well.
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import networkx
 
-from apps.engine.edges import EdgeEstimate
-from apps.engine.fleet import FleetEdge, FleetGraph, GroupRule, compose_fleet
+from apps.engine.edges.estimates import EdgeEstimate
+from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.types import CommunicationMode, GraphFigure
 
 NAMED = 10

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.engine.draws import NONE, Worlds, alone, at_least, thinned, union
-from apps.engine.fleet import group_weight
+from apps.engine.graph.draws import NONE, Worlds, alone, at_least, thinned, union
+from apps.engine.graph.figures import Figures
+from apps.engine.graph.fleet import FleetEdge, group_weight
+from apps.engine.graph.spreading import Cycle
 from apps.engine.seeding import generator_for
-from apps.engine.spreading import Cycle
-
-if TYPE_CHECKING:
-    from apps.engine.fleet import FleetEdge
-    from apps.engine.worlds import Solver
 
 MAX_FAILURES = 25_000_000
 """Failures held at once, over all nodes and worlds (100 MB) …"""
@@ -35,7 +31,7 @@ MIN_WORLDS = 20_000
 class Sampler:
     """Draws a graph's worlds component by component, dependencies first; figures are those of ``solver``."""
 
-    def __init__(self, solver: Solver, places: Sequence[int]) -> None:
+    def __init__(self, solver: Figures, places: Sequence[int]) -> None:
         self.solver = solver
         self._expected = _expected_failures(solver, places)
         everywhere = math.fsum(self._expected.values())
@@ -125,7 +121,7 @@ class Sampler:
         return union(parts)
 
 
-def _expected_failures(solver: Solver, places: Sequence[int]) -> dict[tuple[str, ...], float]:
+def _expected_failures(solver: Figures, places: Sequence[int]) -> dict[tuple[str, ...], float]:
     """About how many nodes of each component are down in one world: it bounds how many worlds can be held."""
     down: dict[str, float] = {}
     expected: dict[tuple[str, ...], float] = {}

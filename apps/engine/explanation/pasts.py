@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from apps.engine.decomposition import scaled_failures
+from apps.engine.explanation.decomposition import scaled_failures
+from apps.engine.explanation.what_if import KnownPast
 from apps.engine.forecast.batch import PastFeatures
 from apps.engine.forecast.features import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
-from apps.engine.tiers import WindowModel
 from apps.engine.types import Floats
-from apps.engine.what_if import KnownPast
+from apps.engine.window.tiers import WindowModel
 
 SHARES_OFF = (0.05, 0.2)
 """How far a new run may put other failures down to dependencies than this one: the shares that are tried …"""

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.draws import NONE, Worlds, alone, distinct, thinned, union
-from apps.engine.fleet import FleetEdge, group_weight
+from apps.engine.graph.draws import NONE, Worlds, alone, distinct, thinned, union
+from apps.engine.graph.figures import Figures
+from apps.engine.graph.fleet import FleetEdge, group_weight
 from apps.engine.seeding import generator_for
-
-if TYPE_CHECKING:
-    from apps.engine.worlds import Solver
 
 type Keys = NDArray[np.int64]
 
@@ -34,7 +31,7 @@ ROUNDS_OF_MEMBERS = 20_000
 class Cycle:
     """One strongly connected component of several members."""
 
-    def __init__(self, solver: Solver, members: tuple[str, ...], worlds: int) -> None:
+    def __init__(self, solver: Figures, members: tuple[str, ...], worlds: int) -> None:
         self.solver, self.members, self.worlds = solver, members, worlds
         place = {name: at for at, name in enumerate(members)}
         single: list[tuple[int, int, FleetEdge]] = []
@@ -211,7 +208,7 @@ class _Groups:
 
 
 def _struck(at: Keys, chances: NDArray[np.float64], worlds: int, generator: np.random.Generator) -> Keys:
-    """Worlds in which each of many things happens by itself, as :func:`apps.engine.draws.alone` draws them."""
+    """Worlds in which each of many things happens by itself, as :func:`apps.engine.graph.draws.alone` draws them."""
     rare = np.where(chances <= 0.05, chances, 0.0)
     times = generator.poisson(-worlds * np.log1p(-rare))
     positions = generator.integers(0, worlds, int(times.sum()), dtype=np.int64)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.decomposition import Decomposition, decompose, held_within, scaled_failures
-from apps.engine.dependencies import CountedFactor, counted_factors
-from apps.engine.edges import EdgeEstimate, first_estimate, first_estimates, with_hardness
+from apps.engine.edges.dependencies import CountedFactor, counted_factors
+from apps.engine.edges.estimates import EdgeEstimate, first_estimate, first_estimates, with_hardness
+from apps.engine.explanation.decomposition import Decomposition, decompose, held_within, scaled_failures
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.look_back import look_back
 from apps.engine.series import ObservedCounts, observe

@@ -8,8 +8,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.fleet import FleetEdge
-from apps.engine.redundancy import PERSISTENT_SHARE
+from apps.engine.graph.fleet import FleetEdge
+from apps.engine.graph.redundancy import PERSISTENT_SHARE
 from apps.engine.types import Floats
 
 type Numbers = NDArray[np.int64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.engine.attribution import Contribution
+from apps.engine.explanation.attribution import Contribution
 from apps.engine.rounding import duration, percent, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.tiers import COLD_START_DAYS, Tier
 from apps.engine.types import TierName
+from apps.engine.window.tiers import COLD_START_DAYS, Tier
 
 
 def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.latency_dependence import Dependence, Draws, LatencyDistribution
+from apps.engine.latency.dependence import Dependence, Draws, LatencyDistribution
 from apps.engine.seeding import generator_for
 from apps.engine.types import Floats
 

@@ -2,9 +2,9 @@
 
 A journey is a mixture of paths; each path needs every service on it. It fails where any service that it uses
 fails, by itself or through something that it depends on; nodes that several services share are one node, so their
-failures are counted once and strike together (:mod:`apps.engine.reach`). The point is at the unavailabilities as
+failures are counted once and strike together (:mod:`apps.engine.graph.reach`). The point is at the unavailabilities as
 they are. The doubt is that of the next window: every node draws its unavailability in that window from what is
-predicted of it (:mod:`apps.engine.predicted`), the same for all who use it.
+predicted of it (:mod:`apps.engine.journeys.predicted`), the same for all who use it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.engine.edge_table import EdgeTable
-from apps.engine.fleet import FleetEdge, FleetGraph
-from apps.engine.predicted import Predicted
-from apps.engine.reach import Reach, Reached, batch_mean
-from apps.engine.redundancy import PERSISTENT_SHARE
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.graph.fleet import FleetEdge, FleetGraph
+from apps.engine.graph.reach import Reach, Reached, batch_mean
+from apps.engine.graph.redundancy import PERSISTENT_SHARE
+from apps.engine.journeys.predicted import Predicted
 from apps.engine.seeding import generator_for
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
 
