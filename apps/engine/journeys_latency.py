@@ -93,10 +93,15 @@ class EndToEnd:
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """What one call to a service may take, and how often it takes longer today."""
+    """What one call to a service may take, and how often it takes longer today.
+
+    ``near_ms`` is what all calls to it take together in journeys near the percentile, on average; infinite where
+    those lie in a ``+Inf`` bucket.
+    """
 
     budget_ms: float
     chance_over: float
+    near_ms: float
 
 
 def services_of(path: Path) -> tuple[str, ...]:
@@ -128,6 +133,23 @@ def end_to_end(
     return EndToEnd(np.sort(_duration(path, draws)))
 
 
+def mixed(drawn: Sequence[EndToEnd], shares: Sequence[float]) -> EndToEnd:
+    """Journeys of which ``shares`` take each path: as many draws of each, evenly over their ranks.
+
+    Percentiles of a mixture are read from its draws; those of its parts cannot be weighed together. Raises
+    ``ValueError`` without a path, and for shares that are not above 0 or do not add up to 1.
+    """
+    if not drawn or len(drawn) != len(shares) or min(shares) <= 0 or abs(math.fsum(shares) - 1) > 1e-9:
+        raise ValueError("every path needs a share above 0, and the shares must add up to 1")
+    samples = min(each.latencies_ms.size for each in drawn)
+    parts = []
+    for each, share in zip(drawn, shares, strict=True):
+        size = max(1, round(share * samples))
+        ranks = (np.arange(size) + 0.5) / size
+        parts.append(each.latencies_ms[(ranks * each.latencies_ms.size).astype(np.intp)])
+    return EndToEnd(np.sort(np.concatenate(parts)))
+
+
 def share_out(
     path: Path,
     distributions: Mapping[str, LatencyDistribution],
@@ -153,10 +175,14 @@ def share_out(
     reach = NEAR * (1 - share)
     first, last = int((share - reach) * samples), math.ceil((share + reach) * samples)
     near = order[first : max(last, first + 1)]
+    readable = near[np.isfinite(drawn.duration[near])]
     allotted: dict[str, float] = {}
+    taken: dict[str, float] = {}
     _allot(drawn, budget_ms, near, allotted)
+    _take(drawn, readable, taken)
     return {
-        name: Allotment(budget, distributions[name].chance_above(budget)) for name, budget in allotted.items()
+        name: Allotment(budget, distributions[name].chance_above(budget), taken[name])
+        for name, budget in allotted.items()
     }
 
 
@@ -230,3 +256,14 @@ def _allot(
         budgets = [float(budget * each) for each in shares]
     for part, portion in zip(drawn.parts, budgets, strict=True):
         _allot(part, portion, near, allotted)
+
+
+def _take(
+    drawn: _Drawn, near: np.ndarray[tuple[int, ...], np.dtype[np.intp]], taken: dict[str, float]
+) -> None:
+    for part in drawn.parts:
+        _take(part, near, taken)
+    if isinstance(drawn.path, Call):
+        name = drawn.path.service_id
+        mean = float(drawn.duration[near].mean()) if near.size else math.inf
+        taken[name] = taken.get(name, 0.0) + mean

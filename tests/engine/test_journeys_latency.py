@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaincinv
 
-from apps.engine.journeys_latency import Call, Parallel, Path, Serial, end_to_end, services_of, share_out
+from apps.engine.journeys_latency import (
+    Call,
+    Parallel,
+    Path,
+    Serial,
+    end_to_end,
+    mixed,
+    services_of,
+    share_out,
+)
 from apps.engine.latency_dependence import Dependence, LatencyDistribution
 from apps.engine.types import BucketSeries, Floats
 from tests.engine.build import START
@@ -149,6 +158,41 @@ def test_slow_services_get_more_of_the_budget_and_parallel_ones_share_theirs() -
     assert found["a"].budget_ms + found["b"].budget_ms == pytest.approx(400)
     assert found["b"].budget_ms > 5 * found["a"].budget_ms
     assert found["b"].chance_over == pytest.approx(np.exp(-found["b"].budget_ms / 90), abs=1e-3)
+
+
+def test_what_services_take_in_slow_journeys_adds_up_to_how_slow_these_are() -> None:
+    parts = {"a": exponential(10), "b": exponential(90)}
+    path = Serial((Call("a"), Call("a"), Call("b"), Call("b", probability=0.5)))
+    found = share_out(path, parts, 400)
+    p95 = end_to_end(path, parts).percentile(0.95).value
+    assert found["a"].near_ms + found["b"].near_ms == pytest.approx(p95, rel=0.02)
+    hidden = LatencyDistribution(np.array([1.0, np.inf]), np.array([1.0, 2.0]))
+    assert np.isinf(share_out(Call("c"), {"c": hidden}, 400)["c"].near_ms)
+
+
+def test_a_mixture_of_paths_is_slow_as_its_paths_are_slow_together() -> None:
+    # P(T > t) = 0.8 exp(-t / 20) + 0.2 exp(-t / 200): neither path's percentile, nor their mean.
+    quick, slow = (
+        end_to_end(Call(name), {name: exponential(mean)}) for name, mean in (("a", 20), ("b", 200))
+    )
+    found = mixed([quick, slow], [0.8, 0.2])
+    times = np.linspace(0, 1_500, 150_001)
+    above = 0.8 * np.exp(-times / 20) + 0.2 * np.exp(-times / 200)
+    for share in (0.5, 0.95, 0.99):
+        estimate = found.percentile(share)
+        expected = float(times[np.searchsorted(-above, -(1 - share))])
+        assert within(estimate.value, expected, estimate.standard_error, slack=0.5)
+    with pytest.raises(ValueError, match="add up to 1"):
+        mixed([quick, slow], [0.8, 0.8])
+
+
+def test_the_dependence_of_some_is_that_of_all() -> None:
+    whole = Dependence(
+        ("a", "b", "c"), np.array([0.1, 0.2, 0.3]), np.array([[1, 0.5, 0.2], [0.5, 1, 0], [0.2, 0, 1]])
+    )
+    part = whole.among(("c", "a"))
+    assert part.between.tolist() == [0.3, 0.1]
+    assert part.correlation.tolist() == [[1, 0.2], [0.2, 1]]
 
 
 def test_the_same_arguments_give_the_same_draws() -> None:
