@@ -163,9 +163,11 @@ def share_out(
     """Share a journey's latency budget out over its services: what each call may take.
 
     Serial parts divide a budget as they divide the time of journeys near the ``share`` percentile (conditional
-    expectations add, percentiles do not; Tasche 1999); parallel parts each have it whole. Where every call keeps its
-    allotment, so does the journey. A service called more than once gets the least of its calls' allotments. Raises
-    ``ValueError`` as :func:`end_to_end` does, and for a budget or share out of range.
+    expectations add, percentiles do not; Tasche 1999); parallel parts each have it whole. A part made in some
+    journeys only may take what it takes where it is made, so that the budget is what such journeys spend on average;
+    where all parts are always made and every call keeps its allotment, so does each journey. A service called more
+    than once gets the least of its calls' allotments. Raises ``ValueError`` as :func:`end_to_end` does, and for a
+    budget or share out of range.
     """
     if not budget_ms > 0 or not 0 < share < 1:
         raise ValueError("the budget must be above 0 and the share between 0 and 1")
@@ -250,12 +252,22 @@ def _allot(
     if isinstance(drawn.path, Serial):
         times = np.stack([part.duration[near] for part in drawn.parts])
         finite = times[:, np.isfinite(times).all(axis=0)]
-        portions = finite.mean(axis=1) if finite.size else np.zeros(len(drawn.parts))
-        whole = float(portions.sum())
-        shares = portions / whole if whole > 0 else np.full(len(drawn.parts), 1 / len(drawn.parts))
-        budgets = [float(budget * each) for each in shares]
+        whole = float(finite.sum(axis=0).mean()) if finite.size else 0.0
+        budgets = [
+            min(budget, budget * _where_made(part, of) / whole) if whole > 0 else budget / len(drawn.parts)
+            for part, of in zip(drawn.parts, finite, strict=True)
+        ]
     for part, portion in zip(drawn.parts, budgets, strict=True):
         _allot(part, portion, near, allotted)
+
+
+def _where_made(drawn: _Drawn, near: Floats) -> float:
+    """What a part takes on average where it is made: near the percentile, else in any journey."""
+    for times in (near, drawn.duration):
+        made = times[(times > 0) & np.isfinite(times)]
+        if made.size:
+            return float(made.mean())
+    return 0.0
 
 
 def _take(
