@@ -73,10 +73,19 @@ class LatencyFiguresOut(Schema):
     slower: SlowerOut | None = Field(description="Journeys slower than the latency target.")
 
 
+class InsideOut(Schema):
+    """Calls that other services on the path make and wait for: not counted a second time."""
+
+    service_id: str
+    by: list[str]
+    share: float = Field(description="The share of the path's calls to it that lie inside.")
+
+
 class PathLatencyOut(LatencyFiguresOut):
     name: str
     share: float
     missing: list[str] = Field(description="Services whose latencies cannot be drawn from.")
+    inside: list[InsideOut]
 
 
 class ServiceLatencyOut(Schema):
@@ -94,14 +103,6 @@ class MissingLatencyOut(Schema):
     reason: Literal["none", "percentiles", "few"]
 
 
-class InsideOut(Schema):
-    """Calls that another service on the path makes and waits for: not counted a second time."""
-
-    service_id: str
-    by: str
-    share: float = Field(description="The share of the path's calls to it that lie inside.")
-
-
 class LatencyOut(LatencyFiguresOut):
     """How long the journey takes end to end; figures are null where a path has none."""
 
@@ -112,7 +113,6 @@ class LatencyOut(LatencyFiguresOut):
     paths: list[PathLatencyOut]
     services: list[ServiceLatencyOut] = Field(description="Those that take longest first.")
     missing: list[MissingLatencyOut]
-    inside: list[InsideOut]
     samples: int = Field(description="Journeys drawn for each path.")
 
 

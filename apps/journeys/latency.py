@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,12 +111,15 @@ def evaluated(
                 "share": route.share,
                 **_figures(each, route.services, past, target_ms),
                 "missing": [name for name in route.services if name in past.missing],
+                "inside": [
+                    {"service_id": held.service_id, "by": list(held.by), "share": round(held.share, 4)}
+                    for held in route.inside
+                ],
             }
             for route, each in zip(routes, drawn, strict=True)
         ],
         "services": _services(routes, drawn, past, dependence, target_ms, min(samples, BUDGET_SAMPLES), seed),
         "missing": [{"service_id": name, "reason": reason} for name, reason in sorted(past.missing.items())],
-        "inside": _inside(routes),
         "samples": samples,
     }
 
@@ -252,14 +255,6 @@ def _services(
 
 def _tightness(row: Mapping[str, Any]) -> float:
     return float(-row["near_ms"] if row["budget_ms"] is None else row["budget_ms"])
-
-
-def _inside(routes: Sequence[_Route]) -> list[dict[str, Any]]:
-    """What lies inside whom, once for all paths that have it alike."""
-    return [
-        {**asdict(held), "share": round(held.share, 4)}
-        for held in dict.fromkeys(held for route in routes for held in route.inside)
-    ]
 
 
 def _ms(value: float) -> float | None:

@@ -78,7 +78,7 @@ def times(document: Mapping[str, Any]) -> Times | None:
         services=[_service(one, many) for one in found["services"]],
         precision=_precision(found),
         missing=_missing(found),
-        remarks=_inside(found["inside"]),
+        remarks=_inside(found["paths"]),
         samples=int(found["samples"]),
     )
 
@@ -163,15 +163,23 @@ def _missing(found: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _inside(held: Sequence[Mapping[str, Any]]) -> list[str]:
-    said = []
-    for one in held:
-        name, by, share = one["service_id"], one["by"], float(one["share"])
-        if share >= 1:
-            said.append(f"{name} is not added: {by} calls it and waits, so its time is in that of {by}.")
-        else:
-            said.append(
-                f"{name} is added for {percent(1 - share, 0)} of its calls only: the others {by} makes and waits "
-                f"for, so they are in its time."
-            )
-    return said
+def _inside(paths: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What lies inside other services' times, one sentence for each on all paths together."""
+    found: dict[str, tuple[dict[str, None], list[float]]] = {}
+    for one in (one for path in paths for one in path["inside"]):
+        callers, shares = found.setdefault(one["service_id"], ({}, []))
+        callers.update(dict.fromkeys(one["by"]))
+        shares.append(float(one["share"]))
+    return [_one_inside(name, list(callers), shares) for name, (callers, shares) in found.items()]
+
+
+def _one_inside(name: str, callers: Sequence[str], shares: Sequence[float]) -> str:
+    if len(callers) == 1:
+        by, whose = f"{callers[0]} calls it and waits", "its own time holds"
+    else:
+        by = f"{', '.join(callers[:-1])} and {callers[-1]} call it and wait"
+        whose = "their own times hold"
+    if min(shares) >= 1:
+        return f"{name} is not added: {by}, so {whose} it already."
+    rest = " or ".join(sorted({percent(1 - share, 0) for share in shares if share < 1}))
+    return f"{name} is added for {rest} of its calls only: in the others {by}, and {whose} them."

@@ -22,10 +22,12 @@ others, it is left out altogether.
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """``share`` of the path's calls to ``service_id`` lie inside the measured time of ``by``; 1 for all of them."""
+    """``share`` of the path's calls to ``service_id`` lie inside the measured times of ``by``, the one with most of
+    them first; 1 for all of them.
+    """
 
     service_id: str
-    by: str
+    by: tuple[str, ...]
     share: float
 
 
@@ -82,7 +84,8 @@ def apart(calls: Mapping[str, float], graph: CallGraph) -> tuple[dict[str, float
             counted[name] = calls[name]
             continue
         share = 1.0 if share > 1 - LEAST_HELD else share
-        inside.append(Held(name, max(by, key=lambda each: by[each]), share))
+        callers = sorted((each for each in by if by[each] >= LEAST_HELD), key=lambda each: -by[each])
+        inside.append(Held(name, tuple(callers), share))
         if share < 1:
             counted[name] = calls[name] * (1 - share)
     order = list(calls)

@@ -68,6 +68,10 @@ def latency_of(actor: Actor, *paths: Sequence[str | tuple[str, float]], **more: 
     return dict(JourneyResult.objects.get(journey=journey).document["latency"])
 
 
+def inside_of(found: dict[str, Any]) -> list[tuple[str, list[str], float]]:
+    return [(one["service_id"], one["by"], one["share"]) for path in found["paths"] for one in path["inside"]]
+
+
 @pytest.fixture
 def pair(shop: Team) -> dict[str, Service]:
     """``first`` and ``second`` take anything up to 200 and 100 ms; neither calls the other."""
@@ -168,7 +172,7 @@ def test_a_call_that_another_waits_for_is_not_counted_twice(pair: dict[str, Serv
     make_edge(pair["first"], between, calls_per_request=1.0)
     make_edge(between, pair["second"], calls_per_request=1.0)
     found = latency_of(admin, ["second", "first"])
-    assert found["inside"] == [{"service_id": "second", "by": "first", "share": 1.0}]
+    assert inside_of(found) == [("second", ["first"], 1.0)]
     assert abs(found["p95"]["ms"] - 190) <= 4 * found["p95"]["error_ms"] + 0.5
     assert [one["service_id"] for one in found["services"]] == ["first"]
 
@@ -185,17 +189,27 @@ def test_calls_that_the_caller_makes_in_part_of_its_requests_are_added_for_the_o
 ) -> None:
     make_edge(pair["first"], pair["second"], calls_per_request=0.4)
     found = latency_of(admin, ["first", "second"])
-    assert found["inside"] == [{"service_id": "second", "by": "first", "share": 0.4}]
+    assert inside_of(found) == [("second", ["first"], 0.4)]
     generator = np.random.default_rng(2)
     added = np.where(generator.random(400_000) < 0.6, generator.uniform(0, 100, 400_000), 0)
     expected = float(np.quantile(generator.uniform(0, 200, 400_000) + added, 0.95))
     assert found["p95"]["ms"] == pytest.approx(expected, rel=0.01)
 
 
+def test_two_that_each_hold_half_of_a_third_hold_it_whole(pair: dict[str, Service], admin: Actor) -> None:
+    third = make_service("third")
+    make_edge(pair["first"], third, calls_per_request=0.5)
+    make_edge(pair["second"], third, calls_per_request=0.6)
+    assert inside_of(latency_of(admin, ["first", "second", "third"])) == [("third", ["second", "first"], 1.0)]
+    # Of one that a caller calls as seldom as the journey does, nothing is left to add.
+    found = latency_of(admin, ["first", ("third", 0.5)], name="Another")
+    assert inside_of(found) == [("third", ["first"], 1.0)]
+
+
 def test_what_nobody_waits_for_is_added(pair: dict[str, Service], admin: Actor) -> None:
     make_edge(pair["first"], pair["second"], calls_per_request=1.0, mode="async")
     found = latency_of(admin, ["first", "second"])
-    assert found["inside"] == []
+    assert inside_of(found) == []
     assert found["p95"]["ms"] > 240
 
 
@@ -203,7 +217,7 @@ def test_of_a_circle_of_callers_the_first_on_the_path_counts(pair: dict[str, Ser
     make_edge(pair["first"], pair["second"], calls_per_request=1.0)
     make_edge(pair["second"], pair["first"], calls_per_request=1.0)
     found = latency_of(admin, ["second", "first"])
-    assert found["inside"] == [{"service_id": "first", "by": "second", "share": 1.0}]
+    assert inside_of(found) == [("first", ["second"], 1.0)]
 
 
 def test_a_percentile_above_the_highest_bucket_is_said_to_be_there(

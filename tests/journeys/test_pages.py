@@ -104,8 +104,8 @@ def test_a_path_without_histograms_is_named_and_a_call_inside_another_too(
     page = text_of(sre.get("/journeys/check-out/"))
     assert "Of web no latencies came in." in page
     assert "percentiles can neither be added nor guessed" in page
-    assert "pay is" in page
-    assert "web calls it and waits" in page or "the others web makes and waits for" in page
+    assert "web calls it and waits" in page
+    assert "its own time holds" in page
     assert "95 % of the journeys end within" not in page
 
 
