@@ -47,6 +47,7 @@ class Times:
     word: str
     level: str
     answer: str
+    is_known: bool
     days: int
     until: datetime | None
     target: str
@@ -70,9 +71,10 @@ def times(document: Mapping[str, Any]) -> Times | None:
         word=word,
         level=level,
         answer=answer(document),
+        is_known=found["p50"] is not None,
         days=int(found["days"]),
         until=datetime.fromisoformat(found["until"]) if found["until"] else None,
-        target=within_words(found["target_ms"]),
+        target="" if found["target_ms"] is None else within_words(found["target_ms"]),
         all=_row("All journeys", found),
         paths=[_row(path["name"], path) for path in found["paths"]] if many else [],
         services=[_service(one, many) for one in found["services"]],
