@@ -109,6 +109,12 @@ def short(document: Mapping[str, Any]) -> str:
     return _time(found["p95"]) if found else NO_VALUE
 
 
+def is_too_slow(document: Mapping[str, Any]) -> bool:
+    """Whether more journeys are slower than the target than may be."""
+    found = document.get("latency")
+    return bool(found and _standing(found)[1] == "bad")
+
+
 def _standing(found: Mapping[str, Any]) -> tuple[str, str]:
     slower = found["slower"]
     if slower is None:

@@ -70,6 +70,7 @@ class Line:
     missed: str
     within: str
     latency_target: str
+    is_too_slow: bool
     is_old: bool
 
 
@@ -121,6 +122,7 @@ def _line(journey: Journey) -> Line:
         missed,
         latency_page.short(result.document if result is not None else {}),
         "" if journey.latency_target_ms is None else ms(journey.latency_target_ms),
+        latency_page.is_too_slow(result.document if result is not None else {}),
         result is None or result.is_being_made,
     )
 

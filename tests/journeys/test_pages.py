@@ -92,7 +92,9 @@ def test_it_says_how_long_it_takes_and_where_the_time_goes(
     assert "take longer, where 5 % may" in page
     assert "slower than its target" in page
     assert page.index("How long it takes") > page.index("Paths")
-    assert "of 120 ms" in text_of(sre.get("/journeys/"))
+    listed = text_of(sre.get("/journeys/"))
+    assert "of 120 ms" in listed
+    assert "too slow" in listed
 
 
 def test_a_path_without_histograms_is_named_and_a_call_inside_another_too(
