@@ -144,6 +144,7 @@ class JourneySpec:
     by: str
     paths: tuple[dict[str, Any], ...]
     target: float | None = None
+    latency_target_ms: float | None = None
     description: str = ""
 
     @property

@@ -37,6 +37,7 @@ def make(demo: Fleet, *, since: datetime) -> int:
             "name": journey.name,
             "team": journey.team,
             "target": journey.target,
+            "latency_target_ms": journey.latency_target_ms,
             "description": journey.description,
             "paths": list(journey.paths),
         }

@@ -23,7 +23,7 @@ from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, N
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
 from apps.journeys.services import ask_anew, free_slug
-from apps.journeys.words import path_words
+from apps.journeys.words import path_words, within_words
 from apps.ui.format import percent, plural
 
 CHANGED = "journeys.changed"
@@ -38,6 +38,7 @@ def document(journey: Journey) -> dict[str, Any]:
         "team": journey.team.name if journey.team else None,
         "description": journey.description,
         "target": journey.target,
+        "latency_target_ms": journey.latency_target_ms,
         "paths": journey.paths,
     }
 
@@ -92,6 +93,7 @@ def _free(name: str, journey: Journey | None) -> None:
 
 def _fill(journey: Journey, data: JourneyFields) -> None:
     journey.name, journey.description, journey.target = data.name, data.description, data.target
+    journey.latency_target_ms = data.latency_target_ms
     journey.team = _team(data.team)
     journey.paths = [path.model_dump() for path in data.paths]
 
@@ -101,6 +103,11 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[FieldChange]
         FieldChange("Name", before.get("name") or "none", after["name"]),
         FieldChange("Team", before.get("team") or "none", after["team"] or "none"),
         FieldChange("Target", percent(before.get("target")), percent(after["target"])),
+        FieldChange(
+            "Latency target",
+            within_words(before.get("latency_target_ms")),
+            within_words(after["latency_target_ms"]),
+        ),
         FieldChange("Description", before.get("description") or "none", after["description"] or "none"),
     ]
     old, new = path_words(before.get("paths") or []), path_words(after["paths"])

@@ -53,6 +53,69 @@ class LinkOut(Schema):
     is_member: bool = Field(description="On a path; else only below one.")
 
 
+class PercentileOut(Schema):
+    """A percentile read from journeys drawn one by one."""
+
+    ms: float | None = Field(description="Null where it lies above what the histograms can show.")
+    error_ms: float | None = Field(description="One standard error of drawing.")
+    at_least_ms: float | None = Field(description="What it is at least, where `ms` is null.")
+
+
+class SlowerOut(Schema):
+    share: float
+    error: float = Field(description="One standard error of drawing.")
+
+
+class LatencyFiguresOut(Schema):
+    p50: PercentileOut | None
+    p95: PercentileOut | None
+    p99: PercentileOut | None
+    slower: SlowerOut | None = Field(description="Journeys slower than the latency target.")
+
+
+class InsideOut(Schema):
+    """Calls that other services on the path make and wait for: not counted a second time."""
+
+    service_id: str
+    by: list[str]
+    share: float = Field(description="The share of the path's calls to it that lie inside.")
+
+
+class PathLatencyOut(LatencyFiguresOut):
+    name: str
+    share: float
+    missing: list[str] = Field(description="Services whose latencies cannot be drawn from.")
+    inside: list[InsideOut]
+
+
+class ServiceLatencyOut(Schema):
+    service_id: str
+    path: str = Field(description="The path that gives it least.")
+    near_ms: float | None = Field(description="What it takes in journeys near their p95, on average.")
+    budget_ms: float | None = Field(
+        description="What one call may take so that the journey keeps its target."
+    )
+    chance_over: float | None = Field(description="The share of its requests that take longer today.")
+
+
+class MissingLatencyOut(Schema):
+    service_id: str
+    reason: Literal["none", "percentiles", "few"]
+
+
+class LatencyOut(LatencyFiguresOut):
+    """How long the journey takes end to end; figures are null where a path has none."""
+
+    days: int = Field(description="How many days of histograms it is drawn from.")
+    until: datetime | None = Field(description="The end of the last hour that all services have.")
+    share: float = Field(description="The share of journeys that a latency target is about: 0.95.")
+    target_ms: float | None
+    paths: list[PathLatencyOut]
+    services: list[ServiceLatencyOut] = Field(description="Those that take longest first.")
+    missing: list[MissingLatencyOut]
+    samples: int = Field(description="Journeys drawn for each path.")
+
+
 class JourneyResultOut(Schema):
     """What a worker computed last; null where nothing could be."""
 
@@ -76,6 +139,7 @@ class JourneyResultOut(Schema):
     gone: list[str] = Field(default_factory=list, description="No longer in the catalog.")
     samples: int = 0
     windows: int = 0
+    latency: LatencyOut | None = Field(default=None, description="How long it takes.")
 
 
 class JourneyOut(Schema):
@@ -84,6 +148,7 @@ class JourneyOut(Schema):
     description: str
     team: str | None
     target: float | None
+    latency_target_ms: float | None = Field(description="95 % of the journeys shall end within this.")
     paths: list[PathOut]
     version: int
     created_at: datetime
@@ -203,6 +268,7 @@ def _journey(journey: Journey) -> dict[str, Any]:
         "description": journey.description,
         "team": journey.team.name if journey.team else None,
         "target": journey.target,
+        "latency_target_ms": journey.latency_target_ms,
         "paths": journey.paths,
         "version": journey.version,
         "created_at": journey.created_at,

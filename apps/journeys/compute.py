@@ -17,7 +17,7 @@ from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path,
 from apps.engine.rounding import ratio
 from apps.engine.types import TIER_BREACH_PROBABILITY
 from apps.journeys import graph as graphs
-from apps.journeys import models
+from apps.journeys import latency, models
 from apps.journeys.models import Journey
 
 logger = structlog.get_logger(__name__)
@@ -77,15 +77,27 @@ def compute_one(journey: Journey) -> bool:
 def evaluated(journey: Journey) -> tuple[dict[str, Any], datetime | None]:
     """Return what a journey achieves as a document, and the oldest instant that it rests on."""
     paths, gone = _paths(journey.paths)
-    common = {"window_days": settings.WINDOW_DAYS, "seed": 0, "target": journey.target, "gone": gone}
+    common: dict[str, Any] = {
+        "window_days": settings.WINDOW_DAYS,
+        "seed": 0,
+        "target": journey.target,
+        "gone": gone,
+    }
     if not paths or gone:
-        return common | _nothing(), None
+        return common | _nothing() | {"latency": None}, None
     members = dict(
         Service.objects.filter(
             service_id__in={step.service_id for path in paths for step in path.steps}
         ).values_list("service_id", "pk")
     )
     below = graphs.load(list(members.values()))
+    common["latency"] = latency.evaluated(
+        paths,
+        members,
+        below.graph.edges,
+        until=timezone.now().replace(minute=0, second=0, microsecond=0),
+        target_ms=journey.latency_target_ms,
+    )
     if set(members) <= set(below.unknown):
         return common | _nothing() | {"unknown": sorted(members)}, below.as_of
     fleet = JourneyFleet(below.graph, below.whole, below.predicted)

@@ -14,13 +14,14 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.core.errors import FieldProblem
-from apps.journeys.inputs import MAX_PATHS
+from apps.journeys.inputs import MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
 from apps.journeys.words import shares, step_words
 from apps.ui.format import number
 from apps.ui.forms import Field
 
 _WITH_CALLS = re.compile(r"^(?P<name>.+?)\s+[×xX*]\s*(?P<calls>[0-9]*[.,]?[0-9]+)$")
+_THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(\.\d+)?$")
 _IN_PATH = re.compile(r"^paths\.(\d+)(?:\.(\w+))?")
 
 
@@ -40,6 +41,7 @@ class FormState:
     name: str = ""
     team: str = ""
     target: str = ""
+    latency_target: str = ""
     description: str = ""
     rationale: str = ""
     version: str = ""
@@ -59,6 +61,7 @@ def of_journey(journey: Journey) -> FormState:
         name=journey.name,
         team=journey.team.name if journey.team else "",
         target=target,
+        latency_target="" if journey.latency_target_ms is None else f"{journey.latency_target_ms:.10g}",
         description=journey.description,
         version=str(journey.version),
         key=uuid.uuid4().hex,
@@ -94,7 +97,16 @@ def posted(data: QueryDict) -> FormState:
     return FormState(
         **{
             name: data.get(name, "").strip()
-            for name in ("name", "team", "target", "description", "rationale", "version", "key")
+            for name in (
+                "name",
+                "team",
+                "target",
+                "latency_target",
+                "description",
+                "rationale",
+                "version",
+                "key",
+            )
         },
         paths=tuple(paths),
     )
@@ -116,11 +128,25 @@ def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], 
             problems.append(FieldProblem("target", "Write a percentage above 0 and below 100."))
         else:
             data["target"] = target / 100
+    if state.latency_target:
+        within = _milliseconds(state.latency_target)
+        if within is None or not 0 < within <= MAX_LATENCY_TARGET_MS:
+            problems.append(
+                FieldProblem("latency_target_ms", "Write a time in ms, above 0 and at most a day.")
+            )
+        else:
+            data["latency_target_ms"] = within
     if journey is not None:
         data |= {"journey": journey.slug, "version": state.version}
     if not state.name:
         problems.append(FieldProblem("name", "This is needed."))
     return data, problems
+
+
+def _milliseconds(text: str) -> float | None:
+    """A time in ms; a comma before three figures parts thousands, as the pages write them."""
+    bare = text.lower().removesuffix("ms").strip()
+    return _number(bare.replace(",", "") if _THOUSANDS.match(bare) else bare)
 
 
 def _path(path: PathState, at: int, problems: list[FieldProblem]) -> dict[str, Any]:
@@ -205,6 +231,14 @@ def drawn(
             help="The share of journeys that shall succeed, such as 99.5.",
         ),
         one(
+            "latency_target",
+            "Latency target",
+            state.latency_target,
+            unit="ms",
+            may_be_empty=True,
+            help="The time within which 95 % of the journeys shall end, such as 1200.",
+        ),
+        one(
             "description",
             "Description",
             state.description,
@@ -250,6 +284,6 @@ def _input_of(path: str) -> str:
     """The input that a problem belongs to."""
     found = _IN_PATH.match(path)
     if found is None:
-        return path
+        return "latency_target" if path == "latency_target_ms" else path
     part = {"weight": "share", "name": "name"}.get(found[2] or "", "steps")
     return f"path-{found[1]}-{part}"

@@ -13,6 +13,7 @@ from apps.journeys.models import MAX_NAME_LENGTH
 MAX_PATHS = 12
 MAX_STEPS = 40
 MAX_CALLS = 100
+MAX_LATENCY_TARGET_MS = 86_400_000.0
 
 
 def _ratio(value: object) -> object:
@@ -36,6 +37,23 @@ Target = Annotated[
     ),
     BeforeValidator(_ratio),
     AfterValidator(_inside),
+]
+
+
+def _time(value: float) -> float:
+    if not 0 < value <= MAX_LATENCY_TARGET_MS:
+        raise ValueError("A latency target must lie above 0 ms, and at most a day (86,400,000 ms).")
+    return value
+
+
+LatencyTarget = Annotated[
+    float,
+    Field(
+        allow_inf_nan=False,
+        description="The time within which 95 % of the journeys shall end, in milliseconds.",
+        json_schema_extra={"unit": "ms"},
+    ),
+    AfterValidator(_time),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -74,6 +92,7 @@ class JourneyFields(ActionInput):
     team: str | None = Field(default=None, max_length=1000, description="The team that owns it.")
     description: str = Field(default="", max_length=2000)
     target: Target | None = None
+    latency_target_ms: LatencyTarget | None = None
     paths: list[PathInput] = Field(min_length=1, max_length=MAX_PATHS)
     rationale: str = Field(default="", max_length=2000)
 

@@ -31,6 +31,8 @@ class Journey(models.Model):
     )
     target = models.FloatField(null=True, blank=True)
     """The share of journeys that shall succeed, 0..1; ``None`` where nothing is aimed at."""
+    latency_target_ms = models.FloatField(null=True, blank=True)
+    """The time within which 95 % of the journeys shall end; ``None`` where nothing is aimed at."""
     paths = models.JSONField()
     members = models.ManyToManyField(Service, related_name="journeys", blank=True)
     origin = models.TextField(blank=True, default="")
@@ -44,6 +46,10 @@ class Journey(models.Model):
             models.CheckConstraint(
                 condition=Q(target__isnull=True) | Q(target__gt=0, target__lt=1),
                 name="journey_target_is_a_ratio",
+            ),
+            models.CheckConstraint(
+                condition=Q(latency_target_ms__isnull=True) | Q(latency_target_ms__gt=0),
+                name="journey_latency_target_is_a_time",
             ),
         ]
         indexes = [models.Index("team", "name", name="journey_team")]

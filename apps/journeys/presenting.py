@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.journeys import queries
+from apps.journeys import latency_page, queries
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.steps import ChangeStep, query
 from apps.journeys.words import path_name, shares
@@ -26,7 +26,7 @@ from apps.slos.lists.common import (
     words_in,
 )
 from apps.slos.words import TIERS
-from apps.ui.format import chance_words, count, number, percent, percent_number, plural, points
+from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
 from apps.ui.links import action_url
 from apps.ui.tables import Column, Table, sort_from
 
@@ -40,6 +40,7 @@ COLUMNS = (
     Column("Succeeds", "availability", numeric=True, hint="Availability of the journey as things are"),
     Column("Next month", numeric=True, hint="Nine windows in ten lie in between"),
     Column("Missed", "chance", hint="How often the target will be missed", descending_first=True),
+    Column("95 % within", numeric=True, hint="End to end, p95 of the last 60 days"),
     Column("Weakest link"),
 )
 
@@ -67,6 +68,9 @@ class Line:
     level: str
     interval: str
     missed: str
+    within: str
+    latency_target: str
+    is_too_slow: bool
     is_old: bool
 
 
@@ -109,7 +113,18 @@ def _line(journey: Journey) -> Line:
         interval = f"{percent_number(result.lower)} to {percent(result.upper)}"
     if result is not None and result.chance_missed is not None:
         missed = missed_words(result.document)
-    return Line(journey, result, word, level, interval, missed, result is None or result.is_being_made)
+    return Line(
+        journey,
+        result,
+        word,
+        level,
+        interval,
+        missed,
+        latency_page.short(result.document if result is not None else {}),
+        "" if journey.latency_target_ms is None else ms(journey.latency_target_ms),
+        latency_page.is_too_slow(result.document if result is not None else {}),
+        result is None or result.is_being_made,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,7 @@ class Shown:
     tiers: Sequence[tuple[str, str, str]]
     members: Sequence[Member]
     notes: Sequence[str]
+    times: latency_page.Times | None
     edit_url: str
     delete_url: str
 
@@ -221,6 +237,7 @@ def present(journey: Journey, user: User) -> Shown:
             for service in members
         ],
         notes=_notes(document),
+        times=latency_page.times(document),
         edit_url=reverse("edit-journey", args=[journey.slug]) if may_edit else "",
         delete_url=action_url("journeys.delete", journey=journey.slug, version=journey.version, **back)
         if may_edit

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.ui.format import number
+from apps.ui.format import NO_VALUE, ms, number, percent
+
+LATENCY_SHARE = 0.95
+"""A latency target is kept where this share of the journeys ends within it."""
 
 
 def step_words(step: Mapping[str, Any]) -> str:
@@ -32,3 +35,8 @@ def path_words(paths: Sequence[Mapping[str, Any]]) -> list[str]:
         + " → ".join(step_words(step) for step in path["steps"])
         for at, (path, share) in enumerate(zip(paths, shares(paths), strict=True))
     ]
+
+
+def within_words(target_ms: float | None) -> str:
+    """A latency target: ``95 % within 1.2 s``."""
+    return NO_VALUE if target_ms is None else f"{percent(LATENCY_SHARE)} within {ms(target_ms)}"

@@ -20,10 +20,14 @@ def test_the_demo_has_two_journeys_that_say_how_often_they_succeed(signed_in: Si
     page = signed_in("visitor")
     page.goto("/")
     page.get_by_role("navigation", name="Rooms").get_by_role("link", name="Journeys").click()
-    expect(page.locator("#listing tbody tr")).to_have_count(2)
+    expect(page.get_by_role("link", name="Payout", exact=True)).to_be_visible()
     page.get_by_role("link", name="Check out", exact=True).click()
     expect(page.locator("main")).to_contain_text("of the journeys succeed")
     expect(page.get_by_role("heading", name=re.compile("Weakest link: "))).to_be_visible()
+    latency = page.get_by_role("region", name="How long it takes")
+    expect(latency).to_contain_text("within its target")
+    expect(latency.get_by_role("row", name=re.compile("^checkout-web"))).to_contain_text("ms")
+    assert axe(page) == []
     expect(page.get_by_role("link", name="Edit journey")).to_have_count(0)
 
 
@@ -33,7 +37,8 @@ def test_a_journey_is_created_by_clicks_and_computed_by_a_worker(signed_in: Sign
     page.get_by_role("link", name="Create journey").click()
     page.get_by_label("Name", exact=True).fill("Find a product")
     page.get_by_label("Team", exact=True).select_option("shop")
-    page.get_by_label("Target").fill("99.2")
+    page.get_by_label(re.compile("^Target")).fill("99.2")
+    page.get_by_label("Latency target").fill("2,500")
     fill_path(page, 1, "by search", "70", "storefront\nserch")
     expect(page.locator("#journey-preview")).to_contain_text("There is no service called serch.")
     page.get_by_role("button", name="Add a path").click()
@@ -50,6 +55,7 @@ def test_a_journey_is_created_by_clicks_and_computed_by_a_worker(signed_in: Sign
     # The page follows the worker by itself.
     expect(page.locator("main")).to_contain_text("of the journeys succeed", timeout=60_000)
     expect(page.locator("main")).to_contain_text("The target of 99.2")
+    expect(page.locator("main")).to_contain_text("the latency target is 2.5")
     page.get_by_role("link", name="Delete journey…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Find a product and its result go.")

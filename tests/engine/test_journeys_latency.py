@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy.special import gammaincinv
 
 from apps.engine.latency.dependence import Dependence, LatencyDistribution
-from apps.engine.latency.end_to_end import Call, Parallel, Path, Serial, end_to_end, services_of, share_out
+from apps.engine.latency.end_to_end import (
+    Call,
+    Parallel,
+    Path,
+    Serial,
+    end_to_end,
+    mixed,
+    services_of,
+    share_out,
+)
 from apps.engine.types import BucketSeries, Floats
 from tests.engine.build import START
 
@@ -121,7 +130,7 @@ def test_services_never_seen_together_are_taken_for_independent() -> None:
 @st.composite
 def paths(draw: st.DrawFn, depth: int = 2) -> Path:
     if depth == 0 or draw(st.booleans()):
-        return Call(draw(st.sampled_from("abcd")), draw(st.sampled_from([0.2, 1.0])))
+        return Call(draw(st.sampled_from("abcd")))
     parts = tuple(draw(st.lists(paths(depth - 1), min_size=1, max_size=3)))
     return Serial(parts) if draw(st.booleans()) else Parallel(parts)
 
@@ -149,6 +158,58 @@ def test_slow_services_get_more_of_the_budget_and_parallel_ones_share_theirs() -
     assert found["a"].budget_ms + found["b"].budget_ms == pytest.approx(400)
     assert found["b"].budget_ms > 5 * found["a"].budget_ms
     assert found["b"].chance_over == pytest.approx(np.exp(-found["b"].budget_ms / 90), abs=1e-3)
+
+
+def test_a_call_made_in_some_journeys_may_take_what_it_takes_there() -> None:
+    parts = {"a": exponential(100), "b": exponential(100), "c": exponential(100)}
+    path = Serial((Call("a"), Call("b"), Call("c", probability=0.3)))
+    found = share_out(path, parts, 600)
+    p95 = end_to_end(path, parts).percentile(0.95).value
+    made = found["c"].near_ms / found["c"].budget_ms * 600 / p95
+    # Slow journeys make the call more often than others, and what they spend is the budget.
+    assert 0.3 < made < 0.9
+    spent = found["a"].budget_ms + found["b"].budget_ms + made * found["c"].budget_ms
+    assert spent == pytest.approx(600, rel=0.02)
+    assert found["c"].budget_ms == pytest.approx(found["a"].budget_ms, rel=0.25)
+    # One that journeys near the percentile never make may still take what it takes.
+    rare = Serial((Call("a"), Call("d", probability=0.001)))
+    slow = LatencyDistribution(np.array([5_000.0, 5_001.0, np.inf]), np.array([0.0, 1e6, 1e6]))
+    assert share_out(rare, parts | {"d": slow}, 600)["d"].budget_ms == 600
+
+
+def test_what_services_take_in_slow_journeys_adds_up_to_how_slow_these_are() -> None:
+    parts = {"a": exponential(10), "b": exponential(90)}
+    path = Serial((Call("a"), Call("a"), Call("b"), Call("b", probability=0.5)))
+    found = share_out(path, parts, 400)
+    p95 = end_to_end(path, parts).percentile(0.95).value
+    assert found["a"].near_ms + found["b"].near_ms == pytest.approx(p95, rel=0.02)
+    hidden = LatencyDistribution(np.array([1.0, np.inf]), np.array([1.0, 2.0]))
+    assert np.isinf(share_out(Call("c"), {"c": hidden}, 400)["c"].near_ms)
+
+
+def test_a_mixture_of_paths_is_slow_as_its_paths_are_slow_together() -> None:
+    # P(T > t) = 0.8 exp(-t / 20) + 0.2 exp(-t / 200): neither path's percentile, nor their mean.
+    quick, slow = (
+        end_to_end(Call(name), {name: exponential(mean)}) for name, mean in (("a", 20), ("b", 200))
+    )
+    found = mixed([quick, slow], [0.8, 0.2])
+    times = np.linspace(0, 1_500, 150_001)
+    above = 0.8 * np.exp(-times / 20) + 0.2 * np.exp(-times / 200)
+    for share in (0.5, 0.95, 0.99):
+        estimate = found.percentile(share)
+        expected = float(times[np.searchsorted(-above, -(1 - share))])
+        assert within(estimate.value, expected, estimate.standard_error, slack=0.5)
+    with pytest.raises(ValueError, match="add up to 1"):
+        mixed([quick, slow], [0.8, 0.8])
+
+
+def test_the_dependence_of_some_is_that_of_all() -> None:
+    whole = Dependence(
+        ("a", "b", "c"), np.array([0.1, 0.2, 0.3]), np.array([[1, 0.5, 0.2], [0.5, 1, 0], [0.2, 0, 1]])
+    )
+    part = whole.among(("c", "a"))
+    assert part.between.tolist() == [0.3, 0.1]
+    assert part.correlation.tolist() == [[1, 0.2], [0.2, 1]]
 
 
 def test_the_same_arguments_give_the_same_draws() -> None:

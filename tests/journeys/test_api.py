@@ -39,6 +39,22 @@ def test_a_journey_with_its_result(journey: Journey, reader: Client) -> None:
     assert reader.get("/api/v1/journeys/check-out/result").json() == found["result"]
 
 
+def test_how_long_it_takes_is_part_of_the_result(
+    fleet: dict[str, Service], admin: Actor, reader: Client
+) -> None:
+    only = [{"name": "", "steps": [{"service_id": "pay"}]}]
+    dispatch("journeys.create", journey_input(paths=only, latency_target_ms=300), actor=admin)
+    compute.compute_one(Journey.objects.get())
+    found = reader.get("/api/v1/journeys/check-out").json()
+    assert found["latency_target_ms"] == 300
+    latency = found["result"]["latency"]
+    # A tenth takes 100 ms and more, a fiftieth between 250 and 500.
+    assert 100 < latency["p95"]["ms"] < 250 < latency["p99"]["ms"] < 500
+    assert latency["slower"]["share"] == pytest.approx(0.016, abs=0.002)
+    assert latency["services"][0]["budget_ms"] == 300
+    assert (latency["share"], latency["days"], latency["missing"]) == (0.95, 60, [])
+
+
 def test_the_list_is_paged_and_narrowed(journey: Journey, admin: Actor, reader: Client) -> None:
     for name in ("Ask", "Browse"):
         dispatch("journeys.create", journey_input(name=name, team=None), actor=admin)

@@ -72,6 +72,10 @@ def test_a_service_that_is_not_there_is_named_by_its_place(fleet: dict[str, Serv
         ({"name": ""}, "name"),
         ({"target": 99.9}, "target"),
         ({"target": 1}, "target"),
+        ({"latency_target_ms": 0}, "latency_target_ms"),
+        ({"latency_target_ms": -250}, "latency_target_ms"),
+        ({"latency_target_ms": 86_400_001}, "latency_target_ms"),
+        ({"latency_target_ms": "soon"}, "latency_target_ms"),
         ({"paths": []}, "paths"),
         ({"paths": [{"steps": []}]}, "paths.0.steps"),
         ({"paths": [{"weight": 0, "steps": [{"service_id": "web"}]}]}, "paths.0.weight"),
@@ -85,6 +89,22 @@ def test_it_names_the_field_at_fault(
     with pytest.raises(InvalidInput) as refusal:
         dispatch("journeys.create", journey_input(**more), actor=admin)
     assert [problem.path for problem in refusal.value.fields] == [path]
+
+
+def test_a_latency_target_is_kept_audited_and_explained_where_it_is_none(
+    fleet: dict[str, Service], admin: Actor
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        dispatch("journeys.create", journey_input(latency_target_ms=0), actor=admin)
+    assert "A latency target must lie above 0 ms" in refusal.value.fields[0].message
+    shown = preview("journeys.create", journey_input(latency_target_ms=1_200), actor=admin)
+    changes = {change.label: change.after for change in shown.changes}
+    assert changes["Latency target"] == "95\u202f% within 1.2\u202fs"
+    dispatch("journeys.create", journey_input(latency_target_ms=1_200), actor=admin)
+    assert Journey.objects.get().latency_target_ms == 1_200
+    entry = AuditEntry.objects.get(action="journeys.create")
+    assert entry.after is not None
+    assert entry.after["latency_target_ms"] == 1_200
 
 
 def test_two_journeys_do_not_share_a_name_but_may_share_the_beginning_of_an_address(

@@ -54,6 +54,10 @@ def test_a_preview_of_an_edit_shows_what_changes(journey: Journey, owner: Actor)
         for change in preview("journeys.edit", data, actor=owner).changes
     }
     assert changes["Target"] == ("99.5\u202f%", "99\u202f%")
+    assert "Latency target" not in changes
+    changed = preview("journeys.edit", data | {"latency_target_ms": 800}, actor=owner).changes
+    within = next(change for change in changed if change.label == "Latency target")
+    assert (within.before, within.after) == ("—", "95\u202f% within 800\u202fms")
     assert changes["Path 1"] == ("by card, 75 %: web → pay", "Path 1, 100 %: db × 2")
     assert changes["Path 2"][1] == "none"
 

@@ -80,6 +80,37 @@ def test_a_journey_says_its_answer_first_and_names_the_weakest_link(journey: Jou
     assert page.index("of the journeys succeed") < page.index("Paths")
 
 
+def test_it_says_how_long_it_takes_and_where_the_time_goes(
+    fleet: dict[str, Service], admin: Actor, sre: Client
+) -> None:
+    only = [{"name": "", "steps": [{"service_id": "pay"}]}]
+    dispatch("journeys.create", journey_input(paths=only, latency_target_ms=120), actor=admin)
+    compute.compute_one(Journey.objects.get())
+    page = text_of(sre.get("/journeys/check-out/"))
+    assert "95 % of the journeys end within" in page
+    assert "the latency target is 120 ms" in page
+    assert "take longer, where 5 % may" in page
+    assert "slower than its target" in page
+    assert page.index("How long it takes") > page.index("Paths")
+    listed = text_of(sre.get("/journeys/"))
+    assert "of 120 ms" in listed
+    assert "too slow" in listed
+
+
+def test_a_path_without_histograms_is_named_and_a_call_inside_another_too(
+    fleet: dict[str, Service], admin: Actor, sre: Client
+) -> None:
+    given = [{"name": "", "steps": [{"service_id": "web"}, {"service_id": "pay"}]}]
+    dispatch("journeys.create", journey_input(paths=given), actor=admin)
+    compute.compute_one(Journey.objects.get())
+    page = text_of(sre.get("/journeys/check-out/"))
+    assert "Of web no latencies came in." in page
+    assert "percentiles can neither be added nor guessed" in page
+    assert "web calls it and waits" in page
+    assert "its own time holds" in page
+    assert "95 % of the journeys end within" not in page
+
+
 def test_before_the_first_result_it_says_that_one_is_coming(journey: Journey, sre: Client) -> None:
     page = sre.get("/journeys/check-out/")
     assert "A worker computes what it achieves" in text_of(page)
@@ -130,6 +161,19 @@ def test_a_form_sent_twice_creates_once(fleet: dict[str, Service], sre: Client) 
     sre.post("/journeys/new/", form())
     assert sre.post("/journeys/new/", form())["Location"] == "/journeys/check-out/"
     assert Journey.objects.count() == 1
+
+
+def test_the_form_takes_a_latency_target_and_says_what_is_wrong_with_one(
+    fleet: dict[str, Service], sre: Client
+) -> None:
+    for wrong in ("0", "soon", "-5", "90000000"):
+        refused = sre.post("/journeys/new/", form(latency_target=wrong))
+        assert refused.status_code == 422
+        assert "Write a time in ms, above 0 and at most a day." in text_of(refused)
+    sre.post("/journeys/new/", form(latency_target="1,250 ms"))
+    assert Journey.objects.get().latency_target_ms == 1_250
+    shown = sre.get("/journeys/check-out/edit/").content.decode()
+    assert 'value="1250"' in shown
 
 
 def test_paths_are_added_and_removed_without_losing_what_was_typed(

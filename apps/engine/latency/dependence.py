@@ -83,6 +83,11 @@ class Dependence:
         size = len(service_ids)
         return cls(tuple(service_ids), np.ones(size), np.ones((size, size)))
 
+    def among(self, service_ids: Sequence[str]) -> Dependence:
+        """How these of the services move together."""
+        at = [self.service_ids.index(name) for name in service_ids]
+        return Dependence(tuple(service_ids), self.between[at], self.correlation[np.ix_(at, at)])
+
     @classmethod
     def estimated(cls, series: Mapping[str, BucketSeries]) -> Dependence:
         """Estimate from hourly histograms of the services, by the hours that they have in common.

@@ -93,10 +93,15 @@ class EndToEnd:
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """What one call to a service may take, and how often it takes longer today."""
+    """What one call to a service may take, and how often it takes longer today.
+
+    ``near_ms`` is what all calls to it take together in journeys near the percentile, on average; infinite where
+    those lie in a ``+Inf`` bucket.
+    """
 
     budget_ms: float
     chance_over: float
+    near_ms: float
 
 
 def services_of(path: Path) -> tuple[str, ...]:
@@ -128,6 +133,23 @@ def end_to_end(
     return EndToEnd(np.sort(_duration(path, draws)))
 
 
+def mixed(drawn: Sequence[EndToEnd], shares: Sequence[float]) -> EndToEnd:
+    """Journeys of which ``shares`` take each path: as many draws of each, evenly over their ranks.
+
+    Percentiles of a mixture are read from its draws; those of its parts cannot be weighed together. Raises
+    ``ValueError`` without a path, and for shares that are not above 0 or do not add up to 1.
+    """
+    if not drawn or len(drawn) != len(shares) or min(shares) <= 0 or abs(math.fsum(shares) - 1) > 1e-9:
+        raise ValueError("every path needs a share above 0, and the shares must add up to 1")
+    samples = min(each.latencies_ms.size for each in drawn)
+    parts = []
+    for each, share in zip(drawn, shares, strict=True):
+        size = max(1, round(share * samples))
+        ranks = (np.arange(size) + 0.5) / size
+        parts.append(each.latencies_ms[(ranks * each.latencies_ms.size).astype(np.intp)])
+    return EndToEnd(np.sort(np.concatenate(parts)))
+
+
 def share_out(
     path: Path,
     distributions: Mapping[str, LatencyDistribution],
@@ -141,9 +163,11 @@ def share_out(
     """Share a journey's latency budget out over its services: what each call may take.
 
     Serial parts divide a budget as they divide the time of journeys near the ``share`` percentile (conditional
-    expectations add, percentiles do not; Tasche 1999); parallel parts each have it whole. Where every call keeps its
-    allotment, so does the journey. A service called more than once gets the least of its calls' allotments. Raises
-    ``ValueError`` as :func:`end_to_end` does, and for a budget or share out of range.
+    expectations add, percentiles do not; Tasche 1999); parallel parts each have it whole. A part made in some
+    journeys only may take what it takes where it is made, so that the budget is what such journeys spend on average;
+    where all parts are always made and every call keeps its allotment, so does each journey. A service called more
+    than once gets the least of its calls' allotments. Raises ``ValueError`` as :func:`end_to_end` does, and for a
+    budget or share out of range.
     """
     if not budget_ms > 0 or not 0 < share < 1:
         raise ValueError("the budget must be above 0 and the share between 0 and 1")
@@ -153,10 +177,14 @@ def share_out(
     reach = NEAR * (1 - share)
     first, last = int((share - reach) * samples), math.ceil((share + reach) * samples)
     near = order[first : max(last, first + 1)]
+    readable = near[np.isfinite(drawn.duration[near])]
     allotted: dict[str, float] = {}
+    taken: dict[str, float] = {}
     _allot(drawn, budget_ms, near, allotted)
+    _take(drawn, readable, taken)
     return {
-        name: Allotment(budget, distributions[name].chance_above(budget)) for name, budget in allotted.items()
+        name: Allotment(budget, distributions[name].chance_above(budget), taken[name])
+        for name, budget in allotted.items()
     }
 
 
@@ -224,9 +252,30 @@ def _allot(
     if isinstance(drawn.path, Serial):
         times = np.stack([part.duration[near] for part in drawn.parts])
         finite = times[:, np.isfinite(times).all(axis=0)]
-        portions = finite.mean(axis=1) if finite.size else np.zeros(len(drawn.parts))
-        whole = float(portions.sum())
-        shares = portions / whole if whole > 0 else np.full(len(drawn.parts), 1 / len(drawn.parts))
-        budgets = [float(budget * each) for each in shares]
+        whole = float(finite.sum(axis=0).mean()) if finite.size else 0.0
+        budgets = [
+            min(budget, budget * _where_made(part, of) / whole) if whole > 0 else budget / len(drawn.parts)
+            for part, of in zip(drawn.parts, finite, strict=True)
+        ]
     for part, portion in zip(drawn.parts, budgets, strict=True):
         _allot(part, portion, near, allotted)
+
+
+def _where_made(drawn: _Drawn, near: Floats) -> float:
+    """What a part takes on average where it is made: near the percentile, else in any journey."""
+    for times in (near, drawn.duration):
+        made = times[(times > 0) & np.isfinite(times)]
+        if made.size:
+            return float(made.mean())
+    return 0.0
+
+
+def _take(
+    drawn: _Drawn, near: np.ndarray[tuple[int, ...], np.dtype[np.intp]], taken: dict[str, float]
+) -> None:
+    for part in drawn.parts:
+        _take(part, near, taken)
+    if isinstance(drawn.path, Call):
+        name = drawn.path.service_id
+        mean = float(drawn.duration[near].mean()) if near.size else math.inf
+        taken[name] = taken.get(name, 0.0) + mean

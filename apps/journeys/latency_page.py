@@ -1,0 +1,193 @@
+"""How long a journey takes, as its page says it: sentences and rows made of the stored document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.journeys.words import LATENCY_SHARE, within_words
+from apps.ui.format import NO_VALUE, ms, percent, plural
+
+WHY_MISSING = {
+    "none": "no latencies came in",
+    "percentiles": "only percentiles of each bin came in, and these cannot be put together",
+    "few": "latencies of too few requests came in",
+}
+NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PathTimes:
+    """One path, or all of them together."""
+
+    name: str
+    p50: str
+    p95: str
+    p99: str
+    slower: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTimes:
+    """A service in slow journeys: what it takes there, what it may take, how often it takes longer."""
+
+    service_id: str
+    path: str
+    near: str
+    budget: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The part of the page on how long a journey takes."""
+
+    word: str
+    level: str
+    answer: str
+    is_known: bool
+    days: int
+    until: datetime | None
+    target: str
+    all: PathTimes
+    paths: Sequence[PathTimes]
+    services: Sequence[ServiceTimes]
+    precision: str
+    missing: Sequence[str]
+    remarks: Sequence[str]
+    samples: int
+
+
+def times(document: Mapping[str, Any]) -> Times | None:
+    """Return how long it takes, or ``None`` where nothing was computed of that."""
+    found = document.get("latency")
+    if not found:
+        return None
+    word, level = _standing(found)
+    many = len(found["paths"]) > 1
+    return Times(
+        word=word,
+        level=level,
+        answer=answer(document),
+        is_known=found["p50"] is not None,
+        days=int(found["days"]),
+        until=datetime.fromisoformat(found["until"]) if found["until"] else None,
+        target="" if found["target_ms"] is None else within_words(found["target_ms"]),
+        all=_row("All journeys", found),
+        paths=[_row(path["name"], path) for path in found["paths"]] if many else [],
+        services=[_service(one, many) for one in found["services"]],
+        precision=_precision(found),
+        missing=_missing(found),
+        remarks=_inside(found["paths"]),
+        samples=int(found["samples"]),
+    )
+
+
+def answer(document: Mapping[str, Any]) -> str:
+    """How long it takes in a sentence or two; empty where there is no figure."""
+    found = document.get("latency")
+    if not found or not found["p95"]:
+        return ""
+    said = f"{percent(LATENCY_SHARE)} of the journeys end within {_time(found['p95'])}"
+    if found["p95"]["ms"] is None:
+        said = f"More than {percent(1 - LATENCY_SHARE, 0)} of the journeys take {_time(found['p95'])}"
+    slower = found["slower"]
+    if slower is None:
+        return f"{said}."
+    kept = slower["share"] <= 1 - LATENCY_SHARE
+    return (
+        f"{said}; the latency target is {ms(found['target_ms'])}, and {percent(slower['share'])} take longer"
+        f"{'' if kept else f', where {percent(1 - LATENCY_SHARE, 0)} may'}."
+    )
+
+
+def short(document: Mapping[str, Any]) -> str:
+    """The p95 for a list: ``840 ms``."""
+    found = document.get("latency")
+    return _time(found["p95"]) if found else NO_VALUE
+
+
+def is_too_slow(document: Mapping[str, Any]) -> bool:
+    """Whether more journeys are slower than the target than may be."""
+    found = document.get("latency")
+    return bool(found and _standing(found)[1] == "bad")
+
+
+def _standing(found: Mapping[str, Any]) -> tuple[str, str]:
+    slower = found["slower"]
+    if slower is None:
+        return "", ""
+    kept = slower["share"] <= 1 - LATENCY_SHARE
+    return ("within its target", "ok") if kept else ("slower than its target", "bad")
+
+
+def _time(percentile: Mapping[str, Any] | None) -> str:
+    if percentile is None:
+        return NO_VALUE
+    if percentile["ms"] is None:
+        return f"over {ms(percentile['at_least_ms'])}"
+    return ms(percentile["ms"])
+
+
+def _row(name: str, figures: Mapping[str, Any]) -> PathTimes:
+    slower = figures["slower"]
+    return PathTimes(
+        name=name,
+        p50=_time(figures["p50"]),
+        p95=_time(figures["p95"]),
+        p99=_time(figures["p99"]),
+        slower=percent(slower["share"]) if slower else NO_VALUE,
+    )
+
+
+def _service(one: Mapping[str, Any], many: bool) -> ServiceTimes:
+    return ServiceTimes(
+        service_id=one["service_id"],
+        path=one["path"] if many else "",
+        near=ms(one["near_ms"]),
+        budget=ms(one["budget_ms"]),
+        over=percent(one["chance_over"]),
+    )
+
+
+def _precision(found: Mapping[str, Any]) -> str:
+    error = (found["p95"] or {}).get("error_ms")
+    return "" if error is None else f"± {ms(1.96 * error)} from drawing"
+
+
+def _missing(found: Mapping[str, Any]) -> list[str]:
+    said = []
+    for reason, why in WHY_MISSING.items():
+        names = [one["service_id"] for one in found["missing"] if one["reason"] == reason]
+        if names:
+            more = f" and {plural(len(names) - NAMED, 'other')}" if len(names) > NAMED else ""
+            said.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
+    if said:
+        said.append(
+            "A path over such a service has no time of its own: percentiles can neither be added nor guessed."
+        )
+    return said
+
+
+def _inside(paths: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What lies inside other services' times, one sentence for each on all paths together."""
+    found: dict[str, tuple[dict[str, None], list[float]]] = {}
+    for one in (one for path in paths for one in path["inside"]):
+        callers, shares = found.setdefault(one["service_id"], ({}, []))
+        callers.update(dict.fromkeys(one["by"]))
+        shares.append(float(one["share"]))
+    return [_one_inside(name, list(callers), shares) for name, (callers, shares) in found.items()]
+
+
+def _one_inside(name: str, callers: Sequence[str], shares: Sequence[float]) -> str:
+    if len(callers) == 1:
+        by, whose = f"{callers[0]} calls it and waits", "its own time holds"
+    else:
+        by = f"{', '.join(callers[:-1])} and {callers[-1]} call it and wait"
+        whose = "their own times hold"
+    if min(shares) >= 1:
+        return f"{name} is not added: {by}, so {whose} it already."
+    rest = " or ".join(sorted({percent(1 - share, 0) for share in shares if share < 1}))
+    return f"{name} is added for {rest} of its calls only: in the others {by}, and {whose} them."
