@@ -36,6 +36,11 @@ class ObservedCounts:
         return self.start + self.total.size * self.step_seconds
 
     @property
+    def starts(self) -> NDArray[np.int64]:
+        """Beginning of every bin, gaps too, in Unix seconds: shape ``(n,)``."""
+        return self.start + self.step_seconds * np.arange(self.total.size, dtype=np.int64)
+
+    @property
     def span_days(self) -> float:
         """Days from the first to the last bin with data."""
         return (self.end - self.start) / DAY_SECONDS

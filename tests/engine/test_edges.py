@@ -8,8 +8,8 @@ import pytest
 from apps.engine.edges.dependencies import service_composite
 from apps.engine.edges.estimates import HARDNESS_PRIOR, estimate_edges, published_availability
 from apps.engine.series import observe
-from apps.engine.types import DependencyInput
-from tests.engine.build import end_of, hourly, steady, with_dependency
+from apps.engine.types import CountSeries, DependencyInput
+from tests.engine.build import HOUR, end_of, hourly, steady, with_dependency
 
 
 @pytest.mark.parametrize("hardness", [0.1, 0.6, 0.95])
@@ -23,6 +23,29 @@ def test_it_recovers_call_probability_and_hardness_from_edge_series(hardness: fl
     assert found.hardness_source == "observed"
     assert found.hardness_interval is not None
     assert found.hardness_interval[0] - 0.03 <= hardness <= found.hardness_interval[1] + 0.03
+
+
+def test_requests_from_before_calls_were_watched_say_nothing_of_an_edge() -> None:
+    counts, edge = with_dependency(call_probability=0.7, hardness=0.6)
+    half = edge.total.size // 2
+    late = CountSeries(edge.start + half * HOUR, HOUR, edge.total[half:], edge.bad[half:])
+    own = observe(counts, end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", edge=late, target=edge)], end_of(counts))
+    assert found.call_probability == pytest.approx(0.7, abs=0.01)
+    # What the target did before stands for the calls that nobody watched.
+    assert found.hardness == pytest.approx(0.6, abs=0.06)
+
+
+def test_an_edge_that_was_not_used_while_others_were_watched_is_used_less() -> None:
+    counts, edge = with_dependency(call_probability=0.7, hardness=0.6)
+    half = edge.total.size // 2
+    late = CountSeries(edge.start + half * HOUR, HOUR, edge.total[half:], edge.bad[half:])
+    own = observe(counts, end_of(counts))
+    cache, db = estimate_edges(
+        own, [DependencyInput("db", edge=late), DependencyInput("cache", edge=edge)], end_of(counts)
+    )
+    assert cache.call_probability == pytest.approx(0.7, abs=0.01)
+    assert db.call_probability == pytest.approx(0.35, abs=0.02)
 
 
 def test_it_reads_hardness_from_the_targets_own_series_where_there_is_no_edge() -> None:

@@ -38,19 +38,24 @@ def call_probability(
     dependency: DependencyInput,
     edge: ObservedCounts | None,
     target: ObservedCounts | None,
+    *,
+    since: int | None = None,
 ) -> CallProbability:
     """``q``: observed calls over requests, else declared, else from traffic, else a prior that it bounds.
 
     More than one call per request makes q = 1: the request uses the dependency, and what several calls do to
     it is part of its hardness. Nobody calls a target more often than the target is called, which bounds a
-    prior.
+    prior. Calls were watched from ``since`` on (Unix seconds): requests before say nothing of an edge.
     """
     is_busy = own is not None and own.requests > 0
     if own is not None and is_busy and edge is not None and edge.requests > 0:
         together = align(edge, own)
         if together is not None:
-            calls = together[0][own.present]
-            return _from_calls(own.dense_total, np.where(np.isfinite(calls), calls, 0.0), own.step_seconds)
+            calls = np.nan_to_num(together[0][own.present])
+            watched = slice(0 if since is None else int((own.starts[own.present] < since).sum()), None)
+            total = own.dense_total[watched]
+            if total.sum() > 0:
+                return _from_calls(total, calls[watched], own.step_seconds)
         value = min(1.0, edge.requests / edge.span_days / (own.requests / own.span_days))
         spread = 1.6449 * math.sqrt(value * (1 - value) / own.requests)
         return CallProbability(value, "observed", (max(0.0, value - spread), min(1.0, value + spread)))

@@ -92,6 +92,7 @@ __all__ = [
     "first_estimate",
     "first_estimates",
     "published_availability",
+    "watched_since",
     "with_hardness",
 ]
 
@@ -115,7 +116,17 @@ def first_estimates(
 ) -> tuple[EdgeEstimate, ...]:
     """The first estimate of every dependency, sorted by target id."""
     ordered = sorted(dependencies, key=lambda each: (each.target_id, each.mode, each.criticality))
-    return tuple(first_estimate(own, dependency, as_of) for dependency in ordered)
+    since = watched_since(ordered, as_of)
+    return tuple(first_estimate(own, dependency, as_of, since=since) for dependency in ordered)
+
+
+def watched_since(dependencies: Sequence[DependencyInput], as_of: int) -> int | None:
+    """When calls of the service were first watched, over whichever edge; ``None`` where they never were.
+
+    From then on an hour without calls over an edge is one in which it was not used; before, nobody looked.
+    """
+    seen = (observe(each.edge, as_of) for each in dependencies)
+    return min((edge.start for edge in seen if edge is not None), default=None)
 
 
 def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate]) -> list[EdgeEstimate]:
@@ -126,11 +137,16 @@ def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate])
     return found
 
 
-def first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_of: int) -> EdgeEstimate:
-    """What one edge tells without the others: the service's failures have no part in it."""
+def first_estimate(
+    own: ObservedCounts | None, dependency: DependencyInput, as_of: int, *, since: int | None = None
+) -> EdgeEstimate:
+    """What one edge tells without the others: the service's failures have no part in it.
+
+    ``since`` is :func:`watched_since` of all the service's dependencies.
+    """
     edge = observe(dependency.edge, as_of)
     target = edge if dependency.target is dependency.edge else observe(dependency.target, as_of)
-    calls = call_probability(own, dependency, edge, target)
+    calls = call_probability(own, dependency, edge, target, since=since)
     probability = calls.value
     availability, availability_source = _availability(dependency, edge, target)
     failed_calls = None
@@ -138,6 +154,8 @@ def first_estimate(own: ObservedCounts | None, dependency: DependencyInput, as_o
         failed_calls = _failed_calls(
             own, edge if availability_source == "edge" else target, probability, edge
         )
+        if availability_source == "edge" and failed_calls is not None and since is not None:
+            _fill_before(since, failed_calls, own, target, probability)
     hard = HARDNESS_PRIOR[dependency.criticality]
     is_sync = dependency.mode == "sync"
     spread = Z90 * PRIOR_SPREAD
@@ -178,6 +196,17 @@ def _failed_calls(
     share = np.divide(bad, total, out=np.zeros_like(bad), where=total > 0)
     used = np.minimum(own.dense_total, total) if source is edge else probability * own.dense_total
     return np.where(np.isfinite(share) & np.isfinite(used), share * used, 0.0)
+
+
+def _fill_before(
+    since: int, failed_calls: Floats, own: ObservedCounts, target: ObservedCounts | None, probability: float
+) -> None:
+    """Where calls were not watched yet, what the target did meanwhile stands for them."""
+    unwatched = own.starts[own.present] < since
+    if unwatched.any():
+        instead = _failed_calls(own, target, probability, None)
+        if instead is not None:
+            failed_calls[unwatched] = instead[unwatched]
 
 
 def _measure_hardness(own: ObservedCounts, estimates: list[EdgeEstimate]) -> list[EdgeEstimate]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from apps.engine.edges.dependencies import CountedFactor, counted_factors
-from apps.engine.edges.estimates import EdgeEstimate, first_estimate, first_estimates, with_hardness
+from apps.engine.edges.estimates import (
+    EdgeEstimate,
+    first_estimate,
+    first_estimates,
+    watched_since,
+    with_hardness,
+)
 from apps.engine.explanation.decomposition import Decomposition, decompose, held_within, scaled_failures
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.look_back import look_back
@@ -68,8 +74,9 @@ class KnownPast:
         """
         counts = self.scaled_counts(cause, scale)
         targets = self._targets(cause)
+        since = watched_since([each.dependency for each in self.firsts], self.as_of)
         firsts = [
-            first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of)
+            first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of, since=since)
             if each.dependency.target_id in targets
             else each
             for each in self.firsts
