@@ -17,7 +17,7 @@ from apps.journeys import compute
 from apps.journeys.models import Journey, JourneyResult
 from apps.telemetry.models import LatencyHour, SliHour
 from tests.journeys.conftest import journey_input
-from tests.slos.conftest import full_hour, make_edge, make_hours, make_service
+from tests.slos.conftest import copy_rows, full_hour, make_edge, make_hours, make_service
 
 FINE = [*np.arange(5.0, 3_005.0, 5.0).tolist(), float("inf")]
 
@@ -41,14 +41,13 @@ def make_histograms(
 ) -> None:
     """The same histogram in every hour: nothing moves, so services are independent."""
     end = end or full_hour()
-    LatencyHour.objects.bulk_create(
-        LatencyHour(
-            service=service,
-            bin_start=end - timedelta(hours=ago),
-            bounds_ms=list(bounds),
-            cumulative=list(cumulative),
-        )
-        for ago in range(1, days * 24 + 1)
+    copy_rows(
+        LatencyHour,
+        ("service_id", "bin_start", "bounds_ms", "cumulative"),
+        (
+            (service.pk, end - timedelta(hours=ago), list(bounds), list(cumulative))
+            for ago in range(1, days * 24 + 1)
+        ),
     )
 
 
@@ -239,14 +238,13 @@ def test_services_that_are_slow_in_the_same_hours_make_journeys_slower(shop: Tea
     generator = np.random.default_rng(3)
     rush = generator.random(400) < 0.15
     for service, slow in ((one, rush), (two, rush), (other, generator.permutation(rush))):
-        LatencyHour.objects.bulk_create(
-            LatencyHour(
-                service=service,
-                bin_start=end - timedelta(hours=ago + 1),
-                bounds_ms=FINE,
-                cumulative=exponential(200 if slow[ago] else 20),
-            )
-            for ago in range(slow.size)
+        copy_rows(
+            LatencyHour,
+            ("service_id", "bin_start", "bounds_ms", "cumulative"),
+            (
+                (service.pk, end - timedelta(hours=ago + 1), FINE, exponential(200 if slow[ago] else 20))
+                for ago in range(slow.size)
+            ),
         )
     together = latency_of(admin, ["one", "two"], name="together")
     apart = latency_of(admin, ["one", "other"], name="apart")
