@@ -12,5 +12,5 @@ urlpatterns = [
     path("journeys/<slug:slug>/edit/", views.edit_journey, name="edit-journey"),
     path("journeys/<slug:slug>/edit/check/", views.check_journey, name="check-journey"),
     path("what-if/", views.what_ifs, name="what-ifs"),
-    path("services/<service_id:service_id>/what-if/", views.what_if, name="what-if"),
+    path("what-if/<service_id:service_id>/", views.what_if, name="what-if"),
 ]

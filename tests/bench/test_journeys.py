@@ -74,7 +74,7 @@ def what_ifs(root: Service, steps: list[str]) -> None:
     client.force_login(make_user("sam", "sre_admin"))
 
     def get(_: int) -> Any:
-        answer = client.get(f"/services/{root.service_id}/what-if/", {"step": steps[:1]})
+        answer = client.get(f"/what-if/{root.service_id}/", {"step": steps[:1]})
         assert answer.status_code == 200, answer.content[:500]
         return answer
 

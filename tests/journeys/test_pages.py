@@ -42,7 +42,7 @@ def sre(db: None) -> Client:
 
 
 def test_nobody_sees_them_without_signing_in(db: None) -> None:
-    for path in ("/journeys/", "/journeys/new/", "/journeys/check-out/", "/services/web/what-if/"):
+    for path in ("/journeys/", "/journeys/new/", "/journeys/check-out/", "/what-if/web/"):
         assert Client().get(path).status_code == 302
 
 

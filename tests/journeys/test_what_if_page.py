@@ -14,7 +14,7 @@ from apps.journeys.steps import ChangeStep, parse, parse_all, query
 from tests.pages import HOSTILE_IDS, HTMX, client_of, text_of
 from tests.slos.conftest import make_service
 
-HERE = "/services/web/what-if/"
+HERE = "/what-if/web/"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_it_begins_at_the_services_those_that_can_promise_least_first(
 ) -> None:
     make_service("quiet")
     page = reader.get("/what-if/").content.decode()
-    order = [page.index(f'href="/services/{name}/what-if/"') for name in ("web", "pay", "db", "quiet")]
+    order = [page.index(f'href="/what-if/{name}/"') for name in ("web", "pay", "db", "quiet")]
     assert order == sorted(order)
     assert '<a href="/what-if/" aria-current="page"' in page
 
@@ -140,7 +140,7 @@ def test_without_a_worker_it_says_so_with_what_to_do(
 
 
 def test_a_service_that_is_not_there_is_not_found(reader: Client) -> None:
-    assert reader.get("/services/nobody/what-if/").status_code == 404
+    assert reader.get("/what-if/nobody/").status_code == 404
 
 
 def test_nothing_is_ever_posted_to_it(fleet: dict[str, Service], reader: Client) -> None:
