@@ -65,7 +65,7 @@ def _predicted(node: Node, balanced: float) -> Predicted:
         "balanced": 1 - balanced,
         "aggressive": down(node.aggressive),
     }
-    return Predicted(tiers, down(node.better), down(node.worse))
+    return Predicted(tiers)
 
 
 def _fill_in(missing: Sequence[Node], own: dict[str, float], whole: dict[str, float]) -> tuple[str, ...]:

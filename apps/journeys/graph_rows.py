@@ -66,16 +66,15 @@ WHERE d.id = ANY(%(edges)s)
 # unpacked once.
 _NODES = """
 SELECT s.id, s.service_id, s.published_sla, r.own, r.composite, r.conservative, r.balanced, r.aggressive,
-    r.better, r.worse, r.as_of
+    r.as_of
 FROM catalog_service s
 LEFT JOIN LATERAL (
     SELECT (d.composite ->> 'own')::float8 AS own, n.composite, n.conservative, n.balanced, n.aggressive,
-        (d.tiers #>> '{balanced,interval,1}')::float8 AS better,
-        (d.tiers #>> '{balanced,interval,0}')::float8 AS worse, n.as_of
+        n.as_of
     FROM (
         SELECT * FROM slos_recommendation
         WHERE service_id = s.id AND sli_type = 'availability' ORDER BY generated_at DESC LIMIT 1
-    ) n, jsonb_to_record(n.document) AS d(composite jsonb, tiers jsonb)
+    ) n, jsonb_to_record(n.document) AS d(composite jsonb)
 ) r ON true
 WHERE s.id = ANY(%(services)s) ORDER BY s.id
 """
@@ -108,8 +107,6 @@ class Node:
     conservative: float | None
     balanced: float | None
     aggressive: float | None
-    better: float | None
-    worse: float | None
     as_of: datetime | None
 
 

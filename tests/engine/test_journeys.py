@@ -10,7 +10,7 @@ import pytest
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.journeys.availability import JourneyFleet, Path, Step, evaluate
 from apps.engine.journeys.predicted import Predicted
-from apps.engine.types import TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
 from tests.engine.brute_force import random_graph, simulate
 from tests.engine.test_reach import whole_of
 
@@ -26,10 +26,9 @@ INVOICE = Path("invoice", 1, (Step("web"), Step("cart")))
 
 
 def predicted(unavailability: float) -> Predicted:
-    middle = 2.5 * unavailability
-    tiers: dict[TierName, float] = {"aggressive": 1.5 * unavailability, "balanced": middle}
+    tiers: dict[TierName, float] = {"aggressive": 1.5 * unavailability, "balanced": 2.5 * unavailability}
     tiers["conservative"] = 4 * unavailability
-    return Predicted(tiers, middle, middle)
+    return Predicted(tiers)
 
 
 def fleet(own: dict[str, float] | None = None) -> JourneyFleet:
@@ -116,12 +115,19 @@ def test_shared_infrastructure_is_one_draw_for_all_who_stand_on_it() -> None:
 def test_the_interval_widens_with_the_doubt_about_a_service() -> None:
     sure, unsure = fleet(), fleet()
     wide = {
-        name: dataclasses.replace(each, better=each.better / 3, worse=each.worse * 3)
+        name: Predicted({**each.tiers, "conservative": 3 * each.tiers["conservative"]})
         for name, each in unsure.predicted.items()
     }
-    narrow = evaluate([CARD], sure).interval
-    wider = evaluate([CARD], dataclasses.replace(unsure, predicted=wide)).interval
-    assert wider[0] < narrow[0]
+    narrow = evaluate([CARD], sure).tiers
+    wider = evaluate([CARD], dataclasses.replace(unsure, predicted=wide)).tiers
+    assert wider["conservative"] < narrow["conservative"]
+
+
+def test_a_service_alone_is_drawn_as_its_tiers_say() -> None:
+    said = Predicted({"aggressive": 1e-3, "balanced": 4e-3, "conservative": 2e-2})
+    drawn = said.draw(200_000, np.random.default_rng(3))
+    for name, chance in TIER_BREACH_PROBABILITY.items():
+        assert np.mean(drawn > said.tiers[name]) == pytest.approx(chance, rel=0.05)
 
 
 def test_one_more_nine_buys_what_the_link_says() -> None:
