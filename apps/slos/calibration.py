@@ -49,7 +49,10 @@ def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, A
     """Return what is shipped of the two reports: their origins, the whole, and the regimes."""
     simulated = {name: _group(found, is_real=False) for name, found in report["groups"]["regime"].items()}
     return {
-        "about": {name: str(report["about"][name]) for name in ("services", "shown", "seed", "commit")},
+        "about": {
+            "services": f"{report['overall']['services']:,} simulated, of {len(report['families'])} kinds",
+            **{name: str(report["about"][name]) for name in ("shown", "seed", "commit")},
+        },
         "real": {name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
         "overall": _group(report["overall"], is_real=False),
         "regimes": simulated | {real["regime"]: _group(real, is_real=True)},

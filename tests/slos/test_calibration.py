@@ -31,13 +31,14 @@ def real() -> dict[str, object]:
 def report() -> dict[str, object]:
     return {
         "about": {
-            "services": "30 simulated",
+            "services": "30 simulated; for latency 9",
             "shown": "90 days",
             "seed": "1",
             "commit": "abc",
             "time": "1 s",
         },
         "overall": group(30, 0.01, 0.05, 0.2),
+        "families": {"independent": group(15, 0.01, 0.05, 0.2), "bursts": group(15, 0.01, 0.05, 0.2)},
         "groups": {"regime": {"steady": group(20, 0.0, 0.04, 0.18)}, "history": {"all": group(30, 1, 1, 1)}},
     }
 
