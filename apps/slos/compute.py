@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -30,7 +31,7 @@ logger = structlog.get_logger(__name__)
 
 BATCH = 100
 """Services loaded at once: what bounds the memory of a run."""
-STORED_AT_ONCE = 500
+STORED_AT_ONCE = 100
 LOADED_ONCE = 300
 """A run of so many services keeps what it read of them between looking below them and computing them."""
 MAX_ROUNDS = 3
@@ -274,10 +275,10 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
     with computers(count) as by:
         graph = footing.figures(groups, has_stored=True, loaded=loaded)
         for as_of, found in groups:
-            for start in range(0, len(found), STORED_AT_ONCE):
-                batch = found[start : start + STORED_AT_ONCE]
-                made_anew = list(documents(batch, as_of, graph=graph, loaded=loaded, by=by))
-                made += int(_keep(made_anew, reason)["services"])
+            stream = documents(found, as_of, graph=graph, loaded=loaded, by=by)
+            # While some are stored, the processes compute the next.
+            while some := list(islice(stream, STORED_AT_ONCE)):
+                made += int(_keep(some, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

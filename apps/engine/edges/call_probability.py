@@ -52,10 +52,10 @@ def call_probability(
         together = align(edge, own)
         if together is not None:
             calls = np.nan_to_num(together[0][own.present])
-            watched = slice(0 if since is None else int((own.starts[own.present] < since).sum()), None)
-            total = own.dense_total[watched]
+            first = 0 if since is None or since <= own.start else int((own.starts[own.present] < since).sum())
+            total = own.dense_total[first:]
             if total.sum() > 0:
-                return _from_calls(total, calls[watched], own.step_seconds)
+                return _from_calls(total, calls[first:], own.step_seconds)
         value = min(1.0, edge.requests / edge.span_days / (own.requests / own.span_days))
         spread = 1.6449 * math.sqrt(value * (1 - value) / own.requests)
         return CallProbability(value, "observed", (max(0.0, value - spread), min(1.0, value + spread)))

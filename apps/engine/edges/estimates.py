@@ -125,8 +125,16 @@ def watched_since(dependencies: Sequence[DependencyInput], as_of: int) -> int | 
 
     From then on an hour without calls over an edge is one in which it was not used; before, nobody looked.
     """
-    seen = (observe(each.edge, as_of) for each in dependencies)
-    return min((edge.start for edge in seen if edge is not None), default=None)
+    found: int | None = None
+    for each in dependencies:
+        edge = each.edge
+        # Most begin with a bin that has data, and one that begins no earlier need not be looked at.
+        if edge is not None and edge.total.size and (found is None or edge.start < found):
+            is_known = np.isfinite(edge.total)
+            start = edge.start + int(is_known.argmax()) * edge.step_seconds
+            if is_known.any() and start < as_of and (found is None or start < found):
+                found = start
+    return found
 
 
 def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate]) -> list[EdgeEstimate]:
@@ -154,8 +162,8 @@ def first_estimate(
         failed_calls = _failed_calls(
             own, edge if availability_source == "edge" else target, probability, edge
         )
-        if availability_source == "edge" and failed_calls is not None and since is not None:
-            _fill_before(since, failed_calls, own, target, probability)
+        if availability_source == "edge" and failed_calls is not None and (since or 0) > own.start:
+            _fill_before(since or 0, failed_calls, own, target, probability)
     hard = HARDNESS_PRIOR[dependency.criticality]
     is_sync = dependency.mode == "sync"
     spread = Z90 * PRIOR_SPREAD

@@ -50,4 +50,7 @@ def regimes(features: NDArray[np.floating], *, is_probed: bool = False) -> NDArr
         (column("load_t") > LOAD_SIGMA) & (column("load_slope") > LOAD_POWER),
         mostly_incidents | (column("daily_variation") > BURSTY_VARIATION),
     )
-    return np.select(fits, range(len(fits)), len(fits))
+    found = np.full(features.shape[0], len(fits), dtype=np.int64)
+    for number in reversed(range(len(fits))):
+        found[fits[number]] = number
+    return found
