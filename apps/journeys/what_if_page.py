@@ -14,7 +14,7 @@ from apps.core.errors import BallastError, FieldProblem, InvalidInput
 from apps.journeys import computation
 from apps.journeys.presenting import try_url
 from apps.journeys.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_all
-from apps.slos.words import TIERS
+from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui.format import chance_words, number, percent, points
 from apps.ui.forms import Field
 
@@ -192,8 +192,9 @@ def _rows(document: Mapping[str, Any]) -> list[Row]:
     before, after = document.get("before") or {}, document.get("after") or {}
     window = int(document.get("window_days") or 28)
     rows = []
+    tiers = [with_ordered_intervals(each.get("tiers") or {}) for each in (before, after)]
     for name in TIERS:
-        old, new = ((each.get("tiers") or {}).get(name) for each in (before, after))
+        old, new = (each.get(name) for each in tiers)
         if old and new:
             rows.append(
                 Row(

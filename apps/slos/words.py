@@ -4,6 +4,7 @@ reasons.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,25 @@ threshold.
 
 def is_latency(sli_type: str) -> bool:
     return sli_type != SliType.AVAILABILITY
+
+
+def with_ordered_intervals(tiers: Mapping[str, Any]) -> dict[str, Any]:
+    """Availability tiers with their intervals as pages show them.
+
+    Each interval is found by itself, but a better tier's quantile is never worse than a safer one's: so no end is shown
+    that lies above a better tier's upper end, or below a safer tier's lower one.
+    """
+    known = [name for name in TIERS if tiers.get(name)]
+    intervals = [tiers[name].get("interval") for name in known]
+    if any(interval is None for interval in intervals):
+        return dict(tiers)
+    return dict(tiers) | {
+        name: {
+            **tiers[name],
+            "interval": [max(low for low, _ in intervals[: at + 1]), min(high for _, high in intervals[at:])],
+        }
+        for at, name in enumerate(known)
+    }
 
 
 def promised_share(sli_type: str, basis: str) -> Decimal:

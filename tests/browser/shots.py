@@ -56,6 +56,20 @@ def dependency_map(page: Page) -> None:
     page.goto("/map/checkout-web/?depth=2&direction=downstream")
 
 
+def journey(page: Page) -> None:
+    page.goto("/journeys/check-out/")
+    for _ in range(PATIENCE):  # A worker computes it after the start.
+        if page.get_by_text("of the journeys succeed").count():
+            return
+        page.wait_for_timeout(2000)
+        page.reload()
+
+
+def what_if(page: Page) -> None:
+    page.goto("/what-if/checkout-web/?step=fallback:0.9:payments-api&step=retry:2:orders")
+    expect(page.get_by_text("Composite").first).to_be_visible(timeout=30_000)
+
+
 def audit(page: Page) -> None:
     page.goto("/audit/?action=slos")
 
@@ -64,6 +78,8 @@ SHOTS: dict[str, Callable[[Page], None]] = {
     "overview": overview,
     "service": service,
     "dialog": dialog,
+    "journey": journey,
+    "what-if": what_if,
     "map": dependency_map,
     "audit": audit,
 }

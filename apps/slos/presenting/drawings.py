@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.slos.models import SliType
 from apps.slos.queries import ServicePage
-from apps.slos.words import TIERS
+from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui import charts
 from apps.ui.charts.svg import Chart
 from apps.ui.format import percent_number
@@ -84,7 +84,7 @@ def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> C
     """Past windows and what the next one will probably bring, beside what was observed, what is promised and
     what the dependencies support.
     """
-    tiers = part.get("tiers") or {}
+    tiers = with_ordered_intervals(part.get("tiers") or {})
     drawn = [
         charts.TierInterval(
             name=name.capitalize(),

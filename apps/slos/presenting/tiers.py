@@ -13,7 +13,15 @@ from apps.slos.models import ActiveSlo
 from apps.slos.presenting import drawings
 from apps.slos.presenting.addresses import decision_urls
 from apps.slos.queries import ServicePage
-from apps.slos.words import PERCENTILE_SHARE, SLI_WORDS, TIERS, is_latency, number_words, slo_number
+from apps.slos.words import (
+    PERCENTILE_SHARE,
+    SLI_WORDS,
+    TIERS,
+    is_latency,
+    number_words,
+    slo_number,
+    with_ordered_intervals,
+)
 from apps.ui import charts
 from apps.ui.charts.scale import as_date
 from apps.ui.format import (
@@ -93,6 +101,8 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
     """Turn one SLI's part of a recommendation into what the page offers; addresses where one may decide."""
     is_open = part.get("status") == "current"
     tiers = part.get("tiers") or {}
+    if not is_latency(sli_type):
+        tiers = with_ordered_intervals(tiers)
     urls = decision_urls(page, sli_type, part) if may_decide and is_open and tiers else {}
     verdict = part.get("verdict", "")
     is_published = page.service.is_external and verdict == "cold_start" and part.get("observed") is None
