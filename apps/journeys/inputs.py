@@ -9,23 +9,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import ActionInput
 from apps.journeys.models import MAX_NAME_LENGTH
+from apps.slos.actions.inputs import inside, no_percentage
 
 MAX_PATHS = 12
 MAX_STEPS = 40
 MAX_CALLS = 100
 MAX_LATENCY_TARGET_MS = 86_400_000.0
-
-
-def _ratio(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 100:
-        raise ValueError(f"A target is a ratio between 0 and 1: write {value / 100:.10g} for {value:g} %.")
-    return value
-
-
-def _inside(value: float) -> float:
-    if not 0 < value < 1:
-        raise ValueError("A target must lie above 0 and below 1.")
-    return value
 
 
 Target = Annotated[
@@ -35,8 +24,8 @@ Target = Annotated[
         description="The share of journeys that shall succeed.",
         json_schema_extra={"unit": "percent"},
     ),
-    BeforeValidator(_ratio),
-    AfterValidator(_inside),
+    BeforeValidator(no_percentage),
+    AfterValidator(inside),
 ]
 
 

@@ -17,8 +17,7 @@ from apps.journeys import graph, trial
 from apps.journeys.models import Journey
 from tests.bench.conftest import EDGES, SERVICES
 from tests.bench.timing import p95, show
-from tests.journeys.conftest import running_worker
-from tests.slos.conftest import compute, make_user
+from tests.slos.conftest import compute, make_user, running_worker
 
 CHAIN = ["fallback:0.9", "retry:2", "queue:0.9999"]
 
@@ -78,7 +77,7 @@ def what_ifs(root: Service, steps: list[str]) -> None:
         assert answer.status_code == 200, answer.content[:500]
         return answer
 
-    with running_worker(["interactive"]):
+    with running_worker(["interactive"], rooms=("slos", "journeys")):
         get(0)
         show("what-if page, 1 step (the worker shares this process)", *p95(get, 8), "1 s a step")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +25,7 @@ from tests.slos.conftest import (
     make_service,
     make_user,
     owner,
+    running_worker,
     settle,
     shop,
     steady,
@@ -68,44 +67,8 @@ def journey(fleet: dict[str, Service], admin: Actor) -> Journey:
     return Journey.objects.get()
 
 
-@contextmanager
-def running_worker(queues: Sequence[str] = ("interactive", "default", "bulk")) -> Iterator[Any]:
-    """Run a real Dramatiq worker with the actors of SLOs and journeys, under a namespace of its own."""
-    import dramatiq
-    from django.conf import settings
-    from dramatiq.worker import Worker
-
-    from apps.journeys import tasks as journeys
-    from apps.slos import tasks as slos
-    from console.broker import make_broker
-
-    before = dramatiq.get_broker()
-    broker = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
-    actors = [
-        value
-        for room in (slos, journeys)
-        for value in vars(room).values()
-        if isinstance(value, dramatiq.Actor)
-    ]
-    for actor in actors:
-        actor.broker = broker
-        broker.declare_actor(actor)
-    dramatiq.set_broker(broker)
-    worker = Worker(broker, queues=set(queues), worker_timeout=20, worker_threads=2)
-    worker.start()
-    try:
-        yield broker
-    finally:
-        worker.stop()
-        for name in [*broker.get_declared_queues()]:
-            broker.flush(name)
-        broker.close()
-        dramatiq.set_broker(before)
-        for actor in actors:
-            actor.broker = before
-
-
 @pytest.fixture
 def live_worker(transactional_db: None) -> Iterator[Any]:
-    with running_worker() as broker:
+    """A worker for both rooms."""
+    with running_worker(rooms=("slos", "journeys")) as broker:
         yield broker

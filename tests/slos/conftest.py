@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -202,18 +203,22 @@ def checkout(shop: Team) -> Service:
 
 
 @contextmanager
-def running_worker(queues: Sequence[str] = ("interactive", "default", "bulk")) -> Iterator[Any]:
-    """Run a real Dramatiq worker in this process, on the real Redis, under a namespace of its own."""
+def running_worker(
+    queues: Sequence[str] = ("interactive", "default", "bulk"), *, rooms: Sequence[str] = ("slos",)
+) -> Iterator[Any]:
+    """Run a real Dramatiq worker with the actors of ``rooms`` in this process, on the real Redis, under a namespace of
+    its own.
+    """
     import dramatiq
     from django.conf import settings
     from dramatiq.worker import Worker
 
-    from apps.slos import tasks
     from console.broker import make_broker
 
     before = dramatiq.get_broker()
     broker = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
-    actors = [value for value in vars(tasks).values() if isinstance(value, dramatiq.Actor)]
+    tasks = [import_module(f"apps.{room}.tasks") for room in rooms]
+    actors = [value for each in tasks for value in vars(each).values() if isinstance(value, dramatiq.Actor)]
     for actor in actors:
         actor.broker = broker
         broker.declare_actor(actor)

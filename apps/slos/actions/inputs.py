@@ -21,13 +21,15 @@ def _said(text: str) -> str:
     return text
 
 
-def _ratio(value: object) -> object:
+def no_percentage(value: object) -> object:
+    """Refuse a target that was meant in percent, and say what to write."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 100:
         raise ValueError(f"A target is a ratio between 0 and 1: write {value / 100:.10g} for {value:g} %.")
     return value
 
 
-def _inside(value: float) -> float:
+def inside(value: float) -> float:
+    """Hold a target between 0 and 1, both left out."""
     if not 0 < value < 1:
         raise ValueError("A target must lie above 0 and below 1.")
     return value
@@ -50,8 +52,8 @@ Target = Annotated[
             "maximum": float(lifecycle.LARGEST),
         },
     ),
-    BeforeValidator(_ratio),
-    AfterValidator(_inside),
+    BeforeValidator(no_percentage),
+    AfterValidator(inside),
 ]
 Threshold = Annotated[
     float,
