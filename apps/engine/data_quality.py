@@ -26,9 +26,9 @@ def coverage_of(counts: ObservedCounts) -> float:
 
 
 def quality_document(
-    counts: ObservedCounts | None, quality: Quality, expected: float | None, warnings: list[str]
+    counts: ObservedCounts | None, quality: Quality, expected: float | None
 ) -> dict[str, object]:
-    """The ``data_quality`` object; figures that need data are ``None`` without."""
+    """The ``data_quality`` object without its warnings; figures that need data are ``None`` without."""
     document: dict[str, object] = dict.fromkeys(
         ("coverage", "gaps", "missing_seconds", "bins", "step_seconds", "days", "from", "to")
     )
@@ -53,7 +53,6 @@ def quality_document(
         )
     document["implausible_bins"] = implausible
     document["partial_bins"] = quality.partial_bins
-    document["warnings"] = [*quality.source_warnings, *warnings]
     document["total_requests"] = None if counts is None else round(counts.requests, 3)
     document["expected_requests"] = None if expected is None else round(expected, 3)
     return document

@@ -152,18 +152,13 @@ def _start(service: Service) -> _Start:
     as_of = newest.as_of if newest else compute.default_as_of()
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
-    loaded: dict[str, ServiceInput] = {}
+    given = replace(inputs.load([service], as_of)[0], buckets=None, percentiles=None)
     if newest is not None and _holds(newest):
         found = newest.document
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
-        graph = footing.figures([(as_of, [service])], has_stored=True, seed=seed, loaded=loaded)
-        (document,) = compute.documents(
-            [service], as_of, window_days=window_days, seed=seed, graph=graph, loaded=loaded
-        )
-        found = document["availability"]
-    given = loaded.get(service.service_id) or inputs.load([service], as_of)[0]
-    given = replace(given, buckets=None, percentiles=None)
+        graph = footing.figures([(as_of, [service])], has_stored=True, seed=seed)
+        found = _availability(replace(given, graph=graph.get(service.service_id)), as_of, window_days, seed)
     start = _Start(
         given,
         as_of,
@@ -190,14 +185,19 @@ def _holds(newest: Recommendation) -> bool:
 
 
 def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = _availability(given, start.as_of, start.window_days, start.seed)["tiers"]
+    return found
+
+
+def _availability(given: ServiceInput, as_of: datetime, window_days: int, seed: int) -> dict[str, Any]:
     found = recommend(
         given,
-        as_of=int(start.as_of.timestamp()),
-        window_days=start.window_days,
-        seed=start.seed,
+        as_of=int(as_of.timestamp()),
+        window_days=window_days,
+        seed=seed,
         archetypes=compute.archetypes(),
     )
-    return cast(dict[str, Any], found["availability"])["tiers"]  # type: ignore[no-any-return]
+    return cast(dict[str, Any], found["availability"])
 
 
 def _tiers(start: _Start, level: Level) -> _Made:

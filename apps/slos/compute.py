@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -21,7 +20,8 @@ from apps.catalog.queries import cycle_members
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
-from apps.engine.types import GraphFigure, ServiceInput
+from apps.engine.recommend import conclude
+from apps.engine.types import GraphFigure
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
 from apps.slos.models import Recommendation, SliType
@@ -32,8 +32,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 100
 """Services loaded at once: what bounds the memory of a run."""
 STORED_AT_ONCE = 100
-LOADED_ONCE = 300
-"""A run of so many services keeps what it read of them between looking below them and computing them."""
+FEW = 300
+"""So many services are held at once; of more, some are read, computed and stored at a time."""
 MAX_ROUNDS = 3
 RENEW_BEFORE = timedelta(minutes=90)
 """Recommendations are renewed before they expire, so that pages need not wait for one."""
@@ -110,7 +110,6 @@ def documents(
     window_days: int | None = None,
     seed: int = 0,
     graph: Mapping[str, GraphFigure] | None = None,
-    loaded: Mapping[str, ServiceInput] | None = None,
     by: Computers | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing.
@@ -120,34 +119,42 @@ def documents(
     """
     if by is None:
         with computers(len(services)) as by:
-            yield from documents(
-                services, as_of, window_days=window_days, seed=seed, graph=graph, loaded=loaded, by=by
-            )
+            yield from documents(services, as_of, window_days=window_days, seed=seed, graph=graph, by=by)
         return
     cycles = cycle_members()
     if graph is None:
         graph = footing.figures([(as_of, services)], cycles=cycles, seed=seed)
-    asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
-    yield from by.documents(_inputs(services, as_of, cycles, graph, loaded or {}), asked)
+    batches = (
+        inputs.load(services[start : start + BATCH], as_of, cycles=cycles, graph=graph)
+        for start in range(0, len(services), BATCH)
+    )
+    yield from by.documents(batches, _asked(as_of, window_days, seed))
 
 
-def _inputs(
-    services: Sequence[Service],
-    as_of: datetime,
-    cycles: Mapping[str, tuple[str, ...]],
-    graph: Mapping[str, GraphFigure],
-    known: Mapping[str, ServiceInput],
-) -> Iterator[list[ServiceInput]]:
-    """Read services in batches, those that are not known already."""
-    for start in range(0, len(services), BATCH):
-        some = services[start : start + BATCH]
-        rest = [service for service in some if service.service_id not in known]
-        read = inputs.load(rest, as_of, cycles=cycles, graph=graph) if rest else []
-        fresh = {service.service_id: service for service in read}
-        yield [
-            fresh.get(name) or replace(known[name], graph=graph.get(name))
-            for name in (service.service_id for service in some)
-        ]
+def documents_of_few(
+    groups: Sequence[tuple[datetime, Sequence[Service]]],
+    *,
+    window_days: int | None = None,
+    by: Computers | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the documents of services by the instant that each is computed at, in the order given.
+
+    All of them are held at once, and so read only once: they are assessed while the graph below them is composed.
+    What stands below is taken as its own computation left it.
+    """
+    by = by or Computers()
+    graph = footing.figures(
+        groups,
+        has_stored=True,
+        read=lambda as_of, batch: by.begin(batch, _asked(as_of, window_days)),
+    )
+    for _, services in groups:
+        for service in services:
+            yield conclude(by.assessment(service.service_id), graph.get(service.service_id))
+
+
+def _asked(as_of: datetime, window_days: int | None, seed: int = 0) -> Asked:
+    return Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
 
 
 def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
@@ -183,9 +190,7 @@ def _compute_one(
 ) -> dict[str, Any]:
     service = Service.objects.get(pk=service_pk)
     as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
-    loaded: dict[str, ServiceInput] = {}
-    graph = footing.figures([(as_of, [service])], has_stored=True, loaded=loaded)
-    document = next(documents([service], as_of, window_days=window_days, graph=graph, loaded=loaded))
+    (document,) = documents_of_few([(as_of, [service])], window_days=window_days)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
     _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
@@ -271,16 +276,21 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         for end, pks in due(services, now).items()
     ]
     count = sum(len(found) for _, found in groups)
-    loaded: dict[str, ServiceInput] | None = {} if count <= LOADED_ONCE else None
     with computers(count) as by:
-        graph = footing.figures(groups, has_stored=True, loaded=loaded)
-        for as_of, found in groups:
-            stream = documents(found, as_of, graph=graph, loaded=loaded, by=by)
-            # While some are stored, the processes compute the next.
-            while some := list(islice(stream, STORED_AT_ONCE)):
-                made += int(_keep(some, reason)["services"])
+        found = documents_of_few(groups, by=by) if count <= FEW else _documents_of_many(groups, by)
+        # While some are stored, the processes compute the next.
+        while some := list(islice(found, STORED_AT_ONCE)):
+            made += int(_keep(some, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
+
+
+def _documents_of_many(
+    groups: Sequence[tuple[datetime, Sequence[Service]]], by: Computers
+) -> Iterator[dict[str, Any]]:
+    graph = footing.figures(groups, has_stored=True)
+    for as_of, services in groups:
+        yield from documents(services, as_of, graph=graph, by=by)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -55,6 +55,9 @@ GROUP BY service_id HAVING sum(total) > 0
 """
 
 
+type Reader = Callable[[datetime, Sequence[ServiceInput]], None]
+
+
 @dataclass(slots=True)
 class _Below:
     """The part of the graph that a run needs: rows of edges by source, and services not looked below."""
@@ -74,14 +77,15 @@ def figures(
     has_stored: bool = False,
     cycles: Mapping[str, tuple[str, ...]] | None = None,
     seed: int = 0,
-    loaded: dict[str, ServiceInput] | None = None,
+    read: Reader | None = None,
 ) -> dict[str, GraphFigure]:
     """Return what the graph below each service allows, by its id.
 
     ``groups`` are services by the instant that each is computed at. With ``has_stored`` the edges of the
     services below that are not among them are taken as stored; without, all are estimated from what was known
-    at the instant, so that the same data gives the same figures whatever was computed before. ``loaded``, where
-    given, is filled with all that was read of the services, for a run so small that it need not be read twice.
+    at the instant, so that the same data gives the same figures whatever was computed before. ``read``, where
+    given, is handed all that is known of the services, in batches and before the graph is composed, so that nothing
+    need be read twice.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
@@ -102,8 +106,8 @@ def figures(
     }
     known = cycle_members() if cycles is None else cycles
     for as_of, found in groups:
-        standing = [each for each in found if each.pk in below.rows]
-        _estimate(standing, as_of, known, edges, measured, loaded)
+        looked_at = found if read else [each for each in found if each.pk in below.rows]
+        _estimate(looked_at, as_of, known, edges, measured, read)
     if not has_stored:
         others = sorted(set(below.rows) - set(wanted))
         rest = list(Service.objects.filter(pk__in=others).order_by("pk"))
@@ -214,16 +218,20 @@ def _estimate(
     cycles: Mapping[str, tuple[str, ...]],
     edges: dict[str, Sequence[EdgeFigure]],
     measured: dict[str, float],
-    loaded: dict[str, ServiceInput] | None = None,
+    read: Reader | None = None,
 ) -> None:
-    """Put what the series say of these services and their edges in the place of what was stored."""
+    """Put what the series say of these services and their edges, where they have any, in the place of what was
+    stored.
+    """
     instant = int(as_of.timestamp())
     for start in range(0, len(services), BATCH):
         some = services[start : start + BATCH]
-        batch = inputs.load(some, as_of, cycles=cycles, edges_only=loaded is None)
-        if loaded is not None:
-            loaded |= {service.service_id: service for service in batch}
+        batch = inputs.load(some, as_of, cycles=cycles, edges_only=read is None)
+        if read is not None:
+            read(as_of, batch)
         for service in batch:
+            if service.service_id not in edges:
+                continue
             own = observe(service.counts, instant)
             others = [each for each in service.dependencies if each.target_id != service.service_id]
             edges[service.service_id] = [edge_figure(each) for each in estimate_edges(own, others, instant)]

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from apps.engine.archetypes import Archetypes
+from apps.engine.assessment import Assessment, assess
 from apps.engine.recommend import recommend_fleet
 from apps.engine.types import ServiceInput
 
@@ -29,6 +30,8 @@ AT_ONCE = 10
 """Services that a process takes at a time."""
 BATCHES_AHEAD = 1
 """Batches that are loaded while the one before is computed: what bounds the memory of a run."""
+GIVES_WAY_BY = 5
+"""Niceness of the processes: pages, the database and what is read for them come first."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,6 +51,22 @@ class Computers:
 
     pool: ProcessPoolExecutor | None = None
     _running: deque[list[Future[list[dict[str, object]]]]] = field(default_factory=deque)
+    _begun: dict[str, tuple[Future[list[Assessment]], int]] = field(default_factory=dict)
+
+    def begin(self, services: Sequence[ServiceInput], asked: Asked) -> None:
+        """Assess services while the caller goes on; without a pool they are assessed now."""
+        for part in _parts(services):
+            if self.pool is None:
+                future: Future[list[Assessment]] = Future()
+                future.set_result(_assessed(part, asked))
+            else:
+                future = self.pool.submit(_assessed, part, asked)
+            self._begun |= {service.service_id: (future, at) for at, service in enumerate(part)}
+
+    def assessment(self, service_id: str) -> Assessment:
+        """Return that of a service that was begun, when it is there; once. Raises ``KeyError`` for any other."""
+        future, at = self._begun.pop(service_id)
+        return future.result()[at]
 
     def documents(self, batches: Iterable[Sequence[ServiceInput]], asked: Asked) -> Iterator[dict[str, Any]]:
         """Yield the document of each service, in the order given; ``batches`` are read as they are needed."""
@@ -55,8 +74,7 @@ class Computers:
             if self.pool is None:
                 yield from _recommended(batch, asked)
                 continue
-            parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
-            self._running.append([self.pool.submit(_recommended, part, asked) for part in parts])
+            self._running.append([self.pool.submit(_recommended, part, asked) for part in _parts(batch)])
             if len(self._running) > BATCHES_AHEAD:
                 yield from self._oldest()
         while self._running:
@@ -79,7 +97,7 @@ def computers(services: int) -> Iterator[Computers]:
         return
     # Spawned, not forked: workers have threads, and a forked child may wait for ever for a lock that one of them held.
     pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
     )
     try:
         for _ in range(processes):
@@ -89,12 +107,32 @@ def computers(services: int) -> Iterator[Computers]:
         pool.shutdown(cancel_futures=True)
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its parent ends; an interrupt is the parent's to handle."""
+def _begin(parent: int) -> None:
+    """Give way to others, and have the kernel end this process when its parent ends; an interrupt is the parent's to
+    handle.
+    """
+    os.nice(GIVES_WAY_BY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _parts(services: Sequence[ServiceInput]) -> list[Sequence[ServiceInput]]:
+    return [services[start : start + AT_ONCE] for start in range(0, len(services), AT_ONCE)]
+
+
+def _assessed(services: Sequence[ServiceInput], asked: Asked) -> list[Assessment]:
+    return [
+        assess(
+            service,
+            as_of=asked.as_of,
+            window_days=asked.window_days,
+            seed=asked.seed,
+            archetypes=asked.archetypes,
+        )
+        for service in services
+    ]
 
 
 def _recommended(services: Sequence[ServiceInput], asked: Asked) -> list[dict[str, object]]:

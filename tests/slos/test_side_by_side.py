@@ -17,7 +17,7 @@ from apps.slos import compute as computing
 from apps.slos import side_by_side
 from apps.slos.models import Recommendation
 from tests.house.running import is_alive, until_gone
-from tests.slos.conftest import full_hour, make_edge, make_hours, make_service
+from tests.slos.conftest import DAY, full_hour, make_edge, make_hours, make_service
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,8 +56,28 @@ def test_documents_and_their_order_are_the_same(
     assert together == alone
 
 
+def test_few_are_assessed_while_their_graph_is_composed_and_come_out_the_same(
+    fleet: list[Service], request: pytest.FixtureRequest
+) -> None:
+    lonely = make_service("a-lonely-one")
+    make_hours(lonely, days=9)
+    groups = [(full_hour(), fleet[5:]), (full_hour() - DAY, [lonely, *fleet[:5]])]
+    alone = [json.dumps(each) for each in computing.documents_of_few(groups)]
+    request.getfixturevalue("_many")
+    with side_by_side.computers(len(fleet)) as by:
+        assert by.pool is not None
+        together = [json.dumps(each) for each in computing.documents_of_few(groups, by=by)]
+    names = [json.loads(each)["service_id"] for each in together]
+    assert names == [each.service_id for _, some in groups for each in some]
+    assert together == alone
+
+
 @pytest.mark.usefixtures("_many")
-def test_a_refresh_stores_what_they_found(fleet: list[Service]) -> None:
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_refresh_stores_what_they_found(
+    fleet: list[Service], monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(computing, "FEW", few)
     assert computing.refresh(None, reason="a test") == len(fleet)
     assert Recommendation.objects.filter(status="current", verdict="cold_start").count() == len(fleet)
 

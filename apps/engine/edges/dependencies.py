@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.engine.edges.composite import Composite, Factor, compose, shared_nodes
 from apps.engine.edges.estimates import EdgeEstimate
@@ -24,7 +24,8 @@ class CountedFactor:
 
     factor: Factor
     members: tuple[EdgeEstimate, ...]
-    is_shared: bool
+    is_shared: bool = False
+    """Whether another one stands on a common node, where that was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def service_composite(
     With ``graph`` the limit is that of the whole graph below; without, nodes that two direct dependencies stand
     on are counted once, and what is below those is not known.
     """
-    factors = counted_factors(estimates, graph)
+    factors = _with_shared(counted_factors(estimates), graph)
     plain = [counted.factor for counted in factors]
     known_limit = None if graph is None or not factors else (graph.limit, graph.standard_error)
     limit = compose(1.0, plain, known_limit).limit
@@ -77,9 +78,7 @@ def service_composite(
     )
 
 
-def counted_factors(
-    estimates: Sequence[EdgeEstimate], graph: GraphFigure | None = None
-) -> tuple[CountedFactor, ...]:
+def counted_factors(estimates: Sequence[EdgeEstimate]) -> tuple[CountedFactor, ...]:
     """Factors of the composite: a dependency each, or a group of those that stand in for each other."""
     groups: dict[str, list[EdgeEstimate]] = {}
     for estimate in estimates:
@@ -87,18 +86,22 @@ def counted_factors(
             group = estimate.dependency.redundancy_group
             name = f"group\0{group}" if group else f"single\0{estimate.dependency.target_id}"
             groups.setdefault(name, []).append(estimate)
-    made = [(_factor(members), tuple(members)) for _, members in sorted(groups.items())]
-    factors = [factor for factor, _ in made]
-    shared = {factors[at].name for users in shared_nodes(factors).values() for at in users}
-    shared |= set(shared_nodes(factors))
+    return tuple(CountedFactor(_factor(members), tuple(members)) for _, members in sorted(groups.items()))
+
+
+def _with_shared(counted: Sequence[CountedFactor], graph: GraphFigure | None) -> tuple[CountedFactor, ...]:
+    """Mark the factors that have a node in common with another."""
+    factors = [each.factor for each in counted]
+    nodes = shared_nodes(factors)
+    shared = {factors[at].name for users in nodes.values() for at in users} | set(nodes)
     below = set() if graph is None else set(graph.shared)
     return tuple(
-        CountedFactor(
-            factor,
-            members,
-            factor.name in shared or any(member.dependency.target_id in below for member in members),
+        replace(
+            each,
+            is_shared=each.factor.name in shared
+            or any(member.dependency.target_id in below for member in each.members),
         )
-        for factor, members in made
+        for each in counted
     )
 
 

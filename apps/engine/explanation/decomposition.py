@@ -21,6 +21,7 @@ INCIDENT_SIGMA = 6.0
 """… and this many standard deviations of counting above it."""
 EVERYDAY_QUANTILE = 0.9
 WORSE = 10.0
+_DEPENDENCY = "dependency:"
 _ROOM_KEPT = 0.98
 _ROUNDING = 1e-9
 """Shares of failures below this are rounding and no failures."""
@@ -143,7 +144,7 @@ def _gather(
         factor = counted.factor
         causes.append(
             Cause(
-                f"dependency:{factor.name}",
+                f"{_DEPENDENCY}{factor.name}",
                 _label(counted),
                 "dependency",
                 availability=1 - factor.unavailability,
@@ -184,6 +185,11 @@ def _everyday(total: Floats, own: Floats) -> Floats:
 
 def _has_room(bad: Floats, total: Floats) -> bool:
     return float(np.minimum(WORSE * bad, total).sum()) >= _ROOM_KEPT * WORSE * float(bad.sum())
+
+
+def labels_of(factors: Sequence[CountedFactor]) -> dict[str, str]:
+    """How the dependencies among the causes are called, by the key of the cause."""
+    return {f"{_DEPENDENCY}{each.factor.name}": _label(each) for each in factors}
 
 
 def _label(counted: CountedFactor) -> str:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from apps.engine.explanation.attribution import Contribution
 from apps.engine.rounding import duration, percent, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TierName
 from apps.engine.window.tiers import COLD_START_DAYS, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a service, in figures; ``availability`` is ``None`` without a request."""
+
+    requests: float
+    failures: float
+    availability: float | None
+    span_days: float
+
+    @classmethod
+    def of(cls, counts: ObservedCounts) -> Self:
+        """Sum up the counts."""
+        return cls(counts.requests, counts.failures, counts.availability, counts.span_days)
 
 
 def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str:
@@ -26,7 +43,7 @@ def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str
 
 def summarise(
     service_id: str,
-    counts: ObservedCounts,
+    seen: Seen,
     tiers: dict[TierName, Tier],
     contributions: Sequence[Contribution],
     limit: float | None,
@@ -40,15 +57,15 @@ def summarise(
     """
     balanced = tiers["balanced"]
     sentences: list[str] = []
-    if counts.failures > 0:
+    if seen.failures > 0:
         sentences.append(
-            f"{service_id} answered {percent(ratio(counts.availability) or 0.0)} of {counts.requests:,.0f} requests "
-            f"well in {duration(counts.span_days * DAY_SECONDS)}."
+            f"{service_id} answered {percent(ratio(seen.availability) or 0.0)} of {seen.requests:,.0f} requests "
+            f"well in {duration(seen.span_days * DAY_SECONDS)}."
         )
     else:
         sentences.append(
-            f"{service_id} failed none of {counts.requests:,.0f} requests in "
-            f"{duration(counts.span_days * DAY_SECONDS)}."
+            f"{service_id} failed none of {seen.requests:,.0f} requests in "
+            f"{duration(seen.span_days * DAY_SECONDS)}."
         )
     windows = round(1 / balanced.breach_probability)
     sentences.append(f"It can promise {percent(balanced.target)}, missed 1 window in {windows}.")

@@ -22,9 +22,6 @@ GOAL_OFF = 0.4
 MATTERS = 0.1
 """… and the relative change of the unavailability from which on the edges are estimated anew."""
 
-STEADY = 0.2
-"""Variation of hours of requests that come like clockwork, and more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -83,10 +80,16 @@ class ChangedPasts:
             sides.append((0.0, not has_dependency))
         tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
         found = self._with_dependencies(tried).reshape(len(rows), len(sides))
-        return [
-            target if self._is_sure(row, target, others, goal) else self._anew(row)
-            for row, target, others in zip(rows, usual, found, strict=True)
+        anew = [
+            at
+            for at, (row, others) in enumerate(zip(rows, found, strict=True))
+            if not self._is_sure(row, usual[at], others, goal)
         ]
+        if anew:
+            then = self._with_dependencies([self._then(rows[at]) for at in anew])
+            for at, target in zip(anew, then.tolist(), strict=True):
+                usual[at] = target
+        return usual
 
     def _is_sure(self, row: int, usual: float, others: Floats, goal: float | None) -> bool:
         if not self.past.has_soft and not self.scales[row].any():
@@ -98,10 +101,10 @@ class ChangedPasts:
         is_kept = goal is None or usual < goal or bool((others >= goal).all())
         return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
 
-    def _anew(self, row: int) -> float:
+    def _then(self, row: int) -> tuple[int, float, bool]:
         change = self.changes[row]
         share, has_dependency = self.past.dependencies_then(change.cause, change.scale)
-        return float(self._with_dependencies([(row, share, has_dependency)])[0])
+        return row, share, has_dependency
 
     def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
         """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""
@@ -111,13 +114,6 @@ class ChangedPasts:
             rows, shares, np.array([float(flag) for _, _, flag in tried])
         )
         return self.model.settled(features.unavailability(self.chance), self.scales[rows], self.chance)
-
-
-def is_steady(history: History) -> bool:
-    """Whether requests come so evenly that a clock may be asking, and not people."""
-    asked = history.total[history.is_known]
-    usual = float(np.median(asked))
-    return float(np.abs(asked - usual).mean()) <= STEADY * usual
 
 
 def way_of_reading(history: History) -> tuple[object, ...]:
@@ -147,7 +143,7 @@ class Asked:
         the two it is may hang on how it fails.
         """
         usual = self.model.forecast.history
-        if not changes or not is_steady(usual):
+        if not changes or not usual.is_clockwork:
             return [(usual, list(changes))] if changes else []
         found: dict[tuple[object, ...], tuple[History, list[Change]]] = {way_of_reading(usual): (usual, [])}
         for change in changes:

@@ -70,7 +70,9 @@ class History:
     is_probed: bool = False
     """Whether it is a site that a clock asks whether it is up, rather than a service that people use …"""
     scale: float = 1.0
-    """… whose counts are then brought to :data:`PROBES_AN_HOUR`.
+    """… whose counts are then brought to :data:`PROBES_AN_HOUR`."""
+    is_clockwork: bool = False
+    """Whether requests come few and like clockwork, so that how they fail decides whether it is such a site.
 
     Bins with data are gathered (``groups``: hour of each) or, where they are longer than an hour, spread evenly
     over so many."""
@@ -90,9 +92,12 @@ class History:
                 values[:, at[inside]] = dense[inside].T / self.spread_over
             return values
         inside = self.groups >= 0
-        return np.stack(
-            [np.bincount(self.groups[inside], row[inside], hours) for row in np.ascontiguousarray(dense.T)]
-        )
+        groups, dense = (self.groups, dense) if inside.all() else (self.groups[inside], dense[inside])
+        if (groups[1:] > groups[:-1]).all():
+            values = np.zeros((dense.shape[1], hours))
+            values[:, groups] = dense.T
+            return values
+        return np.stack([np.bincount(groups, row, hours) for row in np.ascontiguousarray(dense.T)])
 
 
 def history_of(counts: ObservedCounts) -> History:
@@ -107,18 +112,21 @@ def history_of(counts: ObservedCounts) -> History:
     total, bad, bins = blank.hourly(
         np.stack([counts.dense_total, counts.dense_bad, np.ones(starts.size)], axis=1)
     )
-    is_probed = step <= HOUR_SECONDS and _is_probed(total, bad, bins)
+    is_clockwork = step <= HOUR_SECONDS and _is_clockwork(total, bins)
+    is_probed = is_clockwork and _fails_as_a_whole(total, bad)
     scale = PROBES_AN_HOUR / float(np.median(total[bins > 0])) if is_probed else 1.0
-    return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale)
+    return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale, is_clockwork)
 
 
-def _is_probed(total: Floats, bad: Floats, bins: Floats) -> bool:
-    """Whether requests come like clockwork, few, and fail together or not at all."""
-    whole = bins >= bins.max()
-    asked = total[whole]
+def _is_clockwork(total: Floats, bins: Floats) -> bool:
+    """Whether requests come like clockwork, and few."""
+    asked = total[bins >= bins.max()]
     usual = float(np.median(asked))
-    if not 0 < usual <= MOST_PROBES or float(np.abs(asked - usual).mean()) > CLOCKWORK * usual:
-        return False
+    return 0 < usual <= MOST_PROBES and float(np.abs(asked - usual).mean()) <= CLOCKWORK * usual
+
+
+def _fails_as_a_whole(total: Floats, bad: Floats) -> bool:
+    """Whether requests fail together or not at all."""
     failures = float(bad.sum())
     if failures <= 0:
         return True

@@ -39,9 +39,9 @@ class Trees:
         offset = width * np.arange(count)[:, None]
         node = np.broadcast_to(self.roots, (count, self.roots.size))
         for _ in range(self.depth):
-            goes_right = flat[self.feature[node] + offset] > self.threshold[node]
-            node = self.children[2 * node + goes_right]
-        return self.base + np.add.reduceat(self.value[node], self.models, axis=1)
+            goes_right = flat.take(self.feature.take(node) + offset) > self.threshold.take(node)
+            node = self.children.take(2 * node + goes_right)
+        return self.base + np.add.reduceat(self.value.take(node), self.models, axis=1)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Trees:

@@ -36,11 +36,17 @@ def thinned(worlds: Worlds, share: float, generator: np.random.Generator) -> Wor
     return worlds[generator.random(worlds.size, dtype=np.float32) < share]
 
 
+def before(worlds: Worlds, end: int) -> Worlds:
+    """Those of a list that stand before ``end``."""
+    # A number of another kind than the list's would have the whole list converted.
+    return worlds[: int(np.searchsorted(worlds, np.int32(end)))]
+
+
 def distinct[Number: (np.int32, np.int64)](numbers: NDArray[Number]) -> NDArray[Number]:
     """The numbers once each, in order: sorting is much quicker here than the hashing of ``numpy.unique``."""
     if numbers.size < 2:
         return numbers
-    numbers = np.sort(numbers, kind="stable")
+    numbers = np.sort(numbers)
     is_first = np.ones(numbers.size, dtype=np.bool_)
     is_first[1:] = numbers[1:] != numbers[:-1]
     return numbers[is_first]

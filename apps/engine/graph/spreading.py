@@ -8,12 +8,12 @@ waves as there are members: nothing is repaired, so the waves are disjoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.graph.draws import NONE, Worlds, alone, distinct, thinned, union
+from apps.engine.graph.draws import NONE, Worlds, alone, before, distinct, thinned, union
 from apps.engine.graph.figures import Figures
 from apps.engine.graph.fleet import FleetEdge, group_weight
 from apps.engine.seeding import generator_for
@@ -51,7 +51,7 @@ class Cycle:
         self.broken = np.array([1 - edge.connection for _, _, edge in single], dtype=np.float64)
         self.retried = [(number, edge) for number, (_, _, edge) in enumerate(single) if edge.retries]
         self.tried = worlds
-        self.below: tuple[Worlds, NDArray[np.int64]] | None = None
+        self.below: dict[int, tuple[Worlds, Keys]] = {}
         self.place = place
         self.grouped = [
             (number, member)
@@ -89,19 +89,18 @@ class Cycle:
         begun += self._enter(failed, worlds, kept, generator)
         carries = _Carrier(self.targets, self.sources, shares, len(self.members))
         groups = _Groups(self, failed, worlds, generator) if self.groups else None
-        down = np.empty(0, dtype=np.int64)
+        waves: list[Keys] = []
         wave = distinct(np.concatenate(begun))
         while True:
             if groups is not None:
-                wave = distinct(np.concatenate([wave, groups.struck(kept)]))
-                wave = wave[~_within(wave, down)]
+                wave = _without(distinct(np.concatenate([wave, groups.struck(kept)])), waves)
             if not wave.size:
                 break
-            down = _merged(down, wave)
+            waves.append(wave)
             if groups is not None:
                 groups.hear(wave)
-            wave = carries.next(wave, worlds, generator)
-            wave = wave[~_within(wave, down)]
+            wave = _without(carries.next(wave, worlds, generator), waves)
+        down = np.sort(np.concatenate([wave, *waves]), kind="stable")
         bounds = np.searchsorted(down, np.arange(len(self.members) + 1, dtype=np.int64) * worlds)
         return {
             name: (down[bounds[at] : bounds[at + 1]] - at * worlds).astype(np.int32)
@@ -118,9 +117,10 @@ class Cycle:
         """Failures that come from below the cycle; what is below does not change from round to round."""
         if not self.entering:
             return []
-        if self.below is None:
+        if worlds not in self.below:
             lists = [failed[edge.target] for _, edge in self.entering]
-            self.below = (
+            lists = [before(each, worlds) for each in lists]
+            self.below[worlds] = (
                 np.concatenate(lists),
                 np.repeat(np.arange(len(lists)), [each.size for each in lists]),
             )
@@ -128,9 +128,7 @@ class Cycle:
         edges = [edge for _, edge in self.entering]
         shares = np.array([edge.weight * edge.met * self.solver.carried(edge) for edge in edges]) * kept[at]
         broken = np.array([1 - edge.connection for edge in edges]) * shares
-        below, number = self.below
-        if worlds < self.worlds:
-            number, below = number[below < worlds], below[below < worlds]
+        below, number = self.below[worlds]
         carried = generator.random(below.size, dtype=np.float32) < shares[number]
         keys = at[number[carried]] * worlds + below[carried]
         return [_struck(at, broken, worlds, generator), keys]
@@ -172,8 +170,7 @@ class _Groups:
             share = edge.met * solver.carried(edge)
             first = alone(worlds, (1 - edge.connection) * share, generator)
             if edge.target not in cycle.place:
-                below = failed[edge.target]
-                below = below[: int(np.searchsorted(below, worlds))]
+                below = before(failed[edge.target], worlds)
                 first = union([first, thinned(below, share, generator)])
             self.met.append(first)
         self.before: list[Worlds] = [NONE for _ in cycle.groups]
@@ -224,15 +221,9 @@ def _keys(at: int, worlds: Worlds, size: int) -> Keys:
     return worlds.astype(np.int64) + at * size
 
 
-def _within(keys: Keys, known: Keys) -> NDArray[np.bool_]:
-    """Which of the sorted ``keys`` are among the sorted ``known``."""
-    if not known.size:
-        return np.zeros(keys.size, dtype=np.bool_)
-    at = np.minimum(np.searchsorted(known, keys), known.size - 1)
-    found: NDArray[np.bool_] = known[at] == keys
-    return found
-
-
-def _merged(known: Keys, new: Keys) -> Keys:
-    """Two sorted lists without common entries as one."""
-    return np.sort(np.concatenate([known, new]), kind="stable")
+def _without(keys: Keys, waves: Sequence[Keys]) -> Keys:
+    """Those of the sorted ``keys`` that are in none of the sorted ``waves``."""
+    for wave in waves:
+        at = np.minimum(np.searchsorted(wave, keys), wave.size - 1)
+        keys = keys[wave[at] != keys]
+    return keys

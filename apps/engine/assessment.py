@@ -1,0 +1,253 @@
+"""What one service's own data says, before the graph below it is known.
+
+This is nearly all of the work of a recommendation, and needs nothing of any other service, so that it can be done
+while the graph is composed. :func:`apps.engine.recommend.conclude` makes the document of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from apps.engine.archetypes import Archetype, Archetypes
+from apps.engine.data_quality import confidence_of, quality_document
+from apps.engine.edges.dependencies import CountedFactor, counted_factors
+from apps.engine.edges.estimates import EdgeEstimate, first_estimates, published_availability, with_hardness
+from apps.engine.explanation.attribution import Contribution, attribute
+from apps.engine.explanation.counterfactuals import Counterfactual, counterfactuals
+from apps.engine.explanation.decomposition import decompose
+from apps.engine.explanation.narrative import Seen, cold_start_reason
+from apps.engine.explanation.what_if import KnownPast, other_services
+from apps.engine.forecast.regimes import Regime
+from apps.engine.forecast.service import ServiceForecast
+from apps.engine.latency.thresholds import from_buckets, from_percentiles, latency_document, look_ahead
+from apps.engine.look_back import look_back
+from apps.engine.published import archetype_prior, published_prior, published_tiers
+from apps.engine.rounding import percent
+from apps.engine.seeding import generator_for
+from apps.engine.series import DAY_SECONDS, ObservedCounts, observe
+from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
+from apps.engine.verdicts import Judgement, judge
+from apps.engine.window.backtest import backtest_targets
+from apps.engine.window.blocks import block_length
+from apps.engine.window.resampling import draw_plan
+from apps.engine.window.tiers import Tier, WindowModel, build_model, cold_start_weight, make_tiers
+
+PUBLISHED_CONFIDENCE = 0.2
+"""Confidence in numbers that rest on a published SLA and nothing else."""
+WINDOWS = 500
+"""Resampled windows behind what the history shows; the tiers do not rest on them."""
+_BALANCED = TIER_BREACH_PROBABILITY["balanced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All of a recommendation but what the graph below decides; holds no series.
+
+    ``tiers`` is ``None`` where there is no number; ``backtests`` has one entry a tier. ``assumed_own`` stands in for
+    the service's own reliability where nothing was observed. ``contributions`` and ``changes`` are empty without a
+    forecast. ``quality`` is the ``data_quality`` object without its ``warnings``, which are all but those about
+    dependencies.
+    """
+
+    service_id: str
+    as_of: int
+    window_days: int
+    seed: int
+    judgement: Judgement
+    seen: Seen | None
+    assumed_own: float
+    estimates: tuple[EdgeEstimate, ...]
+    tiers: dict[TierName, Tier] | None
+    backtests: tuple[dict[str, object], ...]
+    regime: Regime | None
+    contributions: tuple[Contribution, ...]
+    changes: tuple[Counterfactual, ...]
+    has_forecast: bool
+    """Whether the tiers are forecast, and not those of a published SLA."""
+    latency: dict[str, object]
+    quality: dict[str, object]
+    warnings: tuple[str, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Availability:
+    """What was computed about availability."""
+
+    judgement: Judgement
+    tiers: dict[TierName, Tier] | None = None
+    regime: Regime | None = None
+    model: WindowModel | None = None
+    past: KnownPast | None = None
+
+
+def assess(
+    service: ServiceInput,
+    *,
+    as_of: int,
+    window_days: int = 28,
+    seed: int = 0,
+    archetypes: Archetypes | None = None,
+) -> Assessment:
+    """Assess one service by what was known at ``as_of`` (Unix seconds); see ``recommend`` for the parameters.
+
+    ``service.graph`` is not looked at. Raises ``ValueError`` for a window under a day.
+    """
+    if window_days < 1:
+        raise ValueError("window_days must be at least 1")
+    archetype = (archetypes or Archetypes.built_in()).get(service.archetype)
+    fine = observe(service.counts, as_of)
+    history = observe(service.history, as_of)
+    counts, warnings = look_back(fine, history)
+    if any(each.target_id == service.service_id for each in service.dependencies):
+        warnings.append(f"{service.service_id} calls itself: such calls are its own reliability.")
+    firsts = first_estimates(counts, other_services(service), as_of)
+    estimates = with_hardness(counts, firsts)
+    factors = counted_factors(estimates)
+    found = _availability(service, counts, archetype, firsts, factors, as_of, window_days, seed)
+    tiers = found.tiers
+    quality = quality_document(counts, service.quality, found.judgement.expected_requests)
+    confidence, parts = _confidence(service, counts, found)
+    quality["confidence_parts"] = parts
+    contributions, changes = _explanation(service, found)
+    published = _published(service)
+    backtests = (
+        ()
+        if tiers is None
+        else backtest_targets(history, fine, [each.target for each in tiers.values()], window_days)
+    )
+    return Assessment(
+        service_id=service.service_id,
+        as_of=as_of,
+        window_days=window_days,
+        seed=seed,
+        judgement=found.judgement,
+        seen=None if counts is None else Seen.of(counts),
+        assumed_own=archetype.typical_availability
+        if published is None
+        else published_availability(published),
+        estimates=tuple(_without_series(each) for each in estimates),
+        tiers=tiers,
+        backtests=tuple(backtests),
+        regime=found.regime,
+        contributions=tuple(contributions),
+        changes=tuple(changes),
+        has_forecast=found.model is not None,
+        latency=_latency(service, archetype, as_of, window_days, seed),
+        quality=quality,
+        warnings=(*service.quality.source_warnings, *warnings),
+        confidence=confidence,
+    )
+
+
+def _availability(
+    service: ServiceInput,
+    counts: ObservedCounts | None,
+    archetype: Archetype,
+    firsts: tuple[EdgeEstimate, ...],
+    factors: tuple[CountedFactor, ...],
+    as_of: int,
+    window_days: int,
+    seed: int,
+) -> _Availability:
+    published = _published(service)
+    prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
+    judgement = judge(service.service_id, counts, window_days)
+    if judgement.verdict not in ("ok", "cold_start"):
+        if published is None:
+            return _Availability(judgement)
+        reason = (
+            f"{(judgement.reason or '').removesuffix('.')}: the published SLA of {percent(published)} "
+            "with 10 % more unavailability stands in for observations."
+        )
+        stand_in = Judgement("cold_start", reason, judgement.expected_requests)
+        return _Availability(stand_in, published_tiers(prior))
+    assert counts is not None
+    assert judgement.expected_requests is not None
+    weight = cold_start_weight(counts.days)
+    total, bad = counts.dense_total, counts.dense_bad
+    length = block_length(total, bad, counts.step_seconds)
+    covered = total.size / counts.total.size
+    plan = draw_plan(
+        generator_for(service.service_id, seed, "availability"),
+        total.size,
+        length,
+        window_days * DAY_SECONDS / counts.step_seconds * covered,
+        WINDOWS,
+    )
+    parts = decompose(counts, factors)
+    forecast = ServiceForecast.of(counts, parts, has_dependency=bool(factors), window_days=window_days)
+    model = build_model(
+        counts,
+        parts,
+        plan,
+        forecast,
+        window_requests=judgement.expected_requests,
+        prior=prior,
+        prior_weight=weight,
+    )
+    if judgement.verdict == "cold_start":
+        title = archetype.title if published is None else "its published SLA"
+        judgement = Judgement(
+            "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
+        )
+    past = KnownPast(service, as_of, counts, firsts, factors, parts)
+    return _Availability(judgement, make_tiers(model), forecast.regime, model, past)
+
+
+def _published(service: ServiceInput) -> float | None:
+    return service.published_sla if service.is_external else None
+
+
+def _explanation(
+    service: ServiceInput, found: _Availability
+) -> tuple[Sequence[Contribution], Sequence[Counterfactual]]:
+    if found.model is not None and found.past is not None:
+        return attribute(found.model, _BALANCED), counterfactuals(found.model, found.past, _BALANCED)
+    published = _published(service)
+    if found.tiers is None or published is None:
+        return (), ()
+    missing, allowance = published - 1, found.tiers["balanced"].target - published
+    return (
+        Contribution("published_sla", "Published SLA", missing),
+        Contribution("published_sla_allowance", "10 % more than it says", allowance),
+    ), ()
+
+
+def _confidence(
+    service: ServiceInput, counts: ObservedCounts | None, found: _Availability
+) -> tuple[float, dict[str, float]]:
+    if found.tiers is None:
+        return 0.0, {}
+    if found.model is None or counts is None or found.judgement.expected_requests is None:
+        return PUBLISHED_CONFIDENCE, {}
+    return confidence_of(
+        counts,
+        service.quality,
+        found.judgement.expected_requests,
+        found.tiers["balanced"],
+        found.judgement.verdict == "cold_start",
+    )
+
+
+def _latency(
+    service: ServiceInput, archetype: Archetype, as_of: int, window_days: int, seed: int
+) -> dict[str, object]:
+    buckets = from_buckets(service.buckets, as_of)
+    documents: dict[str, object] = {}
+    outlook = None
+    for which in ("p95_ms", "p99_ms"):
+        histograms = buckets or from_percentiles(service.percentiles, which, as_of)
+        if histograms is not None and (outlook is None or buckets is None):
+            outlook = look_ahead(histograms, window_days, generator_for(service.service_id, seed, "latency"))
+        documents[which] = latency_document(
+            service.service_id, which, outlook, window_days=window_days, archetype=archetype
+        )
+    return documents
+
+
+def _without_series(estimate: EdgeEstimate) -> EdgeEstimate:
+    return replace(
+        estimate, dependency=replace(estimate.dependency, edge=None, target=None), failed_calls=None
+    )
