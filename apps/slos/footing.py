@@ -46,6 +46,11 @@ WHERE NOT d.is_stale AND (%(all)s OR d.source_id = ANY(%(sources)s))
 ORDER BY d.source_id, d.target_id
 """
 
+_SERVICES = """
+SELECT id, service_id, CASE WHEN is_external THEN published_sla END FROM catalog_service
+WHERE %(all)s OR id = ANY(%(services)s)
+"""
+
 # Whole days before the instant: a day that it lies in may hold hours that had not happened yet.
 _MEASURED = """
 SELECT service_id, sum(total), sum(bad) FROM telemetry_sliday
@@ -151,11 +156,9 @@ def _read(found: _Below, sources: Sequence[int] | None, as_of: datetime, *, has_
 
 def _services(pks: set[int] | None) -> dict[int, tuple[str, float | None]]:
     """Names, and the published SLA of external ones."""
-    rows = Service.objects.all() if pks is None else Service.objects.filter(pk__in=pks)
-    return {
-        pk: (name, float(sla) if is_external and sla is not None else None)
-        for pk, name, is_external, sla in rows.values_list("pk", "service_id", "is_external", "published_sla")
-    }
+    with connection.cursor() as cursor:
+        cursor.execute(_SERVICES, {"all": pks is None, "services": sorted(pks or ())})
+        return {pk: (name, None if sla is None else float(sla)) for pk, name, sla in cursor.fetchall()}
 
 
 def _measured(pks: set[int] | None, as_of: datetime, names: Mapping[int, str]) -> dict[str, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import Team
 from apps.catalog.models import Dependency, Service
 from apps.telemetry.aggregates import ensure_partitions
 from tests.slos.conftest import DAY, HOUR, full_hour
+from tests.vacuum import vacuum
 
 SERVICES, EDGES = 5_000, 50_000
 WINDOW = 28
@@ -54,6 +55,5 @@ def fleet(transactional_db: None) -> list[Service]:
         ][:EDGES],
         batch_size=5_000,
     )
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("ANALYZE catalog_dependency, telemetry_slihour, slos_activeslo, catalog_service")
+    vacuum("catalog_dependency", "telemetry_slihour", "slos_activeslo", "catalog_service")
     return services

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.catalog import ingestion
@@ -18,6 +18,7 @@ from apps.catalog.queries import subgraph
 from apps.catalog.services import upsert_graph
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
+from tests.vacuum import vacuum
 
 SERVICES = 5_000
 WALKS = 60
@@ -128,9 +129,7 @@ def test_walking_the_graph(shape: str, bar: str) -> None:
     dependencies = uniform(50_000) if shape == "uniform" else hubs(50_000)
     with transaction.atomic():
         upsert_graph(fleet(), dependencies, discovery_source="manual", observed_at=timezone.now())
-    # What autovacuum does within a minute; the application's role may not.
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE catalog_dependency, catalog_service")
+    vacuum("catalog_dependency", "catalog_service")
     draw = random.Random(3)
     names = draw.sample(list(Service.objects.values_list("service_id", flat=True)), WALKS)
     if shape == "hubs":

@@ -75,3 +75,9 @@ def making_and_storing(fleet: list[Service]) -> None:
     each = taken / COMPUTED * 1000
     print(f"\n  load, compute and store {COMPUTED} services: {taken:.1f} s, {each:.1f} ms each")
     assert Recommendation.objects.filter(status="current").count() == COMPUTED * 3
+
+    def one(at: int) -> None:
+        pk = fleet[2 * COMPUTED + at].pk
+        compute.compute_one(pk, window_days=WINDOW, store=True, asked_by="bench")
+
+    show("one service: load, compute and store", *p95(one, 60), "200 ms")

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from apps.catalog.models import Service
 from apps.telemetry import series
+from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import SliHour
 from tests.telemetry.folders import BUCKETS, EDGE_SLI, HOUR, SLI, START, import_folder, write, write_services
+from tests.vacuum import vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +54,40 @@ def test_an_hour_that_was_left_out_as_implausible_is_a_gap_and_counted(tmp_path:
     counts = series.load_counts(list(pks().values()), BEGIN, BEGIN + timedelta(hours=3))[pks()["a"]]
     np.testing.assert_array_equal(counts.total, [10, np.nan, 10])
     assert (counts.partial, counts.implausible) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+@pytest.mark.parametrize(
+    ("table", "owners", "counts"),
+    [
+        ("telemetry_slihour", "service_id", "total, bad, observed_seconds, is_partial, is_implausible"),
+        ("telemetry_edgehour", "source_id, target_id", "total, bad, observed_seconds"),
+    ],
+)
+def test_a_history_is_read_from_its_index(table: str, owners: str, counts: str) -> None:
+    ensure_partitions(BEGIN.date(), END.date())
+    first = owners.split(",", maxsplit=1)[0]
+    numbers = ", ".join("n" for _ in owners.split(","))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({owners}, bin_start, total, bad, observed_seconds) SELECT {numbers}, h, 9, 1, 3600"
+            " FROM generate_series(1, 300) n, generate_series(%s, %s, interval '10 minutes') h ORDER BY h",
+            [BEGIN, END],
+        )
+        vacuum(table)
+        cursor.execute(
+            f"EXPLAIN SELECT {owners}, bin_start, {counts} FROM {table}"
+            f" WHERE {first} = ANY('{{7,8}}') AND bin_start >= %s AND bin_start < %s",
+            [BEGIN, END],
+        )
+        assert "Index Only Scan" in str(cursor.fetchall())
+        cursor.execute(
+            "SELECT reloptions FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = %s::regclass",
+            [table],
+        )
+        assert {tuple(row[0]) for row in cursor.fetchall()} == {
+            ("autovacuum_vacuum_insert_scale_factor=0.02",)
+        }
 
 
 def test_days_come_on_a_grid_of_days(tmp_path: Path) -> None:

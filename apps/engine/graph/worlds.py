@@ -59,8 +59,7 @@ class Solver(Figures):
                 continue
             if is_disjoint:
                 held = max((results[self.components[each][0]].conditioned for each in leaving), default=0)
-                available = {edge.target: self._known(edge.target) for edge in self.outgoing[members[0]]}
-                self._settle(members, _Columns(np.ones(1), available), set())
+                self._settle_alone(members[0])
             else:
                 conditioned = self._conditioned(under)
                 lower = self._relevant(under, reach, conditioned, at)
@@ -88,9 +87,6 @@ class Solver(Figures):
                     1 - self.unavailability[name], 0.0, True, held, self.limit[name], 0.0
                 )
         return results | self._sample(sampled)
-
-    def _known(self, name: str) -> Floats:
-        return np.full(1, 1 - self.unavailability[name])
 
     def _leaving(self, members: Sequence[str]) -> list[FleetEdge]:
         inside = set(members)
@@ -154,6 +150,24 @@ class Solver(Figures):
                 down, error, limit, limit_error = sampler.figures(name)
                 results[name] = NodeResult(1 - down, error, False, held, limit, limit_error)
         return results
+
+    def _settle_alone(self, name: str) -> None:
+        """Solve a node whose branches have nothing in common: in one state of the world, and in plain numbers where
+        nothing stands in for anything.
+        """
+        edges = self.outgoing[name]
+        if any(edge.group for edge in edges):
+            available = {edge.target: np.full(1, 1 - self.unavailability[edge.target]) for edge in edges}
+            self._settle((name,), _Columns(np.ones(1), available), set())
+            return
+        spared = 1.0
+        for edge in edges:
+            up = 1 - self.unavailability[edge.target]
+            spared *= 1 - edge.weight * (edge.met * self.carried(edge) * (1 - edge.connection * up))
+        self.limit[name] = limit = min(1.0, max(0.0, 1 - (1 - spared)))
+        self.calibrate(name, limit)
+        survives = self.own[name] * (1 - self.kept.get(name, 1.0) * (1 - spared))
+        self.unavailability[name] = min(1.0, max(0.0, 1 - survives))
 
     def _settle(self, members: tuple[str, ...], columns: _Columns, conditioned: set[str]) -> None:
         """Place a component; where its figures need each other, until they stand still."""
