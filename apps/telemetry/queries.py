@@ -326,13 +326,10 @@ _REACH = """
 """
 
 
-def reach() -> Reach:
-    """Count services with requests in the week before the newest complete bin of any."""
-    newest = newest_complete_end()
-    if newest is None:
-        newest = timezone.now()
+def reach(newest_end: datetime | None) -> Reach:
+    """Count services with requests in the week before :func:`newest_complete_end`."""
     with connection.cursor() as cursor:
-        cursor.execute(_REACH, {"start": newest - 7 * DAY})
+        cursor.execute(_REACH, {"start": (newest_end or timezone.now()) - 7 * DAY})
         services, with_data, external = cursor.fetchone()
     return Reach(services, with_data, external, services - with_data - external)
 

@@ -30,10 +30,11 @@ _IMPORTS_SHOWN = 15
 @require_safe
 def telemetry(request: HttpRequest) -> HttpResponse:
     """Whether the source answers, and, for one service, what is asked and what comes back."""
+    status = queries.source_status()
     context: dict[str, Any] = {
-        "status": queries.source_status(),
+        "status": status,
         "runs": queries.recent_runs(20),
-        "reach": queries.reach(),
+        "reach": queries.reach(status.newest_end),
         "may_collect": request.user.has_perm("telemetry.collect"),
     }
     service_id = request.GET.get("service", "").strip()
