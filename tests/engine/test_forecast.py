@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.engine.explanation.decomposition import Cause, Decomposition
 from apps.engine.forecast.features import FEATURES, feature_rows, history_of
 from apps.engine.forecast.model import CHANCES, built_in
 from apps.engine.forecast.regimes import REGIMES, regimes
+from apps.engine.forecast.service import CANONICAL_REQUESTS, LOWER_SLACK, ServiceForecast
 from apps.engine.recommend import recommend
-from apps.engine.series import observe
+from apps.engine.series import ObservedCounts, observe
 from apps.engine.simulation.fleet import FAMILIES, simulate_fleet
 from apps.engine.types import CountSeries, ServiceInput
 from tests.engine.build import DAY, end_of, hourly, steady
@@ -144,3 +146,25 @@ def test_only_the_last_ninety_days_are_looked_at() -> None:
         start=recent.start - 30 * DAY,
     )
     np.testing.assert_array_equal(rows_of(older).features, rows_of(recent).features)
+
+
+@pytest.mark.parametrize("caused", [0.0, 1.0])
+def test_the_doubt_is_that_of_a_service_with_the_same_dependencies(caused: float) -> None:
+    counts = observed_failing_now_and_then(CANONICAL_REQUESTS / (28 * 24))
+    causes = (Cause("own", "Own", "own"), Cause("dependency:db", "db", "dependency"))
+    parts = Decomposition(causes, counts.dense_bad[:, None] * [1 - caused, caused])
+    forecast = ServiceForecast.of(counts, parts, has_dependency=caused > 0, window_days=28)
+    kind = REGIMES.index(forecast.regime)
+    for at, chance in enumerate(CHANCES):
+        low, high = 10 ** forecast.forecast.doubt[kind, at]
+        expected = forecast.usual(chance) * (high - low + LOWER_SLACK.get(chance, 0.0))
+        assert forecast.doubt(counts)[chance].width == pytest.approx(expected, rel=1e-6)
+
+
+def observed_failing_now_and_then(requests_an_hour: float) -> ObservedCounts:
+    generator = np.random.default_rng(4)
+    total = np.full(90 * 24, requests_an_hour)
+    bad = np.where(generator.random(total.size) < 0.01, 0.2, 1e-4) * total
+    found = observe(CountSeries(0, 3_600, total, bad), 90 * DAY)
+    assert found is not None
+    return found

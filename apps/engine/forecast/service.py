@@ -114,7 +114,13 @@ class ServiceForecast:
             self.history.spread_over,
             is_probed,
         )
-        rows = feature_rows(canonical, bad / requests * scale, window_hours=self.window_hours)
+        rows = feature_rows(
+            canonical,
+            bad / requests * scale,
+            window_hours=self.window_hours,
+            has_dependency=self.has_dependency,
+            dependency_share=dependency_share_of(self.parts, np.ones((1, len(self.parts.causes)))),
+        )
         found = self.forecast.quantiles(rows)[0]
         kind = int(regimes(rows.features, is_probed=is_probed)[0])
         result: dict[float, Doubt] = {}
