@@ -134,7 +134,7 @@ def assess(
         contributions=tuple(contributions),
         changes=tuple(changes),
         has_forecast=found.model is not None,
-        latency=_latency(service, archetype, as_of, window_days, seed),
+        latency=_latency(service, archetype, as_of, window_days),
         quality=quality,
         warnings=(*service.quality.source_warnings, *warnings),
         confidence=confidence,
@@ -231,16 +231,14 @@ def _confidence(
     )
 
 
-def _latency(
-    service: ServiceInput, archetype: Archetype, as_of: int, window_days: int, seed: int
-) -> dict[str, object]:
+def _latency(service: ServiceInput, archetype: Archetype, as_of: int, window_days: int) -> dict[str, object]:
     buckets = from_buckets(service.buckets, as_of)
+    both = None if buckets is None else look_ahead(buckets, window_days)
     documents: dict[str, object] = {}
-    outlook = None
     for which in ("p95_ms", "p99_ms"):
-        histograms = buckets or from_percentiles(service.percentiles, which, as_of)
-        if histograms is not None and (outlook is None or buckets is None):
-            outlook = look_ahead(histograms, window_days, generator_for(service.service_id, seed, "latency"))
+        outlook = both
+        if outlook is None and (bins := from_percentiles(service.percentiles, which, as_of)) is not None:
+            outlook = look_ahead(bins, window_days)
         documents[which] = latency_document(
             service.service_id, which, outlook, window_days=window_days, archetype=archetype
         )

@@ -15,7 +15,6 @@ from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.latency.dependence import Dependence, LatencyDistribution
 from apps.engine.latency.end_to_end import Call, Parallel, Serial, end_to_end
 from apps.engine.latency.thresholds import from_buckets, latency_document, look_ahead
-from apps.engine.seeding import generator_for
 from apps.engine.simulation.latency_fleet import FAMILIES, simulate_latencies
 from apps.slos.evaluating import run_latency
 
@@ -44,7 +43,7 @@ def test_it_prints_what_thresholds_and_journeys_cost() -> None:
         for series in fleet:
             histograms = from_buckets(series, CUT)
             assert histograms is not None
-            outlook = look_ahead(histograms, 28, generator_for("svc", 0, "latency"))
+            outlook = look_ahead(histograms, 28)
             for which in ("p95_ms", "p99_ms"):
                 found = latency_document("svc", which, outlook, window_days=28, archetype=archetype)
                 assert found["observed"] is not None

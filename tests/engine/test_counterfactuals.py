@@ -114,3 +114,13 @@ def test_where_traffic_stands_in_the_way_it_says_so() -> None:
     _, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
     assert changes[0]["kind"] == "one_more_nine"
     assert "needs more traffic" in changes[0]["text"]
+
+
+@pytest.mark.parametrize("rate", [5e-4, 2e-3])
+def test_no_way_to_one_more_nine_leads_down(rate: float) -> None:
+    """Spotless services are promised less than some that fail a little: no cure of failures may be sold for one."""
+    counts = steady(90, per_hour=10_000, rate=rate)
+    document, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
+    needed = next(each for each in changes if each["kind"] == "one_more_nine")
+    assert needed["result"] >= document["explanation"]["target"]
+    assert percent(needed["result"]) in needed["text"] or "would be" not in needed["text"]

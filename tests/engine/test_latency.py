@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from apps.engine.evaluation.latency_bins import evaluate_bins_numbers
 from apps.engine.latency.percentiles import percentile
 from apps.engine.recommend import recommend
+from apps.engine.simulation.latency_fleet import FAMILIES
 from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput
 from tests.engine.build import START
 
@@ -148,3 +151,27 @@ def test_latency_has_a_verdict_of_its_own() -> None:
     found = latency_of(ServiceInput("svc", buckets=half), 1)
     assert found["p95_ms"]["verdict"] == "insufficient_history"
     assert found["p95_ms"]["tiers"] is None
+
+
+def test_what_is_known_of_p95_alone_says_nothing_of_p99() -> None:
+    values = np.random.default_rng(3).lognormal(3, 0.2, 40 * 288)
+    series = replace(_percentiles(values), p99_ms=np.full(values.size, np.nan))
+    found = latency_of(ServiceInput("svc", percentiles=series), 40)
+    assert found["p95_ms"]["verdict"] == "ok"
+    assert (found["p99_ms"]["verdict"], found["p99_ms"]["tiers"]) == ("no_data", None)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03])
+def test_a_value_that_nearly_all_bins_share_is_read_as_itself(share: float) -> None:
+    values = np.full(60 * 288, 50.0)
+    values[: int(share * values.size)] = 80.0
+    found = latency_of(ServiceInput("svc", percentiles=_percentiles(values)), 60)["p95_ms"]
+    assert found["observed"] == 50.0
+    assert all(tier["target"] >= 50.0 for tier in found["tiers"].values())
+
+
+def test_thresholds_of_bins_are_exceeded_as_often_as_said() -> None:
+    found = evaluate_bins_numbers((5, list(FAMILIES), range(8)))
+    for at, (chance, room) in enumerate(((0.01, 0.04), (0.05, 0.06), (0.2, 0.1))):
+        assert len(found) > 100
+        assert abs(np.mean([each.actual > each.predictions["engine"][at] for each in found]) - chance) <= room

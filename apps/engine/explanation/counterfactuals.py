@@ -7,7 +7,7 @@ first and evaluated then.
 
 The forecast moves in steps and not always the same way. What one more nine needs is therefore a scale at which it is
 reached, and if possible at the next smaller one that was tried as well; and a change that would move the target the
-wrong way is left out: it tells of the forecast and not of the service.
+wrong way is left out, or said to lead nowhere: it tells of the forecast and not of the service.
 """
 
 from __future__ import annotations
@@ -146,6 +146,11 @@ def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counter
             text += ": taking away the heaviest cause alone is not enough"
         return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, f"{text}.")
     (result,) = asked.anew([_without(None)])
+    target = asked.model.target(asked.chance)
+    if result < target:
+        # Spotless services break deeply, if at all: what that forecast says is no way to the goal.
+        text = f"One more nine ({percent(goal)}) needs a longer record: fewer failures in this one would not show it."
+        return Counterfactual("one_more_nine", EVERYTHING, 1.0, None, target, text)
     text = _in_the_way(asked.model, goal, result)
     return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, text)
 

@@ -3,13 +3,12 @@
 Percentiles are never averaged. From histograms, buckets of many bins are added and the percentile is read
 from the sum (basis ``requests``); what the next window's will be is forecast (``forecast/latency.py``). Where a
 source has only percentiles per bin, a window is judged by the share of bins under the threshold (basis
-``bins``): the distribution of the bins' values takes the place of the requests', and windows are resampled.
+``bins``): the bins' values take the place of the requests', and what 19 of 20 of them stay under is forecast alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,21 +20,14 @@ from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
 from apps.engine.latency.percentiles import percentile
 from apps.engine.rounding import milliseconds
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
-from apps.engine.window.blocks import block_length
-from apps.engine.window.resampling import Plan, block_sums, draw_plan, replicate_sums, upper_quantile
 from apps.engine.window.tiers import COLD_START_DAYS, cold_start_weight
 
-NOISE_MARGIN = 0.05
-"""Added to a percentile of bins: CFS quota throttling and scheduling move it without any change of the
-service. From histograms no flat margin is needed: the forecast learned from services with such noise how much
-each history calls for.
-"""
 BINS_SHARE = 0.95
 """Of the bins' own percentiles, this share must be under the threshold."""
 MIN_ABOVE = 15.0
 """Requests (or bins) that must be expected above the percentile in a window: 300 for p95, 1,500 for p99."""
-LATENCY_REPLICATES = 600
-_GRID = np.concatenate([[0.0, 0.25, 0.5, 0.7], np.linspace(0.8, 1.0, 17)])
+_GRID = np.concatenate([np.linspace(0.0, 1.0, 65), [0.99, 0.995, 0.999]])
+_JUST_BELOW = 1 - 1e-9
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 
@@ -56,13 +48,10 @@ class Histograms:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the next window may be like: a forecast from histograms, or resampled windows and histories of bins'
-    percentiles (summed cumulative counts, ``(replicates, k)`` each).
-    """
+    """What the next window may be like; ``prediction`` is ``None`` without requests in the days that are looked at."""
 
     histograms: Histograms
-    prediction: LatencyPrediction | None = None
-    resampled: tuple[Floats, Floats] | None = None
+    prediction: LatencyPrediction | None
 
 
 def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
@@ -85,7 +74,10 @@ def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
 
 
 def from_percentiles(series: PercentileSeries | None, which: str, as_of: int) -> Histograms | None:
-    """The bins' own percentiles as hourly histograms over a grid of their quantiles."""
+    """The bins' own percentiles as hourly histograms over a grid of their quantiles.
+
+    Every value of the grid has a cell of its own, so that a value that many bins share is read as itself.
+    """
     if series is None or series.at.size == 0:
         return None
     width = HOUR_SECONDS // max(1, series.bins_per_hour)
@@ -96,7 +88,8 @@ def from_percentiles(series: PercentileSeries | None, which: str, as_of: int) ->
     if not good.any():
         return None
     values, at = values[good], at[good]
-    bounds = np.unique(np.quantile(values, _GRID))
+    grid = np.unique(np.quantile(values, _GRID, method="nearest"))
+    bounds = np.unique(np.concatenate([grid * _JUST_BELOW, grid]))
     hours = at // HOUR_SECONDS
     first = int(hours.min())
     size = int(hours.max()) - first + 1
@@ -119,15 +112,11 @@ def _histograms(
     return Histograms(basis, step_seconds, bounds, rows, where, span, min(span, 2 * covered))
 
 
-def look_ahead(histograms: Histograms, window_days: int, generator: np.random.Generator) -> Outlook:
-    """Forecast both percentiles of the next window, or resample windows where only bins' percentiles are known."""
-    if histograms.basis == "requests":
-        history = history_of(histograms)
-        has_requests = float(history.cumulative[:, -1].sum()) > 0
-        return Outlook(histograms, built_in().predict(history, window_days) if has_requests else None)
-    plan = _plan(histograms, window_days, generator)
-    histories = block_sums(histograms.cumulative, plan.length)[plan.histories].sum(axis=1)
-    return Outlook(histograms, resampled=(replicate_sums(plan, histograms.cumulative), histories))
+def look_ahead(histograms: Histograms, window_days: int) -> Outlook:
+    """Forecast both percentiles of the next window."""
+    history = history_of(histograms)
+    has_requests = float(history.cumulative[:, -1].sum()) > 0
+    return Outlook(histograms, built_in().predict(history, window_days) if has_requests else None)
 
 
 def history_of(histograms: Histograms) -> LatencyHistory:
@@ -180,7 +169,7 @@ def latency_document(
         seen = f"{service_id} has {expected:,.0f} {unit} in {window_days} days"
         reason = f"{seen}; {needed:,} are needed for {word}."
         return _without("insufficient_traffic", reason, basis, observed)
-    if outlook.prediction is None and outlook.resampled is None:
+    if outlook.prediction is None:
         reason = f"{service_id} had no requests in its last {LOOK_BACK_DAYS} days of latency data."
         return _without("insufficient_traffic", reason, basis, observed)
     top = _top_bound(histograms.bounds_ms)
@@ -189,7 +178,7 @@ def latency_document(
             f"{word} of {service_id} lies above the highest bucket ({top:g} ms), where it cannot be read."
         )
         return _without("no_data", reason, basis, observed)
-    limits = _limits(outlook, share)
+    limits = outlook.prediction.quantiles[read_at]
     weight = cold_start_weight(histograms.days)
     widen = archetype.latency_factor(0.95) ** weight
     tiers: dict[str, object] = {}
@@ -210,42 +199,8 @@ def latency_document(
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
     document["tiers"] = tiers
-    document["regime"] = None if outlook.prediction is None else outlook.prediction.regime
+    document["regime"] = outlook.prediction.regime
     return document
-
-
-def _limits(outlook: Outlook, share: float) -> Mapping[float, tuple[float, float, float]]:
-    """By chance: the percentile that a window exceeds with it, and its 90 % interval."""
-    if outlook.prediction is not None:
-        return outlook.prediction.quantiles[share]
-    assert outlook.resampled is not None
-    bounds = outlook.histograms.bounds_ms
-    windows = percentile(bounds, outlook.resampled[0], BINS_SHARE)
-    windows = windows[~np.isnan(windows)]
-    low, high = _relative_interval(percentile(bounds, outlook.resampled[1], BINS_SHARE))
-    found = {}
-    for chance in TIER_BREACH_PROBABILITY.values():
-        value = float(upper_quantile(windows, 1 - chance)) * (1 + NOISE_MARGIN)
-        found[chance] = (value, value * low, value * high)
-    return found
-
-
-def _plan(histograms: Histograms, window_days: int, generator: np.random.Generator) -> Plan:
-    totals = histograms.cumulative[:, -1]
-    middle = histograms.cumulative[:, histograms.bounds_ms.size // 2]
-    length = block_length(totals, totals - middle, histograms.step_seconds)
-    coverage = totals.size * histograms.step_seconds / DAY_SECONDS / histograms.span_days
-    window_bins = window_days * DAY_SECONDS / histograms.step_seconds * coverage
-    return draw_plan(generator, totals.size, length, window_bins, LATENCY_REPLICATES)
-
-
-def _relative_interval(values: Floats) -> tuple[float, float]:
-    """5 % and 95 % limits of the percentile over resampled histories, relative to their median."""
-    values = values[np.isfinite(values)]
-    if values.size == 0 or float(np.median(values)) <= 0:
-        return 1.0, 1.0
-    low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-    return float(low / median), float(high / median)
 
 
 def _reason(verdict: str, histograms: Histograms, word: str) -> str | None:

@@ -111,6 +111,13 @@ class SimulatedLatency:
             exact[:, at] = np.exp((low + high) / 2)
         return read, exact
 
+    def future_hours(self, generator: np.random.Generator) -> Floats:
+        """Requests of each hour of one possible window in each bucket: ``(hours, k)``."""
+        load = self.traffic.load(generator, 1, CUT_HOUR, self.window_days * 24)
+        hours, _ = self.behaviour.hours(generator, self.shape, 1, CUT_HOUR, load, self.state)
+        counts = _counts(generator, self.shape, hours, load[0] * self.traffic.per_hour, self.series.bounds_ms)
+        return counts.astype(np.float64)
+
     def _below(self, hours: Hours, weights: Floats, bound: float, count: int) -> Floats:
         if bound <= 0:
             return np.zeros(count)
