@@ -9,6 +9,8 @@ FULL_HISTORY_DAYS = 90.0
 FRESH_SECONDS = 2 * 3_600
 STALE_DAYS = 3.0
 COLD_START_CEILING = 0.5
+WIDE = 12.0
+"""An interval so many times as wide as what the balanced target lacks to 1 halves the confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
     - freshness: 1 until two hours, then falling by e every three days;
     - traffic: n / (n + needed / 10), where ``needed`` requests without failure would prove the balanced
       target;
-    - precision: 1 / (1 + interval width / (4 × the balanced target's unavailability)).
+    - precision: 1 / (1 + interval width / (12 × the balanced target's unavailability)): 0.86 where the truth may be
+      twice as bad or none, a half where it may be a dozen times as bad.
     """
     unavailability = max(1 - given.target, 1e-12)
     age_days = max(0.0, given.age_seconds - FRESH_SECONDS) / 86_400
@@ -46,7 +49,7 @@ def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
         "plausibility": max(0.0, 1 - 5 * given.implausible_share - given.partial_share),
         "freshness": math.exp(-age_days / STALE_DAYS),
         "traffic": given.window_requests / (given.window_requests + given.needed_requests / 10),
-        "precision": 1 / (1 + given.interval_width / (4 * unavailability)),
+        "precision": 1 / (1 + given.interval_width / (WIDE * unavailability)),
     }
 
 

@@ -94,10 +94,11 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     results = dict(zip(others, asked.anew(others), strict=True))
     for cause, kind, change in scaled:
         result = results[change]
-        if result == target or (result > target) is (change.scale < 1):
+        # Neither what would move nothing nor what would move it the wrong way.
+        if percent(result) != percent(target) and (result > target) is (change.scale < 1):
             found.append(_scaled(cause, kind, change.scale, result, service_id))
     for change in incidents:
-        if results[change] >= target:
+        if results[change] > target and percent(results[change]) != percent(target):
             text = f"Without its incidents {service_id} could promise {percent(results[change])}."
             found.append(Counterfactual("without_incidents", change.cause, 0.0, None, results[change], text))
     return found
