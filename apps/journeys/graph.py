@@ -5,7 +5,7 @@ Only workers and commands import this module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,7 +51,7 @@ def load(roots: Collection[int]) -> GraphBelow:
         if node.balanced is not None:
             predicted[node.name] = _predicted(node, node.balanced)
     unknown = _fill_in([node for node in services if node.own is None], own, whole)
-    table, rules = _edges(rows, services, set(unknown))
+    table, rules = _edges(rows, services, set(unknown), whole)
     instants = [node.as_of for node in services if node.as_of is not None]
     return GraphBelow(FleetGraph(own, table, rules), whole, predicted, unknown, min(instants, default=None))
 
@@ -87,13 +87,14 @@ def _fill_in(missing: Sequence[Node], own: dict[str, float], whole: dict[str, fl
 
 
 def _edges(
-    rows: NDArray[Any], services: Sequence[Node], unknown: Collection[str]
+    rows: NDArray[Any], services: Sequence[Node], unknown: Collection[str], whole: Mapping[str, float]
 ) -> tuple[EdgeTable, dict[tuple[str, str], GroupRule]]:
     """The edges, and how many members of each group must be up, where it is more than one.
 
     As in the composite of one service, an edge with an evidenced fallback carries nothing, and only those members of
     a group are counted that are called synchronously, have no such fallback and of which something is known: the
-    others take nobody's place, and a group never needs more than are counted.
+    others take nobody's place, and a group never needs more than are counted. A caller that sees its target fail less
+    often than the target does as a whole meets a share of the target's failures.
     """
     names = [node.name for node in services]
     pks = np.array([node.pk for node in services], dtype=np.int64)
@@ -119,11 +120,14 @@ def _edges(
             continue
         groups[at] = found.group
         needed.setdefault((names[sources[at]], found.group), []).append(found.needed)
+    down = np.array([whole.get(name, 0.0) for name in names])[targets]
+    met = np.divide(1 - rows["availability"], down, out=np.ones(len(rows)), where=down > 0)
+    met[np.isnan(met) | [at in groups for at in range(len(rows))]] = 1.0
     table = EdgeTable(
         names,
         sources,
         targets,
-        call_probability=np.clip(probability, 0.0, 1.0),
+        call_probability=np.clip(probability, 0.0, 1.0) * np.clip(met, 0.0, 1.0),
         hardness=np.clip(hardness, 0.0, 1.0),
         is_async=rows["is_async"].astype(np.bool_),
         retries=retries,

@@ -36,6 +36,8 @@ COPY (
         string_agg(int4send(CASE d.criticality WHEN 'hard' THEN 0 WHEN 'soft' THEN 1 ELSE 2 END), ''),
         string_agg(float8send(coalesce(e.call_probability, d.calls_per_request, 'NaN')), ''),
         string_agg(float8send(coalesce(e.hardness, 'NaN')), ''),
+        string_agg(float8send(CASE WHEN e.availability_source <> 'target' THEN coalesce(e.availability, 'NaN')
+            ELSE 'NaN' END), ''),
         string_agg(boolsend(coalesce(e.has_fallback, false)), ''),
         string_agg(int8send(CASE WHEN d.redundancy_group = '' AND d.retry_config = '{{}}' THEN 0 ELSE d.id END), '')
     FROM below b JOIN catalog_dependency d ON d.source_id = b.id AND NOT d.is_stale
@@ -49,6 +51,7 @@ _COLUMNS = {
     "criticality": "i4",
     "call_probability": "f8",
     "hardness": "f8",
+    "availability": "f8",
     "has_fallback": "b1",
     "more": "i8",
 }
