@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from apps.engine.evaluation.composite import CompositeOutcome, evaluate_graph_numbers, summarise_composite
+from apps.engine.evaluation.dependencies_report import composite_markdown, edges_markdown
+from apps.engine.evaluation.edges import EdgeOutcome, evaluate_edge_numbers, summarise_edges
 from apps.engine.evaluation.evaluate import Outcome, evaluate_numbers
 from apps.engine.evaluation.latency import LatencyOutcome, evaluate_latency_numbers
 from apps.engine.evaluation.latency_report import latency_markdown
@@ -24,26 +27,40 @@ CHUNK = 10
 
 
 def run(seed: int, families: Sequence[str], per_family: int, processes: int = 2) -> list[Outcome]:
-    """Evaluate simulated services on several processes; the order does not depend on their number."""
+    """Evaluate simulated services on several processes; what is found does not depend on their number."""
     kinds = [list(FAMILIES).index(family) for family in families]
-    jobs = [
-        (seed, list(families), kinds, range(at, min(per_family, at + CHUNK)))
-        for at in range(0, per_family, CHUNK)
-    ]
-    if processes == 1:
-        return [each for job in jobs for each in evaluate_numbers(job)]
-    with get_context("spawn").Pool(processes) as pool:
-        return [each for part in pool.map(evaluate_numbers, jobs, chunksize=1) for each in part]
+    jobs = [(seed, list(families), kinds, numbers) for numbers in _chunks(per_family)]
+    return _spread(evaluate_numbers, jobs, processes)
 
 
 def run_latency(seed: int, per_family: int, processes: int = 2) -> list[LatencyOutcome]:
     """The same for simulated histograms: two outcomes (p95, p99) a service."""
     families = list(latency_fleet.FAMILIES)
-    jobs = [(seed, families, range(at, min(per_family, at + CHUNK))) for at in range(0, per_family, CHUNK)]
-    if processes == 1:
-        return [each for job in jobs for each in evaluate_latency_numbers(job)]
+    jobs = [(seed, families, numbers) for numbers in _chunks(per_family)]
+    return _spread(evaluate_latency_numbers, jobs, processes)
+
+
+def run_edges(seed: int, services: int, processes: int = 2) -> list[EdgeOutcome]:
+    """The same for call probability and hardness: two outcomes an edge, for each way of seeing its service."""
+    return _spread(evaluate_edge_numbers, [(seed, numbers) for numbers in _chunks(services)], processes)
+
+
+def run_composite(seed: int, graphs: int, processes: int = 2) -> list[CompositeOutcome]:
+    """The same for random graphs: an outcome for each node and method."""
+    return _spread(evaluate_graph_numbers, [(seed, numbers) for numbers in _chunks(graphs)], processes)
+
+
+def _chunks(size: int) -> list[range]:
+    return [range(at, min(size, at + CHUNK)) for at in range(0, size, CHUNK)]
+
+
+def _spread[JobT, FoundT](
+    evaluate: Callable[[JobT], list[FoundT]], jobs: Sequence[JobT], processes: int
+) -> list[FoundT]:
+    if min(processes, len(jobs)) == 1:
+        return [each for job in jobs for each in evaluate(job)]
     with get_context("spawn").Pool(processes) as pool:
-        return [each for part in pool.map(evaluate_latency_numbers, jobs, chunksize=1) for each in part]
+        return [each for part in pool.map(evaluate, jobs, chunksize=1) for each in part]
 
 
 def write(
@@ -51,12 +68,21 @@ def write(
     outcomes: Sequence[Outcome],
     about: Mapping[str, str],
     latencies: Sequence[LatencyOutcome] = (),
+    edges: Sequence[EdgeOutcome] = (),
+    composites: Sequence[CompositeOutcome] = (),
 ) -> dict[str, Any]:
     """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
     summary: dict[str, Any] = summarise(outcomes)
+    summary["edges"] = summarise_edges(edges)
+    summary["composite"] = summarise_composite(composites)
     summary["latency"] = summarise_latency(latencies)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "report.md").write_text(markdown(summary, about) + latency_markdown(summary["latency"]))
+    (directory / "report.md").write_text(
+        markdown(summary, about)
+        + edges_markdown(summary["edges"])
+        + composite_markdown(summary["composite"])
+        + latency_markdown(summary["latency"])
+    )
     (directory / "report.json").write_text(
         json.dumps({"about": about, **summary}, indent=1, allow_nan=False) + "\n"
     )

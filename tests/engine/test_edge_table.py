@@ -9,7 +9,7 @@ import pytest
 
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetEdge
-from tests.engine.brute_force import random_graph
+from apps.engine.simulation.random_graphs import random_graph
 
 EDGES = [
     FleetEdge("web", "pay", 0.5, 0.8, retries=2, shared_share=0.3),

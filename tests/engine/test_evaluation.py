@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,64 @@ def test_the_command_writes_the_same_report_for_the_same_seed(tmp_path: Path) ->
         text = (tmp_path / name / "report.md").read_text()
         assert "| **all** | 6 |" in text
         assert "block bootstrap" in text
+        assert not {"\n# Edges\n", "\n# Composite\n"} & {f"\n{line}\n" for line in text.splitlines()}
         assert (tmp_path / name / "reliability.svg").read_text().startswith("<svg")
     assert tables[0] == tables[1]
     assert set(tables[0]["families"]) == {"independent", "trend"}
     assert tables[0]["overall"]["with_number"] == 6
+    assert (tables[0]["edges"], tables[0]["composite"], tables[0]["latency"]) == ({}, {}, {})
+
+
+def test_dependencies_have_their_sections_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    tables = []
+    for processes in (1, 2):
+        said = StringIO()
+        out = tmp_path / str(processes)
+        call_command(
+            "evaluate",
+            families="independent,edges,composite",
+            services_per_family=6,
+            seed=4,
+            out=out,
+            processes=processes,
+            stdout=said,
+        )
+        document = json.loads((out / "report.json").read_text())
+        assert "; for edges 12; for composites 12 graphs" in document.pop("about")["services"]
+        tables.append(document)
+        _, edges, composite = said.getvalue().splitlines()
+        assert "q from calls over the edge" in edges
+        assert "h from target series" in edges
+        assert "12 graphs beyond 3 standard errors" in composite
+        text = (out / "report.md").read_text()
+        assert text.index("\n# Edges\n") < text.index("\n# Composite\n")
+        assert text.count("| q from ") == text.count("| h from ") == 2
+        assert text.count("| enumerated | ") == text.count("| sampled | ") == 1
+        assert "| chance alone | | 0 | 1 | 31.73 % | 4.55 % | 0.27 % | | |" in text
+    assert tables[0] == tables[1]
+    assert set(tables[0]["edges"]) == {
+        "q_from_calls",
+        "q_from_traffic",
+        "h_from_edge_series",
+        "h_from_target_series",
+    }
+    sizes = [row["edges"] for row in tables[0]["edges"].values()]
+    assert len(set(sizes)) == 1
+    assert sizes[0] >= 12
+    assert tables[0]["composite"]["graphs"] == 12
+    assert tables[0]["composite"]["methods"]["sampled"]["nodes"] >= 3 * 12
+
+
+def test_every_share_says_how_far_chance_may_carry_it(tmp_path: Path) -> None:
+    call_command("evaluate", families="step,trend", services_per_family=2, seed=4, out=tmp_path, processes=1)
+    document = json.loads((tmp_path / "report.json").read_text())
+    # The square root of p (1 - p) / 4.
+    assert document["reliability_error"] == [0.04975, 0.10897, 0.2]
+    assert document["interval_coverage_error"] == 0.15
+    text = (tmp_path / "report.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| block bootstrap, 24 h | "))
+    assert [cell.split(" ± ")[1] for cell in row.strip("| ").split(" | ")[1:]] == ["5.0", "10.9", "20.0"]
+    assert text.count(" % ± 15.0") == 3
 
 
 def test_the_command_refuses_a_family_that_is_none(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from apps.engine.forecast.service import ServiceForecast
 from apps.engine.recommend import recommend
 from apps.engine.rounding import percent
 from apps.engine.series import DAY_SECONDS
+from apps.engine.simulation.known_edges import simulated_service
 from apps.engine.types import CountSeries, ServiceInput
 from tests.engine.build import HOUR, START, end_of, steady
-from tests.engine.simulated_edges import simulated_service
 
 TOLERANCE = 0.1
 """Share of what is missing to 1: a new run reads hardness anew, and that is followed only where it matters."""

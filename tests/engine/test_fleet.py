@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,33 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.engine.evaluation.composite import METHODS, evaluate_graph
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.graph.redundancy import k_of_n_unavailability, load_amplification, retried_unavailability
-from tests.engine.brute_force import random_graph, simulate
+from apps.engine.simulation.random_graphs import random_graph
 
 WORLDS = 60_000
 GRAPHS = 40
 
 
-def standard_errors_off(number: int, *, max_conditioned: int) -> list[float]:
-    """By how many standard errors each node of a random graph differs from its simulation."""
-    graph = random_graph(np.random.default_rng(number))
-    found = compose_fleet(graph, max_conditioned=max_conditioned, seed=number)
-    seen = simulate(graph, WORLDS, np.random.default_rng([number, 1]))
-    return [
-        abs(found.nodes[name].availability - share)
-        / math.hypot(math.sqrt(share * (1 - share) / WORLDS) + 1e-9, found.nodes[name].standard_error)
-        for name, share in seen.items()
-    ]
-
-
-@pytest.mark.parametrize("max_conditioned", [12, -1], ids=["enumerated", "sampled"])
-def test_random_graphs_agree_with_brute_force(max_conditioned: int) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_random_graphs_agree_with_brute_force(method: str) -> None:
     off = [
-        each
+        abs(each.off)
         for number in range(GRAPHS)
-        for each in standard_errors_off(number, max_conditioned=max_conditioned)
+        for each in evaluate_graph(1, number, worlds=WORLDS)
+        if each.method == method
     ]
     # Were the errors normal, one in 370 would be beyond three standard errors.
     assert sum(each > 3 for each in off) <= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def test_the_command_adds_a_section_about_latency(tmp_path: Path) -> None:
     assert set(document["latency"]) == {"p95_ms", "p99_ms"}
     assert document["latency"]["p95_ms"]["overall"]["services"] == 9
     assert set(document["families"]) == {"independent"}
-    assert "\n# Latency\n" in (tmp_path / "report.md").read_text()
-    with pytest.raises(CommandError, match="beside at least one"):
-        call_command("evaluate", families="latency", out=tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "\n# Latency\n" in text
+    assert re.search(r"was slower in [\d.]+ ± 3.3 % / [\d.]+ ± 7.3 % / [\d.]+ ± 13.3 %", text)
+    with pytest.raises(CommandError, match="edges and latency can only be evaluated beside at least one"):
+        call_command("evaluate", families="latency,edges", out=tmp_path)

@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from apps.engine.evaluation.brute_force import simulate
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.graph.reach import BATCHES, MAX_SAMPLES, Reach
-from tests.engine.brute_force import random_graph, simulate
+from apps.engine.simulation.random_graphs import random_graph
 
 
 def whole_of(graph: FleetGraph) -> dict[str, float]:

@@ -12,7 +12,7 @@ from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable
 from apps.engine.graph.redundancy import k_of_n_unavailability
-from tests.engine.brute_force import random_graph
+from apps.engine.simulation.random_graphs import random_graph
 
 type Edges = Mapping[str, Sequence[EdgeFigure]]
 

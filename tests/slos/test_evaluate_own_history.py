@@ -77,7 +77,7 @@ def test_it_is_held_out_window_by_window(folder: Folder, tmp_path: Path, unix: b
     assert document["overall"]["services"] == document["overall"]["with_number"] == 2
     assert document["gap_closed"] == {"conservative": None, "balanced": None, "aggressive": None}
     assert "oracle" not in document["pinball"]
-    assert document["latency"] == {}
+    assert (document["edges"], document["composite"], document["latency"]) == ({}, {}, {})
 
 
 def test_latency_is_held_out_too_where_there_are_histograms(folder: Folder, tmp_path: Path) -> None:
@@ -159,6 +159,24 @@ def test_a_row_that_cannot_be_right_is_named(folder: Folder, tmp_path: Path) -> 
 def test_too_short_a_history_is_said_to_be(folder: Folder, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="60 days of history"):
         call_command("evaluate", source=folder(sli=hours(3)), out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--seed", "1"], "--seed"),
+        (["--families", "all"], "--families"),
+        (["--services-per-family", "500"], "--services-per-family"),
+        (["--seed", "2", "--families", "trend"], "--families and --seed"),
+    ],
+)
+def test_what_only_a_simulation_has_is_refused(
+    folder: Folder, tmp_path: Path, given: list[str], named: str
+) -> None:
+    source, out = folder(sli=hours(120)), tmp_path / "out"
+    with pytest.raises(CommandError, match=f"^{named} cannot be combined with --from"):
+        call_command("evaluate", "--from", str(source), "--out", str(out), *given)
+    assert not out.exists()
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:

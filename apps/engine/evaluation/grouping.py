@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from apps.engine.evaluation.evaluate import TIERS
-from apps.engine.evaluation.scoring import deciles
+from apps.engine.evaluation.evaluate import CHANCES, TIERS
+from apps.engine.evaluation.scoring import deciles, standard_error
 
 LEAST_GROUP = 500
 """Groups of fewer services are shown, and judged by the looser bounds."""
@@ -83,6 +83,22 @@ def by_family[OutcomeT: Judged](outcomes: Sequence[OutcomeT]) -> dict[str, list[
     for each in outcomes:
         found.setdefault(each.family, []).append(each)
     return found
+
+
+NOMINAL_COVERAGE = 0.9
+"""How often a 90 % interval says that it holds the truth."""
+
+
+def chance_errors(outcomes: Sequence[Judged]) -> list[float]:
+    """Standard error of the missed share of each tier, were its statement exact."""
+    with_number = sum("engine" in each.predictions for each in outcomes)
+    return [round(standard_error(chance, with_number), 5) for chance in CHANCES]
+
+
+def coverage_error(outcomes: Sequence[Judged]) -> float:
+    """Standard error of :func:`interval_coverage`, were it 90 %."""
+    known = sum("oracle" in each.predictions and bool(each.intervals) for each in outcomes)
+    return round(standard_error(NOMINAL_COVERAGE, known), 5)
 
 
 def interval_coverage(outcomes: Sequence[Judged]) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.engine.evaluation.evaluate import TIERS
-from apps.engine.evaluation.report import TITLES, calibration_row
+from apps.engine.evaluation.report import TITLES, calibration_row, reliability_table
 
 
 def latency_markdown(summary: Mapping[str, Any]) -> str:
@@ -38,8 +38,14 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
         if not tables["pinball"]:
             continue
         if tables["exact_slower"] is not None:
-            exact = " / ".join(f"{100 * tables['exact_slower'][tier]:.1f} %" for tier in TIERS)
-            covered = " / ".join(f"{tables['interval_coverage'][tier]:.0%}" for tier in TIERS)
+            exact = " / ".join(
+                f"{100 * tables['exact_slower'][tier]:.1f} ± {100 * error:.1f} %"
+                for tier, error in zip(TIERS, tables["reliability_error"], strict=True)
+            )
+            covered = " / ".join(
+                f"{100 * tables['interval_coverage'][tier]:.0f} ± {100 * tables['interval_coverage_error']:.1f} %"
+                for tier in TIERS
+            )
             lines += [
                 "",
                 f"The true percentile, which no histogram shows, was slower in {exact}: a reading is linear inside "
@@ -47,6 +53,8 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
                 f"{covered}.",
             ]
         lines += [
+            "",
+            *reliability_table(tables),
             "",
             "Mean pinball loss of the natural logarithm, 1e-4; less is better.",
             "",

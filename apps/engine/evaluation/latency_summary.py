@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS
-from apps.engine.evaluation.grouping import Bounds, by_family, calibrations, interval_coverage, seen
+from apps.engine.evaluation.grouping import (
+    Bounds,
+    by_family,
+    calibrations,
+    chance_errors,
+    coverage_error,
+    interval_coverage,
+    seen,
+)
 from apps.engine.evaluation.latency import PERCENTILES, LatencyOutcome
-from apps.engine.evaluation.scoring import pinball, share_closed
+from apps.engine.evaluation.scoring import pinball, share_closed, standard_error
 from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS
 from apps.engine.types import Floats
 
@@ -38,7 +46,9 @@ def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
             family: _gap_closed(_losses(members)) for family, members in by_family(outcomes).items()
         },
         "interval_coverage": interval_coverage(outcomes),
+        "interval_coverage_error": coverage_error(outcomes),
         "reliability": _reliability(outcomes),
+        "reliability_error": chance_errors(outcomes),
     }
 
 
@@ -77,7 +87,7 @@ def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str
         row[tier] = {
             "missed": round(above, 5),
             "missed_or_met_exactly": round(at_or_above, 5),
-            "standard_error": round(float(np.sqrt(chance * (1 - chance) / len(found))), 5),
+            "standard_error": round(standard_error(chance, len(found)), 5),
             "within": bool(distance <= bounds[at] + 1e-12),
         }
     return row

@@ -54,7 +54,9 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
         "families and smaller groups ± 4 / 8 / 13).",
         "",
     ]
+    lines += reliability_table(summary)
     lines += [
+        "",
         "## Loss",
         "",
         "Mean pinball loss, 1e-5; less is better.",
@@ -84,7 +86,11 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
         lines += [
             "",
             "How often the true quantile lies in the target's 90 % interval: "
-            + ", ".join(f"{tier} {_share(summary['interval_coverage'][tier])}" for tier in TIERS)
+            + ", ".join(
+                f"{tier} {_share(summary['interval_coverage'][tier])}"
+                f" ± {100 * summary['interval_coverage_error']:.1f}"
+                for tier in TIERS
+            )
             + ".",
         ]
     return "\n".join(lines) + "\n"
@@ -108,6 +114,23 @@ def calibration_row(name: str, row: Mapping[str, Any]) -> str:
         cells.append(f"{text} ± {100 * cell['standard_error']:.1f}{'' if cell['within'] else ' ✗'}")
     number = f"{100 * row['with_number'] / max(1, row['services']):.0f} %"
     return f"| {name} | {row['services']:,} | {number} | " + " | ".join(cells) + " |"
+
+
+def reliability_table(tables: Mapping[str, Any]) -> list[str]:
+    """Write how many windows each method's predictions missed, with the standard error of that share."""
+    lines = [
+        "Share of windows missed, by method, where there is a number:",
+        "",
+        "| method | 1 % | 5 % | 20 % |",
+        "|---|---|---|---|",
+    ]
+    for method, shares in tables["reliability"].items():
+        cells = [
+            f"{100 * share:.1f} ± {100 * error:.1f}"
+            for share, error in zip(shares, tables["reliability_error"], strict=True)
+        ]
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    return lines
 
 
 def diagram(found: Mapping[str, Any]) -> str:

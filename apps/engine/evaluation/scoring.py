@@ -38,8 +38,12 @@ def missed(predicted: Floats, actual: Floats, requests: Floats, chance: float) -
     below = np.where(is_none, actual > 0, actual > predicted)
     at_or_below = np.where(is_none, True, actual >= predicted)
     count = int(actual.size)
-    error = float(np.sqrt(chance * (1 - chance) / max(1, count)))
-    return MissedShare(float(below.mean()), float(at_or_below.mean()), error, count)
+    return MissedShare(float(below.mean()), float(at_or_below.mean()), standard_error(chance, count), count)
+
+
+def standard_error(chance: float, cases: int) -> float:
+    """Standard error of the share of ``cases`` in which something happens whose chance is ``chance``."""
+    return float(np.sqrt(chance * (1 - chance) / max(1, cases)))
 
 
 def pinball(predicted: Floats, actual: Floats, chance: float) -> Floats:

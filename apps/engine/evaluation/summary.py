@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS, Outcome
-from apps.engine.evaluation.grouping import by_family, calibrations, interval_coverage, seen
+from apps.engine.evaluation.grouping import (
+    by_family,
+    calibrations,
+    chance_errors,
+    coverage_error,
+    interval_coverage,
+    seen,
+)
 from apps.engine.evaluation.scoring import missed, pinball, share_closed
 
 
@@ -99,5 +106,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, object]:
             family: gap_closed(losses(members)) for family, members in by_family(outcomes).items()
         },
         "interval_coverage": interval_coverage(outcomes),
+        "interval_coverage_error": coverage_error(outcomes),
         "reliability": reliability(outcomes),
+        "reliability_error": chance_errors(outcomes),
     }

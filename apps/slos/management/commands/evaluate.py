@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ from django.utils import timezone
 from apps.core.errors import InvalidInput
 from apps.telemetry.management.running import described
 
-LATENCY = "latency"
-"""Among the families: simulated histograms of all kinds, for thresholds of p95 and p99."""
+LATENCY, EDGES, COMPOSITE = "latency", "edges", "composite"
+"""Among the families: simulated histograms of all kinds, for thresholds of p95 and p99; dependencies of known call
+probability and hardness; random graphs, for what they come to.
+"""
+BESIDE = (EDGES, COMPOSITE, LATENCY)
+TIMES = 2
+"""Services with known dependencies, and graphs, for each service of a family."""
+SIMULATED = {"families": "all", "services_per_family": 500, "seed": 1}
+"""What only a simulation has, and what it is unless given."""
 
 
 class Command(BaseCommand):
@@ -23,12 +31,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--families",
-            default="all",
             metavar="NAMES",
-            help="all, or names with commas between; latency is one of them",
+            help=f"all (default), or names with commas between; {', '.join(BESIDE)} are among them",
         )
-        parser.add_argument("--services-per-family", type=int, default=500, metavar="N")
-        parser.add_argument("--seed", type=int, default=1, metavar="N")
+        parser.add_argument("--services-per-family", type=int, metavar="N", help="default 500")
+        parser.add_argument("--seed", type=int, metavar="N", help="default 1")
         parser.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="where the report is written"
         )
@@ -44,41 +51,58 @@ class Command(BaseCommand):
         parser.add_argument("--holdout-days", type=int, default=28, metavar="N", help="with --from")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        given = [name for name in SIMULATED if options[name] is not None]
         if options["source"] is not None:
+            if given:
+                named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+                raise CommandError(f"{named} cannot be combined with --from: nothing is simulated there.")
             self.evaluate_files(options["source"], options["holdout_days"], options["out"])
             return
-        # Here and not above: listing the commands must not load scipy.
-        from apps.engine.simulation.fleet import FAMILIES
-        from apps.slos.evaluating import commit, run, run_latency, write
+        self.evaluate_simulated({**options, **SIMULATED, **{name: options[name] for name in given}})
 
-        known = [*FAMILIES, LATENCY]
+    def evaluate_simulated(self, options: Mapping[str, Any]) -> None:
+        """Simulate, recommend and score: services of every family that is named, and what is beside them."""
+        # Here and not above: listing the commands must not load scipy.
+        from apps.engine.evaluation.dependencies_report import composite_line, edges_line
+        from apps.engine.simulation.fleet import FAMILIES
+        from apps.slos.evaluating import commit, run, run_composite, run_edges, run_latency, write
+
+        known = [*FAMILIES, *BESIDE]
         names = known if options["families"] == "all" else options["families"].split(",")
         unknown = sorted(set(names) - set(known))
         if unknown:
             raise CommandError(f"There is no family {', '.join(unknown)}; there are {', '.join(known)}.")
-        with_latency, names = LATENCY in names, [name for name in names if name != LATENCY]
+        beside, names = set(names) & set(BESIDE), [name for name in names if name not in BESIDE]
         if not names:
-            raise CommandError(f"{LATENCY} is evaluated beside at least one of {', '.join(FAMILIES)}.")
-        if options["services_per_family"] < 1 or options["processes"] < 1:
+            raise CommandError(
+                f"{' and '.join(each for each in BESIDE if each in beside)} can only be evaluated "
+                f"beside at least one of {', '.join(FAMILIES)}."
+            )
+        seed, size, processes = options["seed"], options["services_per_family"], options["processes"]
+        if size < 1 or processes < 1:
             raise CommandError("--services-per-family and --processes must be at least 1.")
         begin = time.perf_counter()
-        outcomes = run(options["seed"], names, options["services_per_family"], options["processes"])
-        latencies = (
-            run_latency(options["seed"], options["services_per_family"], options["processes"])
-            if with_latency
-            else []
-        )
+        outcomes = run(seed, names, size, processes)
+        edges = run_edges(seed, TIMES * size, processes) if EDGES in beside else []
+        composites = run_composite(seed, TIMES * size, processes) if COMPOSITE in beside else []
+        latencies = run_latency(seed, size, processes) if LATENCY in beside else []
         taken = time.perf_counter() - begin
         about = {
             "services": f"{len(outcomes):,} simulated, of {len(names)} kinds"
+            + (f"; for edges {TIMES * size:,}" if edges else "")
+            + (f"; for composites {TIMES * size:,} graphs" if composites else "")
             + (f"; for latency {len(latencies) // 2:,}" if latencies else ""),
             "shown": "90 days of hourly counts (new services 7 to 29 days); held out: the next 28 days",
-            "seed": str(options["seed"]),
+            "seed": str(seed),
             "commit": commit(),
-            "time": f"{taken:.0f} s on {options['processes']} processes, simulation, baselines and oracle included",
+            "time": f"{taken:.0f} s on {processes} processes, simulation, baselines and oracle included",
         }
-        write(options["out"], outcomes, about, latencies)
+        summary = write(options["out"], outcomes, about, latencies, edges, composites)
         self.stdout.write(f"{len(outcomes):,} services in {taken:.0f} s: {options['out'] / 'report.md'}")
+        if edges:
+            self.stdout.write(edges_line(summary["edges"]))
+        if composites:
+            self.stdout.write(composite_line(summary["composite"]))
 
     def evaluate_files(self, source: Path, holdout_days: int, out: Path) -> None:
         """Score windows of the past of the services in ``sli.csv``, each held out in its turn."""

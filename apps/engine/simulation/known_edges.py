@@ -7,19 +7,17 @@ has failures and incidents of its own. A target serves other callers with a rhyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.edges.estimates import EdgeEstimate, estimate_edges
-from apps.engine.series import observe
+from apps.engine.simulation.fleet import HOUR_SECONDS, START
 from apps.engine.types import CountSeries, Criticality, DependencyInput, Floats
-from tests.engine.build import HOUR, START
 
 type Seen = Literal["edge", "target"]
+"""What is seen of a dependency: the calls over the edge and its own series, or its own series alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +29,11 @@ class KnownEdge:
     h: float
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How many intervals there were, and how many held the truth."""
-
-    intervals: int
-    covering: int
-
-    @property
-    def share(self) -> float:
-        return self.covering / max(1, self.intervals)
-
-
 def simulated_service(generator: np.random.Generator, seen: Seen) -> tuple[CountSeries, list[KnownEdge]]:
-    """A service with one to four dependencies over 30 to 90 days of hours."""
+    """Simulate a service with one to four dependencies over 30 to 90 days of hours.
+
+    The same generator gives the same service and the same truth, whatever is seen of it.
+    """
     hours = 24 * int(generator.choice([30, 60, 90]))
     level = 10 ** generator.uniform(2.5, 4.5)
     total = generator.poisson(_traffic(generator, hours, level))
@@ -107,30 +96,4 @@ def _incidents(generator: np.random.Generator, hours: int, every_days: float, de
 
 
 def _series(total: NDArray[np.int64], bad: NDArray[np.int64]) -> CountSeries:
-    return CountSeries(START, HOUR, total.astype(np.float64), bad.astype(np.float64))
-
-
-def estimated(seed: int, services: int, seen: Seen) -> Iterator[tuple[KnownEdge, EdgeEstimate]]:
-    """Every edge of a fleet with what the engine made of it."""
-    for number in range(services):
-        counts, known = simulated_service(np.random.default_rng([seed, number]), seen)
-        end = START + counts.total.size * HOUR
-        found = estimate_edges(observe(counts, end), [each.dependency for each in known], end)
-        yield from zip(known, found, strict=True)
-
-
-def coverage(seed: int, services: int, seen: Seen) -> dict[str, Coverage]:
-    """Coverage of the 90 % intervals, by figure and by where it is from."""
-    hits: dict[str, list[bool]] = {}
-    for truth, found in estimated(seed, services, seen):
-        for name, true, interval, source in (
-            ("q", truth.q, found.call_probability_interval, found.call_probability_source),
-            ("h", truth.h, found.hardness_interval, found.hardness_source),
-        ):
-            if interval is not None:
-                hit = interval[0] - 1e-9 <= true <= interval[1] + 1e-9
-                # At 0 and at 1 an interval that ends there cannot miss on one side.
-                at_end = " (truth 0 or 1)" if true in (0.0, 1.0) else ""
-                hits.setdefault(f"{name} {source}{at_end}", []).append(hit)
-                hits.setdefault(f"{name} all", []).append(hit)
-    return {name: Coverage(len(each), sum(each)) for name, each in sorted(hits.items())}
+    return CountSeries(START, HOUR_SECONDS, total.astype(np.float64), bad.astype(np.float64))
