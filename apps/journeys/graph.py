@@ -122,7 +122,8 @@ def _edges(
         needed.setdefault((names[sources[at]], found.group), []).append(found.needed)
     down = np.array([whole.get(name, 0.0) for name in names])[targets]
     met = np.divide(1 - rows["availability"], down, out=np.ones(len(rows)), where=down > 0)
-    met[np.isnan(met) | [at in groups for at in range(len(rows))]] = 1.0
+    met[np.isnan(met)] = 1.0
+    met[list(groups)] = 1.0
     table = EdgeTable(
         names,
         sources,

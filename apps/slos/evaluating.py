@@ -16,7 +16,8 @@ from apps.engine.evaluation.dependencies_report import composite_markdown, edges
 from apps.engine.evaluation.edges import EdgeOutcome, evaluate_edge_numbers, summarise_edges
 from apps.engine.evaluation.evaluate import Outcome, evaluate_numbers
 from apps.engine.evaluation.latency import LatencyOutcome, evaluate_latency_numbers
-from apps.engine.evaluation.latency_report import latency_markdown
+from apps.engine.evaluation.latency_bins import evaluate_bins_numbers
+from apps.engine.evaluation.latency_report import bins_markdown, latency_markdown
 from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.evaluation.report import diagram, markdown
 from apps.engine.evaluation.summary import summarise
@@ -38,6 +39,13 @@ def run_latency(seed: int, per_family: int, processes: int = 2) -> list[LatencyO
     families = list(latency_fleet.FAMILIES)
     jobs = [(seed, families, numbers) for numbers in _chunks(per_family)]
     return _spread(evaluate_latency_numbers, jobs, processes)
+
+
+def run_bins(seed: int, per_family: int, processes: int = 2) -> list[LatencyOutcome]:
+    """The same services again, of which only the percentiles of each bin are shown."""
+    families = list(latency_fleet.FAMILIES)
+    jobs = [(seed, families, numbers) for numbers in _chunks(per_family)]
+    return _spread(evaluate_bins_numbers, jobs, processes)
 
 
 def run_edges(seed: int, services: int, processes: int = 2) -> list[EdgeOutcome]:
@@ -70,18 +78,21 @@ def write(
     latencies: Sequence[LatencyOutcome] = (),
     edges: Sequence[EdgeOutcome] = (),
     composites: Sequence[CompositeOutcome] = (),
+    bins: Sequence[LatencyOutcome] = (),
 ) -> dict[str, Any]:
     """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
     summary: dict[str, Any] = summarise(outcomes)
     summary["edges"] = summarise_edges(edges)
     summary["composite"] = summarise_composite(composites)
     summary["latency"] = summarise_latency(latencies)
+    summary["latency_bins"] = summarise_latency(bins)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.md").write_text(
         markdown(summary, about)
         + edges_markdown(summary["edges"])
         + composite_markdown(summary["composite"])
         + latency_markdown(summary["latency"])
+        + bins_markdown(summary["latency_bins"])
     )
     (directory / "report.json").write_text(
         json.dumps({"about": about, **summary}, indent=1, allow_nan=False) + "\n"

@@ -9,6 +9,37 @@ from apps.engine.evaluation.evaluate import TIERS
 from apps.engine.evaluation.report import TITLES, calibration_row, reliability_table
 
 
+def bins_markdown(summary: Mapping[str, Any]) -> str:
+    """The report's section about sources that know bins' percentiles alone; empty where nothing was evaluated."""
+    if not summary:
+        return ""
+    lines = [
+        "",
+        "# Latency, by bins' percentiles alone",
+        "",
+        "The same services as a source shows them that has no histograms: the p95 and p99 of each hour or of each five "
+        "minutes. A window is missed where more than one bin of twenty lies above the threshold.",
+    ]
+    for which, tables in summary.items():
+        lines += _calibration_table(which, tables)
+    return "\n".join(lines) + "\n"
+
+
+def _calibration_table(which: str, tables: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "",
+        f"## {which.removesuffix('_ms')}",
+        "",
+        "| group | services | with a number | 1 % | 5 % | 20 % |",
+        "|---|---|---|---|---|---|",
+        calibration_row("**all**", tables["overall"]),
+    ]
+    lines += [calibration_row(f"family: {name}", row) for name, row in tables["families"].items()]
+    for grouping, rows in tables["groups"].items():
+        lines += [calibration_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()]
+    return lines
+
+
 def latency_markdown(summary: Mapping[str, Any]) -> str:
     """The report's section about latency; empty where nothing was evaluated."""
     if not summary:
@@ -22,19 +53,7 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
         "threshold on a bucket's bound: then the share is a range.",
     ]
     for which, tables in summary.items():
-        lines += [
-            "",
-            f"## {which.removesuffix('_ms')}",
-            "",
-            "| group | services | with a number | 1 % | 5 % | 20 % |",
-            "|---|---|---|---|---|---|",
-            calibration_row("**all**", tables["overall"]),
-        ]
-        lines += [calibration_row(f"family: {name}", row) for name, row in tables["families"].items()]
-        for grouping, rows in tables["groups"].items():
-            lines += [
-                calibration_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()
-            ]
+        lines += _calibration_table(which, tables)
         if not tables["pinball"]:
             continue
         if tables["exact_slower"] is not None:

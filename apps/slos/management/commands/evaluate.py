@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ probability and hardness; random graphs, for what they come to.
 BESIDE = (EDGES, COMPOSITE, LATENCY)
 TIMES = 2
 """Services with known dependencies, and graphs, for each service of a family."""
+FEWER_BINS = 5
+"""Every so manyth service with histograms is looked at by its bins' percentiles alone, too."""
 SIMULATED = {"families": "all", "services_per_family": 500, "seed": 1}
 """What only a simulation has, and what it is unless given."""
 
@@ -65,7 +68,7 @@ class Command(BaseCommand):
         # Here and not above: listing the commands must not load scipy.
         from apps.engine.evaluation.dependencies_report import composite_line, edges_line
         from apps.engine.simulation.fleet import FAMILIES
-        from apps.slos.evaluating import commit, run, run_composite, run_edges, run_latency, write
+        from apps.slos.evaluating import commit, run, run_bins, run_composite, run_edges, run_latency, write
 
         known = [*FAMILIES, *BESIDE]
         names = known if options["families"] == "all" else options["families"].split(",")
@@ -86,18 +89,20 @@ class Command(BaseCommand):
         edges = run_edges(seed, TIMES * size, processes) if EDGES in beside else []
         composites = run_composite(seed, TIMES * size, processes) if COMPOSITE in beside else []
         latencies = run_latency(seed, size, processes) if LATENCY in beside else []
+        bins = run_bins(seed, math.ceil(size / FEWER_BINS), processes) if LATENCY in beside else []
         taken = time.perf_counter() - begin
         about = {
             "services": f"{len(outcomes):,} simulated, of {len(names)} kinds"
             + (f"; for edges {TIMES * size:,}" if edges else "")
             + (f"; for composites {TIMES * size:,} graphs" if composites else "")
-            + (f"; for latency {len(latencies) // 2:,}" if latencies else ""),
+            + (f"; for latency {len(latencies) // 2:,}" if latencies else "")
+            + (f", and {len(bins) // 2:,} of them by bins' percentiles alone" if bins else ""),
             "shown": "90 days of hourly counts (new services 7 to 29 days); held out: the next 28 days",
             "seed": str(seed),
             "commit": commit(),
             "time": f"{taken:.0f} s on {processes} processes, simulation, baselines and oracle included",
         }
-        summary = write(options["out"], outcomes, about, latencies, edges, composites)
+        summary = write(options["out"], outcomes, about, latencies, edges, composites, bins)
         self.stdout.write(f"{len(outcomes):,} services in {taken:.0f} s: {options['out'] / 'report.md'}")
         if edges:
             self.stdout.write(edges_line(summary["edges"]))
