@@ -209,6 +209,7 @@ def latency_document(
     verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
+    document["days"] = round(histograms.days, 4)
     document["tiers"] = tiers
     document["regime"] = None if outlook.prediction is None else outlook.prediction.regime
     return document
@@ -285,4 +286,5 @@ def _without(
         "bucket_ms": None,
         "tiers": None,
         "regime": None,
+        "days": None,
     }
