@@ -110,6 +110,23 @@ def test_a_window_above_the_highest_bucket_says_so(search: Service) -> None:
     assert "above the highest bucket, missed" in latency_panel(search)
 
 
+@pytest.mark.parametrize(
+    ("pages", "tickets", "is_told"), [(0.0, 30.0, True), (30.0, 30.0, False), (0.0, 2.0, False)]
+)
+def test_tickets_without_pages_are_told_as_a_lack_of_room(
+    search: Service, pages: float, tickets: float, is_told: bool
+) -> None:
+    row = current(search, SLI)
+    tiers = {
+        name: tier | {"backtest": tier["backtest"] | {"pages_per_month": pages, "tickets_per_month": tickets}}
+        for name, tier in row.document["tiers"].items()
+    }
+    Recommendation.objects.filter(pk=row.pk).update(
+        document=row.document | {"tiers": tiers}, version=row.version + 1
+    )
+    assert ("It has no room; nothing broke." in latency_panel(search)) == is_told
+
+
 def test_a_recommendation_of_before_shows_its_tiers_without_a_strip(search: Service) -> None:
     for row in Recommendation.objects.filter(service=search, sli_type=SLI):
         document = {name: value for name, value in row.document.items() if name != "days"}

@@ -96,7 +96,7 @@ class Offer:
     remark: str = ""
     """What is worth knowing of the three numbers together."""
     tickets: float = 0.0
-    """The most tickets a month that a tier would have raised."""
+    """The most tickets a month that a tier would have raised with hardly a page."""
 
     @property
     def share(self) -> str:
@@ -146,7 +146,11 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
         answer=_answer(page, tiers.get(SUGGESTED)),
         remark=_remark(sli_type, tiers),
         tickets=max(
-            ((tier.get("backtest") or {}).get("tickets_per_month") or 0.0 for tier in tiers.values()),
+            (
+                past.get("tickets_per_month") or 0.0
+                for tier in tiers.values()
+                if ((past := tier.get("backtest") or {}).get("pages_per_month") or 0.0) < 1
+            ),
             default=0.0,
         ),
     )
