@@ -20,6 +20,7 @@ from apps.engine.explanation.narrative import Seen, cold_start_reason
 from apps.engine.explanation.what_if import KnownPast, other_services
 from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
+from apps.engine.latency.backtest import add_backtests
 from apps.engine.latency.thresholds import from_buckets, from_percentiles, latency_document, look_ahead
 from apps.engine.look_back import look_back
 from apps.engine.published import archetype_prior, published_prior, published_tiers
@@ -242,6 +243,9 @@ def _latency(service: ServiceInput, archetype: Archetype, as_of: int, window_day
         documents[which] = latency_document(
             service.service_id, which, outlook, window_days=window_days, archetype=archetype
         )
+    add_backtests(
+        documents, buckets, service.buckets, service.percentiles, window_days=window_days, as_of=as_of
+    )
     return documents
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,9 @@ from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
 from apps.journeys.waiting import CallGraph, Held, apart
 from apps.journeys.words import LATENCY_SHARE
-from apps.slos.inputs import LATENCY_BACK
 from apps.telemetry.series import load_buckets, load_percentiles
 
+LATENCY_BACK = timedelta(days=60)
 PERCENTILES = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
 DRAWS = 1_500_000
 FEWEST_SAMPLES = 4_000

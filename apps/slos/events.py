@@ -20,6 +20,10 @@ from apps.slos.models import ActiveSlo, SliType
 from apps.telemetry.models import LatencyHour, SliHour
 
 LOOK_BACK_DAYS = 730
+LATENCY_DAYS = 90
+"""Of latencies this is what the engine is given and what past windows are looked for in: its forecast looks no
+further back.
+"""
 STEP_DAYS = 14
 MIN_COVERED_SHARE = 0.5
 

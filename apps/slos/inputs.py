@@ -22,6 +22,7 @@ from apps.engine.types import (
     Quality,
     ServiceInput,
 )
+from apps.slos.events import LATENCY_DAYS
 from apps.telemetry.series import (
     Buckets,
     Counts,
@@ -35,7 +36,7 @@ from apps.telemetry.series import (
 
 HOURS_BACK = timedelta(days=120)
 DAYS_BACK = timedelta(days=730)
-LATENCY_BACK = timedelta(days=60)
+LATENCY_BACK = timedelta(days=LATENCY_DAYS)
 
 
 def load(

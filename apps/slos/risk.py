@@ -27,8 +27,8 @@ def missed_before(
     until = events.newest_end(service.pk, timezone.now())
     if until is None:
         return 0, 0
-    # Hours, and with them latencies, are kept for 120 days; asking for more finds no more.
-    since = until - timedelta(days=events.LOOK_BACK_DAYS)
+    # As far as the engine's backtest of a tier looks, so that a dialog and a tier's strip agree.
+    since = until - timedelta(days=events.LATENCY_DAYS if is_latency(sli_type) else events.LOOK_BACK_DAYS)
     days = events.days_for(service.pk, sli_type, threshold_ms, basis, since, until)
     windows = events.past_windows(days, window_days, until)
     return sum(1 for window in windows if window.good_share < target), len(windows)

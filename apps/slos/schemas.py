@@ -38,7 +38,10 @@ class RecommendationOut(Schema):
     verdict: str
     reason: str | None
     observed: float | None = Field(description="A ratio, or milliseconds for a latency.")
-    tiers: dict[str, Any] | None
+    tiers: dict[str, Any] | None = Field(
+        description="By name: `target`, `breach_probability`, `interval`, `backtest` and, of an availability, what"
+        " dependencies support."
+    )
     dependency_limit: float | None = Field(
         default=None, description="Availability that dependencies support."
     )
@@ -47,6 +50,7 @@ class RecommendationOut(Schema):
     bucket_ms: list[float | None] | None = Field(
         default=None, description="Latency only: the bucket that the observed percentile lies in."
     )
+    days: float | None = Field(default=None, description="Latency only: days of latency data.")
 
 
 class SloOut(Schema):

@@ -198,6 +198,7 @@ def latency_document(
     verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
+    document["days"] = round(histograms.days, 4)
     document["tiers"] = tiers
     document["regime"] = outlook.prediction.regime
     return document
@@ -240,4 +241,5 @@ def _without(
         "bucket_ms": None,
         "tiers": None,
         "regime": None,
+        "days": None,
     }

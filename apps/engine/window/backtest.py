@@ -49,22 +49,36 @@ def backtest_targets(
     """
     windows = _past_windows(history, counts, window_days)
     pages, tickets = _alerts_per_month(counts, targets, window_days)
-    documents: list[dict[str, object]] = []
-    for at, target in enumerate(targets):
-        judged = [
-            {"start": start, "end": end, "availability": round(value, 10), "missed": bool(value < target)}
-            for start, end, value in windows
-        ]
-        documents.append(
-            {
-                "windows": judged,
-                "missed": sum(1 for window in judged if window["missed"]),
-                "of": len(judged),
-                "pages_per_month": None if pages is None else round(float(pages[at]), 4),
-                "tickets_per_month": None if tickets is None else round(float(tickets[at]), 4),
-            }
+    return [
+        backtest_document(
+            [
+                {"start": start, "end": end, "availability": round(value, 10), "missed": bool(value < target)}
+                for start, end, value in windows
+            ],
+            None if pages is None else float(pages[at]),
+            None if tickets is None else float(tickets[at]),
         )
-    return documents
+        for at, target in enumerate(targets)
+    ]
+
+
+def backtest_document(
+    windows: list[dict[str, object]], pages_per_month: float | None, tickets_per_month: float | None
+) -> dict[str, object]:
+    """The ``backtest`` of a tier; ``windows`` oldest first, each says whether it was ``missed``."""
+    return {
+        "windows": windows,
+        "missed": sum(1 for window in windows if window["missed"]),
+        "of": len(windows),
+        "pages_per_month": None if pages_per_month is None else round(pages_per_month, 4),
+        "tickets_per_month": None if tickets_per_month is None else round(tickets_per_month, 4),
+    }
+
+
+def past_spans(days: int, window_days: int) -> list[tuple[int, int]]:
+    """The windows to look at in so many days, oldest first: the first day of each and the one after its last."""
+    ends = range(days, max(0, days - LOOK_BACK_DAYS) + window_days - 1, -STEP_DAYS)
+    return [(end - window_days, end) for end in reversed(ends)]
 
 
 def _past_windows(
@@ -81,16 +95,12 @@ def _past_windows(
             np.cumsum(np.stack([np.where(known, total, 0), np.where(known, bad, 0), known], axis=1), axis=0),
         ]
     )
-    end = total.size
-    oldest = max(0, end - LOOK_BACK_DAYS)
     windows: list[tuple[str, str, float]] = []
-    while end - window_days >= oldest:
-        start = end - window_days
+    for start, end in past_spans(total.size, window_days):
         requests, failed, covered = running[end] - running[start]
         if requests > 0 and covered >= MIN_COVERED_SHARE * window_days:
             windows.append((day_text(first + start), day_text(first + end), float(1 - failed / requests)))
-        end -= STEP_DAYS
-    return windows[::-1]
+    return windows
 
 
 def _alerts_per_month(

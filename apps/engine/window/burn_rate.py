@@ -81,12 +81,14 @@ def count_alerts(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many pages and tickets past bins would have raised at each target: two arrays like ``targets``.
 
+    ``bad`` is ``(n,)``, or ``(targets, n)`` where what is bad depends on the target, as for latency thresholds.
     A run of bins in which any rule of a severity fires is one alert. Bins without data count as no traffic.
     The short windows can only be looked at where the bins are that fine; a wider bin stands in for them.
     """
-    known = np.isfinite(total) & np.isfinite(bad)
-    sums_total = np.concatenate([[0.0], np.cumsum(np.where(known, total, 0.0))])
-    sums_bad = np.concatenate([[0.0], np.cumsum(np.where(known, bad, 0.0))])
+    # A gap is one for all targets.
+    known = np.isfinite(total) & np.isfinite(bad).reshape(-1, total.size).all(axis=0)
+    sums_total = _running(np.where(known, total, 0.0))
+    sums_bad = _running(np.where(known, bad, 0.0))
     budgets = 1.0 - np.asarray(targets, dtype=np.float64)
     counts: dict[str, NDArray[np.int64]] = {}
     ratios: dict[int, Floats] = {}
@@ -99,7 +101,7 @@ def count_alerts(
                 _ratio(ratios, sums_total, sums_bad, rule.long_seconds, step_seconds),
                 _ratio(ratios, sums_total, sums_bad, rule.short_seconds, step_seconds),
             )
-            firing |= worst[None, :] >= (rule.factor(window_days) * budgets)[:, None]
+            firing |= worst >= (rule.factor(window_days) * budgets)[:, None]
         rises = np.count_nonzero(firing[:, 1:] & ~firing[:, :-1], axis=1)
         counts[severity] = rises + (firing[:, 0] if total.size else 0)
     return counts["page"], counts["ticket"]
@@ -110,12 +112,24 @@ def _ratio(
 ) -> Floats:
     bins = max(1, round(seconds / step_seconds))
     if bins not in known:
-        ends = np.arange(1, sums_total.size)
-        begins = np.maximum(0, ends - bins)
-        requests = sums_total[ends] - sums_total[begins]
-        failed = sums_bad[ends] - sums_bad[begins]
+        requests = _newest(sums_total, bins)
+        failed = _newest(sums_bad, bins)
         known[bins] = np.divide(failed, requests, out=np.zeros_like(failed), where=requests > 0)
     return known[bins]
+
+
+def _running(values: Floats) -> Floats:
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=sums[..., 1:])
+    return sums
+
+
+def _newest(sums: Floats, bins: int) -> Floats:
+    """The sum over the ``bins`` that end with each bin, over fewer at the beginning."""
+    found = np.empty((*sums.shape[:-1], sums.shape[-1] - 1))
+    found[..., :bins] = sums[..., 1 : bins + 1]
+    np.subtract(sums[..., bins + 1 :], sums[..., 1:-bins], out=found[..., bins:])
+    return found
 
 
 def _check(target: float) -> None:

@@ -18,7 +18,7 @@ from apps.slos.presenting.certainty import Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
-from apps.slos.presenting.tiers import Offer, offer
+from apps.slos.presenting.tiers import Offer, latency_notes, offer
 from apps.slos.queries import ServicePage
 from apps.slos.words import SLI_WORDS
 from apps.ui.charts.svg import Chart
@@ -38,6 +38,8 @@ class Presented:
     main: Offer | None
     """What it can promise of its availability."""
     latency_offers: Sequence[Offer]
+    latency_notes: Sequence[str]
+    """How to read what the latency tiers would have cost."""
     """The same for its latencies."""
     latency_reasons: Sequence[str]
     """Why there is no number for a latency."""
@@ -110,6 +112,7 @@ def present(page: ServicePage, user: User) -> Presented:
     return Presented(
         main=next((one for one in offers if one.sli_type == SliType.AVAILABILITY), None),
         latency_offers=[one for one in latencies if one.tiers],
+        latency_notes=latency_notes(latencies, window_days),
         latency_reasons=list(dict.fromkeys(one.reason for one in latencies if not one.tiers and one.reason)),
         active=next((one.words for one in promises if one.sli_type == SliType.AVAILABILITY), ""),
         due_words=[one.reason for one in page.due],

@@ -10,7 +10,7 @@ from apps.slos.queries import ServicePage
 from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui import charts
 from apps.ui.charts.svg import Chart
-from apps.ui.format import percent_number
+from apps.ui.format import ms, percent_number
 
 Z_90 = 1.645
 NEGLIGIBLE = 5e-7
@@ -114,13 +114,18 @@ def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> C
 
 
 def past_windows(backtest: dict[str, Any]) -> list[charts.Window]:
-    """The windows of the past that a target was tried on, oldest first."""
+    """The windows of the past that a target or a threshold was tried on, oldest first."""
     return [
         charts.Window(
             date.fromisoformat(row["start"][:10]),
             date.fromisoformat(row["end"][:10]),
             row.get("availability"),
             bool(row["missed"]),
+            _latency_words(row) if "observed" in row else "",
         )
         for row in backtest.get("windows") or ()
     ]
+
+
+def _latency_words(row: dict[str, Any]) -> str:
+    return "above the highest bucket" if row["observed"] is None else ms(row["observed"])

@@ -33,9 +33,14 @@ from apps.ui.format import (
     number,
     percent,
     percent_number,
+    plural,
 )
 
 SUGGESTED = "balanced"
+ALERT_DAYS = 7
+"""Fewer days say nothing of alerts a month; see ``LEAST_ALERT_DAYS`` of the engine."""
+MANY_TICKETS = 8.0
+"""Two a week: more come from a threshold without room, not from incidents."""
 NAMED_MISSES = 2
 """How many of the missed windows a card names by their dates."""
 
@@ -90,6 +95,8 @@ class Offer:
     """The suggested number and its chance, in one line."""
     remark: str = ""
     """What is worth knowing of the three numbers together."""
+    tickets: float = 0.0
+    """The most tickets a month that a tier would have raised with hardly a page."""
 
     @property
     def share(self) -> str:
@@ -107,6 +114,8 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
     verdict = part.get("verdict", "")
     is_published = page.service.is_external and verdict == "cold_start" and part.get("observed") is None
     shown = numbers(sli_type, tiers)
+    known = part if is_latency(sli_type) else (page.recommendation or {}).get("data_quality") or {}
+    days = known.get("days")
     return Offer(
         sli_type=sli_type,
         title=SLI_WORDS[sli_type].capitalize(),
@@ -118,7 +127,16 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
         is_open=is_open,
         standing="" if is_open else _standing(part.get("status") or ""),
         tiers=[
-            _card(page, sli_type, name, tiers[name], shown[name], urls.get(name, ""))
+            _card(
+                page,
+                sli_type,
+                name,
+                tiers[name],
+                shown[name],
+                urls.get(name, ""),
+                days,
+                part.get("basis") or "",
+            )
             for name in TIERS
             if tiers.get(name)
         ],
@@ -127,7 +145,31 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
         windows=len(((tiers.get(SUGGESTED) or {}).get("backtest") or {}).get("windows") or ()),
         answer=_answer(page, tiers.get(SUGGESTED)),
         remark=_remark(sli_type, tiers),
+        tickets=max(
+            (
+                past.get("tickets_per_month") or 0.0
+                for tier in tiers.values()
+                if ((past := tier.get("backtest") or {}).get("pages_per_month") or 0.0) < 1
+            ),
+            default=0.0,
+        ),
     )
+
+
+def latency_notes(offers: Sequence[Offer], window_days: int) -> list[str]:
+    """How to read the bars of the latency tiers, and why some raise a ticket nearly every day."""
+    notes = []
+    if any(one.windows for one in offers):
+        notes.append(
+            f"Bars: past windows of {window_days} days, two weeks apart; a tall, red, crossed one would have missed "
+            "that threshold."
+        )
+    if any(one.tickets >= MANY_TICKETS for one in offers):
+        notes.append(
+            "Many tickets and hardly a page: the threshold lies close to what is usual, so that its budget goes "
+            "evenly, day by day. It has no room; nothing broke."
+        )
+    return notes
 
 
 def numbers(sli_type: str, tiers: dict[str, Any]) -> dict[str, str]:
@@ -160,7 +202,14 @@ def _standing(status: str) -> str:
 
 
 def _card(
-    page: ServicePage, sli_type: str, name: str, tier: dict[str, Any], shown: str, accept_url: str
+    page: ServicePage,
+    sli_type: str,
+    name: str,
+    tier: dict[str, Any],
+    shown: str,
+    accept_url: str,
+    days: float | None,
+    basis: str,
 ) -> TierCard:
     document = page.recommendation or {}
     window_days = int(document.get("window_days") or 28)
@@ -168,15 +217,20 @@ def _card(
     supported = tier.get("supported_by_dependencies")
     active = is_active(page.slos.get(sli_type), sli_type, name, tier["target"])
     windows = drawings.past_windows(backtest)
+    # Of bins no alerts are counted, however many there are.
+    is_young = "backtest" in tier and days is not None and days < ALERT_DAYS and basis != "bins"
+    missed = missed_sentence(windows) if windows else ""
+    if "backtest" in tier and not windows:
+        missed = nothing_judged(days, window_days)
     return TierCard(
         name=name.capitalize(),
         target=shown,
         chance=chance_words(tier.get("breach_probability"), window_days),
         figure=f"{percent(tier.get('breach_probability'))} of windows of {window_days} days",
-        lines=_lines(sli_type, tier, backtest, page.service.is_external),
+        lines=_lines(sli_type, tier, backtest, page.service.is_external, is_young),
         warning=f"Dependencies support {percent(tier.get('dependency_limit'))}" if supported is False else "",
         strip=charts.backtest_strip(windows) if windows else None,
-        missed=missed_sentence(windows) if windows else "",
+        missed=missed,
         suggested=name == SUGGESTED,
         active=active,
         accept_url="" if active else accept_url,
@@ -185,7 +239,7 @@ def _card(
 
 def missed_sentence(windows: Sequence[charts.Window]) -> str:
     """Which past windows would have missed a target, the newest first: ``Missed 2 of 25 past windows: …``."""
-    judged = [window for window in windows if window.availability is not None]
+    judged = [window for window in windows if window.is_judged]
     missed = [window for window in reversed(judged) if window.missed]
     text = f"Would have missed {missed_words(len(missed), len(judged))}"
     if not missed:
@@ -196,8 +250,18 @@ def missed_sentence(windows: Sequence[charts.Window]) -> str:
     return f"{text}: {', '.join(spans[:NAMED_MISSES])}{more}."
 
 
+def nothing_judged(days: float | None, window_days: int) -> str:
+    """Why no past window can be judged: ``No past window of 28 days can be judged yet: 2 days of data.``"""
+    text = f"No past window of {window_days} days can be judged yet"
+    if days is None:
+        return f"{text}."
+    if days >= window_days:
+        return f"{text}: too many days are without data."
+    return f"{text}: {plural(int(days), 'day') if days >= 1 else 'under a day'} of data."
+
+
 def _lines(
-    sli_type: str, tier: dict[str, Any], backtest: dict[str, Any], is_external: bool
+    sli_type: str, tier: dict[str, Any], backtest: dict[str, Any], is_external: bool, is_young: bool
 ) -> list[SafeString]:
     lines = []
     low, high = tier.get("interval") or (None, None)
@@ -218,6 +282,8 @@ def _lines(
     ]
     if costs and not is_external:
         lines.append(format_html("Would have cost <b>{}</b>", " and ".join(costs)))
+    elif is_young and not is_external:
+        lines.append(format_html("{}", "Alerts are counted from a week of data on"))
     if tier.get("supported_by_dependencies"):
         lines.append(format_html("{}", "Dependencies support it"))
     return lines
@@ -230,7 +296,7 @@ def rate_words(rate: float, noun: str) -> str:
     if rate <= 0.6:
         months = round(1 / rate)
         return f"a {noun} every {months} months"
-    shown = number(rate, 1)
+    shown = number(rate, 1 if rate < 10 else 0)
     return f"{shown} {noun if shown == '1' else noun + 's'} a month"
 
 

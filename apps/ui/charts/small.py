@@ -23,13 +23,19 @@ _STEP, _BAR = 10.0, 7.0
 @dataclass(frozen=True, slots=True)
 class Window:
     """One past window and what a target would have met in it. ``availability`` is a ratio or ``None`` (no
-    data).
+    data); ``value`` are the words for what was met where that is no availability.
     """
 
     start: date | datetime
     end: date | datetime
     availability: float | None
     missed: bool
+    value: str = ""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there was anything to judge."""
+        return self.availability is not None or bool(self.value)
 
 
 def meter(share: float | None, *, label: str, level: Level = "ok") -> SafeString:
@@ -93,7 +99,7 @@ def backtest_strip(windows: Sequence[Window]) -> SafeString:
     for index, window in enumerate(windows):
         missed += window.missed
         x = index * _STEP
-        kind = "gap" if window.availability is None else "miss" if window.missed else "hit"
+        kind = "gap" if not window.is_judged else "miss" if window.missed else "hit"
         top = {"gap": 15.0, "miss": 0.0, "hit": 7.0}[kind]
         tip = title(window_words(window, as_date(windows[-1].end)))
         bar = element("rect", class_=kind, x=x, y=top, width=_BAR, height=20 - top, rx=1)
@@ -111,6 +117,6 @@ def backtest_strip(windows: Sequence[Window]) -> SafeString:
 def window_words(window: Window, newest: date) -> str:
     """A past window in words: ``10 Oct to 7 Nov: 99.93 %, missed``; the year where it is not the newest's."""
     span = f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
-    if window.availability is None:
+    if not window.is_judged:
         return f"{span}: no data"
-    return f"{span}: {percent(window.availability)}, {'missed' if window.missed else 'kept'}"
+    return f"{span}: {window.value or percent(window.availability)}, {'missed' if window.missed else 'kept'}"
