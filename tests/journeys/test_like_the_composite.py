@@ -88,3 +88,15 @@ def test_behind_an_evidenced_fallback_nothing_counts(web: Service, admin: Actor)
     assert found == pytest.approx(0.996, abs=1e-4)
     EdgeEstimate.objects.update(has_fallback=False, hardness=0.5)
     assert compute.evaluated(Journey.objects.get())[0]["availability"] < found - 0.003
+
+
+def test_a_caller_that_meets_few_of_its_targets_failures_loses_few(web: Service, admin: Actor) -> None:
+    """What the target fails at night strikes those who call it at night."""
+    batch, end = make_service("batch"), full_hour()
+    make_hours(batch, fails=steady(0.02), end=end)
+    make_edge(web, batch, calls_per_request=1.0)
+    make_calls(web, batch, end=end, days=60, per_hour=10_000, fails=steady(0.0005))
+    recommend(batch, web)
+    stored = current(web)
+    assert stored.composite is not None and stored.composite > 0.99
+    assert achieved(admin) == pytest.approx(stored.composite, abs=NEAR)
