@@ -15,7 +15,7 @@ from apps.slos.presenting.certainty import (
     quality_words,
     reliability,
 )
-from apps.slos.presenting.tiers import missed_sentence, rate_words
+from apps.slos.presenting.tiers import missed_sentence, more_than_meant, rate_words
 from apps.ui.charts import Window
 from apps.ui.format import percent
 
@@ -157,3 +157,13 @@ def test_missed_windows_are_named_by_their_dates_the_newest_first() -> None:
         "Would have missed 3 of 8 past windows: 1 Jun to 28 Jun, 1 May to 28 May and 1 more."
     )
     assert missed_sentence(windows[:2]) == "Would have missed none of 2 past windows."
+
+
+@pytest.mark.parametrize(
+    ("missed", "chance", "is_warned"),
+    [(0, 0.01, False), (2, 0.01, False), (5, 0.01, True), (3, 0.05, False), (9, 0.05, True), (5, 0.2, False)],
+)
+def test_a_past_that_missed_too_often_is_remarked_on(missed: int, chance: float, is_warned: bool) -> None:
+    day = date(2026, 1, 1)
+    windows = [Window(day, day, 0.99, number < missed) for number in range(25)]
+    assert bool(more_than_meant(windows, chance)) is is_warned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ ALERT_DAYS = 7
 """Fewer days say nothing of alerts a month; see ``LEAST_ALERT_DAYS`` of the engine."""
 MANY_TICKETS = 8.0
 """Two a week: more come from a threshold without room, not from incidents."""
+HARDLY = 0.02
+"""Chance below which as many misses as there were are called too many."""
 NAMED_MISSES = 2
 """How many of the missed windows a card names by their dates."""
 
@@ -219,7 +222,9 @@ def _card(
     windows = drawings.past_windows(backtest)
     # Of bins no alerts are counted, however many there are.
     is_young = "backtest" in tier and days is not None and days < ALERT_DAYS and basis != "bins"
-    missed = missed_sentence(windows) if windows else ""
+    missed = ""
+    if windows:
+        missed = missed_sentence(windows) + more_than_meant(windows, tier.get("breach_probability"))
     if "backtest" in tier and not windows:
         missed = nothing_judged(days, window_days)
     return TierCard(
@@ -248,6 +253,24 @@ def missed_sentence(windows: Sequence[charts.Window]) -> str:
     spans = [f"{day(as_date(one.start), newest)} to {day(as_date(one.end), newest)}" for one in missed]
     more = f" and {len(spans) - NAMED_MISSES} more" if len(spans) > NAMED_MISSES else ""
     return f"{text}: {', '.join(spans[:NAMED_MISSES])}{more}."
+
+
+def more_than_meant(windows: Sequence[charts.Window], chance: float | None) -> str:
+    """A warning where the past missed a target so often that the stated chance hardly explains it, else nothing.
+
+    Windows two weeks apart share half their days, so two of them count as one.
+    """
+    judged = [window for window in windows if window.is_judged]
+    missed, windows_apart = math.ceil(sum(window.missed for window in judged) / 2), math.ceil(len(judged) / 2)
+    if chance is None or not missed:
+        return ""
+    fewer = math.fsum(
+        math.comb(windows_apart, count) * chance**count * (1 - chance) ** (windows_apart - count)
+        for count in range(missed)
+    )
+    if 1 - fewer >= HARDLY:
+        return ""
+    return " More often than it is meant to be: it rests on what was wrong then being gone for good."
 
 
 def nothing_judged(days: float | None, window_days: int) -> str:
