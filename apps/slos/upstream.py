@@ -17,6 +17,7 @@ from apps.slos.stand_ins import Group, Member, left_by_retries
 
 MAX_DEPTH = 10
 """The most calls that may be asked for; without a number it is as far as the graph goes."""
+NEAR = 3
 
 # The engine's priors (apps/engine/edges/estimates.py), for edges that no computation has seen yet; a test holds them
 # equal.
@@ -235,8 +236,9 @@ def upstream_with_slo(service: Service) -> list[str]:
     depths = {service.pk: 0}
     frontier = [service.pk]
     with connection.cursor() as cursor:
-        for level in range(1, MAX_DEPTH + 2):
-            cursor.execute(_CALLERS if level <= MAX_DEPTH else _ALL_CALLERS, {"targets": as_array(frontier)})
+        # A page reads this: the nearest are told apart, and all beyond them are read at once.
+        for level in range(1, NEAR + 2):
+            cursor.execute(_CALLERS if level <= NEAR else _ALL_CALLERS, {"targets": as_array(frontier)})
             frontier = list(set(cursor.fetchone()[0] or ()).difference(depths))
             if not frontier:
                 break
