@@ -7,6 +7,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.db import connection
 
@@ -127,6 +128,7 @@ class Upstream:
     edges: Edges
     is_cut: bool = False
     more: list[_More] = field(default_factory=list)
+    _fixed: tuple[array[float], list[Group], list[tuple[int, _More]], list[list[_More]]] | None = None
 
     @property
     def depends_on_level(self) -> bool:
@@ -142,16 +144,39 @@ class Upstream:
         """
         if not self.more:
             return self.edges, []
-        carried = array("d", self.edges.carried)
-        at = {pk: number for number, pk in enumerate(self.edges.more) if pk}
-        groups: dict[tuple[int, str], list[_More]] = defaultdict(list)
-        for each in self.more:
-            if each.group:
-                groups[each.source, each.group].append(each)
-            if each.pk in at:
-                carried[at[each.pk]] = 0.0 if each.group else each.q * each.h * self._passed(each, then)
+        if self._fixed is None:
+            # Only what calls ``start`` itself depends on how often that fails: the rest is worked out once.
+            at = {pk: number for number, pk in enumerate(self.edges.more) if pk}
+            by_group: dict[tuple[int, str], list[_More]] = defaultdict(list)
+            for each in self.more:
+                if each.group:
+                    by_group[each.source, each.group].append(each)
+            apart = [edges for edges in by_group.values() if not self._calls_start(edges)]
+            near = [edges for edges in by_group.values() if self._calls_start(edges)]
+            carried = array("d", self.edges.carried)
+            for each in self.more:
+                if each.pk in at:
+                    share = each.q * each.h * self._passed(each, 0.0)
+                    carried[at[each.pk]] = 0.0 if each.group else share
+            direct = [
+                (at[each.pk], each)
+                for each in self.more
+                if each.target == self.start and not each.group and each.pk in at
+            ]
+            self._fixed = carried, self._groups(apart, 0.0, 0.0), direct, near
+        base, found, direct, near = self._fixed
+        carried = array("d", base)
+        for number, each in direct:
+            carried[number] = each.q * each.h * self._passed(each, then)
+        edges = Edges(self.edges.sources, self.edges.targets, carried, self.edges.more)
+        return edges, [*found, *self._groups(near, today, then)]
+
+    def _calls_start(self, edges: Iterable[_More]) -> bool:
+        return any(each.target == self.start for each in edges)
+
+    def _groups(self, grouped: Iterable[list[_More]], today: float, then: float) -> list[Group]:
         found = []
-        for (source, _), edges in groups.items():
+        for edges in grouped:
             counted = [each for each in edges if each.down is not None or each.target == self.start]
             if counted:
                 weight = min(1.0, sum(each.q for each in counted)) * max(each.h for each in counted)
@@ -159,12 +184,14 @@ class Upstream:
                 members = []
                 for each in counted:
                     down = today if each.target == self.start else each.down or 0.0
-                    left = left_by_retries(down, each.retries)
+                    left = left_by_retries(down, each.retries) if each.retries else 1.0
                     members.append(Member(each.target, down * left, self._passed(each, then)))
-                found.append(Group(source, weight, needed, tuple(members)))
-        return Edges(self.edges.sources, self.edges.targets, carried, self.edges.more), found
+                found.append(Group(edges[0].source, weight, needed, tuple(members)))
+        return found
 
     def _passed(self, edge: _More, then: float) -> float:
+        if not edge.retries:
+            return 1.0
         return left_by_retries(then if edge.target == self.start else edge.down or 0.0, edge.retries)
 
 
@@ -225,10 +252,14 @@ def _more(
     h: float,
     availability: float | None,
 ) -> _More:
-    config = json.loads(retry_config)
     down = None if availability is None else min(1.0, max(0.0, 1 - float(availability)))
-    retries = retries_of(config if isinstance(config, dict) else {})
-    return _More(pk, source, target, group, needed, retries, float(q), float(h), down)
+    return _More(pk, source, target, group, needed, _retries(retry_config), float(q), float(h), down)
+
+
+@lru_cache(maxsize=1024)
+def _retries(retry_config: str) -> int:
+    config = json.loads(retry_config)
+    return retries_of(config if isinstance(config, dict) else {})
 
 
 def upstream_with_slo(service: Service) -> list[str]:
