@@ -17,7 +17,7 @@ from apps.engine.edges.dependencies import (
 from apps.engine.explanation.attribution import BASE, Contribution
 from apps.engine.explanation.counterfactuals import Counterfactual
 from apps.engine.explanation.decomposition import labels_of
-from apps.engine.explanation.narrative import summarise
+from apps.engine.explanation.narrative import summarise, with_what_is_missing
 from apps.engine.rounding import percent, ratio
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.engine.window.tiers import Tier
@@ -83,7 +83,7 @@ def conclude(found: Assessment, graph: GraphFigure | None) -> dict[str, object]:
         "seed": found.seed,
         "availability": {
             "verdict": found.judgement.verdict,
-            "reason": found.judgement.reason,
+            "reason": _reason(found),
             "observed": ratio(observed),
             "tiers": tiers_document,
             "dependency_limit": ratio(limit),
@@ -115,7 +115,7 @@ def _explanation(found: Assessment, composite: ServiceComposite) -> dict[str, ob
             "target": None,
             "attribution": [],
             "counterfactuals": [],
-            "summary": found.judgement.reason,
+            "summary": _reason(found),
         }
     target = found.tiers["balanced"].target
     # Whether a dependency stands on what another stands on is the graph's to say.
@@ -153,18 +153,25 @@ def _change_document(change: Counterfactual, target: float) -> dict[str, object]
     }
 
 
+def _reason(found: Assessment) -> str | None:
+    reason = found.judgement.reason
+    if reason is None or not found.has_forecast or not found.backtests:
+        return reason
+    return with_what_is_missing(reason, found.backtests[0], found.window_days)
+
+
 def _summary(found: Assessment, composite: ServiceComposite, contributions: Sequence[Contribution]) -> str:
     assert found.tiers is not None
     if not found.has_forecast or found.seen is None:
         balanced = percent(found.tiers["balanced"].target)
-        return f"{found.service_id} can be expected to keep {balanced}. {found.judgement.reason}"
+        return f"{found.service_id} can be expected to keep {balanced}. {_reason(found)}"
     return summarise(
         found.service_id,
         found.seen,
         found.tiers,
         contributions,
         composite.limit,
-        found.judgement.reason,
+        _reason(found),
         [
             (each.dependency.target_id, each.dependency.criticality)
             for each in composite.estimates

@@ -47,10 +47,19 @@ def percent(value: float) -> str:
     return f"{text.rstrip('0').rstrip('.')} %"
 
 
+def plain(value: float, digits: int = 2) -> str:
+    """Write a figure with so many significant digits, its whole part in full and never with an exponent."""
+    exact = Decimal(repr(float(value)))
+    if not exact:
+        return "0"
+    text = f"{exact:.{max(0, digits - 1 - exact.adjusted())}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def duration(seconds: float) -> str:
-    """Write a duration in the largest unit that keeps it readable."""
+    """Write a duration in the largest unit that keeps it readable: hours up to three days, for a day is much then."""
     if seconds < 2 * 3_600:
         return f"{max(1, round(seconds / 60))} min"
-    if seconds < 2 * 86_400:
+    if seconds < 3 * 86_400:
         return f"{round(seconds / 3_600)} h"
     return f"{round(seconds / 86_400)} days"

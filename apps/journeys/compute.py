@@ -95,7 +95,7 @@ def evaluated(journey: Journey) -> tuple[dict[str, Any], datetime | None]:
         paths,
         members,
         below.graph.edges,
-        until=timezone.now().replace(minute=0, second=0, microsecond=0),
+        until=latency.end_of_data(members.values()),
         target_ms=journey.latency_target_ms,
     )
     if set(members) <= set(below.unknown):

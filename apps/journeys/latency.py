@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models import Max
+from django.utils import timezone
 
 from apps.engine.graph.fleet import FleetEdge
 from apps.engine.journeys.availability import Path
@@ -30,6 +32,8 @@ from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
 from apps.journeys.waiting import CallGraph, Held, apart
 from apps.journeys.words import LATENCY_SHARE
+from apps.slos.compute import newest_ends
+from apps.telemetry.models import LatencyHour
 from apps.telemetry.series import load_buckets, load_percentiles
 
 LATENCY_BACK = timedelta(days=60)
@@ -122,6 +126,18 @@ def evaluated(
         "missing": [{"service_id": name, "reason": reason} for name, reason in sorted(past.missing.items())],
         "samples": samples,
     }
+
+
+def end_of_data(services: Collection[int]) -> datetime:
+    """The end of the newest complete hour that any of these services has: history may have been loaded that ended
+    long ago. The last full hour where they have none.
+    """
+    now = timezone.now().astimezone(UTC)
+    last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    counted = [end for end in newest_ends(list(services), now).values() if end is not None]
+    timed = LatencyHour.objects.filter(service_id__in=services, bin_start__lte=last)
+    newest = None if counted else timed.aggregate(newest=Max("bin_start"))["newest"]
+    return max(counted, default=(newest or last) + timedelta(hours=1))
 
 
 def _routes(paths: Sequence[Path], graph: CallGraph) -> list[_Route]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.http import QueryDict
 from django.urls import reverse
 
@@ -184,6 +185,7 @@ class Shown:
     links: Sequence[LinkRow]
     links_left: int
     weakest: str
+    window: str
     tiers: Sequence[tuple[str, str, str]]
     members: Sequence[Member]
     notes: Sequence[str]
@@ -198,7 +200,7 @@ def present(journey: Journey, user: User) -> Shown:
     document: Mapping[str, Any] = result.document if result is not None else {}
     word, level = standing(journey, result)
     may_edit = user.has_perm("journeys.edit", journey)
-    window = int(document.get("window_days", 28))
+    window = int(document.get("window_days") or settings.WINDOW_DAYS)
     links = document.get("links") or []
     back = {"next": reverse("journeys")}
     members = journey.members.select_related("team").order_by("service_id")
@@ -222,6 +224,7 @@ def present(journey: Journey, user: User) -> Shown:
         links=[_link(link, document) for link in links[:LINKS_SHOWN] if link["gain"] > 0],
         links_left=max(0, sum(1 for link in links if link["gain"] > 0) - LINKS_SHOWN),
         weakest=_weakest(links),
+        window=plural(window, "day"),
         tiers=[
             (name, percent(tier["target"]), chance_words(tier["breach_probability"], window))
             for name in TIERS

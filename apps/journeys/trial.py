@@ -41,11 +41,13 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for step in steps
     ]
     below = graphs.load([service_pk])
+    newest = _newest(service)
+    as_of = newest.as_of if newest else _end_of_data(service_pk)
     try:
-        found = _levels(service, below, wanted)
+        found = _levels(service, below, wanted, as_of)
     except _Impossible as refusal:
         return {"state": "impossible", "step": refusal.at, "detail": str(refusal)}
-    start = _start(service)
+    start = _start(service, newest, as_of)
     tiers = _in_order(found, [_tiers(start, level) for level in found])
     first = _document(start, found[0], tiers[0][0])
     documents = [
@@ -84,8 +86,10 @@ class _Impossible(Exception):
         self.at = at
 
 
-def _levels(service: Service, below: graphs.GraphBelow, steps: Sequence[ChangeStep]) -> list[Level]:
-    given = Below(service.service_id, below.graph, below.whole, _slow(steps))
+def _levels(
+    service: Service, below: graphs.GraphBelow, steps: Sequence[ChangeStep], as_of: datetime
+) -> list[Level]:
+    given = Below(service.service_id, below.graph, below.whole, _slow(steps, as_of))
     try:
         return levels(given, steps)
     except ImpossibleStep as refusal:
@@ -98,13 +102,13 @@ def _levels(service: Service, below: graphs.GraphBelow, steps: Sequence[ChangeSt
         raise
 
 
-def _slow(steps: Sequence[ChangeStep]) -> dict[tuple[str, float], float]:
-    """The share of each dependency's answers of the last 28 days that a timeout would cut."""
+def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float], float]:
+    """The share of each dependency's answers of the 28 days before ``as_of`` that a timeout would cut."""
     wanted = {step.target_id for step in steps if step.kind == "timeout"}
     if not wanted:
         return {}
     services = dict(Service.objects.filter(service_id__in=wanted).values_list("service_id", "pk"))
-    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    end = as_of.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     buckets = load_buckets(sorted(services.values()), end - LATENCY_BACK, end)
     return {
         (step.target_id, step.value): slower_share(buckets[services[step.target_id]], step.value)
@@ -143,13 +147,21 @@ class _Start:
     base: dict[str, Any] | None
 
 
-def _start(service: Service) -> _Start:
-    newest = (
+def _newest(service: Service) -> Recommendation | None:
+    return (
         Recommendation.objects.filter(service=service, sli_type=SliType.AVAILABILITY)
         .order_by("-generated_at")
         .first()
     )
-    as_of = newest.as_of if newest else compute.default_as_of()
+
+
+def _end_of_data(service_pk: int) -> datetime:
+    """The end of the service's newest data, of the fleet's where it has none."""
+    now = timezone.now()
+    return compute.newest_ends([service_pk], now).get(service_pk) or compute.default_as_of(now)
+
+
+def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> _Start:
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
     given = replace(inputs.load([service], as_of)[0], buckets=None, percentiles=None)

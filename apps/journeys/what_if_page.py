@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
 from django.http import QueryDict
 from django.urls import reverse
 
@@ -15,7 +16,7 @@ from apps.journeys import computation
 from apps.journeys.presenting import try_url
 from apps.journeys.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_all
 from apps.slos.words import TIERS, with_ordered_intervals
-from apps.ui.format import chance_words, number, percent, points
+from apps.ui.format import chance_words, number, percent, plural, points
 from apps.ui.forms import Field
 
 
@@ -100,6 +101,7 @@ class WhatIf:
     clear_url: str
     answer: str
     rows: Sequence[Row]
+    rows_note: str
     steps: Sequence[StepRow]
     loads: Sequence[Mapping[str, Any]]
     as_of: str
@@ -139,6 +141,7 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
         clear_url=here if steps else "",
         answer=str(document.get("sentence") or ""),
         rows=_rows(document),
+        rows_note=f"availability over {plural(_window(document), 'day')} · below: 90 % interval",
         steps=[_step(at, steps[at], [document["before"], *tried]) for at in range(len(tried))],
         loads=(document.get("after") or {}).get("loads") or [],
         as_of=str(document.get("as_of") or ""),
@@ -188,9 +191,13 @@ def _form(
     ]
 
 
+def _window(document: Mapping[str, Any]) -> int:
+    return int(document.get("window_days") or settings.WINDOW_DAYS)
+
+
 def _rows(document: Mapping[str, Any]) -> list[Row]:
     before, after = document.get("before") or {}, document.get("after") or {}
-    window = int(document.get("window_days") or 28)
+    window = _window(document)
     rows = []
     tiers = [with_ordered_intervals(each.get("tiers") or {}) for each in (before, after)]
     for name in TIERS:

@@ -198,6 +198,7 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any
         "current_source": found.current_source,
         "proposed": found.proposed,
         "depth": found.depth,
+        "not_looked_at": found.not_looked_at,
         "affected_count": len(found.affected),
         "broken_count": found.broken,
         "affected": [

@@ -8,7 +8,9 @@ graph is followed at once::
 
 so that a service reached by two paths is not hit twice by one failure, and a cycle is solved by repeating
 until nothing moves (apps/slos/influence.py says why it does). q and h are those that the newest recommendation of
-``u`` found, declared calls or the engine's documented priors otherwise. Asynchronous edges carry nothing.
+``u`` found, declared calls or the engine's documented priors otherwise. As in the composite, asynchronous edges and
+those with an evidenced fallback carry nothing, retries that were not measured spare what the next try finds working,
+and a redundancy group is one factor: it fails as far as too few of its members are left (apps/slos/stand_ins.py).
 
 Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
 between what this service delivers today and what it would promise. Latency: percentiles do not add, so no
@@ -18,34 +20,18 @@ the upstream requests does, and a promise that allows fewer cannot be expected t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import connection
 
 from apps.catalog.models import Service
-from apps.slos.influence import Edges
 from apps.slos.influence import influence as solve
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
+from apps.slos.upstream import Upstream, as_array, walk
 from apps.slos.words import PERCENTILE_SHARE, is_latency
-
-DEFAULT_DEPTH = 5
-MAX_DEPTH = 10
-
-# The engine's priors (apps/engine/edges/estimates.py), for edges that no computation has seen yet; a test holds them
-# equal.
-CALL_PROBABILITY_PRIOR = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
-HARDNESS_PRIOR = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
-
-
-def _case(priors: dict[str, float]) -> str:
-    """The priors as SQL."""
-    return (
-        "CASE d.criticality "
-        + " ".join(f"WHEN '{name}' THEN {value}" for name, value in priors.items())
-        + " END"
-    )
+from apps.ui.format import plural
 
 
 class Effect(NamedTuple):
@@ -83,66 +69,44 @@ class Impact:
     current_source: str
     proposed: float
     depth: int
+    """How many calls far it looked: as many as it was told, or as many as the farthest service takes."""
+    is_cut: bool
     affected: Sequence[Effect]
 
     @property
     def broken(self) -> int:
         return sum(1 for effect in self.affected if effect.breaks)
 
-
-# Tens of thousands of rows cost more to hand over one by one than to find, so they come as one block of bytes.
-_LEVEL = f"""
-SELECT string_agg(int8send(d.source_id) || int8send(d.target_id) || float8send(
-    (CASE WHEN d.mode <> 'sync' THEN 0
-    ELSE least(1, coalesce(e.call_probability, d.calls_per_request, {_case(CALL_PROBABILITY_PRIOR)}))
-        * CASE WHEN %(latency)s THEN 1 ELSE coalesce(e.hardness, {_case(HARDNESS_PRIOR)}) END
-    END)::double precision), ''::bytea)
-FROM catalog_dependency d
-LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id
-WHERE d.target_id = ANY(%(targets)s::bigint[]) AND NOT d.is_stale
-"""  # noqa: S608
-# The nodes alone; UNION on node and depth ends in cycles as well.
-_UPSTREAM_WITH_SLO = """
-WITH RECURSIVE up(id, depth) AS (
-    SELECT %s::bigint, 0
-    UNION
-    SELECT d.source_id, up.depth + 1 FROM up
-    JOIN catalog_dependency d ON d.target_id = up.id AND NOT d.is_stale
-    WHERE up.depth < %s
-)
-SELECT s.service_id FROM (SELECT id, min(depth) AS depth FROM up WHERE depth > 0 GROUP BY id) u
-JOIN catalog_service s ON s.id = u.id
-WHERE u.id <> %s AND EXISTS (SELECT FROM slos_activeslo a WHERE a.service_id = u.id AND a.ended_at IS NULL)
-ORDER BY u.depth, s.service_id
-"""
+    @property
+    def not_looked_at(self) -> str | None:
+        """What was cut off, in words."""
+        if not self.is_cut:
+            return None
+        return (
+            f"Looked {plural(self.depth, 'call')} far: more services rest on this one from farther away, and were "
+            "not looked at."
+        )
 
 
-def upstream_with_slo(service: Service, depth: int = 3) -> list[str]:
-    """Return the services that reach this one within ``depth`` calls and have a promise of their own, nearest
-    first.
+def analyse(service: Service, sli_type: str, proposed: float, depth: int | None = None) -> Impact:
+    """Say what a promise of ``proposed`` (a ratio, or milliseconds for a latency) does to every service upstream, or
+    to those within ``depth`` calls.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_UPSTREAM_WITH_SLO, [service.pk, depth, service.pk])
-        return [row[0] for row in cursor.fetchall()]
-
-
-def analyse(service: Service, sli_type: str, proposed: float, depth: int = DEFAULT_DEPTH) -> Impact:
-    """Say what a promise of ``proposed`` (a ratio, or milliseconds for a latency) does to every service
-    upstream.
-    """
-    depths, edges = _reach(service.pk, min(depth, MAX_DEPTH), for_latency=is_latency(sli_type))
-    influence = solve(service.pk, depths, edges)
+    above = walk(service.pk, depth, for_latency=is_latency(sli_type))
     slo = ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
     if sli_type == SliType.AVAILABILITY:
         observed = ServiceStatus.objects.filter(service=service).values_list("observed", flat=True).first()
         current = float(slo.target) if slo else observed
-        effects = _availability_effects(depths, influence, observed, current, proposed)
+        effects = _availability_effects(above, observed, current, proposed)
     else:
         current = slo.threshold_ms if slo else _recommended(service, sli_type)
-        effects = _latency_effects(depths, influence, sli_type, current, proposed)
+        effects = _latency_effects(
+            above.depths, solve(service.pk, above.depths, above.edges), sli_type, current, proposed
+        )
     effects.sort(key=lambda effect: (not effect.breaks, -effect.influence, effect.depth, effect.service_id))
     source = "slo" if slo else ("observed" if current is not None else "unknown")
-    return Impact(service.service_id, sli_type, current, source, proposed, depth, effects)
+    far = max(above.depths.values()) if depth is None else depth
+    return Impact(service.service_id, sli_type, current, source, proposed, far, above.is_cut, effects)
 
 
 def _recommended(service: Service, sli_type: str) -> float | None:
@@ -151,27 +115,6 @@ def _recommended(service: Service, sli_type: str) -> float | None:
     )
     observed = newest.document.get("observed") if newest else None
     return None if observed is None else float(observed)
-
-
-def _array(numbers: Iterable[int]) -> str:
-    """Numbers as PostgreSQL writes an array: thousands of parameters would cost more than the query."""
-    return "{" + ",".join(map(str, numbers)) + "}"
-
-
-def _reach(start: int, depth: int, *, for_latency: bool) -> tuple[dict[int, int], Edges]:
-    """Walk up level by level, so that each edge is read once however many walks lead over it."""
-    depths = {start: 0}
-    edges = Edges()
-    frontier = [start]
-    with connection.cursor() as cursor:
-        for level in range(1, depth + 1):
-            cursor.execute(_LEVEL, {"targets": _array(frontier), "latency": for_latency})
-            sources = edges.add(cursor.fetchone()[0] or b"")
-            frontier = list(set(sources).difference(depths))
-            if not frontier:
-                break
-            depths.update(dict.fromkeys(frontier, level))
-    return depths, edges
 
 
 _FACTS = """
@@ -191,28 +134,35 @@ def _facts(
     nodes: Sequence[int], sli_type: str
 ) -> list[tuple[int, str, float | None, float | None, float | None, float | None]]:
     with connection.cursor() as cursor:
-        cursor.execute(_FACTS, [sli_type == SliType.AVAILABILITY, sli_type, _array(nodes)])
+        cursor.execute(_FACTS, [sli_type == SliType.AVAILABILITY, sli_type, as_array(nodes)])
         return [
             (pk, service_id, observed, composite, None if target is None else float(target), threshold)
             for pk, service_id, observed, composite, target, threshold in cursor.fetchall()
         ]
 
 
+def _influence(above: Upstream, today: float | None, level: float) -> dict[int, float]:
+    """r of every service, where this one goes from what it delivers today to ``level``."""
+    edges, groups = above.at(1 - (level if today is None else today), 1 - level)
+    return solve(above.start, above.depths, edges, groups, 0.0 if today is None else today - level)
+
+
 def _availability_effects(
-    depths: dict[int, int],
-    influence: dict[int, float],
-    observed: float | None,
-    current: float | None,
-    proposed: float,
+    above: Upstream, observed: float | None, current: float | None, proposed: float
 ) -> list[Effect]:
     today = observed if observed is not None else current
+    influence = _influence(above, today, proposed)
+    now = influence
+    if current is not None and above.depends_on_level:
+        now = _influence(above, today, current)
+    depths = above.depths
     effects: list[Effect] = []
     for pk, service_id, seen, composite, promised, _ in _facts(list(influence), SliType.AVAILABILITY):
         base = composite if composite is not None else seen
         share = influence[pk]
         before = after = shortfall = None
         if base is not None and today is not None:
-            before = _moved(base, share, today, current if current is not None else today)
+            before = _moved(base, now[pk], today, current if current is not None else today)
             after = _moved(base, share, today, proposed)
         was_broken = promised is not None and before is not None and before < promised
         breaks = promised is not None and after is not None and after < promised and not was_broken

@@ -10,8 +10,8 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, field_validator
 
 from apps.core.pagination import PageQuery
-from apps.slos.impact import DEFAULT_DEPTH, MAX_DEPTH
 from apps.slos.models import SliType
+from apps.slos.upstream import MAX_DEPTH
 
 
 class RecommendationQuery(Schema):
@@ -208,7 +208,12 @@ class ImpactIn(Schema):
     proposed_target: float = Field(
         gt=0, allow_inf_nan=False, description="A ratio between 0 and 1, or milliseconds for a latency."
     )
-    depth: int = Field(default=DEFAULT_DEPTH, ge=1, le=MAX_DEPTH)
+    depth: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DEPTH,
+        description="Look only so many calls far; as far as it goes if left out.",
+    )
 
 
 class EffectOut(Schema):
@@ -232,7 +237,8 @@ class ImpactOut(Schema):
     current: float | None
     current_source: str
     proposed: float
-    depth: int
+    depth: int = Field(description="How many calls far it looked.")
+    not_looked_at: str | None = Field(description="What the depth cut off, in words; null if nothing.")
     affected_count: int
     broken_count: int
     affected: list[EffectOut]

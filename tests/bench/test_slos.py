@@ -41,7 +41,7 @@ def budgets_lists_and_impact(fleet: list[Service]) -> None:
     show("impact, 3 calls far", *near, "250 ms")
     show(
         "impact, as far as it goes",
-        *p95(lambda at: analyse(fleet[at], "availability", 0.99, 10), 40),
+        *p95(lambda at: analyse(fleet[at], "availability", 0.99), 40),
         "250 ms",
     )
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from apps.engine.explanation.attribution import Contribution
+from apps.engine.explanation.narrative import Seen, summarise, with_what_is_missing
 from apps.engine.recommend import recommend
-from apps.engine.rounding import duration, percent
+from apps.engine.rounding import duration, percent, plain
 from apps.engine.types import ServiceInput
+from apps.engine.window.tiers import Tier
 from tests.engine.build import end_of, full_service, steady
 
 
@@ -33,7 +36,7 @@ def test_durations_are_readable() -> None:
     assert [duration(each) for each in (300, 3 * 3_600, 49 * 3_600, 90 * 86_400)] == [
         "5 min",
         "3 h",
-        "2 days",
+        "49 h",
         "90 days",
     ]
 
@@ -71,3 +74,45 @@ def test_a_spotless_history_is_called_one() -> None:
     counts = steady(40, rate=0.0)
     document: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))
     assert "failed none of" in document["explanation"]["summary"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (99.6, "100"),
+        (100.0, "100"),
+        (43.21, "43"),
+        (0.3219, "0.32"),
+        (0.3, "0.3"),
+        (1.2e-07, "0.00000012"),
+    ],
+)
+def test_figures_never_have_an_exponent(value: float, text: str) -> None:
+    assert plain(value) == text
+
+
+@pytest.mark.parametrize(("contribution", "text"), [(-0.998, "(100 points)"), (-1.2e-7, "(0.000012 points)")])
+def test_a_part_of_any_size_is_written_in_plain_points(contribution: float, text: str) -> None:
+    tiers: Any = {
+        name: Tier(0.001, chance, (0.0, 0.1))
+        for name, chance in (("conservative", 0.01), ("balanced", 0.05), ("aggressive", 0.2))
+    }
+    cause = Contribution("own", "Own failures", contribution)
+    assert text in summarise("svc", Seen(1000.0, 998.0, 0.002, 40.0), tiers, [cause], None, None)
+
+
+@pytest.mark.parametrize(("days", "end"), [(3, ", nor how often alerts would fire."), (10, " yet.")])
+def test_a_cold_start_says_what_its_past_cannot_tell(days: int, end: str) -> None:
+    counts = steady(days)
+    document: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts), window_days=30)
+    reason = document["availability"]["reason"]
+    assert "; no past window of 30 days can be judged yet" in reason
+    assert reason.endswith(end)
+    assert document["explanation"]["summary"].endswith(reason)
+    assert reason.count(". ") == 0
+
+
+def test_a_past_that_can_be_judged_lacks_nothing() -> None:
+    judged = {"of": 1, "pages_per_month": 0.0}
+    assert with_what_is_missing("29 days of data.", judged, 28) == "29 days of data."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +26,10 @@ def test_petsite_is_not_the_product_of_its_callees(traffic: str, observed: float
     assert composite["point"] == pytest.approx(observed, abs=5e-4)
 
 
+@pytest.mark.parametrize("traffic", ["low", "high"])
 @pytest.mark.parametrize("window_days", [28, 30])
-def test_petsites_tiers_are_a_cold_starts(window_days: int) -> None:
-    service, as_of = petsite("low")
+def test_petsites_tiers_are_a_cold_starts(window_days: int, traffic: str) -> None:
+    service, as_of = petsite(traffic)
     document: Any = recommend(service, as_of=as_of, window_days=window_days)
     found = document["availability"]
     assert found["verdict"] == "cold_start"
@@ -39,8 +41,37 @@ def test_petsites_tiers_are_a_cold_starts(window_days: int) -> None:
     json.dumps(document, allow_nan=False)
 
 
-def test_hourly_sums_of_the_same_data_tell_the_same() -> None:
-    service, as_of = petsite("low")
+@pytest.mark.parametrize("traffic", ["low", "high"])
+@pytest.mark.parametrize("window_days", [28, 30])
+def test_what_49_hours_cannot_tell_is_said_in_words(window_days: int, traffic: str) -> None:
+    service, as_of = petsite(traffic)
+    document: Any = recommend(service, as_of=as_of, window_days=window_days)
+    found = document["availability"]
+    for tier in found["tiers"].values():
+        low, high = tier["interval"]
+        assert low < tier["target"] < high < 1
+        backtest = tier["backtest"]
+        assert (backtest["windows"], backtest["of"], backtest["missed"]) == ([], 0, 0)
+        assert (backtest["pages_per_month"], backtest["tickets_per_month"]) == (None, None)
+    assert found["reason"].startswith("49 h of data: 65 % of each target is what is expected of its kind")
+    assert "confidence is low until day 30" in found["reason"]
+    assert found["reason"].endswith(
+        f"; no past window of {window_days} days can be judged yet, nor how often alerts would fire."
+    )
+    summary = document["explanation"]["summary"]
+    assert "requests well in 49 h." in summary
+    assert summary.endswith(found["reason"])
+    assert 1 <= len(re.findall(r"\.(?= |$)", summary)) <= 4
+    # That the future holds what 49 hours have not shown is counted, whatever was seen of them.
+    assert found["tiers"]["balanced"]["target"] < found["observed"]
+    for latency in document["latency"].values():
+        assert latency["verdict"] == "cold_start"
+        assert "day 30" in latency["reason"]
+
+
+@pytest.mark.parametrize("traffic", ["low", "high"])
+def test_hourly_sums_of_the_same_data_tell_the_same(traffic: str) -> None:
+    service, as_of = petsite(traffic)
     assert service.counts is not None
     hours = service.counts.total.size // 12
 
@@ -64,8 +95,9 @@ def test_hourly_sums_of_the_same_data_tell_the_same() -> None:
     assert found["composite"]["point"] > 0.99
 
 
-def test_petsites_latency_is_judged_by_bins() -> None:
-    service, as_of = petsite("low")
+@pytest.mark.parametrize("traffic", ["low", "high"])
+def test_petsites_latency_is_judged_by_bins(traffic: str) -> None:
+    service, as_of = petsite(traffic)
     latency: Any = recommend(service, as_of=as_of)["latency"]
     for which in ("p95_ms", "p99_ms"):
         assert latency[which]["basis"] == "bins"

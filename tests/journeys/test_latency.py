@@ -15,6 +15,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.journeys import compute
 from apps.journeys.models import Journey, JourneyResult
+from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import LatencyHour, SliHour
 from tests.journeys.conftest import journey_input
 from tests.slos.conftest import copy_rows, full_hour, make_edge, make_hours, make_service
@@ -91,6 +92,19 @@ def test_two_services_in_a_row_are_slow_as_the_sum_of_both_is(pair: dict[str, Se
     assert abs(found["p50"]["ms"] - 150) <= 4 * found["p50"]["error_ms"] + 0.5
     # The sum of both p95s, which is what nobody may do.
     assert found["p95"]["ms"] < 0.92 * 285
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_history_of_last_year_is_read_up_to_where_it_ends(is_counted: bool, shop: Team, admin: Actor) -> None:
+    end = full_hour() - timedelta(days=300)
+    service = make_service("first", team=shop)
+    if is_counted:
+        make_hours(service, days=3, end=end)
+    ensure_partitions((end - timedelta(days=6)).date(), end.date())
+    make_histograms(service, uniform(200), end=end)
+    found = latency_of(admin, ["first"])
+    assert found["until"] == end.isoformat().replace("+00:00", "Z")
+    assert abs(found["p95"]["ms"] - 190) <= 4 * found["p95"]["error_ms"] + 0.5
 
 
 def test_a_service_called_twice_takes_its_time_twice_and_one_called_rarely_seldom(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from apps.catalog.models import Service
 from apps.core.actions import Actor
@@ -69,6 +70,17 @@ def test_the_list_takes_as_many_queries_for_many_as_for_one(
         dispatch("journeys.create", journey_input(name=f"Journey {at}"), actor=admin)
     with django_assert_max_num_queries(12):
         sre.get("/journeys/")
+
+
+def test_the_window_that_is_named_is_the_installations(
+    journey: Journey, sre: Client, settings: Settings
+) -> None:
+    settings.WINDOW_DAYS = 30
+    compute.compute_one(journey)
+    page = text_of(sre.get("/journeys/check-out/"))
+    assert "What it could promise 30 days" in page
+    assert "windows of 30 days are drawn" in page
+    assert "28 days" not in page
 
 
 def test_a_journey_says_its_answer_first_and_names_the_weakest_link(journey: Journey, sre: Client) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.journeys import trial
 from apps.slos.models import Recommendation
 from apps.telemetry.series import Buckets
-from tests.slos.conftest import make_edge, make_service
+from tests.slos.conftest import compute, full_hour, make_edge, make_hours, make_latency, make_service
 
 
 def step(kind: str, target: str, value: float) -> dict[str, Any]:
@@ -141,6 +142,24 @@ def test_it_leaves_no_trace(fleet: dict[str, Service]) -> None:
     before = count()
     try_on(fleet, step("fallback", "pay", 0.9))
     assert count() == before
+
+
+def test_a_timeout_reads_the_answers_of_the_services_own_time(shop: Team) -> None:
+    """History of last year, loaded today."""
+    end = full_hour() - timedelta(days=300)
+    web, pay = make_service("web", team=shop), make_service("pay", team=shop)
+    for service in (web, pay):
+        make_hours(service, end=end)
+    make_latency(pay, end=end)
+    make_edge(web, pay, calls_per_request=0.9)
+    for is_computed in (False, True):
+        if is_computed:
+            compute(web, pay, as_of=end)
+        found = trial.answer(web.pk, [step("timeout", "pay", 250)])
+        assert found["state"] == "done", found
+        assert found["as_of"] == end.isoformat().replace("+00:00", "Z")
+        if is_computed:
+            assert found["after"]["composite"] < found["before"]["composite"]
 
 
 def test_slow_answers_are_read_from_the_histogram() -> None:

@@ -11,6 +11,7 @@ from apps.catalog.models import Service
 from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
 from apps.journeys.steps import ChangeStep, parse, parse_all, query
+from apps.slos.models import Recommendation
 from tests.pages import HOSTILE_IDS, HTMX, client_of, text_of
 from tests.slos.conftest import make_service
 
@@ -67,6 +68,15 @@ def test_what_is_no_step_is_named(text: str, words: str) -> None:
         parse_all(["retry:1:pay", text])
     assert refusal.value.fields[0].path == "step.1"
     assert words in refusal.value.fields[0].message
+
+
+def test_the_window_that_is_named_is_that_of_the_recommendation(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    Recommendation.objects.filter(service=fleet["web"]).update(window_days=30)
+    page = text_of(reader.get(HERE))
+    assert "availability over 30 days" in page
+    assert "28 days" not in page
 
 
 def test_it_says_what_could_be_promised_with_the_steps(

@@ -293,10 +293,15 @@ def test_impact_analysis_names_the_broken_promise(api: Client, checkout: Service
     assert answer.status_code == 200, answer.content
     found = answer.json()
     assert (found["affected_count"], found["broken_count"]) == (1, 1)
+    assert (found["depth"], found["not_looked_at"]) == (1, None)
     [effect] = found["affected"]
     assert effect["breaks"]
     assert effect["change"] < 0
     assert effect["after"] < effect["promised"] == 0.999
+    make_edge(make_service("shelf", team=shop), web)
+    near = post(api, "/api/v1/slos/impact-analysis", {**body, "depth": 1}).json()
+    assert near["affected_count"] == 1
+    assert near["not_looked_at"].startswith("Looked 1 call far: more services rest on this one")
     refused = post(api, "/api/v1/slos/impact-analysis", {**body, "proposed_target": 99.5})
     assert refused.status_code == 422
     assert "write 0.995 for 99.5 %" in refused.json()["errors"][0]["message"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
 from apps.accounts.models import Team
@@ -9,7 +12,8 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.edges import estimates as engine
-from apps.slos import impact
+from apps.engine.graph import redundancy
+from apps.slos import stand_ins, upstream
 from apps.slos.impact import Effect, analyse
 from apps.slos.models import EdgeEstimate, ServiceStatus
 from tests.slos.conftest import full_hour, make_edge, make_service
@@ -22,14 +26,14 @@ def fleet(shop: Team) -> dict[str, Service]:
     return {name: make_service(name, team=shop) for name in ("web", "app", "batch", "db", "mail")}
 
 
-def estimate(source: Service, target: Service, q: float, h: float) -> None:
+def estimate(source: Service, target: Service, q: float, h: float, **values: Any) -> None:
     EdgeEstimate.objects.create(
         source=source,
         target=target,
         call_probability=q,
         call_probability_source="observed",
         hardness=h,
-        hardness_source="observed",
+        **{"hardness_source": "observed"} | values,
     )
 
 
@@ -53,14 +57,17 @@ def promise(service: Service, target: float, actor: Actor) -> None:
 
 
 def effects(
-    service: Service, proposed: float, sli_type: str = "availability", depth: int = 5
+    service: Service, proposed: float, sli_type: str = "availability", depth: int | None = None
 ) -> dict[str, Effect]:
     return {effect.service_id: effect for effect in analyse(service, sli_type, proposed, depth).affected}
 
 
 def test_the_priors_are_those_of_the_engine() -> None:
-    assert dict(engine.CALL_PROBABILITY_PRIOR) == impact.CALL_PROBABILITY_PRIOR
-    assert dict(engine.HARDNESS_PRIOR) == impact.HARDNESS_PRIOR
+    assert dict(engine.CALL_PROBABILITY_PRIOR) == upstream.CALL_PROBABILITY_PRIOR
+    assert dict(engine.HARDNESS_PRIOR) == upstream.HARDNESS_PRIOR
+    assert engine.EXTERNAL_ALLOWANCE == upstream.EXTERNAL_ALLOWANCE
+    assert redundancy.COMMON_CAUSE_SHARE == stand_ins.COMMON_CAUSE_SHARE
+    assert redundancy.PERSISTENT_SHARE == stand_ins.PERSISTENT_SHARE
 
 
 def test_the_change_is_q_times_h_along_a_chain(fleet: dict[str, Service], owner: Actor) -> None:
@@ -149,7 +156,105 @@ def test_what_is_broken_today_is_not_blamed_on_the_proposal(fleet: dict[str, Ser
 def test_depth_limits_how_far_it_looks(fleet: dict[str, Service]) -> None:
     make_edge(fleet["web"], fleet["app"])
     make_edge(fleet["app"], fleet["db"])
-    assert set(effects(fleet["db"], 0.99, depth=1)) == {"app"}
+    found = analyse(fleet["db"], "availability", 0.99, 1)
+    assert [effect.service_id for effect in found.affected] == ["app"]
+    assert found.not_looked_at is not None
+    assert found.not_looked_at.startswith("Looked 1 call far:")
+    assert analyse(fleet["db"], "availability", 0.99, 2).not_looked_at is None
+
+
+def chain(length: int, team: Team) -> list[Service]:
+    """Services of which each calls the one before."""
+    services = [make_service(f"link-{at:02}", team=team) for at in range(length)]
+    for target, source in pairwise(services):
+        make_edge(source, target, calls_per_request=1.0)
+        estimate(source, target, 1.0, 1.0)
+    return services
+
+
+def test_it_looks_as_far_as_the_graph_goes(shop: Team, owner: Actor) -> None:
+    services = chain(15, shop)
+    promise(services[-1], 0.99, owner)
+    found = analyse(services[0], "availability", 0.5)
+    assert {effect.service_id: effect.depth for effect in found.affected} == {
+        service.service_id: at for at, service in enumerate(services) if at
+    }
+    assert found.affected[-1].influence == pytest.approx(1.0)
+    assert (found.depth, found.not_looked_at) == (14, None)
+    assert upstream.upstream_with_slo(services[0]) == ["link-14"]
+
+
+def test_a_cycle_far_up_is_walked_once(shop: Team) -> None:
+    services = chain(14, shop)
+    make_edge(services[11], services[13], calls_per_request=1.0)
+    make_edge(services[0], services[12], calls_per_request=1.0)
+    found = analyse(services[0], "availability", 0.5)
+    assert len(found.affected) == 13
+    assert upstream.upstream_with_slo(services[0]) == []
+
+
+def test_an_evidenced_fallback_stops_a_failure(fleet: dict[str, Service]) -> None:
+    make_edge(fleet["app"], fleet["db"], criticality="soft")
+    make_edge(fleet["web"], fleet["app"])
+    estimate(fleet["app"], fleet["db"], 1.0, 0.05, has_fallback=True)
+    found = effects(fleet["db"], 0.5)
+    assert (found["app"].influence, found["web"].influence) == (0, 0)
+    # Its answers are waited for all the same.
+    assert effects(fleet["db"], 400, "latency_p95")["app"].influence == 1
+
+
+def test_retries_count_unless_hardness_was_measured_with_them(fleet: dict[str, Service]) -> None:
+    for name, source in (("app", "prior"), ("web", "observed")):
+        make_edge(fleet[name], fleet["db"], retry_config={"max_attempts": 3})
+        estimate(fleet[name], fleet["db"], 0.8, 0.9, hardness_source=source, availability=0.9999)
+    make_edge(fleet["mail"], fleet["db"], retry_config={"max_retries": 1})
+    found = effects(fleet["db"], 0.99)
+    assert found["web"].influence == pytest.approx(0.72)
+    assert found["app"].influence == pytest.approx(0.72 * (0.5 + 0.5 * 0.01**2))
+    assert found["mail"].influence == pytest.approx(0.9 * (0.5 + 0.5 * 0.01))
+
+
+@pytest.mark.parametrize(("needed", "availability"), [(1, 0.999), (1, 0.9), (2, 0.999)])
+def test_a_member_of_a_group_moves_its_caller_as_the_composite_does(
+    fleet: dict[str, Service], needed: int, availability: float
+) -> None:
+    app, web, db, batch, mail = (fleet[name] for name in ("app", "web", "db", "batch", "mail"))
+    for target, up in ((db, 0.9995), (batch, availability), (mail, 0.998)):
+        make_edge(app, target, redundancy_group="stores", redundancy_needed=needed)
+        estimate(app, target, 0.3, 0.9, hardness_source="prior", availability=up)
+        observe(target, up)
+    make_edge(web, app)
+    estimate(web, app, 1.0, 1.0)
+    observe(app, 0.995)
+    proposed = 0.97
+    effect = effects(db, proposed)["app"]
+    before, after = (
+        0.9 * 0.9 * redundancy.stand_in_unavailability([1 - up, 1 - availability, 0.002], needed=needed)
+        for up in (0.9995, proposed)
+    )
+    change = (effect.after or 0) - (effect.before or 0)
+    # A member that is down for sure has no share β left that would strike alone.
+    assert -1.12 * (after - before) <= change <= -(after - before) * (1 - 1e-9)
+    assert effects(db, proposed)["web"].influence == pytest.approx(effect.influence)
+
+
+def test_stand_ins_that_rest_on_one_service_fall_together(fleet: dict[str, Service]) -> None:
+    web, app, batch, db, mail = (fleet[name] for name in ("web", "app", "batch", "db", "mail"))
+    for target in (app, batch):
+        make_edge(web, target, redundancy_group="copies")
+        estimate(web, target, 0.5, 0.9, hardness_source="prior", availability=0.999)
+        make_edge(target, db)
+        estimate(target, db, 1.0, 1.0)
+    make_edge(mail, app, redundancy_group="copies")
+    estimate(mail, app, 1.0, 0.9, hardness_source="prior", availability=0.999)
+    found = effects(db, 0.99)
+    assert found["web"].influence == pytest.approx(0.9, rel=1e-3)
+    # A group of one is no group; one of which nothing is known takes nobody's place.
+    assert found["mail"].influence == pytest.approx(0.9)
+    make_edge(mail, make_service("unseen"), redundancy_group="copies")
+    assert effects(db, 0.99)["mail"].influence == pytest.approx(0.9)
+    EdgeEstimate.objects.filter(source=web, target=batch).update(has_fallback=True)
+    assert effects(db, 0.99)["web"].influence == pytest.approx(0.45)
 
 
 def test_a_slow_service_breaks_a_faster_promise_upstream(fleet: dict[str, Service], owner: Actor) -> None:
@@ -187,4 +292,4 @@ def test_who_has_a_promise_upstream_is_named_nearest_first(fleet: dict[str, Serv
     make_edge(fleet["batch"], fleet["db"])
     for name in ("web", "app", "db"):
         promise(fleet[name], 0.99, owner)
-    assert impact.upstream_with_slo(fleet["db"]) == ["app", "web"]
+    assert upstream.upstream_with_slo(fleet["db"]) == ["app", "web"]

@@ -9,11 +9,12 @@ import pytest
 
 from apps.slos import influence
 from apps.slos.influence import Edges
+from apps.slos.stand_ins import Group, Member
 
 
 def edges_of(rows: list[tuple[int, int, float]]) -> Edges:
     edges = Edges()
-    edges.add(b"".join(struct.pack(">qqd", *row) for row in rows))
+    edges.add(b"".join(struct.pack(">qqdq", *row, 0) for row in rows))
     return edges
 
 
@@ -48,3 +49,29 @@ def test_a_cycle_that_no_failure_reaches_stays_at_nothing() -> None:
 def test_the_service_itself_is_left_out() -> None:
     edges = edges_of([(7, 5, 0.5), (5, 7, 1.0)])
     assert influence.influence(5, [5, 7], edges) == {7: 0.5}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lists_and_arrays_agree_on_groups(seed: int) -> None:
+    draw = random.Random(seed)
+    nodes = draw.sample(range(10_000), 120)
+    rows = [(*draw.sample(nodes, 2), draw.choice([0.0, draw.uniform(0, 0.8)])) for _ in range(200)]
+    groups = []
+    for _ in range(80):
+        source, *targets = draw.sample([*nodes, 10_001], draw.randint(2, 5))
+        members = tuple(Member(each, draw.uniform(0, 0.01), draw.uniform(0.5, 1)) for each in targets)
+        groups.append(Group(source, draw.uniform(0, 1), draw.randint(1, len(targets)), members))
+    edges = edges_of(rows)  # type: ignore[arg-type]
+    found = influence._by_lists(nodes[0], nodes, edges, groups, 0.003)
+    assert influence._by_arrays(nodes[0], nodes, edges, groups, 0.003) == pytest.approx(found, abs=1e-4)
+    assert all(0 <= each <= 1 for each in found)
+    assert found != influence._by_lists(nodes[0], nodes, edges)
+
+
+def test_stand_ins_in_a_cycle_do_not_hold_each_other_down() -> None:
+    """1 stands on one of 2 and 3, which both stand on 1: nothing of that fails because a tenth of 0 does."""
+    edges = edges_of([(2, 1, 1.0), (3, 1, 1.0), (2, 0, 0.1)])
+    group = Group(1, 1.0, 1, (Member(2, 0.0, 1.0), Member(3, 0.0, 1.0)))
+    for solve in (influence._by_lists, influence._by_arrays):
+        found = solve(0, [0, 1, 2, 3], edges, [group], 0.01)
+        assert found == pytest.approx([1.0, 0.0, 0.1, 0.0], abs=1e-5)

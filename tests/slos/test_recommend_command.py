@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command, get_commands
 from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
+from apps.slos.management.commands.recommend import Command
 from apps.slos.models import EdgeEstimate, Recommendation
 from tests.slos.conftest import (
     HOUR,
@@ -147,6 +148,11 @@ def test_it_prints_a_table(fleet: list[Service]) -> None:
 def test_it_names_the_service_that_is_not_there(fleet: list[Service]) -> None:
     with pytest.raises(CommandError, match="no service called nowhere"):
         recommend("--service", "nowhere")
+
+
+def test_its_help_says_what_an_instant_cuts_and_what_it_does_not() -> None:
+    words = " ".join(Command().create_parser("manage.py", "recommend").format_help().split())
+    assert "read no telemetry after this; the graph (edges, criticality, published SLAs) is today's" in words
 
 
 @pytest.mark.parametrize("arguments", [("--as-of", "yesterday"), ("--window-days", "0")])

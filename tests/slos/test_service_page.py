@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django.fixtures import DjangoAssertNumQueries
+from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
@@ -85,6 +85,45 @@ def test_a_recommendation_without_a_regime_claims_no_calibration(checkout: Servi
     words = text_of(page(client_of("sre_admin"), checkout))
     assert "How sure is this" in words
     assert "simulated services" not in words
+
+
+def test_a_service_of_two_days_claims_no_calibration_of_older_ones(shop: Team) -> None:
+    service = make_service("newborn", team=shop)
+    make_hours(service, days=2)
+    compute(service)
+    words = text_of(page(client_of("sre_admin"), service))
+    assert "How often services with under 7 days of history miss their targets was not evaluated." in words
+    assert "the tiers lean on what services of its kind keep" in words
+    assert "simulated services" not in words
+    assert "no past window of 28 days can be judged yet" in words
+
+
+def test_a_service_of_two_weeks_stands_on_its_forecast(shop: Team) -> None:
+    service = make_service("youngster", team=shop)
+    make_hours(service, days=14)
+    compute(service)
+    words = text_of(page(client_of("sre_admin"), service))
+    assert "simulated services with 7 to 29 days of history" in words
+    assert "the tiers allow for what so few days cannot show" in words
+    assert "lean on" not in words
+
+
+def test_a_promise_far_up_is_touched(checkout: Service, admin: Actor, shop: Team) -> None:
+    last = checkout
+    for name in ("gateway", "app", "edge", "cdn", "site"):
+        caller = make_service(name, team=shop)
+        make_edge(caller, last)
+        last = caller
+    assert "No service upstream has an SLO" in text_of(page(client_of("sre_admin"), checkout))
+    terms = {"service_id": "site", "sli_type": "availability", "target": 0.99, "rationale": "why"}
+    dispatch("slos.set", terms, actor=admin)
+    assert "1 service upstream with an SLO: site" in text_of(page(client_of("auditor"), checkout))
+
+
+def test_a_dialog_promises_for_the_installations_window(checkout: Service, settings: Settings) -> None:
+    settings.WINDOW_DAYS = 30
+    found = links(page(client_of("sre_admin"), checkout), "/actions/slos.set/")
+    assert {given(one)["window_days"] for one in found} == {"30"}
 
 
 def test_a_tier_in_force_is_said_so_and_cannot_be_accepted_again(checkout: Service, admin: Actor) -> None:

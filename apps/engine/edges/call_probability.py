@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.engine.series import DAY_SECONDS, ObservedCounts, align
-from apps.engine.types import Criticality, DependencyInput, Floats
+from apps.engine.types import CallProbabilitySource, Criticality, DependencyInput, Floats
 
 CALL_PROBABILITY_PRIOR: Mapping[Criticality, float] = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 CALL_PROBABILITY_LEAST: Mapping[Criticality, float] = {"hard": 0.3, "degraded": 0.1, "soft": 0.02}
@@ -28,7 +28,7 @@ class CallProbability:
     """``q`` with its source; ``interval`` (90 %) is ``None`` for a declaration, ``deviation`` then 0."""
 
     value: float
-    source: str
+    source: CallProbabilitySource
     interval: tuple[float, float] | None
     deviation: float = 0.0
 
@@ -144,7 +144,7 @@ def _clustered(sums: Floats) -> float:
     return math.sqrt(float((sums**2).sum()) * size / max(1, size - 1))
 
 
-def _capped(value: float, deviation: float, freedom: int, source: str) -> CallProbability:
+def _capped(value: float, deviation: float, freedom: int, source: CallProbabilitySource) -> CallProbability:
     from scipy.special import stdtrit
 
     reach = float(stdtrit(max(1, freedom), 0.95)) * deviation

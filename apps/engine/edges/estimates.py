@@ -16,7 +16,14 @@ from apps.engine.edges.call_probability import CALL_PROBABILITY_PRIOR, call_prob
 from apps.engine.edges.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
 from apps.engine.graph.redundancy import retried_unavailability
 from apps.engine.series import ObservedCounts, align, observe
-from apps.engine.types import Criticality, DependencyInput, Floats
+from apps.engine.types import (
+    AvailabilitySource,
+    CallProbabilitySource,
+    Criticality,
+    DependencyInput,
+    Floats,
+    HardnessSource,
+)
 from apps.engine.window.counting import rate_upper
 
 HARDNESS_PRIOR: Mapping[Criticality, float] = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
@@ -38,13 +45,13 @@ class EdgeEstimate:
 
     dependency: DependencyInput
     call_probability: float
-    call_probability_source: str
+    call_probability_source: CallProbabilitySource
     call_probability_interval: tuple[float, float] | None
     hardness: float | None
-    hardness_source: str | None
+    hardness_source: HardnessSource | None
     hardness_interval: tuple[float, float] | None
     availability: float | None
-    availability_source: str
+    availability_source: AvailabilitySource
     failed_calls: Floats | None
     is_concurrent: bool
 
@@ -184,7 +191,7 @@ def first_estimate(
 
 def _availability(
     dependency: DependencyInput, edge: ObservedCounts | None, target: ObservedCounts | None
-) -> tuple[float | None, str]:
+) -> tuple[float | None, AvailabilitySource]:
     if edge is not None and edge.availability is not None:
         return edge.availability, "edge"
     if target is not None and target.availability is not None:
@@ -298,7 +305,7 @@ def _bound_by_survival(own: ObservedCounts, estimates: list[EdgeEstimate]) -> li
                 scaled = (result[at].hardness or 0.0) * scale
                 low = min(scaled, (result[at].hardness_interval or (0.0, 0.0))[0])
                 high = max(scaled, (result[at].hardness_interval or (0.0, 1.0))[1])
-                source = "observed" if observed else "bounded_by_survival"
+                source: HardnessSource = "observed" if observed else "bounded_by_survival"
                 result[at] = replace(
                     result[at], hardness=scaled, hardness_interval=(low, high), hardness_source=source
                 )

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from apps.engine.edges.dependencies import CountedFactor
-from apps.engine.rounding import duration
+from apps.engine.rounding import duration, plain
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats
 
@@ -200,5 +200,5 @@ def _label(counted: CountedFactor) -> str:
     elif counted.is_shared:
         label += " (shared)"
     if factor.call_probability < 0.995:
-        label += f", called {factor.call_probability:.2g}×"
+        label += f", called {plain(factor.call_probability)}×"
     return label

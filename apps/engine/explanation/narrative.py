@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from apps.engine.explanation.attribution import Contribution
-from apps.engine.rounding import duration, percent, ratio
+from apps.engine.rounding import duration, percent, plain, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TierName
 from apps.engine.window.tiers import COLD_START_DAYS, Tier
@@ -39,6 +39,14 @@ def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str
         f"{duration(days * DAY_SECONDS)} of data: {100 * prior_weight:.0f} % of each target is what is "
         f"expected of its kind ({prior_title}), and confidence is low until day {COLD_START_DAYS}."
     )
+
+
+def with_what_is_missing(reason: str, backtest: Mapping[str, object], window_days: int) -> str:
+    """A cold start's reason with what its past cannot answer yet, in the same sentence."""
+    if backtest["of"]:
+        return reason
+    alerts = ", nor how often alerts would fire" if backtest["pages_per_month"] is None else ""
+    return f"{reason.removesuffix('.')}; no past window of {window_days} days can be judged yet{alerts}."
 
 
 def summarise(
@@ -97,4 +105,4 @@ def summarise(
 
 def _points(contribution: float) -> str:
     """A contribution in points of availability, with two significant digits."""
-    return f"{100 * abs(contribution):.2g}".replace("e-0", "e-")
+    return plain(100 * abs(contribution))

@@ -18,7 +18,7 @@ from apps.engine.archetypes import Archetype
 from apps.engine.forecast.latency import LatencyPrediction, built_in
 from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
 from apps.engine.latency.percentiles import percentile
-from apps.engine.rounding import milliseconds
+from apps.engine.rounding import duration, milliseconds
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
 from apps.engine.window.tiers import COLD_START_DAYS, cold_start_weight
 
@@ -176,6 +176,8 @@ def latency_document(
     if not math.isfinite(observed):
         reason = (
             f"{word} of {service_id} lies above the highest bucket ({top:g} ms), where it cannot be read."
+            if top > 0
+            else f"The histograms of {service_id} have no bound but +Inf: {word} cannot be read from them."
         )
         return _without("no_data", reason, basis, observed)
     limits = outlook.prediction.quantiles[read_at]
@@ -208,7 +210,7 @@ def _reason(verdict: str, histograms: Histograms, word: str) -> str | None:
     parts: list[str] = []
     if verdict == "cold_start":
         parts.append(
-            f"{histograms.days:.0f} days of latency data: thresholds are wide and of low confidence until "
+            f"{duration(histograms.days * DAY_SECONDS)} of latency data: thresholds are wide and of low confidence until "
             f"day {COLD_START_DAYS}."
         )
     if histograms.basis == "bins":

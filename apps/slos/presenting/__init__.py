@@ -129,7 +129,7 @@ def present(page: ServicePage, user: User) -> Presented:
         fan=drawings.fan(availability, composite, page),
         fan_title=f"The next {window_days} days, and the past",
         fan_note="of 100 such windows, so many end in each band · bars: 90 % interval",
-        reliability=certainty.reliability(availability),
+        reliability=certainty.reliability(availability, quality.get("days")),
         meaning=certainty.meaning(service.service_id, document, availability),
         dependencies=evidence.dependencies(composite),
         set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],

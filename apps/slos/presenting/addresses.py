@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 
 from apps.slos.models import ActiveSlo
@@ -30,13 +31,13 @@ def regenerate_url(page: ServicePage) -> str:
 
 
 def set_url(page: ServicePage, sli_type: str) -> str:
-    """The dialog that promises something where nothing is promised; 28 days and no number stand in it."""
+    """The dialog that promises something where nothing is promised; the usual window and no number stand in it."""
     return action_url(
         "slos.set",
         service_id=page.service.service_id,
         sli_type=sli_type,
         expected_version=0,
-        window_days=28,
+        window_days=settings.WINDOW_DAYS,
         show=f"{number_field(sli_type)},window_days",
         next=home(page),
     )

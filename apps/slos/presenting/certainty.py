@@ -12,7 +12,7 @@ from apps.slos.calibration import TIERS, Calibration, Group, calibration
 from apps.ui.format import count, duration, percent, plural, window_noun
 
 KINDS: Mapping[str, str] = {
-    "new": "with under 30 days of history",
+    "new": "with 7 to 29 days of history",
     "clean": "that had hardly failed",
     "rare_incidents": "with rare incidents",
     "drifting": "whose level had changed",
@@ -34,6 +34,9 @@ HOLDS_BACK: Mapping[str, str] = {
 """The factors of the confidence, as what is at fault where one is low."""
 
 GOOD, FAIR = 0.75, 0.5
+
+YOUNGEST_DAYS = 7
+"""From here on a forecast needs no prior (the engine's PRIOR_UNTIL_DAYS), and the evaluation starts here, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,23 @@ class Meaning:
     answers: Sequence[str]
 
 
-def reliability(part: Mapping[str, Any]) -> Reliability | None:
-    """Return how recommendations of this kind of history held; ``None`` where the kind is not known."""
+def reliability(part: Mapping[str, Any], days: float | None = None) -> Reliability | None:
+    """Return how recommendations of this kind of history held; ``None`` where the kind is not known.
+
+    Of services with fewer ``days`` of data than any that were evaluated it says just that, and has no rows.
+    """
     tiers = part.get("tiers") or {}
     shipped = calibration()
     group = shipped.regimes.get(part.get("regime") or "")
     if group is None or not all(tiers.get(tier) for tier in TIERS):
         return None
+    if days is not None and days < YOUNGEST_DAYS:
+        return Reliability(
+            sentence=f"How often services with under {YOUNGEST_DAYS} days of history miss their targets was not "
+            "evaluated.",
+            rows=(),
+            source=f"The evaluation starts at {YOUNGEST_DAYS} days.",
+        )
     stated = {tier: percent(tiers[tier]["breach_probability"], 0) for tier in TIERS}
     missed = {tier: percent(group.missed[tier], 1) for tier in TIERS}
     kind = KINDS.get(part["regime"], "of its kind")
@@ -176,8 +189,10 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         return "Too little is known for a number."
     if quality.get("days") is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
-    if verdict == "cold_start":
+    if verdict == "cold_start" and quality["days"] < YOUNGEST_DAYS:
         return "Low: there is little history, so the tiers lean on what services of its kind keep."
+    if verdict == "cold_start":
+        return "Low: there is little history, and the tiers allow for what so few days cannot show."
     parts = {
         name: value for name, value in (quality.get("confidence_parts") or {}).items() if name in HOLDS_BACK
     }

@@ -30,6 +30,7 @@ AVAILABILITY_SOURCES = {
     "edge": "as we see it",
     "target": "its own figure",
     "published_sla": "published",
+    "unknown": "nothing known",
     "prior": "assumed",
 }
 ESTIMATE_SOURCES = {
@@ -37,6 +38,8 @@ ESTIMATE_SOURCES = {
     "estimated": "",
     "co_movement": "from traffic",
     "declared": "declared",
+    "bounded_by_target_traffic": "at most: it is called no more often",
+    "bounded_by_survival": "at most: more did not fail",
     "prior": "assumed",
 }
 
@@ -125,7 +128,7 @@ def dependency(row: dict[str, Any]) -> DependencyRow:
 
 
 def _source(words: dict[str, str], source: str | None) -> str:
-    return words.get(source or "", source or "")
+    return words.get(source or "", (source or "").replace("_", " "))
 
 
 def _figure(value: float | None) -> str:

@@ -14,7 +14,6 @@ from apps.core.models import AuditEntry
 from apps.slos import events
 from apps.slos.documents import with_age
 from apps.slos.events import Day
-from apps.slos.impact import upstream_with_slo
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.queries.promises import BurnDown, burn_down, decisions_history, slo_history
 from apps.slos.queries.recommendations import (
@@ -24,6 +23,7 @@ from apps.slos.queries.recommendations import (
     last_recommendations,
 )
 from apps.slos.questions import Due, due_reasons
+from apps.slos.upstream import upstream_with_slo
 from apps.telemetry.queries import LatencyPoint, latency_points
 
 CHART_DAYS = 90

@@ -31,7 +31,10 @@ class Command(BaseCommand):
             "--service", action="append", default=[], metavar="ID", help="only this one; repeatable"
         )
         parser.add_argument(
-            "--as-of", metavar="ISO", help="use no data after this; default: end of the newest complete bin"
+            "--as-of",
+            metavar="ISO",
+            help="read no telemetry after this; the graph (edges, criticality, published SLAs) is today's all the "
+            "same; default: end of the newest complete bin",
         )
         parser.add_argument("--window-days", type=int, default=settings.WINDOW_DAYS, metavar="N")
         parser.add_argument("--seed", type=int, default=0, metavar="N")
