@@ -210,8 +210,8 @@ def _reason(verdict: str, histograms: Histograms, word: str) -> str | None:
     parts: list[str] = []
     if verdict == "cold_start":
         parts.append(
-            f"{duration(histograms.days * DAY_SECONDS)} of latency data: thresholds are wide and of low confidence until "
-            f"day {COLD_START_DAYS}."
+            f"{duration(histograms.days * DAY_SECONDS)} of latency data: thresholds are wide and of low confidence "
+            f"until day {COLD_START_DAYS}."
         )
     if histograms.basis == "bins":
         parts.append(f"Judged by the share of bins whose {word} is under the threshold ({BINS_SHARE:.0%}).")
