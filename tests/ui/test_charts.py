@@ -266,6 +266,68 @@ def test_the_names_beside_the_fan_stand_clear_of_each_other() -> None:
     assert all(below - above >= 14 for above, below in itertools.pairwise(names))
 
 
+def with_levels_below() -> charts.Chart:
+    tiers = [
+        charts.TierInterval("Conservative", 0.999945, 0.9884, 0.99999, 0.01),
+        charts.TierInterval("Balanced", 0.999959, 0.9974, 0.99999, 0.05),
+        charts.TierInterval("Aggressive", 0.999978, 0.99995, 0.99999, 0.2),
+    ]
+    levels = [charts.Reference("observed, 120 d", 0.9999831), charts.Reference("promised", 0.9991)]
+    values = (0.99998, 0.9998, 0.99981, 0.99998, 0.99982, 0.99983, *[0.99998] * 6)
+    return charts.next_window(tiers, past=past(*values), references=levels)
+
+
+@pytest.mark.parametrize("name", ["svg", "stacked"])
+def test_what_lies_below_the_fans_axis_has_an_arrow_and_its_true_figure(name: str) -> None:
+    drawing = ElementTree.fromstring(str(getattr(with_levels_below(), name)))
+    arrows = [one.findtext("title") or "" for one in drawing.findall("path[@class='beyond']")]
+    assert [text.split(":")[0] for text in arrows] == ["Conservative", "Balanced", "promised 99.91"]
+    said = [one.text for one in drawing.iter("text")]
+    assert "bars to 98.84, 99.74" in said
+    assert "promised 99.91" in said
+    lines = [one for one in drawing.findall("line") if one.get("class") == "target-line"]
+    assert len(lines) == 1, "no line stands for a level that is not on the axis"
+
+
+@pytest.mark.parametrize("name", ["svg", "stacked"])
+def test_figures_of_windows_below_the_axis_hide_no_mark(name: str) -> None:
+    drawing = ElementTree.fromstring(str(getattr(with_levels_below(), name)))
+    feet = [one for one in drawing.findall("polygon") if one.get("class") == "miss"]
+    assert len(feet) == 4
+    tops = {float(pair.split(",")[1]) for one in feet for pair in (one.get("points") or "").split()}
+    figures = [one for one in drawing.iter("text") if one.get("class") == "strong halo"]
+    assert figures, "the worst says its figure"
+    assert "99.98" in [one.text for one in figures]
+    assert all(float(one.get("y", "0")) < min(tops) for one in figures)
+
+
+@pytest.mark.parametrize("name", ["svg", "stacked"])
+def test_no_word_of_the_fan_is_cut_at_either_side(name: str) -> None:
+    drawing = ElementTree.fromstring(str(getattr(with_levels_below(), name)))
+    width = float((drawing.get("viewBox") or "").split()[2])
+    for one in drawing.iter("text"):
+        wide = text_width(one.text or "") * (1.12 if "strong" in one.get("class", "") else 1)
+        x = float(one.get("x", "0"))
+        left = x - {"end": wide, "middle": wide / 2}.get(one.get("text-anchor", ""), 0)
+        assert left >= -0.5, one.text
+        assert left + wide <= width + 0.5, one.text
+        assert "…" not in (one.text or "")
+
+
+@pytest.mark.parametrize("draw", [burn, latency, lambda: daily([0.9999, None, 0.5, 0.9995])])
+def test_a_scrolled_charts_axis_has_the_same_figures_at_the_same_heights(
+    draw: Callable[[], charts.Chart],
+) -> None:
+    chart = draw()
+    axis, plot = ElementTree.fromstring(str(chart.axis)), ElementTree.fromstring(str(chart))
+    of_axis = [(one.text, one.get("y")) for one in axis.iter("text")]
+    of_plot = [(one.text, one.get("y")) for one in plot.iter("text") if one.get("class") == "at-left"]
+    assert of_axis == of_plot
+    assert of_axis
+    assert (axis.get("viewBox") or "").split()[3] == (plot.get("viewBox") or "").split()[3]
+    assert axis.get("aria-hidden") == "true"
+
+
 @given(st.lists(st.floats(min_value=0, max_value=200), max_size=12).map(sorted))
 def test_names_are_spread_no_further_than_needed_and_stay_inside(wanted: list[float]) -> None:
     placed = spread(wanted, 14, 0, 200)

@@ -56,6 +56,25 @@ def test_a_cycle_is_said_in_words() -> None:
     assert "↻ in a cycle" in chart.svg
 
 
+def test_two_steps_either_way_fit_a_page_and_say_who_is_in_a_cycle_uncut() -> None:
+    names = [f"s{at}" for at in range(5)]
+    nodes = [GraphNode(name, name, "#", "shop · critical", in_cycle=True) for name in names]
+    chart = dependency_graph(nodes, [GraphEdge(f"s{at}", f"s{at + 1}") for at in range(4)], "s2")
+    root = ElementTree.fromstring(chart.svg)
+    assert float(root.get("width", "0")) == float((root.get("viewBox") or "").split()[2]) <= 1158
+    notes = {one.text for one in root.iter("text") if one.get("class") == "note-text"}
+    assert notes == {"↻ in a cycle · shop · critical"}
+
+
+def test_a_long_note_gives_up_the_words_of_its_sign_first() -> None:
+    nodes = [GraphNode("a", "a", "#", "warehouse · critical", in_cycle=True)]
+    chart = dependency_graph(nodes, [], "a")
+    assert "↻ warehouse · critical" in chart.svg
+    assert "in a cycle · warehouse · critical" in (
+        ElementTree.fromstring(chart.svg).findtext("a/title") or ""
+    )
+
+
 def test_the_legend_names_only_the_styles_that_occur() -> None:
     svg = dependency_graph([node("a"), node("b")], [GraphEdge("a", "b", "async")], "a").svg
     words = [element.text for element in ElementTree.fromstring(svg).iter("text")]

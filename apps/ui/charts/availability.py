@@ -13,6 +13,7 @@ from apps.ui.charts.frame import (
     TOP,
     WIDTH,
     Event,
+    axis,
     event_ticks,
     grid,
     line,
@@ -60,8 +61,8 @@ def daily_availability(
     label = f"target {percent_number(target)}" if target is not None else ""
     right = right_of([label] if label else [])
     xs = positions(len(points), right)
-    at_foot = any(value < y.low for value in known)
-    parts = grid(ticks, [percent_number(value) for value in ticks], y, right, foot_is_taken=at_foot)
+    figures = [percent_number(value) for value in ticks]
+    parts = grid(ticks, figures, y, right)
     parts += _band(points, xs, y)
     parts += event_ticks(events, days, xs, bottom, right)
     if target is not None:
@@ -86,7 +87,8 @@ def daily_availability(
         for when, point in zip(days, points, strict=True)
     )
     table = ChartTable(("Day", "Availability", "90 % interval", "Failed", "Requests"), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
+    svg = document(WIDTH, height, parts, label=alternative, class_="plot course")
+    return Chart(svg, alternative, table, axis=axis(ticks, figures, y, height))
 
 
 def _axis_floor(values: Sequence[float], target: float | None) -> float:

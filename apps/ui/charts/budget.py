@@ -12,6 +12,7 @@ from apps.ui.charts.frame import (
     TOP,
     WIDTH,
     Event,
+    axis,
     event_ticks,
     grid,
     line,
@@ -55,7 +56,8 @@ def burn_down(
     right = right_of([said] if said else [])
     x = Linear(start.timestamp(), end.timestamp(), LEFT, right)
     ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
-    parts = grid(ticks, [percent(value, 0) for value in ticks], y, right, foot_is_taken=True)
+    figures = [percent(value, 0) for value in ticks]
+    parts = grid(ticks, figures, y, right)
     if floor < 0:
         parts.append(
             element("rect", class_="overspent", x=LEFT, y=y(0), width=right - LEFT, height=bottom - y(0))
@@ -94,7 +96,8 @@ def burn_down(
     parts += date_labels(*_daily_span(start, end, right), height - 4)
     rows = tuple((f"{day(point.at, end)}, {point.at:%H:%M}", percent(point.left, 1)) for point in points)
     table = ChartTable(("Time (UTC)", "Budget left"), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
+    svg = document(WIDTH, height, parts, label=alternative, class_="plot course")
+    return Chart(svg, alternative, table, axis=axis(ticks, figures, y, height))
 
 
 def _even_spend(course: Sequence[tuple[float, float | None]], y: Linear, right: float) -> str:

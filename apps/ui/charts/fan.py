@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from apps.ui.charts.frame import LEFT, WIDTH, line
@@ -16,6 +16,7 @@ from apps.ui.charts.svg import (
     document,
     element,
     fit,
+    fixed,
     points_attribute,
     text_width,
     title,
@@ -24,9 +25,12 @@ from apps.ui.charts.svg import (
 from apps.ui.format import NO_VALUE, chance_words, day, percent, percent_number
 
 _HEIGHT, _TOP, _BOTTOM = 262.0, 14.0, 230.0
+_FOOT = _HEIGHT - 6
 _LINE = 14.5
 _REACH = 1.5
 """Below the most careful tier the axis goes on by at most half as much again."""
+_MOST_ROOM = 80.0
+"""So much of the past's width may long names take."""
 _BANDS = ("band b3", "band b2", "band b1")
 
 
@@ -81,7 +85,8 @@ def next_window(
     """Past windows as points, and from the last of them a fan: how likely the next one ends where.
 
     Each band of the fan lies between two tiers and says how many windows in 100 are expected to end in it. A
-    past window below the tier in the middle carries a square; one below the axis a triangle at its foot.
+    past window below the tier in the middle carries a square; one below the axis a triangle at its foot. An
+    arrow stands where a level or an interval lies below the axis, with its true figure.
     """
     ordered = sorted(tiers, key=lambda tier: tier.target)
     known = [window for window in past if window.availability is not None]
@@ -95,6 +100,7 @@ def next_window(
     table = ChartTable(
         ("", "Availability", "90 % interval", "Missed"), _rows(ordered, past, references, window_days)
     )
+    names = [_name_of(tier) for tier in ordered]
     drawn = [
         document(
             at.width,
@@ -103,9 +109,41 @@ def next_window(
             label=alternative,
             class_=class_,
         )
-        for at, class_ in ((_WIDE, "plot course"), (_NARROW, "plot stacked"))
+        for at, class_ in (
+            (_with_room(_WIDE, ticks, names, references), "plot course"),
+            (_with_room(_NARROW, ticks, (), ()), "plot stacked"),
+        )
     ]
     return Chart(drawn[0], alternative, table, stacked=drawn[1])
+
+
+def _with_room(
+    at: _Places, ticks: Sequence[float], names: Sequence[str], references: Sequence[Reference]
+) -> _Places:
+    """The places moved so that neither the axis's figures nor the names of the levels are cut."""
+    widths = [text_width(name) * BOLD for name in names]
+    widths += [text_width(_level_of(one)) for one in references]
+    more = min(_MOST_ROOM, max(0.0, max(widths, default=0.0) - (at.width - at.words)))
+    left = max([at.left, *(text_width(percent_number(value)) + 8 for value in ticks)])
+    return replace(
+        at,
+        left=left,
+        now=at.now - more,
+        open=at.open - more,
+        end=at.end - more,
+        whiskers=at.whiskers - more,
+        leaders=at.leaders - more,
+        words=at.words - more,
+    )
+
+
+def _name_of(tier: TierInterval) -> str:
+    return f"{tier.name} {percent_number(tier.target)}"
+
+
+def _level_of(one: Reference, *, brief: bool = False) -> str:
+    label = one.label.partition(",")[0] if brief else one.label
+    return f"{label} {percent_number(one.value)}"
 
 
 def _drawing(
@@ -131,8 +169,9 @@ def _drawing(
     parts += _fan(at, tiers, known[-1] if known else None, y)
     parts += line([window.availability for window in past], xs, y, "series faint")
     parts += _marks(at, past, xs, y, tiers[len(tiers) // 2] if tiers else None)
-    parts += _ends(at, tiers, references, y)
-    parts += _time(at, past, window_days)
+    following = f"next {window_days} days"
+    parts += _ends(at, tiers, references, y, text_width(following))
+    parts += _time(at, past, window_days, following)
     return parts
 
 
@@ -179,33 +218,60 @@ def _marks(
     at: _Places, past: Sequence[Window], xs: Sequence[float], y: Linear, middle: TierInterval | None
 ) -> list[str]:
     parts: list[str] = []
-    taken = -1e9
+    marks: list[tuple[float, float]] = []
+    below: list[tuple[float, float]] = []
     for window, x in zip(past, xs, strict=True):
         value = window.availability
         if value is None:
             continue
         missed = middle is not None and value < middle.target
         tip = title(f"{_span(window, past)}: {percent(value)}{', missed' if missed else ''}")
+        marks.append((x, max(y.end, y(value)) if value >= y.low else _BOTTOM - 4))
         if value < y.low:
+            below.append((value, x))
             mark = points_attribute([(x - 4, _BOTTOM - 7), (x + 4, _BOTTOM - 7), (x, _BOTTOM)])
             parts.append(element("polygon", tip, class_="miss", points=mark))
-            text = percent_number(value)
-            if x - text_width(text) * BOLD - 8 > taken:
-                parts.append(words(x - 7, _BOTTOM - 3, text, anchor="end", class_="strong halo"))
-                taken = x + 4
         elif missed:
             parts.append(element("rect", tip, class_="miss", x=x - 3, y=y(value) - 3, width=6, height=6))
         else:
             parts.append(element("circle", tip, class_="dot", cx=x, cy=y(value), r=at.dot))
+    return parts + _figures_below(at, below, marks)
+
+
+def _figures_below(
+    at: _Places, below: Sequence[tuple[float, float]], marks: Sequence[tuple[float, float]]
+) -> list[str]:
+    """The figures of windows below the axis, the worst first, as far as they hide no mark and no other figure."""
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    said: set[str] = set()
+    for value, x in sorted(below):
+        text = percent_number(value)
+        half = text_width(text) * BOLD / 2
+        middle = min(max(x, at.left + half), at.now - half)
+        for level in (_BOTTOM - 11, _BOTTOM - 25)[: 1 if text in said else 2]:
+            on_a_mark = any(
+                abs(mark - middle) < half + 4 and level - 13 < height < level + 4 for mark, height in marks
+            )
+            on_another = any(
+                abs(other - middle) < half + width + 4 and abs(line - level) < _LINE - 1
+                for other, width, line in taken
+            )
+            if not on_a_mark and not on_another:
+                parts.append(words(middle, level, text, anchor="middle", class_="strong halo"))
+                taken.append((middle, half, level))
+                said.add(text)
+                break
     return parts
 
 
 def _ends(
-    at: _Places, tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear
+    at: _Places, tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear, following: float
 ) -> list[str]:
     """Each tier's interval as a bar with its target on it, and the names of all levels one under the other."""
     parts: list[str] = []
-    named: list[tuple[float, float, str, str]] = []
+    named: list[tuple[float, float, float, str, str]] = []
+    room = at.width - at.words
     for index, tier in enumerate(tiers):
         x = at.whiskers + at.step * index
         top, foot = y(tier.high, clamp=True), y(tier.low, clamp=True)
@@ -215,30 +281,51 @@ def _ends(
         bar = element(
             "rect", tip, class_="interval", x=x - 3, y=top, width=6, height=max(2.0, foot - top), rx=3
         )
-        parts += [bar, element("circle", class_="dot", cx=x, cy=y(tier.target), r=3.5)]
-        named.append((y(tier.target), x + 5, f"{tier.name} {percent_number(tier.target)}", "strong"))
-    named += [
-        (y(one.value, clamp=True), at.end + 2, f"{one.label} {percent_number(one.value)}", "")
-        for one in references
-    ]
-    named.sort(key=lambda item: (item[0], item[2]))
+        parts.append(bar)
+        if tier.low < y.low:
+            parts += [element("path", class_="cut", d=_break(x)), _arrow(x, _BOTTOM + 5, tip)]
+        parts.append(element("circle", class_="dot", cx=x, cy=y(tier.target), r=3.5))
+        named.append((y(tier.target), -tier.target, x + 5, _name_of(tier), "strong"))
+    for one in references:
+        text = _level_of(one)
+        if text_width(text) > room:
+            text = _level_of(one, brief=True)
+        named.append((y(one.value, clamp=True), -one.value, at.end + 2, text, ""))
+    named.sort(key=lambda item: (item[0], item[1], item[3]))
     levels = spread([item[0] for item in named], _LINE, _TOP, _BOTTOM)
-    for (own, x, text, style), level in zip(named, levels, strict=True):
-        leader = points_attribute(
-            [(x, own), (max(x, at.leaders), own), (at.words - 8, level), (at.words - 4, level)]
-        )
-        parts.append(element("polyline", class_="leader", points=leader))
-        room = at.width - at.words
+    for (own, value, x, text, style), level in zip(named, levels, strict=True):
         shown = fit(text, room / BOLD if style else room)
-        parts.append(
-            words(at.words, level + 4, shown, class_=style or None, tip=text if shown != text else "")
-        )
+        tip = text if shown != text else ""
+        if -value < y.low:
+            tip = f"{text}: below the axis"
+            parts.append(_arrow(at.words - 9, level + 4, title(tip)))
+        else:
+            leader = points_attribute(
+                [(x, own), (max(x, at.leaders), own), (at.words - 8, level), (at.words - 4, level)]
+            )
+            parts.append(element("polyline", class_="leader", points=leader))
+        parts.append(words(at.words, level + 4, shown, class_=style or None, tip=tip))
+    cut = [percent_number(tier.low) for tier in tiers if tier.low < y.low]
+    if cut:
+        text = f"{'bar' if len(cut) == 1 else 'bars'} to {', '.join(dict.fromkeys(cut))}"
+        x = max(at.whiskers - 3, (at.now + at.end) / 2 + following / 2 + 9)
+        parts.append(words(x, _FOOT, fit(text, at.width - x)))
     return parts
 
 
-def _time(at: _Places, past: Sequence[Window], window_days: int) -> list[str]:
-    foot = _HEIGHT - 6
-    following = f"next {window_days} days"
+def _arrow(x: float, foot: float, tip: str) -> str:
+    """What points below the axis."""
+    stem = f"M{fixed(x)} {fixed(foot - 9)}V{fixed(foot - 1)}m-3 -4l3 4l3 -4"
+    return element("path", tip, class_="beyond", d=stem)
+
+
+def _break(x: float) -> str:
+    """A gap across a bar that goes on below the axis."""
+    return f"M{fixed(x - 4)} {fixed(_BOTTOM - 8)}l8 -4"
+
+
+def _time(at: _Places, past: Sequence[Window], window_days: int, following: str) -> list[str]:
+    foot = _FOOT
     parts = [words((at.now + at.end) / 2, foot, following, anchor="middle")]
     between = (at.left + at.now) / 2
     if not past:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from django.utils.safestring import SafeString
+
 from apps.ui.charts.scale import Linear, as_date, spread
 from apps.ui.charts.small import runs
-from apps.ui.charts.svg import BOLD, element, fit, points_attribute, text_width, title, words
+from apps.ui.charts.svg import BOLD, document, element, fit, points_attribute, text_width, title, words
 from apps.ui.format import day
 
 WIDTH = 720.0
@@ -45,21 +47,24 @@ def grid(
     labels: Sequence[str],
     y: Linear,
     right: float = RIGHT,
-    *,
-    foot_is_taken: bool = False,
 ) -> list[str]:
-    """Grid lines with their values at the left and, for narrow screens, which see the newest end, once more
-    inside; the lowest not where something else stands at the foot.
-    """
+    """Grid lines with their values at the left."""
     parts: list[str] = []
     for value, text in zip(ticks, labels, strict=True):
         parts.append(element("line", class_="grid-line", x1=LEFT, x2=right, y1=y(value), y2=y(value)))
-        parts.append(words(LEFT - 8, y(value) + 4, text, anchor="end"))
-        beside = y(value) + (12 if y(value) < TOP + 8 else -4)  # Over the topmost line stand the events.
-        inside = words(right - 4, beside, text, anchor="end", class_="narrow halo", is_ornament=True)
-        if not (foot_is_taken and value == min(ticks)):
-            parts.append(inside)
+        parts.append(words(LEFT - 8, y(value) + 4, text, anchor="end", class_="at-left"))
     return parts
+
+
+def axis(ticks: Sequence[float], labels: Sequence[str], y: Linear, height: float) -> SafeString:
+    """The grid lines' values alone. On a narrow screen, which sees the newest end, they stay where they are while
+    the chart is scrolled behind them.
+    """
+    width = max(map(text_width, labels), default=0.0) + 7
+    figures = [
+        words(width - 5, y(value) + 4, text, anchor="end") for value, text in zip(ticks, labels, strict=True)
+    ]
+    return document(width, height, figures, label="", class_="axis", has_own_width=True)
 
 
 def names(levels: Sequence[tuple[float, str]], right: float, bottom: float) -> list[str]:

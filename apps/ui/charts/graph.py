@@ -25,7 +25,8 @@ from apps.ui.charts.svg import (
     words,
 )
 
-_NODE_W, _NODE_H, _GAP_X, _ROW_H, _PAD = 168.0, 42.0, 68.0, 54.0, 14.0
+_NODE_W, _NODE_H, _GAP_X, _ROW_H, _PAD = 181.0, 42.0, 51.0, 54.0, 14.0
+"""Five columns, two steps either way, fit a page 1440 px wide."""
 _SHAPE: Mapping[Level, str] = {"ok": "●", "warn": "▲", "bad": "■", "none": ""}
 
 type EdgeKind = Literal["hard", "soft", "async"]
@@ -102,8 +103,9 @@ def dependency_graph(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], foc
         map_height + legend_height,
         [*parts, *legend],
         label=alternative,
-        class_="graph " + _size(width),
+        class_="graph",
         role="group",
+        has_own_width=True,
     )
     return Chart(svg, alternative, table)
 
@@ -112,13 +114,6 @@ def _callers(amount: int) -> str:
     if amount < 2:
         return "1 service calls it" if amount else "no service calls it"
     return f"{amount} services call it"
-
-
-def _size(width: float) -> str:
-    """The class that keeps the drawing's words at their size: its least width in steps the stylesheet
-    knows.
-    """
-    return f"w{min(24, round(width / 100 + 0.499))}"
 
 
 def _reading_order(placed: Placed) -> list[str]:
@@ -165,7 +160,9 @@ class _Frame:
             notes.insert(0, "↻ in a cycle")
         if node.external:
             notes.insert(0, "external")
-        note = " · ".join(notes)
+        note = shown = " · ".join(notes)
+        if node.in_cycle and text_width(shown, 11) > _NODE_W - 20:
+            shown = shown.replace("↻ in a cycle · ", "↻ ", 1)  # What the sign means, the legend says.
         has_note = bool(note)
         said = ", ".join(
             part
@@ -182,7 +179,7 @@ class _Frame:
             words(x + 11, y + (18 if has_note else 26), label, class_="name"),
         ]
         if has_note:
-            inside.append(words(x + 11, y + 33, fit(note, _NODE_W - 20, 11), class_="note-text"))
+            inside.append(words(x + 11, y + 33, fit(shown, _NODE_W - 20, 11), class_="note-text"))
         if marks:
             inside.append(
                 words(
@@ -210,7 +207,7 @@ class _Frame:
             y_from, y_to = y_from + shift, y_to + shift
         if c_from == c_to:
             x = self.left(c_from) + _NODE_W
-            bow = 26 + min(40.0, abs(y_to - y_from) / 8)
+            bow = 26 + min(_GAP_X - 28, abs(y_to - y_from) / 8)
             path = f"M{fixed(x)} {fixed(y_from)}C{fixed(x + bow)} {fixed(y_from)} "
             path += f"{fixed(x + bow)} {fixed(y_to)} {fixed(x + 6)} {fixed(y_to)}"
             return self._drawn(path, class_, tip, x + 1, y_to, -1)

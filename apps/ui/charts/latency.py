@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from apps.ui.charts.frame import LEFT, TOP, WIDTH, Event, event_ticks, grid, line, names, right_of
+from apps.ui.charts.frame import (
+    LEFT,
+    TOP,
+    WIDTH,
+    Event,
+    axis,
+    event_ticks,
+    grid,
+    line,
+    names,
+    right_of,
+)
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_from_zero
 from apps.ui.charts.svg import Chart, ChartTable, document, element
 from apps.ui.format import day, ms
@@ -43,7 +54,8 @@ def latency_lines(
     right = right_of([one.label for one in series] + list(targets.values()))
     scale = Linear(0, max(1, len(days) - 1), LEFT, right)
     xs = [scale(index) for index in range(len(days))]
-    parts = grid(ticks, [ms(value) if value else "0" for value in ticks], y, right)
+    figures = [ms(value) if value else "0" for value in ticks]
+    parts = grid(ticks, figures, y, right)
     parts += event_ticks(events, days, xs, bottom, right)
     labels: list[tuple[float, str]] = []
     said: list[str] = []
@@ -65,4 +77,5 @@ def latency_lines(
         (day(when, days[-1]), *(ms(one.values[index]) for one in series)) for index, when in enumerate(days)
     )
     table = ChartTable(("Day", *(one.label for one in series)), rows)
-    return Chart(document(WIDTH, height, parts, label=alternative, class_="plot course"), alternative, table)
+    svg = document(WIDTH, height, parts, label=alternative, class_="plot course")
+    return Chart(svg, alternative, table, axis=axis(ticks, figures, y, height))

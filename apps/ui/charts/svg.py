@@ -140,16 +140,21 @@ def document(
     label: str,
     class_: str = "plot",
     role: Literal["img", "group"] = "img",
+    has_own_width: bool = False,
 ) -> SafeString:
-    """The whole drawing. ``role`` is ``group`` where it holds links, which an image may not."""
+    """The whole drawing. ``role`` is ``group`` where it holds links, which an image may not. With its own width
+    it is never shrunk, whatever room there is: its words keep their size. Without a label it is not read out.
+    """
     return SafeString(
         element(
             "svg",
             *parts,
             viewBox=f"0 0 {fixed(width)} {fixed(height)}",
+            width=width if has_own_width else None,
             class_=class_,
-            role=role,
-            aria_label=label,
+            role=role if label else None,
+            aria_label=label or None,
+            aria_hidden=None if label else "true",
         )
     )
 
@@ -167,12 +172,14 @@ class Chart:
     """A drawing, the sentence that says the same, and its table. In a template it prints as its drawing.
 
     ``stacked`` is the same drawn for a narrow screen, where there is such a drawing; the stylesheet shows one of them.
+    ``axis`` holds the figures of the axis alone, for a narrow screen that scrolls the drawing behind them.
     """
 
     svg: SafeString
     alternative: str
     table: ChartTable
     stacked: SafeString | None = None
+    axis: SafeString | None = None
 
     def __str__(self) -> str:
         return self.svg

@@ -185,9 +185,12 @@ def chartpanel(content: str, chart: Chart, title: str, right: object = "", eleme
 
 
 @register.simple_block_tag(end_name="enddatatable")
-def datatable(content: str, table: Table) -> str:
-    """A table whose rows are the block's content; empty, it says what will be here."""
-    return render_to_string("components/table.html", {"content": content, "table": table})
+def datatable(content: str, table: Table, lines: bool = False) -> str:
+    """A table whose rows are the block's content; empty, it says what will be here. With ``lines`` (or where
+    the table says so) a row becomes a few lines on a narrow screen.
+    """
+    context = {"content": content, "table": table, "lines": lines or table.is_lines}
+    return render_to_string("components/table.html", context)
 
 
 @register.simple_tag(takes_context=True)
