@@ -222,6 +222,20 @@
     }
   });
 
+  // A promise that was not there before a decision is brought into sight, wherever the page was.
+  let held = null;
+  const promises = (within = document) => new Set($$("[data-holds]", within).map((one) => one.dataset.holds));
+  const showNewPromise = () => {
+    if (!held) return;
+    const fresh = $$("[data-holds]").find((one) => !held.has(one.dataset.holds));
+    if (!fresh) return;
+    held = null;
+    fresh.tabIndex = -1;
+    fresh.focus({ preventScroll: true });
+    fresh.scrollIntoView({ block: "center" });
+  };
+  body.addEventListener("ballast:changed", () => { held = promises(); }, true);
+
   body.addEventListener("htmx:afterSwap", (event) => {
     const target = event.detail.target;
     if (target === dialog) {
@@ -240,6 +254,7 @@
     watchScrollers(now);
     showCopy(now);
     announce($("[data-announce]", now)?.textContent.trim());
+    showNewPromise();
   });
 
   // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}

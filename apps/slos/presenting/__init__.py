@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
@@ -18,6 +16,7 @@ from apps.slos.presenting.certainty import Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
+from apps.slos.presenting.renewal import Renewal, renewal
 from apps.slos.presenting.tiers import Offer, offer
 from apps.slos.queries import ServicePage
 from apps.slos.words import SLI_WORDS
@@ -25,10 +24,6 @@ from apps.ui.charts.svg import Chart
 from apps.ui.format import age, bound, duration, percent
 
 __all__ = ["Presented", "present", "who_may_decide"]
-
-
-RENEWED_WITHIN = timedelta(minutes=2)
-"""How long after a decision the page waits for the next recommendation before it calls the numbers old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +66,8 @@ class Presented:
     made: str
     stale: str
     """How old the numbers are, where they are older than they should be."""
-    is_renewing: bool
-    """Somebody decided a moment ago and a worker is at the next recommendation; the page looks again."""
+    renewal: Renewal | None
+    """Somebody decided or asked for new numbers a moment ago: a worker is at them, and the page looks again."""
     window_days: int
     composite: dict[str, Any] = field(default_factory=dict)
 
@@ -81,10 +76,6 @@ def who_may_decide(user: User, service: Service | None = None) -> str:
     """A sentence for those who may not decide: ``Only an SRE admin … may decide.``"""
     words = user.refusal("slos.decide", service).replace("may do this", "may decide")
     return words[:1].upper() + words[1:]
-
-
-def _decided_just_now(page: ServicePage) -> bool:
-    return bool(page.decisions) and timezone.now() - page.decisions[0].created_at < RENEWED_WITHIN
 
 
 def present(page: ServicePage, user: User) -> Presented:
@@ -104,7 +95,7 @@ def present(page: ServicePage, user: User) -> Presented:
     quality = document.get("data_quality") or {}
     missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
     confidence = document.get("confidence")
-    renewing = bool(document.get("is_stale")) and _decided_just_now(page)
+    awaited = renewal(page)
     summary = explanation.get("summary") or ""
     window_days = int(document.get("window_days") or 28)
     return Presented(
@@ -138,8 +129,8 @@ def present(page: ServicePage, user: User) -> Presented:
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
         who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
-        stale=duration(document.get("age_seconds")) if document.get("is_stale") and not renewing else "",
-        is_renewing=renewing,
+        stale=duration(document.get("age_seconds")) if document.get("is_stale") and awaited is None else "",
+        renewal=awaited,
         window_days=window_days,
         composite=composite if composite.get("point") is not None else {},
     )

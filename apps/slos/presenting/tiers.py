@@ -19,6 +19,7 @@ from apps.slos.words import (
     TIERS,
     is_latency,
     number_words,
+    promise_words,
     slo_number,
     with_ordered_intervals,
 )
@@ -65,6 +66,8 @@ class TierCard:
     """Which past windows would have missed it, in words under the strip."""
     suggested: bool = False
     active: bool = False
+    promise: str = ""
+    """The promise in force that is this tier, as the page names it among the promises."""
     accept_url: str = ""
 
 
@@ -166,7 +169,8 @@ def _card(
     window_days = int(document.get("window_days") or 28)
     backtest = tier.get("backtest") or {}
     supported = tier.get("supported_by_dependencies")
-    active = is_active(page.slos.get(sli_type), sli_type, name, tier["target"])
+    slo = page.slos.get(sli_type)
+    active = is_active(slo, sli_type, name, tier["target"])
     windows = drawings.past_windows(backtest)
     return TierCard(
         name=name.capitalize(),
@@ -179,6 +183,7 @@ def _card(
         missed=missed_sentence(windows) if windows else "",
         suggested=name == SUGGESTED,
         active=active,
+        promise=f"{SLI_WORDS[sli_type].capitalize()}: {promise_words(slo)}" if active else "",
         accept_url="" if active else accept_url,
     )
 
