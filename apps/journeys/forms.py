@@ -18,7 +18,7 @@ from apps.journeys.inputs import MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
 from apps.journeys.words import shares, step_words
 from apps.ui.format import number
-from apps.ui.forms import Field
+from apps.ui.forms import Field, slip_words
 
 _WITH_CALLS = re.compile(r"^(?P<name>.+?)\s+[×xX*]\s*(?P<calls>[0-9]*[.,]?[0-9]+)$")
 _THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(\.\d+)?$")
@@ -124,7 +124,10 @@ def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], 
     }
     if state.target:
         target = _number(state.target)
-        if target is None or not 0 < target < 100:
+        slip = slip_words(f"{target:.12g} %") if target is not None else ""
+        if slip:
+            problems.append(FieldProblem("target", slip))
+        elif target is None or not 0 < target < 100:
             problems.append(FieldProblem("target", "Write a percentage above 0 and below 100."))
         else:
             data["target"] = target / 100

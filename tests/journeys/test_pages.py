@@ -163,6 +163,12 @@ def test_a_form_sent_twice_creates_once(fleet: dict[str, Service], sre: Client) 
     assert Journey.objects.count() == 1
 
 
+def test_a_target_of_1_percent_or_less_is_told_to_be_a_ratio(sre: Client, fleet: dict[str, Service]) -> None:
+    refused = sre.post("/journeys/new/", form(target="0.999"))
+    assert refused.status_code == 422
+    assert "Write 99.9 for 99.9" in text_of(refused)
+
+
 def test_the_form_takes_a_latency_target_and_says_what_is_wrong_with_one(
     fleet: dict[str, Service], sre: Client
 ) -> None:
