@@ -55,7 +55,7 @@ def standing(journey: Journey, result: JourneyResult | None) -> tuple[str, str]:
         return "no target", ""
     if result.chance_missed <= SOME_CHANCE:
         return "keeps its target", "ok"
-    return ("at risk", "warn") if result.chance_missed <= HIGH_CHANCE else ("misses its target", "bad")
+    return ("at risk", "warn") if result.chance_missed <= HIGH_CHANCE else ("likely to miss its target", "bad")
 
 
 @dataclass(frozen=True, slots=True)
