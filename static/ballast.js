@@ -236,6 +236,23 @@
   };
   body.addEventListener("ballast:changed", () => { held = promises(); }, true);
 
+  // A page that draws itself anew stays where it is: the browser would follow the old content to the bottom.
+  let place = null;
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    if (!event.detail.target?.matches?.("[data-keeps-place]")) return;
+    place = { top: scrollY, promise: document.activeElement?.dataset.holds };
+  });
+  body.addEventListener("htmx:afterSwap", () => {
+    if (!place) return;
+    const { top, promise } = place;
+    place = null;
+    scrollTo({ top, behavior: "instant" });
+    const again = promise && $$("[data-holds]").find((one) => one.dataset.holds === promise);
+    if (!again) return;
+    again.tabIndex = -1;
+    again.focus({ preventScroll: true });
+  });
+
   body.addEventListener("htmx:afterSwap", (event) => {
     const target = event.detail.target;
     if (target === dialog) {

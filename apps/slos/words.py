@@ -13,6 +13,9 @@ from apps.ui.format import ms, ms_exact, percent, percent_exact
 
 TIERS = ("conservative", "balanced", "aggressive")
 
+EXTERNAL = "from its published SLA"
+"""In place of the verdict where a provider's number rests on what it publishes."""
+
 SLI_WORDS: dict[str, str] = {
     SliType.AVAILABILITY: "availability",
     SliType.LATENCY_P95: "p95 latency",

@@ -66,6 +66,8 @@ def test_a_service_is_found_by_keyboard_and_a_tier_accepted_without_a_page_load(
     expect(active).to_contain_text("active")
     expect(active).to_be_focused()
     expect(active).to_be_in_viewport()
+    expect(page.get_by_text("The decision is taken.")).to_have_count(0, timeout=60_000)
+    expect(active).to_be_in_viewport()  # Also once the next recommendation has been drawn.
     expect(page.locator(".facts").first).to_contain_text(f"{target} over 28 days")
     expect_same_document(page)
 

@@ -139,7 +139,9 @@ def test_a_ratio_in_a_field_of_percents_is_told_so_while_it_is_typed(
 ) -> None:
     data = form(owner, address(owner, action, "availability"), target="0.999")
     words = text_of(owner.post(f"/actions/{action}/preview/", data, headers=HTMX))
-    assert "Write 99.9 for 99.9 %.".replace(" %", f"{NARROW_SPACE}%") in words.replace(" %", f"{NARROW_SPACE}%")
+    assert "Write 99.9 for 99.9 %.".replace(" %", f"{NARROW_SPACE}%") in words.replace(
+        " %", f"{NARROW_SPACE}%"
+    )
     assert "promises" not in words
     shown = owner.post(f"/actions/{action}/", data, headers=HTMX).content.decode()
     assert 'name="target" value="0.999"' in shown

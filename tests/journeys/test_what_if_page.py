@@ -36,7 +36,7 @@ def test_its_services_can_be_filtered_and_sorted(reader: Client, fleet: dict[str
     found = text_of(reader.get("/what-if/", {"q": "PA", "sort": "-service"}, headers=HTMX))
     assert "Try a change to pay" in found
     assert "Try a change to web" not in found
-    assert "No service here" in text_of(reader.get("/what-if/", {"team": "nobody"}))
+    assert "There is no team “nobody” in this list" in text_of(reader.get("/what-if/", {"team": "nobody"}))
 
 
 def test_it_asks_who_is_there_before_it_lists_services(client: Client, db: None) -> None:

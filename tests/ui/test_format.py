@@ -131,7 +131,9 @@ def test_a_sentence_of_the_engine_says_an_availability_as_the_page_around_it_doe
     assert fmt.bound(written_by_the_engine(ratio)) == fmt.percent(ratio)
 
 
-@pytest.mark.parametrize(("value", "text"), [(201.023, "201"), (5.26, "5.3"), (0.456, "0.46"), (1234.5, "1230")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(201.023, "201"), (5.26, "5.3"), (0.456, "0.46"), (1234.5, "1230")]
+)
 def test_a_latency_is_typed_as_it_is_shown(value: float, text: str) -> None:
     assert fmt.ms_typed(value) == text
     assert fmt.ms(float(text)) == fmt.ms(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.slos.lists import state_of
 from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
@@ -38,6 +39,10 @@ class Presented:
     """Why there is no number for a latency."""
     active: str
     """The availability that is promised, in words; empty where none is."""
+    state: str
+    """How it stands against its promise, in a word; ``state_level`` is the mark of it, ``state_reason`` why."""
+    state_level: str
+    state_reason: str
     due_words: Sequence[str]
     promises: Sequence[Promise]
     availability: Chart | None
@@ -96,6 +101,8 @@ def present(page: ServicePage, user: User) -> Presented:
     missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
     confidence = document.get("confidence")
     awaited = renewal(page)
+    standing = page.status
+    state, state_level = state_of(standing.state, standing.budget_left) if standing else ("", "")
     summary = explanation.get("summary") or ""
     window_days = int(document.get("window_days") or 28)
     return Presented(
@@ -103,6 +110,9 @@ def present(page: ServicePage, user: User) -> Presented:
         latency_offers=[one for one in latencies if one.tiers],
         latency_reasons=list(dict.fromkeys(one.reason for one in latencies if not one.tiers and one.reason)),
         active=next((one.words for one in promises if one.sli_type == SliType.AVAILABILITY), ""),
+        state=state,
+        state_level=state_level,
+        state_reason=bound(standing.reason) if standing else "",
         due_words=[one.reason for one in page.due],
         promises=promises,
         availability=drawings.availability(page),

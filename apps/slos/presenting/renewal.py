@@ -43,7 +43,9 @@ def renewal(page: ServicePage, now: datetime | None = None) -> Renewal | None:
     if asked is not None and (made is None or made < asked) and now - asked < TOLD_WITHIN:
         if now - asked < RENEWED_WITHIN:
             until = "; until then the numbers are those of before" if document else ""
-            return _awaited(page, f"A worker makes new recommendations. They appear here by themselves{until}.")
+            return _awaited(
+                page, f"A worker makes new recommendations. They appear here by themselves{until}."
+            )
         return Renewal(
             f"New recommendations were asked for {duration((now - asked).total_seconds())} ago and are not here yet: "
             "the workers are busy, or none is running. The page no longer looks by itself.",

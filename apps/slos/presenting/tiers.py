@@ -14,6 +14,7 @@ from apps.slos.presenting import drawings
 from apps.slos.presenting.addresses import decision_urls
 from apps.slos.queries import ServicePage
 from apps.slos.words import (
+    EXTERNAL,
     PERCENTILE_SHARE,
     SLI_WORDS,
     TIERS,
@@ -47,7 +48,6 @@ VERDICTS = {
     "insufficient_traffic": "no number: not enough traffic",
     "no_data": "no number: no data",
 }
-EXTERNAL = "from its published SLA"
 
 
 @dataclass(frozen=True, slots=True)
