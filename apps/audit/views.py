@@ -102,6 +102,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("cursor", None)
     wrong = _wrong_dates(request.GET)
+    context: dict[str, Any]
     if wrong:
         without = query.copy()
         for name, _ in wrong:
