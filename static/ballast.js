@@ -222,6 +222,37 @@
     }
   });
 
+  // A promise that was not there before a decision is brought into sight, wherever the page was.
+  let held = null;
+  const promises = (within = document) => new Set($$("[data-holds]", within).map((one) => one.dataset.holds));
+  const showNewPromise = () => {
+    if (!held) return;
+    const fresh = $$("[data-holds]").find((one) => !held.has(one.dataset.holds));
+    if (!fresh) return;
+    held = null;
+    fresh.tabIndex = -1;
+    fresh.focus({ preventScroll: true });
+    fresh.scrollIntoView({ block: "center" });
+  };
+  body.addEventListener("ballast:changed", () => { held = promises(); }, true);
+
+  // A page that draws itself anew stays where it is: the browser would follow the old content to the bottom.
+  let place = null;
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    if (!event.detail.target?.matches?.("[data-keeps-place]")) return;
+    place = { top: scrollY, promise: document.activeElement?.dataset.holds };
+  });
+  body.addEventListener("htmx:afterSwap", () => {
+    if (!place) return;
+    const { top, promise } = place;
+    place = null;
+    scrollTo({ top, behavior: "instant" });
+    const again = promise && $$("[data-holds]").find((one) => one.dataset.holds === promise);
+    if (!again) return;
+    again.tabIndex = -1;
+    again.focus({ preventScroll: true });
+  });
+
   body.addEventListener("htmx:afterSwap", (event) => {
     const target = event.detail.target;
     if (target === dialog) {
@@ -240,6 +271,7 @@
     watchScrollers(now);
     showCopy(now);
     announce($("[data-announce]", now)?.textContent.trim());
+    showNewPromise();
   });
 
   // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -19,6 +20,7 @@ from apps.audit import queries, words
 from apps.audit.queries import EXPORT_HEADER, AuditFilters
 from apps.core.csv import csv_response
 from apps.core.dispatcher import invalid_input
+from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
 
 PAGE = "audit/list.html"
@@ -39,6 +41,8 @@ def _filters(query: QueryDict) -> AuditFilters:
         name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()
     }
     for name, days in (("since", 0), ("until", 1)):
+        if given.get(name, "").strip().isdigit():
+            given[name] += " is no date"  # A bare number would be taken for seconds since 1970.
         day = _day(given.get(name, ""))
         if day is not None:
             # The calendar ends with the year 9999, and with it the day after its last.
@@ -48,6 +52,26 @@ def _filters(query: QueryDict) -> AuditFilters:
         return AuditFilters.model_validate(given)
     except ValidationError as error:
         raise invalid_input(error, "The filter cannot be used as it is.") from None
+
+
+def _wrong_dates(query: QueryDict) -> list[tuple[str, str]]:
+    """The ends of the filter that cannot be used, each with a sentence that says why."""
+    found: list[tuple[str, str]] = []
+    for name, label in (("since", "From"), ("until", "To")):
+        try:
+            _filters(QueryDict(urlencode({name: query.get(name, "")})))
+        except InvalidInput:
+            found.append((name, f"{label}: “{query[name][:40]}” is no date. Write it as 2026-05-31."))
+    if found:
+        return found
+    given = _filters(query)
+    if given.since and given.until and _aware(given.since) >= _aware(given.until):
+        found.append(("until", "The last day lies before the first."))
+    return found
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _day(text: str) -> date | None:
@@ -75,10 +99,24 @@ def _controls(query: QueryDict) -> list[dict[str, Any]]:
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """The page, or with htmx its table."""
-    filters = _filters(request.GET)
-    page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))  # type: ignore[arg-type]
     query = request.GET.copy()
     query.pop("cursor", None)
+    wrong = _wrong_dates(request.GET)
+    context: dict[str, Any]
+    if wrong:
+        without = query.copy()
+        for name, _ in wrong:
+            without.pop(name, None)
+        context = {
+            "rows": [],
+            "controls": _controls(request.GET),
+            "query": without.urlencode(),
+            "wrong": [text for _, text in wrong],
+        }
+        template = f"{PAGE}#entries" if request.htmx else PAGE  # type: ignore[attr-defined]
+        return render(request, template, context, status=InvalidInput.status)
+    filters = _filters(request.GET)
+    page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))  # type: ignore[arg-type]
     context = {
         "page": page,
         "rows": [Row(entry, words.what(entry), words.where(entry)) for entry in page.items],

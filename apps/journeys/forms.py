@@ -14,14 +14,15 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.core.errors import FieldProblem
-from apps.journeys.inputs import MAX_LATENCY_TARGET_MS, MAX_PATHS
+from apps.journeys.inputs import MAX_CALLS, MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
 from apps.journeys.words import shares, step_words
 from apps.ui.format import number
-from apps.ui.forms import Field
+from apps.ui.forms import Field, slip_words
 
-_WITH_CALLS = re.compile(r"^(?P<name>.+?)\s+[×xX*]\s*(?P<calls>[0-9]*[.,]?[0-9]+)$")
+_WITH_CALLS = re.compile(r"^(?P<name>.+?)\s+[×xX*]\s*(?P<calls>[-+]?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?)$")
 _THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(\.\d+)?$")
+_IN_STEP = re.compile(r"^paths\.(\d+)\.steps\.(\d+)(?:\.|$)")
 _IN_PATH = re.compile(r"^paths\.(\d+)(?:\.(\w+))?")
 
 
@@ -124,7 +125,10 @@ def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], 
     }
     if state.target:
         target = _number(state.target)
-        if target is None or not 0 < target < 100:
+        slip = slip_words(f"{target:.12g} %") if target is not None else ""
+        if slip:
+            problems.append(FieldProblem("target", slip))
+        elif target is None or not 0 < target < 100:
             problems.append(FieldProblem("target", "Write a percentage above 0 and below 100."))
         else:
             data["target"] = target / 100
@@ -153,10 +157,35 @@ def _path(path: PathState, at: int, problems: list[FieldProblem]) -> dict[str, A
     share = _number(path.share)
     if share is None or share <= 0:
         problems.append(FieldProblem(f"paths.{at}.weight", "Write a number above 0."))
-    steps = [_step(line.strip()) for line in path.steps.split("\n") if line.strip()]
+    steps = [_step(line) for _, line in _lines(path)]
+    for step, (_, line) in enumerate(_lines(path)):
+        calls = steps[step].get("calls", 1.0)
+        if not 0 < calls <= MAX_CALLS:
+            problems.append(
+                FieldProblem(
+                    f"paths.{at}.steps.{step}.calls",
+                    f"“{line}” needs a number of calls above 0 and at most {MAX_CALLS}, such as × 0.3 or × 2.",
+                )
+            )
     if not steps:
         problems.append(FieldProblem(f"paths.{at}.steps", "Name at least one service."))
     return {"name": path.name, "weight": share or 1.0, "steps": steps}
+
+
+def _lines(path: PathState) -> list[tuple[int, str]]:
+    """The lines of a path that name something, each with its number as the person counts them."""
+    texts = enumerate(path.steps.split("\n"), start=1)
+    return [(number, text.strip()) for number, text in texts if text.strip()]
+
+
+def _place(state: FormState, path: str) -> str:
+    """Where a problem with a step is, for those who read it: ``Path 1, line 2: ``; empty for any other problem."""
+    found = _IN_STEP.match(path)
+    if found is None:
+        return ""
+    at, step = int(found[1]), int(found[2])
+    lines = _lines(state.paths[at]) if at < len(state.paths) else []
+    return f"Path {at + 1}, line {lines[step][0]}: " if step < len(lines) else ""
 
 
 def _step(line: str) -> dict[str, Any]:
@@ -211,7 +240,8 @@ def drawn(
     """The inputs with what stands in them and what is wrong with it."""
     errors: dict[str, list[str]] = {}
     for problem in problems:
-        errors.setdefault(_input_of(problem.path), []).append(problem.message.removeprefix("Value error, "))
+        message = problem.message.removeprefix("Value error, ")
+        errors.setdefault(_input_of(problem.path), []).append(_place(state, problem.path) + message)
 
     def one(name: str, label: str, value: str, **more: Any) -> Field:
         made = Field(name=name, label=label, value=value, **more)

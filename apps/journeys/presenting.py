@@ -22,6 +22,7 @@ from apps.slos.lists.common import (
     Listing,
     choices,
     listing_of,
+    nothing_matches,
     page_of,
     pager_of,
     words_in,
@@ -56,7 +57,9 @@ def standing(journey: Journey, result: JourneyResult | None) -> tuple[str, str]:
         return "no target", ""
     if result.chance_missed <= SOME_CHANCE:
         return "keeps its target", "ok"
-    return ("at risk", "warn") if result.chance_missed <= HIGH_CHANCE else ("misses its target", "bad")
+    return (
+        ("at risk", "warn") if result.chance_missed <= HIGH_CHANCE else ("likely to miss its target", "bad")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,14 @@ def listing(request_query: QueryDict) -> Listing[Line]:
         "journeys",
         sort,
         request_query,
-        "No journey here",
-        "A journey is what a user sets out to do, such as checking out, over several services. Create one to see "
-        "how often it succeeds and which service to mend first.",
+        *(
+            nothing_matches("journey", request_query, filters)
+            or (
+                "No journey here",
+                "A journey is what a user sets out to do, such as checking out, over several services. Create one "
+                "to see how often it succeeds and which service to mend first.",
+            )
+        ),
     )
     return listing_of(
         table, found, filters, sort, pager_of(request_query, page, len(found), total), request_query

@@ -15,6 +15,8 @@ from apps.core.errors import FieldProblem, InvalidInput
 from apps.ui.format import ms, percent, plural
 
 MAX_STEPS = 8
+SHOWN = 60
+"""How much of a text that is no step is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def parse(text: str, at: int = 0) -> ChangeStep:
     number, _, target = rest.partition(":")
     path = f"step.{at}"
     if kind not in KINDS:
-        raise _wrong(path, f"begins with one of {', '.join(KINDS)}: {text[:60]}")
+        raise _wrong(path, f"A step begins with one of {', '.join(KINDS)}, and not with “{kind[:SHOWN]}”.")
     return made(kind, number, target, path=path, is_typed=False)
 
 
@@ -126,7 +128,7 @@ def made(kind: str, number: str, target: str, *, path: str, is_typed: bool = Tru
     if what is None:
         raise _wrong("kind" if is_typed else path, "Choose one of the list.")
     if not target:
-        raise _wrong("on" if is_typed else path, "Choose a service." if is_typed else "names no service")
+        raise _wrong("on" if is_typed else path, "Choose a service." if is_typed else "It names no service.")
     problem = service_id_problem(target)
     if problem:
         raise _wrong("on" if is_typed else path, f"The service {problem}.")
@@ -156,6 +158,30 @@ def parse_all(texts: Iterable[str]) -> list[ChangeStep]:
     if len(found) > MAX_STEPS:
         raise _wrong("step", f"At most {MAX_STEPS} steps can be tried together.")
     return found
+
+
+def parse_kept(texts: Sequence[str]) -> tuple[list[ChangeStep], list[FieldProblem]]:
+    """Read the steps of an address, in order, and leave out those that are none: what is wrong names each by its
+    place and its text.
+    """
+    kept: list[ChangeStep] = []
+    problems: list[FieldProblem] = []
+    for at, text in enumerate(texts[:MAX_STEPS]):
+        try:
+            kept.append(parse(text, at))
+        except InvalidInput as error:
+            quoted = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+            problems += [
+                FieldProblem(one.path, f"Step {at + 1}, “{quoted}”, is left out. {one.message}")
+                for one in error.fields
+            ]
+    if len(texts) > MAX_STEPS:
+        problems.append(
+            FieldProblem(
+                "step", f"At most {MAX_STEPS} steps can be tried together: those after them are left out."
+            )
+        )
+    return kept, problems
 
 
 def query(steps: Sequence[ChangeStep]) -> str:

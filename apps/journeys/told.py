@@ -63,7 +63,8 @@ def _load(name: str, after: Level) -> list[str]:
     if load is None:
         return []
     usual, in_outage = number(load.usual, 3), number(load.in_outage, 1)
-    text = f"{name} usually gets {usual} calls for each one now, and {in_outage} while it is down"
+    often = "as many calls as now" if usual == "1" else f"{usual} calls for each one now"
+    text = f"{name} usually gets {often}, and for each of them {in_outage} while it is down"
     if load.in_outage >= LARGE_LOAD:
         return [
             f"{text}: enough to keep it down. Back off with jitter and bound retries to a tenth of the calls."

@@ -14,7 +14,7 @@ from apps.catalog.models import Service
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
 from apps.journeys import computation
 from apps.journeys.presenting import try_url
-from apps.journeys.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_all
+from apps.journeys.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
 from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui.format import chance_words, number, percent, plural, points
 from apps.ui.forms import Field
@@ -37,13 +37,9 @@ def asked(given: QueryDict) -> Asked:
     """Read an address: ``step`` once for each step, ``kind``, ``on`` and ``value`` from the form."""
     kind = given.get("kind", "")
     is_choosing = "choose" in given
-    try:
-        steps = parse_all(given.getlist("step")[: MAX_STEPS + 1])
-    except InvalidInput as error:
-        return Asked([], None, error.fields, kind, given.get("on", ""), given.get("value", ""), is_choosing)
+    steps, problems = parse_kept(given.getlist("step"))
     added: ChangeStep | None = None
-    problems: Sequence[FieldProblem] = ()
-    if kind and not is_choosing:
+    if kind and not is_choosing and not problems:
         value = given.get("value", "")
         drawn_for = given.get("for", kind)
         if drawn_for != kind and value == _default(drawn_for):
@@ -54,7 +50,7 @@ def asked(given: QueryDict) -> Asked:
                 problems = [FieldProblem("kind", f"At most {MAX_STEPS} steps can be tried together.")]
                 added = None
         except InvalidInput as error:
-            problems = error.fields
+            problems = list(error.fields)
     return Asked(steps, added, problems, kind, given.get("on", ""), given.get("value", ""), is_choosing)
 
 
@@ -125,7 +121,7 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
         document = computation.what_if(service.pk, steps)
         if document["state"] == "impossible":
             at = int(document["step"])
-            problems.append(FieldProblem(f"step.{at}", f"{steps[at].words}: {document['detail']}"))
+            problems.append(FieldProblem(f"step.{at}", _impossible(steps, at, document["detail"])))
             document = computation.what_if(service.pk, steps[:at])
     except BallastError as error:
         failure = error
@@ -154,6 +150,12 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
         failure=failure,
         status=failure.status if failure else InvalidInput.status if problems else 200,
     )
+
+
+def _impossible(steps: Sequence[ChangeStep], at: int, why: str) -> str:
+    """Which step cannot be tried, and that those after it were not tried either."""
+    later = ", and with it those after it" if at + 1 < len(steps) else ""
+    return f"Step {at + 1}, {steps[at].words}, is left out{later}. {why}"
 
 
 def _default(kind: str) -> str:
@@ -219,7 +221,7 @@ def _rows(document: Mapping[str, Any]) -> list[Row]:
         rows.append(
             Row(
                 "composite",
-                "on average",
+                "",
                 percent(old_point),
                 "",
                 percent(new_point),

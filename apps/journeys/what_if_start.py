@@ -12,6 +12,7 @@ from apps.slos.lists.common import (
     Listing,
     choices,
     listing_of,
+    nothing_matches,
     page_of,
     pager_of,
     words_in,
@@ -49,8 +50,13 @@ def listing(request_query: QueryDict) -> Listing[Service]:
         "services",
         sort,
         request_query,
-        "No service here",
-        "A what-if begins at a service. Declare some, or let Ballast discover them.",
+        *(
+            nothing_matches("service", request_query, filters)
+            or (
+                "No service here",
+                "A what-if begins at a service. Declare some, or let Ballast discover them.",
+            )
+        ),
     )
     return listing_of(
         table, found, filters, sort, pager_of(request_query, page, len(found), total), request_query

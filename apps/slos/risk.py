@@ -17,6 +17,8 @@ from apps.slos.words import TIERS, is_latency, number_words, tier_number
 from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
+HARDLY_A_PROMISE = 0.5
+"""A promise below this is allowed, for a service that is no better, and surely looked at twice."""
 LAST_DIGIT = 1e-9
 """A promise is stored with nine decimals, a tier with more: what differs by less is the tier."""
 
@@ -81,6 +83,8 @@ def warnings_for(
         warning = tier_warning(recommendation, float(value or 0), window_days)
         if warning:
             found.append(warning)
+    if sli_type == SliType.AVAILABILITY and target < HARDLY_A_PROMISE:
+        found.insert(0, f"{percent(target)} lets more requests fail than it promises: is that meant?")
     if sli_type == SliType.AVAILABILITY:
         status = ServiceStatus.objects.filter(service=service).first()
         if status is not None and status.observed is not None and status.observed < target:

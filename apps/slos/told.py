@@ -48,7 +48,8 @@ def promise_text(snapshot: dict[str, Any]) -> str:
     if not snapshot or snapshot.get("target") is None:
         return "none"
     terms = {name: snapshot.get(name) for name in ("sli_type", "target", "threshold_ms", "window_days")}
-    return promise_words(ActiveSlo(basis=snapshot.get("basis") or ActiveSlo.LatencyBasis.REQUESTS, **terms))
+    basis, source = snapshot.get("basis") or ActiveSlo.LatencyBasis.REQUESTS, snapshot.get("source") or ""
+    return promise_words(ActiveSlo(basis=basis, source=source, **terms))
 
 
 def level_of(action: str) -> str:

@@ -81,7 +81,11 @@ def services_csv(request: HttpRequest) -> HttpResponseBase:
 def service(request: HttpRequest, service_id: str) -> HttpResponse:
     """What can this service promise, what does it promise, and how sure are we."""
     page = queries.service_page(get_service(service_id))
-    context = {"page": page, "shown": present(page, request.user)}  # type: ignore[arg-type]
+    shown = present(page, request.user)  # type: ignore[arg-type]
+    awaiting = request.GET.get("awaiting")
+    if _is_fragment(request) and awaiting and shown.renewal and shown.renewal.key == awaiting:
+        return HttpResponse(status=204)  # Nothing is new: what somebody reads there is left alone.
+    context = {"page": page, "shown": shown}
     template = "slos/service.html" + ("#service" if _is_fragment(request) else "")
     return render(request, template, context)
 

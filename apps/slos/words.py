@@ -9,9 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from apps.slos.models import ActiveSlo, Recommendation, SliType
-from apps.ui.format import ms, percent
+from apps.ui.format import ms, ms_exact, percent, percent_exact
 
 TIERS = ("conservative", "balanced", "aggressive")
+
+EXTERNAL = "from its published SLA"
+"""In place of the verdict where a provider's number rests on what it publishes."""
 
 SLI_WORDS: dict[str, str] = {
     SliType.AVAILABILITY: "availability",
@@ -60,14 +63,26 @@ def number_words(sli_type: str, value: float | None) -> str:
     return ms(value) if is_latency(sli_type) else percent(value)
 
 
+WRITTEN = frozenset({ActiveSlo.Source.MODIFIED, ActiveSlo.Source.MANUAL})
+"""Promises whose number somebody wrote: every digit of it is shown, because every digit of it holds."""
+
+
+def promised_number(sli_type: str, value: float, source: str) -> str:
+    """The number of a promise: all that was written, or as its tier shows it."""
+    if source not in WRITTEN:
+        return number_words(sli_type, value)
+    return ms_exact(value) if is_latency(sli_type) else percent_exact(value)
+
+
 def promise_words(slo: ActiveSlo | None) -> str:
     """A promise in one line: ``99.95 % over 28 days``, ``95 % of requests within 240 ms over 28 days``."""
     if slo is None:
         return "none"
     if not is_latency(slo.sli_type):
-        return f"{percent(float(slo.target))} over {slo.window_days} days"
+        return f"{promised_number(slo.sli_type, float(slo.target), slo.source)} over {slo.window_days} days"
     of = "requests" if slo.basis == ActiveSlo.LatencyBasis.REQUESTS else "bins"
-    return f"{percent(float(slo.target))} of {of} within {ms(slo.threshold_ms)} over {slo.window_days} days"
+    within = promised_number(slo.sli_type, float(slo.threshold_ms or 0.0), slo.source)
+    return f"{percent(float(slo.target))} of {of} within {within} over {slo.window_days} days"
 
 
 def slo_number(slo: ActiveSlo) -> float:

@@ -71,6 +71,11 @@ def percent(ratio: float | None, digits: int | None = None) -> str:
     return number if number == NO_VALUE else f"{number}{NARROW_SPACE}%"
 
 
+def percent_exact(ratio: float) -> str:
+    """A ratio as a percentage with every digit that a promise keeps: ``0.999130021`` → ``99.9130021 %``."""
+    return f"{_decimal_text(Decimal(repr(float(ratio))) * 100, 7, trim=True)}{NARROW_SPACE}%"
+
+
 def bound(text: str) -> str:
     """A sentence whose figures keep their unit: no line break between a number and its percent sign."""
     return text.replace(" %", f"{NARROW_SPACE}%")
@@ -127,8 +132,27 @@ def ms(value: float | None) -> str:
         return NO_VALUE
     if abs(value) >= 1000:
         return f"{number(value / 1000, 2)}{NARROW_SPACE}s"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
-    return f"{number(value, digits)}{NARROW_SPACE}ms"
+    return f"{number(value, _ms_digits(value))}{NARROW_SPACE}ms"
+
+
+def _ms_digits(value: float) -> int:
+    """How many decimals of a latency are shown; negative from a second on, which is shown to a hundredth."""
+    return -1 if abs(value) >= 1000 else 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
+
+
+def ms_typed(value: float) -> str:
+    """A latency in milliseconds as a form takes it, with the digits that :func:`ms` shows: ``201.023`` → ``201``."""
+    exact = Decimal(repr(float(value)))
+    rounded = exact.quantize(Decimal(1).scaleb(-_ms_digits(value)), rounding=ROUND_HALF_EVEN)
+    text = f"{rounded:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def ms_exact(value: float) -> str:
+    """A latency with every digit that was written, to a millionth: ``201.023 ms``, ``1.234567 s``."""
+    if abs(value) >= 1000:
+        return f"{number(value / 1000, 6)}{NARROW_SPACE}s"
+    return f"{number(value, 6)}{NARROW_SPACE}ms"
 
 
 def ms_apart(values: Sequence[float]) -> list[str]:

@@ -128,7 +128,8 @@ def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
     """What was posted, as data for the model: empty inputs are left out, percent becomes a ratio, a box a
     truth.
 
-    What cannot be read as a number stays text, so that the model names the fault.
+    What cannot be read as a number stays text, so that the model names the fault; so does a percentage of 1 or
+    less, because who writes 0.999 there means 99.9 %.
     """
     schema = model.model_json_schema(mode="validation")
     definitions = schema.get("$defs", {})
@@ -169,7 +170,10 @@ def errors_from(error: ValidationError, model: type[BaseModel] | None = None) ->
     for one in error.errors():
         name = str(one["loc"][0]) if one["loc"] else FORM_ERRORS
         part = _resolved(schema.get("properties", {}).get(name, {}), definitions)
-        message = _message(one["type"], one.get("ctx", {}), one["msg"], percent=part.get("unit") == "percent")
+        percent = part.get("unit") == "percent"
+        message = (percent and slip_words(str(one.get("input", "")))) or _message(
+            one["type"], one.get("ctx", {}), one["msg"], percent=percent
+        )
         if message not in found.setdefault(name, []):
             found[name].append(message)
     return found
@@ -244,7 +248,7 @@ def _shown(value: Any, *, percent: bool) -> str:
         return "\n".join(str(entry) for entry in value)
     if isinstance(value, (int, float, Decimal)):
         return _bound(value, percent=percent)
-    return str(value)
+    return str(value).removesuffix(_SLIP) if percent else str(value)
 
 
 def _bound(value: float | Decimal | None, *, percent: bool) -> str:
@@ -258,9 +262,31 @@ def _bound(value: float | Decimal | None, *, percent: bool) -> str:
 
 def _ratio(text: str) -> float | str:
     try:
-        return float(Decimal(text.rstrip("%").strip()) / 100)
+        value = Decimal(text.rstrip("%").strip())
+        return f"{text.rstrip('%').strip()}{_SLIP}" if 0 < value <= 1 else float(value / 100)
     except ArithmeticError:
         return text
+
+
+_SLIP = " %"
+"""Follows a percentage that was written as a ratio: so marked it is no number, and is refused."""
+_EXAMPLE = Decimal("0.999")
+
+
+def slip_words(text: str) -> str:
+    """What to say to a percentage of 1 or less, which is a ratio in the wrong field; empty for any other text.
+
+    ``0.999`` → ``This is in percent, and 0.999 % is hardly meant. Write 99.9 for 99.9 %.``
+    """
+    bare = text.rstrip("%").strip()
+    try:
+        value = Decimal(bare)
+        if not text.endswith("%") or not 0 < value <= 1:
+            return ""
+    except ArithmeticError:
+        return ""
+    meant = _bound(value if Decimal("0.5") <= value < 1 else _EXAMPLE, percent=True)
+    return f"This is in percent, and {bare}\u202f% is hardly meant. Write {meant} for {meant}\u202f%."
 
 
 def _message(kind: str, context: Mapping[str, Any], fallback: str, *, percent: bool) -> str:

@@ -55,6 +55,9 @@ class Table:
     query: QueryDict | None = None
     empty_title: str = ""
     empty_text: str = ""
+    empty_url: str = ""
+    """The way back from a list that is empty only because of what the address asks for."""
+    empty_link: str = ""
     hide_caption: bool = False
     amount_note: str = ""
     """What else the amount tells: ``of 5 services``."""
@@ -64,9 +67,13 @@ class Table:
     @property
     def amount(self) -> str:
         """The line that says how many of how many: ``50 of 412 services``, ``1 service``."""
-        noun = singular(self.noun) if self.total == 1 else self.noun
         many = "" if self.shown == self.total else f"{count(self.shown)} of "
-        return f"{many}{count(self.total)} {noun}" + (f" {self.amount_note}" if self.amount_note else "")
+        return f"{many}{self.amount_of_all}" + (f" {self.amount_note}" if self.amount_note else "")
+
+    @property
+    def amount_of_all(self) -> str:
+        """How many match: ``412 services``."""
+        return f"{count(self.total)} {singular(self.noun) if self.total == 1 else self.noun}"
 
     @property
     def headings(self) -> Iterator[Heading]:

@@ -72,10 +72,24 @@ def test_whole_days_are_asked_for_with_both_ends(db: None) -> None:
     assert len(rows_of(audit(client, until="2026-05-02"))) == 2
 
 
-def test_a_filter_that_makes_no_sense_is_said_to(db: None) -> None:
-    response = client_of("auditor").get(reverse("audit"), {"since": "yesterday"})
+@pytest.mark.parametrize("given", ["yesterday", "2026-13-45", "20260501", "2026"])
+def test_a_date_that_is_none_is_named_with_a_way_back(db: None, given: str) -> None:
+    response = client_of("auditor").get(reverse("audit"), {"since": given, "action": "slos"})
     assert response.status_code == 422
-    assert "since" in text_of(response)
+    assert f"From: “{given}” is no date. Write it as 2026-05-31." in text_of(response)
+    assert f'href="{reverse("audit")}?action=slos"' in response.content.decode()
+
+
+def test_days_the_wrong_way_round_are_told_so(db: None) -> None:
+    response = client_of("auditor").get(reverse("audit"), {"since": "2026-05-03", "until": "2026-05-01"})
+    assert response.status_code == 422
+    assert "The last day lies before the first." in text_of(response)
+
+
+def test_behind_the_oldest_entry_stands_the_way_to_the_newest(db: None) -> None:
+    entry("slos.other", object_label="only", minutes=1)
+    first = audit(client_of("auditor"), action="nothing")
+    assert "Show all entries" in text_of(first)
 
 
 def test_older_entries_are_a_page_away_and_so_are_the_newest(db: None) -> None:

@@ -62,6 +62,12 @@ def test_a_service_is_found_by_keyboard_and_a_tier_accepted_without_a_page_load(
 
     expect(page.locator("#toasts")).to_contain_text(f"fraud-api now promises {target} over 28 days.")
     expect(dialog).to_be_hidden()
+    active = page.get_by_role("region", name="Balanced tier")
+    expect(active).to_contain_text("active")
+    expect(active).to_be_focused()
+    expect(active).to_be_in_viewport()
+    expect(page.get_by_text("The decision is taken.")).to_have_count(0, timeout=60_000)
+    expect(active).to_be_in_viewport()  # Also once the next recommendation has been drawn.
     expect(page.locator(".facts").first).to_contain_text(f"{target} over 28 days")
     expect_same_document(page)
 
@@ -152,3 +158,6 @@ def test_a_new_recommendation_is_asked_for_and_made_by_a_worker(signed_in: Signe
     page.get_by_role("link", name="Recommend again").click()
     page.get_by_role("dialog").get_by_role("button", name="Regenerate recommendation").click()
     expect(page.locator("#toasts")).to_contain_text("A worker computes new recommendations for ledger")
+    expect(page.get_by_role("status").filter(has_text="A worker makes new recommendations")).to_be_visible()
+    expect(page.get_by_text("A worker makes new recommendations")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_role("region", name="Balanced tier")).to_be_visible()

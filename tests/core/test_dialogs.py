@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.accounts.models import Team
 from apps.catalog.models import CycleAlert, Service
 from apps.core.models import AuditEntry
-from apps.slos.models import ActiveSlo
+from apps.slos.models import ActiveSlo, Recommendation
 from apps.ui.format import NARROW_SPACE, percent
 from tests.pages import HTMX, client_of, given, links, text_of
 from tests.slos.conftest import compute, current, make_hours, make_service
@@ -113,6 +113,10 @@ def test_sending_a_form_twice_does_it_once(owner: Client, checkout: Service) -> 
         ({"target": "ninety", "rationale": "so"}, "Write a number."),
         ({"target": "100", "rationale": "so"}, "Write a percentage above 0 % and below 100 %."),
         ({"target": "250", "rationale": "so"}, "Write a percentage above 0 % and below 100 %."),
+        ({"target": "0.999", "rationale": "so"}, "Write 99.9 for 99.9 %."),
+        ({"target": "0.9995 %", "rationale": "so"}, "Write 99.95 for 99.95 %."),
+        ({"target": "1", "rationale": "so"}, "This is in percent, and 1 % is hardly meant. Write 99.9"),
+        ({"target": "nan%", "rationale": "so"}, "Write a number."),
         ({"target": "", "rationale": "so"}, "An availability SLO takes a target"),
     ],
 )
@@ -127,6 +131,54 @@ def test_what_is_wrong_stands_beside_its_field_in_words(
     assert "Input should" not in response.content.decode()
     assert 'name="threshold_ms"' not in response.content.decode()
     assert not ActiveSlo.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["slos.modify", "slos.set"])
+def test_a_ratio_in_a_field_of_percents_is_told_so_while_it_is_typed(
+    owner: Client, checkout: Service, action: str
+) -> None:
+    data = form(owner, address(owner, action, "availability"), target="0.999")
+    words = text_of(owner.post(f"/actions/{action}/preview/", data, headers=HTMX))
+    assert "Write 99.9 for 99.9 %.".replace(" %", f"{NARROW_SPACE}%") in words.replace(
+        " %", f"{NARROW_SPACE}%"
+    )
+    assert "promises" not in words
+    shown = owner.post(f"/actions/{action}/", data, headers=HTMX).content.decode()
+    assert 'name="target" value="0.999"' in shown
+
+
+def test_less_than_half_is_allowed_and_looked_at_twice(owner: Client, checkout: Service) -> None:
+    data = form(owner, address(owner, "slos.modify", "availability"), target="9.99")
+    words = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
+    assert "lets more requests fail than it promises: is that meant?" in words
+
+
+def test_the_number_in_the_field_the_one_on_the_button_and_the_one_promised_are_one(
+    owner: Client, checkout: Service
+) -> None:
+    seen = current(checkout)
+    tiers = seen.document["tiers"]
+    tiers["balanced"]["target"] = 0.99913002
+    Recommendation.objects.filter(pk=seen.pk).update(
+        document=seen.document | {"tiers": tiers}, balanced=0.99913002, version=seen.version + 1
+    )
+    data = form(owner, address(owner, "slos.modify", "availability"), rationale="so")
+    assert data["target"] == "99.913"
+    preview = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
+    assert "Promise 99.913 %".replace(" %", f"{NARROW_SPACE}%") in preview.replace(" %", f"{NARROW_SPACE}%")
+    assert owner.post("/actions/slos.modify/", data, headers=HTMX).status_code == 204
+    assert float(ActiveSlo.objects.get().target) == 0.99913
+
+
+def test_every_digit_that_is_written_is_shown_and_comes_back_in_the_form(
+    owner: Client, checkout: Service
+) -> None:
+    data = form(owner, address(owner, "slos.modify", "availability"), target="99.913002", rationale="so")
+    preview = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
+    assert preview.count("99.913002") >= 3  # The sentence, the difference and the button.
+    assert owner.post("/actions/slos.modify/", data, headers=HTMX).status_code == 204
+    assert "99.913002" in text_of(owner.get("/services/checkout/"))
+    assert given(address(owner, "slos.edit", "availability"))["target"] == "99.913002"
 
 
 def test_the_preview_follows_what_is_typed(owner: Client, checkout: Service) -> None:

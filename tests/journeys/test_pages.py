@@ -175,6 +175,30 @@ def test_a_form_sent_twice_creates_once(fleet: dict[str, Service], sre: Client) 
     assert Journey.objects.count() == 1
 
 
+def test_a_target_of_1_percent_or_less_is_told_to_be_a_ratio(sre: Client, fleet: dict[str, Service]) -> None:
+    refused = sre.post("/journeys/new/", form(target="0.999"))
+    assert refused.status_code == 422
+    assert "Write 99.9 for 99.9" in text_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ("web\n\npay × 0", "Path 1, line 3: “pay × 0” needs a number of calls above 0 and at most 100"),
+        ("pay × 1e9", "Path 1, line 1: “pay × 1e9” needs a number of calls above 0 and at most 100"),
+        ("pay × -1", "Path 1, line 1: “pay × -1” needs a number of calls above 0"),
+        ("web\ncart", "Path 1, line 2: There is no service called cart."),
+    ],
+)
+def test_what_is_wrong_with_a_step_names_its_path_and_line(
+    sre: Client, fleet: dict[str, Service], steps: str, words: str
+) -> None:
+    refused = sre.post("/journeys/new/", form(**{"path-0-steps": steps}))
+    assert refused.status_code == 422
+    assert words in text_of(refused)
+    assert not Journey.objects.exists()
+
+
 def test_the_form_takes_a_latency_target_and_says_what_is_wrong_with_one(
     fleet: dict[str, Service], sre: Client
 ) -> None:

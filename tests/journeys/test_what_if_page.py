@@ -37,7 +37,7 @@ def test_its_services_can_be_filtered_and_sorted(reader: Client, fleet: dict[str
     found = text_of(reader.get("/what-if/", {"q": "PA", "sort": "-service"}, headers=HTMX))
     assert "Try a change to pay" in found
     assert "Try a change to web" not in found
-    assert "No service here" in text_of(reader.get("/what-if/", {"team": "nobody"}))
+    assert "There is no team “nobody” in this list" in text_of(reader.get("/what-if/", {"team": "nobody"}))
 
 
 def test_it_asks_who_is_there_before_it_lists_services(client: Client, db: None) -> None:
@@ -128,6 +128,37 @@ def test_what_is_wrong_is_said_and_the_rest_still_shown(
     assert page.status_code == 422
     assert "web does not call nobody itself." in text_of(page)
     assert "As it is, web can promise" in text_of(page)
+
+
+def test_a_step_that_is_none_is_named_and_the_others_stay(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    page = reader.get(f"{HERE}?step=replica:1:db&step=fallback:2:pay&step=retry:1:db&step=teleport:1:db")
+    assert page.status_code == 422
+    text = text_of(page)
+    assert "Step 2, “fallback:2:pay”, is left out. Of its failures it answers: between 0.01 and 1." in text
+    assert "Step 4, “teleport:1:db”, is left out. A step begins with one of fallback, queue," in text
+    assert "1 more replica of db" in text
+    assert "1 more try of db" in text
+    assert "With these steps web could promise" in text
+    assert page.content.decode().count("Take away: ") == 2
+
+
+def test_more_steps_than_can_be_tried_leave_the_first_ones(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    page = reader.get(HERE, {"step": ["retry:1:db"] * 9})
+    assert page.status_code == 422
+    assert "At most 8 steps can be tried together: those after them are left out." in text_of(page)
+    assert page.content.decode().count("Take away: ") == 8
+
+
+def test_an_average_is_not_said_to_be_missed(
+    live_worker: Any, fleet: dict[str, Service], reader: Client
+) -> None:
+    text = text_of(reader.get(HERE))
+    assert "an average, no promise" in text
+    assert "on average" not in text
 
 
 def test_choosing_a_kind_brings_its_number_and_what_it_may_be_about(

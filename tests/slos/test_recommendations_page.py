@@ -104,3 +104,64 @@ def test_they_ask_as_much_for_few_rows_as_for_many(pair: Service, admin: Actor, 
     compute(*services)
     status.refresh()
     assert queries() <= few <= QUERIES
+
+
+@pytest.mark.parametrize("name", ["recommendations", "slos", "services"])
+def test_a_page_that_is_not_there_is_told_so_with_the_way_to_the_first(
+    pair: Service, admin: Actor, name: str
+) -> None:
+    values = {"service_id": "ledger", "sli_type": "availability", "target": 0.99, "rationale": "contract"}
+    dispatch("slos.set", values, actor=admin)
+    client = client_of("sre_admin")
+    response = client.get(reverse(name), {"page": "999", "sort": "service"})
+    assert "There is no page 999" in text_of(response)
+    assert "on 1 page. Go to the first page" in text_of(response)
+    assert 'href="?sort=service"' in response.content.decode()
+    assert "page=998" not in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "words"),
+    [
+        ("recommendations", {"verdict": "bogus"}, "There is no verdict “bogus” in this list"),
+        ("recommendations", {"q": "nobody"}, "No recommendation matches “nobody”"),
+        ("recommendations", {"verdict": "no_data"}, "No recommendation matches the filter"),
+        ("slos", {"team": "nobody"}, "There is no team “nobody” in this list"),
+        ("slos", {"q": "nobody"}, "No SLO matches “nobody”"),
+        ("services", {"state": "bogus"}, "There is no state “bogus” in this list"),
+    ],
+)
+def test_an_empty_list_says_what_in_its_address_left_nothing(
+    pair: Service, name: str, query: dict[str, str], words: str
+) -> None:
+    shown = text_of(client_of("sre_admin").get(reverse(name), query))
+    assert words in shown
+    assert "Nothing waits for a decision" not in shown
+    assert "No SLO in force" not in shown
+
+
+def test_what_the_overview_counts_is_what_its_links_list(pair: Service, admin: Actor, shop: Team) -> None:
+    promised = make_service("promised", team=shop)
+    make_hours(promised)
+    compute(promised)
+    values = {"service_id": "promised", "sli_type": "availability", "target": 0.9999, "rationale": "too much"}
+    dispatch("slos.set", values, actor=admin)
+    status.refresh()
+    client = client_of("sre_admin")
+    body = client.get(reverse("overview")).content.decode()
+    assert "2 services with a recommendation and no SLO yet" in body
+    address = f"{reverse('recommendations')}?due=me&amp;promised=no"
+    assert body.count(f'href="{address}"') == 2
+    assert set(rows_of(client.get(address.replace("&amp;", "&")))) == {"checkout", "ledger"}
+    rest = client.get(reverse("recommendations"), {"due": "all", "promised": "yes"})
+    assert set(rows_of(rest)) == {"promised"}
+
+
+def test_a_provider_is_said_to_rest_on_what_it_publishes(db: None) -> None:
+    compute(make_service("vendor", is_external=True, published_sla="0.999"))
+    status.refresh()
+    words = text_of(
+        client_of("viewer").get(reverse("recommendations"), {"due": "all", "sli": "availability"})
+    )
+    assert "from its published SLA" in words
+    assert "vendor" in words

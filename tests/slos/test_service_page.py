@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -303,3 +304,23 @@ def test_it_asks_the_database_a_fixed_number_of_questions(
     page(client, checkout)
     with django_assert_max_num_queries(QUERIES):
         page(client, checkout)
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        (steady(0.0005), "fine 50 % of the budget is left; it lasts past the window."),
+        (steady(0.01), "budget spent The budget is spent:"),
+        (lambda ago: 0.005 if 5 < ago < 60 else 0.0001, "attend Burning"),
+    ],
+)
+def test_it_says_how_the_budget_stands_and_why(
+    shop: Team, admin: Actor, fails: Callable[[int], float], words: str
+) -> None:
+    service = make_service("watched", team=shop)
+    make_hours(service, days=35, fails=fails)
+    values = {"service_id": "watched", "sli_type": "availability", "target": 0.999, "rationale": "contract"}
+    dispatch("slos.set", values, actor=admin)
+    status.refresh()
+    shown = text_of(page(client_of("viewer"), service)).replace("\u202f", " ")
+    assert words in shown

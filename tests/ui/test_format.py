@@ -129,3 +129,17 @@ def test_the_end_of_a_window_keeps_its_date_today() -> None:
 def test_a_sentence_of_the_engine_says_an_availability_as_the_page_around_it_does(millionths: int) -> None:
     ratio = millionths / 1_000_000
     assert fmt.bound(written_by_the_engine(ratio)) == fmt.percent(ratio)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(201.023, "201"), (5.26, "5.3"), (0.456, "0.46"), (1234.5, "1230")]
+)
+def test_a_latency_is_typed_as_it_is_shown(value: float, text: str) -> None:
+    assert fmt.ms_typed(value) == text
+    assert fmt.ms(float(text)) == fmt.ms(value)
+    assert fmt.ms_exact(value).startswith(("201.023", "5.26", "0.456", "1.2345"))
+
+
+def test_a_promise_shows_every_digit_of_a_percentage() -> None:
+    assert fmt.percent_exact(0.999130021) == "99.9130021\u202f%"
+    assert fmt.percent_exact(0.999) == "99.9\u202f%"

@@ -25,6 +25,7 @@ from apps.slos.models import ActiveSlo
 from apps.slos.told import promise_text
 from apps.slos.words import SLI_WORDS, is_latency, promise_words, promised_share, slo_snapshot
 
+BY_HAND = ActiveSlo.Source.MANUAL
 Window = Annotated[
     int,
     Field(
@@ -83,7 +84,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
                 service,
                 data.sli_type,
                 actor=call.actor,
-                source=ActiveSlo.Source.MANUAL,
+                source=BY_HAND,
                 # What was recommended at the time: a later recommendation is compared with it.
                 recommendation=lifecycle.current_recommendation(service, data.sli_type),
                 rationale=data.rationale,
@@ -142,10 +143,12 @@ class Set(_ByHand[SetInput]):
     def preview(self, call: Call[SetInput]) -> Preview:
         self._free(call)
         terms = _terms(call.target, call.input, None)
-        words = promise_of(call.input.sli_type, terms)
+        words = promise_of(call.input.sli_type, terms, BY_HAND)
         summary = f"{call.target.service_id} promises {words}, set by hand."
-        submit = f"Promise {promise_number(call.input.sli_type, terms)}"
-        return preview_promise(call.target, call.input.sli_type, terms, summary, submit=submit)
+        submit = f"Promise {promise_number(call.input.sli_type, terms, BY_HAND)}"
+        return preview_promise(
+            call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit
+        )
 
     def done(self, result: dict[str, Any]) -> str:
         return promises_now(result)
@@ -178,10 +181,12 @@ class Edit(_ByHand[EditInput]):
     def preview(self, call: Call[EditInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)
         terms = _terms(call.target, call.input, before)
-        words = promise_of(call.input.sli_type, terms)
+        words = promise_of(call.input.sli_type, terms, BY_HAND)
         summary = f"{call.target.service_id} promises {words} from now on."
-        submit = f"Promise {promise_number(call.input.sli_type, terms)}"
-        return preview_promise(call.target, call.input.sli_type, terms, summary, submit=submit)
+        submit = f"Promise {promise_number(call.input.sli_type, terms, BY_HAND)}"
+        return preview_promise(
+            call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit
+        )
 
     def done(self, result: dict[str, Any]) -> str:
         return promises_now(result)

@@ -29,6 +29,7 @@ from apps.slos.words import (
     is_latency,
     number_words,
     promise_words,
+    promised_number,
     promised_share,
     recommendation_words,
     slo_snapshot,
@@ -87,22 +88,25 @@ def terms_from(recommendation: Recommendation, number: float, field: str) -> dic
     return {"target": share, "threshold_ms": number, "basis": basis} | window
 
 
-def promise_of(sli_type: str, terms: dict[str, Any]) -> str:
+def promise_of(sli_type: str, terms: dict[str, Any], source: str) -> str:
     """A promise that is not made yet, in one line."""
-    return promise_words(ActiveSlo(sli_type=sli_type, **terms))
+    return promise_words(ActiveSlo(sli_type=sli_type, source=source, **terms))
 
 
-def promise_number(sli_type: str, terms: dict[str, Any]) -> str:
+def promise_number(sli_type: str, terms: dict[str, Any], source: str) -> str:
     """The number alone of a promise that is not made yet."""
-    return number_words(sli_type, terms["threshold_ms"] if is_latency(sli_type) else float(terms["target"]))
+    value = terms["threshold_ms"] if is_latency(sli_type) else terms["target"]
+    return promised_number(sli_type, float(value), source)
 
 
-def changes_for(service: Service, sli_type: str, terms: dict[str, Any]) -> list[FieldChange]:
+def changes_for(service: Service, sli_type: str, terms: dict[str, Any], source: str) -> list[FieldChange]:
     """The diff of a new promise: the number and the budget that it leaves."""
     before = lifecycle.active_slo(service, sli_type)
     rows = [
         FieldChange(
-            f"{SLI_WORDS[sli_type].capitalize()} SLO", promise_words(before), promise_of(sli_type, terms)
+            f"{SLI_WORDS[sli_type].capitalize()} SLO",
+            promise_words(before),
+            promise_of(sli_type, terms, source),
         )
     ]
     budget_before = f"1 in {1 / (1 - float(before.target)):,.0f}" if before else "none"
@@ -127,12 +131,12 @@ def promises_now(result: dict[str, Any]) -> str:
 
 
 def preview_promise(
-    service: Service, sli_type: str, terms: dict[str, Any], summary: str, *, submit: str = ""
+    service: Service, sli_type: str, terms: dict[str, Any], summary: str, *, source: str, submit: str = ""
 ) -> Preview:
     """What a new promise would change, whom it touches and what speaks against it."""
     return Preview(
         summary=summary,
-        changes=changes_for(service, sli_type, terms),
+        changes=changes_for(service, sli_type, terms, source),
         touches=risk.touches_for(service),
         warnings=risk.warnings_for(
             service,
@@ -244,7 +248,10 @@ class Accept(_Decision[AcceptInput]):
         words = number_words(recommendation.sli_type, number)
         summary = f"{call.target.service_id} promises {words}, the {call.input.tier} tier."
         submit = f"Accept {words}"
-        return preview_promise(call.target, recommendation.sli_type, terms, summary, submit=submit)
+        source = ActiveSlo.Source.ACCEPTED
+        return preview_promise(
+            call.target, recommendation.sli_type, terms, summary, source=source, submit=submit
+        )
 
     def done(self, result: dict[str, Any]) -> str:
         return promises_now(result)
@@ -274,11 +281,13 @@ class Modify(_Decision[ModifyInput]):
 
     def preview(self, call: Call[ModifyInput]) -> Preview:
         recommendation = self.seen(call)
-        words = number_words(recommendation.sli_type, self._number(call))
+        terms, source = self._terms(call, recommendation), ActiveSlo.Source.MODIFIED
+        words = promise_number(recommendation.sli_type, terms, source)
         summary = f"{call.target.service_id} promises {words} in place of the tiers."
-        terms = self._terms(call, recommendation)
         submit = f"Promise {words}"
-        return preview_promise(call.target, recommendation.sli_type, terms, summary, submit=submit)
+        return preview_promise(
+            call.target, recommendation.sli_type, terms, summary, source=source, submit=submit
+        )
 
     def done(self, result: dict[str, Any]) -> str:
         return promises_now(result)

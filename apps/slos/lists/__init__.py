@@ -8,6 +8,7 @@ from apps.slos.lists.services import (
     service_filters,
     service_listing,
     service_rows,
+    state_of,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "service_listing",
     "service_rows",
     "slo_listing",
+    "state_of",
 ]

@@ -17,6 +17,7 @@ from apps.slos.lists.common import (
     listing_of,
     meter_level,
     meter_words,
+    nothing_matches,
     page_of,
     pager_of,
     words_in,
@@ -91,8 +92,13 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
         "SLOs",
         sort,
         query,
-        "No SLO in force",
-        "Accept a recommendation on a service's page, or set an SLO by hand there.",
+        *(
+            nothing_matches("SLO", query, controls)
+            or (
+                "No SLO in force",
+                "Accept a recommendation on a service's page, or set an SLO by hand there.",
+            )
+        ),
         is_lines=True,
     )
     return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), total), query)

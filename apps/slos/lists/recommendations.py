@@ -18,6 +18,7 @@ from apps.slos.lists.common import (
     Listing,
     choices,
     listing_of,
+    nothing_matches,
     page_of,
     pager_of,
     words_in,
@@ -25,7 +26,7 @@ from apps.slos.lists.common import (
 from apps.slos.models import Recommendation, SliType
 from apps.slos.queries import RecommendationFilters
 from apps.slos.questions import due_reasons
-from apps.slos.words import SLI_WORDS, number_words
+from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
 from apps.ui.format import plural
 from apps.ui.tables import Column, Table, sort_from
 
@@ -64,6 +65,8 @@ RECOMMENDATION_COLUMNS = (
 )
 
 
+PROMISED: Mapping[str, bool] = {"yes": True, "no": False}
+PROMISED_CHOICES = (("", "all services"), ("no", "those without an SLO yet"), ("yes", "those with an SLO"))
 DUE_CHOICES = (("me", "what waits for me"), ("1", "what waits for anybody"), ("all", "all that are current"))
 
 
@@ -86,6 +89,7 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         verdict=query.get("verdict", ""),
         sli_type=query.get("sli", ""),
         due=None if asked == "all" else queries.due_statuses(user if asked == "me" else None),
+        promised=PROMISED.get(query.get("promised", "")),
     )
     found = queries.recommendations_table(
         filters, sort=sort, limit=ROWS_PER_PAGE, offset=(page - 1) * ROWS_PER_PAGE
@@ -95,6 +99,7 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         Filter("due", "Show", asked, DUE_CHOICES),
         Filter("team", "Team", filters.team, choices("all teams", queries.team_names())),
         Filter("sli", "SLI", filters.sli_type, choices("all", SliType.values, SLI_WORDS)),
+        Filter("promised", "Availability SLO", query.get("promised", ""), PROMISED_CHOICES),
         Filter("verdict", "Verdict", filters.verdict, choices("all", tuple(VERDICT_WORDS), VERDICT_WORDS)),
     ]
     table = Table(
@@ -106,8 +111,13 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         "recommendations",
         sort,
         query,
-        "Nothing waits for a decision" if asked != "all" else "No recommendation matches",
-        "One is made for every service with telemetry, and again when its data or its dependencies change.",
+        *(
+            nothing_matches("recommendation", query, [one for one in controls if one.name != "due"])
+            or (
+                "No recommendation yet" if asked == "all" else "Nothing waits for a decision",
+                "One is made for every service with telemetry, and again when its data or its dependencies change.",
+            )
+        ),
         amount_note=_of_services(found.rows) if found.total == len(found.rows) else "",
         is_lines=True,
     )
@@ -123,6 +133,13 @@ def _of_services(rows: Sequence[Recommendation]) -> str:
     return f"of {plural(services, 'service')}" if 0 < services < len(rows) else ""
 
 
+def _is_published(row: Recommendation) -> bool:
+    """Whether the number is that of a provider's published SLA, because nothing of it was seen."""
+    status = getattr(row.service, "status", None)
+    seen = status is not None and status.observed is not None
+    return row.service.is_external and row.verdict == "cold_start" and not seen
+
+
 def _recommendation_line(row: Recommendation, reason: str) -> RecommendationLine:
     level: Level = {"ok": "ok", "cold_start": "warn"}.get(row.verdict, "")  # type: ignore[assignment]
     return RecommendationLine(
@@ -130,7 +147,7 @@ def _recommendation_line(row: Recommendation, reason: str) -> RecommendationLine
         SLI_WORDS[row.sli_type],
         reason,
         number_words(row.sli_type, row.balanced),
-        VERDICT_WORDS.get(row.verdict, row.verdict),
+        EXTERNAL if _is_published(row) else VERDICT_WORDS.get(row.verdict, row.verdict),
         level,
         row.confidence,
         row.generated_at,

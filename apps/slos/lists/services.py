@@ -18,6 +18,7 @@ from apps.slos.lists.common import (
     listing_of,
     meter_level,
     meter_words,
+    nothing_matches,
     page_of,
     pager_of,
     words_in,
@@ -90,16 +91,22 @@ def service_filters(query: QueryDict) -> tuple[ServiceFilters, str]:
     return filters, sort_from(query, SERVICE_COLUMNS, "state")
 
 
+def state_of(state: str, budget_left: float | None) -> tuple[str, Level]:
+    """A state in a word, and how bad it is: ``budget spent`` in place of ``act now`` where nothing is left."""
+    word, level = STATE_WORDS.get(state, (state, ""))
+    if state == ServiceStatus.State.ACT and (budget_left or 0) <= 0:
+        word = "budget spent"
+    return word, level
+
+
 def service_rows(rows: Sequence[ServiceRow]) -> list[ServiceLine]:
     """Return the lines of a table of services."""
     lines = []
     for row in rows:
-        word, level = STATE_WORDS.get(row.state, (row.state, ""))
+        left = row.status.budget_left if row.status else None
+        word, level = state_of(row.state, left if row.status else 1.0)
         if row.status and row.status.decision_due and row.state in ("fine", "no_slo"):
             word, level = "decision due", "warn"
-        if row.state == ServiceStatus.State.ACT and row.status and (row.status.budget_left or 0) <= 0:
-            word = "budget spent"
-        left = row.status.budget_left if row.status else None
         lines.append(ServiceLine(row, word, level, meter_level(left), meter_words(left)))
     return lines
 
@@ -156,12 +163,7 @@ def service_listing(query: QueryDict) -> Listing[ServiceLine]:
 
 def _nothing(query: QueryDict, controls: Sequence[Filter]) -> tuple[str, str]:
     """What an empty list says: there are no services yet, or none of those there are matches."""
-    if any(query.get(one.name) for one in controls):
-        text = words_in(query)
-        return (
-            f"No service matches “{text}”" if text else "No service matches"
-        ), "Change or clear the filter."
-    return (
+    return nothing_matches("service", query, controls) or (
         "No service yet",
         "Services appear here with the first file under Imports, the first telemetry, or a graph sent to the API.",
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.slos.lists import state_of
 from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
@@ -18,6 +17,7 @@ from apps.slos.presenting.certainty import Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
+from apps.slos.presenting.renewal import Renewal, renewal
 from apps.slos.presenting.tiers import Offer, latency_notes, offer
 from apps.slos.queries import ServicePage
 from apps.slos.words import SLI_WORDS
@@ -25,10 +25,6 @@ from apps.ui.charts.svg import Chart
 from apps.ui.format import age, bound, duration, percent
 
 __all__ = ["Presented", "present", "who_may_decide"]
-
-
-RENEWED_WITHIN = timedelta(minutes=2)
-"""How long after a decision the page waits for the next recommendation before it calls the numbers old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +41,10 @@ class Presented:
     """Why there is no number for a latency."""
     active: str
     """The availability that is promised, in words; empty where none is."""
+    state: str
+    """How it stands against its promise, in a word; ``state_level`` is the mark of it, ``state_reason`` why."""
+    state_level: str
+    state_reason: str
     due_words: Sequence[str]
     promises: Sequence[Promise]
     availability: Chart | None
@@ -73,8 +73,8 @@ class Presented:
     made: str
     stale: str
     """How old the numbers are, where they are older than they should be."""
-    is_renewing: bool
-    """Somebody decided a moment ago and a worker is at the next recommendation; the page looks again."""
+    renewal: Renewal | None
+    """Somebody decided or asked for new numbers a moment ago: a worker is at them, and the page looks again."""
     window_days: int
     composite: dict[str, Any] = field(default_factory=dict)
 
@@ -83,10 +83,6 @@ def who_may_decide(user: User, service: Service | None = None) -> str:
     """A sentence for those who may not decide: ``Only an SRE admin … may decide.``"""
     words = user.refusal("slos.decide", service).replace("may do this", "may decide")
     return words[:1].upper() + words[1:]
-
-
-def _decided_just_now(page: ServicePage) -> bool:
-    return bool(page.decisions) and timezone.now() - page.decisions[0].created_at < RENEWED_WITHIN
 
 
 def present(page: ServicePage, user: User) -> Presented:
@@ -106,7 +102,9 @@ def present(page: ServicePage, user: User) -> Presented:
     quality = document.get("data_quality") or {}
     missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
     confidence = document.get("confidence")
-    renewing = bool(document.get("is_stale")) and _decided_just_now(page)
+    awaited = renewal(page)
+    standing = page.status
+    state, state_level = state_of(standing.state, standing.budget_left) if standing else ("", "")
     summary = explanation.get("summary") or ""
     window_days = int(document.get("window_days") or 28)
     return Presented(
@@ -115,6 +113,9 @@ def present(page: ServicePage, user: User) -> Presented:
         latency_notes=latency_notes(latencies, window_days),
         latency_reasons=list(dict.fromkeys(one.reason for one in latencies if not one.tiers and one.reason)),
         active=next((one.words for one in promises if one.sli_type == SliType.AVAILABILITY), ""),
+        state=state,
+        state_level=state_level,
+        state_reason=bound(standing.reason) if standing else "",
         due_words=[one.reason for one in page.due],
         promises=promises,
         availability=drawings.availability(page),
@@ -141,8 +142,8 @@ def present(page: ServicePage, user: User) -> Presented:
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
         who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
-        stale=duration(document.get("age_seconds")) if document.get("is_stale") and not renewing else "",
-        is_renewing=renewing,
+        stale=duration(document.get("age_seconds")) if document.get("is_stale") and awaited is None else "",
+        renewal=awaited,
         window_days=window_days,
         composite=composite if composite.get("point") is not None else {},
     )

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from apps.slos.models import ActiveSlo
 from apps.slos.queries import ServicePage
-from apps.slos.words import is_latency, slo_number
+from apps.slos.words import WRITTEN, is_latency, slo_number
+from apps.ui.format import ms_typed, percent_number
 from apps.ui.links import action_url
 
 
@@ -17,9 +18,12 @@ def home(page: ServicePage) -> str:
     return reverse("service", args=[page.service.service_id])
 
 
-def typed(sli_type: str, value: float) -> str:
-    """A number as the form takes it: a ratio in percent, to the last digit that is kept."""
-    return f"{value:g}" if is_latency(sli_type) else f"{value * 100:.7f}".rstrip("0").rstrip(".")
+def typed(sli_type: str, value: float, *, as_written: bool = False) -> str:
+    """A number as the form takes it, a ratio in percent: as the page shows it, or to the last digit that is kept."""
+    if is_latency(sli_type):
+        return f"{value:.12g}" if as_written else ms_typed(value)
+    shown = percent_number(value)
+    return f"{value * 100:.7f}".rstrip("0").rstrip(".") if as_written or shown.startswith("<") else shown
 
 
 def number_field(sli_type: str) -> str:
@@ -76,7 +80,7 @@ def promise_urls(page: ServicePage, slo: ActiveSlo) -> tuple[str, str]:
     }
     number = number_field(slo.sli_type)
     held = {
-        number: typed(slo.sli_type, slo_number(slo)),
+        number: typed(slo.sli_type, slo_number(slo), as_written=slo.source in WRITTEN),
         "window_days": slo.window_days,
         "show": f"{number},window_days",
     }

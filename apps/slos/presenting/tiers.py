@@ -15,11 +15,13 @@ from apps.slos.presenting import drawings
 from apps.slos.presenting.addresses import decision_urls
 from apps.slos.queries import ServicePage
 from apps.slos.words import (
+    EXTERNAL,
     PERCENTILE_SHARE,
     SLI_WORDS,
     TIERS,
     is_latency,
     number_words,
+    promise_words,
     slo_number,
     with_ordered_intervals,
 )
@@ -54,7 +56,6 @@ VERDICTS = {
     "insufficient_traffic": "no number: not enough traffic",
     "no_data": "no number: no data",
 }
-EXTERNAL = "from its published SLA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class TierCard:
     """Which past windows would have missed it, in words under the strip."""
     suggested: bool = False
     active: bool = False
+    promise: str = ""
+    """The promise in force that is this tier, as the page names it among the promises."""
     accept_url: str = ""
 
 
@@ -218,7 +221,8 @@ def _card(
     window_days = int(document.get("window_days") or 28)
     backtest = tier.get("backtest") or {}
     supported = tier.get("supported_by_dependencies")
-    active = is_active(page.slos.get(sli_type), sli_type, name, tier["target"])
+    slo = page.slos.get(sli_type)
+    active = is_active(slo, sli_type, name, tier["target"])
     windows = drawings.past_windows(backtest)
     # Of bins no alerts are counted, however many there are.
     is_young = "backtest" in tier and days is not None and days < ALERT_DAYS and basis != "bins"
@@ -238,6 +242,7 @@ def _card(
         missed=missed,
         suggested=name == SUGGESTED,
         active=active,
+        promise=f"{SLI_WORDS[sli_type].capitalize()}: {promise_words(slo)}" if active else "",
         accept_url="" if active else accept_url,
     )
 

@@ -12,7 +12,7 @@ from apps.catalog.models import CycleAlert, Service
 from apps.catalog.queries import cycles_of
 from apps.core.models import AuditEntry
 from apps.slos import events
-from apps.slos.documents import with_age
+from apps.slos.documents import SLI_TYPES, with_age
 from apps.slos.events import Day
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.queries.promises import BurnDown, burn_down, decisions_history, slo_history
@@ -68,8 +68,9 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
     generation = current_generation(service.pk)
     document = current_recommendations(service, generation)
     is_stale = not generation.is_fresh(now)
-    if document is None:
-        document = last_recommendations(service)
+    if generation.sli_types != set(SLI_TYPES):
+        # What was decided on a moment ago is still shown until the next one is there.
+        document = last_recommendations(service) or document
     slos = {slo.sli_type: slo for slo in active_slos(service)}
     as_of = events.newest_end(service.pk, now)
     since = as_of - timedelta(days=CHART_DAYS) if as_of else now

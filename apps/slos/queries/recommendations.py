@@ -129,6 +129,8 @@ class RecommendationFilters:
     sli_type: str = ""
     due: QuerySet[ServiceStatus] | None = None
     """Those that wait for a decision, of these services (:func:`due_statuses`); ``None`` for no such limit."""
+    promised: bool | None = None
+    """Of services that promise an availability, or of those that do not; ``None`` for both."""
 
 
 def recommendations_table(
@@ -151,13 +153,17 @@ def recommendations_table(
         rows = rows.filter(verdict=filters.verdict)
     if filters.sli_type:
         rows = rows.filter(sli_type=filters.sli_type)
+    if filters.promised is not None:
+        rows = rows.filter(service__status__target__isnull=not filters.promised)
     if filters.due is not None:
         rows = rows.filter(service__status__in=filters.due).alias(due_as=_PLACE_AMONG_DUE)
         rows = rows.filter(due_as__isnull=False)
     descending = sort.startswith("-")
     column = SORTS.get(sort.removeprefix("-"), SORTS["service"])
     order = f"{'-' if descending else ''}{column}"
-    page = rows.select_related("service__team").order_by(order, "service__service_id", "sli_type")
+    page = rows.select_related("service__team", "service__status").order_by(
+        order, "service__service_id", "sli_type"
+    )
     return TablePage(list(page[offset : offset + limit]), rows.count(), limit, offset)
 
 
