@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import PERMISSIONS, Scope, team_ids, who_may
 from apps.catalog.models import Service
 from apps.core.errors import NotAllowed, NotFound
+from apps.core.instants import Instant
 from apps.core.models import AuditEntry
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
 
@@ -52,8 +53,8 @@ class AuditFilters(BaseModel):
     actor: str = TEXT
     object_type: str = TEXT
     object_id: str = TEXT
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 def visible_entries(user: User) -> QuerySet[AuditEntry]:

@@ -41,8 +41,6 @@ def _filters(query: QueryDict) -> AuditFilters:
         name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()
     }
     for name, days in (("since", 0), ("until", 1)):
-        if given.get(name, "").strip().isdigit():
-            given[name] += " is no date"  # A bare number would be taken for seconds since 1970.
         day = _day(given.get(name, ""))
         if day is not None:
             # The calendar ends with the year 9999, and with it the day after its last.

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -29,6 +28,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
 from apps.catalog.wording import plain
 from apps.core.errors import MAX_FIELD_PROBLEMS
+from apps.core.instants import AwareInstant
 
 MAX_TEXT_LENGTH = 1_000
 MAX_OBJECT_BYTES = 32 * 1024
@@ -211,7 +211,7 @@ class DependencyRow(Row):
     redundancy_needed: Annotated[int, Field(ge=1, le=MAX_REDUNDANCY_NEEDED)] | None = Field(
         default=None, description="How many targets of the group must be up; by default one is enough."
     )
-    observed_at: AwareDatetime | None = Field(
+    observed_at: AwareInstant | None = Field(
         default=None, description="When the edge was last seen; by default, when the whole was sent."
     )
 

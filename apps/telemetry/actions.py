@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from django.conf import settings
 from django.utils import timezone
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
+from apps.core.instants import AwareInstant
 from apps.core.models import AuditEntry
 from apps.telemetry import discovering, services, sources
 from apps.telemetry.clients.errors import SourceError
@@ -36,7 +37,7 @@ class BackfillInput(ActionInput):
     """A window of whole hours, and which services to read in it."""
 
     days: Annotated[int, Field(ge=1, le=MAX_BACKFILL_DAYS, description="How many days before the end.")] = 30
-    end: AwareDatetime | None = Field(default=None, description=_END)
+    end: AwareInstant | None = Field(default=None, description=_END)
     services: Annotated[
         list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
     ] = []
@@ -104,7 +105,7 @@ class DiscoverInput(ActionInput):
     """A window of whole hours to look at."""
 
     days: Annotated[int, Field(ge=1, le=MAX_DISCOVER_DAYS, description="How many days before the end.")] = 7
-    end: AwareDatetime | None = Field(default=None, description=_END)
+    end: AwareInstant | None = Field(default=None, description=_END)
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to look at."""

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from apps.catalog import ingestion as ingestions
 from apps.catalog.models import Ingestion
@@ -25,6 +25,7 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict, NotAllowed, NotFound
+from apps.core.instants import AwareInstant
 
 MAX_PARTS = 100
 NAMES_SHOWN = 5
@@ -36,7 +37,7 @@ class IngestDependenciesInput(ActionInput):
     discovery_source: Source = Field(description="Who says this.")
     services: ServiceRows = Field(default_factory=list)
     dependencies: DependencyRows = Field(default_factory=list)
-    observed_at: AwareDatetime | None = Field(
+    observed_at: AwareInstant | None = Field(
         default=None, description="When the edges were seen, for those that do not say; by default now."
     )
     parts: int = Field(default=1, ge=1, le=MAX_PARTS, description="In how many parts the whole is sent.")
