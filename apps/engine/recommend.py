@@ -1,8 +1,8 @@
-"""Entry points: one service or a fleet in, JSON-ready documents out (``docs/recommendation-format.md``)."""
+"""Entry points: a service in, a JSON-ready document out (``docs/recommendation-format.md``)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from apps.engine.archetypes import Archetypes
@@ -41,24 +41,6 @@ def recommend(
     """
     found = assess(service, as_of=as_of, window_days=window_days, seed=seed, archetypes=archetypes)
     return conclude(found, service.graph)
-
-
-def recommend_fleet(
-    services: Sequence[ServiceInput],
-    *,
-    as_of: int,
-    window_days: int = 28,
-    seed: int = 0,
-    archetypes: Archetypes | None = None,
-) -> Iterator[dict[str, object]]:
-    """Recommend for every service, one document each, in the order given.
-
-    A service's document does not depend on the others, so a caller may split a fleet over processes as it
-    likes.
-    """
-    known = archetypes or Archetypes.built_in()
-    for service in services:
-        yield recommend(service, as_of=as_of, window_days=window_days, seed=seed, archetypes=known)
 
 
 def conclude(found: Assessment, graph: GraphFigure | None) -> dict[str, object]:

@@ -18,12 +18,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.catalog.queries import cycle_members
+from apps.engine.assessment import Assessment, assess
 from apps.engine.explanation.changed_causes import with_changed_causes
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
-from apps.engine.recommend import recommend
+from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
-from apps.engine.types import ServiceInput
+from apps.engine.types import GraphFigure, ServiceInput
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told
 from apps.slos import compute, footing, inputs
@@ -164,13 +166,17 @@ def _end_of_data(service_pk: int) -> datetime:
 def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> _Start:
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
-    given = replace(inputs.load([service], as_of)[0], buckets=None, percentiles=None)
+    cycles = cycle_members()
+    given = replace(inputs.load([service], as_of, cycles=cycles)[0], buckets=None, percentiles=None)
     if newest is not None and _holds(newest):
         found = newest.document
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
-        graph = footing.figures([(as_of, [service])], has_stored=True, seed=seed)
-        found = _availability(replace(given, graph=graph.get(service.service_id)), as_of, window_days, seed)
+        assessed = _assessed(given, as_of, window_days, seed)
+        graph = footing.figures(
+            [(as_of, [service])], lambda _: assessed, has_stored=True, cycles=cycles, seed=seed
+        )
+        found = _availability(assessed, graph.get(service.service_id))
     start = _Start(
         given,
         as_of,
@@ -197,19 +203,23 @@ def _holds(newest: Recommendation) -> bool:
 
 
 def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = _availability(given, start.as_of, start.window_days, start.seed)["tiers"]
+    assessed = _assessed(given, start.as_of, start.window_days, start.seed)
+    found: dict[str, Any] | None = _availability(assessed, None)["tiers"]
     return found
 
 
-def _availability(given: ServiceInput, as_of: datetime, window_days: int, seed: int) -> dict[str, Any]:
-    found = recommend(
+def _assessed(given: ServiceInput, as_of: datetime, window_days: int, seed: int) -> Assessment:
+    return assess(
         given,
         as_of=int(as_of.timestamp()),
         window_days=window_days,
         seed=seed,
         archetypes=compute.archetypes(),
     )
-    return cast(dict[str, Any], found["availability"])
+
+
+def _availability(assessed: Assessment, graph: GraphFigure | None) -> dict[str, Any]:
+    return cast(dict[str, Any], conclude(assessed, graph)["availability"])
 
 
 def _tiers(start: _Start, level: Level) -> _Made:

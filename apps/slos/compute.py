@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -21,19 +21,14 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
 from apps.engine.recommend import conclude
-from apps.engine.types import GraphFigure
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
 from apps.slos.models import Recommendation, SliType
-from apps.slos.side_by_side import Asked, Computers, computers
+from apps.slos.side_by_side import Asked, computers
 
 logger = structlog.get_logger(__name__)
 
-BATCH = 100
-"""Services loaded at once: what bounds the memory of a run."""
 STORED_AT_ONCE = 100
-FEW = 300
-"""So many services are held at once; of more, some are read, computed and stored at a time."""
 MAX_ROUNDS = 3
 RENEW_BEFORE = timedelta(minutes=90)
 """Recommendations are renewed before they expire, so that pages need not wait for one."""
@@ -104,57 +99,28 @@ def _full_hour(moment: datetime) -> datetime:
 
 
 def documents(
-    services: Sequence[Service],
-    as_of: datetime,
-    *,
-    window_days: int | None = None,
-    seed: int = 0,
-    graph: Mapping[str, GraphFigure] | None = None,
-    by: Computers | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yield the engine's document of each service at ``as_of``, in the order given. Stores nothing.
-
-    ``graph`` is :func:`apps.slos.footing.figures`, for callers that go in several steps; without it the graph is
-    composed from what was known at ``as_of`` alone. ``by`` are the processes that such callers have begun.
-    """
-    if by is None:
-        with computers(len(services)) as by:
-            yield from documents(services, as_of, window_days=window_days, seed=seed, graph=graph, by=by)
-        return
-    cycles = cycle_members()
-    if graph is None:
-        graph = footing.figures([(as_of, services)], cycles=cycles, seed=seed)
-    batches = (
-        inputs.load(services[start : start + BATCH], as_of, cycles=cycles, graph=graph)
-        for start in range(0, len(services), BATCH)
-    )
-    yield from by.documents(batches, _asked(as_of, window_days, seed))
-
-
-def documents_of_few(
     groups: Sequence[tuple[datetime, Sequence[Service]]],
     *,
     window_days: int | None = None,
-    by: Computers | None = None,
+    seed: int = 0,
+    has_stored: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the documents of services by the instant that each is computed at, in the order given.
+    """Yield the engine's document of each service, in the order given. Stores nothing.
 
-    All of them are held at once, and so read only once: they are assessed while the graph below them is composed.
-    What stands below is taken as its own computation left it.
+    ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
+    taken as its own computation left it; without, it is computed too, from what was known at the instant alone.
+    All are assessed first, by several processes where there are many, then the graph below them is composed.
     """
-    by = by or Computers()
-    graph = footing.figures(
-        groups,
-        has_stored=True,
-        read=lambda as_of, batch: by.begin(batch, _asked(as_of, window_days)),
-    )
-    for _, services in groups:
-        for service in services:
-            yield conclude(by.assessment(service.service_id), graph.get(service.service_id))
-
-
-def _asked(as_of: datetime, window_days: int | None, seed: int = 0) -> Asked:
-    return Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
+    cycles = cycle_members()
+    with computers(sum(len(services) for _, services in groups)) as by:
+        for as_of, services in groups:
+            asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
+            for batch in inputs.batches(services, as_of, cycles=cycles):
+                by.begin(batch, asked)
+        graph = footing.figures(groups, by.assessment, has_stored=has_stored, cycles=cycles, seed=seed)
+        for _, services in groups:
+            for service in services:
+                yield conclude(by.assessment(service.service_id), graph.get(service.service_id))
 
 
 def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
@@ -190,7 +156,7 @@ def _compute_one(
 ) -> dict[str, Any]:
     service = Service.objects.get(pk=service_pk)
     as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
-    (document,) = documents_of_few([(as_of, [service])], window_days=window_days)
+    (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
     _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
@@ -275,22 +241,11 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
-    count = sum(len(found) for _, found in groups)
-    with computers(count) as by:
-        found = documents_of_few(groups, by=by) if count <= FEW else _documents_of_many(groups, by)
-        # While some are stored, the processes compute the next.
-        while some := list(islice(found, STORED_AT_ONCE)):
-            made += int(_keep(some, reason)["services"])
+    found = documents(groups, has_stored=True)
+    while some := list(islice(found, STORED_AT_ONCE)):
+        made += int(_keep(some, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
-
-
-def _documents_of_many(
-    groups: Sequence[tuple[datetime, Sequence[Service]]], by: Computers
-) -> Iterator[dict[str, Any]]:
-    graph = footing.figures(groups, has_stored=True)
-    for as_of, services in groups:
-        yield from documents(services, as_of, graph=graph, by=by)
 
 
 @contextmanager

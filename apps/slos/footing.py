@@ -1,7 +1,7 @@
 """What stands below the services of one run: the graph, composed once for all of them.
 
-Only workers and commands import this module. The edges of the services that are computed are estimated from
-their series; those of the others below are taken as their own newest computation left them, or, where nothing
+Only workers and commands import this module. The edges of the services that are computed are those of
+their assessments; those of the others below are taken as their own newest computation left them, or, where nothing
 was stored or must not be used, estimated as well. A change below therefore reaches a caller when the caller is
 computed next: at once where the graph changed or history was loaded, else within a day.
 """
@@ -18,22 +18,24 @@ from typing import Any, cast
 from django.db import connection
 
 from apps.catalog.models import Service
-from apps.catalog.queries import cycle_members, retries_of
+from apps.catalog.queries import retries_of
+from apps.engine.assessment import Assessment
 from apps.engine.edges.estimates import (
     CALL_PROBABILITY_PRIOR,
     HARDNESS_PRIOR,
+    EdgeEstimate,
     estimate_edges,
     published_availability,
 )
+from apps.engine.explanation.what_if import other_services
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
 from apps.engine.series import observe
-from apps.engine.types import CommunicationMode, GraphFigure, ServiceInput
+from apps.engine.types import CommunicationMode, GraphFigure
 from apps.slos import inputs
 
 FEW = 20
 """For so many services and fewer only the nearest of what is below them is composed: somebody may be waiting."""
 NEAREST = 300
-BATCH = 100
 
 _EDGES = """
 SELECT d.source_id, d.target_id, d.mode, d.criticality, d.calls_per_request, d.redundancy_group,
@@ -60,9 +62,6 @@ GROUP BY service_id HAVING sum(total) > 0
 """
 
 
-type Reader = Callable[[datetime, Sequence[ServiceInput]], None]
-
-
 @dataclass(slots=True)
 class _Below:
     """The part of the graph that a run needs: rows of edges by source, and services not looked below."""
@@ -78,19 +77,19 @@ class _Below:
 
 def figures(
     groups: Sequence[tuple[datetime, Sequence[Service]]],
+    assessed: Callable[[str], Assessment],
     *,
     has_stored: bool = False,
-    cycles: Mapping[str, tuple[str, ...]] | None = None,
+    cycles: Mapping[str, tuple[str, ...]],
     seed: int = 0,
-    read: Reader | None = None,
 ) -> dict[str, GraphFigure]:
     """Return what the graph below each service allows, by its id.
 
-    ``groups`` are services by the instant that each is computed at. With ``has_stored`` the edges of the
-    services below that are not among them are taken as stored; without, all are estimated from what was known
-    at the instant, so that the same data gives the same figures whatever was computed before. ``read``, where
-    given, is handed all that is known of the services, in batches and before the graph is composed, so that nothing
-    need be read twice.
+    ``groups`` are services by the instant that each is computed at, and ``assessed`` returns what was found of each of
+    them: its edges among it. It is called when all else was read, so that they may be assessed meanwhile. With
+    ``has_stored`` the edges of the services below that are not among them are taken as stored; without, all are
+    estimated from what was known at the instant, so that the same data gives the same figures whatever was computed
+    before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
@@ -109,18 +108,16 @@ def figures(
         for source, rows in below.rows.items()
         if source in names
     }
-    known = cycle_members() if cycles is None else cycles
-    for as_of, found in groups:
-        looked_at = found if read else [each for each in found if each.pk in below.rows]
-        _estimate(looked_at, as_of, known, edges, measured, read)
     if not has_stored:
-        others = sorted(set(below.rows) - set(wanted))
-        rest = list(Service.objects.filter(pk__in=others).order_by("pk"))
-        _estimate(rest, newest, known, edges, measured)
+        _estimate(sorted(set(below.rows) - set(wanted)), newest, cycles, edges, measured)
+    looked_below = sorted(service.service_id for service in wanted.values() if service.pk in below.rows)
+    for name in looked_below:
+        found = assessed(name)
+        _put(name, found.estimates, None if found.seen is None else found.seen.availability, edges, measured)
     return compose_reachable(
         edges,
         measured,
-        wanted=sorted(service.service_id for service in wanted.values() if service.pk in below.rows),
+        wanted=looked_below,
         cut=frozenset(names[pk] for pk in below.cut if pk in names),
         seed=seed,
     )
@@ -216,30 +213,33 @@ def _stored(row: Sequence[Any], names: Mapping[int, str], measured: Mapping[str,
 
 
 def _estimate(
-    services: Sequence[Service],
+    pks: Sequence[int],
     as_of: datetime,
     cycles: Mapping[str, tuple[str, ...]],
     edges: dict[str, Sequence[EdgeFigure]],
     measured: dict[str, float],
-    read: Reader | None = None,
 ) -> None:
-    """Put what the series say of these services and their edges, where they have any, in the place of what was
-    stored.
-    """
+    """Put what the series say of these services and their edges in the place of what was declared and assumed."""
     instant = int(as_of.timestamp())
-    for start in range(0, len(services), BATCH):
-        some = services[start : start + BATCH]
-        batch = inputs.load(some, as_of, cycles=cycles, edges_only=read is None)
-        if read is not None:
-            read(as_of, batch)
+    services = list(Service.objects.filter(pk__in=pks).order_by("pk"))
+    for batch in inputs.batches(services, as_of, cycles=cycles, edges_only=True):
         for service in batch:
-            if service.service_id not in edges:
-                continue
             own = observe(service.counts, instant)
-            others = [each for each in service.dependencies if each.target_id != service.service_id]
-            edges[service.service_id] = [edge_figure(each) for each in estimate_edges(own, others, instant)]
-            if own is not None and own.availability is not None:
-                measured[service.service_id] = own.availability
+            estimates = estimate_edges(own, other_services(service), instant)
+            availability = None if own is None else own.availability
+            _put(service.service_id, estimates, availability, edges, measured)
+
+
+def _put(
+    name: str,
+    estimates: Sequence[EdgeEstimate],
+    availability: float | None,
+    edges: dict[str, Sequence[EdgeFigure]],
+    measured: dict[str, float],
+) -> None:
+    edges[name] = [edge_figure(each) for each in estimates]
+    if availability is not None:
+        measured[name] = availability
 
 
 def _mapping(value: Any) -> dict[str, Any]:

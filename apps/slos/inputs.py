@@ -7,7 +7,8 @@ then is not read at all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
@@ -17,7 +18,6 @@ from apps.engine.types import (
     BucketSeries,
     CountSeries,
     DependencyInput,
-    GraphFigure,
     PercentileSeries,
     Quality,
     ServiceInput,
@@ -39,27 +39,81 @@ DAYS_BACK = timedelta(days=730)
 LATENCY_BACK = timedelta(days=LATENCY_DAYS)
 
 
+BATCH = 100
+"""Services read at once."""
+MOST_COUNTS = 6_000
+"""Services whose hours are kept while a fleet is read in batches: about 280 MB of 120 days."""
+
+
 def load(
     services: Sequence[Service],
     as_of: datetime,
     *,
     cycles: Mapping[str, tuple[str, ...]] | None = None,
-    graph: Mapping[str, GraphFigure] | None = None,
-    edges_only: bool = False,
 ) -> list[ServiceInput]:
     """Return the engine's input for these services, in the order given.
 
-    ``cycles`` is :func:`apps.catalog.queries.cycle_members`, for callers that load in batches; ``graph`` what the
-    graph below each allows. ``edges_only`` reads what edges are estimated from and nothing else.
+    ``cycles`` is :func:`apps.catalog.queries.cycle_members`, for callers that have it.
     """
+    members = cycle_members() if cycles is None else cycles
+    return _load(services, as_of, members, _Counts(as_of), edges_only=False)
+
+
+def batches(
+    services: Sequence[Service],
+    as_of: datetime,
+    *,
+    cycles: Mapping[str, tuple[str, ...]],
+    edges_only: bool = False,
+) -> Iterator[list[ServiceInput]]:
+    """Yield the input of many services in batches, in the order given.
+
+    A service's hours are read once, however many others call it. ``edges_only`` reads what edges are estimated from
+    and nothing else.
+    """
+    counts = _Counts(as_of)
+    for start in range(0, len(services), BATCH):
+        yield _load(services[start : start + BATCH], as_of, cycles, counts, edges_only=edges_only)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Hourly counts up to an instant, kept for the services that call theirs."""
+
+    as_of: datetime
+    _known: dict[int, Counts | None] = field(default_factory=dict)
+
+    def of(self, pks: Sequence[int]) -> dict[int, Counts]:
+        """Those of each service that has any."""
+        hour = _hour(self.as_of)
+        missing = [pk for pk in pks if pk not in self._known]
+        read = load_counts(missing, hour - HOURS_BACK, hour) if missing else {}
+        self._known |= {pk: read.get(pk) for pk in missing}
+        found = {pk: known for pk in pks if (known := self._known[pk]) is not None}
+        for pk in list(self._known)[: max(0, len(self._known) - MOST_COUNTS)]:
+            del self._known[pk]
+        return found
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _load(
+    services: Sequence[Service],
+    as_of: datetime,
+    cycles: Mapping[str, tuple[str, ...]],
+    known: _Counts,
+    *,
+    edges_only: bool,
+) -> list[ServiceInput]:
     pks = [service.pk for service in services]
     edges = edges_for_engine(pks)
     targets = sorted({edge.target_pk for edge in edges})
     beyond = edges_for_engine(targets) if targets else []
-    members = cycle_members() if cycles is None else cycles
-    hour = as_of.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hour = _hour(as_of)
     day = hour.replace(hour=0)
-    counts = load_counts(sorted({*pks, *targets}), hour - HOURS_BACK, hour)
+    counts = known.of(sorted({*pks, *targets}))
     calls = load_edges(pks, hour - HOURS_BACK, hour)
     rest = [] if edges_only else pks
     days = load_days(rest, day - DAYS_BACK, day)
@@ -86,10 +140,9 @@ def load(
             buckets=_buckets(buckets.get(service.pk)),
             percentiles=_percentiles(percentiles.get(service.pk)),
             dependencies=tuple(
-                _dependency(edge, series, edge_series, members, shared) for edge in outgoing[service.pk]
+                _dependency(edge, series, edge_series, cycles, shared) for edge in outgoing[service.pk]
             ),
             quality=_quality(counts.get(service.pk)),
-            graph=(graph or {}).get(service.service_id),
         )
         for service in services
     ]

@@ -1,7 +1,7 @@
-"""Recommendations computed by several processes side by side, where there are many to make.
+"""Services assessed by several processes side by side, where there are many to make.
 
-A recommendation depends on its own service's input alone (:mod:`apps.engine.recommend`), so a fleet may be split as
-one likes: the documents are the same, byte for byte, and come in the same order. The processes load the engine and
+An assessment depends on its own service's input alone (:mod:`apps.engine.assessment`), so a fleet may be split as one
+likes: the documents are the same, byte for byte, and come in the same order. The processes load the engine and
 nothing of Django, and end with the one that began them, however that ends.
 """
 
@@ -11,16 +11,14 @@ import ctypes
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import Any
 
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
-from apps.engine.recommend import recommend_fleet
 from apps.engine.types import ServiceInput
 
 LEAST_SERVICES = 100
@@ -28,8 +26,8 @@ LEAST_SERVICES = 100
 MOST_PROCESSES = 4
 AT_ONCE = 10
 """Services that a process takes at a time."""
-BATCHES_AHEAD = 1
-"""Batches that are loaded while the one before is computed: what bounds the memory of a run."""
+PARTS_AHEAD = 40
+"""Parts that may wait for a process: what bounds the memory of a run."""
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
 _PR_SET_PDEATHSIG = 1
@@ -50,39 +48,28 @@ class Computers:
     """Who computes: this process, or those of ``pool``."""
 
     pool: ProcessPoolExecutor | None = None
-    _running: deque[list[Future[list[dict[str, object]]]]] = field(default_factory=deque)
+    _unfinished: deque[Future[list[Assessment]]] = field(default_factory=deque)
     _begun: dict[str, tuple[Future[list[Assessment]], int]] = field(default_factory=dict)
 
     def begin(self, services: Sequence[ServiceInput], asked: Asked) -> None:
-        """Assess services while the caller goes on; without a pool they are assessed now."""
+        """Assess services while the caller goes on, or waits where it is too far ahead; without a pool they are
+        assessed now.
+        """
         for part in _parts(services):
             if self.pool is None:
                 future: Future[list[Assessment]] = Future()
                 future.set_result(_assessed(part, asked))
             else:
+                if len(self._unfinished) >= PARTS_AHEAD:
+                    self._unfinished.popleft().result()
                 future = self.pool.submit(_assessed, part, asked)
+                self._unfinished.append(future)
             self._begun |= {service.service_id: (future, at) for at, service in enumerate(part)}
 
     def assessment(self, service_id: str) -> Assessment:
-        """Return that of a service that was begun, when it is there; once. Raises ``KeyError`` for any other."""
-        future, at = self._begun.pop(service_id)
+        """Return that of a service that was begun, when it is there. Raises ``KeyError`` for any other."""
+        future, at = self._begun[service_id]
         return future.result()[at]
-
-    def documents(self, batches: Iterable[Sequence[ServiceInput]], asked: Asked) -> Iterator[dict[str, Any]]:
-        """Yield the document of each service, in the order given; ``batches`` are read as they are needed."""
-        for batch in batches:
-            if self.pool is None:
-                yield from _recommended(batch, asked)
-                continue
-            self._running.append([self.pool.submit(_recommended, part, asked) for part in _parts(batch)])
-            if len(self._running) > BATCHES_AHEAD:
-                yield from self._oldest()
-        while self._running:
-            yield from self._oldest()
-
-    def _oldest(self) -> Iterator[dict[str, object]]:
-        for future in self._running.popleft():
-            yield from future.result()
 
 
 @contextmanager
@@ -133,15 +120,3 @@ def _assessed(services: Sequence[ServiceInput], asked: Asked) -> list[Assessment
         )
         for service in services
     ]
-
-
-def _recommended(services: Sequence[ServiceInput], asked: Asked) -> list[dict[str, object]]:
-    return list(
-        recommend_fleet(
-            services,
-            as_of=asked.as_of,
-            window_days=asked.window_days,
-            seed=asked.seed,
-            archetypes=asked.archetypes,
-        )
-    )

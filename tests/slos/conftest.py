@@ -159,7 +159,7 @@ def compute(*services: Service, as_of: datetime | None = None) -> None:
 
     at = as_of or full_hour()
     computing.store(
-        list(computing.documents(list(services), at)), actor=Actor.system("tests"), rationale="made by a test"
+        list(computing.documents([(at, services)])), actor=Actor.system("tests"), rationale="made by a test"
     )
 
 

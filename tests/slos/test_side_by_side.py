@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import pytest
 
 from apps.catalog.models import Service
 from apps.slos import compute as computing
-from apps.slos import side_by_side
+from apps.slos import inputs, side_by_side
 from apps.slos.models import Recommendation
+from apps.telemetry.series import Counts, load_counts
 from tests.house.running import is_alive, until_gone
 from tests.slos.conftest import DAY, full_hour, make_edge, make_hours, make_service
 
@@ -48,36 +52,44 @@ def test_few_are_computed_by_the_process_itself() -> None:
 def test_documents_and_their_order_are_the_same(
     fleet: list[Service], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = [json.dumps(each) for each in computing.documents(fleet, full_hour())]
-    request.getfixturevalue("_many")
-    monkeypatch.setattr(computing, "BATCH", 7)
-    together = [json.dumps(each) for each in computing.documents(fleet, full_hour())]
-    assert [json.loads(each)["service_id"] for each in together] == [each.service_id for each in fleet]
-    assert together == alone
-
-
-def test_few_are_assessed_while_their_graph_is_composed_and_come_out_the_same(
-    fleet: list[Service], request: pytest.FixtureRequest
-) -> None:
     lonely = make_service("a-lonely-one")
     make_hours(lonely, days=9)
     groups = [(full_hour(), fleet[5:]), (full_hour() - DAY, [lonely, *fleet[:5]])]
-    alone = [json.dumps(each) for each in computing.documents_of_few(groups)]
+    alone = [json.dumps(each) for each in computing.documents(groups)]
     request.getfixturevalue("_many")
-    with side_by_side.computers(len(fleet)) as by:
-        assert by.pool is not None
-        together = [json.dumps(each) for each in computing.documents_of_few(groups, by=by)]
+    # As if the fleet were large: read in batches, ahead of who computes, and with hours forgotten meanwhile.
+    monkeypatch.setattr(inputs, "BATCH", 7)
+    monkeypatch.setattr(inputs, "MOST_COUNTS", 9)
+    monkeypatch.setattr(side_by_side, "AT_ONCE", 2)
+    monkeypatch.setattr(side_by_side, "PARTS_AHEAD", 3)
+    together = [json.dumps(each) for each in computing.documents(groups)]
     names = [json.loads(each)["service_id"] for each in together]
     assert names == [each.service_id for _, some in groups for each in some]
     assert together == alone
 
 
-@pytest.mark.usefixtures("_many")
-@pytest.mark.parametrize("few", [0, 100])
-def test_a_refresh_stores_what_they_found(
-    fleet: list[Service], monkeypatch: pytest.MonkeyPatch, few: int
+def test_a_fleet_is_read_in_batches_as_if_at_once(
+    fleet: list[Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(computing, "FEW", few)
+    read: list[int] = []
+
+    def counting(pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Counts]:
+        read.extend(pks)
+        return load_counts(pks, start, end)
+
+    at_once = inputs.load(fleet, full_hour())
+    monkeypatch.setattr(inputs, "BATCH", 4)
+    monkeypatch.setattr(inputs, "load_counts", counting)
+    cycles: dict[str, tuple[str, ...]] = {}
+    in_batches = [each for batch in inputs.batches(fleet, full_hour(), cycles=cycles) for each in batch]
+    assert [*map(pickle.dumps, in_batches)] == [*map(pickle.dumps, at_once)]
+    assert sorted(read) == sorted(each.pk for each in fleet), (
+        "each once, though nearly all are called by another"
+    )
+
+
+@pytest.mark.usefixtures("_many")
+def test_a_refresh_stores_what_they_found(fleet: list[Service]) -> None:
     assert computing.refresh(None, reason="a test") == len(fleet)
     assert Recommendation.objects.filter(status="current", verdict="cold_start").count() == len(fleet)
 

@@ -54,7 +54,9 @@ class Command(BaseCommand):
         if not services:
             self.stderr.write(NO_SERVICES)
             return
-        found = compute.documents(services, as_of, window_days=options["window_days"], seed=options["seed"])
+        found = compute.documents(
+            [(as_of, services)], window_days=options["window_days"], seed=options["seed"]
+        )
         kept: list[dict[str, Any]] = []
         if options["format"] == "table":
             self.stdout.write(HEADER)
