@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from apps.engine.evaluation.baselines import baselines
 from apps.engine.evaluation.rolling import LEAST_COVERED_AHEAD, LEAST_COVERED_BEFORE, LEAST_DAYS, MOST_DAYS
 from apps.engine.evaluation.scoring import missed, pinball
-from apps.engine.forecast.features import FeatureRows, feature_rows, history_of
+from apps.engine.forecast.features import FeatureRows, feature_rows
+from apps.engine.forecast.history import history_of
 from apps.engine.forecast.model import (
     CHANCES,
     NO_FAILURE,

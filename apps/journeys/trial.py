@@ -44,7 +44,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     ]
     below = graphs.load([service_pk])
     newest = _newest(service)
-    as_of = newest.as_of if newest else _end_of_data(service_pk)
+    as_of = newest.as_of if newest else compute.service_as_of(service_pk, timezone.now())
     try:
         found = _levels(service, below, wanted, as_of)
     except _Impossible as refusal:
@@ -155,12 +155,6 @@ def _newest(service: Service) -> Recommendation | None:
         .order_by("-generated_at")
         .first()
     )
-
-
-def _end_of_data(service_pk: int) -> datetime:
-    """The end of the service's newest data, of the fleet's where it has none."""
-    now = timezone.now()
-    return compute.newest_ends([service_pk], now).get(service_pk) or compute.default_as_of(now)
 
 
 def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> _Start:

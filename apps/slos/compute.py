@@ -94,6 +94,11 @@ def default_as_of(now: datetime | None = None) -> datetime:
     return max(ends) if ends else _full_hour(now)
 
 
+def service_as_of(service_pk: int, now: datetime) -> datetime:
+    """Return the end of a service's newest complete hour, of the fleet's (:func:`default_as_of`) where it has none."""
+    return newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
+
+
 def _full_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
@@ -155,7 +160,7 @@ def _compute_one(
     service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str
 ) -> dict[str, Any]:
     service = Service.objects.get(pk=service_pk)
-    as_of = newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
+    as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}

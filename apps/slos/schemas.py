@@ -51,6 +51,11 @@ class RecommendationOut(Schema):
         default=None, description="Latency only: the bucket that the observed percentile lies in."
     )
     days: float | None = Field(default=None, description="Latency only: days of latency data.")
+    regime: str | None = Field(
+        default=None,
+        description="What kind of history it is, such as `steady`, `bursty` or `new`; null without a number, and for a"
+        " latency without histograms.",
+    )
 
 
 class SloOut(Schema):

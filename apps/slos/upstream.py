@@ -116,6 +116,18 @@ class _More:
     down: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What does not depend on how often ``start`` fails, and beside it what does: the edges and groups that call it."""
+
+    carried: array[float]
+    """What each edge carries, all of them in order; members of groups carry nothing by themselves."""
+    groups: list[Group]
+    direct: list[tuple[int, _More]]
+    """Edges to ``start`` outside groups, by their place in ``carried``."""
+    direct_groups: list[list[_More]]
+
+
 @dataclass(slots=True)
 class Upstream:
     """The services that reach ``start``, by how many calls, ``start`` itself at 0.
@@ -128,7 +140,7 @@ class Upstream:
     edges: Edges
     is_cut: bool = False
     more: list[_More] = field(default_factory=list)
-    _fixed: tuple[array[float], list[Group], list[tuple[int, _More]], list[list[_More]]] | None = None
+    _known: _Fixed | None = None
 
     @property
     def depends_on_level(self) -> bool:
@@ -144,32 +156,38 @@ class Upstream:
         """
         if not self.more:
             return self.edges, []
-        if self._fixed is None:
-            # Only what calls ``start`` itself depends on how often that fails: the rest is worked out once.
+        fixed = self._fixed()
+        carried = array("d", fixed.carried)
+        for number, each in fixed.direct:
+            carried[number] = each.q * each.h * self._passed(each, then)
+        edges = Edges(self.edges.sources, self.edges.targets, carried, self.edges.more)
+        return edges, [*fixed.groups, *self._groups(fixed.direct_groups, today, then)]
+
+    def _fixed(self) -> _Fixed:
+        """Only what calls ``start`` itself depends on how often that fails: the rest is worked out once."""
+        if self._known is None:
             at = {pk: number for number, pk in enumerate(self.edges.more) if pk}
             by_group: dict[tuple[int, str], list[_More]] = defaultdict(list)
             for each in self.more:
                 if each.group:
                     by_group[each.source, each.group].append(each)
             apart = [edges for edges in by_group.values() if not self._calls_start(edges)]
-            near = [edges for edges in by_group.values() if self._calls_start(edges)]
             carried = array("d", self.edges.carried)
             for each in self.more:
                 if each.pk in at:
                     share = each.q * each.h * self._passed(each, 0.0)
                     carried[at[each.pk]] = 0.0 if each.group else share
-            direct = [
-                (at[each.pk], each)
-                for each in self.more
-                if each.target == self.start and not each.group and each.pk in at
-            ]
-            self._fixed = carried, self._groups(apart, 0.0, 0.0), direct, near
-        base, found, direct, near = self._fixed
-        carried = array("d", base)
-        for number, each in direct:
-            carried[number] = each.q * each.h * self._passed(each, then)
-        edges = Edges(self.edges.sources, self.edges.targets, carried, self.edges.more)
-        return edges, [*found, *self._groups(near, today, then)]
+            self._known = _Fixed(
+                carried=carried,
+                groups=self._groups(apart, 0.0, 0.0),
+                direct=[
+                    (at[each.pk], each)
+                    for each in self.more
+                    if each.target == self.start and not each.group and each.pk in at
+                ],
+                direct_groups=[edges for edges in by_group.values() if self._calls_start(edges)],
+            )
+        return self._known
 
     def _calls_start(self, edges: Iterable[_More]) -> bool:
         return any(each.target == self.start for each in edges)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from apps.engine.evaluation.evaluate import CUT
 from apps.engine.recommend import recommend
 from apps.engine.rounding import percent
+from apps.engine.simulation.fleet import FAMILIES, simulate_service
 from apps.engine.types import CountSeries, ServiceInput
 from tests.engine.build import end_of, full_service, hourly, steady, with_dependency
 
@@ -114,6 +117,19 @@ def test_where_traffic_stands_in_the_way_it_says_so() -> None:
     _, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
     assert changes[0]["kind"] == "one_more_nine"
     assert "needs more traffic" in changes[0]["text"]
+
+
+def test_no_change_is_offered_that_would_not_be_seen() -> None:
+    """Only what one more nine needs may lead nowhere, and says so: it answers what is asked of every service."""
+    kinds = set()
+    for number, family in itertools.product(range(6), FAMILIES):
+        generator = np.random.default_rng([11, list(FAMILIES).index(family), number])
+        _, changes = changes_of(simulate_service(generator, family, family).service, CUT)
+        for each in changes:
+            if each["kind"] != "one_more_nine":
+                assert percent(each["result"]) != percent(each["target"]), (family, number, each)
+                kinds.add(each["kind"])
+    assert kinds == {"one_nine_better", "one_nine_worse", "without_incidents"}
 
 
 @pytest.mark.parametrize("rate", [5e-4, 2e-3])

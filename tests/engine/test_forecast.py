@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine.explanation.decomposition import Cause, Decomposition
-from apps.engine.forecast.features import FEATURES, feature_rows, history_of
+from apps.engine.forecast.features import FEATURES, feature_rows
+from apps.engine.forecast.history import history_of
 from apps.engine.forecast.model import CHANCES, built_in
 from apps.engine.forecast.regimes import REGIMES, regimes
 from apps.engine.forecast.service import CANONICAL_REQUESTS, LOWER_SLACK, ServiceForecast

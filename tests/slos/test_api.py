@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,19 +12,27 @@ from django.test import Client
 
 from apps.accounts.models import Team, User
 from apps.catalog.models import Service
+from apps.core.actions import Actor
 from apps.slos import computation, status
-from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos import compute as computing
+from apps.slos.documents import part
+from apps.slos.models import ActiveSlo, Recommendation, SliType
+from apps.slos.schemas import RecommendationOut
 from tests.slos.conftest import (
     compute,
     current,
+    full_hour,
+    make_calls,
     make_edge,
     make_hours,
+    make_latency,
     make_service,
     make_user,
     settle,
     steady,
 )
 
+FORMAT = Path(__file__).resolve().parents[2] / "docs" / "recommendation-format.md"
 ODD = "Pet/Adoption_AWS::ApiGateway::Stage ~1 ü"
 
 
@@ -65,6 +75,43 @@ def test_it_gives_the_recommendation_of_a_service_with_any_name(api: Client, odd
     assert 0 < part["tiers"]["balanced"]["target"] < 1
     assert part["composite"]["point"] is not None
     assert body["explanation"]["attribution"]
+
+
+def test_it_gives_every_field_of_the_engines_document(api: Client, shop: Team) -> None:
+    checkout, database = make_service("checkout", team=shop), make_service("payments-db", team=shop)
+    make_edge(checkout, database, retry_config={"max_retries": 2})
+    for service in (checkout, database):
+        make_latency(service, end=make_hours(service))
+    as_of = full_hour()
+    make_calls(checkout, database, end=as_of, days=40, per_hour=5_000, fails=steady(0.001))
+    [document] = computing.documents([checkout], as_of)
+    computing.store([document], actor=Actor.system("tests"), rationale="made by a test")
+    body = api.get(path(checkout, "slo-recommendations")).json()
+    assert document["availability"]["regime"]
+    assert document["latency"]["p95_ms"]["regime"]
+    assert document["availability"]["composite"]["dependencies"]
+    parts = {sli_type: part(document, sli_type) for sli_type in SliType.values}
+    shown = {
+        sli_type: {name: body["recommendations"][sli_type].get(name, "not shown") for name in found}
+        for sli_type, found in parts.items()
+    }
+    assert shown == parts
+    rest = {name: found for name, found in document.items() if name not in ("availability", "latency")}
+    assert {name: body.get(name, "not shown") for name in rest} == rest
+
+
+@pytest.mark.parametrize("heading", ["availability", "latency"])
+def test_it_has_a_place_for_every_field_that_the_format_names(heading: str) -> None:
+    text = FORMAT.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table is not None
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table[0], re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert {"verdict", "reason", "tiers", "regime"} <= named
+    assert named <= set(RecommendationOut.model_fields)
 
 
 def test_it_keeps_to_one_sli(api: Client, checkout: Service) -> None:

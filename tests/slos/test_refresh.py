@@ -95,3 +95,10 @@ def test_one_hour_more_makes_no_recommendation_anew(pair: tuple[Service, Service
     assert computing.refresh(None, reason="hourly refresh") == 0
     Recommendation.objects.update(as_of=F("as_of") - DAY)
     assert computing.refresh(None, reason="hourly refresh") == 2
+
+
+def test_a_service_is_judged_at_the_end_of_its_own_data_or_the_fleets(pair: tuple[Service, Service]) -> None:
+    old, new = make_service("old"), make_service("new")
+    make_hours(old, days=2, end=full_hour() - 10 * DAY)
+    assert computing.service_as_of(old.pk, timezone.now()) == full_hour() - 10 * DAY
+    assert computing.service_as_of(new.pk, timezone.now()) == full_hour() - HOUR

@@ -5,7 +5,7 @@ Losses are of natural logarithms of milliseconds, so that slow services do not d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ PERCENTILES = {"p95_ms": 0.95, "p99_ms": 0.99}
 ORACLE_FUTURES = 200
 SCORED_FUTURES = 40
 REPLICATES = 500
+
+type LatencyJob = tuple[int, Sequence[str], Iterable[int]]
+"""One process's part of simulated services: ``(seed, families, services' numbers)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,7 @@ def _outcomes(
         }
         if one.oracle is not None:
             predictions["oracle"] = one.oracle
-        intervals: tuple[tuple[float, float], ...] = ()
-        if told["tiers"] is not None:
-            tiers = [told["tiers"][tier] for tier in TIERS]
-            predictions["engine"] = tuple(tier["target"] for tier in tiers)
-            intervals = tuple((tier["interval"][0], tier["interval"][1]) for tier in tiers)
+        engine, intervals = offered(told)
         found.append(
             LatencyOutcome(
                 family=family,
@@ -130,7 +129,7 @@ def _outcomes(
                 actual=one.actual,
                 exact=one.exact,
                 futures=one.futures,
-                predictions=predictions,
+                predictions=predictions | engine,
                 intervals=intervals,
                 top_ms=float(series.bounds_ms[-2]),
             )
@@ -138,20 +137,34 @@ def _outcomes(
     return found
 
 
-def evaluate_latency_numbers(job: tuple[int, Sequence[str], Iterable[int]]) -> list[LatencyOutcome]:
-    """Simulate and evaluate services ``(seed, families, services' numbers)``: one process's part."""
+def offered(
+    told: Mapping[str, Any],
+) -> tuple[dict[str, tuple[float, ...]], tuple[tuple[float, float], ...]]:
+    """Return the engine's entry of ``predictions`` and its ``intervals``, of what it told of one percentile.
+
+    Both are empty where there was no number.
+    """
+    if told["tiers"] is None:
+        return {}, ()
+    tiers = [told["tiers"][tier] for tier in TIERS]
+    intervals = tuple((tier["interval"][0], tier["interval"][1]) for tier in tiers)
+    return {"engine": tuple(tier["target"] for tier in tiers)}, intervals
+
+
+def simulated_latencies(job: LatencyJob) -> Iterator[tuple[SimulatedLatency, str, int]]:
+    """Simulate the services of one process's part; yields each with its name and the seed to evaluate it with."""
     seed, families, numbers = job
     known = list(FAMILIES)
-    return [
-        outcome
-        for number in numbers
-        for family in families
-        for outcome in evaluate_latency(
-            simulate_latency(np.random.default_rng([seed, 13, known.index(family), number]), family),
-            f"{family}-{number}",
-            seed * 1_000_003 + known.index(family) * 100_003 + number,
-        )
-    ]
+    for number in numbers:
+        for family in families:
+            kind = known.index(family)
+            simulated = simulate_latency(np.random.default_rng([seed, 13, kind, number]), family)
+            yield simulated, f"{family}-{number}", seed * 1_000_003 + kind * 100_003 + number
+
+
+def evaluate_latency_numbers(job: LatencyJob) -> list[LatencyOutcome]:
+    """Simulate and evaluate services by their histograms: one process's part."""
+    return [outcome for each in simulated_latencies(job) for outcome in evaluate_latency(*each)]
 
 
 def _quantiles(values: Floats) -> tuple[float, ...]:

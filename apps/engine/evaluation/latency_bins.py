@@ -7,17 +7,22 @@ threshold, which is what the engine promises of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from apps.engine.evaluation.evaluate import CUT, TIERS
-from apps.engine.evaluation.latency import PERCENTILES, LatencyOutcome
+from apps.engine.evaluation.evaluate import CUT
+from apps.engine.evaluation.latency import (
+    PERCENTILES,
+    LatencyJob,
+    LatencyOutcome,
+    offered,
+    simulated_latencies,
+)
 from apps.engine.latency.percentiles import percentile
 from apps.engine.latency.thresholds import BINS_SHARE, HOUR_SECONDS
 from apps.engine.recommend import recommend
-from apps.engine.simulation.latency_fleet import FAMILIES, SimulatedLatency, simulate_latency
+from apps.engine.simulation.latency_fleet import SimulatedLatency
 from apps.engine.types import Floats, PercentileSeries, ServiceInput
 
 BINS_PER_HOUR = (1, 12)
@@ -39,7 +44,7 @@ def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[Lat
         told, held_out = document["latency"][which], came[which][np.isfinite(came[which])]
         if not held_out.size:
             continue
-        tiers = None if told["tiers"] is None else [told["tiers"][tier] for tier in TIERS]
+        predictions, intervals = offered(told)
         actual = float(np.quantile(held_out, BINS_SHARE, method="inverted_cdf"))
         found.append(
             LatencyOutcome(
@@ -53,30 +58,17 @@ def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[Lat
                 actual=actual,
                 exact=None,
                 futures=(actual,),
-                predictions={} if tiers is None else {"engine": tuple(tier["target"] for tier in tiers)},
-                intervals=()
-                if tiers is None
-                else tuple((tier["interval"][0], tier["interval"][1]) for tier in tiers),
+                predictions=predictions,
+                intervals=intervals,
                 top_ms=float(series.bounds_ms[-2]),
             )
         )
     return found
 
 
-def evaluate_bins_numbers(job: tuple[int, Sequence[str], Iterable[int]]) -> list[LatencyOutcome]:
-    """Simulate and evaluate services ``(seed, families, services' numbers)``: one process's part."""
-    seed, families, numbers = job
-    known = list(FAMILIES)
-    return [
-        outcome
-        for number in numbers
-        for family in families
-        for outcome in evaluate_bins(
-            simulate_latency(np.random.default_rng([seed, 13, known.index(family), number]), family),
-            f"{family}-{number}",
-            seed * 1_000_003 + known.index(family) * 100_003 + number,
-        )
-    ]
+def evaluate_bins_numbers(job: LatencyJob) -> list[LatencyOutcome]:
+    """Simulate and evaluate services by their bins' percentiles alone: one process's part."""
+    return [outcome for each in simulated_latencies(job) for outcome in evaluate_bins(*each)]
 
 
 def _values(

@@ -10,7 +10,7 @@ import numpy as np
 from apps.engine.explanation.decomposition import scaled_failures
 from apps.engine.explanation.what_if import KnownPast
 from apps.engine.forecast.batch import PastFeatures
-from apps.engine.forecast.features import History, history_of
+from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.types import Floats
 from apps.engine.window.tiers import WindowModel

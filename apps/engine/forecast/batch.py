@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.forecast.features import FEATURES, FeatureRows, History, feature_rows
+from apps.engine.forecast.features import FEATURES, FeatureRows, feature_rows
+from apps.engine.forecast.history import History
 from apps.engine.forecast.model import CHANCES, Forecast
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.types import Floats

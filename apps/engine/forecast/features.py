@@ -12,25 +12,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.series import ObservedCounts
+from apps.engine.forecast.history import History
 from apps.engine.types import Floats
 
-HOUR_SECONDS = 3_600
-LOOK_BACK_HOURS = 90 * 24
-"""Older hours are not looked at: services change."""
 SUFFIXES = (6, 24, 72, 168, 336, 672)
 EVERYDAY_QUANTILE = 0.9
 INCIDENT_RATIO = 5.0
 INCIDENT_SIGMA = 6.0
 DOWN_RATE = 0.5
 LEAST_DAYS_FOR_CHANGE = 3
-PROBES_AN_HOUR = 12.0
-"""To so many requests an hour the history of a site that is probed is brought: how often one asks is no evidence."""
-MOST_PROBES = 120.0
-CLOCKWORK = 0.05
-"""Variation of the hours' requests up to which they come from a clock and not from people."""
-LEAST_DEPTH = 0.08
-"""Of a site that is up or down an hour with a failure fails at least a probe of twelve, on average by failures."""
 
 FEATURES = (
     "window_requests", "failures", "days", "coverage", "window_days",
@@ -57,81 +47,6 @@ class Put(Protocol):
     """Takes the next columns, one value a row or one for all."""
 
     def __call__(self, *values: Floats | NDArray[np.generic] | float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Hourly counts up to the cut. ``total`` has shape ``(hours,)``, 0 in hours without data."""
-
-    total: Floats
-    is_known: NDArray[np.bool_]
-    groups: NDArray[np.int64]
-    spread_over: int
-    is_probed: bool = False
-    """Whether it is a site that a clock asks whether it is up, rather than a service that people use …"""
-    scale: float = 1.0
-    """… whose counts are then brought to :data:`PROBES_AN_HOUR`."""
-    is_clockwork: bool = False
-    """Whether requests come few and like clockwork, so that how they fail decides whether it is such a site.
-
-    Bins with data are gathered (``groups``: hour of each) or, where they are longer than an hour, spread evenly
-    over so many."""
-
-    def hourly(self, dense: Floats) -> Floats:
-        """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``."""
-        values = self._gathered(dense)
-        return values if self.scale == 1.0 else values * self.scale
-
-    def _gathered(self, dense: Floats) -> Floats:
-        hours = self.total.size
-        if self.spread_over > 1:
-            values = np.zeros((dense.shape[1], hours))
-            for part in range(self.spread_over):
-                at = self.groups + part
-                inside = (at >= 0) & (at < hours)
-                values[:, at[inside]] = dense[inside].T / self.spread_over
-            return values
-        inside = self.groups >= 0
-        groups, dense = (self.groups, dense) if inside.all() else (self.groups[inside], dense[inside])
-        if (groups[1:] > groups[:-1]).all():
-            values = np.zeros((dense.shape[1], hours))
-            values[:, groups] = dense.T
-            return values
-        return np.stack([np.bincount(groups, row, hours) for row in np.ascontiguousarray(dense.T)])
-
-
-def history_of(counts: ObservedCounts) -> History:
-    """Bring counts in bins of any width on hours that end with the newest bin, at most ``LOOK_BACK_HOURS``."""
-    step = counts.step_seconds
-    hours = int(min(LOOK_BACK_HOURS, max(1, -(-(counts.end - counts.start) // HOUR_SECONDS))))
-    begin = counts.end - hours * HOUR_SECONDS
-    starts = counts.start + np.flatnonzero(counts.present) * step
-    groups = (starts - begin) // HOUR_SECONDS
-    spread_over = max(1, step // HOUR_SECONDS)
-    blank = History(np.zeros(hours), np.zeros(hours, dtype=bool), groups.astype(np.int64), spread_over)
-    total, bad, bins = blank.hourly(
-        np.stack([counts.dense_total, counts.dense_bad, np.ones(starts.size)], axis=1)
-    )
-    is_clockwork = step <= HOUR_SECONDS and _is_clockwork(total, bins)
-    is_probed = is_clockwork and _fails_as_a_whole(total, bad)
-    scale = PROBES_AN_HOUR / float(np.median(total[bins > 0])) if is_probed else 1.0
-    return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale, is_clockwork)
-
-
-def _is_clockwork(total: Floats, bins: Floats) -> bool:
-    """Whether requests come like clockwork, and few."""
-    asked = total[bins >= bins.max()]
-    usual = float(np.median(asked))
-    return 0 < usual <= MOST_PROBES and float(np.abs(asked - usual).mean()) <= CLOCKWORK * usual
-
-
-def _fails_as_a_whole(total: Floats, bad: Floats) -> bool:
-    """Whether requests fail together or not at all."""
-    failures = float(bad.sum())
-    if failures <= 0:
-        return True
-    depth = float((bad**2 / np.maximum(total, 1e-12)).sum()) / failures
-    return depth >= LEAST_DEPTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.engine.explanation.decomposition import Decomposition
-from apps.engine.forecast.features import History, feature_rows, history_of
+from apps.engine.forecast.features import feature_rows
+from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.forecast.model import CHANCES, Forecast, built_in
 from apps.engine.forecast.regimes import REGIMES, Regime, regimes
