@@ -1,7 +1,8 @@
 """What one service's own data says, before the graph below it is known.
 
 This is nearly all of the work of a recommendation, and needs nothing of any other service, so that a fleet can be
-split over processes; the graph is composed of the edges that are found here. :func:`apps.engine.recommend.conclude` makes the document of it.
+split over processes; the graph is composed of the edges that are found here.
+:func:`apps.engine.recommend.conclude` makes the document of it.
 """
 
 from __future__ import annotations

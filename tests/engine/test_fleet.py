@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine.evaluation.composite import METHODS, evaluate_graph
+from apps.engine.graph import sampling, spreading
 from apps.engine.graph.composing import compose_fleet
+from apps.engine.graph.draws import Worlds
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 from apps.engine.graph.redundancy import k_of_n_unavailability, load_amplification, retried_unavailability
+from apps.engine.graph.spreading import Cycle
 from apps.engine.simulation.random_graphs import random_graph
 
 WORLDS = 60_000
@@ -93,6 +97,39 @@ def test_retries_within_a_cycle_settle_where_their_equation_holds() -> None:
     assert down["a"] == pytest.approx(1 - 0.9 * (1 - b_hits_a * 0.2), abs=1e-9)
     assert down["b"] == pytest.approx(1 - 0.8 * (1 - a_hits_b * 0.1), abs=1e-9)
     assert found.cycles["a", "b"] > 1
+
+
+def test_a_cycle_that_one_failure_brings_down_is_sampled_in_the_worlds_that_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 40 members of two edges each, of which 1.8 carry a failure on: it reaches nearly all of them.
+    names = [f"s{number:02}" for number in range(40)]
+    edges = [
+        FleetEdge(name, names[(at + step) % 40], hardness=0.9)
+        for at, name in enumerate(names)
+        for step in (1, 7)
+    ]
+    graph = FleetGraph(dict.fromkeys([*names, "web"], 0.9995), [*edges, FleetEdge("web", "s00")])
+    plenty = compose_fleet(graph, samples=400_000)
+    held: list[int] = []
+    spread = Cycle.spread
+
+    def counting(cycle: Cycle, failed: Mapping[str, Worlds], worlds: int) -> dict[str, Worlds]:
+        found = spread(cycle, failed, worlds)
+        held.append(sum(map(len, found.values())))
+        return found
+
+    monkeypatch.setattr(Cycle, "spread", counting)
+    monkeypatch.setattr(spreading, "MOST_TRIED", 20_000)
+    monkeypatch.setattr(sampling, "MOST_FAILURES_IN_CYCLES", 30_000)
+    few = compose_fleet(graph, samples=400_000)
+    assert max(held) < 1.5 * 30_000
+    for name, each in few.nodes.items():
+        assert each.standard_error > 3 * plenty.nodes[name].standard_error
+        assert each.availability == pytest.approx(
+            plenty.nodes[name].availability, abs=4 * each.standard_error
+        )
+    assert few.nodes["s00"].availability < 0.985, "it fails by all the others"
 
 
 def test_asynchronous_edges_are_named_and_carry_nothing() -> None:

@@ -84,7 +84,7 @@ def test_it_gives_every_field_of_the_engines_document(api: Client, shop: Team) -
         make_latency(service, end=make_hours(service))
     as_of = full_hour()
     make_calls(checkout, database, end=as_of, days=40, per_hour=5_000, fails=steady(0.001))
-    [document] = computing.documents([checkout], as_of)
+    [document] = computing.documents([(as_of, [checkout])])
     computing.store([document], actor=Actor.system("tests"), rationale="made by a test")
     body = api.get(path(checkout, "slo-recommendations")).json()
     assert document["availability"]["regime"]

@@ -60,7 +60,7 @@ class Figures:
         is_retried = any(
             edge.retries and edge.target in inside for name in members for edge in self.outgoing[name]
         )
-        self._begin(members)
+        self.begin(members)
         step, before = 1.0, math.inf
         for rounds in range(1, most + 1):
             found = compose()
@@ -77,7 +77,7 @@ class Figures:
                 self.recalibrate(found, off, step)
         return most
 
-    def _begin(self, members: Sequence[str]) -> None:
+    def begin(self, members: Sequence[str]) -> None:
         """Begin where every member's dependencies fail as measured: a round or two from the end."""
         usual = {name: self.measured.get(name, self.own[name]) for name in members}
         for name in members:

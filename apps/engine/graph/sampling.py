@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from apps.engine.graph.draws import NONE, Worlds, alone, at_least, thinned, union
+from apps.engine.graph.draws import NONE, Worlds, alone, at_least, before, thinned, union
 from apps.engine.graph.figures import Figures
 from apps.engine.graph.fleet import FleetEdge, group_weight
 from apps.engine.graph.spreading import Cycle
@@ -23,6 +23,8 @@ MAX_FAILURES = 25_000_000
 """Failures held at once, over all nodes and worlds (100 MB) …"""
 MAX_FAILURES_IN_CYCLES = 3_000_000
 """… of them in cycles, where each spreads in waves …"""
+MOST_FAILURES_IN_CYCLES = 2 * MAX_FAILURES_IN_CYCLES
+"""… and no more, where cycles turn out to fail more than was expected …"""
 FAILURES_A_NODE = 50_000
 """… and enough of them: the error is then half a percent of what is missing to 1."""
 MIN_WORLDS = 20_000
@@ -43,7 +45,7 @@ class Sampler:
         )
         self.worlds = max(2, min(solver.samples, max(MIN_WORLDS, int(most))))
         self.failed: dict[str, Worlds] = {}
-        self.carried_in: dict[str, int] = {}
+        self.carried_in: dict[str, tuple[int, int]] = {}
         self.tried: dict[str, int] = {}
 
     def settle(self, members: tuple[str, ...], *, is_new: bool) -> int:
@@ -53,7 +55,7 @@ class Sampler:
             name = members[0]
             generator = generator_for(name, solver.seed, "fleet")
             carried = self._carried(name, generator)
-            self.carried_in[name] = carried.size
+            self.carried_in[name] = carried.size, self.worlds
             if is_new:
                 solver.calibrate(name, 1 - carried.size / self.worlds)
             carried = thinned(carried, solver.kept.get(name, 1.0), generator)
@@ -62,6 +64,7 @@ class Sampler:
             return 1
         cycle = Cycle(solver, members, self.worlds)
         rounds = cycle.calibrate(self.failed, self._expected[members]) if is_new else 1
+        self._hold_at_most(MOST_FAILURES_IN_CYCLES, cycle.failures_a_world)
         self.failed |= cycle.spread(self.failed, self.worlds)
         self.tried |= dict.fromkeys(members, cycle.tried)
         if is_new:
@@ -69,13 +72,20 @@ class Sampler:
             solver.unavailability |= down
         return rounds
 
+    def _hold_at_most(self, failures: int, a_world: float) -> None:
+        """Go on with fewer worlds where one more component would hold too many failures."""
+        worlds = max(2, int(failures / a_world)) if a_world > 0 else self.worlds
+        if worlds < self.worlds:
+            self.worlds = worlds
+            self.failed = {name: before(found, worlds) for name, found in self.failed.items()}
+
     def figures(self, name: str) -> tuple[float, float, float, float]:
         """Unavailability and its standard error, limit and its standard error."""
         down = self.failed[name].size / self.worlds
         carried = self.carried_in.get(name)
         if carried is not None:
-            limit = 1 - carried / self.worlds
-            return down, self._error(down), limit, self._error(1 - limit)
+            share = carried[0] / carried[1]
+            return down, self._error(down), 1 - share, math.sqrt(share * (1 - share) / carried[1])
         # In a cycle what a member fails by itself is known as well as its figure was on the worlds tried.
         error = math.hypot(self._error(down), math.sqrt(down * (1 - down) / self.tried[name]))
         kept = max(self.solver.kept.get(name, 1.0), 1e-12)
