@@ -21,6 +21,7 @@ from apps.engine.evaluation.latency_report import bins_markdown, latency_markdow
 from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.evaluation.report import diagram, markdown
 from apps.engine.evaluation.summary import summarise
+from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.simulation import latency_fleet
 from apps.engine.simulation.fleet import FAMILIES
 
@@ -67,7 +68,7 @@ def _spread[JobT, FoundT](
 ) -> list[FoundT]:
     if min(processes, len(jobs)) == 1:
         return [each for job in jobs for each in evaluate(job)]
-    with get_context("spawn").Pool(processes) as pool:
+    with get_context("spawn").Pool(processes, keep_freed_memory) as pool:
         return [each for part in pool.map(evaluate, jobs, chunksize=1) for each in part]
 
 

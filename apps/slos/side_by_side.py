@@ -19,6 +19,7 @@ from multiprocessing import get_context
 
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
+from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.types import ServiceInput
 
 LEAST_SERVICES = 100
@@ -99,6 +100,7 @@ def _begin(parent: int) -> None:
     handle.
     """
     os.nice(GIVES_WAY_BY)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

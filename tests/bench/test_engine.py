@@ -20,6 +20,7 @@ from apps.engine.edges.estimates import estimate_edges
 from apps.engine.explanation.attribution import balanced_values
 from apps.engine.explanation.decomposition import decompose
 from apps.engine.forecast.service import ServiceForecast
+from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.published import archetype_prior
 from apps.engine.recommend import recommend
 from apps.engine.seeding import generator_for
@@ -134,8 +135,7 @@ def _straightforward(service: ServiceInput) -> None:
                     row[None, :causes] @ model.bad,
                     0.05,
                     has_variation=bool(row[causes]),
-                    has_counting=bool(row[causes + 1]),
-                )[0]
+                )[int(row[causes + 1])][0]
                 for row in rows
             ]
         )
@@ -167,7 +167,7 @@ def test_the_engine_prints_its_speed() -> None:
     first = Took.by(lambda: recommend(services[0], as_of=as_of))
     singles = [Took.by(lambda each=each: recommend(each, as_of=as_of)) for each in services]  # type: ignore[misc]
     half = fleet // 2
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with multiprocessing.get_context("spawn").Pool(2, keep_freed_memory) as pool:
         pool.map(_recommend_range, [(0, 1), (1, 2)])
         together = Took.by(lambda: pool.map(_recommend_range, [(0, half), (half, fleet)]))
     _straightforward(services[0])

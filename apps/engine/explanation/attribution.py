@@ -70,11 +70,11 @@ def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list
     features = [(cause.key, cause.label) for cause in model.causes]
     features.append(("variation", "Bad windows, beyond the average"))
     features.append(("traffic", "What this traffic cannot prove"))
-    shown = [
-        model.shown(sums, bad, breach_probability, has_variation=varied, has_counting=counting)
-        for counting in (False, True)
-        for varied in (False, True)
-    ]
+    even, varied = (
+        model.shown(sums, bad, breach_probability, has_variation=has_variation)
+        for has_variation in (False, True)
+    )
+    shown = [even[0], varied[0], even[1], varied[1]]
     forecast = model.expected(breach_probability)
     more = forecast - float(shown[-1][-1])
     # What histories have not shown yet comes on top; what has passed takes its part of everything.

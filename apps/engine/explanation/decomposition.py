@@ -11,6 +11,7 @@ import numpy as np
 from apps.engine.edges.dependencies import CountedFactor
 from apps.engine.rounding import duration, plain
 from apps.engine.series import ObservedCounts
+from apps.engine.sorted_quantiles import quantiles_of
 from apps.engine.types import Floats
 
 MAX_DEPENDENCIES = 4
@@ -175,7 +176,7 @@ def _everyday(total: Floats, own: Floats) -> Floats:
     if not busy.any():
         return own
     ratios = own[busy] / total[busy]
-    usual = ratios <= np.quantile(ratios, EVERYDAY_QUANTILE)
+    usual = ratios <= quantiles_of(ratios, (EVERYDAY_QUANTILE,))[0]
     requests = float(total[busy][usual].sum())
     rate = float(own[busy][usual].sum()) / requests if requests > 0 else 0.0
     expected = rate * total

@@ -87,12 +87,12 @@ def feature_rows(
             next(filled)[:] = value
 
     put(np.log10(window), np.log10(failures + 1), hours / 24, known / hours, window_hours / 24)
-    running = np.concatenate([np.zeros((rows, 1)), np.cumsum(bad, axis=1)], axis=1)
-    running_total = np.concatenate([[0.0], np.cumsum(total)])
+    running = _running(bad)
+    running_total = _running(total)
     for suffix in SUFFIXES:
         put(_suffix(running, running_total, suffix, rate) - level)
     ground = _Ground.of(total, bad)
-    running_ground = np.concatenate([np.zeros((rows, 1)), np.cumsum(ground.bad, axis=1)], axis=1)
+    running_ground = _running(ground.bad)
     put(np.log10(ground.rate) - level)
     for suffix in SUFFIXES[2:]:
         put(_suffix(running_ground, running_total, suffix, ground.rate) - np.log10(ground.rate))
@@ -116,7 +116,8 @@ def feature_rows(
     busy = total > 0
     busy_hours = max(1, int(np.count_nonzero(busy)))
     put(((bad <= 0) & busy).sum(axis=1) / busy_hours)
-    put(np.exp(-np.minimum(50.0, rate[:, None] * total[None, :]))[:, busy].mean(axis=1))
+    some = _chosen(total, busy)
+    put(np.exp(-np.minimum(50.0, rate[:, None] * some)).mean(axis=1))
     day_rates = np.sort((day_bad + 0.5) / (day_total + 0.5 / rate[:, None]), axis=1)
     for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
         put(np.log10(day_rates[:, min(days - 1, int(quantile * days))]) - level)
@@ -136,6 +137,18 @@ def feature_rows(
     spread = np.log10(1 + np.sqrt(variation + counting)) + 0.01
     put(ahead.step_weight, ahead.slope_weight, ahead.level, np.log10(spread))
     return FeatureRows(np.ascontiguousarray(columns.T), centre, spread, history.is_probed)
+
+
+def _chosen(values: Floats, hours: NDArray[np.bool_]) -> Floats:
+    """The columns of some hours, without a copy where these are all."""
+    return values if hours.all() else values[..., hours]
+
+
+def _running(values: Floats) -> Floats:
+    """Sums up to each hour, beginning with 0."""
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=sums[..., 1:])
+    return sums
 
 
 def _suffix(running: Floats, running_total: Floats, hours: int, rate: Floats) -> Floats:
@@ -162,12 +175,14 @@ class _Ground:
 
     @classmethod
     def of(cls, total: Floats, bad: Floats) -> _Ground:
-        ratios = np.where(total > 0, bad / np.maximum(total, 1e-12), np.inf)
+        ratios = bad / np.maximum(total, 1e-12)
         busy = int(np.count_nonzero(total > 0))
+        if busy < total.size:
+            ratios[:, total <= 0] = np.inf
         at = min(total.size - 1, max(0, int(EVERYDAY_QUANTILE * busy)))
-        usual = ratios <= np.partition(ratios, at, axis=1)[:, at : at + 1]
-        requests = (usual * total).sum(axis=1)
-        rate = ((usual * bad).sum(axis=1) + 0.5) / np.maximum(requests, 1.0)
+        usual = (ratios <= np.sort(ratios, axis=1)[:, at : at + 1]).astype(np.float64)
+        requests = np.einsum("rh,h->r", usual, total)
+        rate = (np.einsum("rh,rh->r", usual, bad) + 0.5) / np.maximum(requests, 1.0)
         expected = rate[:, None] * total
         limit = np.maximum(INCIDENT_RATIO * expected, expected + INCIDENT_SIGMA * np.sqrt(expected + 1.0))
         is_incident = bad > limit
@@ -177,7 +192,7 @@ class _Ground:
 def _put_concentration(put: Put, bad: Floats, day_bad: Floats, week_bad: Floats, failures: Floats) -> None:
     some = np.maximum(failures, 1.0)
     top = min(12, bad.shape[1])
-    hours = np.sort(np.partition(bad, -top, axis=1)[:, -top:], axis=1)[:, ::-1]
+    hours = np.sort(bad, axis=1)[:, : -top - 1 : -1]
     days = np.sort(day_bad, axis=1)[:, ::-1]
     put(hours[:, 0] / some, hours[:, :3].sum(axis=1) / some, hours.sum(axis=1) / some)
     put(days[:, 0] / some, days[:, :3].sum(axis=1) / some, week_bad.max(axis=1) / some)
@@ -198,15 +213,16 @@ def _correlation(values: Floats, lag: int) -> Floats:
         return np.zeros(values.shape[0])
     centred = values - values.mean(axis=1, keepdims=True)
     variance = (centred**2).sum(axis=1)
-    return np.asarray((centred[:, lag:] * centred[:, :-lag]).sum(axis=1) / np.maximum(variance, 1e-12))
+    together = np.einsum("rh,rh->r", centred[:, lag:], centred[:, :-lag])
+    return np.asarray(together / np.maximum(variance, 1e-12))
 
 
 def _put_memory(
     put: Put, total: Floats, bad: Floats, day_bad: Floats, day_total: Floats, rate: Floats
 ) -> None:
-    roots = np.sqrt((bad + 0.1) / (total + 0.1 / rate[:, None]) / rate[:, None])
+    roots = np.sqrt((bad + 0.1) / (rate[:, None] * total + 0.1))
     put(_correlation(roots, 1))
-    daily = np.sqrt((day_bad + 0.1) / (day_total + 0.1 / rate[:, None]) / rate[:, None])
+    daily = np.sqrt((day_bad + 0.1) / (rate[:, None] * day_total + 0.1))
     put(_correlation(daily, 1), _correlation(daily, 2))
 
 
@@ -277,35 +293,34 @@ def _put_incidents(
 ) -> None:
     rows, hours = bad.shape
     mask = ground.is_incident
-    before = np.zeros_like(mask)
-    before[:, 1:] |= mask[:, :-1]
-    before[:, 2:] |= mask[:, :-2]
-    starts = mask & ~before
-    count = starts.sum(axis=1)
-    lost = np.where(mask, bad, 0.0)
-    row, column = np.nonzero(starts)
-    running = np.concatenate([np.zeros((rows, 1)), np.cumsum(lost, axis=1)], axis=1)
-    lasting = np.concatenate([np.zeros((rows, 1)), np.cumsum(mask, axis=1)], axis=1)
+    # Incidents are few: each hour of one by its row and column, in order.
+    row_of, column_of = np.nonzero(mask)
+    lost_of = bad[row_of, column_of]
+    is_first = np.ones(row_of.size, dtype=np.bool_)
+    is_first[1:] = (row_of[1:] != row_of[:-1]) | (column_of[1:] - column_of[:-1] > 2)
+    begins = np.flatnonzero(is_first)
+    row, column = row_of[begins], column_of[begins]
+    count, lasting = np.bincount(row, minlength=rows), np.bincount(row_of, minlength=rows)
+    lost = np.bincount(row_of, lost_of, rows)
     mean, spread = np.full(rows, -9.0), np.zeros(rows)
-    worst, longest, worst_age = np.full(rows, -9.0), np.zeros(rows), np.full(rows, 99.0)
+    worst, longest = np.full(rows, -9.0), np.zeros(rows)
+    age, worst_age = np.full(rows, 99.0), np.full(rows, 99.0)
     if row.size:
-        last = np.r_[row[1:] != row[:-1], True]
-        until = np.where(last, hours, np.r_[column[1:], hours])
-        each = np.log10(running[row, until] - running[row, column]) - np.log10(window)
+        each = np.log10(np.add.reduceat(lost_of, begins)) - np.log10(window)
         number = np.maximum(1, count)
         mean = np.where(count > 0, np.bincount(row, each, rows) / number, mean)
         spread = np.sqrt(np.maximum(0.0, np.bincount(row, (each - mean[row]) ** 2, rows) / number))
         np.maximum.at(worst, row, each)
-        np.maximum.at(longest, row, lasting[row, until] - lasting[row, column])
+        np.maximum.at(longest, row, np.diff(begins, append=row_of.size))
         is_worst = each >= worst[row]
         worst_age[row[is_worst]] = (hours - column[is_worst]) / 24
-    put(
-        count, starts[:, -672:].sum(axis=1), lost.sum(axis=1) / np.maximum(failures, 1.0), mean, worst, spread
-    )
-    put(np.log10(mask.sum(axis=1) + 1), np.log10(longest + 1))
-    put(lost.sum(axis=1) / np.maximum((mask * total).sum(axis=1), 1.0))
-    newest = hours - 1 - np.argmax(mask[:, ::-1], axis=1)
-    put(np.where(count > 0, (hours - 1 - newest) / 24, 99.0), worst_age)
+        # Of a row's hours the last is kept.
+        age[row_of] = (hours - 1 - column_of) / 24
+    recent = np.bincount(row[column >= hours - 672], minlength=rows)
+    put(count, recent, lost / np.maximum(failures, 1.0), mean, worst, spread)
+    put(np.log10(lasting + 1), np.log10(longest + 1))
+    put(lost / np.maximum(np.bincount(row_of, total[column_of], rows), 1.0))
+    put(age, worst_age)
     put(mask[:, -2:].any(axis=1))
     rates = bad / np.maximum(total, 1.0)
     put(np.log10((rates > DOWN_RATE).sum(axis=1) + 1), np.log10(np.maximum(rates.max(axis=1), 1e-9)))
@@ -330,12 +345,13 @@ def _put_load(put: Put, total: Floats, bad: Floats, rate: Floats, busy: NDArray[
     if np.count_nonzero(busy) < 48:
         put(0.0, 0.0)
         return
-    load = np.log(total[busy] / total[busy].mean())
-    weights = total[busy]
+    weights = _chosen(total, busy)
+    load = np.log(weights / weights.mean())
     centred = load - np.average(load, weights=weights)
     information = float((weights * centred**2).sum())
     if information <= 1e-9 * float(weights.sum()):
         put(0.0, 0.0)
         return
-    score = ((bad[:, busy] - rate[:, None] * weights) * centred).sum(axis=1)
+    # The sum over the hours of (bad − rate · weight) · centred load.
+    score = np.einsum("rh,h->r", _chosen(bad, busy), centred) - rate * float((weights * centred).sum())
     put(np.clip(score / (rate * information), -9, 9), np.clip(score / np.sqrt(rate * information), -200, 200))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
 from apps.engine.latency.percentiles import percentile, percentiles
+from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
 DAY_SECONDS = 86_400
@@ -133,10 +134,10 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
     ordered = np.sort(day_levels, axis=1)
     put(*(ordered[:, min(days - 1, int(each * days))] for each in (0.1, 0.25, 0.5, 0.75, 0.9)))
     put(ordered[:, max(0, days - 2)], ordered[:, -1])
-    put(week_levels.min(axis=1), np.median(week_levels, axis=1), week_levels.max(axis=1))
+    put(week_levels.min(axis=1), middle_of(week_levels), week_levels.max(axis=1))
     put(
         month_levels.min(axis=1),
-        np.median(month_levels, axis=1),
+        middle_of(month_levels),
         month_levels.max(axis=1),
         month_levels[:, -1],
     )
@@ -265,12 +266,12 @@ def _put_exceeding(
     roots = np.sqrt((exceeding + 0.1) / (expected + 0.1))
     put(_correlation(roots, 1), _correlation(roots, per_day))
     top = min(12, size)
-    most = np.sort(np.partition(exceeding, -top, axis=1)[:, -top:], axis=1)[:, ::-1]
+    most = np.sort(exceeding, axis=1)[:, : -top - 1 : -1]
     put(most[:, 0] / some, most[:, :3].sum(axis=1) / some, most.sum(axis=1) / some)
     by_day = np.sort(day_sums, axis=1)[:, ::-1]
     put(by_day[:, 0] / some, by_day[:, :3].sum(axis=1) / some)
     ratios = exceeding / np.maximum(total, 1e-12)
-    usual = np.median(ratios[:, total > 0], axis=1) if (total > 0).any() else rate
+    usual = middle_of(ratios[:, total > 0]) if (total > 0).any() else rate
     base = np.maximum(usual, rate * 0.1)[:, None] * total
     limit = np.maximum(INCIDENT_RATIO * base, base + INCIDENT_SIGMA * np.sqrt(base + 1.0))
     limit = np.maximum(limit, base + INCIDENT_PART * total)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apps.engine.types import Floats
 
 HOUR_SECONDS = 3_600
+_NEXT_TO_NOTHING = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def _ratio(
     if bins not in known:
         requests = _newest(sums_total, bins)
         failed = _newest(sums_bad, bins)
-        known[bins] = np.divide(failed, requests, out=np.zeros_like(failed), where=requests > 0)
+        # Where nothing was asked nothing failed: 0 of next to nothing.
+        known[bins] = failed / np.maximum(requests, _NEXT_TO_NOTHING)
     return known[bins]
 
 

@@ -87,5 +87,5 @@ def upper_quantile(samples: Floats, quantile: float, axis: int = -1) -> Floats:
     """The smallest sample that at least ``quantile`` of (n + 1) draws stay under: on the careful side."""
     size = samples.shape[axis]
     at = min(size - 1, math.ceil(quantile * (size + 1)) - 1)
-    result: Floats = np.take(np.partition(samples, at, axis=axis), at, axis=axis)
+    result: Floats = np.take(np.sort(samples, axis=axis), at, axis=axis)
     return result

@@ -79,13 +79,13 @@ class WindowModel:
     doubt: dict[float, Doubt]
 
     def shown(
-        self, sums: Floats, bad: Floats, breach_probability: float, *, has_variation: bool, has_counting: bool
-    ) -> Floats:
-        """Unavailability at a tier's quantile as the history shows it, without forecast: ``(n,)``.
+        self, sums: Floats, bad: Floats, breach_probability: float, *, has_variation: bool
+    ) -> tuple[Floats, Floats]:
+        """Unavailability at a tier's quantile as the history shows it, without forecast: twice ``(n,)``.
 
         ``sums`` ``(n, replicates)`` are resampled windows, ``bad`` ``(n,)`` failures in the history. Without
-        variation the window is as the history was on average; without counting the doubt that few requests leave is
-        ignored.
+        variation the window is as the history was on average. The first ignores the doubt that few requests leave,
+        the second counts it.
         """
         quantile = 1 - breach_probability
         if has_variation:
@@ -94,10 +94,8 @@ class WindowModel:
         else:
             value = sums.mean(axis=1)
             floor = predictive_mean(bad, self.total)
-        if has_counting:
-            value = np.maximum(np.maximum(value, floor), LEAST_UNAVAILABILITY)
-        result: Floats = np.minimum(1.0, value)
-        return result
+        counted = np.maximum(np.maximum(value, floor), LEAST_UNAVAILABILITY)
+        return np.minimum(1.0, value), np.minimum(1.0, counted)
 
     def floored(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
         """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
