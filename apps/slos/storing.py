@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
@@ -20,6 +21,11 @@ from apps.slos.models import EdgeEstimate, Recommendation, SliType
 LIFETIME = timedelta(hours=24)
 KEPT_UNDECIDED = timedelta(days=30)
 """How long a superseded or expired recommendation is kept that nobody decided on and no promise rests on."""
+
+_COPY_EDGES = """
+COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness, hardness_source,
+    availability, availability_source, has_fallback, behaves_hard, as_of) FROM STDIN
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +105,31 @@ def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[st
     names = {str(edge["target_id"]) for found in edges.values() for edge in found}
     targets = dict(Service.objects.filter(service_id__in=names).values_list("service_id", "pk"))
     EdgeEstimate.objects.filter(source__in=edges).delete()
-    EdgeEstimate.objects.bulk_create(
-        [
-            EdgeEstimate(
-                source_id=source,
-                target_id=targets[str(edge["target_id"])],
-                call_probability=float(edge["call_probability"]),
-                call_probability_source=str(edge["call_probability_source"]),
-                # An asynchronous edge has no hardness: its failure is not the caller's.
-                hardness=float(edge["hardness"] or 0.0),
-                hardness_source=str(edge["hardness_source"] or "asynchronous"),
-                availability=edge.get("availability"),
-                availability_source=str(edge.get("availability_source") or ""),
-                has_fallback=bool(edge.get("has_fallback")),
-                behaves_hard=bool(edge.get("behaves_hard")),
-                as_of=datetime.fromisoformat(str(documents[names_of[source]]["as_of"])),
-            )
-            for source, found in edges.items()
-            for edge in found
-            if str(edge["target_id"]) in targets and edge["call_probability"] is not None
-        ],
-        ignore_conflicts=True,
+    rows: dict[tuple[int, int], Sequence[object]] = {}
+    for source, found in edges.items():
+        as_of = datetime.fromisoformat(str(documents[names_of[source]]["as_of"]))
+        for edge in found:
+            target = targets.get(str(edge["target_id"]))
+            if target is not None and edge["call_probability"] is not None:
+                # Of two edges to one service, one of them asynchronous, the first is kept.
+                rows.setdefault((source, target), (source, target, *_edge(edge), as_of))
+    with connection.cursor() as cursor, cursor.copy(_COPY_EDGES) as copy:
+        for row in rows.values():
+            copy.write_row(row)
+
+
+def _edge(edge: Mapping[str, Any]) -> Sequence[object]:
+    availability = edge.get("availability")
+    return (
+        float(edge["call_probability"]),
+        str(edge["call_probability_source"]),
+        # An asynchronous edge has no hardness: its failure is not the caller's.
+        float(edge["hardness"] or 0.0),
+        str(edge["hardness_source"] or "asynchronous"),
+        None if availability is None else float(availability),
+        str(edge.get("availability_source") or ""),
+        bool(edge.get("has_fallback")),
+        bool(edge.get("behaves_hard")),
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -136,9 +137,15 @@ def _controls(total: Floats, step_seconds: int) -> Floats:
         if load.std() > 0.01:
             columns.append(load)
         if size * step_seconds >= 3 * 86_400:
-            angle = np.arange(size) * step_seconds / 86_400 * 2 * np.pi
-            columns += [np.sin(angle), np.cos(angle)]
+            columns += _hour(size, step_seconds)
     return np.stack(columns)
+
+
+@lru_cache(maxsize=32)
+def _hour(size: int, step_seconds: int) -> tuple[Floats, Floats]:
+    """The hour of the day as a circle: the same for all services with as many bins."""
+    angle = np.arange(size) * step_seconds / 86_400 * 2 * np.pi
+    return np.sin(angle), np.cos(angle)
 
 
 def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> Floats:

@@ -15,8 +15,13 @@ from apps.engine.edges.estimates import (
     watched_since,
     with_hardness,
 )
-from apps.engine.explanation.decomposition import Decomposition, decompose, held_within, scaled_failures
-from apps.engine.forecast.inputs import dependency_share_of
+from apps.engine.explanation.decomposition import (
+    Decomposition,
+    decompose,
+    dependency_share,
+    held_within,
+    scaled_failures,
+)
 from apps.engine.look_back import look_back
 from apps.engine.series import ObservedCounts, observe
 from apps.engine.types import CountSeries, DependencyInput, Floats, ServiceInput
@@ -44,8 +49,8 @@ class KnownPast:
         if counts is None:
             raise ValueError(f"{service.service_id} has no counts")
         firsts = first_estimates(counts, other_services(service), as_of)
-        factors, parts = _causes(counts, firsts)
-        return cls(service, as_of, counts, firsts, factors, parts)
+        factors = counted_factors(with_hardness(counts, firsts))
+        return cls(service, as_of, counts, firsts, factors, decompose(counts, factors))
 
     def scales(self, cause: str, scale: float) -> Floats:
         """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
@@ -81,9 +86,8 @@ class KnownPast:
             else each
             for each in self.firsts
         ]
-        factors, parts = _causes(counts, firsts)
-        share = dependency_share_of(parts, np.ones((1, len(parts.causes))))
-        return float(share[0]), bool(factors)
+        factors = counted_factors(with_hardness(counts, firsts))
+        return dependency_share(counts, factors), bool(factors)
 
     @property
     def is_watched(self) -> bool:
@@ -130,13 +134,6 @@ def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: f
 def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
     """A service's dependencies without itself: its own failures are its own reliability."""
     return [each for each in service.dependencies if each.target_id != service.service_id]
-
-
-def _causes(
-    counts: ObservedCounts, firsts: Sequence[EdgeEstimate]
-) -> tuple[tuple[CountedFactor, ...], Decomposition]:
-    factors = counted_factors(with_hardness(counts, firsts))
-    return factors, decompose(counts, factors)
 
 
 def _scaled(dependency: DependencyInput, as_of: int, scale: float) -> DependencyInput:
