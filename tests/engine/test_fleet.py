@@ -195,3 +195,24 @@ def test_a_better_node_makes_nobody_worse(number: int, data: st.DataObject) -> N
 def test_what_cannot_be_is_refused(graph: FleetGraph, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         compose_fleet(graph)
+
+
+def test_members_of_a_large_cycle_come_out_as_measured() -> None:
+    # What sampling makes of thousands of members is no reason to move what each fails by itself.
+    generator = np.random.default_rng(7)
+    names = [f"s{number:04}" for number in range(2_000)]
+    edges = [
+        FleetEdge(names[at], names[to], call_probability=float(generator.random()), hardness=0.3)
+        for at in range(len(names))
+        for to in generator.choice(len(names), 5, replace=False)
+        if to != at
+    ]
+    measured = {name: 1 - 1e-3 * float(generator.random()) for name in names}
+    composed = compose_fleet(FleetGraph(dict.fromkeys(names, 1.0), edges, measured=measured))
+    (rounds,) = composed.cycles.values()
+    assert rounds <= 3
+    off = np.array([composed.nodes[name].availability - measured[name] for name in names])
+    errors = np.array([composed.nodes[name].standard_error for name in names])
+    frequent = np.array([measured[name] < 1 - 1e-4 for name in names])
+    assert np.sqrt(((off / errors)[frequent] ** 2).mean()) < 1.4
+    assert abs(off.mean()) < 0.02 * (1 - np.mean(list(measured.values())))

@@ -26,6 +26,10 @@ MOST_TRIED = 2_000_000
 """No more are held, where one failure brings down many: measured services hardly ever are such a cycle, but assumed
 edges can make one of them."""
 PROBED_WORLDS, PROBED_FAILURES = 100, 500
+MOST_OFF = 6.0
+"""Standard errors of the mean square of the members' deviations, about √2 each, that are taken for chance …"""
+SURE = 2.0
+"""… and of one member's deviation, beyond which it is worked against."""
 MAX_ROUNDS = 40
 MIN_ROUNDS = 4
 ROUNDS_OF_MEMBERS = 20_000
@@ -78,14 +82,34 @@ class Cycle:
         if self.failures_a_world > 0:
             worlds = max(probed, min(worlds, int(MOST_TRIED / self.failures_a_world)))
         self.tried = worlds
-        highest = max((1 - solver.measured.get(name, solver.own[name]) for name in self.members), default=0.0)
-        tolerance = 0.5 * math.sqrt(max(1.0, highest * worlds)) / worlds
-
-        def compose() -> dict[str, float]:
-            return self._found(self.spread(failed, worlds), worlds)
-
         most = max(MIN_ROUNDS, min(MAX_ROUNDS, int(ROUNDS_OF_MEMBERS / len(self.members))))
-        return solver.until_still(self.members, compose, tolerance, most)
+        is_retried = any(
+            edge.retries and edge.target in self.place for _, edge in (*self.retried, *self.grouped)
+        )
+        step, before = 1.0, math.inf
+        for rounds in range(1, most + 1):
+            found = self._found(self.spread(failed, worlds), worlds)
+            noise = {
+                name: math.sqrt(max(1 - solver.measured.get(name, 1 - down), 1 / worlds) / worlds)
+                for name, down in found.items()
+            }
+            moved = {name: down - solver.unavailability[name] for name, down in found.items()}
+            solver.unavailability |= found
+            off = solver.residuals(self.members, found)
+            score = _in_noise(off, noise)
+            if score <= 1 + MOST_OFF / math.sqrt(max(1, len(off))) and not (
+                is_retried and _in_noise(moved, noise) > 2
+            ):
+                return rounds
+            if score > 0.7 * before:
+                step = max(step / 2, 1 / len(self.members))
+            before = score
+            # What chance alone would make of a sample is no reason to move anything.
+            sure = {name: _beyond(each, SURE * noise[name]) for name, each in off.items()}
+            if rounds < most:
+                usual = {name: found[name] - off[name] + each for name, each in sure.items()}
+                solver.recalibrate(usual, sure, step)
+        return most
 
     def _found(self, down: Mapping[str, Worlds], worlds: int) -> dict[str, float]:
         shares = {name: found.size / worlds for name, found in down.items()}
@@ -150,6 +174,16 @@ class Cycle:
         carried = generator.random(below.size, dtype=np.float32) < shares[number]
         keys = at[number[carried]] * worlds + below[carried]
         return [_struck(at, broken, worlds, generator), keys]
+
+
+def _in_noise(off: Mapping[str, float], noise: Mapping[str, float]) -> float:
+    """Mean square of deviations in units of what sampling makes of them: about 1 where there is nothing else."""
+    return math.fsum((each / noise[name]) ** 2 for name, each in off.items()) / max(1, len(off))
+
+
+def _beyond(value: float, noise: float) -> float:
+    """What is left of a value beyond its noise."""
+    return math.copysign(max(0.0, abs(value) - noise), value)
 
 
 class _Fallen:
