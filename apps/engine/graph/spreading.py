@@ -30,6 +30,8 @@ MOST_OFF = 6.0
 """Standard errors of the mean square of the members' deviations, about √2 each, that are taken for chance …"""
 SURE = 2.0
 """… and of one member's deviation, beyond which it is worked against."""
+MOST_MOVED = 2.0
+"""Mean square of what two rounds differ by that is taken for chance: that of two samples."""
 MAX_ROUNDS = 40
 MIN_ROUNDS = 4
 ROUNDS_OF_MEMBERS = 20_000
@@ -67,25 +69,21 @@ class Cycle:
             for number, members_of in enumerate(self.groups.values())
             for member in members_of
         ]
+        self.is_retried = any(
+            edge.retries and edge.target in place for _, edge in (*self.retried, *self.grouped)
+        )
 
     def calibrate(self, failed: Mapping[str, Worlds], expected: float) -> int:
-        """Find what the members fail by themselves, on fewer worlds; returns the rounds that it took."""
+        """Find what the members fail by themselves, on fewer worlds; returns the rounds that it took.
+
+        A sample is at rest when its members are off by no more than chance makes of them; only what lies beyond that
+        is worked against, so that no round takes the noise of the one before for a fact.
+        """
         solver = self.solver
         solver.unavailability |= dict.fromkeys(self.members, 0.0)
-        worlds = max(min(self.worlds, 2_000), min(self.worlds, int(TRIED_FAILURES / max(expected, 1e-9))))
         solver.begin(self.members)
-        probed = min(worlds, PROBED_WORLDS)
-        self._found(self.spread(failed, probed), probed)
-        while self.failures_a_world * probed < PROBED_FAILURES and probed < worlds:
-            probed = min(worlds, 10 * probed)
-            self._found(self.spread(failed, probed), probed)
-        if self.failures_a_world > 0:
-            worlds = max(probed, min(worlds, int(MOST_TRIED / self.failures_a_world)))
-        self.tried = worlds
+        self.tried = worlds = self._affordable(failed, expected)
         most = max(MIN_ROUNDS, min(MAX_ROUNDS, int(ROUNDS_OF_MEMBERS / len(self.members))))
-        is_retried = any(
-            edge.retries and edge.target in self.place for _, edge in (*self.retried, *self.grouped)
-        )
         step, before = 1.0, math.inf
         for rounds in range(1, most + 1):
             found = self._found(self.spread(failed, worlds), worlds)
@@ -97,19 +95,31 @@ class Cycle:
             solver.unavailability |= found
             off = solver.residuals(self.members, found)
             score = _in_noise(off, noise)
-            if score <= 1 + MOST_OFF / math.sqrt(max(1, len(off))) and not (
-                is_retried and _in_noise(moved, noise) > 2
-            ):
+            is_met = score <= 1 + MOST_OFF / math.sqrt(max(1, len(off)))
+            if is_met and not (self.is_retried and _in_noise(moved, noise) > MOST_MOVED):
                 return rounds
             if score > 0.7 * before:
                 step = max(step / 2, 1 / len(self.members))
             before = score
-            # What chance alone would make of a sample is no reason to move anything.
             sure = {name: _beyond(each, SURE * noise[name]) for name, each in off.items()}
             if rounds < most:
                 usual = {name: found[name] - off[name] + each for name, each in sure.items()}
                 solver.recalibrate(usual, sure, step)
         return most
+
+    def _affordable(self, failed: Mapping[str, Worlds], expected: float) -> int:
+        """How many worlds to try: as many as hold enough of the failures ``expected`` of one, and not too many of those
+        that a few worlds show.
+        """
+        worlds = max(min(self.worlds, 2_000), min(self.worlds, int(TRIED_FAILURES / max(expected, 1e-9))))
+        probed = min(worlds, PROBED_WORLDS)
+        self._found(self.spread(failed, probed), probed)
+        while self.failures_a_world * probed < PROBED_FAILURES and probed < worlds:
+            probed = min(worlds, 10 * probed)
+            self._found(self.spread(failed, probed), probed)
+        if self.failures_a_world <= 0:
+            return worlds
+        return max(probed, min(worlds, int(MOST_TRIED / self.failures_a_world)))
 
     def _found(self, down: Mapping[str, Worlds], worlds: int) -> dict[str, float]:
         shares = {name: found.size / worlds for name, found in down.items()}
