@@ -121,7 +121,7 @@ def test_a_cycle_that_one_failure_brings_down_is_sampled_in_the_worlds_that_ther
 
     monkeypatch.setattr(Cycle, "spread", counting)
     monkeypatch.setattr(spreading, "MOST_TRIED", 20_000)
-    monkeypatch.setattr(sampling, "MOST_FAILURES_IN_CYCLES", 30_000)
+    monkeypatch.setattr(sampling, "MAX_FAILURES_IN_A_CYCLE", 30_000)
     few = compose_fleet(graph, samples=400_000)
     assert max(held) < 1.5 * 30_000
     for name, each in few.nodes.items():
@@ -216,3 +216,55 @@ def test_members_of_a_large_cycle_come_out_as_measured() -> None:
     frequent = np.array([measured[name] < 1 - 1e-4 for name in names])
     assert np.sqrt(((off / errors)[frequent] ** 2).mean()) < 1.4
     assert abs(off.mean()) < 0.02 * (1 - np.mean(list(measured.values())))
+
+
+def test_one_member_that_is_off_is_found_among_a_thousand() -> None:
+    # Groups are left out where a cycle begins: what the two outside it take from s0000 must be found.
+    names = [f"s{number:04}" for number in range(1_000)]
+    edges = [
+        FleetEdge(name, names[(at + step) % 1_000], hardness=0.05)
+        for at, name in enumerate(names)
+        for step in (1, 7)
+    ]
+    edges += [FleetEdge("s0000", each, group="pair") for each in ("left", "right")]
+    measured = dict.fromkeys(names, 0.999) | dict.fromkeys(("left", "right"), 0.992)
+    own = dict.fromkeys((*measured, "web"), 1.0)
+    rules = {("s0000", "pair"): GroupRule(needed=1)}
+    web = compose_fleet(FleetGraph(own, [*edges, FleetEdge("web", "s0000")], rules, measured)).nodes["web"]
+    assert web.limit == pytest.approx(0.999, abs=1e-4)
+
+
+def test_who_does_not_stand_on_an_avalanche_is_sampled_as_well_as_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling, "MAX_FAILURES_IN_A_CYCLE", 3_000)
+
+    def cycle(prefix: str, size: int) -> list[FleetEdge]:
+        names = [f"{prefix}{number:03}" for number in range(size)]
+        return [
+            FleetEdge(name, names[(at + step) % size], hardness=0.9)
+            for at, name in enumerate(names)
+            for step in (1, 2)
+        ]
+
+    avalanche, ring = cycle("avalanche", 200), cycle("ring", 12)
+    own = {edge.source: 0.9995 for edge in avalanche} | {edge.source: 1 - 1e-5 for edge in ring}
+    edges = [*avalanche, *ring, FleetEdge("web", "avalanche000"), FleetEdge("web", "ring000")]
+    nodes = compose_fleet(FleetGraph(own | {"web": 1.0}, edges)).nodes
+    alone = compose_fleet(
+        FleetGraph({name: up for name, up in own.items() if name.startswith("ring")}, ring)
+    ).nodes
+    assert nodes["ring000"].standard_error < 2 * alone["ring000"].standard_error
+    assert nodes["ring000"].availability == pytest.approx(alone["ring000"].availability, abs=2e-5)
+    assert nodes["avalanche000"].standard_error > 100 * nodes["ring000"].standard_error
+    assert nodes["web"].standard_error >= nodes["avalanche000"].standard_error / 2
+
+
+def test_what_never_failed_in_the_worlds_sampled_is_not_said_to_be_sure() -> None:
+    names = [f"s{number:02}" for number in range(12)]
+    edges = [FleetEdge(name, names[at - 1]) for at, name in enumerate(names)]
+    graph = FleetGraph(dict.fromkeys([*names, "web"], 1 - 1e-12), [*edges, FleetEdge("web", "s00")])
+    web = compose_fleet(graph, samples=1_000).nodes["web"]
+    assert (web.availability, web.limit) == (1.0, 1.0)
+    assert web.standard_error == pytest.approx(1e-3, rel=0.01)
+    assert web.limit_error == pytest.approx(1e-3, rel=0.01)

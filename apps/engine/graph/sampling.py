@@ -16,15 +16,15 @@ import numpy as np
 from apps.engine.graph.draws import NONE, Worlds, alone, at_least, before, thinned, union
 from apps.engine.graph.figures import Figures
 from apps.engine.graph.fleet import FleetEdge, group_weight
-from apps.engine.graph.spreading import Cycle
+from apps.engine.graph.spreading import Cycle, standard_error
 from apps.engine.seeding import generator_for
 
 MAX_FAILURES = 25_000_000
 """Failures held at once, over all nodes and worlds (100 MB) …"""
 MAX_FAILURES_IN_CYCLES = 3_000_000
 """… of them in cycles, where each spreads in waves …"""
-MOST_FAILURES_IN_CYCLES = 2 * MAX_FAILURES_IN_CYCLES
-"""… and no more, where cycles turn out to fail more than was expected …"""
+MAX_FAILURES_IN_A_CYCLE = 2 * MAX_FAILURES_IN_CYCLES
+"""… no more in one of them, which may turn out to fail more than was expected: it gets fewer worlds …"""
 FAILURES_A_NODE = 50_000
 """… and enough of them: the error is then half a percent of what is missing to 1."""
 MIN_WORLDS = 20_000
@@ -44,67 +44,71 @@ class Sampler:
             MAX_FAILURES_IN_CYCLES / cyclic if cyclic > 0 else solver.samples,
         )
         self.worlds = max(2, min(solver.samples, max(MIN_WORLDS, int(most))))
+        self.drawn: dict[str, int] = {}
         self.failed: dict[str, Worlds] = {}
-        self.carried_in: dict[str, tuple[int, int]] = {}
+        self.carried_in: dict[str, int] = {}
         self.tried: dict[str, int] = {}
 
     def settle(self, members: tuple[str, ...], *, is_new: bool) -> int:
         """Draw a component's worlds; a new one's figures go to the solver. Returns the rounds that it took."""
         solver = self.solver
+        # What stands on a component of which only so many worlds are drawn has no more of them.
+        below = {edge.target for name in members for edge in solver.outgoing[name]} - set(members)
+        worlds = min((self.drawn[target] for target in below), default=self.worlds)
         if len(members) == 1:
             name = members[0]
             generator = generator_for(name, solver.seed, "fleet")
-            carried = self._carried(name, generator)
-            self.carried_in[name] = carried.size, self.worlds
+            carried = self._carried(name, worlds, generator)
+            self.carried_in[name] = carried.size
             if is_new:
-                solver.calibrate(name, 1 - carried.size / self.worlds)
+                solver.calibrate(name, 1 - carried.size / worlds)
             carried = thinned(carried, solver.kept.get(name, 1.0), generator)
-            self.failed[name] = union([carried, alone(self.worlds, 1 - solver.own[name], generator)])
-            solver.unavailability.setdefault(name, self.failed[name].size / self.worlds)
+            self.failed[name] = union([carried, alone(worlds, 1 - solver.own[name], generator)])
+            self.drawn[name] = worlds
+            solver.unavailability.setdefault(name, self.failed[name].size / worlds)
             return 1
-        cycle = Cycle(solver, members, self.worlds)
+        cycle = Cycle(solver, members, worlds)
         rounds = cycle.calibrate(self.failed, self._expected[members]) if is_new else 1
-        self._hold_at_most(MOST_FAILURES_IN_CYCLES, cycle.failures_a_world)
-        self.failed |= cycle.spread(self.failed, self.worlds)
+        if cycle.failures_a_world > 0:
+            worlds = max(2, min(worlds, int(MAX_FAILURES_IN_A_CYCLE / cycle.failures_a_world)))
+        self.failed |= cycle.spread(self.failed, worlds)
+        self.drawn |= dict.fromkeys(members, worlds)
         self.tried |= dict.fromkeys(members, cycle.tried)
         if is_new:
-            down = {name: self.failed[name].size / self.worlds for name in members}
-            solver.unavailability |= down
+            solver.unavailability |= {name: self.failed[name].size / worlds for name in members}
         return rounds
-
-    def _hold_at_most(self, failures: int, a_world: float) -> None:
-        """Go on with fewer worlds where one more component would hold too many failures."""
-        worlds = max(2, int(failures / a_world)) if a_world > 0 else self.worlds
-        if worlds < self.worlds:
-            self.worlds = worlds
-            self.failed = {name: before(found, worlds) for name, found in self.failed.items()}
 
     def figures(self, name: str) -> tuple[float, float, float, float]:
         """Unavailability and its standard error, limit and its standard error."""
-        down = self.failed[name].size / self.worlds
+        solver, worlds = self.solver, self.drawn[name]
+        down = self.failed[name].size / worlds
+        error = standard_error(down, worlds)
         carried = self.carried_in.get(name)
         if carried is not None:
-            share = carried[0] / carried[1]
-            return down, self._error(down), 1 - share, math.sqrt(share * (1 - share) / carried[1])
+            if not solver.outgoing[name]:
+                return down, error if solver.own[name] < 1 else 0.0, 1.0, 0.0
+            return down, error, 1 - carried / worlds, standard_error(carried / worlds, worlds)
         # In a cycle what a member fails by itself is known as well as its figure was on the worlds tried.
-        error = math.hypot(self._error(down), math.sqrt(down * (1 - down) / self.tried[name]))
-        kept = max(self.solver.kept.get(name, 1.0), 1e-12)
-        return down, self._error(down), self.solver.limit_of(name, down), min(1.0, error / kept)
+        both = math.hypot(error, standard_error(down, self.tried[name]))
+        kept = max(solver.kept.get(name, 1.0), 1e-12)
+        shown = both if name in solver.measured else error
+        return down, shown, solver.limit_of(name, down), min(1.0, both / kept)
 
-    def _error(self, share: float) -> float:
-        return math.sqrt(share * (1 - share) / self.worlds)
+    def _meets(self, edge: FleetEdge, worlds: int, generator: np.random.Generator) -> Worlds:
+        """Worlds in which the target is down and a call over the edge meets that for good."""
+        return thinned(self._down(edge, worlds), edge.met * self.solver.carried(edge), generator)
 
-    def _meets(self, edge: FleetEdge, down: Worlds, generator: np.random.Generator) -> Worlds:
-        """Worlds, of those given, in which a call over the edge meets the failure for good."""
-        return thinned(down, edge.met * self.solver.carried(edge), generator)
+    def _down(self, edge: FleetEdge, worlds: int) -> Worlds:
+        found = self.failed[edge.target]
+        return found if self.drawn[edge.target] == worlds else before(found, worlds)
 
-    def _connections(self, edge: FleetEdge, generator: np.random.Generator) -> Worlds:
+    def _connections(self, edge: FleetEdge, worlds: int, generator: np.random.Generator) -> Worlds:
         """Worlds in which what lies between caller and target fails."""
         if edge.connection >= 1.0:
             return NONE
-        return alone(self.worlds, (1 - edge.connection) * edge.met * self.solver.carried(edge), generator)
+        return alone(worlds, (1 - edge.connection) * edge.met * self.solver.carried(edge), generator)
 
-    def _carried(self, name: str, generator: np.random.Generator) -> Worlds:
+    def _carried(self, name: str, worlds: int, generator: np.random.Generator) -> Worlds:
         """Worlds in which a dependency fails a request of a node outside cycles."""
         parts: list[Worlds] = []
         groups: dict[str, list[FleetEdge]] = {}
@@ -113,17 +117,12 @@ class Sampler:
                 groups.setdefault(edge.group, []).append(edge)
                 continue
             share = edge.weight * edge.met * self.solver.carried(edge)
-            parts.append(thinned(self.failed[edge.target], share, generator))
+            parts.append(thinned(self._down(edge, worlds), share, generator))
             if edge.connection < 1.0:
-                parts.append(alone(self.worlds, (1 - edge.connection) * share, generator))
+                parts.append(alone(worlds, (1 - edge.connection) * share, generator))
         for group, edges in groups.items():
             lists = [
-                union(
-                    [
-                        self._meets(edge, self.failed[edge.target], generator),
-                        self._connections(edge, generator),
-                    ]
-                )
+                union([self._meets(edge, worlds, generator), self._connections(edge, worlds, generator)])
                 for edge in edges
             ]
             too_few = at_least(lists, len(edges) - self.solver.needed(name, group) + 1)

@@ -21,17 +21,17 @@ from apps.engine.seeding import generator_for
 type Keys = NDArray[np.int64]
 
 TRIED_FAILURES = 200_000
-"""Failures held while a cycle's figures are looked for; what moves by less than their error is at rest."""
+"""Failures held while the figures of a cycle of a thousand are looked for, up to five times as many in smaller ones."""
 MOST_TRIED = 2_000_000
 """No more are held, where one failure brings down many: measured services hardly ever are such a cycle, but assumed
 edges can make one of them."""
 PROBED_WORLDS, PROBED_FAILURES = 100, 500
-MOST_OFF = 6.0
-"""Standard errors of the mean square of the members' deviations, about √2 each, that are taken for chance …"""
-SURE = 2.0
+MOST_OFF = 3.0
+"""Standard errors of the mean square of members' deviations, about √2 each, that are taken for chance …"""
+FURTHEST = 1.0
+"""… how far beyond what is usual among so many the furthest may lie, in standard errors …"""
+SURE = 1.0
 """… and of one member's deviation, beyond which it is worked against."""
-MOST_MOVED = 2.0
-"""Mean square of what two rounds differ by that is taken for chance: that of two samples."""
 MAX_ROUNDS = 40
 MIN_ROUNDS = 4
 ROUNDS_OF_MEMBERS = 20_000
@@ -76,31 +76,34 @@ class Cycle:
     def calibrate(self, failed: Mapping[str, Worlds], expected: float) -> int:
         """Find what the members fail by themselves, on fewer worlds; returns the rounds that it took.
 
-        A sample is at rest when its members are off by no more than chance makes of them; only what lies beyond that
-        is worked against, so that no round takes the noise of the one before for a fact.
+        A sample is at rest when its members are off by no more than chance makes of so many, together and the furthest
+        of them; only what lies beyond that is worked against, so that no round takes the noise of the one before for a
+        fact.
         """
         solver = self.solver
         solver.unavailability |= dict.fromkeys(self.members, 0.0)
         solver.begin(self.members)
         self.tried = worlds = self._affordable(failed, expected)
         most = max(MIN_ROUNDS, min(MAX_ROUNDS, int(ROUNDS_OF_MEMBERS / len(self.members))))
-        step, before = 1.0, math.inf
+        step, last = 1.0, math.inf
         for rounds in range(1, most + 1):
             found = self._found(self.spread(failed, worlds), worlds)
             noise = {
-                name: math.sqrt(max(1 - solver.measured.get(name, 1 - down), 1 / worlds) / worlds)
+                name: standard_error(1 - solver.measured.get(name, 1 - down), worlds)
                 for name, down in found.items()
             }
-            moved = {name: down - solver.unavailability[name] for name, down in found.items()}
-            solver.unavailability |= found
             off = solver.residuals(self.members, found)
-            score = _in_noise(off, noise)
-            is_met = score <= 1 + MOST_OFF / math.sqrt(max(1, len(off)))
-            if is_met and not (self.is_retried and _in_noise(moved, noise) > MOST_MOVED):
+            # Two samples differ by √2 of what one does.
+            moved = {
+                name: (down - solver.unavailability[name]) / math.sqrt(2) for name, down in found.items()
+            }
+            solver.unavailability |= found
+            if _is_chance(off, noise) and not (self.is_retried and not _is_chance(moved, noise)):
                 return rounds
-            if score > 0.7 * before:
+            furthest = max((abs(each) / noise[name] for name, each in off.items()), default=0.0)
+            if furthest > 0.7 * last:
                 step = max(step / 2, 1 / len(self.members))
-            before = score
+            last = furthest
             sure = {name: _beyond(each, SURE * noise[name]) for name, each in off.items()}
             if rounds < most:
                 usual = {name: found[name] - off[name] + each for name, each in sure.items()}
@@ -111,7 +114,8 @@ class Cycle:
         """How many worlds to try: as many as hold enough of the failures ``expected`` of one, and not too many of those
         that a few worlds show.
         """
-        worlds = max(min(self.worlds, 2_000), min(self.worlds, int(TRIED_FAILURES / max(expected, 1e-9))))
+        tried = TRIED_FAILURES * min(5.0, max(1.0, 1_000 / len(self.members)))
+        worlds = max(min(self.worlds, 2_000), min(self.worlds, int(tried / max(expected, 1e-9))))
         probed = min(worlds, PROBED_WORLDS)
         self._found(self.spread(failed, probed), probed)
         while self.failures_a_world * probed < PROBED_FAILURES and probed < worlds:
@@ -186,9 +190,23 @@ class Cycle:
         return [_struck(at, broken, worlds, generator), keys]
 
 
-def _in_noise(off: Mapping[str, float], noise: Mapping[str, float]) -> float:
-    """Mean square of deviations in units of what sampling makes of them: about 1 where there is nothing else."""
-    return math.fsum((each / noise[name]) ** 2 for name, each in off.items()) / max(1, len(off))
+def standard_error(share: float, worlds: int) -> float:
+    """That of a share of so many sampled worlds; where none was met, or all, as if it had been one."""
+    share = min(max(share, 1 / worlds), 1 - 1 / worlds) if worlds > 2 else 0.5
+    return math.sqrt(share * (1 - share) / worlds)
+
+
+def _is_chance(off: Mapping[str, float], noise: Mapping[str, float]) -> bool:
+    """Whether deviations are what sampling makes of so many: their mean square, and the furthest."""
+    if not off:
+        return True
+    in_noise = [each / noise[name] for name, each in off.items()]
+    mean_square = math.fsum(each**2 for each in in_noise) / len(in_noise)
+    furthest = max(map(abs, in_noise))
+    return (
+        mean_square <= 1 + MOST_OFF / math.sqrt(len(in_noise))
+        and furthest <= math.sqrt(2 * math.log(len(in_noise))) + FURTHEST
+    )
 
 
 def _beyond(value: float, noise: float) -> float:
