@@ -13,12 +13,12 @@ from apps.engine.types import Floats
 
 
 def middle_of(values: Floats) -> Floats:
-    """The median along the last axis, of at least one value and no ``nan``."""
+    """The median along the last axis, of at least one value, all finite."""
     return quantiles_of(values, (0.5,))[0]
 
 
 def quantiles_of(values: Floats, quantiles: Sequence[float]) -> list[Floats]:
-    """Quantiles along the last axis, between two neighbours in proportion, of at least one value and no ``nan``."""
+    """Quantiles along the last axis, between two neighbours in proportion, of at least one value, all finite."""
     ordered = np.sort(values, axis=-1)
     newest = ordered.shape[-1] - 1
     found: list[Floats] = []

@@ -167,9 +167,8 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
         assessed = _assessed(given, as_of, window_days, seed)
-        graph = footing.figures(
-            [(as_of, [service])], lambda _: assessed, has_stored=True, cycles=cycles, seed=seed
-        )
+        below = footing.read([(as_of, [service])], has_stored=True, cycles=cycles)
+        graph = footing.figures(below, {service.service_id: assessed}, seed=seed)
         found = _availability(assessed, graph.get(service.service_id))
     start = _Start(
         given,

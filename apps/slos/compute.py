@@ -20,6 +20,7 @@ from apps.catalog.queries import cycle_members
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
+from apps.engine.assessment import Assessment
 from apps.engine.recommend import conclude
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
@@ -103,29 +104,54 @@ def _full_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+class Unassessable(Exception):
+    """The engine failed on a service: the message names it and holds the traceback."""
+
+
 def documents(
     groups: Sequence[tuple[datetime, Sequence[Service]]],
     *,
     window_days: int | None = None,
     seed: int = 0,
     has_stored: bool = False,
+    leave_out: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Yield the engine's document of each service, in the order given. Stores nothing.
 
     ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
-    taken as its own computation left it; without, it is computed too, from what was known at the instant alone.
-    All are assessed first, by several processes where there are many, then the graph below them is composed.
+    taken as its own computation left it; without, it is computed too, from what was known at the instant alone, of
+    which there must be one. All are assessed first, by several processes where there are many, then the graph below
+    them is composed. A service that the engine fails on is logged and left out with ``leave_out``, else it raises
+    :class:`Unassessable`. Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
     """
+    names = [service.service_id for _, services in groups for service in services]
+    if len(set(names)) < len(names):
+        raise ValueError("a service cannot be computed twice in one run")
+    if not has_stored and len({as_of for as_of, services in groups if services}) > 1:
+        raise ValueError("what stands below can be computed at one instant alone")
+    if not names:
+        return
     cycles = cycle_members()
-    with computers(sum(len(services) for _, services in groups)) as by:
+    with computers(len(names)) as by:
         for as_of, services in groups:
             asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
             for batch in inputs.batches(services, as_of, cycles=cycles):
                 by.begin(batch, asked)
-        graph = footing.figures(groups, by.assessment, has_stored=has_stored, cycles=cycles, seed=seed)
-        for _, services in groups:
-            for service in services:
-                yield conclude(by.assessment(service.service_id), graph.get(service.service_id))
+        below = footing.read(groups, has_stored=has_stored, cycles=cycles)
+        found = by.found()
+    assessed: dict[str, Assessment] = {}
+    for name, each in found.items():
+        if isinstance(each, Assessment):
+            assessed[name] = each
+        elif leave_out:
+            logger.error("slos.assessment_failed", service=name, error=each.error)
+        else:
+            raise Unassessable(f"{name} could not be assessed: {each.error}")
+    del found
+    graph = footing.figures(below, assessed, seed=seed)
+    for name in names:
+        if name in assessed:
+            yield conclude(assessed.pop(name), graph.get(name))
 
 
 def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
@@ -246,7 +272,7 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
-    found = documents(groups, has_stored=True)
+    found = documents(groups, has_stored=True, leave_out=True)
     while some := list(islice(found, STORED_AT_ONCE)):
         made += int(_keep(some, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)

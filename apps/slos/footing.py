@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -29,6 +29,7 @@ from apps.engine.edges.estimates import (
 )
 from apps.engine.explanation.what_if import other_services
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
+from apps.engine.look_back import look_back
 from apps.engine.series import observe
 from apps.engine.types import CommunicationMode, GraphFigure
 from apps.slos import inputs
@@ -63,7 +64,7 @@ GROUP BY service_id HAVING sum(total) > 0
 
 
 @dataclass(slots=True)
-class _Below:
+class _Rows:
     """The part of the graph that a run needs: rows of edges by source, and services not looked below."""
 
     rows: dict[int, list[Sequence[Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -75,25 +76,33 @@ class _Below:
         return {pk for rows in self.rows.values() for row in rows for pk in (row[0], row[1])} | self.cut
 
 
-def figures(
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What is known of the graph below the ``wanted`` services without them: ``edges`` by source, and how available
+    services were ``measured``. The ``cut`` were not looked below.
+    """
+
+    wanted: tuple[str, ...]
+    edges: dict[str, Sequence[EdgeFigure]]
+    measured: dict[str, float]
+    cut: frozenset[str]
+
+
+def read(
     groups: Sequence[tuple[datetime, Sequence[Service]]],
-    assessed: Callable[[str], Assessment],
     *,
     has_stored: bool = False,
     cycles: Mapping[str, tuple[str, ...]],
-    seed: int = 0,
-) -> dict[str, GraphFigure]:
-    """Return what the graph below each service allows, by its id.
+) -> Below:
+    """Read what is below services, which are given by the instant that each is computed at.
 
-    ``groups`` are services by the instant that each is computed at, and ``assessed`` returns what was found of each of
-    them: its edges among it. It is called when all else was read, so that they may be assessed meanwhile. With
-    ``has_stored`` the edges of the services below that are not among them are taken as stored; without, all are
-    estimated from what was known at the instant, so that the same data gives the same figures whatever was computed
-    before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
+    With ``has_stored`` the edges of the services below that are not among them are taken as stored; without, all are
+    estimated from what was known at the newest instant, so that the same data gives the same figures whatever was
+    computed before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
-        return {}
+        return Below((), {}, {}, frozenset())
     newest = max(as_of for as_of, found in groups if found)
     below = _below(list(wanted), newest, has_stored=has_stored)
     nodes = below.nodes | set(wanted)
@@ -110,21 +119,28 @@ def figures(
     }
     if not has_stored:
         _estimate(sorted(set(below.rows) - set(wanted)), newest, cycles, edges, measured)
-    looked_below = sorted(service.service_id for service in wanted.values() if service.pk in below.rows)
-    for name in looked_below:
-        found = assessed(name)
-        _put(name, found.estimates, None if found.seen is None else found.seen.availability, edges, measured)
-    return compose_reachable(
+    return Below(
+        tuple(sorted(service.service_id for service in wanted.values() if service.pk in below.rows)),
         edges,
         measured,
-        wanted=looked_below,
-        cut=frozenset(names[pk] for pk in below.cut if pk in names),
-        seed=seed,
+        frozenset(names[pk] for pk in below.cut if pk in names),
     )
 
 
-def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Below:
-    found = _Below()
+def figures(below: Below, assessed: Mapping[str, Assessment], *, seed: int = 0) -> dict[str, GraphFigure]:
+    """Return what the graph below each wanted service allows, by its id; ``assessed`` is what was found of them, their
+    edges among it. The edges of one that is missing there are taken as they stood.
+    """
+    for name in below.wanted:
+        if name in assessed:
+            found = assessed[name]
+            availability = None if found.seen is None else found.seen.availability
+            _put(name, found.estimates, availability, below.edges, below.measured)
+    return compose_reachable(below.edges, below.measured, wanted=below.wanted, cut=below.cut, seed=seed)
+
+
+def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Rows:
+    found = _Rows()
     if len(roots) > FEW:
         found.is_all = True
         _read(found, None, as_of, has_stored=has_stored)
@@ -141,7 +157,7 @@ def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Below
     return found
 
 
-def _read(found: _Below, sources: Sequence[int] | None, as_of: datetime, *, has_stored: bool) -> None:
+def _read(found: _Rows, sources: Sequence[int] | None, as_of: datetime, *, has_stored: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             _EDGES,
@@ -224,7 +240,7 @@ def _estimate(
     services = list(Service.objects.filter(pk__in=pks).order_by("pk"))
     for batch in inputs.batches(services, as_of, cycles=cycles, edges_only=True):
         for service in batch:
-            own = observe(service.counts, instant)
+            own, _ = look_back(observe(service.counts, instant), observe(service.history, instant))
             estimates = estimate_edges(own, other_services(service), instant)
             availability = None if own is None else own.availability
             _put(service.service_id, estimates, availability, edges, measured)

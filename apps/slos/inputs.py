@@ -69,7 +69,7 @@ def batches(
     """Yield the input of many services in batches, in the order given.
 
     A service's hours are read once, however many others call it. ``edges_only`` reads what edges are estimated from
-    and nothing else.
+    and no latencies.
     """
     counts = _Counts(as_of)
     for start in range(0, len(services), BATCH):
@@ -115,8 +115,8 @@ def _load(
     day = hour.replace(hour=0)
     counts = known.of(sorted({*pks, *targets}))
     calls = load_edges(pks, hour - HOURS_BACK, hour)
+    days = load_days(pks, day - DAYS_BACK, day)
     rest = [] if edges_only else pks
-    days = load_days(rest, day - DAYS_BACK, day)
     buckets = load_buckets(rest, hour - LATENCY_BACK, hour)
     percentiles = load_percentiles([pk for pk in rest if pk not in buckets], hour - LATENCY_BACK, hour)
     series = {pk: _series(found) for pk, found in counts.items()}

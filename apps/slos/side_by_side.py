@@ -1,7 +1,7 @@
 """Services assessed by several processes side by side, where there are many to make.
 
 An assessment depends on its own service's input alone (:mod:`apps.engine.assessment`), so a fleet may be split as one
-likes: the documents are the same, byte for byte, and come in the same order. The processes load the engine and
+likes: each comes out the same, byte for byte. The processes load the engine and
 nothing of Django, and end with the one that began them, however that ends.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -28,7 +29,7 @@ MOST_PROCESSES = 4
 AT_ONCE = 10
 """Services that a process takes at a time."""
 PARTS_AHEAD = 40
-"""Parts that may wait for a process: what bounds the memory of a run."""
+"""Parts that may wait for a process: what bounds the series held."""
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +37,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What all recommendations of a run have in common; see :func:`apps.engine.recommend.recommend`."""
+    """What the assessments of some services have in common; see :func:`apps.engine.assessment.assess`."""
 
     as_of: int
     window_days: int
@@ -44,13 +45,24 @@ class Asked:
     archetypes: Archetypes
 
 
+@dataclass(frozen=True, slots=True)
+class NotAssessed:
+    """A service that could not be assessed, and where the engine failed: a traceback."""
+
+    service_id: str
+    error: str
+
+
+type Found = Assessment | NotAssessed
+
+
 @dataclass(slots=True)
 class Computers:
     """Who computes: this process, or those of ``pool``."""
 
     pool: ProcessPoolExecutor | None = None
-    _unfinished: deque[Future[list[Assessment]]] = field(default_factory=deque)
-    _begun: dict[str, tuple[Future[list[Assessment]], int]] = field(default_factory=dict)
+    _latest: deque[Future[list[Found]]] = field(default_factory=deque)
+    _begun: dict[str, tuple[Future[list[Found]], int]] = field(default_factory=dict)
 
     def begin(self, services: Sequence[ServiceInput], asked: Asked) -> None:
         """Assess services while the caller goes on, or waits where it is too far ahead; without a pool they are
@@ -58,19 +70,18 @@ class Computers:
         """
         for part in _parts(services):
             if self.pool is None:
-                future: Future[list[Assessment]] = Future()
+                future: Future[list[Found]] = Future()
                 future.set_result(_assessed(part, asked))
             else:
-                if len(self._unfinished) >= PARTS_AHEAD:
-                    self._unfinished.popleft().result()
+                if len(self._latest) >= PARTS_AHEAD:
+                    self._latest.popleft().result()
                 future = self.pool.submit(_assessed, part, asked)
-                self._unfinished.append(future)
+                self._latest.append(future)
             self._begun |= {service.service_id: (future, at) for at, service in enumerate(part)}
 
-    def assessment(self, service_id: str) -> Assessment:
-        """Return that of a service that was begun, when it is there. Raises ``KeyError`` for any other."""
-        future, at = self._begun[service_id]
-        return future.result()[at]
+    def found(self) -> dict[str, Found]:
+        """What came of all that were begun, by service, when it is there."""
+        return {name: future.result()[at] for name, (future, at) in self._begun.items()}
 
 
 @contextmanager
@@ -111,14 +122,19 @@ def _parts(services: Sequence[ServiceInput]) -> list[Sequence[ServiceInput]]:
     return [services[start : start + AT_ONCE] for start in range(0, len(services), AT_ONCE)]
 
 
-def _assessed(services: Sequence[ServiceInput], asked: Asked) -> list[Assessment]:
-    return [
-        assess(
+def _assessed(services: Sequence[ServiceInput], asked: Asked) -> list[Found]:
+    return [_assess(service, asked) for service in services]
+
+
+def _assess(service: ServiceInput, asked: Asked) -> Found:
+    """One that cannot be assessed must not keep others from their numbers."""
+    try:
+        return assess(
             service,
             as_of=asked.as_of,
             window_days=asked.window_days,
             seed=asked.seed,
             archetypes=asked.archetypes,
         )
-        for service in services
-    ]
+    except Exception:
+        return NotAssessed(service.service_id, traceback.format_exc())

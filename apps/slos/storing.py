@@ -105,17 +105,13 @@ def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[st
     names = {str(edge["target_id"]) for found in edges.values() for edge in found}
     targets = dict(Service.objects.filter(service_id__in=names).values_list("service_id", "pk"))
     EdgeEstimate.objects.filter(source__in=edges).delete()
-    rows: dict[tuple[int, int], Sequence[object]] = {}
-    for source, found in edges.items():
-        as_of = datetime.fromisoformat(str(documents[names_of[source]]["as_of"]))
-        for edge in found:
-            target = targets.get(str(edge["target_id"]))
-            if target is not None and edge["call_probability"] is not None:
-                # Of two edges to one service, one of them asynchronous, the first is kept.
-                rows.setdefault((source, target), (source, target, *_edge(edge), as_of))
     with connection.cursor() as cursor, cursor.copy(_COPY_EDGES) as copy:
-        for row in rows.values():
-            copy.write_row(row)
+        for source, found in edges.items():
+            as_of = datetime.fromisoformat(str(documents[names_of[source]]["as_of"]))
+            for edge in found:
+                target = targets.get(str(edge["target_id"]))
+                if target is not None and edge["call_probability"] is not None:
+                    copy.write_row((source, target, *_edge(edge), as_of))
 
 
 def _edge(edge: Mapping[str, Any]) -> Sequence[object]:

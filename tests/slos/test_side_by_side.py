@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from apps.catalog.models import Service
+from apps.engine.types import ServiceInput
 from apps.slos import compute as computing
-from apps.slos import inputs, side_by_side
+from apps.slos import footing, inputs, side_by_side
 from apps.slos.models import Recommendation
 from apps.telemetry.series import Counts, load_counts
 from tests.house.running import is_alive, until_gone
-from tests.slos.conftest import DAY, full_hour, make_edge, make_hours, make_service
+from tests.slos.conftest import DAY, full_hour, make_days, make_edge, make_hours, make_service
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,14 +61,14 @@ def test_documents_and_their_order_are_the_same(
     lonely = make_service("a-lonely-one")
     make_hours(lonely, days=9)
     groups = [(full_hour(), fleet[5:]), (full_hour() - DAY, [lonely, *fleet[:5]])]
-    alone = [json.dumps(each) for each in computing.documents(groups)]
+    alone = [json.dumps(each) for each in computing.documents(groups, has_stored=True)]
     request.getfixturevalue("_many")
     # As if the fleet were large: read in batches, ahead of who computes, and with hours forgotten meanwhile.
     monkeypatch.setattr(inputs, "BATCH", 7)
     monkeypatch.setattr(inputs, "MOST_COUNTS", 9)
     monkeypatch.setattr(side_by_side, "AT_ONCE", 2)
     monkeypatch.setattr(side_by_side, "PARTS_AHEAD", 3)
-    together = [json.dumps(each) for each in computing.documents(groups)]
+    together = [json.dumps(each) for each in computing.documents(groups, has_stored=True)]
     names = [json.loads(each)["service_id"] for each in together]
     assert names == [each.service_id for _, some in groups for each in some]
     assert together == alone
@@ -92,6 +98,91 @@ def test_a_fleet_is_read_in_batches_as_if_at_once(
 def test_a_refresh_stores_what_they_found(fleet: list[Service]) -> None:
     assert computing.refresh(None, reason="a test") == len(fleet)
     assert Recommendation.objects.filter(status="current", verdict="cold_start").count() == len(fleet)
+
+
+def _broken(service: ServiceInput) -> ServiceInput:
+    """A service whose counts nobody can read: fewer failures than hours."""
+    assert service.counts is not None
+    return replace(service, counts=replace(service.counts, bad=service.counts.bad[:-1]))
+
+
+@pytest.fixture
+def _one_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = inputs.batches
+
+    def with_a_broken_one(*args: Any, **options: Any) -> Iterator[list[ServiceInput]]:
+        for batch in batches(*args, **options):
+            yield [_broken(each) if each.service_id == "s07" else each for each in batch]
+
+    monkeypatch.setattr(inputs, "batches", with_a_broken_one)
+
+
+@pytest.mark.usefixtures("_many", "_one_is_broken")
+def test_one_that_the_engine_fails_on_keeps_no_other_from_its_numbers(
+    fleet: list[Service],
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        assert computing.refresh(None, reason="a test") == len(fleet) - 1
+    made = set(Recommendation.objects.filter(status="current").values_list("service__service_id", flat=True))
+    assert made == {each.service_id for each in fleet} - {"s07"}
+    failed = [each for each in logs if each["event"] == "slos.assessment_failed"]
+    assert {each["service"] for each in failed} == {"s07"}
+    assert "ValueError" in failed[0]["error"]
+
+
+@pytest.mark.usefixtures("_one_is_broken")
+def test_who_asks_for_one_that_the_engine_fails_on_is_told_which(fleet: list[Service]) -> None:
+    with pytest.raises(computing.Unassessable, match="s07 could not be assessed"):
+        list(computing.documents([(full_hour(), fleet)]))
+
+
+@pytest.mark.usefixtures("_many")
+def test_a_run_whose_process_is_killed_fails_and_does_not_wait_for_ever(
+    fleet: list[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = footing.read
+
+    def killing(*args: Any, **options: Any) -> footing.Below:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+        return read(*args, **options)
+
+    monkeypatch.setattr(footing, "read", killing)
+    monkeypatch.setattr(side_by_side, "PARTS_AHEAD", 1_000)
+    monkeypatch.setattr(side_by_side, "AT_ONCE", 1)
+    with pytest.raises(BrokenProcessPool):
+        computing.refresh(None, reason="a test")
+    monkeypatch.undo()
+    assert computing.refresh(None, reason="a test") == len(fleet), "and the next one makes all of them"
+
+
+def test_a_service_given_twice_is_refused(fleet: list[Service]) -> None:
+    groups = [(full_hour(), fleet), (full_hour() - DAY, fleet[:1])]
+    with pytest.raises(ValueError, match="twice"):
+        list(computing.documents(groups, has_stored=True))
+
+
+def test_what_stands_below_is_computed_at_one_instant_alone(fleet: list[Service]) -> None:
+    groups = [(full_hour(), fleet[1:]), (full_hour() - DAY, fleet[:1])]
+    with pytest.raises(ValueError, match="one instant"):
+        list(computing.documents(groups))
+
+
+def test_one_alone_stands_on_the_same_figures_as_among_all(db: None) -> None:
+    # Of the middle one hours tell of five days and days of a hundred: how available it is, is read from the days.
+    caller, middle, below = (make_service(name) for name in ("caller", "middle", "below"))
+    make_hours(caller, days=40)
+    make_hours(middle, days=5)
+    make_days(middle, [0.01] * 100, end=full_hour())
+    make_hours(below, days=40)
+    make_edge(caller, middle)
+    make_edge(middle, below)
+    at = full_hour()
+    among_all = {each["service_id"]: each for each in computing.documents([(at, [caller, middle, below])])}
+    (alone,) = computing.documents([(at, [caller])])
+    assert json.dumps(alone) == json.dumps(among_all["caller"])
+    warnings = among_all["middle"]["data_quality"]["warnings"]
+    assert any("Daily counts of" in warning for warning in warnings)
 
 
 _PARENT = """

@@ -141,11 +141,14 @@ def _controls(total: Floats, step_seconds: int) -> Floats:
     return np.stack(columns)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def _hour(size: int, step_seconds: int) -> tuple[Floats, Floats]:
-    """The hour of the day as a circle: the same for all services with as many bins."""
+    """The hour of the day as a circle: the same for all services with as many bins; not to be written to."""
     angle = np.arange(size) * step_seconds / 86_400 * 2 * np.pi
-    return np.sin(angle), np.cos(angle)
+    circle = np.sin(angle), np.cos(angle)
+    for each in circle:
+        each.flags.writeable = False
+    return circle
 
 
 def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> Floats:
