@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from django.core.management import CommandError, call_command, get_commands
 from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
+from apps.engine.types import ServiceInput
 from apps.slos.management.commands.recommend import Command
 from apps.slos.models import EdgeEstimate, Recommendation
 from tests.slos.conftest import (
@@ -53,6 +56,33 @@ def fleet(shop: Team) -> list[Service]:
     make_edge(web, database)
     make_edge(web, provider, calls_per_request=0.1)
     return [web, database, provider]
+
+
+def test_one_that_the_engine_fails_on_is_left_out_named_and_makes_the_command_fail(
+    fleet: list[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apps.slos import inputs
+
+    batches = inputs.batches
+
+    def with_a_broken_one(*args: Any, **options: Any) -> Iterator[list[ServiceInput]]:
+        for batch in batches(*args, **options):
+            yield [
+                replace(each, counts=replace(each.counts, bad=each.counts.bad[:-1]))
+                if each.service_id == "database" and each.counts is not None
+                else each
+                for each in batch
+            ]
+
+    monkeypatch.setattr(inputs, "batches", with_a_broken_one)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 of 3 services could not be computed"):
+        call_command("recommend", "--store", stdout=out)
+    assert [each["service_id"] for each in lines(out.getvalue())] == ["provider", "web/with ~ odd::name"]
+    assert set(Recommendation.objects.values_list("service__service_id", flat=True)) == {
+        "provider",
+        "web/with ~ odd::name",
+    }
 
 
 def test_without_services_it_says_how_to_get_some_and_prints_nothing_else(db: None) -> None:

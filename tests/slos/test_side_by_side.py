@@ -21,7 +21,8 @@ import pytest
 import structlog
 
 from apps.catalog.models import Service
-from apps.engine.types import ServiceInput
+from apps.engine.assessment import Assessment
+from apps.engine.types import GraphFigure, ServiceInput
 from apps.slos import compute as computing
 from apps.slos import footing, inputs, side_by_side
 from apps.slos.models import Recommendation
@@ -168,7 +169,8 @@ def test_what_stands_below_is_computed_at_one_instant_alone(fleet: list[Service]
         list(computing.documents(groups))
 
 
-def test_one_alone_stands_on_the_same_figures_as_among_all(db: None) -> None:
+@pytest.mark.django_db
+def test_one_alone_stands_on_the_same_figures_as_among_all() -> None:
     # Of the middle one hours tell of five days and days of a hundred: how available it is, is read from the days.
     caller, middle, below = (make_service(name) for name in ("caller", "middle", "below"))
     make_hours(caller, days=40)
@@ -178,11 +180,17 @@ def test_one_alone_stands_on_the_same_figures_as_among_all(db: None) -> None:
     make_edge(caller, middle)
     make_edge(middle, below)
     at = full_hour()
-    among_all = {each["service_id"]: each for each in computing.documents([(at, [caller, middle, below])])}
-    (alone,) = computing.documents([(at, [caller])])
-    assert json.dumps(alone) == json.dumps(among_all["caller"])
-    warnings = among_all["middle"]["data_quality"]["warnings"]
-    assert any("Daily counts of" in warning for warning in warnings)
+
+    def figure_of_caller(services: list[Service]) -> GraphFigure:
+        asked = side_by_side.Asked(int(at.timestamp()), 28, 0, computing.archetypes())
+        with side_by_side.computers(len(services)) as by:
+            by.begin(inputs.load(services, at), asked)
+            found = by.found()
+        below = footing.read([(at, services)], cycles={})
+        assessed = {name: each for name, each in found.items() if isinstance(each, Assessment)}
+        return footing.figures(below, assessed)["caller"]
+
+    assert figure_of_caller([caller]) == figure_of_caller([caller, middle, below])
 
 
 _PARENT = """

@@ -15,6 +15,7 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 from apps.slos.words import TIERS, number_words
+from apps.ui.format import plural
 
 STORED_AT_ONCE = 500
 NO_SERVICES = """There are no services yet, so there is nothing to recommend. Get data in first:
@@ -55,13 +56,15 @@ class Command(BaseCommand):
             self.stderr.write(NO_SERVICES)
             return
         found = compute.documents(
-            [(as_of, services)], window_days=options["window_days"], seed=options["seed"]
+            [(as_of, services)], window_days=options["window_days"], seed=options["seed"], leave_out=True
         )
+        made = 0
         kept: list[dict[str, Any]] = []
         if options["format"] == "table":
             self.stdout.write(HEADER)
         with transaction.atomic():
             for document in found:
+                made += 1
                 self.stdout.write(
                     json_line(document) if options["format"] == "json" else table_line(document)
                 )
@@ -72,6 +75,11 @@ class Command(BaseCommand):
                     kept = []
             if kept:
                 self.keep(kept)
+        if made < len(services):
+            raise CommandError(
+                f"{len(services) - made} of {plural(len(services), 'service')} could not be computed: the log above "
+                "names each and says why. The others were."
+            )
 
     def keep(self, kept: list[dict[str, Any]]) -> None:
         from apps.slos import compute
