@@ -131,12 +131,13 @@ def figures(below: Below, assessed: Mapping[str, Assessment], *, seed: int = 0) 
     """Return what the graph below each wanted service allows, by its id; ``assessed`` is what was found of them, their
     edges among it. The edges of one that is missing there are taken as they stood.
     """
+    edges, measured = dict(below.edges), dict(below.measured)
     for name in below.wanted:
         if name in assessed:
             found = assessed[name]
             availability = None if found.seen is None else found.seen.availability
-            _put(name, found.estimates, availability, below.edges, below.measured)
-    return compose_reachable(below.edges, below.measured, wanted=below.wanted, cut=below.cut, seed=seed)
+            _put(name, found.estimates, availability, edges, measured)
+    return compose_reachable(edges, measured, wanted=below.wanted, cut=below.cut, seed=seed)
 
 
 def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Rows:

@@ -103,7 +103,8 @@ def computers(services: int) -> Iterator[Computers]:
             pool.submit(os.getpid)
         yield Computers(pool)
     finally:
-        pool.shutdown(cancel_futures=True)
+        # They take a while to end, and nobody need wait for that.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin(parent: int) -> None:
