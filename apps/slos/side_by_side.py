@@ -26,9 +26,9 @@ from apps.engine.types import ServiceInput
 LEAST_SERVICES = 100
 """Below so many, loading the engine again takes longer than it saves."""
 MOST_PROCESSES = 4
-AT_ONCE = 10
+AT_ONCE = 5
 """Services that a process takes at a time."""
-PARTS_AHEAD = 40
+PARTS_AHEAD = 80
 """Parts that may wait for a process: what bounds the series held."""
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
