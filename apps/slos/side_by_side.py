@@ -47,9 +47,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class NotAssessed:
-    """A service that could not be assessed, and where the engine failed: a traceback."""
+    """What there is of a service that could not be assessed: the engine's traceback."""
 
-    service_id: str
     error: str
 
 
@@ -138,4 +137,4 @@ def _assess(service: ServiceInput, asked: Asked) -> Found:
             archetypes=asked.archetypes,
         )
     except Exception:
-        return NotAssessed(service.service_id, traceback.format_exc())
+        return NotAssessed(traceback.format_exc())

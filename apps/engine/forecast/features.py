@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.forecast.history import History
+from apps.engine.running_sums import running_sums
 from apps.engine.types import Floats
 
 SUFFIXES = (6, 24, 72, 168, 336, 672)
@@ -87,12 +88,12 @@ def feature_rows(
             next(filled)[:] = value
 
     put(np.log10(window), np.log10(failures + 1), hours / 24, known / hours, window_hours / 24)
-    running = _running(bad)
-    running_total = _running(total)
+    running = running_sums(bad)
+    running_total = running_sums(total)
     for suffix in SUFFIXES:
         put(_suffix(running, running_total, suffix, rate) - level)
     ground = _Ground.of(total, bad)
-    running_ground = _running(ground.bad)
+    running_ground = running_sums(ground.bad)
     put(np.log10(ground.rate) - level)
     for suffix in SUFFIXES[2:]:
         put(_suffix(running_ground, running_total, suffix, ground.rate) - np.log10(ground.rate))
@@ -142,13 +143,6 @@ def feature_rows(
 def _chosen(values: Floats, hours: NDArray[np.bool_]) -> Floats:
     """The columns of some hours, without a copy where these are all."""
     return values if hours.all() else values[..., hours]
-
-
-def _running(values: Floats) -> Floats:
-    """Sums up to each hour, beginning with 0."""
-    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
-    np.cumsum(values, axis=-1, out=sums[..., 1:])
-    return sums
 
 
 def _suffix(running: Floats, running_total: Floats, hours: int, rate: Floats) -> Floats:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
 from apps.engine.latency.percentiles import percentile, percentiles
+from apps.engine.running_sums import running_sums
 from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
@@ -257,8 +258,7 @@ def _put_exceeding(
     squares = (exceeding - expected) ** 2 / np.maximum(expected, 0.05)
     put(np.log10(squares.mean(axis=1) + 1e-2))
     days = max(1, size // per_day)
-    sums = np.zeros((len(SHARES), size + 1))
-    np.cumsum(exceeding, axis=1, out=sums[:, 1:])
+    sums = running_sums(exceeding)
     edges = np.maximum(0, size - per_day * np.arange(days, -1, -1))
     day_sums = np.diff(sums[:, edges], axis=1)
     day_expected = rate[:, None] * np.diff(running[edges, -1])

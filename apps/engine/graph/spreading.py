@@ -131,7 +131,7 @@ class Cycle:
         return shares
 
     def spread(self, failed: Mapping[str, Worlds], worlds: int) -> dict[str, Worlds]:
-        """Worlds in which each member is down, of the first ``worlds``; the same draws in every round."""
+        """Worlds in which each member is down, of the first ``worlds``; from the same seed in every round."""
         solver = self.solver
         generator = generator_for(self.members[0], solver.seed, "fleet")
         kept = np.array([solver.kept.get(name, 1.0) for name in self.members])

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.running_sums import running_sums
 from apps.engine.types import Floats
 
 HOUR_SECONDS = 3_600
@@ -88,8 +89,8 @@ def count_alerts(
     """
     # A gap is one for all targets.
     known = np.isfinite(total) & np.isfinite(bad).reshape(-1, total.size).all(axis=0)
-    sums_total = _running(np.where(known, total, 0.0))
-    sums_bad = _running(np.where(known, bad, 0.0))
+    sums_total = running_sums(np.where(known, total, 0.0))
+    sums_bad = running_sums(np.where(known, bad, 0.0))
     budgets = 1.0 - np.asarray(targets, dtype=np.float64)
     counts: dict[str, NDArray[np.int64]] = {}
     ratios: dict[int, Floats] = {}
@@ -118,12 +119,6 @@ def _ratio(
         # Where nothing was asked nothing failed: 0 of next to nothing.
         known[bins] = failed / np.maximum(requests, _NEXT_TO_NOTHING)
     return known[bins]
-
-
-def _running(values: Floats) -> Floats:
-    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
-    np.cumsum(values, axis=-1, out=sums[..., 1:])
-    return sums
 
 
 def _newest(sums: Floats, bins: int) -> Floats:

@@ -1,0 +1,14 @@
+"""Sums up to each place, from which the sum of any stretch is one subtraction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from apps.engine.types import Floats
+
+
+def running_sums(values: Floats) -> Floats:
+    """Sums along the last axis, beginning with 0: ``(…, n)`` → ``(…, n + 1)``."""
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=sums[..., 1:])
+    return sums
