@@ -152,6 +152,19 @@ def edges_for_engine(service_pks: Iterable[int] | None = None) -> list[EngineEdg
     ]
 
 
+def targets_called(service_pks: Iterable[int]) -> dict[int, list[str]]:
+    """Return the ids of the services that each of many calls and waits for, sorted; none for one that calls nobody."""
+    pairs = (
+        Dependency.objects.filter(is_stale=False, source__in=list(service_pks), mode=Dependency.Mode.SYNC)
+        .order_by("source__service_id", "target__service_id")
+        .values_list("source", "target__service_id")
+    )
+    found: dict[int, list[str]] = {}
+    for source, target in pairs:
+        found.setdefault(source, []).append(target)
+    return found
+
+
 def retries_of(retry_config: dict[str, Any]) -> int:
     """Return the number of retries that a retry configuration means: ``max_retries``, or ``max_attempts`` less one."""
     for name, less in (("max_retries", 0), ("retries", 0), ("max_attempts", 1)):

@@ -8,26 +8,26 @@ split over processes; the graph is composed of the edges that are found here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from apps.engine.archetypes import Archetype, Archetypes
 from apps.engine.data_quality import confidence_of, quality_document
-from apps.engine.edges.dependencies import CountedFactor, counted_factors
-from apps.engine.edges.estimates import EdgeEstimate, first_estimates, published_availability, with_hardness
+from apps.engine.edges.dependencies import counted_factors
+from apps.engine.edges.estimates import EdgeEstimate, published_availability
 from apps.engine.explanation.attribution import Contribution, attribute
 from apps.engine.explanation.counterfactuals import Counterfactual, counterfactuals
 from apps.engine.explanation.decomposition import decompose
 from apps.engine.explanation.narrative import Seen, cold_start_reason
-from apps.engine.explanation.what_if import KnownPast, other_services
+from apps.engine.explanation.what_if import KnownPast
 from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.latency.backtest import add_backtests
 from apps.engine.latency.thresholds import from_buckets, from_percentiles, latency_document, look_ahead
-from apps.engine.look_back import look_back
 from apps.engine.published import archetype_prior, published_prior, published_tiers
+from apps.engine.reading import Reading
 from apps.engine.rounding import percent
 from apps.engine.seeding import generator_for
-from apps.engine.series import DAY_SECONDS, ObservedCounts, observe
+from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
 from apps.engine.verdicts import Judgement, judge
 from apps.engine.window.backtest import backtest_targets
@@ -85,29 +85,21 @@ class _Availability:
 
 
 def assess(
-    service: ServiceInput,
+    reading: Reading,
     *,
-    as_of: int,
     window_days: int = 28,
     seed: int = 0,
     archetypes: Archetypes | None = None,
 ) -> Assessment:
-    """Assess one service by what was known at ``as_of`` (Unix seconds); see ``recommend`` for the parameters.
+    """Assess one service as it was read (:func:`apps.engine.reading.read`); see ``recommend`` for the parameters.
 
     ``service.graph`` is not looked at. Raises ``ValueError`` for a window under a day.
     """
     if window_days < 1:
         raise ValueError("window_days must be at least 1")
+    service, counts = reading.service, reading.counts
     archetype = (archetypes or Archetypes.built_in()).get(service.archetype)
-    fine = observe(service.counts, as_of)
-    history = observe(service.history, as_of)
-    counts, warnings = look_back(fine, history)
-    if any(each.target_id == service.service_id for each in service.dependencies):
-        warnings.append(f"{service.service_id} calls itself: such calls are its own reliability.")
-    firsts = first_estimates(counts, other_services(service), as_of)
-    estimates = with_hardness(counts, firsts)
-    factors = counted_factors(estimates)
-    found = _availability(service, counts, archetype, firsts, factors, as_of, window_days, seed)
+    found = _availability(reading, archetype, window_days, seed)
     tiers = found.tiers
     quality = quality_document(counts, service.quality, found.judgement.expected_requests)
     confidence, parts = _confidence(service, counts, found)
@@ -117,11 +109,13 @@ def assess(
     backtests = (
         ()
         if tiers is None
-        else backtest_targets(history, fine, [each.target for each in tiers.values()], window_days)
+        else backtest_targets(
+            reading.history, reading.fine, [each.target for each in tiers.values()], window_days
+        )
     )
     return Assessment(
         service_id=service.service_id,
-        as_of=as_of,
+        as_of=reading.as_of,
         window_days=window_days,
         seed=seed,
         judgement=found.judgement,
@@ -129,30 +123,22 @@ def assess(
         assumed_own=archetype.typical_availability
         if published is None
         else published_availability(published),
-        estimates=tuple(_without_series(each) for each in estimates),
+        estimates=reading.known.estimates,
         tiers=tiers,
         backtests=tuple(backtests),
         regime=found.regime,
         contributions=tuple(contributions),
         changes=tuple(changes),
         has_forecast=found.model is not None,
-        latency=_latency(service, archetype, as_of, window_days),
+        latency=_latency(service, archetype, reading.as_of, window_days),
         quality=quality,
-        warnings=(*service.quality.source_warnings, *warnings),
+        warnings=(*service.quality.source_warnings, *reading.warnings),
         confidence=confidence,
     )
 
 
-def _availability(
-    service: ServiceInput,
-    counts: ObservedCounts | None,
-    archetype: Archetype,
-    firsts: tuple[EdgeEstimate, ...],
-    factors: tuple[CountedFactor, ...],
-    as_of: int,
-    window_days: int,
-    seed: int,
-) -> _Availability:
+def _availability(reading: Reading, archetype: Archetype, window_days: int, seed: int) -> _Availability:
+    service, counts = reading.service, reading.counts
     published = _published(service)
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
     judgement = judge(service.service_id, counts, window_days)
@@ -178,6 +164,7 @@ def _availability(
         window_days * DAY_SECONDS / counts.step_seconds * covered,
         WINDOWS,
     )
+    factors = counted_factors(reading.estimates)
     parts = decompose(counts, factors)
     forecast = ServiceForecast.of(counts, parts, has_dependency=bool(factors), window_days=window_days)
     model = build_model(
@@ -194,7 +181,7 @@ def _availability(
         judgement = Judgement(
             "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
         )
-    past = KnownPast(service, as_of, counts, firsts, factors, parts)
+    past = KnownPast(service, reading.as_of, counts, reading.firsts, factors, parts)
     return _Availability(judgement, make_tiers(model), forecast.regime, model, past)
 
 
@@ -248,9 +235,3 @@ def _latency(service: ServiceInput, archetype: Archetype, as_of: int, window_day
         documents, buckets, service.buckets, service.percentiles, window_days=window_days, as_of=as_of
     )
     return documents
-
-
-def _without_series(estimate: EdgeEstimate) -> EdgeEstimate:
-    return replace(
-        estimate, dependency=replace(estimate.dependency, edge=None, target=None), failed_calls=None
-    )

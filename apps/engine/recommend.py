@@ -18,6 +18,7 @@ from apps.engine.explanation.attribution import BASE, Contribution
 from apps.engine.explanation.counterfactuals import Counterfactual
 from apps.engine.explanation.decomposition import labels_of
 from apps.engine.explanation.narrative import summarise, with_what_is_missing
+from apps.engine.reading import read
 from apps.engine.rounding import percent, ratio
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.engine.window.tiers import Tier
@@ -39,7 +40,7 @@ def recommend(
     computed, and nothing that happened after ``as_of`` has any influence. Raises ``ValueError`` for a window
     under a day.
     """
-    found = assess(service, as_of=as_of, window_days=window_days, seed=seed, archetypes=archetypes)
+    found = assess(read(service, as_of), window_days=window_days, seed=seed, archetypes=archetypes)
     return conclude(found, service.graph)
 
 

@@ -23,6 +23,7 @@ from apps.engine.assessment import Assessment, assess
 from apps.engine.explanation.changed_causes import with_changed_causes
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
+from apps.engine.reading import Reading, read
 from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
@@ -166,10 +167,10 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
         found = newest.document
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
-        assessed = _assessed(given, as_of, window_days, seed)
+        reading = read(given, int(as_of.timestamp()))
         below = footing.read([(as_of, [service])], has_stored=True, cycles=cycles)
-        graph = footing.figures(below, {service.service_id: assessed}, seed=seed)
-        found = _availability(assessed, graph.get(service.service_id))
+        graph = footing.figures(below, {service.service_id: reading.known}, seed=seed)
+        found = _availability(_assessed(reading, window_days, seed), graph.get(service.service_id))
     start = _Start(
         given,
         as_of,
@@ -196,19 +197,13 @@ def _holds(newest: Recommendation) -> bool:
 
 
 def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
-    assessed = _assessed(given, start.as_of, start.window_days, start.seed)
+    assessed = _assessed(read(given, int(start.as_of.timestamp())), start.window_days, start.seed)
     found: dict[str, Any] | None = _availability(assessed, None)["tiers"]
     return found
 
 
-def _assessed(given: ServiceInput, as_of: datetime, window_days: int, seed: int) -> Assessment:
-    return assess(
-        given,
-        as_of=int(as_of.timestamp()),
-        window_days=window_days,
-        seed=seed,
-        archetypes=compute.archetypes(),
-    )
+def _assessed(reading: Reading, window_days: int, seed: int) -> Assessment:
+    return assess(reading, window_days=window_days, seed=seed, archetypes=compute.archetypes())
 
 
 def _availability(assessed: Assessment, graph: GraphFigure | None) -> dict[str, Any]:

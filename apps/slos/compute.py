@@ -21,6 +21,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment
+from apps.engine.reading import Known
 from apps.engine.recommend import conclude
 from apps.slos import footing, inputs, recommendation_cache, storing
 from apps.slos.documents import unstored_document
@@ -120,8 +121,8 @@ def documents(
 
     ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
     taken as its own computation left it; without, it is computed too, from what was known at the instant alone, of
-    which there must be one. All are assessed first, by several processes where there are many, then the graph below
-    them is composed. A service that the engine fails on is logged and left out with ``leave_out``, else it raises
+    which there must be one. The graph below all is composed once, while they are assessed, by several processes where
+    there are many. A service that the engine fails on is logged and left out with ``leave_out``, else it raises
     :class:`Unassessable`. Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
     """
     names = [service.service_id for _, services in groups for service in services]
@@ -132,26 +133,22 @@ def documents(
     if not names:
         return
     cycles = cycle_members()
+    known: dict[str, Known] = {}
     with computers(len(names)) as by:
         for as_of, services in groups:
             asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
             for batch in inputs.batches(services, as_of, cycles=cycles):
-                by.begin(batch, asked)
+                known |= by.begin(batch, asked)
         below = footing.read(groups, has_stored=has_stored, cycles=cycles)
-        found = by.found()
-    assessed: dict[str, Assessment] = {}
-    for name, each in found.items():
-        if isinstance(each, Assessment):
-            assessed[name] = each
-        elif leave_out:
-            logger.error("slos.assessment_failed", service=name, error=each.error)
-        else:
-            raise Unassessable(f"{name} could not be assessed: {each.error}")
-    del found
-    graph = footing.figures(below, assessed, seed=seed)
-    for name in names:
-        if name in assessed:
-            yield conclude(assessed.pop(name), graph.get(name))
+        graph = footing.figures(below, known, seed=seed)
+        for name in names:
+            found = by.found(name)
+            if isinstance(found, Assessment):
+                yield conclude(found, graph.get(name))
+            elif leave_out:
+                logger.error("slos.assessment_failed", service=name, error=found.error)
+            else:
+                raise Unassessable(f"{name} could not be assessed: {found.error}")
 
 
 def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:

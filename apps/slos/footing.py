@@ -1,7 +1,7 @@
 """What stands below the services of one run: the graph, composed once for all of them.
 
-Only workers and commands import this module. The edges of the services that are computed are those of
-their assessments; those of the others below are taken as their own newest computation left them, or, where nothing
+Only workers and commands import this module. The edges of the services that are computed are as they were
+just read; those of the others below are taken as their own newest computation left them, or, where nothing
 was stored or must not be used, estimated as well. A change below therefore reaches a caller when the caller is
 computed next: at once where the graph changed or history was loaded, else within a day.
 """
@@ -19,18 +19,10 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
-from apps.engine.assessment import Assessment
-from apps.engine.edges.estimates import (
-    CALL_PROBABILITY_PRIOR,
-    HARDNESS_PRIOR,
-    EdgeEstimate,
-    estimate_edges,
-    published_availability,
-)
-from apps.engine.explanation.what_if import other_services
+from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
-from apps.engine.look_back import look_back
-from apps.engine.series import observe
+from apps.engine.reading import Known
+from apps.engine.reading import read as read_service
 from apps.engine.types import CommunicationMode, GraphFigure
 from apps.slos import inputs
 
@@ -127,16 +119,14 @@ def read(
     )
 
 
-def figures(below: Below, assessed: Mapping[str, Assessment], *, seed: int = 0) -> dict[str, GraphFigure]:
-    """Return what the graph below each wanted service allows, by its id; ``assessed`` is what was found of them, their
-    edges among it. The edges of one that is missing there are taken as they stood.
+def figures(below: Below, known: Mapping[str, Known], *, seed: int = 0) -> dict[str, GraphFigure]:
+    """Return what the graph below each wanted service allows, by its id; ``known`` is what was read of them. The edges
+    of one that is missing there are taken as they stood.
     """
     edges, measured = dict(below.edges), dict(below.measured)
     for name in below.wanted:
-        if name in assessed:
-            found = assessed[name]
-            availability = None if found.seen is None else found.seen.availability
-            _put(name, found.estimates, availability, edges, measured)
+        if name in known:
+            _put(name, known[name], edges, measured)
     return compose_reachable(edges, measured, wanted=below.wanted, cut=below.cut, seed=seed)
 
 
@@ -213,7 +203,7 @@ def _stored(row: Sequence[Any], names: Mapping[int, str], measured: Mapping[str,
         probability = CALL_PROBABILITY_PRIOR[criticality] if calls is None else calls
         hardness, hardness_source = HARDNESS_PRIOR[criticality], "prior"
         availability, availability_source = measured.get(target), "target"
-    retries = retries_of(retry_config if isinstance(retry_config, dict) else _mapping(retry_config))
+    retries = retries_of(_mapping(retry_config)) if retry_config else 0
     return EdgeFigure(
         target=target,
         mode=cast(CommunicationMode, mode),
@@ -241,26 +231,22 @@ def _estimate(
     services = list(Service.objects.filter(pk__in=pks).order_by("pk"))
     for batch in inputs.batches(services, as_of, cycles=cycles, edges_only=True):
         for service in batch:
-            own, _ = look_back(observe(service.counts, instant), observe(service.history, instant))
-            estimates = estimate_edges(own, other_services(service), instant)
-            availability = None if own is None else own.availability
-            _put(service.service_id, estimates, availability, edges, measured)
+            _put(service.service_id, read_service(service, instant).known, edges, measured)
 
 
 def _put(
     name: str,
-    estimates: Sequence[EdgeEstimate],
-    availability: float | None,
+    known: Known,
     edges: dict[str, Sequence[EdgeFigure]],
     measured: dict[str, float],
 ) -> None:
-    edges[name] = [edge_figure(each) for each in estimates]
-    if availability is not None:
-        measured[name] = availability
+    edges[name] = [edge_figure(each) for each in known.estimates]
+    if known.availability is not None:
+        measured[name] = known.availability
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return dict(json.loads(value)) if isinstance(value, str) else {}
+    return dict(json.loads(value) if isinstance(value, str) else value)
 
 
 def _ratio(value: float) -> float:

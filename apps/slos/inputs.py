@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
 from apps.catalog.models import Service
-from apps.catalog.queries import EngineEdge, cycle_members, edges_for_engine
+from apps.catalog.queries import EngineEdge, cycle_members, edges_for_engine, targets_called
 from apps.engine.types import (
     BucketSeries,
     CountSeries,
@@ -110,7 +110,6 @@ def _load(
     pks = [service.pk for service in services]
     edges = edges_for_engine(pks)
     targets = sorted({edge.target_pk for edge in edges})
-    beyond = edges_for_engine(targets) if targets else []
     hour = _hour(as_of)
     day = hour.replace(hour=0)
     counts = known.of(sorted({*pks, *targets}))
@@ -121,10 +120,7 @@ def _load(
     percentiles = load_percentiles([pk for pk in rest if pk not in buckets], hour - LATENCY_BACK, hour)
     series = {pk: _series(found) for pk, found in counts.items()}
     edge_series = {pair: _series(found) for pair, found in calls.items()}
-    shared: dict[int, list[str]] = defaultdict(list)
-    for edge in beyond:
-        if edge.mode == "sync":
-            shared[edge.source_pk].append(edge.target_id)
+    beyond = targets_called(targets) if targets else {}
     outgoing: dict[int, list[EngineEdge]] = defaultdict(list)
     for edge in edges:
         outgoing[edge.source_pk].append(edge)
@@ -140,7 +136,7 @@ def _load(
             buckets=_buckets(buckets.get(service.pk)),
             percentiles=_percentiles(percentiles.get(service.pk)),
             dependencies=tuple(
-                _dependency(edge, series, edge_series, cycles, shared) for edge in outgoing[service.pk]
+                _dependency(edge, series, edge_series, cycles, beyond) for edge in outgoing[service.pk]
             ),
             quality=_quality(counts.get(service.pk)),
         )
@@ -169,7 +165,7 @@ def _dependency(
     counts: Mapping[int, CountSeries],
     calls: Mapping[tuple[int, int], CountSeries],
     cycles: Mapping[str, tuple[str, ...]],
-    shared: Mapping[int, list[str]],
+    beyond: Mapping[int, list[str]],
 ) -> DependencyInput:
     cycle = cycles.get(edge.source_id, ())
     return DependencyInput(
@@ -185,5 +181,5 @@ def _dependency(
         redundancy_needed=edge.redundancy_needed,
         retries=edge.retries,
         cycle=tuple(cycle) if edge.target_id in cycle else (),
-        depends_on=tuple(shared.get(edge.target_pk, ())),
+        depends_on=tuple(beyond.get(edge.target_pk, ())),
     )

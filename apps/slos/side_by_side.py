@@ -1,26 +1,29 @@
 """Services assessed by several processes side by side, where there are many to make.
 
 An assessment depends on its own service's input alone (:mod:`apps.engine.assessment`), so a fleet may be split as one
-likes: each comes out the same, byte for byte. The processes load the engine and
+likes: each comes out the same, byte for byte. The asking process reads what edges tell
+(:mod:`apps.engine.reading`), which the graph is composed of while the others assess. These load the engine and
 nothing of Django, and end with the one that began them, however that ends.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
+import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
 from apps.engine.freed_memory import keep_freed_memory
+from apps.engine.reading import Known, Reading, read
 from apps.engine.types import ServiceInput
 
 LEAST_SERVICES = 100
@@ -32,7 +35,6 @@ PARTS_AHEAD = 80
 """Parts that may wait for a process: what bounds the series held."""
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +65,39 @@ class Computers:
     _latest: deque[Future[list[Found]]] = field(default_factory=deque)
     _begun: dict[str, tuple[Future[list[Found]], int]] = field(default_factory=dict)
 
-    def begin(self, services: Sequence[ServiceInput], asked: Asked) -> None:
-        """Assess services while the caller goes on, or waits where it is too far ahead; without a pool they are
-        assessed now.
+    def begin(self, services: Sequence[ServiceInput], asked: Asked) -> dict[str, Known]:
+        """Read services now, and assess them while the caller goes on, or waits where it is too far ahead; without a
+        pool they are assessed now. Returns what the graph needs to know of each that could be read.
         """
+        known: dict[str, Known] = {}
         for part in _parts(services):
-            if self.pool is None:
-                future: Future[list[Found]] = Future()
-                future.set_result(_assessed(part, asked))
-            else:
-                if len(self._latest) >= PARTS_AHEAD:
-                    self._latest.popleft().result()
-                future = self.pool.submit(_assessed, part, asked)
-                self._latest.append(future)
-            self._begun |= {service.service_id: (future, at) for at, service in enumerate(part)}
+            readings: list[Reading] = []
+            for service in part:
+                reading = _guarded(read, service, asked.as_of)
+                if isinstance(reading, NotAssessed):
+                    self._note([service.service_id], _done([reading]))
+                else:
+                    known[service.service_id] = reading.known
+                    readings.append(reading)
+            self._note([each.service.service_id for each in readings], self._assess(readings, asked))
+        return known
 
-    def found(self) -> dict[str, Found]:
-        """What came of all that were begun, by service, when it is there."""
-        return {name: future.result()[at] for name, (future, at) in self._begun.items()}
+    def found(self, name: str) -> Found:
+        """What came of a service that was begun, when it is there. It is kept no longer."""
+        future, at = self._begun.pop(name)
+        return future.result()[at]
+
+    def _note(self, names: Sequence[str], future: Future[list[Found]]) -> None:
+        self._begun |= {name: (future, at) for at, name in enumerate(names)}
+
+    def _assess(self, readings: Sequence[Reading], asked: Asked) -> Future[list[Found]]:
+        if self.pool is None:
+            return _done(_assessed(readings, asked))
+        if len(self._latest) >= PARTS_AHEAD:
+            self._latest.popleft().result()
+        future = self.pool.submit(_assessed, readings, asked)
+        self._latest.append(future)
+        return future
 
 
 @contextmanager
@@ -93,48 +110,61 @@ def computers(services: int) -> Iterator[Computers]:
     if services < LEAST_SERVICES or processes < 2:
         yield Computers()
         return
-    # Spawned, not forked: workers have threads, and a forked child may wait for ever for a lock that one of them held.
-    pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-    )
+    # Not forked from this process: workers have threads, and a forked child may wait for ever for a lock that one of
+    # them held. They are forked from one without threads, which has loaded the engine and stays for the next run.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     try:
         for _ in range(processes):
             pool.submit(os.getpid)
         yield Computers(pool)
     finally:
-        # They take a while to end, and nobody need wait for that.
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
-def _begin(parent: int) -> None:
-    """Give way to others, and have the kernel end this process when its parent ends; an interrupt is the parent's to
-    handle.
-    """
+def _begin() -> None:
+    """Give way to others, and end with the asking process, however that ends; an interrupt is its to handle."""
     os.nice(GIVES_WAY_BY)
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _end_with(asking: BaseProcess | None) -> None:
+    if asking is not None:
+        asking.join()
+    os._exit(1)
 
 
 def _parts(services: Sequence[ServiceInput]) -> list[Sequence[ServiceInput]]:
     return [services[start : start + AT_ONCE] for start in range(0, len(services), AT_ONCE)]
 
 
-def _assessed(services: Sequence[ServiceInput], asked: Asked) -> list[Found]:
-    return [_assess(service, asked) for service in services]
+def _assessed(readings: Sequence[Reading], asked: Asked) -> list[Found]:
+    return [_guarded(_assess, reading, asked) for reading in readings]
 
 
-def _assess(service: ServiceInput, asked: Asked) -> Found:
+def _assess(reading: Reading, asked: Asked) -> Assessment:
+    return assess(
+        reading,
+        window_days=asked.window_days,
+        seed=asked.seed,
+        archetypes=asked.archetypes,
+    )
+
+
+def _guarded[**Given, Result](
+    work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
+) -> Result | NotAssessed:
     """One that cannot be assessed must not keep others from their numbers."""
     try:
-        return assess(
-            service,
-            as_of=asked.as_of,
-            window_days=asked.window_days,
-            seed=asked.seed,
-            archetypes=asked.archetypes,
-        )
+        return work(*args, **options)
     except Exception:
         return NotAssessed(traceback.format_exc())
+
+
+def _done(found: list[Found]) -> Future[list[Found]]:
+    future: Future[list[Found]] = Future()
+    future.set_result(found)
+    return future

@@ -100,6 +100,17 @@ def test_the_engine_gets_the_edges_of_many_services_in_one_query(
     assert len(queries.edges_for_engine()) == 3
 
 
+def test_whom_services_wait_for_is_read_in_one_query(
+    state: State, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    state("web>pay", "web>cart", "pay>bank", dependencies=[edge("pay", "events", mode="async")])
+    state("web>gone", by="service_mesh", at=NOW - timedelta(days=900))
+    pks = dict(Service.objects.values_list("service_id", "pk"))
+    with django_assert_num_queries(1):
+        found = queries.targets_called([pks["web"], pks["pay"], pks["bank"]])
+    assert found == {pks["web"]: ["cart", "pay"], pks["pay"]: ["bank"]}
+
+
 @pytest.mark.parametrize(
     ("config", "retries"),
     [

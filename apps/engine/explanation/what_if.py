@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from apps.engine.edges.dependencies import CountedFactor, counted_factors
 from apps.engine.edges.estimates import (
     EdgeEstimate,
     first_estimate,
-    first_estimates,
     watched_since,
     with_hardness,
 )
@@ -22,7 +20,7 @@ from apps.engine.explanation.decomposition import (
     held_within,
     scaled_failures,
 )
-from apps.engine.look_back import look_back
+from apps.engine.reading import read
 from apps.engine.series import ObservedCounts, observe
 from apps.engine.types import CountSeries, DependencyInput, Floats, ServiceInput
 
@@ -45,12 +43,12 @@ class KnownPast:
     @classmethod
     def of(cls, service: ServiceInput, as_of: int) -> KnownPast:
         """Read the past as ``recommend`` does. Raises ``ValueError`` without counts."""
-        counts, _ = look_back(observe(service.counts, as_of), observe(service.history, as_of))
-        if counts is None:
+        reading = read(service, as_of)
+        if reading.counts is None:
             raise ValueError(f"{service.service_id} has no counts")
-        firsts = first_estimates(counts, other_services(service), as_of)
-        factors = counted_factors(with_hardness(counts, firsts))
-        return cls(service, as_of, counts, firsts, factors, decompose(counts, factors))
+        factors = counted_factors(reading.estimates)
+        parts = decompose(reading.counts, factors)
+        return cls(service, as_of, reading.counts, reading.firsts, factors, parts)
 
     def scales(self, cause: str, scale: float) -> Floats:
         """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
@@ -129,11 +127,6 @@ def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: f
     ``ValueError`` without counts or for a cause that the service does not have.
     """
     return KnownPast.of(service, as_of).scaled(cause, scale)
-
-
-def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
-    """A service's dependencies without itself: its own failures are its own reliability."""
-    return [each for each in service.dependencies if each.target_id != service.service_id]
 
 
 def _scaled(dependency: DependencyInput, as_of: int, scale: float) -> DependencyInput:

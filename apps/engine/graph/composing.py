@@ -25,7 +25,7 @@ services it is far below 1 and a few rounds do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apps.engine.graph.fleet import FleetGraph, NodeResult
@@ -50,9 +50,12 @@ class EdgeLoad:
 
 @dataclass(frozen=True, slots=True)
 class FleetComposite:
-    """``nodes`` by name; ``cycles`` and how many rounds each took; edges that count for nothing, named."""
+    """``nodes`` by name; strongly connected ``components``, dependencies first; ``cycles`` and how many rounds each
+    took; edges that count for nothing, named.
+    """
 
     nodes: Mapping[str, NodeResult]
+    components: Sequence[tuple[str, ...]]
     cycles: Mapping[tuple[str, ...], int]
     excluded: tuple[tuple[str, str], ...]
     loads: tuple[EdgeLoad, ...]
@@ -78,6 +81,7 @@ def compose_fleet(
     nodes = solver.solve()
     return FleetComposite(
         nodes={name: nodes[name] for name in sorted(graph.own)},
+        components=[members for members in solver.components if members[0] in graph.own],
         cycles=solver.cycles,
         excluded=tuple(sorted({(edge.source, edge.target) for edge in graph.edges if edge.mode == "async"})),
         loads=tuple(

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import networkx
-
 from apps.engine.edges.estimates import EdgeEstimate
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
@@ -78,7 +76,7 @@ def compose_reachable(
     graph = _graph(edges, measured)
     composed = compose_fleet(graph, seed=seed)
     rounds = {name: (members, count) for members, count in composed.cycles.items() for name in members}
-    reach = _Reach(edges)
+    reach = _Reach(edges, composed.components)
     found: dict[str, GraphFigure] = {}
     for name in sorted(edges) if wanted is None else wanted:
         if name not in graph.own:
@@ -162,7 +160,9 @@ def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, flo
 class _Reach:
     """Who stands on whom, as sets of bits: what is below a service, and where paths to it meet."""
 
-    def __init__(self, edges: Mapping[str, Sequence[EdgeFigure]]) -> None:
+    def __init__(
+        self, edges: Mapping[str, Sequence[EdgeFigure]], components: Sequence[tuple[str, ...]]
+    ) -> None:
         self.counted = {
             source: sorted({edge.target for edge in each if edge.is_counted and edge.target != source})
             for source, each in edges.items()
@@ -181,7 +181,10 @@ class _Reach:
             for edge in each:
                 if edge.mode == "sync" and edge.declared_retries:
                     retried[source, edge.target] = edge.declared_retries
-        for members in self._components():
+        # The graph that was composed has the same edges; a service that none leads to or from is in none here.
+        for members in components:
+            if members[0] not in self.bit:
+                continue
             inside = set(members)
             mask, calls, at = 0, 1.0, members[0]
             around = 1.0
@@ -205,13 +208,6 @@ class _Reach:
                             worst = (calls, end)
             for name in members:
                 self.below[name], self.worst[name] = mask, worst
-
-    def _components(self) -> list[tuple[str, ...]]:
-        """Strongly connected components, dependencies first."""
-        graph: networkx.DiGraph[str] = networkx.DiGraph()
-        graph.add_nodes_from(self.names)
-        graph.add_edges_from((source, target) for source, each in self.counted.items() for target in each)
-        return [tuple(sorted(members)) for members in networkx.strongly_connected_components(graph)]
 
     def _mask(self, name: str) -> int:
         return self.below.get(name, 0) & ~(1 << self.bit[name]) if name in self.bit else 0

@@ -174,8 +174,11 @@ class Cycle:
         if not self.entering:
             return []
         if worlds not in self.below:
-            lists = [failed[edge.target] for _, edge in self.entering]
-            lists = [before(each, worlds) for each in lists]
+            cut = {
+                name: before(failed[name], worlds)
+                for name in dict.fromkeys(edge.target for _, edge in self.entering)
+            }
+            lists = [cut[edge.target] for _, edge in self.entering]
             self.below[worlds] = (
                 np.concatenate(lists),
                 np.repeat(np.arange(len(lists)), [each.size for each in lists]),
