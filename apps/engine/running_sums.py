@@ -12,3 +12,13 @@ def running_sums(values: Floats) -> Floats:
     sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     np.cumsum(values, axis=-1, out=sums[..., 1:])
     return sums
+
+
+def sums_of_stretches(running: Floats, width: int) -> Floats:
+    """Sums of as many whole stretches of ``width`` places as there are, the last one ending with the newest, from their
+    :func:`running_sums`: ``(…, n + 1)`` → ``(…, n // width)``; of all places where these are fewer than ``width``.
+    """
+    places = running.shape[-1] - 1
+    width = min(width, places)
+    edges = running[..., places % width :: width]
+    return edges[..., 1:] - edges[..., :-1]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.engine.types import Floats
 
 LEAST_DAYS = 3
 """A step is looked for with at least so many days before and after it."""
 NOISE = 1e-6
+_PARAMETERS = np.array([[1.0], [4.0], [2.5]])
+"""Of an even level, a step and a slope."""
+_PARAMETERS.setflags(write=False)
 
 CHANGE_FEATURES = (
     "slope", "slope_t", "recent_slope", "step", "step_t", "step_age", "after_step", "step_over_slope", "after_noise",
@@ -33,6 +38,44 @@ class Changes:
     projected: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What slopes and steps over so many days are found with, whatever the levels; not to be written to.
+
+    ``numbers`` of the days and their ``time`` around the middle ``(days,)``, whose ``squares`` add up to that; each
+    number of days ``before`` which a step may lie ``(steps,)``, and what its squared sum gains by ``weights``.
+    """
+
+    numbers: NDArray[np.int64]
+    time: Floats
+    squares: float
+    before: NDArray[np.int64]
+    weights: Floats
+
+
+@lru_cache(maxsize=512)
+def lines(days: int, least: int) -> Lines:
+    """Lines over so many days, with steps that have ``least`` days before and after them."""
+    numbers = np.arange(days)
+    time = numbers - np.float64((days - 1) / 2)
+    before = np.arange(least, days - least + 1)
+    weights = 1 / before + 1 / (days - before)
+    for each in (numbers, time, before, weights):
+        each.setflags(write=False)
+    return Lines(numbers, time, float((time**2).sum()), before, weights)
+
+
+def what_speaks_for(even: Floats, step: Floats, slope: Floats, days: int, noise: float) -> Floats:
+    """Weights by Schwarz's criterion (1978) of an even level, a step and a slope, from the squares that each leaves
+    ``(rows,)``: ``(3, rows)``.
+    """
+    left = np.array([even, step, slope])
+    criteria = days * np.log(left / days + noise) + _PARAMETERS * np.log(days)
+    weights: Floats = np.exp(-(criteria - criteria.min(axis=0)) / 2)
+    weights /= weights.sum(axis=0)
+    return weights
+
+
 def changes(values: Floats, window_days: float) -> Changes:
     """Look for a step and a slope in levels ``(rows, days)``.
 
@@ -42,43 +85,33 @@ def changes(values: Floats, window_days: float) -> Changes:
     if days < 2 * LEAST_DAYS:
         none = np.zeros(rows)
         return Changes((none,) * len(CHANGE_FEATURES), np.full(rows, float(days)), none, none, none)
-    time = np.arange(days) - (days - 1) / 2
+    line = lines(days, LEAST_DAYS)
     centred = values - values.mean(axis=1, keepdims=True)
     squares = (centred**2).sum(axis=1)
-    slope = (centred * time).sum(axis=1) / (time**2).sum()
-    slope_left = np.maximum(squares - slope**2 * (time**2).sum(), 1e-9)
-    recent = min(days, 28)
-    short = np.arange(recent) - (recent - 1) / 2
-    recent_slope = (values[:, -recent:] * short).sum(axis=1) / max(1.0, float((short**2).sum()))
-    before = np.arange(LEAST_DAYS, days - LEAST_DAYS + 1)
-    sums = np.cumsum(centred, axis=1)[:, before - 1]
-    gains = sums**2 * (1 / before + 1 / (days - before))
+    slope = (centred * line.time).sum(axis=1) / line.squares
+    slope_left = np.maximum(squares - slope**2 * line.squares, 1e-9)
+    short = lines(min(days, 28), LEAST_DAYS)
+    recent_slope = (values[:, -short.time.size :] * short.time).sum(axis=1) / max(1.0, short.squares)
+    sums = np.cumsum(centred, axis=1)[:, line.before[0] - 1 : line.before[-1]]
+    gains = sums**2 * line.weights
     at = np.argmax(gains, axis=1)
     index = np.arange(rows)
-    gain, first = gains[index, at], before[at]
-    step = -sums[index, at] * (1 / first + 1 / (days - first))
+    gain, first = gains[index, at], line.before[at]
+    later = (days - first).astype(np.float64)
+    step = -sums[index, at] * line.weights[at]
     left = np.maximum(squares - gain, 1e-9)
-    after = (values.sum(axis=1) - values.cumsum(axis=1)[index, first - 1]) / (days - first)
-    is_after = np.arange(days)[None, :] >= first[:, None]
-    after_noise = np.sqrt(
-        np.where(is_after, (values - after[:, None]) ** 2, 0.0).sum(axis=1) / (days - first)
-    )
-    criteria = np.stack(
-        [
-            days * np.log(each / days + NOISE) + parameters * np.log(days)
-            for each, parameters in ((squares, 1), (left, 4), (slope_left, 2.5))
-        ]
-    )
-    weights = np.exp(-(criteria - criteria.min(axis=0)) / 2)
-    weights /= weights.sum(axis=0)
+    after = (values.sum(axis=1) - values.cumsum(axis=1)[index, first - 1]) / later
+    is_after = line.numbers >= first[:, None]
+    after_noise = np.sqrt(np.where(is_after, (values - after[:, None]) ** 2, 0.0).sum(axis=1) / later)
+    weights = what_speaks_for(squares, left, slope_left, days, NOISE)
     projected = np.clip(slope * ((days - 1) / 2 + min(window_days, 30) / 2 + 0.5), -1.5, 1.5)
     columns = (
         slope * 30,
-        slope * np.sqrt((time**2).sum()) / np.sqrt(slope_left / (days - 2)),
+        slope * np.sqrt(line.squares) / np.sqrt(slope_left / (days - 2)),
         recent_slope * 30,
         step,
         np.sign(step) * np.sqrt(gain / (left / (days - 2))),
-        (days - first).astype(np.float64),
+        later,
         after,
         np.log10(left / slope_left),
         after_noise,
@@ -86,4 +119,4 @@ def changes(values: Floats, window_days: float) -> Changes:
         weights[2],
         projected,
     )
-    return Changes(columns, (days - first).astype(np.float64), weights[1], weights[2], projected)
+    return Changes(columns, later, weights[1], weights[2], projected)

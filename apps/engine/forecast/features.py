@@ -6,14 +6,17 @@ ask what would be different. Levels are base-10 logarithms of failure rates, rel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.forecast.changes import lines, what_speaks_for
 from apps.engine.forecast.history import History
-from apps.engine.running_sums import running_sums
+from apps.engine.forecast.requests import DAY_HOURS, WEEK_HOURS, Requests
+from apps.engine.running_sums import running_sums, sums_of_stretches
 from apps.engine.types import Floats
 
 SUFFIXES = (6, 24, 72, 168, 336, 672)
@@ -72,13 +75,12 @@ def feature_rows(
     dependency_share: Floats | None = None,
 ) -> FeatureRows:
     """Compute the features of each row of ``bad``, shape ``(rows, hours)``."""
-    total = history.total
+    requests, known = history.requests, history.known_hours
     rows, hours = bad.shape
-    requests = float(total.sum())
-    known = max(1, int(np.count_nonzero(history.is_known)))
-    window = requests / known * window_hours
+    window_days = window_hours / 24
+    window = requests.all / known * window_hours
     failures = bad.sum(axis=1)
-    rate = (failures + 1.0) / requests
+    rate = (failures + 1.0) / requests.all
     level = np.log10(rate)
     columns = np.empty((len(FEATURES), rows))
     filled = iter(columns)
@@ -87,100 +89,93 @@ def feature_rows(
         for value in values:
             next(filled)[:] = value
 
-    put(np.log10(window), np.log10(failures + 1), hours / 24, known / hours, window_hours / 24)
+    put(np.log10(window), np.log10(failures + 1), hours / 24, known / hours, window_days)
     running = running_sums(bad)
-    running_total = running_sums(total)
-    for suffix in SUFFIXES:
-        put(_suffix(running, running_total, suffix, rate) - level)
-    ground = _Ground.of(total, bad)
+    put(*(_newest(running, requests, SUFFIXES, rate) - level))
+    ground = _Ground.of(requests, bad)
     running_ground = running_sums(ground.bad)
-    put(np.log10(ground.rate) - level)
-    for suffix in SUFFIXES[2:]:
-        put(_suffix(running_ground, running_total, suffix, ground.rate) - np.log10(ground.rate))
+    ground_level = np.log10(ground.rate)
+    put(ground_level - level)
+    put(*(_newest(running_ground, requests, SUFFIXES[2:], ground.rate) - ground_level))
 
-    days = max(1, hours // 24)
-    day_total = _blocks(running_total[None], days, 24, hours)[0]
-    day_bad = _blocks(running, days, 24, hours)
-    day_ground = _blocks(running_ground, days, 24, hours)
-    weeks = max(1, hours // 168)
-    week_total = _blocks(running_total[None], weeks, 168, hours)[0]
-    week_bad = _blocks(running, weeks, 168, hours)
+    day_total, day_bad = requests.by_day, sums_of_stretches(running, DAY_HOURS)
+    day_ground = sums_of_stretches(running_ground, DAY_HOURS)
+    week_bad = sums_of_stretches(running, WEEK_HOURS)
     _put_concentration(put, bad, day_bad, week_bad, failures)
+    expected = rate[:, None] * requests.total
+    day_expected = rate[:, None] * day_total
     spreads = [
-        _dispersion(total, bad, rate),
-        _dispersion(day_total, day_bad, rate),
-        _dispersion(week_total, week_bad, rate),
-        _dispersion(day_total, day_ground, ground.rate),
+        _dispersion(expected, bad),
+        _dispersion(day_expected, day_bad),
+        _dispersion(rate[:, None] * requests.by_week, week_bad),
+        _dispersion(ground.rate[:, None] * day_total, day_ground),
     ]
     put(*(each[0] for each in spreads))
     put(*(each[1] for each in spreads))
-    busy = total > 0
-    busy_hours = max(1, int(np.count_nonzero(busy)))
-    put(((bad <= 0) & busy).sum(axis=1) / busy_hours)
-    some = _chosen(total, busy)
-    put(np.exp(-np.minimum(50.0, rate[:, None] * some)).mean(axis=1))
+    _put_quiet(put, requests, bad, expected)
+    days = day_total.size
     day_rates = np.sort((day_bad + 0.5) / (day_total + 0.5 / rate[:, None]), axis=1)
-    for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
-        put(np.log10(day_rates[:, min(days - 1, int(quantile * days))]) - level)
-    _put_memory(put, total, bad, day_bad, day_total, rate)
-    ahead = _put_change(put, day_total, day_ground, ground.rate, window_hours / 24)
-    _put_incidents(put, ground, bad, total, window, failures)
-    _put_windows(put, running, running_total, hours, rate, level)
-    _put_load(put, total, ground.bad, ground.rate, busy)
+    places = [min(days - 1, int(quantile * days)) for quantile in (0.1, 0.25, 0.5, 0.75, 0.9)]
+    put(*(np.log10(day_rates[:, places]).T - level))
+    roots, day_roots = _roots(expected, bad), _roots(day_expected, day_bad)
+    put(_correlation(roots, 1), _correlation(day_roots, 1), _correlation(day_roots, 2))
+    ahead = _put_change(put, day_total, day_ground, ground.rate, window_days)
+    _put_incidents(put, ground, bad, requests.total, window, failures)
+    _put_windows(put, running, requests.running, hours, rate, level)
+    _put_load(put, requests, ground)
     put(float(has_dependency), 0.0 if dependency_share is None else dependency_share)
     # The everyday level as it will be, and incidents as they were.
     incidents = np.maximum(0.0, rate - ground.rate)
-    expected = np.minimum(1.0, ground.rate * 10**ahead.level + incidents)
-    centre = np.log10(expected)
-    window_days = window_hours / 24
+    soon = np.minimum(1.0, ground.rate * 10**ahead.level + incidents)
     variation = np.clip(10 ** spreads[1][1], 0.0, 400.0) * (1 / window_days + 24 / hours)
-    counting = 1 / (expected * window + 1) + 1 / (failures + 1)
+    counting = 1 / (soon * window + 1) + 1 / (failures + 1)
     spread = np.log10(1 + np.sqrt(variation + counting)) + 0.01
     put(ahead.step_weight, ahead.slope_weight, ahead.level, np.log10(spread))
-    return FeatureRows(np.ascontiguousarray(columns.T), centre, spread, history.is_probed)
+    return FeatureRows(np.ascontiguousarray(columns.T), np.log10(soon), spread, history.is_probed)
 
 
-def _chosen(values: Floats, hours: NDArray[np.bool_]) -> Floats:
-    """The columns of some hours, without a copy where these are all."""
-    return values if hours.all() else values[..., hours]
-
-
-def _suffix(running: Floats, running_total: Floats, hours: int, rate: Floats) -> Floats:
-    """Level of the newest hours, drawn towards the overall rate by half a failure."""
-    at = max(0, running.shape[1] - 1 - hours)
-    bad = running[:, -1] - running[:, at]
-    total = running_total[-1] - running_total[at]
-    return np.asarray(np.log10((bad + 0.5) / (total + 0.5 / rate)))
-
-
-def _blocks(running: Floats, count: int, width: int, hours: int) -> Floats:
-    """Sums of ``count`` blocks of ``width`` hours, the last one ending with the history."""
-    edges = np.maximum(0, hours - width * np.arange(count, -1, -1))
-    return np.diff(running[:, edges], axis=1)
+def _newest(running: Floats, requests: Requests, suffixes: Sequence[int], rate: Floats) -> Floats:
+    """Levels of the newest hours, as many as each of ``suffixes`` says, drawn towards the overall rate by half a
+    failure: ``(suffixes, rows)``.
+    """
+    newest = running.shape[1] - 1
+    begins = [max(0, newest - hours) for hours in suffixes]
+    bad = running[:, -1:] - running[:, begins]
+    total = requests.running[-1] - requests.running[begins]
+    levels: Floats = np.log10((bad + 0.5) / (total + 0.5 / rate[:, None])).T
+    return levels
 
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """The everyday level beneath incidents: its rate, the failures without what stands out, and what does."""
+    """The everyday level beneath incidents: its rate, the failures without what stands out, and what does.
+
+    The latter are few: ``row_of`` and ``hour_of`` name each hour of an incident, in order.
+    """
 
     rate: Floats
     bad: Floats
-    is_incident: NDArray[np.bool_]
+    row_of: NDArray[np.intp]
+    hour_of: NDArray[np.intp]
 
     @classmethod
-    def of(cls, total: Floats, bad: Floats) -> _Ground:
+    def of(cls, requests: Requests, bad: Floats) -> _Ground:
+        total, busy = requests.total, requests.busy_hours
         ratios = bad / np.maximum(total, 1e-12)
-        busy = int(np.count_nonzero(total > 0))
         if busy < total.size:
-            ratios[:, total <= 0] = np.inf
+            ratios[:, ~requests.busy] = np.inf
         at = min(total.size - 1, max(0, int(EVERYDAY_QUANTILE * busy)))
         usual = (ratios <= np.sort(ratios, axis=1)[:, at : at + 1]).astype(np.float64)
-        requests = np.einsum("rh,h->r", usual, total)
-        rate = (np.einsum("rh,rh->r", usual, bad) + 0.5) / np.maximum(requests, 1.0)
+        rate = (np.einsum("rh,rh->r", usual, bad) + 0.5) / np.maximum(np.einsum("rh,h->r", usual, total), 1.0)
         expected = rate[:, None] * total
-        limit = np.maximum(INCIDENT_RATIO * expected, expected + INCIDENT_SIGMA * np.sqrt(expected + 1.0))
-        is_incident = bad > limit
-        return cls(rate, np.where(is_incident, expected, bad), is_incident)
+        # Few hours pass the first limit, so that the second, with its root, is computed for these alone.
+        found = np.flatnonzero(bad > INCIDENT_RATIO * expected)
+        level, failed = expected.ravel()[found], bad.ravel()[found]
+        stands_out = failed > level + INCIDENT_SIGMA * np.sqrt(level + 1.0)
+        found, level = found[stands_out], level[stands_out]
+        ground = bad.copy()
+        ground.ravel()[found] = level
+        return cls(rate, ground, *np.divmod(found, total.size))
 
 
 def _put_concentration(put: Put, bad: Floats, day_bad: Floats, week_bad: Floats, failures: Floats) -> None:
@@ -193,31 +188,42 @@ def _put_concentration(put: Put, bad: Floats, day_bad: Floats, week_bad: Floats,
     put(np.log10((days[:, min(1, days.shape[1] - 1)] + 1) / (days[:, 0] + 1)))
 
 
-def _dispersion(total: Floats, bad: Floats, rate: Floats) -> tuple[Floats, Floats]:
+def _dispersion(expected: Floats, bad: Floats) -> tuple[Floats, Floats]:
     """Pearson's dispersion, and the coefficient of variation of the rate beyond counting; both logarithms."""
-    expected = rate[:, None] * total
-    squares = (bad - expected) ** 2
-    dispersion = (squares / np.maximum(expected, 0.05)).mean(axis=1)
-    excess = (squares - expected).sum(axis=1) / np.maximum((expected**2).sum(axis=1), 1e-12)
+    squares = bad - expected
+    squares *= squares
+    some = np.maximum(expected, 0.05)
+    dispersion = np.divide(squares, some, out=some).mean(axis=1)
+    squares -= expected
+    excess = squares.sum(axis=1) / np.maximum(np.square(expected, out=some).sum(axis=1), 1e-12)
     return np.log10(dispersion + 1e-2), np.log10(np.clip(excess, 1e-4, 1e6))
+
+
+def _put_quiet(put: Put, requests: Requests, bad: Floats, expected: Floats) -> None:
+    """Share of the hours with requests that passed without a failure, and what it would be at one rate."""
+    is_quiet = bad <= 0
+    if requests.busy_hours < requests.total.size:
+        is_quiet &= requests.busy
+    put(is_quiet.sum(axis=1) / max(1, requests.busy_hours))
+    chance = np.minimum(50.0, np.ascontiguousarray(requests.in_busy_hours(expected)))
+    np.exp(np.negative(chance, out=chance), out=chance)
+    put(chance.mean(axis=1))
+
+
+def _roots(expected: Floats, bad: Floats) -> Floats:
+    """Roots of how many times the expected failures there were: of even spread, whatever the rate."""
+    ratios = bad + 0.1
+    ratios /= expected + 0.1
+    return np.sqrt(ratios, out=ratios)
 
 
 def _correlation(values: Floats, lag: int) -> Floats:
     if values.shape[1] <= lag + 2:
         return np.zeros(values.shape[0])
     centred = values - values.mean(axis=1, keepdims=True)
-    variance = (centred**2).sum(axis=1)
     together = np.einsum("rh,rh->r", centred[:, lag:], centred[:, :-lag])
+    variance = np.square(centred, out=centred).sum(axis=1)
     return np.asarray(together / np.maximum(variance, 1e-12))
-
-
-def _put_memory(
-    put: Put, total: Floats, bad: Floats, day_bad: Floats, day_total: Floats, rate: Floats
-) -> None:
-    roots = np.sqrt((bad + 0.1) / (rate[:, None] * total + 0.1))
-    put(_correlation(roots, 1))
-    daily = np.sqrt((day_bad + 0.1) / (rate[:, None] * day_total + 0.1))
-    put(_correlation(daily, 1), _correlation(daily, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,52 +249,42 @@ def _put_change(put: Put, day_total: Floats, day_bad: Floats, rate: Floats, wind
             put(0.0)
         none = np.zeros(rows)
         return _Ahead(none, none, none)
-    time = np.arange(days) - (days - 1) / 2
-    mean = values.mean(axis=1, keepdims=True)
-    centred = values - mean
+    line = lines(days, LEAST_DAYS_FOR_CHANGE)
+    centred = values - values.mean(axis=1, keepdims=True)
     squares = (centred**2).sum(axis=1)
-    slope = (centred * time).sum(axis=1) / (time**2).sum()
-    slope_left = np.maximum(squares - slope**2 * (time**2).sum(), 1e-9)
+    slope = (centred * line.time).sum(axis=1) / line.squares
+    slope_left = np.maximum(squares - slope**2 * line.squares, 1e-9)
     put(slope * 30)
-    put(slope * np.sqrt((time**2).sum()) / np.sqrt(slope_left / (days - 2)))
+    put(slope * np.sqrt(line.squares) / np.sqrt(slope_left / (days - 2)))
     put(slope * ((days - 1) / 2 + 14.5))
-    recent = min(days, 28)
-    short = np.arange(recent) - (recent - 1) / 2
-    put((values[:, -recent:] * short).sum(axis=1) / max(1.0, float((short**2).sum())) * 30)
-    before = np.arange(LEAST_DAYS_FOR_CHANGE, days - LEAST_DAYS_FOR_CHANGE + 1)
-    sums = np.cumsum(centred, axis=1)[:, before - 1]
-    gains = sums**2 * (1 / before + 1 / (days - before))
+    short = lines(min(days, 28), LEAST_DAYS_FOR_CHANGE)
+    put((values[:, -short.time.size :] * short.time).sum(axis=1) / max(1.0, short.squares) * 30)
+    sums = np.cumsum(centred, axis=1)[:, line.before[0] - 1 : line.before[-1]]
+    gains = sums**2 * line.weights
     at = np.argmax(gains, axis=1)
     index = np.arange(rows)
-    gain, first = gains[index, at], before[at]
-    step = -sums[index, at] * (1 / first + 1 / (days - first))
+    gain, first = gains[index, at], line.before[at]
+    later = days - first
+    step = -sums[index, at] * line.weights[at]
     left = np.maximum(squares - gain, 1e-9)
     after = values.sum(axis=1) - (values.cumsum(axis=1)[index, first - 1])
-    put(step, np.sign(step) * np.sqrt(gain / (left / (days - 2))), days - first, after / (days - first))
+    level_after = after / later
+    put(step, np.sign(step) * np.sqrt(gain / (left / (days - 2))), later, level_after)
     put(np.log10(left / slope_left), np.sqrt(squares / days))
-    is_after = np.arange(days)[None, :] >= first[:, None]
-    spread = np.where(is_after, (values - (after / (days - first))[:, None]) ** 2, 0.0).sum(axis=1)
-    put(np.sqrt(spread / (days - first)))
+    is_after = line.numbers >= first[:, None]
+    spread = np.where(is_after, (values - level_after[:, None]) ** 2, 0.0).sum(axis=1)
+    put(np.sqrt(spread / later))
     noise = 1e-4
-    criteria = np.stack(
-        [
-            days * np.log(each / days + noise) + parameters * np.log(days)
-            for each, parameters in ((squares, 1), (left, 4), (slope_left, 2.5))
-        ]
-    )
-    weights = np.exp(-(criteria - criteria.min(axis=0)) / 2)
-    weights /= weights.sum(axis=0)
+    weights = what_speaks_for(squares, left, slope_left, days, noise)
     projected = np.clip(slope * ((days - 1) / 2 + min(window_days, 30) / 2 + 0.5), -2, 2)
-    return _Ahead(weights[1] * after / (days - first) + weights[2] * projected, weights[1], weights[2])
+    return _Ahead(weights[1] * after / later + weights[2] * projected, weights[1], weights[2])
 
 
 def _put_incidents(
     put: Put, ground: _Ground, bad: Floats, total: Floats, window: float, failures: Floats
 ) -> None:
     rows, hours = bad.shape
-    mask = ground.is_incident
-    # Incidents are few: each hour of one by its row and column, in order.
-    row_of, column_of = np.nonzero(mask)
+    row_of, column_of = ground.row_of, ground.hour_of
     lost_of = bad[row_of, column_of]
     is_first = np.ones(row_of.size, dtype=np.bool_)
     is_first[1:] = (row_of[1:] != row_of[:-1]) | (column_of[1:] - column_of[:-1] > 2)
@@ -315,7 +311,7 @@ def _put_incidents(
     put(np.log10(lasting + 1), np.log10(longest + 1))
     put(lost / np.maximum(np.bincount(row_of, total[column_of], rows), 1.0))
     put(age, worst_age)
-    put(mask[:, -2:].any(axis=1))
+    put(np.bincount(row_of[column_of >= hours - 2], minlength=rows) > 0)
     rates = bad / np.maximum(total, 1.0)
     put(np.log10((rates > DOWN_RATE).sum(axis=1) + 1), np.log10(np.maximum(rates.max(axis=1), 1e-9)))
 
@@ -334,18 +330,13 @@ def _put_windows(
             put(levels[:, min(size - 1, int(quantile * size))] - level)
 
 
-def _put_load(put: Put, total: Floats, bad: Floats, rate: Floats, busy: NDArray[np.bool_]) -> None:
+def _put_load(put: Put, requests: Requests, ground: _Ground) -> None:
     """How the everyday level rises with the load, as a power, and how sure that is."""
-    if np.count_nonzero(busy) < 48:
+    load, rate = requests.load, ground.rate
+    if load is None:
         put(0.0, 0.0)
         return
-    weights = _chosen(total, busy)
-    load = np.log(weights / weights.mean())
-    centred = load - np.average(load, weights=weights)
-    information = float((weights * centred**2).sum())
-    if information <= 1e-9 * float(weights.sum()):
-        put(0.0, 0.0)
-        return
-    # The sum over the hours of (bad − rate · weight) · centred load.
-    score = np.einsum("rh,h->r", _chosen(bad, busy), centred) - rate * float((weights * centred).sum())
-    put(np.clip(score / (rate * information), -9, 9), np.clip(score / np.sqrt(rate * information), -200, 200))
+    # The sum over the hours of (bad − rate · requests) · centred load.
+    score = np.einsum("rh,h->r", requests.in_busy_hours(ground.bad), load.centred) - rate * load.excess
+    information = rate * load.information
+    put(np.clip(score / information, -9, 9), np.clip(score / np.sqrt(information), -200, 200))

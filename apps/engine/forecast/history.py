@@ -7,10 +7,12 @@ how they fail.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.forecast.requests import Requests
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats
 
@@ -26,7 +28,7 @@ LEAST_DEPTH = 0.08
 """Of a site that is up or down an hour with a failure fails at least a probe of twelve, on average by failures."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """Hourly counts up to the cut. ``total`` has shape ``(hours,)``, 0 in hours without data.
 
@@ -44,6 +46,16 @@ class History:
     """… whose counts are then brought to :data:`PROBES_AN_HOUR`."""
     is_clockwork: bool = False
     """Whether requests come few and like clockwork, so that how they fail decides whether it is such a site."""
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What ``total`` says whatever failed."""
+        return Requests.of(self.total)
+
+    @cached_property
+    def known_hours(self) -> int:
+        """Hours with data, at least 1."""
+        return max(1, int(np.count_nonzero(self.is_known)))
 
     def hourly(self, dense: Floats) -> Floats:
         """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``."""

@@ -103,8 +103,7 @@ class ServiceForecast:
 
     def doubt(self, counts: ObservedCounts) -> dict[float, Doubt]:
         """How far the true quantiles may lie off: the same for a history of k times as many requests and failures."""
-        requests = float(self.history.total.sum())
-        known = max(1, int(np.count_nonzero(self.history.is_known)))
+        requests, known = self.history.requests.all, self.history.known_hours
         is_probed = self.history.is_probed
         scale = requests if is_probed else CANONICAL_REQUESTS * known / self.window_hours
         bad = self.history.hourly(counts.dense_bad[:, None])
