@@ -37,6 +37,7 @@ GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
     "bucket": ("bucket_width", (0.3, 0.6, 1.0)),
 }
 """What histories are grouped by, p95 and p99 apart: a feature and where it is cut, or the regime."""
+_CUTS = {name: np.array(cuts) for name, (_, cuts) in GROUPINGS.items()}
 
 
 def latency_regimes(features: Floats) -> NDArray[np.int64]:
@@ -64,8 +65,7 @@ def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
     is_p99 = features[:, _AT["is_p99"]] > 0.5
     for name, (feature, cuts) in GROUPINGS.items():
         values = latency_regimes(features) if feature is None else features[:, _AT[feature]]
-        numbers = np.searchsorted(np.asarray(cuts), values, side="right")
-        found[name] = (numbers + is_p99 * (len(cuts) + 1)).astype(np.int64)
+        found[name] = _CUTS[name].searchsorted(values, side="right") + is_p99 * (len(cuts) + 1)
     return found
 
 

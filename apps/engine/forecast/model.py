@@ -40,6 +40,8 @@ TIMES_RECENT = (3.0, 3.0, 6.0, 10.0)
 LEAST_RECENT = 1e-3
 LARGE_CHANGE = 0.3
 """How far the everyday level ahead has to lie from the history's, as a base-10 logarithm: a doubling."""
+_UNLIMITED = np.full((1, len(CHANCES)), np.inf)
+_UNLIMITED.setflags(write=False)
 _AT = {name: at for at, name in enumerate(FEATURES)}
 
 GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
@@ -50,14 +52,15 @@ GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
     "dependencies": ("has_dependency", (0.5,)),
 }
 """What services are grouped by: a feature and where it is cut, or the regime."""
+_CUTS = {name: np.array(cuts) for name, (_, cuts) in GROUPINGS.items()}
 
 
 def group_numbers(features: NDArray[np.floating]) -> dict[str, NDArray[np.int64]]:
     """Number of each row's group in every grouping."""
     found = {}
-    for name, (feature, cuts) in GROUPINGS.items():
+    for name, (feature, _) in GROUPINGS.items():
         values = regimes(features) if feature is None else features[:, _AT[feature]]
-        found[name] = np.searchsorted(np.asarray(cuts), values, side="right").astype(np.int64)
+        found[name] = _CUTS[name].searchsorted(values, side="right")
     return found
 
 
@@ -71,7 +74,7 @@ def probed_groups(features: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _highest(features: Floats) -> Floats:
-    """Logarithms above which nothing is forecast, ``(rows, chances)``.
+    """Logarithms above which nothing is forecast, ``(rows, chances)``, or one for all rows.
 
     Where the level changes, a slope could be drawn on to where no service has been: so at most :data:`TIMES_RECENT` the
     worst of the last day, three days and week.
@@ -81,12 +84,14 @@ def _highest(features: Floats) -> Floats:
         values: Floats = features[:, _AT[name]]
         return values
 
+    is_changing = np.abs(column("ahead")) > LARGE_CHANGE
+    if not is_changing.any():
+        return _UNLIMITED
     per_hour = column("window_requests") - np.log10(column("window_days") * 24)
     hours = column("days") * 24 * column("coverage")
     level = column("failures") - per_hour - np.log10(hours)
     recent = level + np.maximum(np.maximum(column("last_day"), column("last_3_days")), column("last_week"))
     highest = np.maximum(recent, np.log10(LEAST_RECENT))[:, None] + np.log10(TIMES_RECENT)
-    is_changing = np.abs(column("ahead")) > LARGE_CHANGE
     return np.where(is_changing[:, None], highest, np.inf)
 
 
