@@ -25,7 +25,8 @@ def walked(arrays: dict[str, Any], row: np.ndarray) -> list[float]:
             side = "right" if row[arrays["feature"][node]] > arrays["threshold"][node] else "left"
             node += int(arrays[side][node])
         leaves.append(float(arrays["value"][node]) * VALUE_STEP)
-    return (arrays["base"] + np.add.reduceat(leaves, arrays["models"])).tolist()
+    sums: list[float] = (arrays["base"] + np.add.reduceat(leaves, arrays["models"])).tolist()
+    return sums
 
 
 def test_rows_end_where_walking_down_leads() -> None:

@@ -7,6 +7,7 @@ Percentiles are natural logarithms of milliseconds, relative to that of the whol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
-from apps.engine.latency.percentiles import percentile, percentiles
-from apps.engine.running_sums import running_sums
+from apps.engine.forecast.requests import Load
+from apps.engine.latency.percentiles import percentiles
+from apps.engine.running_sums import running_sums, sums_of_stretches
 from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
@@ -87,7 +89,7 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
     """Compute the features of both percentiles of a history with requests."""
     bounds, counts, per_day = history.bounds_ms, history.cumulative, history.per_day
     size, width = counts.shape
-    total = counts[:, -1]
+    total = np.ascontiguousarray(counts[:, -1])
     running = np.zeros((size + 1, width))
     np.cumsum(counts, axis=0, out=running[1:])
     requests = float(running[-1, -1])
@@ -96,20 +98,21 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
     window = requests / known * window_days * per_day
 
     days = max(1, size // per_day)
-    weeks = max(1, size // (7 * per_day))
     month = max(1, min(28 * per_day, size // 2))
-    day_counts = _blocks(running, days, per_day)
+    day_counts = _blocks(running, per_day)
     pieces = [
         running[-1:],
         np.stack(
             [running[-1] - running[max(0, size - max(1, round(each * per_day)))] for each in SUFFIX_DAYS]
         ),
         day_counts,
-        _blocks(running, weeks, 7 * per_day),
+        _blocks(running, 7 * per_day),
         running[month :: max(1, per_day)] - running[: -month : max(1, per_day)],
+        _by_hour(counts, per_day),
+        *_resampled(day_counts, window_days),
     ]
     reads, medians = _reads(bounds, pieces)
-    level, suffixes, day_levels, week_levels, month_levels = reads
+    level, suffixes, day_levels, week_levels, month_levels, hour_levels, drawn_days, drawn_weeks = reads
     level = level[:, 0]
     relative = [each - level[:, None] for each in (suffixes, day_levels, week_levels, month_levels)]
     suffixes, day_levels, week_levels, month_levels = (_known(each) for each in relative)
@@ -142,19 +145,18 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
         month_levels.max(axis=1),
         month_levels[:, -1],
     )
-    spreads = day_levels.std(axis=1)
     noise = np.sqrt(SHARES / (requests / known * per_day * allowance)) / tail
-    memory = _correlation(day_levels, 1)
-    put(spreads, week_levels.std(axis=1), month_levels.std(axis=1), noise)
-    put(memory, _correlation(day_levels, 2), float(median_days.std()), _correlation(median_days[None], 1))
+    memory, two_days = _correlations(day_levels, (1, 2))
+    put(day_levels.std(axis=1), week_levels.std(axis=1), month_levels.std(axis=1), noise)
+    put(memory, two_days, float(median_days.std()), *_correlations(median_days[None], (1,)))
     found = changes(np.concatenate([day_levels, median_days[None]]), window_days)
     for column in found.columns:
         put(column[: len(SHARES)])
     for column in found.columns:
         put(column[-1])
     ground = _put_exceeding(put, history, exceeding, rate, running, level, window / requests)
-    put(*_load(total, exceeding, rate), _hour_range(bounds, counts, per_day))
-    sd = _put_resampled(put, bounds, day_counts, level, window_days)
+    put(*_load(total, exceeding, rate), _range(hour_levels))
+    sd = _put_resampled(put, drawn_days - level[:, None], drawn_weeks - level[:, None])
     ahead = _ahead(found, bounds, running, per_day, level)
     put(ahead)
     persistence = np.clip((1 + memory) / (1 - np.minimum(memory, 0.9)), 0.5, 12.0)
@@ -189,10 +191,9 @@ def _log(bounds: Floats, values: Floats) -> Floats:
     return result
 
 
-def _blocks(running: Floats, count: int, width: int) -> Floats:
-    """Sums of ``count`` blocks of ``width`` bins, the last one ending with the history."""
-    edges = np.maximum(0, running.shape[0] - 1 - width * np.arange(count, -1, -1))
-    return np.diff(running[edges], axis=0)
+def _blocks(running: Floats, width: int) -> Floats:
+    """Sums of as many blocks of ``width`` bins as there are, the last one ending with the history."""
+    return np.ascontiguousarray(sums_of_stretches(running.T, width).T)
 
 
 def _put_bucket(put: Put, bounds: Floats, summed: Floats, level: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -228,12 +229,16 @@ def _put_bucket(put: Put, bounds: Floats, summed: Floats, level: Floats) -> tupl
     return np.argmin(nearest, axis=0), tail
 
 
-def _correlation(values: Floats, lag: int) -> Floats:
-    if values.shape[1] <= lag + 2:
-        return np.zeros(values.shape[0])
+def _correlations(values: Floats, lags: Sequence[int]) -> list[Floats]:
+    """How far each row ``(rows, n)`` goes along with itself so many places before: ``(rows,)`` for each lag."""
     centred = values - values.mean(axis=1, keepdims=True)
-    variance = (centred**2).sum(axis=1)
-    return np.asarray((centred[:, lag:] * centred[:, :-lag]).sum(axis=1) / np.maximum(variance, 1e-12))
+    variance = np.maximum((centred**2).sum(axis=1), 1e-12)
+    return [
+        np.zeros(values.shape[0])
+        if values.shape[1] <= lag + 2
+        else (centred[:, lag:] * centred[:, :-lag]).sum(axis=1) / variance
+        for lag in lags
+    ]
 
 
 def _put_exceeding(
@@ -250,95 +255,112 @@ def _put_exceeding(
     """
     bounds, counts, per_day = history.bounds_ms, history.cumulative, history.per_day
     size = counts.shape[0]
-    total = counts[:, -1]
+    total = np.ascontiguousarray(counts[:, -1])
     rows = np.arange(len(SHARES))
     allowance = 1 - np.array(SHARES)
     some = np.maximum(exceeding.sum(axis=1), 1.0)
     expected = rate[:, None] * total
     squares = (exceeding - expected) ** 2 / np.maximum(expected, 0.05)
     put(np.log10(squares.mean(axis=1) + 1e-2))
-    days = max(1, size // per_day)
-    sums = running_sums(exceeding)
-    edges = np.maximum(0, size - per_day * np.arange(days, -1, -1))
-    day_sums = np.diff(sums[:, edges], axis=1)
-    day_expected = rate[:, None] * np.diff(running[edges, -1])
+    day_sums = sums_of_stretches(running_sums(exceeding), per_day)
+    day_expected = rate[:, None] * sums_of_stretches(running[:, -1], per_day)
     put(np.log10(((day_sums - day_expected) ** 2 / np.maximum(day_expected, 0.05)).mean(axis=1) + 1e-2))
     roots = np.sqrt((exceeding + 0.1) / (expected + 0.1))
-    put(_correlation(roots, 1), _correlation(roots, per_day))
+    put(*_correlations(roots, (1, per_day)))
     top = min(12, size)
     most = np.sort(exceeding, axis=1)[:, : -top - 1 : -1]
     put(most[:, 0] / some, most[:, :3].sum(axis=1) / some, most.sum(axis=1) / some)
     by_day = np.sort(day_sums, axis=1)[:, ::-1]
     put(by_day[:, 0] / some, by_day[:, :3].sum(axis=1) / some)
+    busy = total > 0
     ratios = exceeding / np.maximum(total, 1e-12)
-    usual = middle_of(ratios[:, total > 0]) if (total > 0).any() else rate
+    usual = middle_of(ratios if busy.all() else ratios[:, busy]) if busy.any() else rate
     base = np.maximum(usual, rate * 0.1)[:, None] * total
-    limit = np.maximum(INCIDENT_RATIO * base, base + INCIDENT_SIGMA * np.sqrt(base + 1.0))
-    limit = np.maximum(limit, base + INCIDENT_PART * total)
-    is_incident = exceeding > limit
-    before = np.zeros_like(is_incident)
-    before[:, 1:] |= is_incident[:, :-1]
-    before[:, 2:] |= is_incident[:, :-2]
-    starts = is_incident & ~before
-    number = starts.sum(axis=1)
-    lost = np.where(is_incident, exceeding - base, 0.0)
-    put(number, starts[:, -28 * per_day :].sum(axis=1), lost.sum(axis=1) / some)
-    put(np.log10(is_incident.sum(axis=1) + 1))
+    # Few bins pass the first limit, so that the others are computed for these alone.
+    found = np.flatnonzero(exceeding > INCIDENT_RATIO * base)
+    usually, above, of_all = base.ravel()[found], exceeding.ravel()[found], total[found % size]
+    limit = np.maximum(usually + INCIDENT_SIGMA * np.sqrt(usually + 1.0), usually + INCIDENT_PART * of_all)
+    stands_out = above > limit
+    found = found[stands_out]
+    lost = np.zeros_like(exceeding)
+    lost.ravel()[found] = (above - usually)[stands_out]
+    incidents = [found[found // size == row] % size for row in rows]
+    starts = [at[np.diff(at, prepend=-3) > 2] for at in incidents]
+    number = np.array([at.size for at in starts])
+    put(number, np.array([np.count_nonzero(at >= size - 28 * per_day) for at in starts]))
+    put(lost.sum(axis=1) / some, np.log10(np.array([at.size for at in incidents]) + 1))
     allowed = running[-1, -1] * windows * allowance
     worst, worst_age, age = np.zeros(2), np.full(2, 99.0), np.full(2, 99.0)
     for row in rows:
-        where = np.flatnonzero(starts[row])
+        where = starts[row]
         if where.size:
             parts = np.add.reduceat(lost[row], where)
             worst[row] = parts.max() / allowed[row]
             worst_age[row] = (size - where[int(np.argmax(parts))]) / per_day
-            age[row] = (size - 1 - np.flatnonzero(is_incident[row])[-1]) / per_day
+            age[row] = (size - 1 - incidents[row][-1]) / per_day
     put(np.log10(worst + 1e-3), np.log10(lost.sum(axis=1) / np.maximum(number, 1) / allowed + 1e-3))
     put(age, worst_age)
-    without = np.empty((4, len(SHARES)))
-    week = 7 * per_day
-    for row in rows:
-        apart = counts[is_incident[row]]
-        quiet = running[-1] - apart.sum(axis=0)
-        quiet = quiet if quiet[-1] > 0 else running[-1]
-        recent = running[-1] - running[max(0, size - week)]
-        recent = recent - counts[-week:][is_incident[row][-week:]].sum(axis=0)
-        scaled = quiet * (running[-1, -1] * windows / quiet[-1])
-        day = int(np.argmax(day_sums[row]))
-        worst_day = running[edges[day + 1]] - running[edges[day]]
-        at = max(0, min(size - week, int(edges[day]) - 3 * per_day)) if size > week else 0
-        worst_week = running[min(size, at + week)] - running[at]
-        stacked = np.stack([quiet, recent, scaled + worst_day, scaled + worst_week])
-        without[:, row] = _log(bounds, percentile(bounds, stacked, SHARES[row])) - level[row]
-    without = _known(without)
-    put(*without)
-    return np.asarray(without[0])
+    without = [
+        _without_incidents(counts, running, incidents[row], int(np.argmax(day_sums[row])), windows, per_day)
+        for row in rows
+    ]
+    levels = _own_levels(bounds, np.concatenate(without)) - level[:, None]
+    without_incidents: Floats = _known(levels)
+    put(*without_incidents.T)
+    return without_incidents[:, 0]
+
+
+def _without_incidents(
+    counts: Floats, running: Floats, incidents: NDArray[np.intp], worst: int, windows: float, per_day: int
+) -> Floats:
+    """Counts without the bins of incidents: of the whole history, of the last week, and of a window of whole bins with
+    the ``worst`` day and its week put in: ``(4, k)``.
+    """
+    size, week = counts.shape[0], 7 * per_day
+    quiet = running[-1] - counts[incidents].sum(axis=0)
+    quiet = quiet if quiet[-1] > 0 else running[-1]
+    recent = running[-1] - running[max(0, size - week)]
+    recent = recent - counts[incidents[incidents >= size - week]].sum(axis=0)
+    scaled = quiet * (running[-1, -1] * windows / quiet[-1])
+    days = max(1, size // per_day)
+    begin, end = max(0, size - per_day * (days - worst)), size - per_day * (days - worst - 1)
+    worst_day = running[end] - running[begin]
+    at = max(0, min(size - week, begin - 3 * per_day)) if size > week else 0
+    worst_week = running[min(size, at + week)] - running[at]
+    return np.stack([quiet, recent, scaled + worst_day, scaled + worst_week])
+
+
+def _own_levels(bounds: Floats, counts: Floats) -> Floats:
+    """Logarithms of each percentile in counts of its own, as many for each: ``(shares · n, k)`` → ``(shares, n)``."""
+    read = _log(bounds, percentiles(bounds, counts, SHARES))
+    return np.stack([own[row] for row, own in enumerate(read.reshape(len(SHARES), len(SHARES), -1))])
 
 
 def _load(total: Floats, exceeding: Floats, rate: Floats) -> tuple[Floats, Floats]:
     """How the share above the bound rises with the load, as a power, and how sure that is."""
     busy = total > 0
-    none = np.zeros(len(SHARES))
-    if np.count_nonzero(busy) < 48:
+    weights = total if busy.all() else total[busy]
+    load = Load.of(weights)
+    if load is None:
+        none = np.zeros(len(SHARES))
         return none, none
-    weights = total[busy]
-    load = np.log(weights / weights.mean())
-    centred = load - np.average(load, weights=weights)
-    information = float((weights * centred**2).sum())
-    if information <= 1e-9 * float(weights.sum()):
-        return none, none
-    score = ((exceeding[:, busy] - rate[:, None] * weights) * centred).sum(axis=1)
-    slope = np.clip(score / (rate * information), -9, 9)
-    return slope, np.clip(score / np.sqrt(rate * information), -200, 200)
+    above = exceeding if busy.all() else exceeding[:, busy]
+    score = ((above - rate[:, None] * weights) * load.centred).sum(axis=1)
+    information = rate * load.information
+    return np.clip(score / information, -9, 9), np.clip(score / np.sqrt(information), -200, 200)
 
 
-def _hour_range(bounds: Floats, counts: Floats, per_day: int) -> Floats:
-    """How far the percentiles of the hours of the day lie apart."""
+def _by_hour(counts: Floats, per_day: int) -> Floats:
+    """Counts of the hours of the day over whole days, ``(hours, k)``; none where there is no whole day of hours."""
     days = counts.shape[0] // per_day
     if days < 1 or per_day < 2:
-        return np.zeros(len(SHARES))
-    by_hour = counts[-days * per_day :].reshape(days, per_day, -1).sum(axis=0)
-    levels = _log(bounds, percentiles(bounds, by_hour, SHARES))
+        return counts[:0]
+    summed: Floats = counts[-days * per_day :].reshape(days, per_day, -1).sum(axis=0)
+    return summed
+
+
+def _range(levels: Floats) -> Floats:
+    """How far levels ``(shares, n)`` lie apart, where they are known."""
     levels = levels[:, ~np.isnan(levels).any(axis=0)]
     return np.asarray(np.ptp(levels, axis=1)) if levels.size else np.zeros(len(SHARES))
 
@@ -350,25 +372,23 @@ def _picks(blocks: int, wanted: int) -> Floats:
     return generator.multinomial(wanted, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
 
 
-def _put_resampled(put: Put, bounds: Floats, day_counts: Floats, level: Floats, window_days: float) -> Floats:
-    """Windows of days, and of weeks, drawn as a whole (block bootstrap; Künsch 1989). Returns the standard deviation of
-    the former's levels.
-    """
+def _resampled(day_counts: Floats, window_days: float) -> tuple[Floats, Floats]:
+    """Counts of windows of days, and of weeks, drawn as a whole (block bootstrap; Künsch 1989)."""
     by_day = day_counts[day_counts[:, -1] > 0]
     days = by_day.shape[0]
     running = np.concatenate([by_day, by_day[:6]]).cumsum(axis=0)
     length = 7 if days >= 14 else 1
     weeks = running[length - 1 : length - 1 + days].copy()
     weeks[1:] -= running[: days - 1]
-    picked = [
+    return (
         _picks(days, max(1, round(window_days))) @ by_day,
         _picks(days, max(1, round(window_days / length))) @ weeks,
-    ]
-    drawn = np.sort(
-        np.stack([_log(bounds, percentiles(bounds, each, SHARES)) for each in picked]) - level[:, None],
-        axis=2,
     )
-    by_days, by_weeks = drawn
+
+
+def _put_resampled(put: Put, by_days: Floats, by_weeks: Floats) -> Floats:
+    """Levels of resampled windows, each ``(shares, REPLICATES)``. Returns the standard deviation of the former."""
+    by_days, by_weeks = np.sort(by_days, axis=1), np.sort(by_weeks, axis=1)
     put(*(by_days[:, int(each * REPLICATES)] for each in (0.5, 0.8, 0.95, 0.99)))
     put(*(by_weeks[:, int(each * REPLICATES)] for each in (0.5, 0.8, 0.99)))
     deviation = by_days.std(axis=1)
@@ -381,11 +401,10 @@ def _ahead(found: Changes, bounds: Floats, running: Floats, per_day: int, level:
     summed since), and the slope's end, by what speaks for each.
     """
     size = running.shape[0] - 1
-    after = np.zeros(len(SHARES))
-    for row, share in enumerate(SHARES):
-        since = running[-1] - running[max(0, size - int(found.age_days[row]) * per_day)]
-        if since[-1] > 0:
-            after[row] = float(_log(bounds, percentile(bounds, since, share))[0]) - level[row]
+    begins = [max(0, size - int(days) * per_day) for days in found.age_days[: len(SHARES)]]
+    since = running[-1] - running[begins]
+    levels = _own_levels(bounds, since)[:, 0] - level
+    after = np.where(since[:, -1] > 0, levels, 0.0)
     rows = slice(0, len(SHARES))
     return np.asarray(
         np.nan_to_num(found.step_weight[rows] * after + found.slope_weight[rows] * found.projected[rows])

@@ -22,22 +22,20 @@ def percentiles(bounds_ms: Floats, cumulative: Floats, shares: Sequence[float]) 
     """Read several at once: ``(m, k)`` → ``(shares, m)``."""
     counts = np.atleast_2d(cumulative)
     total = counts[:, -1]
-    columns = np.ascontiguousarray(counts.T)
-    padded = np.zeros((columns.shape[0] + 1, columns.shape[1]))
-    padded[1:] = columns
+    # Bucket by bucket, an empty one before the first.
+    reached = np.zeros((counts.shape[1] + 1, counts.shape[0]))
+    reached[1:] = counts.T
+    wanted = np.multiply.outer(np.asarray(shares), total)
+    at = np.minimum((reached[1:, None] < wanted).sum(axis=0), bounds_ms.size - 1)
+    place = at * total.size + np.arange(total.size)
+    below = reached.take(place)
+    inside = reached.take(place + total.size) - below
+    part = np.divide(wanted - below, inside, out=np.ones_like(inside), where=inside > 0)
     edges = np.concatenate([[0.0], bounds_ms])
-    rows = np.arange(counts.shape[0])
-    last = bounds_ms.size - 1
-    result = np.empty((len(shares), counts.shape[0]))
-    for number, share in enumerate(shares):
-        wanted = share * total
-        at = np.minimum((columns < wanted).sum(axis=0), last)
-        below, reached = padded[at, rows], padded[at + 1, rows]
-        inside = reached - below
-        has_some = inside > 0
-        part = np.where(has_some, (wanted - below) / np.where(has_some, inside, 1.0), 1.0)
-        lower, upper = edges[at], edges[at + 1]
-        is_finite = np.isfinite(upper)
-        value = np.where(is_finite, lower + part * (np.where(is_finite, upper, lower) - lower), np.inf)
-        result[number] = np.where(total > 0, value, np.nan)
+    is_finite = np.isfinite(bounds_ms)
+    begins = np.where(is_finite, edges[:-1], np.inf)
+    widths = np.subtract(bounds_ms, edges[:-1], out=np.zeros_like(begins), where=is_finite)
+    result: Floats = begins.take(at) + part * widths.take(at)
+    if not total.all():
+        result[:, ~(total > 0)] = np.nan
     return result
