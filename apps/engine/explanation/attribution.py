@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,10 +29,27 @@ class Contribution:
     contribution: float
 
 
+@lru_cache(maxsize=MAX_FEATURES + 1)
 def coalitions(features: int) -> Floats:
-    """All subsets as rows of 0 and 1: shape ``(2^features, features)``; row ``i`` holds the bits of ``i``."""
+    """All subsets as rows of 0 and 1: shape ``(2^features, features)``; row ``i`` holds the bits of ``i``. Not to be
+    written to.
+    """
     numbers = np.arange(1 << features)[:, None]
-    return (numbers >> np.arange(features)[None, :] & 1).astype(np.float64)
+    subsets = (numbers >> np.arange(features)[None, :] & 1).astype(np.float64)
+    subsets.setflags(write=False)
+    return subsets
+
+
+@lru_cache(maxsize=MAX_FEATURES + 1)
+def _weights(features: int) -> Floats:
+    """What a feature's gain counts where it joins each coalition of the others: ``(2^(features − 1),)``. Not to be
+    written to.
+    """
+    sizes = np.bitwise_count(np.arange(1 << features - 1))
+    by_size = np.array([1 / (features * math.comb(features - 1, size)) for size in range(features)])
+    weights = by_size[sizes]
+    weights.setflags(write=False)
+    return weights
 
 
 def shapley_values(values: Floats) -> Floats:
@@ -46,14 +64,15 @@ def shapley_values(values: Floats) -> Floats:
         raise ValueError("needs the worth of every coalition")
     if features > MAX_FEATURES:
         raise ValueError(f"at most {MAX_FEATURES} features")
-    numbers = np.arange(values.size)
-    sizes = np.bitwise_count(numbers)
-    weights = np.array([1 / (features * math.comb(features - 1, size)) for size in range(features)])
-    result = np.empty(features)
-    for feature in range(features):
-        without = numbers[numbers >> feature & 1 == 0]
-        gains = values[without | 1 << feature] - values[without]
-        result[feature] = float((weights[sizes[without]] * gains).sum())
+    if features == 0:
+        return np.empty(0)
+    gains = np.empty((features, values.size // 2))
+    for feature, gain in enumerate(gains):
+        # Coalitions without the feature and with it take turns, in runs as long as its bit.
+        pairs = values.reshape(-1, 2, 1 << feature)
+        np.subtract(pairs[:, 1], pairs[:, 0], out=gain.reshape(-1, 1 << feature))
+    gains *= _weights(features)
+    result: Floats = gains.sum(axis=1)
     return result
 
 
