@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from apps.engine.forecast.requests import Requests
 from apps.engine.series import ObservedCounts
+from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
 HOUR_SECONDS = 3_600
@@ -57,13 +58,23 @@ class History:
         """Hours with data, at least 1."""
         return max(1, int(np.count_nonzero(self.is_known)))
 
+    @cached_property
+    def _is_hour_by_hour(self) -> bool:
+        """Whether the bins with data are the hours themselves, none missing, which is the usual case."""
+        return self.spread_over == 1 and np.array_equal(self.groups, np.arange(self.total.size))
+
     def hourly(self, dense: Floats) -> Floats:
-        """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``."""
+        """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``, not to be written to.
+
+        They may be ``dense`` itself.
+        """
         values = self._gathered(dense)
         return values if self.scale == 1.0 else values * self.scale
 
     def _gathered(self, dense: Floats) -> Floats:
         hours = self.total.size
+        if self._is_hour_by_hour:
+            return np.ascontiguousarray(dense.T)
         if self.spread_over > 1:
             values = np.zeros((dense.shape[1], hours))
             for part in range(self.spread_over):
@@ -101,7 +112,7 @@ def history_of(counts: ObservedCounts) -> History:
 def _is_clockwork(total: Floats, bins: Floats) -> bool:
     """Whether requests come like clockwork, and few."""
     asked = total[bins >= bins.max()]
-    usual = float(np.median(asked))
+    usual = float(middle_of(asked))
     return 0 < usual <= MOST_PROBES and float(np.abs(asked - usual).mean()) <= CLOCKWORK * usual
 
 

@@ -34,7 +34,9 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
-    """Cumulative counts per bin with data: ``cumulative`` is ``(n, k)`` over ``bounds_ms`` ``(k,)``."""
+    """Cumulative counts per bin with data: ``cumulative`` is ``(n, k)`` over ``bounds_ms`` ``(k,)``; not to be written
+    to, for it may be the input's own.
+    """
 
     basis: LatencyBasis
     step_seconds: int
@@ -61,16 +63,20 @@ def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
     if series is None or series.step_seconds <= 0 or series.bounds_ms.size == 0:
         return None
     complete = max(0, (as_of - series.start) // series.step_seconds)
-    rows = np.array(series.cumulative[:complete], dtype=np.float64)
+    rows = np.asarray(series.cumulative[:complete], dtype=np.float64)
     if rows.size == 0:
         return None
-    with np.errstate(invalid="ignore"):
-        good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (np.diff(rows, axis=1) >= 0).all(axis=1)
+    # What rises from 0 or more to a finite count is finite all the way.
+    rises = rows[:, 1:] >= rows[:, :-1]
+    good = (rows[:, 0] >= 0) & np.isfinite(rows[:, -1])
+    if not rises.all():
+        good &= rises.all(axis=1)
     where = np.flatnonzero(good)
     if where.size == 0:
         return None
     bounds = np.array(series.bounds_ms, dtype=np.float64)
-    return _histograms("requests", series.step_seconds, bounds, rows[good], where)
+    kept = rows if where.size == good.size else rows[good]
+    return _histograms("requests", series.step_seconds, bounds, kept, where)
 
 
 def from_percentiles(series: PercentileSeries | None, which: str, as_of: int) -> Histograms | None:
@@ -128,6 +134,9 @@ def history_of(histograms: Histograms) -> LatencyHistory:
         step = HOUR_SECONDS // step * step
     per_day = max(1, DAY_SECONDS // step)
     size = int(min(LOOK_BACK_DAYS * per_day, where[-1] - where[0] + 1))
+    if histograms.step_seconds >= HOUR_SECONDS and where[-1] - where[-min(size, where.size)] == size - 1:
+        # No bin is missing, which is the usual case.
+        return LatencyHistory(histograms.bounds_ms, rows[-size:], np.ones(size, dtype=np.bool_), per_day)
     inside = where > where[-1] - size
     at, rows = where[inside] - (where[-1] - size + 1), rows[inside]
     cumulative = np.zeros((size, rows.shape[1]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 
+from apps.engine.running_sums import running_sums
 from apps.engine.series import DAY_SECONDS, ObservedCounts, daily, observe
 from apps.engine.types import CountSeries, Floats
 from apps.engine.window.burn_rate import count_alerts
@@ -22,6 +24,7 @@ LEAST_ALERT_DAYS = 7
 MONTH_DAYS = 30.0
 
 
+@lru_cache(maxsize=8_192)
 def day_text(day: int) -> str:
     """Turn a day number since 1970 into an ISO date."""
     return datetime.fromtimestamp(day * DAY_SECONDS, UTC).date().isoformat()
@@ -47,13 +50,16 @@ def backtest_targets(
     Windows of ``window_days`` whole UTC days end at the newest complete day and step back 14 days, at most
     two years. A window is missed when its event-weighted availability is below the target.
     """
-    windows = _past_windows(history, counts, window_days)
+    windows = [
+        (start, end, value, round(value, 10))
+        for start, end, value in _past_windows(history, counts, window_days)
+    ]
     pages, tickets = _alerts_per_month(counts, targets, window_days)
     return [
         backtest_document(
             [
-                {"start": start, "end": end, "availability": round(value, 10), "missed": bool(value < target)}
-                for start, end, value in windows
+                {"start": start, "end": end, "availability": shown, "missed": bool(value < target)}
+                for start, end, value, shown in windows
             ],
             None if pages is None else float(pages[at]),
             None if tickets is None else float(tickets[at]),
@@ -88,19 +94,19 @@ def _past_windows(
     if days is None:
         return []
     first, total, bad = days
+    spans = past_spans(total.size, window_days)
+    if not spans:
+        return []
     known = np.isfinite(total)
-    running = np.concatenate(
-        [
-            np.zeros((1, 3)),
-            np.cumsum(np.stack([np.where(known, total, 0), np.where(known, bad, 0), known], axis=1), axis=0),
-        ]
-    )
-    windows: list[tuple[str, str, float]] = []
-    for start, end in past_spans(total.size, window_days):
-        requests, failed, covered = running[end] - running[start]
-        if requests > 0 and covered >= MIN_COVERED_SHARE * window_days:
-            windows.append((day_text(first + start), day_text(first + end), float(1 - failed / requests)))
-    return windows
+    running = running_sums(np.stack([np.where(known, total, 0), np.where(known, bad, 0), known]))
+    begins, ends = np.array(spans).T
+    requests, failed, covered = running[:, ends] - running[:, begins]
+    kept = np.flatnonzero((requests > 0) & (covered >= MIN_COVERED_SHARE * window_days))
+    values = 1 - failed[kept] / requests[kept]
+    return [
+        (day_text(first + spans[at][0]), day_text(first + spans[at][1]), value)
+        for at, value in zip(kept.tolist(), values.tolist(), strict=True)
+    ]
 
 
 def _alerts_per_month(

@@ -17,9 +17,6 @@ from apps.engine.types import Floats
 REPLICATES = 2_000
 """Simulated next windows."""
 
-HISTORIES = 100
-"""Resampled histories for the interval of a latency threshold."""
-
 type Ints = NDArray[np.signedinteger]
 
 
@@ -29,14 +26,13 @@ class Plan:
 
     ``starts`` and ``weights`` have shape ``(replicates, picks)``: block starts and how often each is taken.
     A replicate first resamples the history and then the window from it, so that it carries both the doubt
-    about the history and the chance of the window. ``histories`` has shape ``(HISTORIES, blocks)``.
+    about the history and the chance of the window.
     """
 
     size: int
     length: int
     starts: Ints
     weights: Floats
-    histories: Ints
 
 
 def draw_plan(
@@ -50,13 +46,12 @@ def draw_plan(
     if wanted <= 2 * blocks:
         history = generator.integers(0, size, (replicates, blocks), dtype=np.int32)
         picks = generator.integers(0, blocks, (replicates, wanted), dtype=np.int32)
-        starts = history.ravel()[picks + np.arange(0, replicates * blocks, blocks, dtype=np.int32)[:, None]]
+        starts = history.take(picks + np.arange(0, replicates * blocks, blocks, dtype=np.int32)[:, None])
         weights = np.ones((replicates, wanted))
     else:
         starts = generator.integers(0, size, (replicates, blocks))
         weights = generator.multinomial(wanted, np.full(blocks, 1 / blocks), replicates).astype(np.float64)
-    histories = generator.integers(0, size, (HISTORIES, blocks))
-    return Plan(size, length, starts.astype(np.int32), weights, histories)
+    return Plan(size, length, starts.astype(np.int32, copy=False), weights)
 
 
 def block_sums(values: Floats, length: int) -> Floats:
@@ -65,7 +60,7 @@ def block_sums(values: Floats, length: int) -> Floats:
     running = np.cumsum(wrapped, axis=0)
     sums = running[length - 1 :].copy()
     sums[1:] -= running[: values.shape[0] - 1]
-    return np.maximum(sums, 0.0)
+    return np.maximum(sums, 0.0, out=sums)
 
 
 def replicate_sums(plan: Plan, values: Floats) -> Floats:
@@ -76,7 +71,7 @@ def replicate_sums(plan: Plan, values: Floats) -> Floats:
 
     rows, picks = plan.starts.shape
     matrix = csr_array(
-        (plan.weights.ravel(), plan.starts.ravel(), np.arange(0, rows * picks + 1, picks)),
+        (plan.weights.ravel(), plan.starts.ravel(), np.arange(0, rows * picks + 1, picks, dtype=np.int32)),
         shape=(rows, plan.size),
     )
     result: Floats = np.asarray(matrix @ block_sums(values, plan.length))
