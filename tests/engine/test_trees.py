@@ -35,8 +35,10 @@ def test_rows_end_where_walking_down_leads() -> None:
     # A row on a threshold goes left.
     split = int(np.flatnonzero(arrays["left"])[0])
     rows[0, arrays["feature"][split]] = arrays["threshold"][split]
-    found = Trees.from_arrays(arrays).predict(rows)
+    trees = Trees.from_arrays(arrays)
+    found = trees.predict(rows)
     assert found.tolist() == [walked(arrays, row) for row in rows]
+    np.testing.assert_array_equal(trees.first(3).predict(rows), found[:, :3])
 
 
 def test_a_tree_with_more_leaves_than_bits_is_refused() -> None:

@@ -44,7 +44,7 @@ class PastFeatures:
 
     def unavailability(self, chance: float) -> Floats:
         """What the window after each past exceeds with ``chance``: ``(n,)``."""
-        result: Floats = self.forecast.quantiles(self.rows)[:, CHANCES.index(chance)]
+        result: Floats = self.forecast.quantiles(self.rows, CHANCES.index(chance) + 1)[:, -1]
         return result
 
     def with_dependencies(

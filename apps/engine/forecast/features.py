@@ -118,7 +118,7 @@ def feature_rows(
     places = [min(days - 1, int(quantile * days)) for quantile in (0.1, 0.25, 0.5, 0.75, 0.9)]
     put(*(np.log10(day_rates[:, places]).T - level))
     roots, day_roots = _roots(expected, bad), _roots(day_expected, day_bad)
-    put(_correlation(roots, 1), _correlation(day_roots, 1), _correlation(day_roots, 2))
+    put(*_correlations(roots, (1,)), *_correlations(day_roots, (1, 2)))
     ahead = _put_change(put, day_total, day_ground, ground.rate, window_days)
     _put_incidents(put, ground, bad, requests.total, window, failures)
     _put_windows(put, running, requests.running, hours, rate, level)
@@ -193,7 +193,7 @@ def _dispersion(expected: Floats, bad: Floats) -> tuple[Floats, Floats]:
     squares = bad - expected
     squares *= squares
     some = np.maximum(expected, 0.05)
-    dispersion = np.divide(squares, some, out=some).mean(axis=1)
+    dispersion = _mean(np.divide(squares, some, out=some))
     squares -= expected
     excess = squares.sum(axis=1) / np.maximum(np.square(expected, out=some).sum(axis=1), 1e-12)
     return np.log10(dispersion + 1e-2), np.log10(np.clip(excess, 1e-4, 1e6))
@@ -207,7 +207,7 @@ def _put_quiet(put: Put, requests: Requests, bad: Floats, expected: Floats) -> N
     put(is_quiet.sum(axis=1) / max(1, requests.busy_hours))
     chance = np.minimum(50.0, np.ascontiguousarray(requests.in_busy_hours(expected)))
     np.exp(np.negative(chance, out=chance), out=chance)
-    put(chance.mean(axis=1))
+    put(_mean(chance))
 
 
 def _roots(expected: Floats, bad: Floats) -> Floats:
@@ -217,13 +217,22 @@ def _roots(expected: Floats, bad: Floats) -> Floats:
     return np.sqrt(ratios, out=ratios)
 
 
-def _correlation(values: Floats, lag: int) -> Floats:
-    if values.shape[1] <= lag + 2:
-        return np.zeros(values.shape[0])
-    centred = values - values.mean(axis=1, keepdims=True)
-    together = np.einsum("rh,rh->r", centred[:, lag:], centred[:, :-lag])
-    variance = np.square(centred, out=centred).sum(axis=1)
-    return np.asarray(together / np.maximum(variance, 1e-12))
+def _correlations(values: Floats, lags: Sequence[int]) -> list[Floats]:
+    """How far each row ``(rows, n)`` goes along with itself so many places before: ``(rows,)`` for each lag."""
+    centred = values - _mean(values)[:, None]
+    variance = np.maximum((centred * centred).sum(axis=1), 1e-12)
+    return [
+        np.zeros(values.shape[0])
+        if values.shape[1] <= lag + 2
+        else np.asarray(np.einsum("rh,rh->r", centred[:, lag:], centred[:, :-lag]) / variance)
+        for lag in lags
+    ]
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean of each row: what numpy says, which takes long to say it of few values."""
+    mean: Floats = values.sum(axis=1) / values.shape[1]
+    return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +259,7 @@ def _put_change(put: Put, day_total: Floats, day_bad: Floats, rate: Floats, wind
         none = np.zeros(rows)
         return _Ahead(none, none, none)
     line = lines(days, LEAST_DAYS_FOR_CHANGE)
-    centred = values - values.mean(axis=1, keepdims=True)
+    centred = values - _mean(values)[:, None]
     squares = (centred**2).sum(axis=1)
     slope = (centred * line.time).sum(axis=1) / line.squares
     slope_left = np.maximum(squares - slope**2 * line.squares, 1e-9)

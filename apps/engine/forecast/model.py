@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from apps.engine.forecast.features import FEATURES, FeatureRows
 from apps.engine.forecast.regimes import REGIMES, regimes
-from apps.engine.forecast.trees import Trees
+from apps.engine.forecast.trees import Trees, first_models
 from apps.engine.types import Floats
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "forecast.npz"
@@ -108,22 +108,26 @@ class Forecast:
     doubt: Floats
     probed_shifts: Floats
 
-    def raw(self, rows: FeatureRows) -> Floats:
-        """What the trees and the shifts say, in units of the root of the rows' spread: ``(rows, chances)``."""
+    def raw(self, rows: FeatureRows, chances: int = len(CHANCES)) -> Floats:
+        """What the trees and the shifts say at the first ``chances``, in units of the root of the rows' spread:
+        ``(rows, chances)``.
+        """
         features = rows.features.astype(np.float32)
-        found: Floats = self.trees.predict(features)
+        found: Floats = first_models(self.trees, chances).predict(features)
         for name, numbers in group_numbers(features).items():
-            found = found + self.shifts[name][numbers]
+            found = found + self.shifts[name][numbers, :chances]
         if rows.is_probed:
-            found = found + self.probed_shifts[probed_groups(features)]
+            found = found + self.probed_shifts[probed_groups(features), :chances]
         return found
 
-    def quantiles(self, rows: FeatureRows) -> Floats:
-        """Unavailability exceeded with each of :data:`CHANCES`, ascending: shape ``(rows, chances)``."""
-        found = self.raw(rows)
+    def quantiles(self, rows: FeatureRows, chances: int = len(CHANCES)) -> Floats:
+        """Unavailability exceeded with each of the first ``chances`` of :data:`CHANCES`, ascending: shape
+        ``(rows, chances)``. None depends on those after it.
+        """
+        found = self.raw(rows, chances)
         logarithms = rows.centre[:, None] + np.sqrt(rows.spread)[:, None] * found
         if not rows.is_probed:
-            logarithms = np.minimum(logarithms, _highest(rows.features))
+            logarithms = np.minimum(logarithms, _highest(rows.features)[:, :chances])
         result: Floats = 10 ** np.maximum.accumulate(np.minimum(logarithms, 0.0), axis=1)
         return result
 

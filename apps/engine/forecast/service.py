@@ -94,7 +94,7 @@ class ServiceForecast:
             has_dependency=self.has_dependency,
             dependency_share=dependency_share_of(self.parts, scales),
         )
-        result: Floats = self.forecast.quantiles(rows)[:, CHANCES.index(chance)]
+        result: Floats = self.forecast.quantiles(rows, CHANCES.index(chance) + 1)[:, -1]
         return result
 
     def usual(self, chance: float) -> float:

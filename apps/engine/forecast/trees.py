@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ MOST_LEAVES = 32
 """Each leaf of a tree is one bit of a number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trees:
     """One boosted model a quantile; the trees of all models lie side by side.
 
@@ -50,6 +51,21 @@ class Trees:
         leaf = np.bitwise_count(ruled_out & ~(ruled_out + np.uint32(1)))
         leaf_values = self.value.take(leaf + np.arange(0, self.value.size, MOST_LEAVES))
         return self.base + np.add.reduceat(leaf_values, self.models, axis=1)
+
+    def first(self, models: int) -> Trees:
+        """The trees of the first ``models`` alone."""
+        if models == self.models.size:
+            return self
+        trees = slice(0, int(self.models[models]))
+        return replace(
+            self,
+            feature=np.ascontiguousarray(self.feature[:, trees]),
+            threshold=np.ascontiguousarray(self.threshold[:, trees]),
+            left_leaves=np.ascontiguousarray(self.left_leaves[:, trees]),
+            value=self.value[: trees.stop * MOST_LEAVES],
+            models=self.models[:models],
+            base=self.base[:models],
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Trees:
@@ -85,6 +101,12 @@ class Trees:
             models=arrays["models"].astype(np.int64),
             base=arrays["base"].astype(np.float64),
         )
+
+
+@lru_cache(maxsize=16)
+def first_models(trees: Trees, models: int) -> Trees:
+    """The trees of the first ``models`` alone, laid side by side once."""
+    return trees.first(models)
 
 
 def _numbers(tree: NDArray[np.int64], trees: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Histograms:
     """Cumulative counts per bin with data: ``cumulative`` is ``(n, k)`` over ``bounds_ms`` ``(k,)``; not to be written
     to, for it may be the input's own.
@@ -46,6 +47,12 @@ class Histograms:
     """Number of each row's bin, ascending."""
     span_days: float
     days: float
+
+    @cached_property
+    def summed(self) -> Floats:
+        """Counts of all bins together: ``(k,)``."""
+        total: Floats = self.cumulative.sum(axis=0)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,7 @@ def latency_document(
         return _without("no_data", f"{service_id} has no latency data.", None, None)
     histograms = outlook.histograms
     read_at = BINS_SHARE if histograms.basis == "bins" else share
-    summed = histograms.cumulative.sum(axis=0)
+    summed = histograms.summed
     observed = float(percentile(histograms.bounds_ms, summed, read_at)[0])
     basis = histograms.basis
     if histograms.days < 1:

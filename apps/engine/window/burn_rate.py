@@ -87,10 +87,11 @@ def count_alerts(
     A run of bins in which any rule of a severity fires is one alert. Bins without data count as no traffic.
     The short windows can only be looked at where the bins are that fine; a wider bin stands in for them.
     """
-    # A gap is one for all targets.
-    known = np.isfinite(total) & np.isfinite(bad).reshape(-1, total.size).all(axis=0)
-    sums_total = running_sums(np.where(known, total, 0.0))
-    sums_bad = running_sums(np.where(known, bad, 0.0))
+    if not (np.isfinite(total).all() and np.isfinite(bad).all()):
+        # A gap is one for all targets.
+        known = np.isfinite(total) & np.isfinite(bad).reshape(-1, total.size).all(axis=0)
+        total, bad = np.where(known, total, 0.0), np.where(known, bad, 0.0)
+    sums_total, sums_bad = running_sums(total), running_sums(bad)
     budgets = 1.0 - np.asarray(targets, dtype=np.float64)
     counts: dict[str, NDArray[np.int64]] = {}
     ratios: dict[int, Floats] = {}
@@ -99,11 +100,12 @@ def count_alerts(
         for rule in ALERT_RULES:
             if rule.severity != severity:
                 continue
-            worst = np.minimum(
-                _ratio(ratios, sums_total, sums_bad, rule.long_seconds, step_seconds),
-                _ratio(ratios, sums_total, sums_bad, rule.short_seconds, step_seconds),
-            )
-            firing |= worst >= (rule.factor(window_days) * budgets)[:, None]
+            least = (rule.factor(window_days) * budgets)[:, None]
+            fires = _ratio(ratios, sums_total, sums_bad, rule.long_seconds, step_seconds) >= least
+            # Most rules never fire, whatever their short windows say.
+            if fires.any():
+                fires &= _ratio(ratios, sums_total, sums_bad, rule.short_seconds, step_seconds) >= least
+                firing |= fires
         rises = np.count_nonzero(firing[:, 1:] & ~firing[:, :-1], axis=1)
         counts[severity] = rises + (firing[:, 0] if total.size else 0)
     return counts["page"], counts["ticket"]
