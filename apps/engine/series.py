@@ -16,7 +16,8 @@ _EXCESS_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class ObservedCounts:
-    """The part of a :class:`CountSeries` that has data, on its own regular grid.
+    """The part of a :class:`CountSeries` that has data, on its own regular grid; its arrays are not to be written to,
+    for they may be the series' own.
 
     ``total`` and ``bad`` have shape ``(n,)`` and hold ``nan`` in gaps; ``present`` marks the bins with data.
     The first and the last bin have data. ``as_of`` is where the reading was cut.
@@ -90,11 +91,11 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
     if series is None or series.step_seconds <= 0:
         return None
     complete = max(0, (as_of - series.start) // series.step_seconds)
-    total = np.array(series.total[:complete], dtype=np.float64)
-    bad = np.array(series.bad[:complete], dtype=np.float64)
-    known = np.isfinite(total) & np.isfinite(bad)
+    total = np.asarray(series.total[:complete], dtype=np.float64)
+    bad = np.asarray(series.bad[:complete], dtype=np.float64)
+    # Failures between 0 and a finite total are finite, and then the total is not below 0.
     with np.errstate(invalid="ignore"):
-        plausible = known & (total >= 0) & (bad >= 0) & (bad <= total * (1 + _EXCESS_TOLERANCE))
+        plausible = np.isfinite(total) & (bad >= 0) & (bad <= total * (1 + _EXCESS_TOLERANCE))
     if plausible.size and plausible.all():
         # Nothing to take out, which is the usual case.
         return ObservedCounts(
@@ -105,6 +106,7 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
         return None
     first, last = int(where[0]), int(where[-1]) + 1
     present = plausible[first:last]
+    known = np.isfinite(total) & np.isfinite(bad)
     return ObservedCounts(
         start=series.start + first * series.step_seconds,
         step_seconds=series.step_seconds,
@@ -159,10 +161,13 @@ def daily(*sources: ObservedCounts | None) -> tuple[int, Floats, Floats] | None:
         return None
     total, bad = np.full(size, np.nan), np.full(size, np.nan)
     for source in known:
-        at = (source.start + np.arange(source.total.size) * source.step_seconds) // DAY_SECONDS - first
+        at = source.starts // DAY_SECONDS - first
         inside = source.present & (at >= 0) & (at < size)
-        seen = np.bincount(at[inside], minlength=size) > 0
+        requests, failures = source.total, source.bad
+        if not inside.all():
+            at, requests, failures = at[inside], requests[inside], failures[inside]
+        seen = np.bincount(at, minlength=size) > 0
         fill = seen & np.isnan(total)
-        total = np.where(fill, np.bincount(at[inside], weights=source.total[inside], minlength=size), total)
-        bad = np.where(fill, np.bincount(at[inside], weights=source.bad[inside], minlength=size), bad)
+        total = np.where(fill, np.bincount(at, weights=requests, minlength=size), total)
+        bad = np.where(fill, np.bincount(at, weights=failures, minlength=size), bad)
     return int(first), total, bad

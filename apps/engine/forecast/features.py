@@ -310,7 +310,7 @@ def _put_incidents(
         mean = np.where(count > 0, np.bincount(row, each, rows) / number, mean)
         spread = np.sqrt(np.maximum(0.0, np.bincount(row, (each - mean[row]) ** 2, rows) / number))
         np.maximum.at(worst, row, each)
-        np.maximum.at(longest, row, np.diff(begins, append=row_of.size))
+        np.maximum.at(longest, row, np.append(begins[1:], row_of.size) - begins)
         is_worst = each >= worst[row]
         worst_age[row[is_worst]] = (hours - column[is_worst]) / 24
         # Of a row's hours the last is kept.
