@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
+from apps.engine.forecast.latency_pieces import REPLICATES, blocks, by_hour, resampled
 from apps.engine.forecast.requests import Load
 from apps.engine.latency.percentiles import percentiles
 from apps.engine.running_sums import running_sums, sums_of_stretches
@@ -31,7 +31,6 @@ LEAST_MS = 1e-3
 """Nothing is read as faster than a microsecond."""
 ABOVE_TOP = 1.5
 """What lies above the highest bound is taken for this many times that bound, in figures that cannot be infinite."""
-REPLICATES = 200
 INCIDENT_RATIO = 4.0
 INCIDENT_SIGMA = 6.0
 INCIDENT_PART = 0.05
@@ -99,17 +98,17 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
 
     days = max(1, size // per_day)
     month = max(1, min(28 * per_day, size // 2))
-    day_counts = _blocks(running, per_day)
+    day_counts = blocks(running, per_day)
     pieces = [
         running[-1:],
         np.stack(
             [running[-1] - running[max(0, size - max(1, round(each * per_day)))] for each in SUFFIX_DAYS]
         ),
         day_counts,
-        _blocks(running, 7 * per_day),
+        blocks(running, 7 * per_day),
         running[month :: max(1, per_day)] - running[: -month : max(1, per_day)],
-        _by_hour(counts, per_day),
-        *_resampled(day_counts, window_days),
+        by_hour(counts, per_day),
+        *resampled(day_counts, window_days),
     ]
     reads, medians = _reads(bounds, pieces)
     level, suffixes, day_levels, week_levels, month_levels, hour_levels, drawn_days, drawn_weeks = reads
@@ -189,11 +188,6 @@ def _log(bounds: Floats, values: Floats) -> Floats:
     top = float(finite[-1]) * ABOVE_TOP if finite.size else 1.0
     result: Floats = np.log(np.maximum(np.where(np.isinf(values), top, values), LEAST_MS))
     return result
-
-
-def _blocks(running: Floats, width: int) -> Floats:
-    """Sums of as many blocks of ``width`` bins as there are, the last one ending with the history."""
-    return np.ascontiguousarray(sums_of_stretches(running.T, width).T)
 
 
 def _put_bucket(put: Put, bounds: Floats, summed: Floats, level: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -350,40 +344,10 @@ def _load(total: Floats, exceeding: Floats, rate: Floats) -> tuple[Floats, Float
     return np.clip(score / information, -9, 9), np.clip(score / np.sqrt(information), -200, 200)
 
 
-def _by_hour(counts: Floats, per_day: int) -> Floats:
-    """Counts of the hours of the day over whole days, ``(hours, k)``; none where there is no whole day of hours."""
-    days = counts.shape[0] // per_day
-    if days < 1 or per_day < 2:
-        return counts[:0]
-    summed: Floats = counts[-days * per_day :].reshape(days, per_day, -1).sum(axis=0)
-    return summed
-
-
 def _range(levels: Floats) -> Floats:
     """How far levels ``(shares, n)`` lie apart, where they are known."""
     levels = levels[:, ~np.isnan(levels).any(axis=0)]
     return np.asarray(np.ptp(levels, axis=1)) if levels.size else np.zeros(len(SHARES))
-
-
-@lru_cache(maxsize=256)
-def _picks(blocks: int, wanted: int) -> Floats:
-    """How often each block is taken in each resampled window: the same for every history of so many blocks."""
-    generator = np.random.default_rng([blocks, wanted])
-    return generator.multinomial(wanted, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
-
-
-def _resampled(day_counts: Floats, window_days: float) -> tuple[Floats, Floats]:
-    """Counts of windows of days, and of weeks, drawn as a whole (block bootstrap; Künsch 1989)."""
-    by_day = day_counts[day_counts[:, -1] > 0]
-    days = by_day.shape[0]
-    running = np.concatenate([by_day, by_day[:6]]).cumsum(axis=0)
-    length = 7 if days >= 14 else 1
-    weeks = running[length - 1 : length - 1 + days].copy()
-    weeks[1:] -= running[: days - 1]
-    return (
-        _picks(days, max(1, round(window_days))) @ by_day,
-        _picks(days, max(1, round(window_days / length))) @ weeks,
-    )
 
 
 def _put_resampled(put: Put, by_days: Floats, by_weeks: Floats) -> Floats:
