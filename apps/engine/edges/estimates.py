@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.engine.edges.call_probability import CALL_PROBABILITY_PRIOR, call_probability
 from apps.engine.edges.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
@@ -101,6 +102,7 @@ __all__ = [
     "published_availability",
     "watched_since",
     "with_hardness",
+    "with_hardness_in_each",
 ]
 
 
@@ -146,10 +148,20 @@ def watched_since(dependencies: Sequence[DependencyInput], as_of: int) -> int | 
 
 def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate]) -> list[EdgeEstimate]:
     """Read hardness where the data can tell; ``estimates`` are first ones, each made of its edge alone."""
-    found = list(estimates)
-    if own is not None and own.requests > 0:
-        found = _bound_by_survival(own, _measure_hardness(own, found))
+    if own is None:
+        return list(estimates)
+    (found,) = with_hardness_in_each([(own, estimates)])
     return found
+
+
+def with_hardness_in_each(
+    pasts: Sequence[tuple[ObservedCounts, Sequence[EdgeEstimate]]],
+) -> list[list[EdgeEstimate]]:
+    """:func:`with_hardness` of several pasts (at least one) of one service, which had the same requests in all."""
+    if pasts[0][0].requests <= 0:
+        return [list(estimates) for _, estimates in pasts]
+    measured = _measure_hardness(pasts)
+    return [_bound_by_survival(own, found) for (own, _), found in zip(pasts, measured, strict=True)]
 
 
 def first_estimate(
@@ -224,30 +236,52 @@ def _fill_before(
             failed_calls[unwatched] = instead[unwatched]
 
 
-def _measure_hardness(own: ObservedCounts, estimates: list[EdgeEstimate]) -> list[EdgeEstimate]:
+def _measure_hardness(
+    pasts: Sequence[tuple[ObservedCounts, Sequence[EdgeEstimate]]],
+) -> list[list[EdgeEstimate]]:
     """Read hardness from the bins in which the service and its dependencies were watched together.
 
     Without an edge series the data tell q·h, and the doubt about q is part of the doubt about h; what fails
     the service that often must at least be called that often.
     """
-    total, bad = own.dense_total, own.dense_bad
-    busy = total > 0
-    chosen = [
-        at
-        for at, estimate in enumerate(estimates)
-        if estimate.failed_calls is not None
-        and not estimate.dependency.redundancy_group
-        and is_informative(estimate.failed_calls[busy], total[busy])
-    ]
-    if not chosen or np.count_nonzero(busy) < MIN_BINS:
-        return estimates
-    failed = [np.asarray(estimates[at].failed_calls)[busy] for at in chosen]
-    priors = [HARDNESS_PRIOR[estimates[at].dependency.criticality] for at in chosen]
-    found = measure(total[busy], bad[busy], failed, priors, own.step_seconds)
-    result = list(estimates)
-    for at, hardness in zip(chosen, found, strict=True):
-        result[at] = _with_hardness(result[at], hardness)
+    result = [list(estimates) for _, estimates in pasts]
+    own = pasts[0][0]
+    busy = own.dense_total > 0
+    if np.count_nonzero(busy) < MIN_BINS:
+        return result
+    total = own.dense_total[busy]
+    alike: dict[tuple[int, ...], list[tuple[int, Floats]]] = {}
+    for number, estimates in enumerate(result):
+        chosen, failed = _informative(estimates, busy, total)
+        if chosen:
+            alike.setdefault(chosen, []).append((number, failed))
+    for chosen, members in alike.items():
+        bad = np.stack([pasts[number][0].dense_bad[busy] for number, _ in members])
+        calls = np.stack([failed for _, failed in members])
+        priors = [HARDNESS_PRIOR[result[members[0][0]][at].dependency.criticality] for at in chosen]
+        found = measure(total, bad, calls, priors, own.step_seconds)
+        for (number, _), hardnesses in zip(members, found, strict=True):
+            for at, hardness in zip(chosen, hardnesses, strict=True):
+                result[number][at] = _with_hardness(result[number][at], hardness)
     return result
+
+
+def _informative(
+    estimates: Sequence[EdgeEstimate], busy: NDArray[np.bool_], total: Floats
+) -> tuple[tuple[int, ...], Floats]:
+    """Positions of the edges that tell of their hardness, and their failed calls, ``(edges, busy bins)``."""
+    candidates = [
+        (at, each.failed_calls)
+        for at, each in enumerate(estimates)
+        if each.failed_calls is not None and not each.dependency.redundancy_group
+    ]
+    if not candidates:
+        return (), np.empty((0, total.size))
+    failed = np.stack([calls for _, calls in candidates])[:, busy]
+    has_told = is_informative(failed, total)
+    return tuple(at for (at, _), is_told in zip(candidates, has_told, strict=True) if is_told), failed[
+        has_told
+    ]
 
 
 def _with_hardness(estimate: EdgeEstimate, found: Hardness) -> EdgeEstimate:

@@ -12,12 +12,12 @@ incidents differ: where there are enough of them, the spread between days sets t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.engine.sorted_quantiles import middle_of, quantiles_of
 from apps.engine.types import Floats
@@ -52,78 +52,86 @@ class Hardness:
         return self.deviation <= OBSERVED_SPREAD
 
 
-def is_informative(failed: Floats, total: Floats) -> bool:
-    """Failures must be there and must come and go: a dependency that always fails alike tells nothing."""
-    if float(failed.sum()) < MIN_FAILURES:
-        return False
-    share = failed / total
-    mean = float(failed.sum() / total.sum())
-    variance = float((total * (share - mean) ** 2).sum() / total.sum())
-    return variance > 1e-6 * mean**2
+def is_informative(failed: Floats, total: Floats) -> NDArray[np.bool_]:
+    """Failures must be there and must come and go: a dependency that always fails alike tells nothing.
+
+    ``failed`` has shape ``(dependencies, bins)``, ``total`` ``(bins,)``; one answer a dependency.
+    """
+    requests = total.sum()
+    sums = failed.sum(axis=1)
+    mean = sums / requests
+    variance = (total * (failed / total - mean[:, None]) ** 2).sum(axis=1) / requests
+    return (sums >= MIN_FAILURES) & (variance > 1e-6 * mean**2)
 
 
 def measure(
-    total: Floats, bad: Floats, failed: Sequence[Floats], priors: Sequence[float], step_seconds: int
-) -> list[Hardness]:
-    """Estimate the hardness of every dependency; arrays have shape ``(bins,)``, all totals above 0.
+    total: Floats, bad: Floats, calls: Floats, priors: Sequence[float], step_seconds: int
+) -> list[list[Hardness]]:
+    """Estimate the hardness of every dependency in each of some pasts that had the same requests.
+
+    ``total`` has shape ``(bins,)``, all above 0, ``bad`` ``(pasts, bins)``, and ``calls``, those that met a failure,
+    ``(pasts, dependencies, bins)``. A past comes out the same in whatever company.
 
     ``priors`` pull (normal, standard deviation ``PRIOR_SPREAD``) where the data cannot tell, and keep
     dependencies that always fail together (aliases of one another) from being counted twice.
     """
     root = np.sqrt(total)
-    calls = np.stack(failed)
-    controls = _controls(total, step_seconds)
-    design = np.concatenate([controls * root, calls / root])
-    observed = bad / root
+    controls = _controls(total, step_seconds) * root
     first = controls.shape[0]
+    design = np.concatenate(
+        [np.broadcast_to(controls, (bad.shape[0], *controls.shape)), calls / root], axis=1
+    )
+    observed = bad / root
     prior = np.array([0.0] * first + list(priors))
-    rate = max(float(bad.sum() / total.sum()), 1e-12)
+    rates = np.maximum(bad.sum(axis=1) / total.sum(), 1e-12)
 
-    calm = _without_own_outliers(observed, calls.sum(axis=0) / root, root)
-    gram = np.einsum("it,jt->ij", design, design)
-    variance = _variance(design, calm, gram, rate)
-    alone = np.array([0.0] * first + [LOOSE_SPREAD**-2] * len(failed))
-    told = np.sqrt(np.maximum(np.diag(np.linalg.pinv(gram / variance + np.diag(alone))), 0.0))
-    spread = np.where(told <= OBSERVED_SPREAD, LOOSE_SPREAD, PRIOR_SPREAD)
-    precision = np.array([0.0] * first + [1.0] * len(failed)) / spread**2
-    information = gram / variance + np.diag(precision)
-    moment = np.einsum("it,t->i", design, calm) / variance + precision * prior
-    free, values = _bounded(information, moment, first)
+    calm = _without_own_outliers(observed, calls.sum(axis=1) / root, root)
+    gram = np.einsum("pit,pjt->pij", design, design)
+    moment = np.einsum("pit,pt->pi", design, calm)
+    variance = _variances(design, calm, gram, moment, rates)
+    alone = np.array([0.0] * first + [LOOSE_SPREAD**-2] * len(priors))
+    known = gram / variance[:, None, None]
+    told = np.linalg.pinv(known + np.diag(alone))
+    doubt = np.sqrt(np.maximum(np.einsum("pii->pi", told)[:, first:], 0.0))
+    precision = np.zeros_like(moment)
+    precision[:, first:] = 1.0 / np.where(doubt <= OBSERVED_SPREAD, LOOSE_SPREAD, PRIOR_SPREAD) ** 2
+    information = known + precision[:, None, :] * np.eye(prior.size)
+    moment = moment / variance[:, None] + precision * prior
+    modes = [_bounded(*each, first) for each in zip(information, moment, strict=True)]
+    free, values = (np.stack(each) for each in zip(*modes, strict=True))
 
     # How far each estimate would move for a failure more in each bin.
     inverse = np.linalg.pinv(information)
-    pull = np.einsum("ij,jt->it", inverse[first:], design) / variance
-    residual = observed - np.einsum("it,i->t", design, values)
-    shifted = np.fft.irfft(np.fft.rfft(residual) * np.conj(np.fft.rfft(pull)), n=total.size)
+    pull = np.einsum("pij,pjt->pit", inverse[:, first:], design) / variance[:, None, None]
+    squares = pull**2
+    residual = observed - np.einsum("pit,pi->pt", design, values)
+    shifted = np.fft.irfft(np.fft.rfft(residual)[:, None] * np.conj(np.fft.rfft(pull)), n=total.size)
     low_noise, high_noise = quantiles_of(shifted, (0.05, 0.95))
-    kept = np.clip(values[first:], 0.02, 0.98)
-    binomial = np.einsum("jt,j->t", calls, kept * (1 - kept))
-    chance = np.sqrt(np.einsum("it,t->i", (pull / root) ** 2, binomial))
-    between = _between_days(pull, residual)
+    kept = np.clip(values[:, first:], 0.02, 0.98)
+    binomial = np.einsum("pjt,pj->pt", calls, kept * (1 - kept))
+    chance = np.sqrt(np.einsum("pit,pt->pi", squares, binomial / total))
     # The residuals hold that chance too, spread evenly over the shifts: it must not count twice.
-    mixed = float(binomial.sum() / total.sum())
-    twice = Z90**2 * mixed * (pull**2).sum(axis=1)
+    mixed = binomial.sum(axis=1) / total.sum()
+    twice = Z90**2 * mixed[:, None] * squares.sum(axis=2)
     # What the prior still holds back, and what collinear dependencies leave open.
-    open_part = np.sqrt(np.einsum("ij,j,ij->i", inverse[first:], precision, inverse[first:]))
-    results: list[Hardness] = []
-    for at in range(len(failed)):
-        rest = math.hypot(Z90 * float(chance[at]), Z90 * float(open_part[at]))
-        below, above = (
-            math.hypot(math.sqrt(max(0.0, max(0.0, side) ** 2 - float(twice[at]))), rest)
-            for side in (float(high_noise[at]), -float(low_noise[at]))
-        )
-        least = Z90 * float(between[at])
-        below, above = max(below, least), max(above, least)
-        middle = float(free[first + at])
-        results.append(
-            Hardness(
-                float(values[first + at]),
-                min(middle - below, 1.0),
-                max(middle + above, 0.0),
-                (below + above) / (2 * Z90),
-            )
-        )
-    return results
+    open_part = np.sqrt((inverse[:, first:] ** 2 * precision[:, None, :]).sum(axis=2))
+    rest = Z90 * np.hypot(chance, open_part)
+    least = Z90 * _between_days(pull, squares, residual)
+    below, above = (
+        np.maximum(np.hypot(np.sqrt(np.maximum(0.0, np.maximum(0.0, side) ** 2 - twice)), rest), least)
+        for side in (high_noise, -low_noise)
+    )
+    middle = free[:, first:]
+    found = np.stack(
+        [
+            values[:, first:],
+            np.minimum(middle - below, 1.0),
+            np.maximum(middle + above, 0.0),
+            (below + above) / (2 * Z90),
+        ],
+        axis=2,
+    )
+    return [[Hardness(*each) for each in past] for past in found.tolist()]
 
 
 def _controls(total: Floats, step_seconds: int) -> Floats:
@@ -154,30 +162,33 @@ def _hour(size: int, step_seconds: int) -> tuple[Floats, Floats]:
 def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> Floats:
     """Cut what no dependency can explain, were all of them fully hard: that is the service's own incident."""
     rates = observed / root
-    usual = float(middle_of(rates))
-    scale = 1.4826 * float(middle_of(np.abs(rates - usual)))
+    usual = middle_of(rates)[:, None]
+    scale = 1.4826 * middle_of(np.abs(rates - usual))[:, None]
     level = usual + OUTLIER_SIGMA * np.maximum(scale, np.sqrt(usual + 1e-12) / root)
     limit: Floats = explained + level * root + OUTLIER_SIGMA / root
     return np.minimum(observed, limit)
 
 
-def _variance(design: Floats, observed: Floats, gram: Floats, rate: float) -> float:
-    moment = np.einsum("it,t->i", design, observed)
-    loose = np.linalg.lstsq(gram, moment, rcond=None)[0]
-    residual = observed - np.einsum("it,i->t", design, loose)
-    freedom = max(1, observed.size - design.shape[0])
-    spread: float = max(float((residual**2).sum()) / freedom, rate * 0.1, 1e-12)
-    return spread * _design_effect(residual)
+def _variances(design: Floats, observed: Floats, gram: Floats, moment: Floats, rates: Floats) -> Floats:
+    """Variance of the failures that the regression leaves unexplained, one a past."""
+    loose = np.stack([np.linalg.lstsq(*each, rcond=None)[0] for each in zip(gram, moment, strict=True)])
+    residual = observed - np.einsum("pit,pi->pt", design, loose)
+    freedom = max(1, observed.shape[1] - design.shape[1])
+    spread = np.maximum(np.maximum((residual**2).sum(axis=1) / freedom, rates * 0.1), 1e-12)
+    result: Floats = spread * _design_effects(residual)
+    return result
 
 
-def _design_effect(residual: Floats) -> float:
-    """How many times neighbouring bins' errors add up to more than independent ones would."""
-    clusters = residual.size // CLUSTER_BINS
-    spread = float((residual**2).mean())
-    if clusters < 4 or spread <= 0:
-        return 1.0
-    sums = residual[: clusters * CLUSTER_BINS].reshape(clusters, CLUSTER_BINS).sum(axis=1)
-    return float(np.clip((sums**2).mean() / (CLUSTER_BINS * spread), 1.0, CLUSTER_BINS))
+def _design_effects(residual: Floats) -> Floats:
+    """How many times neighbouring bins' errors add up to more than independent ones would, one a past."""
+    clusters = residual.shape[1] // CLUSTER_BINS
+    spread = (residual**2).mean(axis=1)
+    effects = np.ones_like(spread)
+    if clusters >= 4:
+        days = residual[:, : clusters * CLUSTER_BINS].reshape(-1, clusters, CLUSTER_BINS)
+        squares = (days.sum(axis=2) ** 2).mean(axis=1)
+        np.divide(squares, CLUSTER_BINS * spread, out=effects, where=spread > 0)
+    return np.clip(effects, 1.0, CLUSTER_BINS)
 
 
 def _bounded(information: Floats, moment: Floats, first: int) -> tuple[Floats, Floats]:
@@ -200,12 +211,15 @@ def _bounded(information: Floats, moment: Floats, first: int) -> tuple[Floats, F
     return unbounded, values
 
 
-def _between_days(pull: Floats, residual: Floats) -> Floats:
-    """Error by the spread between days, where enough of them have a say; 0 elsewhere."""
-    starts = np.arange(0, residual.size, CLUSTER_BINS)
-    scores = np.add.reduceat(pull * residual, starts, axis=1)
-    weight = np.add.reduceat(pull**2, starts, axis=1)
-    squares = (weight**2).sum(axis=1)
-    effective = np.divide(weight.sum(axis=1) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
-    error = np.sqrt((scores**2).sum(axis=1) * effective / np.maximum(1.0, effective - 1))
+def _between_days(pull: Floats, squares: Floats, residual: Floats) -> Floats:
+    """Error by the spread between days, where enough of them have a say; 0 elsewhere.
+
+    ``pull`` and its ``squares`` have shape ``(pasts, dependencies, bins)``.
+    """
+    starts = np.arange(0, residual.shape[1], CLUSTER_BINS)
+    scores = np.add.reduceat(pull * residual[:, None], starts, axis=2)
+    weight = np.add.reduceat(squares, starts, axis=2)
+    heaviest = (weight**2).sum(axis=2)
+    effective = np.divide(weight.sum(axis=2) ** 2, heaviest, out=np.zeros_like(heaviest), where=heaviest > 0)
+    error = np.sqrt((scores**2).sum(axis=2) * effective / np.maximum(1.0, effective - 1))
     return np.where(effective >= MIN_INCIDENTS, error, 0.0)

@@ -86,7 +86,9 @@ class ChangedPasts:
             if not self._is_sure(row, usual[at], others, goal)
         ]
         if anew:
-            then = self._with_dependencies([self._then(rows[at]) for at in anew])
+            changes = [self.changes[rows[at]] for at in anew]
+            shares = self.past.dependencies_then([(each.cause, each.scale) for each in changes])
+            then = self._with_dependencies([(rows[at], *each) for at, each in zip(anew, shares, strict=True)])
             for at, target in zip(anew, then.tolist(), strict=True):
                 usual[at] = target
         return usual
@@ -100,11 +102,6 @@ class ChangedPasts:
             return False
         is_kept = goal is None or usual < goal or bool((others >= goal).all())
         return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
-
-    def _then(self, row: int) -> tuple[int, float, bool]:
-        change = self.changes[row]
-        share, has_dependency = self.past.dependencies_then(change.cause, change.scale)
-        return row, share, has_dependency
 
     def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
         """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""

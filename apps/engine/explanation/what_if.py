@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from apps.engine.edges.estimates import (
     EdgeEstimate,
     first_estimate,
     watched_since,
-    with_hardness,
+    with_hardness_in_each,
 )
 from apps.engine.explanation.decomposition import (
     Decomposition,
@@ -71,21 +72,31 @@ class KnownPast:
             ),
         )
 
-    def dependencies_then(self, cause: str, scale: float) -> tuple[float, bool]:
+    def dependencies_then(self, changes: Sequence[tuple[str, float]]) -> list[tuple[float, bool]]:
         """The share of failures that a run on :meth:`scaled` would put down to dependencies, and whether any would
-        count.
+        count, after each of ``changes`` (at least one): a cause and the factor on it.
         """
-        counts = self.scaled_counts(cause, scale)
-        targets = self._targets(cause)
         since = watched_since([each.dependency for each in self.firsts], self.as_of)
-        firsts = [
+        pasts = [
+            (counts, self._firsts_then(counts, cause, scale, since))
+            for (cause, scale), counts in zip(changes, self._counts_then(changes), strict=True)
+        ]
+        factors = [counted_factors(each) for each in with_hardness_in_each(pasts)]
+        return [
+            (dependency_share(counts, counted), bool(counted))
+            for (counts, _), counted in zip(pasts, factors, strict=True)
+        ]
+
+    def _firsts_then(
+        self, counts: ObservedCounts, cause: str, scale: float, since: int | None
+    ) -> list[EdgeEstimate]:
+        targets = self._targets(cause)
+        return [
             first_estimate(counts, _scaled(each.dependency, self.as_of, scale), self.as_of, since=since)
             if each.dependency.target_id in targets
             else each
             for each in self.firsts
         ]
-        factors = counted_factors(with_hardness(counts, firsts))
-        return dependency_share(counts, factors), bool(factors)
 
     @property
     def is_watched(self) -> bool:
@@ -99,10 +110,14 @@ class KnownPast:
 
     def scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
         """The counts with the failures of ``cause`` scaled."""
-        bad = self.counts.bad.copy()
-        scales = self.scales(cause, scale)
-        bad[self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales[None, :])[0]
-        return replace(self.counts, bad=bad)
+        (counts,) = self._counts_then([(cause, scale)])
+        return counts
+
+    def _counts_then(self, changes: Sequence[tuple[str, float]]) -> list[ObservedCounts]:
+        scales = np.stack([self.scales(*each) for each in changes])
+        bad = np.repeat(self.counts.bad[None], len(changes), axis=0)
+        bad[:, self.counts.present] = scaled_failures(self.parts, self.counts.dense_total, scales)
+        return [replace(self.counts, bad=each) for each in bad]
 
     def _targets(self, cause: str) -> set[str]:
         """Ids of the dependencies behind a cause."""

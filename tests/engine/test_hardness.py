@@ -1,0 +1,47 @@
+"""Several pasts of one service are measured together, and each comes out as it would alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.engine.edges.hardness import measure
+from apps.engine.types import Floats
+
+HOURS = 28 * 24
+HOUR = 3_600
+
+
+def _pasts() -> tuple[Floats, Floats, Floats]:
+    """Requests, failures of three pasts and failed calls over three edges, of which two are one in the last past."""
+    generator = np.random.default_rng(3)
+    total = 5_000 + 2_000 * np.sin(np.arange(HOURS) / 24 * 2 * np.pi) + generator.normal(0, 200, HOURS)
+    down = generator.random((3, HOURS)) < 0.02
+    calls = np.repeat(np.where(down, 0.1, 0.0)[None] * total, 3, axis=0)
+    calls[2, 2] = calls[2, 1]
+    bad = generator.poisson(2.0, (3, HOURS)) + np.einsum("pit,i->pt", calls, np.array([0.8, 0.3, 0.1]))
+    return total, bad, calls
+
+
+def test_each_past_is_measured_as_it_would_be_alone() -> None:
+    total, bad, calls = _pasts()
+    priors = [0.9, 0.3, 0.3]
+    together = measure(total, bad, calls, priors, HOUR)
+    alone = [
+        measure(total, each[None], others[None], priors, HOUR)[0]
+        for each, others in zip(bad, calls, strict=True)
+    ]
+    assert together == alone
+
+
+def test_hardness_is_found_beside_failures_of_its_own() -> None:
+    total, bad, calls = _pasts()
+    for past in measure(total, bad, calls, [0.9, 0.3, 0.3], HOUR)[:2]:
+        assert [each.value for each in past] == pytest.approx([0.8, 0.3, 0.1], abs=0.05)
+
+
+def test_edges_that_are_one_share_what_they_do() -> None:
+    total, bad, calls = _pasts()
+    _, first, second = measure(total, bad, calls, [0.9, 0.3, 0.3], HOUR)[2]
+    assert first.value + second.value == pytest.approx(0.4, abs=0.05)
+    assert first.value == pytest.approx(second.value, abs=1e-6)
