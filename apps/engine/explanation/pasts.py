@@ -71,37 +71,40 @@ class ChangedPasts:
         A new run reads hardness from the changed past, and may put other failures down to dependencies.
         """
         usual = [float(self.targets[row]) for row in rows]
-        if not self.past.is_watched or not rows:
-            return usual
+        anew = [at for at, matters in enumerate(self._may_matter(rows, goal)) if matters]
+        if anew:
+            changes = [self.changes[rows[at]] for at in anew]
+            found = self.past.dependencies_then([(each.cause, each.scale) for each in changes])
+            then = self._with_dependencies([(rows[at], *each) for at, each in zip(anew, found, strict=True)])
+            for at, target in zip(anew, then.tolist(), strict=True):
+                usual[at] = target
+        return usual
+
+    def _may_matter(self, rows: Sequence[int], goal: float | None) -> list[bool]:
+        """Whether edges that are estimated anew may move the target of a row, or miss the ``goal``."""
+        if not self.past.is_watched:
+            return [False] * len(rows)
+        # Held within the requests more failures make another pattern.
+        result = [bool((self.scales[row] > 1).any()) for row in rows]
+        # Where nothing fails there is nothing to put down to anyone.
+        asked = [
+            at
+            for at, row in enumerate(rows)
+            if not result[at] and (self.past.has_soft or self.scales[row].any())
+        ]
+        if not asked:
+            return result
         has_dependency = self.model.forecast.has_dependency
         offs = SHARES_OFF if goal is None else (*SHARES_OFF, GOAL_OFF)
         sides = [(side * off, has_dependency) for off in offs for side in (-1, 1)]
         if self.past.has_soft:
             sides.append((0.0, not has_dependency))
-        tried = [(row, float(self.shares[row]) + off, flag) for row in rows for off, flag in sides]
-        found = self._with_dependencies(tried).reshape(len(rows), len(sides))
-        anew = [
-            at
-            for at, (row, others) in enumerate(zip(rows, found, strict=True))
-            if not self._is_sure(row, usual[at], others, goal)
-        ]
-        if anew:
-            changes = [self.changes[rows[at]] for at in anew]
-            shares = self.past.dependencies_then([(each.cause, each.scale) for each in changes])
-            then = self._with_dependencies([(rows[at], *each) for at, each in zip(anew, shares, strict=True)])
-            for at, target in zip(anew, then.tolist(), strict=True):
-                usual[at] = target
-        return usual
-
-    def _is_sure(self, row: int, usual: float, others: Floats, goal: float | None) -> bool:
-        if not self.past.has_soft and not self.scales[row].any():
-            # Nothing fails: there is nothing to put down to anyone.
-            return True
-        if (self.scales[row] > 1).any():
-            # Held within the requests more failures make another pattern.
-            return False
-        is_kept = goal is None or usual < goal or bool((others >= goal).all())
-        return is_kept and float(np.abs(others - usual).max()) <= MATTERS * (1 - usual)
+        tried = [(rows[at], float(self.shares[rows[at]]) + off, flag) for at in asked for off, flag in sides]
+        for at, others in zip(asked, self._with_dependencies(tried).reshape(-1, len(sides)), strict=True):
+            usual = float(self.targets[rows[at]])
+            is_kept = goal is None or usual < goal or bool((others >= goal).all())
+            result[at] = not is_kept or float(np.abs(others - usual).max()) > MATTERS * (1 - usual)
+        return result
 
     def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
         """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""
