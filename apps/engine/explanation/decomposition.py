@@ -62,14 +62,14 @@ def decompose(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> Decom
     incidents. Dependencies that were not watched together with the service (a published SLA) have failed
     nothing that can be seen and take no share.
     """
-    own, shares = _shared_out(counts, factors)
-    return _gather(counts.dense_total, own, shares, counts.step_seconds)
+    own, takers, shares = _shared_out(counts, factors)
+    return _gather(counts.dense_total, own, list(zip(takers, shares, strict=True)), counts.step_seconds)
 
 
 def dependency_share(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> float:
     """Share of the failures that :func:`decompose` puts down to dependencies."""
-    own, shares = _shared_out(counts, factors)
-    theirs = sum(float(share.sum()) for _, share in shares)
+    own, _, shares = _shared_out(counts, factors)
+    theirs = sum(shares.sum(axis=1).tolist())
     failures = float(own.sum()) + theirs
     return theirs / failures if failures > 0 else 0.0
 
@@ -110,31 +110,33 @@ def held_within(bad: Floats, total: Floats) -> Floats:
 
 def _shared_out(
     counts: ObservedCounts, factors: Sequence[CountedFactor]
-) -> tuple[Floats, list[tuple[CountedFactor, Floats]]]:
-    """The service's own failures in each bin, and those of each dependency that takes some."""
+) -> tuple[Floats, list[CountedFactor], Floats]:
+    """The service's own failures in each bin, who else takes some, and theirs, ``(takers, bins)``."""
     total, bad = counts.dense_total, counts.dense_bad
-    shares: list[tuple[CountedFactor, Floats]] = []
     measured = [each for each in factors if _is_measured(each)]
-    claims = [
-        (each.members[0].hardness or 0.0) * np.asarray(each.members[0].failed_calls) for each in measured
-    ]
-    claimed = np.sum(claims, axis=0) if claims else np.zeros_like(bad)
-    scale = np.minimum(1.0, np.divide(bad, claimed, out=np.ones_like(bad), where=claimed > 0))
-    for factor, claim in zip(measured, claims, strict=True):
-        shares.append((factor, claim * scale))
-    left = np.maximum(0.0, bad - claimed * scale)
     levels = [
         each
         for each in factors
         if not _is_measured(each) and all(member.is_concurrent for member in each.members)
     ]
+    shares = np.zeros((len(measured) + len(levels), bad.size))
+    left = bad
+    if measured:
+        claims = shares[: len(measured)]
+        for claim, counted in zip(claims, measured, strict=True):
+            member = counted.members[0]
+            np.multiply(np.asarray(member.failed_calls), member.hardness or 0.0, out=claim)
+        claimed = claims.sum(axis=0)
+        scale = np.minimum(1.0, np.divide(bad, claimed, out=np.ones_like(bad), where=claimed > 0))
+        claims *= scale
+        left = np.maximum(0.0, bad - claimed * scale)
     expected = [each.factor.loss * float(total.sum()) for each in levels]
     remaining = max(float(left.sum()), sum(expected))
-    for factor, failures in zip(levels, expected, strict=True):
-        if remaining > 0:
-            shares.append((factor, left * (failures / remaining)))
-    own = np.maximum(0.0, bad - sum((share for _, share in shares), np.zeros_like(bad)))
-    return own, shares
+    if remaining > 0:
+        for share, failures in zip(shares[len(measured) :], expected, strict=True):
+            np.multiply(left, failures / remaining, out=share)
+    own = np.maximum(0.0, bad - shares.sum(axis=0))
+    return own, [*measured, *levels], shares
 
 
 def _is_measured(counted: CountedFactor) -> bool:
