@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,10 @@ _DEPENDENCY = "dependency:"
 _ROOM_KEPT = 0.98
 _ROUNDING = 1e-9
 """Shares of failures below this are rounding and no failures."""
+_STEPS = 40
+"""Shares are whole numbers of steps, of which the worst bin's failures have at most two to the power of this: then
+they add up to the failed requests exactly, and what is forecast does not hang on the last digit of a hardness.
+"""
 
 type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
 
@@ -47,7 +52,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """``bad`` has shape ``(bins, causes)``; its rows add up to the failed requests of the bin."""
+    """``bad`` has shape ``(bins, causes)``; its rows add up to the failed requests of the bin, to the last bit."""
 
     causes: tuple[Cause, ...]
     bad: Floats
@@ -63,7 +68,7 @@ def decompose(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> Decom
     nothing that can be seen and take no share.
     """
     own, takers, shares = _shared_out(counts, factors)
-    return _gather(counts.dense_total, own, list(zip(takers, shares, strict=True)), counts.step_seconds)
+    return _gather(counts, own, list(zip(takers, shares, strict=True)))
 
 
 def dependency_share(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> float:
@@ -135,8 +140,16 @@ def _shared_out(
     if remaining > 0:
         for share, failures in zip(shares[len(measured) :], expected, strict=True):
             np.multiply(left, failures / remaining, out=share)
+    shares = _in_steps(shares, bad)
     own = np.maximum(0.0, bad - shares.sum(axis=0))
     return own, [*measured, *levels], shares
+
+
+def _in_steps(failures: Floats, bad: Floats) -> Floats:
+    """Round down to whole steps; ``bad`` are the failures of each bin, whoever's they were."""
+    step = 2.0 ** (math.frexp(float(bad.max(initial=0.0)))[1] - _STEPS)
+    result: Floats = np.floor(failures / step) * step
+    return result
 
 
 def _is_measured(counted: CountedFactor) -> bool:
@@ -146,15 +159,14 @@ def _is_measured(counted: CountedFactor) -> bool:
     )
 
 
-def _gather(
-    total: Floats, own: Floats, shares: list[tuple[CountedFactor, Floats]], step_seconds: int
-) -> Decomposition:
-    everyday = _everyday(total, own)
+def _gather(counts: ObservedCounts, own: Floats, shares: list[tuple[CountedFactor, Floats]]) -> Decomposition:
+    total = counts.dense_total
+    everyday = _everyday(total, own, counts.dense_bad)
     causes = [Cause("own", "Own reliability", "own", has_room=_has_room(everyday, total))]
     columns = [everyday]
     incidents = own - everyday
     if incidents.any():
-        lasted = duration(int(np.count_nonzero(incidents)) * step_seconds)
+        lasted = duration(int(np.count_nonzero(incidents)) * counts.step_seconds)
         causes.append(Cause("incidents", f"Incidents ({lasted} in all)", "incidents"))
         columns.append(incidents)
     shares = [(counted, share) for counted, share in shares if share.any()]
@@ -188,7 +200,7 @@ def _gather(
     return Decomposition(tuple(causes), np.stack(columns, axis=1))
 
 
-def _everyday(total: Floats, own: Floats) -> Floats:
+def _everyday(total: Floats, own: Floats, bad: Floats) -> Floats:
     """Own failures without what stands out: the usual rate in bins that belong to an incident."""
     busy = total > 0
     if not busy.any():
@@ -199,7 +211,7 @@ def _everyday(total: Floats, own: Floats) -> Floats:
     rate = float(own[busy][usual].sum()) / requests if requests > 0 else 0.0
     expected = rate * total
     limit = np.maximum(INCIDENT_RATIO * expected, expected + INCIDENT_SIGMA * np.sqrt(expected + 1.0))
-    return np.where(own > limit, expected, own)
+    return np.where(own > limit, _in_steps(expected, bad), own)
 
 
 def _has_room(bad: Floats, total: Floats) -> bool:
