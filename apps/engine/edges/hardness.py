@@ -35,6 +35,12 @@ CLUSTER_BINS = 24
 MIN_INCIDENTS = 6
 OUTLIER_SIGMA = 6.0
 Z90 = 1.6448536
+_LEAST_COLUMN = 1e-10
+"""A column of the regression that is this much shorter than the longest is rounding and nothing else …"""
+_MOST_ALIKE = 1e10
+"""… and columns are too much alike to be told apart where one without the others is shorter than the inverse root of
+this.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +97,14 @@ def measure(
     variance = _variances(design, calm, gram, moment, rates)
     alone = np.array([0.0] * first + [LOOSE_SPREAD**-2] * len(priors))
     known = gram / variance[:, None, None]
-    told = np.linalg.pinv(known + np.diag(alone))
-    doubt = np.sqrt(np.maximum(np.einsum("pii->pi", told)[:, first:], 0.0))
+    told = np.einsum("pii->pi", _inverses(known + np.diag(alone)))[:, first:]
     precision = np.zeros_like(moment)
-    precision[:, first:] = 1.0 / np.where(doubt <= OBSERVED_SPREAD, LOOSE_SPREAD, PRIOR_SPREAD) ** 2
-    information = known + precision[:, None, :] * np.eye(prior.size)
-    moment = moment / variance[:, None] + precision * prior
-    modes = [_bounded(*each, first) for each in zip(information, moment, strict=True)]
-    free, values = (np.stack(each) for each in zip(*modes, strict=True))
+    precision[:, first:] = np.where(told <= OBSERVED_SPREAD**2, LOOSE_SPREAD, PRIOR_SPREAD) ** -2.0
+    inverse = _inverses(known + precision[:, None, :] * np.eye(prior.size))
+    free = np.einsum("pij,pj->pi", inverse, moment / variance[:, None] + precision * prior)
+    values = np.stack([_bounded(*each, first) for each in zip(inverse, free, strict=True)])
 
     # How far each estimate would move for a failure more in each bin.
-    inverse = np.linalg.pinv(information)
     pull = np.einsum("pij,pjt->pit", inverse[:, first:], design) / variance[:, None, None]
     squares = pull**2
     residual = observed - np.einsum("pit,pi->pt", design, values)
@@ -171,7 +174,7 @@ def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> 
 
 def _variances(design: Floats, observed: Floats, gram: Floats, moment: Floats, rates: Floats) -> Floats:
     """Variance of the failures that the regression leaves unexplained, one a past."""
-    loose = np.stack([np.linalg.lstsq(*each, rcond=None)[0] for each in zip(gram, moment, strict=True)])
+    loose = np.einsum("pij,pj->pi", _inverses(gram), moment)
     residual = observed - np.einsum("pit,pi->pt", design, loose)
     freedom = max(1, observed.shape[1] - design.shape[1])
     spread = np.maximum(np.maximum((residual**2).sum(axis=1) / freedom, rates * 0.1), 1e-12)
@@ -191,9 +194,33 @@ def _design_effects(residual: Floats) -> Floats:
     return np.clip(effects, 1.0, CLUSTER_BINS)
 
 
-def _bounded(information: Floats, moment: Floats, first: int) -> tuple[Floats, Floats]:
-    """The posterior mode, free and with all but the first columns held within 0..1."""
-    unbounded: Floats = np.linalg.lstsq(information, moment, rcond=None)[0]
+def _inverses(matrices: Floats) -> Floats:
+    """Inverses of symmetric matrices without negative directions, ``(n, k, k)``; pseudo-inverses where columns hang
+    together.
+
+    Each is brought to a diagonal of ones first, so that columns in other units lose no digits.
+    """
+    roots = np.sqrt(np.einsum("nii->ni", matrices))
+    longest = roots.max(axis=1, keepdims=True)
+    roots = np.where(roots > _LEAST_COLUMN * longest, roots, longest)
+    units = roots[:, :, None] * roots[:, None, :]
+    scaled = matrices / units
+    try:
+        found = np.linalg.inv(scaled)
+        is_apart = np.abs(found).max(axis=(1, 2)) <= _MOST_ALIKE
+    except np.linalg.LinAlgError:
+        if len(matrices) > 1:
+            # One of them must not decide how the others are found.
+            return np.concatenate([_inverses(each[None]) for each in matrices])
+        found, is_apart = np.zeros_like(scaled), np.zeros(1, dtype=bool)
+    if not is_apart.all():
+        found[~is_apart] = np.linalg.pinv(scaled[~is_apart])
+    result: Floats = found / units
+    return result
+
+
+def _bounded(inverse: Floats, unbounded: Floats, first: int) -> Floats:
+    """The posterior mode with all but the first columns held within 0..1, from where it lies without that."""
     values = unbounded.copy()
     fixed = np.zeros(values.size, dtype=bool)
     for _ in range(values.size):
@@ -204,11 +231,13 @@ def _bounded(information: Floats, moment: Floats, first: int) -> tuple[Floats, F
             break
         values[first:] = inside
         fixed |= out
-        free = ~fixed
-        right = moment[free] - np.einsum("ij,j->i", information[np.ix_(free, fixed)], values[fixed])
-        values[free] = np.linalg.lstsq(information[np.ix_(free, free)], right, rcond=None)[0]
+        held = np.flatnonzero(fixed)
+        # What is held elsewhere than it would lie takes the others along, as far as they hang together.
+        pulled = inverse[:, held]
+        force = np.einsum("ij,j->i", _inverses(pulled[held][None])[0], values[held] - unbounded[held])
+        values[~fixed] = (unbounded + np.einsum("ij,j->i", pulled, force))[~fixed]
     values[first:] = np.clip(values[first:], 0.0, 1.0)
-    return unbounded, values
+    return values
 
 
 def _between_days(pull: Floats, squares: Floats, residual: Floats) -> Floats:
