@@ -92,7 +92,7 @@ def measure(
     rates = np.maximum(bad.sum(axis=1) / total.sum(), 1e-12)
 
     calm = _without_own_outliers(observed, calls.sum(axis=1) / root, root)
-    gram = np.einsum("pit,pjt->pij", design, design)
+    gram = design @ design.transpose(0, 2, 1)
     moment = np.einsum("pit,pt->pi", design, calm)
     variance = _variances(design, calm, gram, moment, rates)
     alone = np.array([0.0] * first + [LOOSE_SPREAD**-2] * len(priors))
@@ -105,7 +105,7 @@ def measure(
     values = np.stack([_bounded(*each, first) for each in zip(inverse, free, strict=True)])
 
     # How far each estimate would move for a failure more in each bin.
-    pull = np.einsum("pij,pjt->pit", inverse[:, first:], design) / variance[:, None, None]
+    pull = inverse[:, first:] @ design / variance[:, None, None]
     squares = pull**2
     residual = observed - np.einsum("pit,pi->pt", design, values)
     shifted = np.fft.irfft(np.fft.rfft(residual)[:, None] * np.conj(np.fft.rfft(pull)), n=total.size)
