@@ -30,7 +30,7 @@ MAX_SEARCHED = 3
 """Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
 NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
 LIKELY = 0.8
-"""The heaviest cause is asked first where it makes so large a share of the failures, else all together."""
+"""The heaviest cause is asked at once where it makes so large a share of the failures: it may be enough alone."""
 COARSE = (0.15, 0.08, 0.04, 0.02)
 """Scales that are tried for one more nine …"""
 SMALLER = (0.01, 0.003, 0.001)
@@ -87,7 +87,7 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
             _without(None),
             *(_without(cause) for cause in heaviest[:MAX_SEARCHED]),
             *others,
-            *_changes(likely, COARSE),
+            *(change for cause in (likely, None) for change in _changes(cause, COARSE)),
         ]
     )
     found = [_needed_for(asked, one_nine_more(target), heaviest)]
