@@ -219,10 +219,11 @@ def _failed_calls(
     together = align(source, own)
     if together is None:
         return None
-    total, bad = together[0][own.present], together[1][own.present]
+    total, bad = together if own.present.all() else (each[own.present] for each in together)
     share = np.divide(bad, total, out=np.zeros_like(bad), where=total > 0)
     used = np.minimum(own.dense_total, total) if source is edge else probability * own.dense_total
-    return np.where(np.isfinite(share) & np.isfinite(used), share * used, 0.0)
+    failed = share * used
+    return np.where(np.isfinite(failed), failed, 0.0)
 
 
 def _fill_before(
@@ -277,7 +278,9 @@ def _informative(
     ]
     if not candidates:
         return (), np.empty((0, total.size))
-    failed = np.stack([calls for _, calls in candidates])[:, busy]
+    failed = np.stack([calls for _, calls in candidates])
+    if not busy.all():
+        failed = failed[:, busy]
     has_told = is_informative(failed, total)
     return tuple(at for (at, _), is_told in zip(candidates, has_told, strict=True) if is_told), failed[
         has_told
