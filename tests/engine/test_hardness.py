@@ -45,3 +45,11 @@ def test_edges_that_are_one_share_what_they_do() -> None:
     _, first, second = measure(total, bad, calls, [0.9, 0.3, 0.3], HOUR)[2]
     assert first.value + second.value == pytest.approx(0.4, abs=0.05)
     assert first.value == pytest.approx(second.value, abs=1e-6)
+
+
+def test_which_of_two_edges_that_are_one_does_what_stays_unknown_however_heavy_the_traffic() -> None:
+    total, bad, calls = (1e6 * each for each in _pasts())
+    _, first, second = measure(total, bad, calls, [0.9, 0.3, 0.3], HOUR)[2]
+    assert first.value + second.value == pytest.approx(0.4, abs=0.05)
+    assert not first.is_observed
+    assert not second.is_observed

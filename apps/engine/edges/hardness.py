@@ -35,7 +35,7 @@ CLUSTER_BINS = 24
 MIN_INCIDENTS = 6
 OUTLIER_SIGMA = 6.0
 Z90 = 1.6448536
-_LEAST_COLUMN = 1e-10
+_LEAST_COLUMN = 1e-12
 """A column of the regression that is this much shorter than the longest is rounding and nothing else …"""
 _MOST_ALIKE = 1e10
 """… and columns are too much alike to be told apart where one without the others is shorter than the inverse root of
@@ -200,9 +200,9 @@ def _inverses(matrices: Floats) -> Floats:
 
     Each is brought to a diagonal of ones first, so that columns in other units lose no digits.
     """
-    roots = np.sqrt(np.einsum("nii->ni", matrices))
+    roots = np.sqrt(np.maximum(np.einsum("nii->ni", matrices), 0.0))
     longest = roots.max(axis=1, keepdims=True)
-    roots = np.where(roots > _LEAST_COLUMN * longest, roots, longest)
+    roots = np.where(roots > _LEAST_COLUMN * longest, roots, np.where(longest > 0, longest, 1.0))
     units = roots[:, :, None] * roots[:, None, :]
     scaled = matrices / units
     try:
