@@ -31,8 +31,10 @@ LEAST_SERVICES = 100
 MOST_PROCESSES = 4
 AT_ONCE = 5
 """Services that a process takes at a time."""
-PARTS_AHEAD = 80
-"""Parts that may wait for a process: what bounds the series held."""
+PARTS_AHEAD = 240
+"""Parts that may wait for a process: what bounds the series held, up to half a megabyte a service. So much is left to
+assess when all are read that the others have work while the graph is composed and most is stored.
+"""
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
 
