@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -206,13 +207,17 @@ if __name__ == "__main__":
 def test_they_end_with_whoever_began_them(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
-    with subprocess.Popen(
-        [sys.executable, str(script)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as parent:
+    # Who is killed leaves the folder of its socket behind, whose path may not be long.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": folder},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as parent,
+    ):
         assert parent.stdout is not None
         children = json.loads(parent.stdout.readline())
         assert len(children) > 1, "and the one that they were forked from"
