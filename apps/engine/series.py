@@ -91,8 +91,10 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
     if series is None or series.step_seconds <= 0:
         return None
     complete = max(0, (as_of - series.start) // series.step_seconds)
-    total = np.asarray(series.total[:complete], dtype=np.float64)
-    bad = np.asarray(series.bad[:complete], dtype=np.float64)
+    total, bad = (
+        np.asarray(each if complete >= each.size else each[:complete], dtype=np.float64)
+        for each in (series.total, series.bad)
+    )
     # Failures between 0 and a finite total are finite, and then the total is not below 0.
     with np.errstate(invalid="ignore"):
         plausible = np.isfinite(total) & (bad >= 0) & (bad <= total * (1 + _EXCESS_TOLERANCE))

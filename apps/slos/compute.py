@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -116,14 +116,15 @@ def documents(
     seed: int = 0,
     has_stored: bool = False,
     leave_out: bool = False,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Yield the engine's document of each service, in the order given. Stores nothing.
 
     ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
     taken as its own computation left it; without, it is computed too, from what was known at the instant alone, of
-    which there must be one. The graph below all is composed once, while they are assessed, by several processes where
-    there are many. A service that the engine fails on is logged and left out with ``leave_out``, else it raises
-    :class:`Unassessable`. Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
+    which there must be one. The graph below all is composed once, while they are assessed, by several processes
+    where there are many. A service that the engine fails on is logged and left out with ``leave_out``, else it
+    raises :class:`Unassessable` in its place; where it could be read, its edges count for others all the same.
+    Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
     """
     names = [service.service_id for _, services in groups for service in services]
     if len(set(names)) < len(names):
@@ -269,9 +270,9 @@ def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
-    found = documents(groups, has_stored=True, leave_out=True)
-    while some := list(islice(found, STORED_AT_ONCE)):
-        made += int(_keep(some, reason)["services"])
+    with closing(documents(groups, has_stored=True, leave_out=True)) as found:
+        while some := list(islice(found, STORED_AT_ONCE)):
+            made += int(_keep(some, reason)["services"])
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

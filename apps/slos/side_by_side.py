@@ -20,20 +20,25 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 
+import structlog
+
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
 from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.reading import Known, Reading, read
 from apps.engine.types import ServiceInput
 
+logger = structlog.get_logger(__name__)
+
 LEAST_SERVICES = 100
-"""Below so many, loading the engine again takes longer than it saves."""
+"""Below so many, loading the engine once more, which the first run does, takes longer than it saves."""
 MOST_PROCESSES = 4
 AT_ONCE = 5
 """Services that a process takes at a time."""
 PARTS_AHEAD = 240
-"""Parts that may wait for a process: what bounds the series held, up to half a megabyte a service. So much is left to
-assess when all are read that the others have work while the graph is composed and most is stored.
+"""Parts that may wait for a process: what bounds the series held, half a megabyte for a service of five edges.
+
+So much is left to assess when all are read that the others have work while the graph is composed and most is stored.
 """
 GIVES_WAY_BY = 5
 """Niceness of the processes: pages, the database and what is read for them come first."""
@@ -81,11 +86,13 @@ class Computers:
                 else:
                     known[service.service_id] = reading.known
                     readings.append(reading)
-            self._note([each.service.service_id for each in readings], self._assess(readings, asked))
+            if readings:
+                self._note([each.service.service_id for each in readings], self._assess(readings, asked))
         return known
 
     def found(self, name: str) -> Found:
         """What came of a service that was begun, when it is there. It is kept no longer."""
+        self._latest.clear()
         future, at = self._begun.pop(name)
         return future.result()[at]
 
@@ -106,23 +113,33 @@ class Computers:
 def computers(services: int) -> Iterator[Computers]:
     """Begin as many processes as so many services are worth; none where they are few or there is one processor.
 
-    They load the engine at once, while the caller reads what they will need.
+    They begin at once, while the caller reads what they will need. Where they cannot be begun, this process computes.
     """
     processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
     if services < LEAST_SERVICES or processes < 2:
         yield Computers()
         return
     # Not forked from this process: workers have threads, and a forked child may wait for ever for a lock that one of
-    # them held. They are forked from one without threads, which has loaded the engine and stays for the next run.
+    # them held. They are forked from one without threads, which stays for the next run and has loaded the engine (where
+    # the project's folder is not the working directory it does not find it, and each of them loads it).
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     try:
-        for _ in range(processes):
-            pool.submit(os.getpid)
-        yield Computers(pool)
+        yield Computers(pool if _has_begun(pool, processes) else None)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _has_begun(pool: ProcessPoolExecutor, processes: int) -> bool:
+    try:
+        for _ in range(processes):
+            pool.submit(os.getpid)
+    except OSError as error:
+        # Its socket was swept out of the folder for temporary files, or the path to it is too long.
+        logger.warning("slos.no_processes", error=str(error), hint="This process computes alone; restart it.")
+        return False
+    return True
 
 
 def _begin() -> None:

@@ -66,7 +66,10 @@ def test_a_whole_fleet_from_its_hours_to_stored_recommendations(fleet: list[Serv
         start = time.perf_counter()
         assert compute.refresh(None, reason="bench") == SERVICES
         taken = time.perf_counter() - start
-    own, others = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, max(helpers.values()) / 1024
+    own, others = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        max(helpers.values(), default=0) / 1024,
+    )
     print(f"\n{SERVICES:,} services, {DAYS} days of hours, {EDGES:,} edges: read, computed and stored")
     print(f"  {taken:.0f} s, {1000 * taken / SERVICES:.1f} ms a service")
     print(f"  most memory: this process {own:,.0f} MB, each helper at most {others:,.0f} MB   bar 3 GiB")

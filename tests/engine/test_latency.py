@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from apps.engine.evaluation.latency_bins import evaluate_bins_numbers
 from apps.engine.latency.percentiles import percentile
+from apps.engine.latency.thresholds import from_buckets, history_of
 from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import FAMILIES
 from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput
@@ -175,3 +177,26 @@ def test_thresholds_of_bins_are_exceeded_as_often_as_said() -> None:
     for at, (chance, room) in enumerate(((0.01, 0.04), (0.05, 0.06), (0.2, 0.1))):
         assert len(found) > 100
         assert abs(np.mean([each.actual > each.predictions["engine"][at] for each in found]) - chance) <= room
+
+
+@pytest.mark.parametrize(
+    ("hours", "missing"),
+    [
+        (720, range(100, 130)),
+        (2_400, range(300, 330)),
+        (2_400, range(2_300, 2_310)),
+        (2_400, range(10)),
+        (48, ()),
+    ],
+)
+def test_hours_that_are_missing_stay_missing_in_a_history(hours: int, missing: Sequence[int]) -> None:
+    cumulative = np.outer(np.arange(1.0, hours + 1), [0.5, 0.9, 1.0])
+    cumulative[list(missing)] = np.nan
+    series = BucketSeries(START, 3_600, np.array([10.0, 100.0, np.inf]), cumulative)
+    found = from_buckets(series, START + hours * 3_600)
+    assert found is not None
+    history = history_of(found)
+    looked_at = min(hours - (len(missing) if list(missing)[:1] == [0] else 0), 2_160)
+    expected = np.nan_to_num(cumulative[-looked_at:])
+    assert np.array_equal(history.cumulative, expected)
+    assert np.array_equal(history.is_known, expected[:, -1] > 0)

@@ -12,17 +12,18 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
 
 from apps.catalog.models import Service
-from apps.engine.types import GraphFigure, ServiceInput
+from apps.engine.types import GraphFigure, Quality, ServiceInput
 from apps.slos import compute as computing
 from apps.slos import footing, inputs, side_by_side
 from apps.slos.models import Recommendation
@@ -101,26 +102,34 @@ def test_a_refresh_stores_what_they_found(fleet: list[Service]) -> None:
     assert Recommendation.objects.filter(status="current", verdict="cold_start").count() == len(fleet)
 
 
-def _broken(service: ServiceInput) -> ServiceInput:
+def _unreadable(service: ServiceInput) -> ServiceInput:
     """A service whose counts nobody can read: fewer failures than hours."""
     assert service.counts is not None
     return replace(service, counts=replace(service.counts, bad=service.counts.bad[:-1]))
 
 
-@pytest.fixture
-def _one_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def _unassessable(service: ServiceInput) -> ServiceInput:
+    """A service that can be read, and not assessed: nothing is known of the quality of its data."""
+    return replace(service, quality=cast(Quality, None))
+
+
+@pytest.fixture(params=[(_unreadable, "ValueError"), (_unassessable, "AttributeError")])
+def error(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One service is broken; what is raised for it."""
+    breaks, raised = request.param
     batches = inputs.batches
 
     def with_a_broken_one(*args: Any, **options: Any) -> Iterator[list[ServiceInput]]:
         for batch in batches(*args, **options):
-            yield [_broken(each) if each.service_id == "s07" else each for each in batch]
+            yield [breaks(each) if each.service_id == "s07" else each for each in batch]
 
     monkeypatch.setattr(inputs, "batches", with_a_broken_one)
+    return str(raised)
 
 
-@pytest.mark.usefixtures("_many", "_one_is_broken")
+@pytest.mark.usefixtures("_many")
 def test_one_that_the_engine_fails_on_keeps_no_other_from_its_numbers(
-    fleet: list[Service],
+    fleet: list[Service], error: str
 ) -> None:
     with structlog.testing.capture_logs() as logs:
         assert computing.refresh(None, reason="a test") == len(fleet) - 1
@@ -128,24 +137,37 @@ def test_one_that_the_engine_fails_on_keeps_no_other_from_its_numbers(
     assert made == {each.service_id for each in fleet} - {"s07"}
     failed = [each for each in logs if each["event"] == "slos.assessment_failed"]
     assert {each["service"] for each in failed} == {"s07"}
-    assert "ValueError" in failed[0]["error"]
+    assert error in failed[0]["error"]
 
 
-@pytest.mark.usefixtures("_one_is_broken")
-def test_who_asks_for_one_that_the_engine_fails_on_is_told_which(fleet: list[Service]) -> None:
-    with pytest.raises(computing.Unassessable, match="s07 could not be assessed"):
+def test_who_asks_for_one_that_the_engine_fails_on_is_told_which(fleet: list[Service], error: str) -> None:
+    with pytest.raises(computing.Unassessable, match=f"(?s)s07 could not be assessed.*{error}"):
         list(computing.documents([(full_hour(), fleet)]))
 
 
 @pytest.mark.usefixtures("_many")
+def test_who_stops_early_leaves_nobody_at_work(fleet: list[Service]) -> None:
+    with closing(computing.documents([(full_hour(), fleet)])) as documents:
+        assert next(documents)["service_id"] == "s00"
+        assert multiprocessing.active_children()
+    assert not multiprocessing.active_children()
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.usefixtures("_many")
+@pytest.mark.parametrize("victim", ["those who compute", "the one that they are forked from"])
 def test_a_run_whose_process_is_killed_fails_and_does_not_wait_for_ever(
-    fleet: list[Service], monkeypatch: pytest.MonkeyPatch
+    fleet: list[Service], monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     read = footing.read
 
     def killing(*args: Any, **options: Any) -> footing.Below:
-        for child in multiprocessing.active_children():
-            os.kill(child.pid or 0, signal.SIGKILL)
+        pids = [child.pid or 0 for child in multiprocessing.active_children()]
+        for pid in pids if victim == "those who compute" else set(map(_parent, pids)):
+            os.kill(pid, signal.SIGKILL)
         return read(*args, **options)
 
     monkeypatch.setattr(footing, "read", killing)
@@ -188,6 +210,33 @@ def test_one_alone_stands_on_the_same_figures_as_among_all() -> None:
         return footing.figures(footing.read([(at, services)], cycles={}), known)["caller"]
 
     assert figure_of_caller([caller]) == figure_of_caller([caller, middle, below])
+
+
+@pytest.mark.usefixtures("_many")
+def test_they_are_forked_from_a_process_that_has_loaded_the_engine() -> None:
+    with side_by_side.computers(side_by_side.LEAST_SERVICES) as found:
+        assert found.pool is not None
+        server = found.pool.submit(os.getppid).result()
+        assert server != os.getpid()
+        assert "_multiarray_umath" in Path(f"/proc/{server}/maps").read_text(), "numpy is loaded there"
+
+
+def test_where_none_can_be_begun_the_process_computes_alone(tmp_path: Path) -> None:
+    script = tmp_path / "alone.py"
+    script.write_text(_PARENT.split("        pids =")[0] + "        print(found.pool, flush=True)\n")
+    too_long = tmp_path / ("long" * 25)
+    too_long.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(too_long)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "None"
+    assert "slos.no_processes" in done.stdout
 
 
 _PARENT = """

@@ -76,7 +76,7 @@ def measure(
     """Estimate the hardness of every dependency in each of some pasts that had the same requests.
 
     ``total`` has shape ``(bins,)``, all above 0, ``bad`` ``(pasts, bins)``, and ``calls``, those that met a failure,
-    ``(pasts, dependencies, bins)``. A past comes out the same in whatever company.
+    ``(pasts, dependencies, bins)``. A past comes out the same in whatever company, but for the last digit.
 
     ``priors`` pull (normal, standard deviation ``PRIOR_SPREAD``) where the data cannot tell, and keep
     dependencies that always fail together (aliases of one another) from being counted twice.

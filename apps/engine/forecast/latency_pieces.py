@@ -29,9 +29,13 @@ def by_hour(counts: Floats, per_day: int) -> Floats:
 
 @lru_cache(maxsize=256)
 def _picks(blocks: int, wanted: int) -> Floats:
-    """How often each block is taken in each resampled window: the same for every history of so many blocks."""
+    """How often each block is taken in each resampled window: the same for every history of so many blocks; not to be
+    written to.
+    """
     generator = np.random.default_rng([blocks, wanted])
-    return generator.multinomial(wanted, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
+    picks = generator.multinomial(wanted, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
+    picks.setflags(write=False)
+    return picks
 
 
 def resampled(day_counts: Floats, window_days: float) -> tuple[Floats, Floats]:

@@ -141,7 +141,11 @@ def history_of(histograms: Histograms) -> LatencyHistory:
         step = HOUR_SECONDS // step * step
     per_day = max(1, DAY_SECONDS // step)
     size = int(min(LOOK_BACK_DAYS * per_day, where[-1] - where[0] + 1))
-    if histograms.step_seconds >= HOUR_SECONDS and where[-1] - where[-min(size, where.size)] == size - 1:
+    if (
+        histograms.step_seconds >= HOUR_SECONDS
+        and where.size >= size
+        and where[-1] - where[-size] == size - 1
+    ):
         # No bin is missing, which is the usual case.
         return LatencyHistory(histograms.bounds_ms, rows[-size:], np.ones(size, dtype=np.bool_), per_day)
     inside = where > where[-1] - size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,14 +56,14 @@ class Command(BaseCommand):
         if not services:
             self.stderr.write(NO_SERVICES)
             return
-        found = compute.documents(
+        documents = compute.documents(
             [(as_of, services)], window_days=options["window_days"], seed=options["seed"], leave_out=True
         )
         made = 0
         kept: list[dict[str, Any]] = []
         if options["format"] == "table":
             self.stdout.write(HEADER)
-        with transaction.atomic():
+        with transaction.atomic(), closing(documents) as found:
             for document in found:
                 made += 1
                 self.stdout.write(
