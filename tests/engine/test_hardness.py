@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
@@ -23,15 +25,18 @@ def _pasts() -> tuple[Floats, Floats, Floats]:
     return total, bad, calls
 
 
-def test_each_past_is_measured_as_it_would_be_alone() -> None:
+@pytest.mark.parametrize("edges", [1, 2, 3])
+def test_each_past_is_measured_as_it_would_be_alone(edges: int) -> None:
     total, bad, calls = _pasts()
-    priors = [0.9, 0.3, 0.3]
+    calls, priors = calls[:, :edges], [0.9, 0.3, 0.3][:edges]
     together = measure(total, bad, calls, priors, HOUR)
     alone = [
         measure(total, each[None], others[None], priors, HOUR)[0]
         for each, others in zip(bad, calls, strict=True)
     ]
-    assert together == alone
+    for past, same in zip(together, alone, strict=True):
+        for one, other in zip(past, same, strict=True):
+            assert astuple(one) == pytest.approx(astuple(other), rel=1e-12)
 
 
 def test_hardness_is_found_beside_failures_of_its_own() -> None:
