@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.process import BaseProcess
 
 import structlog
@@ -100,20 +100,24 @@ class Computers:
         self._begun |= {name: (future, at) for at, name in enumerate(names)}
 
     def _assess(self, readings: Sequence[Reading], asked: Asked) -> Future[list[Found]]:
-        if self.pool is None:
-            return _done(_assessed(readings, asked))
-        if len(self._latest) >= PARTS_AHEAD:
-            self._latest.popleft().result()
-        future = self.pool.submit(_assessed, readings, asked)
-        self._latest.append(future)
-        return future
+        if self.pool is not None:
+            if len(self._latest) >= PARTS_AHEAD:
+                self._latest.popleft().result()
+            try:
+                self._latest.append(self.pool.submit(_assessed, readings, asked))
+                return self._latest[-1]
+            except OSError as error:
+                self.pool = None
+                _say_that_it_computes_alone(error)
+        return _done(_assessed(readings, asked))
 
 
 @contextmanager
 def computers(services: int) -> Iterator[Computers]:
     """Begin as many processes as so many services are worth; none where they are few or there is one processor.
 
-    They begin at once, while the caller reads what they will need. Where they cannot be begun, this process computes.
+    They begin when there is something to do, and what they are forked from now, while the caller reads what they will
+    need. Where they cannot be begun, this process computes alone.
     """
     processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
     if services < LEAST_SERVICES or processes < 2:
@@ -124,22 +128,24 @@ def computers(services: int) -> Iterator[Computers]:
     # the project's folder is not the working directory it does not find it, and each of them loads it).
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    try:
+        forkserver.ensure_running()
+    except OSError as error:
+        _say_that_it_computes_alone(error)
+        yield Computers()
+        return
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     try:
-        yield Computers(pool if _has_begun(pool, processes) else None)
+        yield Computers(pool)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _has_begun(pool: ProcessPoolExecutor, processes: int) -> bool:
-    try:
-        for _ in range(processes):
-            pool.submit(os.getpid)
-    except OSError as error:
-        # Its socket was swept out of the folder for temporary files, or the path to it is too long.
-        logger.warning("slos.no_processes", error=str(error), hint="This process computes alone; restart it.")
-        return False
-    return True
+def _say_that_it_computes_alone(error: OSError) -> None:
+    """The fork server's socket was swept out of the folder for temporary files, or the path to it is too long."""
+    logger.warning(
+        "slos.computes_alone", error=str(error), hint="Check the folder for temporary files, and restart."
+    )
 
 
 def _begin() -> None:

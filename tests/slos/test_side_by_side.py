@@ -221,22 +221,40 @@ def test_they_are_forked_from_a_process_that_has_loaded_the_engine() -> None:
         assert "_multiarray_umath" in Path(f"/proc/{server}/maps").read_text(), "numpy is loaded there"
 
 
-def test_where_none_can_be_begun_the_process_computes_alone(tmp_path: Path) -> None:
+_ALONE = """
+import multiprocessing.util, os, shutil, sys
+from apps.engine.archetypes import Archetypes
+from apps.engine.types import ServiceInput
+from apps.slos import side_by_side
+side_by_side.LEAST_SERVICES = 0
+if __name__ == "__main__":
+    os.sched_getaffinity = lambda pid: {0, 1}
+    with side_by_side.computers(1) as by:
+        if "swept" in sys.argv:
+            shutil.rmtree(multiprocessing.util.get_temp_dir())
+        by.begin([ServiceInput("svc")], side_by_side.Asked(0, 28, 0, Archetypes.built_in()))
+        print(by.found("svc").service_id, by.pool, flush=True)
+"""
+
+
+@pytest.mark.parametrize("reason", ["swept", "the path is too long"])
+def test_where_none_can_be_begun_the_process_computes_alone(tmp_path: Path, reason: str) -> None:
     script = tmp_path / "alone.py"
-    script.write_text(_PARENT.split("        pids =")[0] + "        print(found.pool, flush=True)\n")
-    too_long = tmp_path / ("long" * 25)
-    too_long.mkdir()
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(too_long)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.splitlines()[-1] == "None"
-    assert "slos.no_processes" in done.stdout
+    script.write_text(_ALONE)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / ("" if reason == "swept" else "long" * 25)
+        place.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, str(script), reason],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(place)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert done.stdout.splitlines()[-1] == "svc None"
+    assert "slos.computes_alone" in done.stdout
 
 
 _PARENT = """
