@@ -18,7 +18,7 @@ from console.embedded.errors import os_errors_explained
 
 # Read when numpy is loaded, here and in the processes that compute beside a worker. Its matrices are small: threads
 # of its own would only take processors from those who compute.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS") or "1"
 
 BASE_DIR = PROJECT
 _configuration = Configuration.read()
