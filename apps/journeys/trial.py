@@ -168,8 +168,8 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
         reading = read(given, int(as_of.timestamp()))
-        below = footing.read([(as_of, [service])], has_stored=True, cycles=cycles)
-        graph = footing.figures(below, {service.service_id: reading.known}, seed=seed)
+        known = {service.service_id: reading.known}
+        graph = footing.figures([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
         found = _availability(_assessed(reading, window_days, seed), graph.get(service.service_id))
     start = _Start(
         given,

@@ -140,8 +140,7 @@ def documents(
             asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
             for batch in inputs.batches(services, as_of, cycles=cycles):
                 known |= by.begin(batch, asked)
-        below = footing.read(groups, has_stored=has_stored, cycles=cycles)
-        graph = footing.figures(below, known, seed=seed)
+        graph = footing.figures(groups, known, has_stored=has_stored, cycles=cycles, seed=seed)
         for name in names:
             found = by.found(name)
             if isinstance(found, Assessment):

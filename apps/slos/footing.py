@@ -21,8 +21,7 @@ from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
-from apps.engine.reading import Known
-from apps.engine.reading import read as read_service
+from apps.engine.reading import Known, read
 from apps.engine.types import CommunicationMode, GraphFigure
 from apps.slos import inputs
 
@@ -56,7 +55,7 @@ GROUP BY service_id HAVING sum(total) > 0
 
 
 @dataclass(slots=True)
-class _Rows:
+class _Below:
     """The part of the graph that a run needs: rows of edges by source, and services not looked below."""
 
     rows: dict[int, list[Sequence[Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -68,33 +67,24 @@ class _Rows:
         return {pk for rows in self.rows.values() for row in rows for pk in (row[0], row[1])} | self.cut
 
 
-@dataclass(frozen=True, slots=True)
-class Below:
-    """What is known of the graph below the ``wanted`` services without them: ``edges`` by source, and how available
-    services were ``measured``. The ``cut`` were not looked below.
-    """
-
-    wanted: tuple[str, ...]
-    edges: dict[str, Sequence[EdgeFigure]]
-    measured: dict[str, float]
-    cut: frozenset[str]
-
-
-def read(
+def figures(
     groups: Sequence[tuple[datetime, Sequence[Service]]],
+    known: Mapping[str, Known],
     *,
     has_stored: bool = False,
     cycles: Mapping[str, tuple[str, ...]],
-) -> Below:
-    """Read what is below services, which are given by the instant that each is computed at.
+    seed: int = 0,
+) -> dict[str, GraphFigure]:
+    """Return what the graph below each service allows, by its id.
 
-    With ``has_stored`` the edges of the services below that are not among them are taken as stored; without, all are
-    estimated from what was known at the newest instant, so that the same data gives the same figures whatever was
-    computed before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
+    ``groups`` are services by the instant that each is computed at, ``known`` what was read of them; the edges of one
+    that is missing there are taken as they stood. With ``has_stored`` so are those of the services below that are not
+    among them; without, all are estimated from what was known at the newest instant, so that the same data gives the
+    same figures whatever was computed before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
-        return Below((), {}, {}, frozenset())
+        return {}
     newest = max(as_of for as_of, found in groups if found)
     below = _below(list(wanted), newest, has_stored=has_stored)
     nodes = below.nodes | set(wanted)
@@ -111,27 +101,16 @@ def read(
     }
     if not has_stored:
         _estimate(sorted(set(below.rows) - set(wanted)), newest, cycles, edges, measured)
-    return Below(
-        tuple(sorted(service.service_id for service in wanted.values() if service.pk in below.rows)),
-        edges,
-        measured,
-        frozenset(names[pk] for pk in below.cut if pk in names),
-    )
-
-
-def figures(below: Below, known: Mapping[str, Known], *, seed: int = 0) -> dict[str, GraphFigure]:
-    """Return what the graph below each wanted service allows, by its id; ``known`` is what was read of them. The edges
-    of one that is missing there are taken as they stood.
-    """
-    edges, measured = dict(below.edges), dict(below.measured)
-    for name in below.wanted:
+    looked_below = sorted(service.service_id for service in wanted.values() if service.pk in below.rows)
+    for name in looked_below:
         if name in known:
             _put(name, known[name], edges, measured)
-    return compose_reachable(edges, measured, wanted=below.wanted, cut=below.cut, seed=seed)
+    cut = frozenset(names[pk] for pk in below.cut if pk in names)
+    return compose_reachable(edges, measured, wanted=looked_below, cut=cut, seed=seed)
 
 
-def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Rows:
-    found = _Rows()
+def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Below:
+    found = _Below()
     if len(roots) > FEW:
         found.is_all = True
         _read(found, None, as_of, has_stored=has_stored)
@@ -148,7 +127,7 @@ def _below(roots: Sequence[int], as_of: datetime, *, has_stored: bool) -> _Rows:
     return found
 
 
-def _read(found: _Rows, sources: Sequence[int] | None, as_of: datetime, *, has_stored: bool) -> None:
+def _read(found: _Below, sources: Sequence[int] | None, as_of: datetime, *, has_stored: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             _EDGES,
@@ -231,7 +210,7 @@ def _estimate(
     services = list(Service.objects.filter(pk__in=pks).order_by("pk"))
     for batch in inputs.batches(services, as_of, cycles=cycles, edges_only=True):
         for service in batch:
-            _put(service.service_id, read_service(service, instant).known, edges, measured)
+            _put(service.service_id, read(service, instant).known, edges, measured)
 
 
 def _put(

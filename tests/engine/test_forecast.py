@@ -19,7 +19,7 @@ from apps.engine.recommend import recommend
 from apps.engine.series import ObservedCounts, observe
 from apps.engine.simulation.fleet import FAMILIES, simulate_fleet
 from apps.engine.types import CountSeries, ServiceInput
-from tests.engine.build import DAY, end_of, hourly, steady
+from tests.engine.build import DAY, START, end_of, hourly, steady
 
 
 def rows_of(counts: CountSeries) -> Any:
@@ -169,3 +169,20 @@ def observed_failing_now_and_then(requests_an_hour: float) -> ObservedCounts:
     found = observe(CountSeries(0, 3_600, total, bad), 90 * DAY)
     assert found is not None
     return found
+
+
+def test_a_clock_whose_hours_are_mostly_unknown_is_no_reason_to_fail() -> None:
+    """Every fifth hour is known, a probe every five minutes; of the others one bin alone, in which nobody asked."""
+    hours = 24 * 30
+    total = np.full((hours, 12), np.nan)
+    total[:, 0] = 0.0
+    total[::5] = 1.0
+    series = CountSeries(START, 300, total.ravel(), np.where(np.isnan(total), np.nan, 0.0).ravel())
+    counts = observe(series, START + hours * 3_600)
+    assert counts is not None
+    history = history_of(counts)
+    assert history.is_clockwork
+    assert not history.is_probed
+    assert np.isfinite(history.total).all()
+    document: Any = recommend(ServiceInput("svc", counts=series), as_of=START + hours * 3_600)
+    assert document["availability"]["tiers"] is not None

@@ -162,15 +162,15 @@ def _parent(pid: int) -> int:
 def test_a_run_whose_process_is_killed_fails_and_does_not_wait_for_ever(
     fleet: list[Service], monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    read = footing.read
+    figures = footing.figures
 
-    def killing(*args: Any, **options: Any) -> footing.Below:
+    def killing(*args: Any, **options: Any) -> dict[str, GraphFigure]:
         pids = [child.pid or 0 for child in multiprocessing.active_children()]
         for pid in pids if victim == "those who compute" else set(map(_parent, pids)):
             os.kill(pid, signal.SIGKILL)
-        return read(*args, **options)
+        return figures(*args, **options)
 
-    monkeypatch.setattr(footing, "read", killing)
+    monkeypatch.setattr(footing, "figures", killing)
     monkeypatch.setattr(side_by_side, "PARTS_AHEAD", 1_000)
     monkeypatch.setattr(side_by_side, "AT_ONCE", 1)
     with pytest.raises(BrokenProcessPool):
@@ -207,7 +207,7 @@ def test_one_alone_stands_on_the_same_figures_as_among_all() -> None:
         asked = side_by_side.Asked(int(at.timestamp()), 28, 0, computing.archetypes())
         with side_by_side.computers(len(services)) as by:
             known = by.begin(inputs.load(services, at), asked)
-        return footing.figures(footing.read([(at, services)], cycles={}), known)["caller"]
+        return footing.figures([(at, services)], known, cycles={})["caller"]
 
     assert figure_of_caller([caller]) == figure_of_caller([caller, middle, below])
 

@@ -240,7 +240,8 @@ def _fill_before(
 def _measure_hardness(
     pasts: Sequence[tuple[ObservedCounts, Sequence[EdgeEstimate]]],
 ) -> list[list[EdgeEstimate]]:
-    """Read hardness from the bins in which the service and its dependencies were watched together.
+    """Read hardness from the bins in which the service and its dependencies were watched together; pasts in which the
+    same edges tell of theirs are measured at once.
 
     Without an edge series the data tell q·h, and the doubt about q is part of the doubt about h; what fails
     the service that often must at least be called that often.

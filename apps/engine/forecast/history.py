@@ -104,8 +104,9 @@ def history_of(counts: ObservedCounts) -> History:
         np.stack([counts.dense_total, counts.dense_bad, np.ones(starts.size)], axis=1)
     )
     is_clockwork = step <= HOUR_SECONDS and _is_clockwork(total, bins)
-    usual = float(np.median(total[bins > 0]))
-    is_probed = is_clockwork and usual > 0 and _fails_as_a_whole(total, bad)
+    usual = float(middle_of(total[bins > 0])) if is_clockwork else 0.0
+    # Of hours that are known in part alone most may hold no request.
+    is_probed = usual > 0 and _fails_as_a_whole(total, bad)
     scale = PROBES_AN_HOUR / usual if is_probed else 1.0
     return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale, is_clockwork)
 
