@@ -58,3 +58,11 @@ def test_which_of_two_edges_that_are_one_does_what_stays_unknown_however_heavy_t
     assert first.value + second.value == pytest.approx(0.4, abs=0.05)
     assert not first.is_observed
     assert not second.is_observed
+
+
+def test_load_that_is_the_hour_of_the_day_takes_nothing_from_what_edges_tell() -> None:
+    _, bad, calls = _pasts()
+    total = 5_000 + 2_000 * np.sin(np.arange(HOURS) / 24 * 2 * np.pi)
+    for past in measure(total, bad, calls, [0.9, 0.3, 0.3], HOUR)[:2]:
+        assert [each.value for each in past] == pytest.approx([0.8, 0.3, 0.1], abs=0.05)
+        assert all(each.is_observed and each.high - each.low < 0.1 for each in past)
