@@ -64,11 +64,23 @@ def test_a_missing_file_changes_nothing(tmp_path: Path) -> None:
         ('[telemetry]\norder = ["htpp"]', "htpp"),
         ("[telemetry]\ntimeout = 3", "telemetry.timeout"),
         (
-            '[telemetry.families.x]\nservice_label = "a-b"\ntotal={metric="m"}\nbad=[{metric="n"}]',
+            '[telemetry.families.x]\nservice_label = "a b"\ntotal={metric="m"}\nbad=[{metric="n"}]',
             "service_label",
         ),
         ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m{}"}\nbad=[{metric="n"}]', "metric"),
-        ('[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m"}\nbad=[]', "bad"),
+        (
+            '[telemetry.families.x]\nservice_label = "a"\ntotal={metric="m"}\nbad=[{metric="m"}]',
+            "same series",
+        ),
+        ('[telemetry.families.x]\nservice_label = "a"\nbad=[{metric="m"}]', "total"),
+        (
+            '[telemetry.families.x]\nservice_label = "a"\nkind="probes"\ntotal={metric="m"}\nbad=[{metric="n"}]',
+            "probe",
+        ),
+        (
+            '[telemetry.families.x]\nservice_label = "a"\nwhere=["a=b"]\ntotal={metric="m"}',
+            "names the service",
+        ),
         (
             '[telemetry.families.x]\nservice_label="a"\ntotal={metric="m",where=["c"]}\nbad=[{metric="n"}]',
             "where",

@@ -69,6 +69,33 @@ class PercentileBins:
 
 
 @dataclass(slots=True)
+class Finding:
+    """Something about a service's data that whoever reads a number made of them should know.
+
+    Parameters:
+        kind: a name of :data:`apps.telemetry.findings.KINDS`, which has the sentence and what it costs.
+        hours: starts of the bins that it speaks of.
+        detail: what the sentence names, JSON-ready. Of two findings of one kind and subject the later one's stands.
+        subject: tells several findings of one kind apart, such as the name of a family or a label.
+    """
+
+    kind: str
+    hours: set[int]
+    detail: dict[str, str | int | float] = field(default_factory=dict)
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which a service was read from one family: ``[start, end)``, whole bins with data."""
+
+    family: str
+    start: int
+    end: int
+    bins: int
+
+
+@dataclass(slots=True)
 class ReadingQuality:
     """What is known of an answer beside its values.
 
@@ -76,7 +103,8 @@ class ReadingQuality:
         warnings: what the source said; an answer with warnings may lack data.
         notes: remarks of the source that don't put the data in doubt.
         implausible_bins: bins dropped per service (or ``source → target``): more failures than requests,
-            negative counts, NaN or infinite values.
+            negative counts, NaN or infinite values, and what findings say was left out.
+        findings: what is known of each service's data, by service id.
         personal_labels: label names whose values looked like personal data, with how many were dropped.
         age_seconds: age of the oldest part of the answer; 0 when it came from the source just now.
     """
@@ -85,7 +113,17 @@ class ReadingQuality:
     notes: list[str] = field(default_factory=list)
     implausible_bins: Counter[str] = field(default_factory=Counter)
     personal_labels: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
     age_seconds: float = 0.0
+
+    def find(self, service_id: str, finding: Finding) -> None:
+        """Note a finding, together with what is known of the same kind and subject."""
+        for known in self.findings.setdefault(service_id, []):
+            if (known.kind, known.subject) == (finding.kind, finding.subject):
+                known.hours |= finding.hours
+                known.detail = {**known.detail, **finding.detail}
+                return
+        self.findings[service_id].append(finding)
 
     @property
     def is_partial(self) -> bool:
@@ -97,14 +135,21 @@ class ReadingQuality:
         self.notes += [note for note in other.notes if note not in self.notes]
         self.implausible_bins += other.implausible_bins
         self.personal_labels += other.personal_labels
+        for service_id, findings in other.findings.items():
+            for finding in findings:
+                self.find(service_id, finding)
         self.age_seconds = max(self.age_seconds, other.age_seconds)
 
 
 @dataclass(slots=True)
 class AvailabilityReading:
-    """Counts per service id. A service without data is not in ``series``."""
+    """Counts per service id. A service without data is not in ``series``.
+
+    ``stretches`` say which family each service was read from when, in order of time.
+    """
 
     series: dict[str, CountBins] = field(default_factory=dict)
+    stretches: dict[str, list[Stretch]] = field(default_factory=dict)
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
 

@@ -119,7 +119,7 @@ class Discoverer:
         for other_name, other in self.families:
             if other_name == name:
                 break
-            if other.total.metric == family.total.metric and other.service_label != family.service_label:
+            if other.counted.metric == family.counted.metric and other.service_label != family.service_label:
                 earlier.append(other.service_label)
         return earlier
 

@@ -21,9 +21,10 @@ from apps.core.wording import plain
 #: The presets and the defaults of everything that a TOML file may set.
 PRESETS_FILE = Path(__file__).resolve().parents[3] / "fixtures" / "telemetry.toml"
 
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_MATCHER = re.compile(r"(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
+# Prometheus 3 takes any UTF-8; what people call metrics and labels has no spaces, quotes or braces.
+_METRIC = re.compile(r"[^\W\d][\w:./-]*|[:][\w:./-]*")
+_LABEL = re.compile(r"[^\W\d][\w./-]*")
+_MATCHER = re.compile(r"(?P<label>[^\W\d][\w./-]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
 
 
 def _metric_name(name: str) -> str:
@@ -56,10 +57,14 @@ class _Strict(BaseModel):
 
 
 class Selector(_Strict):
-    """A metric and which of its series count. Matchers are written without quotes: ``code=~5..``."""
+    """A metric and which of its series count. Matchers are written without quotes: ``code=~5..``.
+
+    ``native`` says that its samples are native histograms, whose observations are what counts.
+    """
 
     metric: MetricName
     where: tuple[Matcher, ...] = ()
+    native: bool = False
 
     def parsed(self) -> list[tuple[str, str, str]]:
         """The matchers as (label, operator, value)."""
@@ -68,7 +73,7 @@ class Selector(_Strict):
 
 
 class BucketSelector(Selector):
-    """A classic histogram's ``_bucket`` series; ``unit`` is that of its ``le``."""
+    """A classic histogram's ``_bucket`` series, or a native histogram; ``unit`` is that of its bounds."""
 
     unit: Literal["ms", "s"]
 
@@ -98,15 +103,69 @@ class PercentileGauges(_Strict):
 class MetricFamily(_Strict):
     """One way in which a fleet reports its requests.
 
-    ``bad`` may name several selectors, of which each series is taken once; a failed series that is absent
-    means no failure. Of ``buckets`` the first metric that exists is read.
+    ``kind`` says what the samples of ``total`` and ``bad`` are:
+
+    - ``counters``: cumulative counts, read as their increase;
+    - ``rates``: requests a second that a recording rule has computed, read as their mean;
+    - ``ratios``: the share of failures, 0..1, that a recording rule has computed; there is no ``total``, and every sample
+      counts as one request;
+    - ``probes``: gauges that are 1 while the service answers a probe and 0 while it does not; there is no ``bad``, and
+      every sample counts as one request.
+
+    ``where`` narrows every selector of the family. ``bad`` may name several selectors: those of one metric are a union,
+    of which each series is taken once; those of several metrics add up. Where it is empty, or matches nothing, failures
+    are told by the labels that ``total`` has (:mod:`apps.telemetry.clients.failures`). ``buckets`` are tried for each
+    service.
     """
 
     service_label: LabelName
-    total: Selector
-    bad: tuple[Selector, ...] = Field(min_length=1)
+    kind: Literal["counters", "rates", "ratios", "probes"] = "counters"
+    where: tuple[Matcher, ...] = ()
+    total: Selector | None = None
+    bad: tuple[Selector, ...] = ()
     buckets: tuple[BucketSelector, ...] = ()
     percentiles: PercentileGauges | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_counts(self) -> Self:
+        if self.kind == "ratios":
+            if self.total is not None or len(self.bad) != 1:
+                raise ValueError("a family of ratios has one selector in bad and no total")
+            return self
+        if self.total is None:
+            raise ValueError("total is missing: the metric that counts requests")
+        if self.kind == "probes" and self.bad:
+            raise ValueError("a family of probes has no bad: a probe that fails is a 0 of total")
+        same = [one for one in self.bad if _same_series(one, self.total)]
+        if same:
+            raise ValueError(
+                f"bad selects the same series as total ({same[0].metric}), so every request would count as failed; "
+                'narrow it to failures: where = ["code=~5.."]'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _narrows_every_selector(self) -> Self:
+        labels = {match["label"] for text in self.where if (match := _MATCHER.fullmatch(text))}
+        if self.service_label in labels:
+            raise ValueError(f"where may not match {self.service_label}, which names the service")
+        return self
+
+    @property
+    def counted(self) -> Selector:
+        """The metric that tells which services there are, and how often each was asked."""
+        found = self.total or self.bad[0]
+        return self.narrowed(found)
+
+    def narrowed(self, selector: Selector) -> Selector:
+        """A selector of this family with what narrows all of them."""
+        return (
+            selector.model_copy(update={"where": (*self.where, *selector.where)}) if self.where else selector
+        )
+
+
+def _same_series(one: Selector, other: Selector) -> bool:
+    return one.metric == other.metric and set(one.where) <= set(other.where)
 
 
 class ServiceGraph(_Strict):
@@ -121,14 +180,16 @@ class ServiceGraph(_Strict):
 class TelemetryConfig(_Strict):
     """The ``[telemetry]`` table.
 
-    ``order`` lists the families to try; for each service the first that has data for it is read, and only
-    that one, so that a request reported twice is counted once.
+    ``order`` lists the families to try. Of each service and day one is taken, so that a request that is reported twice
+    counts once: the first that has data, unless a later one counts clearly more.
     """
 
     order: tuple[str, ...]
     families: dict[str, MetricFamily]
     service_graph: ServiceGraph | None = None
     discover_daily: bool = True
+    too_many_requests_fail: bool = False
+    """Whether an answer 429 counts as a failure where failures are told by a status code; other 4xx never do."""
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
     read_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30

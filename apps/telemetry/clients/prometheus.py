@@ -277,7 +277,7 @@ class PrometheusSource:
         self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality
     ) -> None:
         """Ask for a few raw series, so that one sees the labels that a family could be told by."""
-        selector = promql.vector(family.total, promql.one_of(family.service_label, [service_id]))
+        selector = promql.vector(family.counted, promql.one_of(family.service_label, [service_id]))
         query = f"topk({SAMPLE_SERIES}, last_over_time({selector}[1h]))"
         question = query if self.questions.serve_stale else None
         try:
@@ -290,7 +290,7 @@ class PrometheusSource:
 
     def _families(self, start: int, end: int, quality: ReadingQuality) -> list[tuple[str, MetricFamily]]:
         present = self._metrics(start, end, quality)
-        return [(name, family) for name, family in self.config.ordered() if family.total.metric in present]
+        return [(name, family) for name, family in self.config.ordered() if family.counted.metric in present]
 
     def _metrics(self, start: int, end: int, quality: ReadingQuality) -> frozenset[str]:
         """Which of the metrics that the configuration names the source has in this range."""
@@ -326,7 +326,7 @@ def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: b
 def _configured_metrics(config: TelemetryConfig) -> set[str]:
     names: set[str] = set()
     for _, family in config.ordered():
-        names.add(family.total.metric)
+        names.add(family.counted.metric)
         names.update(buckets.metric for buckets in family.buckets)
         if family.percentiles:
             names.update(gauge.metric for _, gauge in family.percentiles.gauges())

@@ -20,12 +20,15 @@ bin, never the one before; of several instances the slowest counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from apps.telemetry.clients.families import MetricFamily, PercentileGauges, Selector, ServiceGraph
 
 #: What kind of node is at the other end of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
 CONNECTION_LABEL = "connection_type"
+_PLAIN_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 
 
@@ -43,13 +46,20 @@ def regex_literal(value: str) -> str:
 def one_of(label: str, values: Sequence[str]) -> str:
     """Write a matcher for any of the values."""
     if len(values) == 1:
-        return f"{label}={quoted(values[0])}"
-    return f"{label}=~{quoted('|'.join(regex_literal(value) for value in values))}"
+        return f"{name(label)}={quoted(values[0])}"
+    return f"{name(label)}=~{quoted('|'.join(regex_literal(value) for value in values))}"
+
+
+def name(text: str) -> str:
+    """Write a label's name; one that Prometheus 2 does not know needs quotes."""
+    return text if _PLAIN_LABEL.fullmatch(text) else quoted(text)
 
 
 def vector(selector: Selector, *extra: str) -> str:
     """Write an instant selector."""
-    matchers = [f"{label}{operator}{quoted(value)}" for label, operator, value in selector.parsed()]
+    matchers = [f"{name(label)}{operator}{quoted(value)}" for label, operator, value in selector.parsed()]
+    if not _PLAIN_METRIC.fullmatch(selector.metric):
+        return "{" + ",".join([quoted(selector.metric), *matchers, *extra]) + "}"
     inside = ",".join([*matchers, *extra])
     return f"{selector.metric}{{{inside}}}" if inside else selector.metric
 
@@ -66,13 +76,13 @@ def _summed(labels: str, selectors: Sequence[Selector], step_seconds: int, *extr
 def total_query(family: MetricFamily, services: Sequence[str], step_seconds: int) -> str:
     """Requests per service in each bin."""
     label = family.service_label
-    return _summed(label, [family.total], step_seconds, one_of(label, services))
+    return _summed(label, [family.counted], step_seconds, one_of(label, services))
 
 
 def bad_query(family: MetricFamily, services: Sequence[str], step_seconds: int) -> str:
     """Failed requests per service in each bin."""
     label = family.service_label
-    return _summed(label, family.bad, step_seconds, one_of(label, services))
+    return _summed(label, [family.narrowed(one) for one in family.bad], step_seconds, one_of(label, services))
 
 
 def bucket_query(family: MetricFamily, buckets: Selector, services: Sequence[str], step_seconds: int) -> str:
@@ -99,7 +109,7 @@ def edge_query(graph: ServiceGraph, selector: Selector, services: Sequence[str],
 def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int) -> str:
     """Requests per service over a window, whatever the service; of series without a label of ``unnamed``."""
     return _summed(
-        family.service_label, [family.total], seconds, *(f"{label}={quoted('')}" for label in unnamed)
+        family.service_label, [family.counted], seconds, *(f"{label}={quoted('')}" for label in unnamed)
     )
 
 
