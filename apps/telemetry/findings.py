@@ -1,7 +1,7 @@
 """What can be the matter with a service's data: each kind with its sentence and what it costs.
 
-A reading notes findings (:class:`apps.telemetry.clients.base.Finding`), they are stored by the day, and a recommendation
-tells those of its window in words. Sentences name what was seen, why it matters, and what to do.
+A reading notes findings (:class:`apps.telemetry.clients.base.Finding`), they are stored by the day, and a
+recommendation tells those of its window in words. Sentences name what was seen, why it matters, and what to do.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "failures_unseen": Kind(
         "failures never counted",
-        "No failure was ever counted: {query} matches no series of this service{labels}. The 0 failures are true only if "
-        "{condition}.",
+        "No failure was ever counted: {query} matches no series of this service{labels}. The 0 failures "
+        "are true only if {condition}.",
         Effect.IN_DOUBT,
         0.5,
     ),
@@ -56,28 +56,28 @@ KINDS: Mapping[str, Kind] = {
     ),
     "every_request_failed": Kind(
         "every request failed",
-        "Every request counted as failed in {hours}. If that is not so, {query} selects every request: narrow it to "
-        "failures.",
+        "Every request counted as failed in {hours}. If that is not so, {query} selects every request: "
+        "narrow it to failures.",
         Effect.IN_DOUBT,
         0.5,
     ),
     "several_writers": Kind(
         "several writers in one series",
-        "The counter falls in nearly every sample: {resets} times in {samples} samples of an hour, and returns to where it "
-        "was. Several processes write the same series without a label of their own. {hours} left out; give each writer a "
-        "label, such as instance.",
+        "The counter falls in nearly every sample: {resets} times in {samples} samples of an hour, and "
+        "returns to where it was. Several processes write the same series without a label of their own. "
+        "{hours} left out; give each writer a label, such as instance.",
         Effect.LEFT_OUT,
     ),
     "dip": Kind(
         "a counter fell and went on",
-        "The counter fell by {fall} once and went on from there, as it does where deduplication switches between replicas. "
-        "That is no restart, yet adds the whole counter again: {hours} left out.",
+        "The counter fell by {fall} once and went on from there, as it does where deduplication switches "
+        "between replicas. That is no restart, yet adds the whole counter again: {hours} left out.",
         Effect.LEFT_OUT,
     ),
     "jump": Kind(
         "an hour out of all proportion",
-        "{hours} with up to {times} times the usual traffic ({total} requests) left out: neither the hours beside nor the "
-        "same hour of other days were like that.",
+        "{hours} with up to {times} times the usual traffic ({total} requests) left out: neither the hours "
+        "beside nor the same hour of other days were like that.",
         Effect.LEFT_OUT,
     ),
     "impossible": Kind(
@@ -87,21 +87,21 @@ KINDS: Mapping[str, Kind] = {
     ),
     "not_a_number": Kind(
         "series that count NaN",
-        "Up to {bad} of {of} series count NaN or a negative number in {hours}; what the others count is kept, as a partial "
-        "answer.",
+        "Up to {bad} of {of} series count NaN or a negative number in {hours}; what the others count is "
+        "kept, as a partial answer.",
         Effect.IN_DOUBT,
         0.9,
     ),
     "births_counted": Kind(
         "series born above zero",
-        "{series} series began above zero, with {requests} requests and {failures} failures that an increase does not see; "
-        "they were added.",
+        "{series} series began above zero, with {requests} requests and {failures} failures that an "
+        "increase does not see; they were added.",
         Effect.MENDED,
     ),
     "births_unknown": Kind(
         "series born far above zero",
-        "Series began above zero with {requests} requests in all, more than can have happened since the sample before; "
-        "these were not added. Counters that begin at 0, or created timestamps, would tell.",
+        "Series began above zero with {requests} requests in all, more than can have happened since the "
+        "sample before; these were not added. Counters that begin at 0, or created timestamps, would tell.",
         Effect.IN_DOUBT,
         0.9,
     ),
@@ -112,21 +112,21 @@ KINDS: Mapping[str, Kind] = {
     ),
     "environments": Kind(
         "one name for several environments",
-        "This name stands for {count} services, told apart by {label}: {shares}. The numbers mix them. Narrow the metric "
-        'family to one: where = ["{label}={example}"].',
+        "This name stands for {count} services, told apart by {label}: {shares}. The numbers mix them. "
+        'Narrow the metric family to one: where = ["{label}={example}"].',
         Effect.IN_DOUBT,
         0.6,
     ),
     "families_disagree": Kind(
         "two metric families disagree",
-        "{family} counts {share} of what {taken} counts in {hours} ({family} {fewer}, {taken} {more} requests); {taken} was "
-        "taken. Sampled traces count like that.",
+        "{family} counts {share} of what {taken} counts in {hours} ({family} {fewer}, {taken} {more} "
+        "requests); {taken} was taken. Sampled traces count like that.",
         Effect.MENDED,
     ),
     "ratio_alone": Kind(
         "only a ratio is kept",
-        "{metric} keeps a ratio of failures and no count of requests: every sample weighs the same, however many requests "
-        "it stands for.",
+        "{metric} keeps a ratio of failures and no count of requests: every sample weighs the same, "
+        "however many requests it stands for.",
         Effect.IN_DOUBT,
         0.7,
     ),
@@ -137,8 +137,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "contested": Kind(
         "hours that shrank",
-        "{hours} had fewer requests when read again (at least {share} less); what was read first stands until a second "
-        "reading agrees.",
+        "{hours} had fewer requests when read again (at least {share} less); what was read first stands "
+        "until a second reading agrees.",
         Effect.IN_DOUBT,
     ),
     "histograms_impossible": Kind(
@@ -149,8 +149,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "bounds_shared": Kind(
         "bucket bounds differ",
-        "Not all series have the same bucket bounds: latencies stand on the {kept} that all of them share, without "
-        "{dropped}.",
+        "Not all series have the same bucket bounds: latencies stand on the {kept} that all of them share, "
+        "without {dropped}.",
         Effect.MENDED,
         concerns="latency",
     ),

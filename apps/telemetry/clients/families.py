@@ -107,8 +107,8 @@ class MetricFamily(_Strict):
 
     - ``counters``: cumulative counts, read as their increase;
     - ``rates``: requests a second that a recording rule has computed, read as their mean;
-    - ``ratios``: the share of failures, 0..1, that a recording rule has computed; there is no ``total``, and every sample
-      counts as one request;
+    - ``ratios``: the share of failures, 0..1, that a recording rule has computed; there is no ``total``, and every
+      sample counts as one request;
     - ``probes``: gauges that are 1 while the service answers a probe and 0 while it does not; there is no ``bad``, and
       every sample counts as one request.
 
