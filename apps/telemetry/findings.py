@@ -44,8 +44,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "failures_unseen": Kind(
         "failures never counted",
-        "No failure was ever counted: {query} matches no series of this service{labels}. The 0 failures "
-        "are true only if {condition}.",
+        "No failure was ever counted: {query} matches no series of this service. The 0 failures are true "
+        "only if {condition}.",
         Effect.IN_DOUBT,
         0.5,
     ),
@@ -94,7 +94,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "births_counted": Kind(
         "series born above zero",
-        "{series} series began above zero, with {requests} requests and {failures} failures that an "
+        "In {hours}, up to {series} new series began above zero, with {requests} requests and {failures} "
+        "failures that an "
         "increase does not see; they were added.",
         Effect.MENDED,
     ),
@@ -132,7 +133,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from incomplete answers and are asked for again: {words}",
+        "{hours} came from answers that the source called incomplete; they are asked for again until they are whole.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(
