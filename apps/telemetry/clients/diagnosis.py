@@ -21,9 +21,13 @@ _OLD_AFTER = 6
 #: Several writers: so many falls, in so large a share of the samples, and values that come back within so many samples.
 _LEAST_FALLS = 3
 _LEAST_SHARE = 0.08
-_COMES_BACK_WITHIN = 8
-_AS_BEFORE = 0.02
-_COME_BACK_SHARE = 0.7
+_COMES_BACK_WITHIN = 12
+_AS_BEFORE = 0.01
+_COME_BACK_SHARE = 0.6
+#: Of these so many may lie below what they come back to: by chance, another writer's.
+_MAY_LIE_BELOW = 0.25
+#: Where nothing is counted meanwhile: a counter is climbed to by a step that is so large a part of the largest fall.
+_LARGE_STEP = 0.6
 #: Below this a counter is too young to tell writers apart, and too small to do harm.
 _LEAST_LEVEL = 100.0
 
@@ -63,16 +67,28 @@ def diagnose(samples: Sequence[float]) -> Diagnosis:
 
 
 def _has_several_writers(samples: Sequence[float], falls: int) -> bool:
+    """Whether values come back, a little higher: each writer's counter goes on where it was.
+
+    A process that restarts again and again comes by the same values, too, but not above them more often than below, and
+    climbs to them in small steps.
+    """
     if falls < _LEAST_FALLS or falls < _LEAST_SHARE * len(samples) or max(samples) < _LEAST_LEVEL:
         return False
-    judged = came_back = 0
+    judged = came_back = above = below = 0
     for place, value in enumerate(samples):
         later = samples[place + 2 : place + 1 + _COMES_BACK_WITHIN]
         if not later:
             break
         judged += 1
-        came_back += min(abs(one - value) for one in later) <= _AS_BEFORE * max(1.0, value)
-    return judged > 0 and came_back >= _COME_BACK_SHARE * judged
+        nearest = min(later, key=lambda one: abs(one - value))
+        if abs(nearest - value) <= _AS_BEFORE * max(1.0, value):
+            came_back += 1
+            above += nearest > value
+            below += nearest < value
+    if not judged or came_back < _COME_BACK_SHARE * judged or below > _MAY_LIE_BELOW * came_back:
+        return False
+    steps = [after - before for before, after in pairwise(samples)]
+    return 2 * above >= came_back or max(steps) >= -_LARGE_STEP * min(steps)
 
 
 def _is_dip(samples: Sequence[float], place: int) -> bool:

@@ -176,27 +176,23 @@ class WaySettler:
         def repeats(batch: Sequence[str], _: int) -> str:
             return f"count by ({by}) (count without ({without}) ({last(batch)}) > 1)"
 
-        def sets(batch: Sequence[str], _: int) -> str:
-            return f"count by ({by}) (count without ({without}) ({last(batch)}))"
-
         def recent(batch: Sequence[str], _: int) -> str:
             vector = promql.vector(total.selectors[0], promql.one_of(total.label, batch))
             return f"sum by ({by}) (max without ({without}) (increase({vector}[{_LAG_SECONDS}s])))"
 
         days = by_the_day(span)
-        lags, levels, repeated, all_sets, counted = (
-            self.asks.evidence("replicas", query, services, days)
-            for query in (lag, level, repeats, sets, recent)
+        lags, levels, repeated, counted = (
+            self.asks.evidence("replicas", query, services, days) for query in (lag, level, repeats, recent)
         )
-        for service, known in levels.items():
+        for service, known in repeated.items():
+            judged = [at for at, sets in known.items() if sets and at in levels.get(service, {})]
             same = [
                 at
-                for at, high in known.items()
-                if repeated.get(service, {}).get(at) == all_sets.get(service, {}).get(at)
-                and lags.get(service, {}).get(at, math.inf)
-                <= max(counted.get(service, {}).get(at, 0.0), _LAG_SHARE * high) + all_sets[service][at]
+                for at in judged
+                if lags.get(service, {}).get(at, math.inf)
+                <= max(counted.get(service, {}).get(at, 0.0), _LAG_SHARE * levels[service][at]) + known[at]
             ]
-            if 2 * len(same) > len(known):
+            if judged and 2 * len(same) > len(judged):
                 yield service
 
     # Environments
