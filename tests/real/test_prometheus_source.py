@@ -63,7 +63,7 @@ def fleet() -> Iterator[Metric]:
         [
             *counter({"job": "legacy", "code": "200"}, lambda at: 9),
             *counter({"job": "legacy", "code": "503"}, lambda at: 1),
-            *counter({"job": "shop", "code": "200"}, lambda at: 1000),
+            *counter({"job": "shop", "code": "200"}, lambda at: 101),
         ],
     )
     yield Metric(

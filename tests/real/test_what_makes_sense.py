@@ -299,3 +299,28 @@ def test_failures_in_several_counters_with_the_same_labels_add_up(
         source.close()
     assert told.share("shop") == pytest.approx(0.05)
     assert told.findings("shop") == {}
+
+
+def test_series_that_say_when_they_were_created_are_counted_by_that(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A new pod's first value counts however large; that of one that ran unseen before does not."""
+    world = World(random.Random(1))
+    world.requests("dated", counter(10.0), code="200", pod="a")
+    world.add(
+        "http_requests_created", {"service": "dated", "code": "200", "pod": "a"}, [START - 1e6] * SAMPLES
+    )
+    for pod, hour, created in (("new", 20, START + 20 * HOUR + 60), ("old", 40, START - 1e6)):
+        first = hour * PER_HOUR + 2
+        gap: Values = [None] * first
+        world.requests("dated", [*gap, *counter(10.0, 90_000.0, SAMPLES - first)], code="200", pod=pod)
+        labels = {"service": "dated", "code": "200", "pod": pod}
+        world.add("http_requests_created", labels, [*gap, *[float(created)] * (SAMPLES - first)])
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), world.metrics()) as url:
+        source = PrometheusSource(
+            PrometheusHttp(url, CircuitBreaker(url), LastGood(None, url)), load_config()
+        )
+        bins = source.availability(["dated"], START, END, HOUR).series["dated"]
+        source.close()
+    assert bins.total[20] == pytest.approx(90_000, rel=0.01)
+    assert bins.total[40] == pytest.approx(350, rel=0.1)

@@ -38,17 +38,19 @@ def read_family(
     *,
     too_many_requests_fail: bool = False,
     counts_first_value: bool = False,
+    present: frozenset[str] = frozenset(),
 ) -> Iterator[FamilyAccount]:
     """Read and judge what a family has of some services.
 
     Parameters:
         usual: requests of other hours that are known, by service and by the hour's start.
+        present: the metrics that the source has.
 
     Raises:
         SourceError: the source cannot be read.
     """
     settled = WaySettler(asks, profiler, too_many_requests_fail).settle(services, span)
-    reader = CountReader(asks, counts_first_value)
+    reader = CountReader(asks, counts_first_value, present)
     found = reader.read(settled, span)
     looks = 0
 

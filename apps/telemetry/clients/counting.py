@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.telemetry.clients import promql
-from apps.telemetry.clients.asking import Build, FamilyQuestions, Span
+from apps.telemetry.clients.asking import FamilyQuestions, Span
 from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.diagnosis import Diagnosis, diagnose
 from apps.telemetry.clients.errors import SourceError
@@ -44,6 +44,9 @@ class Evidence:
     births: Values = field(default_factory=dict)
     bad_births: Values = field(default_factory=dict)
     born: Values = field(default_factory=dict)
+    dated: Values = field(default_factory=dict)
+    """What of ``births`` is known to have happened within its bin, for the series say when they were created."""
+    bad_dated: Values = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -53,10 +56,12 @@ class CountReader:
 
     Parameters:
         counts_first_value: whether ``increase`` of this source counts the first value of a series.
+        present: the metrics that the source has.
     """
 
     asks: FamilyQuestions
     counts_first_value: bool = False
+    present: frozenset[str] = frozenset()
 
     def read(self, settled: Mapping[str, Settled], span: Span) -> dict[str, Evidence]:
         """Read the settled services that have data, in ``[start, end)`` and bins of ``step`` seconds.
@@ -123,24 +128,55 @@ class CountReader:
         span: Span,
         found: Mapping[str, Evidence],
     ) -> None:
-        label = promql.name(total.label)
-
-        def began(counted: Counted) -> Build:
-            return lambda some, step: f"sum by ({label}) ({counted.births(total, some, step)})"
-
-        def born_series(some: Sequence[str], step: int) -> str:
-            return f"count by ({label}) ({total.births(total, some, step)})"
-
-        for service, values in self.asks.evidence("series born", began(total), services, span).items():
+        for service, values in self._born(total, total, services, span).items():
             found[service].births = values
         born = [service for service in services if found[service].births]
-        for service, values in self.asks.evidence("series born", born_series, born, span).items():
+        label = promql.name(total.label)
+        counted = self.asks.evidence(
+            "series born",
+            lambda some, step: f"count by ({label}) ({total.births(total, some, step)})",
+            born,
+            span,
+        )
+        for service, values in counted.items():
             found[service].born = values
         for bad in bads:
             # Failures in a metric of their own are born whether or not series of requests were.
             some = born if bad.metric == total.metric else services
-            for service, values in self.asks.evidence("failures born", began(bad), some, span).items():
+            for service, values in self._born(bad, total, some, span).items():
                 _add(found[service].bad_births, values)
+        created = promql.created_metric(total.metric)
+        if created in self.present and born:
+            self._date_births(created, total, bads, born, span, found)
+
+    def _born(
+        self, counted: Counted, total: Counted, services: Sequence[str], span: Span, *created: str
+    ) -> dict[str, Values]:
+        label = promql.name(total.label)
+
+        def began(some: Sequence[str], step: int) -> str:
+            return f"sum by ({label}) ({counted.births(total, some, step, created=created)})"
+
+        return self.asks.evidence("series born", began, services, span)
+
+    def _date_births(
+        self,
+        created: str,
+        total: Counted,
+        bads: Sequence[Counted],
+        services: Sequence[str],
+        span: Span,
+        found: Mapping[str, Evidence],
+    ) -> None:
+        """Take out what series began with that are older than their bin, and trust those that are not."""
+        for counted in (total, *(bad for bad in bads if bad.metric == total.metric)):
+            older = self._born(counted, total, services, span, created, "<")
+            newer = self._born(counted, total, services, span, created, ">=")
+            for service in services:
+                evidence = found[service]
+                births = evidence.births if counted is total else evidence.bad_births
+                _add(births, {at: -value for at, value in older.get(service, {}).items()})
+                _add(evidence.dated if counted is total else evidence.bad_dated, newer.get(service, {}))
 
     def _sums(
         self,

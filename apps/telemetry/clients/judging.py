@@ -166,14 +166,17 @@ class Judge:
         most = {"series": 0.0, "requests": 0.0, "failures": 0.0}
         lost = 0.0
         for ends_at in sorted(self.total.keys() - self._left_out):
-            born = self.evidence.births.get(ends_at, 0.0)
-            bad_born = self.evidence.bad_births.get(ends_at, 0.0)
+            born = max(0.0, self.evidence.births.get(ends_at, 0.0))
+            bad_born = max(0.0, self.evidence.bad_births.get(ends_at, 0.0))
+            dated = self.evidence.dated.get(ends_at, 0.0)
             if not born and not bad_born:
                 continue
-            if born > _BIRTHS_SHARE * self._around(ends_at) + _BIRTHS_FEW:
+            if born - dated > _BIRTHS_SHARE * self._around(ends_at) + _BIRTHS_FEW:
                 unknown.add(ends_at)
-                lost = max(lost, born)
-                continue
+                lost = max(lost, born - dated)
+                born, bad_born = dated, self.evidence.bad_dated.get(ends_at, 0.0)
+                if not born:
+                    continue
             total = self.total[ends_at] + born
             bad = self.bad[ends_at] + bad_born
             if impossible(total, bad):

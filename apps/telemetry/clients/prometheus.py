@@ -110,6 +110,7 @@ class PrometheusSource:
                 (start, end, step_seconds),
                 usual or {},
                 too_many_requests_fail=self.config.too_many_requests_fail,
+                present=self._metrics(start, end, reading.quality),
             ):
                 accounts[account.service_id].append(account)
         for service_id in service_ids:
@@ -323,7 +324,7 @@ def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: b
 def _configured_metrics(config: TelemetryConfig) -> set[str]:
     names: set[str] = set()
     for _, family in config.ordered():
-        names.add(family.counted.metric)
+        names |= {family.counted.metric, promql.created_metric(family.counted.metric)}
         names.update(buckets.metric for buckets in family.buckets)
         if family.percentiles:
             names.update(gauge.metric for _, gauge in family.percentiles.gauges())

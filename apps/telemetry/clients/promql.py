@@ -165,8 +165,15 @@ class Counted:
         counted = self.over([service], lambda one: f"increase({one}{window}) and resets({one}{window}) > 0")
         return f"topk(1, {counted})"
 
-    def births(self, total: Counted, services: Sequence[str], step: int) -> str:
-        """What series that were not there a bin before began with, where ``total`` had series of the service then."""
+    def births(
+        self, total: Counted, services: Sequence[str], step: int, *, created: Sequence[str] = ()
+    ) -> str:
+        """What series that were not there a bin before began with, where ``total`` had series of the service then.
+
+        Parameters:
+            created: a metric that says when each series was created, and how that compares with the bin's start, such
+                as ``<``: only series of which it holds.
+        """
         window, label = counter_window(step), name(self.label)
         first = self.over(
             services,
@@ -174,6 +181,10 @@ class Counted:
                 f"(min_over_time({one}{window}) unless last_over_time({one}[{step}s] offset {step}s))"
             ),
         )
+        if created:
+            metric, comparison = created
+            instant = vector(Selector(metric=metric), one_of(self.label, services))
+            first = f"({first}) and (last_over_time({instant}{window}) {comparison} (time() - {step}))"
         if self.replicas:
             first = f"max without ({name(self.replicas)}) ({first})"
         before = total.over(services, lambda one: f"last_over_time({one}[{step}s] offset {step}s)")
@@ -213,6 +224,11 @@ def counted_bad(family: MetricFamily, bad: Sequence[Selector], replicas: str = "
     ]
 
 
+def created_metric(metric: str) -> str:
+    """The metric that OpenMetrics has beside a counter, or beside the count of a histogram: when it was created."""
+    return f"{metric.removesuffix('_total').removesuffix('_count')}_created"
+
+
 def _summed(labels: Sequence[str], selectors: Sequence[Selector], step_seconds: int, *extra: str) -> str:
     window = counter_window(step_seconds)
     parts = [f"increase({vector(selector, *extra)}{window})" for selector in selectors]
@@ -245,7 +261,7 @@ def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int) -
     counted = counted_total(family)
     empty = [f"{name(label)}={quoted('')}" for label in unnamed]
     amounts = counted.series(vector(family.counted, *empty), seconds)
-    return f"sum by ({name(family.service_label)}) ({amounts})"
+    return f"sum by ({name(family.service_label)}) (({amounts}) >= 0)"
 
 
 def graph_query(graph: ServiceGraph, seconds: int) -> str:
