@@ -31,8 +31,8 @@ _UNDO = (
     "agrees, and incomplete answers only fill gaps."
 )
 _TRUSTED = (
-    "What this reading says replaces what is stored: hours that have less now, and hours that cannot be true now, which "
-    "leave a gap. Only incomplete answers still replace nothing that is complete."
+    "What this reading says replaces what is stored: hours that have less now, and hours that cannot be true now, "
+    "which leave a gap. Only incomplete answers still replace nothing that is complete."
 )
 _TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -220,7 +221,7 @@ def judge(reading: Reading, first: datetime, last: datetime) -> Contests:
     Parameters:
         first, last: the time that the staged rows span.
     """
-    values = {
+    values: dict[str, Any] = {
         "first": first,
         "last": last,
         "trust": reading.trust,

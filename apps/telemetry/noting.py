@@ -6,12 +6,13 @@ are stored: what is known of an hour whose new figures were refused stays with t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from psycopg.types.json import Jsonb
 
 from apps.telemetry.clients.base import AvailabilityReading, EdgeReading, LatencyReading, ReadingQuality
 from apps.telemetry.findings import KINDS
@@ -68,7 +69,7 @@ _NOTE = """
 # An hour that is stored as partial after this reading, whichever reading it came from.
 _NOTE_PARTIAL = f"""
     INSERT INTO noted_finding
-    SELECT service_id, {_DAY_OF}, '{_PARTIAL}', '{{measure}}', bit_or({_BIT_OF}), %(detail)s
+    SELECT service_id, {_DAY_OF}, '{_PARTIAL}', '{{measure}}', bit_or({_BIT_OF}), %(detail)s::jsonb
     FROM judged_{{measure}}
     WHERE verdict <> 'nothing' AND CASE WHEN verdict = 'take' THEN is_partial ELSE was_partial END
     GROUP BY 1, 2
@@ -157,7 +158,7 @@ def note_reading(
         span: the time that was asked for.
     """
     last = int(span[1].timestamp()) - 1
-    values = {
+    values: dict[str, Any] = {
         "services": [known[service_id] for service_id in services],
         "first": span[0].astimezone(UTC).date(),
         "last": _day(last),
@@ -178,11 +179,11 @@ def note_reading(
         cursor.execute(_NOTED)
         _note_findings(cursor, known, together)
         for measure, part in parts.items():
-            detail = Jsonb({"words": _partial_words(measure, part)})
+            detail = json.dumps({"words": _partial_words(measure, part)})
             cursor.execute(_NOTE_PARTIAL.format(measure=measure), {"detail": detail})
             cursor.execute(_NOTE_CONTESTED.format(measure=measure), {"noun": _NOUNS[measure]})
         told = [
-            (known[service_id], Jsonb(finding.detail))
+            (known[service_id], json.dumps(finding.detail))
             for service_id, findings in together.findings.items()
             for finding in findings
             if finding.kind == _PARTIAL and finding.detail.get("words") and service_id in known
@@ -199,7 +200,7 @@ def note_reading(
 
 def _note_findings(cursor: CursorWrapper, known: Mapping[str, int], quality: ReadingQuality) -> None:
     rows = [
-        (known[service_id], day, finding.kind, finding.subject, mask, Jsonb(finding.detail))
+        (known[service_id], day, finding.kind, finding.subject, mask, json.dumps(finding.detail))
         for service_id, findings in quality.findings.items()
         if service_id in known
         for finding in findings
@@ -245,7 +246,7 @@ def _day(at: int) -> date:
     return datetime.fromtimestamp(at, UTC).date()
 
 
-def _columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
+def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[Any]:
     listed = list(rows)
     return [[row[column] for row in listed] for column in range(width)]
 
@@ -292,7 +293,7 @@ _NOTE_FILES = """
 
 def note_files(cursor: CursorWrapper) -> None:
     """Note that hours came from files, and forget what readings had found out about them."""
-    values = {"files": FILES, "latency": _LATENCY_KINDS}
+    values: dict[str, Any] = {"files": FILES, "latency": _LATENCY_KINDS}
     cursor.execute(
         "SELECT EXISTS (SELECT FROM telemetry_finding), EXISTS (SELECT FROM telemetry_contestedhour)"
     )

@@ -98,15 +98,15 @@ def plan(due: Due, *, most_hours: int = MOST_HOURS) -> list[Window]:
             at[hour].append(pk)
     windows: list[Window] = []
     left = most_hours
-    for hours in _runs(at):
-        start, end = hours[0], hours[-1] + HOUR
+    for run in _runs(at):
+        start, end = run[0], run[-1] + HOUR
         width = (end - start) // HOUR
         # Services whose oldest hour is the oldest come first, where not all of them fit.
-        services = list(dict.fromkeys(pk for hour in hours for pk in sorted(at[hour])))[: left // width]
+        services = list(dict.fromkeys(pk for hour in run for pk in sorted(at[hour])))[: left // width]
         if not services or len(windows) == MOST_WINDOWS:
             break
         chosen = set(services)
-        wanted = sum(pk in chosen for hour in hours for pk in at[hour])
+        wanted = sum(pk in chosen for hour in run for pk in at[hour])
         windows.append(Window(start, end, tuple(sorted(services)), wanted))
         left -= width * len(services)
     return windows
@@ -142,9 +142,6 @@ def ask_again(
     Returns:
         Hours of services that were asked for, and those that are left for the next time.
     """
-    from apps.telemetry.collecting import collect
-    from apps.telemetry.rereading import hours_to_ask_again, plan
-
     start, end = window
     service_of = {pk: service_id for service_id, pk in known.items()}
     due = hours_to_ask_again(end - reach, start, end)
