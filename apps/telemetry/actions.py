@@ -26,6 +26,15 @@ MAX_BACKFILL_DAYS = 731
 MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
 _END = "End of the last hour; the newest complete hour where it is left out."
+_UNDO = (
+    "Nothing is lost: an hour that has less now than what is stored of it stays as it is until a second reading "
+    "agrees, and incomplete answers only fill gaps."
+)
+_TRUSTED = (
+    "What this reading says replaces what is stored: hours that have less now, and hours that cannot be true now, "
+    "which leave a gap. Only incomplete answers still replace nothing that is complete."
+)
+_TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
 
 
 def import_root() -> Path:
@@ -41,6 +50,13 @@ class BackfillInput(ActionInput):
     services: Annotated[
         list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
     ] = []
+    trust: Annotated[
+        bool,
+        Field(
+            description="What this reading says replaces what is stored, also where it says less. Incomplete answers "
+            "replace nothing that is complete even then."
+        ),
+    ] = False
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to read."""
@@ -86,7 +102,8 @@ class Backfill(Action[BackfillInput]):
             summary=f"Read {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from "
             f"{settings.PROMETHEUS_URL}.",
             touches=[Touch(count, "services", names)],
-            undo="Stored hours are replaced only by readings that cover at least as much of them.",
+            warnings=[_TRUSTED] if call.input.trust else [],
+            undo=_TRUSTED_UNDO if call.input.trust else _UNDO,
         )
 
     def execute(self, call: Call[BackfillInput]) -> Outcome:
@@ -94,7 +111,8 @@ class Backfill(Action[BackfillInput]):
             TelemetryRun.Kind.BACKFILL,
             source="prometheus",
             parameters={"days": call.input.days}
-            | ({"services": call.input.services} if call.input.services else {}),
+            | ({"services": call.input.services} if call.input.services else {})
+            | ({"trust": True} if call.input.trust else {}),
             actor=call.actor,
             window=call.input.window(),
         )

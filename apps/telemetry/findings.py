@@ -138,7 +138,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "contested": Kind(
         "hours that shrank",
-        "{hours} had fewer requests when read again (at least {share} less); what was read first stands "
+        "{hours} had fewer {what} when read again (at least {share} less); what was read first stands "
         "until a second reading agrees.",
         Effect.IN_DOUBT,
     ),
