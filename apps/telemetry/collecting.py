@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,16 @@ from apps.telemetry.clients.base import (
 )
 from apps.telemetry.judging import Reading
 from apps.telemetry.noting import note_reading
+from apps.telemetry.series import load_counts
 
 HOUR = 3600
 #: Values of one batch held in memory, about: histograms of so many hours and services.
 _VALUES_PER_BATCH = 200_000
 _TYPICAL_BUCKETS = 16
 _MAX_SERVICES_PER_BATCH = 500
+
+#: How far back a short reading is held against what is stored.
+CONTEXT = timedelta(days=8)
 
 type Progress = Callable[[int, int], None]
 
@@ -113,7 +117,8 @@ def collect(
     with staging.staged():
         for begin in range(0, len(services), at_once):
             batch = services[begin : begin + at_once]
-            availability = source.availability(batch, first, last, HOUR)
+            usual = _usual(batch, known, start, end)
+            availability = source.availability(batch, first, last, HOUR, usual=usual)
             latency = source.latency(batch, first, last, HOUR)
             edges = source.edges(batch, first, last, HOUR)
             for part in (availability.quality, latency.quality, edges.quality):
@@ -131,6 +136,23 @@ def collect(
             result.services_with_data += len(availability.series)
             progress(min(begin + at_once, len(services)), len(services))
     return result
+
+
+def _usual(
+    services: Sequence[str], known: Mapping[str, int], start: datetime, end: datetime
+) -> dict[str, dict[int, float]]:
+    """Requests of the stored hours before a short reading: what an hour of it is held against."""
+    if end - start >= CONTEXT:
+        return {}
+    counts = load_counts([known[service_id] for service_id in services], start - CONTEXT, start)
+    found: dict[str, dict[int, float]] = {}
+    for service_id in services:
+        hours = counts.get(known[service_id])
+        if hours is not None:
+            at = hours.start + HOUR * np.flatnonzero(~np.isnan(hours.total))
+            values = hours.total[~np.isnan(hours.total)]
+            found[service_id] = dict(zip(at.tolist(), values.tolist(), strict=True))
+    return found
 
 
 def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ from apps.telemetry import views
 
 urlpatterns = [
     path("telemetry/", views.telemetry, name="telemetry"),
+    path("telemetry/check/", views.check, name="telemetry-check"),
     path("telemetry/runs/<uuid:run_id>/", views.run, name="telemetry-run"),
     path("imports/", views.imports, name="ingestions"),
     path("imports/files/", views.import_files, name="import-files"),

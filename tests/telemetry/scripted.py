@@ -60,7 +60,13 @@ class Scripted:
         return SourceStatus(self.name, is_up=True, detail="", breaker="closed")
 
     def availability(
-        self, service_ids: Sequence[str], start: int, end: int, step_seconds: int
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        usual: Mapping[str, Mapping[int, float]] | None = None,
     ) -> AvailabilityReading:
         self.asked.append(
             (tuple(service_ids), datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))

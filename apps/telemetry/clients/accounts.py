@@ -11,7 +11,7 @@ from apps.telemetry.clients.base import AvailabilityReading, CountBins, Finding,
 from apps.telemetry.clients.choosing import Account, Disagreement, choose
 from apps.telemetry.clients.counting import CountReader, Evidence
 from apps.telemetry.clients.diagnosis import Diagnosis
-from apps.telemetry.clients.judging import Judge
+from apps.telemetry.clients.plausibility import Judge
 from apps.telemetry.clients.profiles import Profiler
 from apps.telemetry.clients.ways import WaySettler
 

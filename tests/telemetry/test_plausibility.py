@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from apps.telemetry.clients.base import CountBins, Finding
 from apps.telemetry.clients.counting import Evidence
 from apps.telemetry.clients.diagnosis import Cause, Diagnosis
-from apps.telemetry.clients.judging import Judge
+from apps.telemetry.clients.plausibility import Judge
 from apps.telemetry.clients.ways import Settled
 from apps.telemetry.findings import KINDS, Effect, words
 
