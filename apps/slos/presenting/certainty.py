@@ -6,9 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+from django.urls import reverse
+from django.utils.http import urlencode
+
 from apps.slos.calibration import TIERS, Calibration, Group, calibration
+from apps.slos.data_findings import UNNAMED, told_of
 from apps.ui.format import count, duration, percent, plural, window_noun
 
 KINDS: Mapping[str, str] = {
@@ -56,6 +61,14 @@ class Reliability:
     sentence: str
     rows: Sequence[Kept]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataLine:
+    """One sentence about the data; ``url`` shows the time that it speaks of, where it speaks of one."""
+
+    text: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +183,26 @@ def quality_words(quality: Mapping[str, Any]) -> list[str]:
         lines.append(f"{plural(quality['gaps'], 'gap')} without data{length}, left out.")
     elif quality.get("gaps") == 0:
         lines.append(f"No {noun} is missing.")
-    if quality.get("implausible_bins"):
-        bins = plural(quality["implausible_bins"], noun)
-        lines.append(f"{bins} could not be true and {_verb(quality['implausible_bins'])} left out.")
+    # Of hours that a finding names, its sentence says why they were left out.
+    named = sum(bins for why, bins in (quality.get("left_out") or {}).items() if why != UNNAMED)
+    unnamed = (quality.get("implausible_bins") or 0) - named
+    if unnamed > 0:
+        lines.append(f"{plural(unnamed, noun)} could not be true and {_verb(unnamed)} left out.")
     if quality.get("partial_bins"):
         lines.append(f"{plural(quality['partial_bins'], noun)} came from incomplete answers.")
     return lines + [str(text) for text in quality.get("warnings") or ()]
+
+
+def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
+    """The same, each sentence about a finding with the address that shows its time."""
+    return [
+        DataLine(text, _address(service_id, first) if (first := told_of(text)) else "")
+        for text in quality_words(quality)
+    ]
+
+
+def _address(service_id: str, first: date) -> str:
+    return f"{reverse('telemetry')}?{urlencode({'service': service_id, 'from': f'{first}T00:00:00Z'})}"
 
 
 def _verb(amount: int) -> str:
