@@ -65,6 +65,8 @@ class Presented:
     regenerate_url: str
     data: str
     quality: Sequence[DataLine]
+    doubts: DataLine | None
+    """What is in doubt about the counts behind the tiers."""
     confidence: float | None
     confidence_words: str
     history: Sequence[HistoryItem]
@@ -137,6 +139,7 @@ def present(page: ServicePage, user: User) -> Presented:
         regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
         data=certainty.data_words(quality),
         quality=certainty.data_lines(service.service_id, quality),
+        doubts=certainty.doubts(service.service_id, quality),
         confidence=confidence,
         confidence_words=certainty.confidence_words(confidence, availability.get("verdict", ""), quality),
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),

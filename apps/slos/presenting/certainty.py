@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 
 from apps.slos.calibration import TIERS, Calibration, Group, calibration
 from apps.slos.data_findings import UNNAMED, told_of
+from apps.telemetry.findings import KINDS as FINDINGS
 from apps.ui.format import count, duration, percent, plural, window_noun
 
 KINDS: Mapping[str, str] = {
@@ -199,6 +200,19 @@ def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
         DataLine(text, _address(service_id, first) if (first := told_of(text)) else "")
         for text in quality_words(quality)
     ]
+
+
+def doubts(service_id: str, quality: Mapping[str, Any]) -> DataLine | None:
+    """What is in doubt about the counts behind the tiers, with the address that says why; ``None`` where nothing is."""
+    names = [FINDINGS[name].title for name in quality.get("doubts") or {} if name in FINDINGS]
+    if not names:
+        return None
+    worth = (quality.get("confidence_parts") or {}).get("evidence")
+    cost = f"; the confidence is {percent(worth, 0)} of what it would be" if worth is not None else ""
+    return DataLine(
+        f"In doubt: {'; '.join(names)}. These tiers stand on what was counted{cost}.",
+        f"{reverse('telemetry')}?{urlencode({'service': service_id})}",
+    )
 
 
 def _address(service_id: str, first: date) -> str:
