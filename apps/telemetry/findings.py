@@ -68,6 +68,12 @@ KINDS: Mapping[str, Kind] = {
         "{hours} left out; give each writer a label, such as instance.",
         Effect.LEFT_OUT,
     ),
+    "no_counter": Kind(
+        "a counter that counts nothing",
+        "The counter falls in up to {share} of its samples, hour after hour: it holds differences and not "
+        "a running count (delta temporality), or its process restarts all the time. {hours} left out.",
+        Effect.LEFT_OUT,
+    ),
     "dip": Kind(
         "a counter fell and went on",
         "The counter fell by {fall} once and went on from there, as it does where deduplication switches "

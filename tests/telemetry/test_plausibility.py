@@ -148,3 +148,18 @@ def test_each_hour_is_counted_or_left_out_with_a_reason(seed: int) -> None:
     for finding in judge.findings:
         assert finding.hours <= starts
         assert words(finding.kind, finding.detail, len(finding.hours))
+
+
+def test_dips_of_many_hours_are_told_from_the_hours_without() -> None:
+    evidence = steady(hours=200)
+    for at in ends(200)[10::12]:
+        evidence.total[at], evidence.resets[at] = 621_120.0, 1.0
+    assert judged(evidence, Cause.DIP)[1]["dip"].hours == {at - HOUR for at in ends(200)[10::12]}
+
+
+def test_what_falls_hour_after_hour_is_no_counter() -> None:
+    evidence = steady()
+    evidence.worst_resets = dict.fromkeys(ends(72), 0.5)
+    bins, findings = judged(evidence, Cause.RESTART)
+    assert len(bins.implausible) == 72
+    assert findings["no_counter"].detail["share"] == "50%"

@@ -27,14 +27,13 @@ _LEVEL = 5.0
 _HOLDS_ON = 3
 
 
-def jumps(totals: Mapping[int, float], usual: Mapping[int, float], *, factor: float) -> dict[int, float]:
+def jumps(totals: Mapping[int, float], known: Mapping[int, float], *, factor: float) -> dict[int, float]:
     """Hours that have more than ``factor`` times the usual traffic, and how many times.
 
     Parameters:
         totals: requests of each hour that is judged, by the hour's start.
-        usual: requests of other hours that are known, by their start; those of ``totals`` win.
+        known: requests of the hours that tell what is usual, by their start; may hold those that are judged.
     """
-    known = {**usual, **totals}
     found: dict[int, float] = {}
     for at, total in totals.items():
         if total <= factor or not _stands_out(known, at, total, factor):

@@ -29,6 +29,10 @@ _MOST_LOOKS = 8
 _BIRTHS_SHARE = 0.5
 _BIRTHS_FEW = 10.0
 _HOURS_AROUND = 3
+#: Bins in which no counter fell, from which one knows what is usual.
+_ENOUGH_CALM = 24
+#: A counter that falls in so many samples of most of so many bins is none.
+_RESTLESS_BINS = 12
 #: Failures that jump are looked at where they are this share of the requests.
 _BAD_SHARE = 0.01
 
@@ -108,39 +112,62 @@ class Judge:
         elif seen.cause is Cause.SEVERAL_WRITERS:
             bins = [at for at, share in suspects.items() if 2 * share >= suspects[worst]]
         else:
-            bins = []
+            self._throw_out_restless()
+            return
         detail = {"resets": "a third", "samples": "the"} if seen is None else {}
         if seen is not None:
             detail = {"resets": f"{seen.falls:,}", "samples": f"{seen.samples:,}"}
         self._throw_out("several_writers", bins, **detail)
 
+    def _throw_out_restless(self) -> None:
+        """Bins of a counter that falls again and again, hour after hour: it counts something else, or nothing."""
+        restless = [at for at, share in self.evidence.worst_resets.items() if share >= _WRITERS_SURELY]
+        if len(restless) >= _RESTLESS_BINS and 2 * len(restless) > len(self.total):
+            worst = max(self.evidence.worst_resets[at] for at in restless)
+            self._throw_out("no_counter", self.total.keys() & set(restless), share=f"{worst:.0%}")
+
     def _throw_out_dips(self) -> None:
         """Hours that count the whole counter again, since it fell a little and went on."""
         for of_bad, factor in ((False, WORTH_A_LOOK), (True, SUSPECT_AFTER_A_FALL)):
-            for ends_at, times in sorted(self._jumps(factor, of_bad=of_bad).items(), key=lambda one: -one[1]):
-                if not self.evidence.resets.get(ends_at) or ends_at in self._left_out:
-                    continue
+            found = self._jumps_with_a_fall(self.bad if of_bad else self.total, factor, of_bad=of_bad)
+            dips: list[int] = []
+            fall = ""
+            for ends_at, times in sorted(found.items(), key=lambda one: -one[1]):
                 if of_bad and self.bad[ends_at] < _BAD_SHARE * self.total[ends_at]:
                     continue
                 seen = self._looked(ends_at, of_bad=of_bad, by_falls=False)
                 if seen is not None and seen.cause is Cause.DIP:
                     fall = f"{seen.fell_from - seen.fell_to:,.6g} of {seen.fell_from:,.6g}"
-                    self._throw_out("dip", [ends_at], fall=fall)
+                    dips.append(ends_at)
+                elif seen is None and dips and len(dips) >= self._looks:
+                    # All that were looked at were dips, and no more can be looked at.
+                    dips.append(ends_at)
                 elif seen is None and not of_bad and times > SUSPECT_AFTER_A_FALL:
                     self._throw_out_jump(ends_at, times)
+            self._throw_out("dip", dips, fall=fall)
 
     def _throw_out_jumps(self) -> None:
-        for ends_at, times in self._jumps(OUT_OF_ALL_PROPORTION, of_bad=False).items():
-            if ends_at not in self._left_out:
-                self._throw_out_jump(ends_at, times)
+        totals = self._starts(self.total)
+        for at, times in jumps(totals, {**self.usual, **totals}, factor=OUT_OF_ALL_PROPORTION).items():
+            self._throw_out_jump(at + self.step, times)
 
     def _throw_out_jump(self, ends_at: int, times: float) -> None:
         self._throw_out("jump", [ends_at], times=f"{times:,.0f}", total=f"{self.total[ends_at]:,.0f}")
 
-    def _jumps(self, factor: float, *, of_bad: bool) -> dict[int, float]:
-        values = self.bad if of_bad else self.total
-        starts = {at - self.step: value for at, value in values.items() if at not in self._left_out}
-        found = jumps(starts, {} if of_bad else self.usual, factor=factor)
+    def _starts(self, values: Mapping[int, float]) -> dict[int, float]:
+        """Values of the bins that are not left out, by their start."""
+        return {at - self.step: value for at, value in values.items() if at not in self._left_out}
+
+    def _jumps_with_a_fall(
+        self, values: Mapping[int, float], factor: float, *, of_bad: bool
+    ) -> dict[int, float]:
+        """Bins in which a counter fell that jump, held against those in which none did where there are enough."""
+        every = self._starts(values)
+        fell = {at: value for at, value in every.items() if self.evidence.resets.get(at + self.step)}
+        calm = {at: value for at, value in every.items() if at not in fell} | (
+            {} if of_bad else {**self.usual}
+        )
+        found = jumps(fell, calm if len(calm) >= _ENOUGH_CALM else {**self.usual, **every}, factor=factor)
         return {at + self.step: times for at, times in found.items()}
 
     def _looked(self, ends_at: int, *, of_bad: bool, by_falls: bool) -> Diagnosis | None:

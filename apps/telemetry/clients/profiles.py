@@ -33,8 +33,9 @@ PLACE = re.compile(
     r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm)"
 )
 _ENVIRONMENT_NAMES = re.compile(
-    r"(.*[-_./])?(prod(uction)?|live|stag(e|ing)|dev(elop(ment)?)?|test(ing)?|qa|uat|int(egration)?|pre-?prod(uction)?"
-    r"|sandbox|demo|canary|perf|e2e|ci|local)\d*([-_./].*)?"
+    r"(?:.*[-_./])?(?:(?P<production>prod(?:uction)?|live)|(?P<staging>stag(?:e|ing)|pre-?prod(?:uction)?|uat)"
+    r"|(?P<development>dev(?:elop(?:ment)?)?|local|sandbox|int(?:egration)?)"
+    r"|(?P<test>test(?:ing)?|qa|ci|e2e|perf|load)|(?P<demo>demo|canary|preview))\d*(?:[-_./].*)?"
 )
 #: Labels of whoever collects: their values may repeat the same counters.
 COLLECTOR = re.compile(
@@ -137,9 +138,10 @@ def _tells_environments(label: str, values: Collection[str]) -> bool:
         return False
     if ENVIRONMENT.fullmatch(_plain(label)):
         return True
-    return bool(PLACE.fullmatch(_plain(label))) and all(
-        _ENVIRONMENT_NAMES.fullmatch(value.lower()) for value in named
-    )
+    if not PLACE.fullmatch(_plain(label)):
+        return False
+    kinds = [found.lastgroup for value in named if (found := _ENVIRONMENT_NAMES.fullmatch(value.lower()))]
+    return len(kinds) == len(named) and len(set(kinds)) > 1
 
 
 def _plain(label: str) -> str:

@@ -124,7 +124,7 @@ class WaySettler:
             return declared
         total, labels = self.asks.family.counted, profile.failures()
         if any(failures.could_match(one, total, labels) for one in declared):
-            return declared
+            return (*declared, *self._of_the_others(declared, labels))
         query = listed([promql.vector(one) for one in declared], "or")
         recognised = failures.recognise(labels, too_many_requests_fail=self.too_many_requests_fail)
         if recognised is not None:
@@ -139,6 +139,23 @@ class WaySettler:
         found.condition = _condition(declared, total, labels)
         found.is_unseen_elsewhere = any(one.metric != total.metric for one in declared)
         return declared
+
+    def _of_the_others(
+        self, declared: Sequence[Selector], labels: Mapping[str, set[str]]
+    ) -> tuple[Selector, ...]:
+        """Selectors of failures of the series that have none of the labels that are declared to tell them."""
+        total = self.asks.family.counted
+        own = {label for label, _, _ in total.parsed()}
+        telling = {label for one in declared for label, _, _ in one.parsed()} - own
+        if not telling or any("" not in labels.get(label, {""}) for label in telling):
+            return ()
+        recognised = failures.recognise(
+            {label: seen for label, seen in labels.items() if label not in telling},
+            too_many_requests_fail=self.too_many_requests_fail,
+        )
+        without = tuple(f"{label}=" for label in sorted(telling))
+        matchers = recognised.matchers if recognised else ()
+        return tuple(total.model_copy(update={"where": (*total.where, *without, one)}) for one in matchers)
 
     # Collectors that count the same
 
