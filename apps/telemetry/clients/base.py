@@ -155,10 +155,14 @@ class AvailabilityReading:
 
 @dataclass(slots=True)
 class LatencyReading:
-    """Histograms where the source has them, else percentiles, per service id."""
+    """Histograms where the source has them, else percentiles, per service id.
+
+    ``partial`` holds the starts of the bins asked for of which the source said that its answer may lack data.
+    """
 
     buckets: dict[str, BucketBins] = field(default_factory=dict)
     percentiles: dict[str, PercentileBins] = field(default_factory=dict)
+    partial: dict[str, set[int]] = field(default_factory=dict)
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
 

@@ -134,6 +134,7 @@ class Questions:
             Series(
                 without_personal_data(series.labels, keep=keep, dropped=quality.personal_labels),
                 series.values,
+                series.histograms,
             )
             for series in series_of(answer.data, self.http.url)
         ]
@@ -144,7 +145,7 @@ class Questions:
         if self.record is None:
             return
         sample = tuple(
-            (one.labels, f"{one.values[max(one.values)]:g}") for one in series[:SAMPLE_SERIES] if one.values
+            (one.labels, one.newest) for one in series[:SAMPLE_SERIES] if one.values or one.histograms
         )
-        points = sum(len(one.values) for one in series)
+        points = sum(len(one.values) + len(one.histograms) for one in series)
         self.record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
