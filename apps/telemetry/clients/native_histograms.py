@@ -75,6 +75,8 @@ def on_stable_bounds(
 ) -> dict[int, dict[float, float]]:
     """Turn the samples of one service into cumulative counts by bound (ms), which end with ``inf``.
 
+    A sample without observations has none.
+
     Parameters:
         histograms: by instant.
         factor: turns the metric's unit into milliseconds.
@@ -84,16 +86,17 @@ def on_stable_bounds(
     own = sorted({border for at in custom for border in _borders(histograms[at])})
     layouts: dict[int, dict[float, float]] = {}
     for at, histogram in histograms.items():
+        if histogram.count == 0.0:
+            continue  # it names no bound, and what is stored keeps only bounds that every hour has
         is_custom = at in custom
         counts = _cumulative(histogram.buckets, [bound / factor for bound in GRID_MS], even=is_custom)
         layouts[at] = dict(zip(GRID_MS, (count for count, _ in counts), strict=True))
-        if is_custom:
-            exact = _cumulative(histogram.buckets, own, even=True)
-            layouts[at] |= {
-                round(border * factor, 6): count
-                for border, (count, is_estimate) in zip(own, exact, strict=True)
-                if not is_estimate
-            }
+        exact = _cumulative(histogram.buckets, own, even=is_custom)
+        layouts[at] |= {
+            round(border * factor, 6): count
+            for border, (count, is_estimate) in zip(own, exact, strict=True)
+            if not is_estimate
+        }
         layouts[at][math.inf] = max(histogram.count, sum(bucket.count for bucket in histogram.buckets))
     return layouts
 
@@ -140,7 +143,7 @@ def _is_exponential(bucket: Bucket) -> bool:
     if bucket.lower <= 0.0 <= bucket.upper:
         return bucket.lower == -bucket.upper
     if bucket.upper == math.inf:
-        return True  # the last bucket of either sort
+        return _is_whole(math.log2(bucket.lower) * 2**_FINEST_SCHEMA)
     nearer, farther = sorted((abs(bucket.lower), abs(bucket.upper)))
     if farther == math.inf or nearer == farther:
         return False
