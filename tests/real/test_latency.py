@@ -94,11 +94,11 @@ def made_up(seed: int) -> list[Pod]:
     pods = []
     for _ in range(random.randint(1, 5)):
         bounds = sorted(random.sample(BOUNDS_MS, random.randint(0, len(BOUNDS_MS))))
-        spell = random.choice([lambda x: f"{x:g}", repr, lambda x: f"{x:e}"])
+        spelling = random.choice(["{:g}", "{!r}", "{:e}"])
         born = random.choice([0, 0, 0, random.randrange(HOURS * STEPS_PER_HOUR - 24) / STEPS_PER_HOUR])
         pods.append(
             Pod(
-                [spell(bound / 1000) for bound in bounds],
+                [spelling.format(bound / 1000) for bound in bounds],
                 [random.lognormvariate(-2, 2) for _ in range(random.randint(1, 30))],
                 born=born,
                 ends=random.choice([HOURS, HOURS, born + random.randint(2, 20) / STEPS_PER_HOUR]),
@@ -218,8 +218,8 @@ def test_a_pod_that_counts_no_numbers_does_not_take_the_others_with_it(reading: 
 
 
 def test_each_service_is_read_from_the_metric_that_counts_it(reading: LatencyReading) -> None:
-    assert reading.buckets["span"].bounds_ms[0] == (100, 500, math.inf)
-    assert reading.buckets["span-ms"].bounds_ms[0] == (100, 500, math.inf)
+    for service in ("span", "span-ms"):
+        assert set(reading.buckets[service].bounds_ms) == {(100, 500, math.inf)}
 
 
 @pytest.mark.parametrize("service", MADE_UP)

@@ -71,7 +71,7 @@ def test_counts_are_true_at_bounds_that_all_share_and_never_too_high_elsewhere(f
         assert count <= within(every, bound)
         if bound in shared:
             assert count == within(every, bound)
-    others = set(histogram.bounds_ms) - shared
+    others = frozenset(histogram.bounds_ms) - shared
     assert made.uneven == ({0: (shared, others)} if others else {})
 
 

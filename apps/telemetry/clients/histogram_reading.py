@@ -32,6 +32,8 @@ TYPICAL_BUCKETS = 16
 _NATIVE_VALUES = 200
 #: Binary digits that a floating-point number tells apart, one of which is the infinite bound's.
 _MOST_UNEVEN = 48
+#: How many services are asked about where the question names them once for each bound.
+_MOST_TOGETHER = 100
 
 type Span = tuple[int, int, int]
 type Spellings = tuple[str, ...]
@@ -117,7 +119,8 @@ class HistogramReader:
             for window in _joined(windows[service]):
                 together[window].append(service)
         for window, some in together.items():
-            self._read_apart(accounts, some, window, step)
+            for first in range(0, len(some), _MOST_TOGETHER):
+                self._read_apart(accounts, some[first : first + _MOST_TOGETHER], window, step)
 
     def _windows(
         self, accounts: dict[str, Account], services: Sequence[str], span: Span
