@@ -17,7 +17,8 @@ from apps.telemetry.clients.families import TelemetryConfig, load_config
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.prometheus import PrometheusSource
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
-from tests.real.prometheus import Metric, running_prometheus
+from tests.real.prometheus import Metric
+from tests.real.prometheus3 import EVERY_PROMETHEUS
 
 HOUR = 3600
 STEP = 300
@@ -138,9 +139,9 @@ def fleet() -> Iterator[Metric]:
     yield Metric("traces_span_metrics_duration_milliseconds_bucket", "unknown", millis)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_prometheus(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
+@pytest.fixture(scope="module", params=EVERY_PROMETHEUS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with request.param(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
         yield address
 
 
