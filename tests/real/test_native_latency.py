@@ -102,6 +102,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *custom("custom", "a", FEW, BOUNDS),
         *custom("custom", "b", FEW, BOUNDS),
         *native("idle", "a", [], 4),
+        *native("kinds", "a", FEW, 4),
+        *custom("kinds", "b", FEW, BOUNDS),
     ]
     for service, pods in MADE_UP.items():
         for number, (schema, latencies) in enumerate(pods):
@@ -135,7 +137,7 @@ def reading(url: str) -> Iterator[LatencyReading]:
     document = {**config.model_dump(), "order": ["http"], "families": {"http": family}}
     http = PrometheusHttp(url, CircuitBreaker(url), LastGood(None, url))
     source = PrometheusSource(http, TelemetryConfig.model_validate(document), now=lambda: float(END))
-    services = ["native", "both", "half", "switched-on", "custom", "classic", "idle", *MADE_UP]
+    services = ["native", "both", "half", "switched-on", "custom", "classic", "idle", "kinds", *MADE_UP]
     yield source.latency(services, START, END, HOUR)
     source.close()
 
@@ -156,7 +158,7 @@ def test_native_histograms_are_read_at_the_bounds_of_the_grid(reading: LatencyRe
         1200,
         1200,
     )
-    assert set(reading.quality.findings) == {"half"}
+    assert set(reading.quality.findings) == {"half", "kinds"}
 
 
 def test_a_series_in_both_forms_counts_once(reading: LatencyReading) -> None:
@@ -178,6 +180,15 @@ def test_a_series_is_taken_in_its_classic_form_until_the_native_one_is_whole(rea
 def test_custom_bounds_are_kept(reading: LatencyReading) -> None:
     found = hour(reading, "custom")
     assert (found[100], found[300], found[1000], found[math.inf]) == (1440, 2160, 2376, 2400)
+
+
+def test_exponential_and_custom_buckets_are_put_together_though_the_source_does_not(
+    reading: LatencyReading,
+) -> None:
+    found = hour(reading, "kinds")
+    assert (found[1000], found[math.inf]) == (2376, 2400)
+    assert found[62.5] == pytest.approx(720 + 720 * 0.625)
+    assert reading.partial["kinds"] == set(range(START, END, HOUR))
 
 
 def test_the_classic_form_alone_stays_as_it_is(reading: LatencyReading) -> None:

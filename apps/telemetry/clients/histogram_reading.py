@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.clients.base import ReadingQuality
@@ -30,6 +30,7 @@ DAY = 86_400
 #: How many bounds a histogram is taken to have when answers are sized, and what a native one is worth.
 TYPICAL_BUCKETS = 16
 _NATIVE_VALUES = 200
+_TYPICAL_SERIES = 50
 #: Binary digits that a floating-point number tells apart, one of which is the infinite bound's.
 _MOST_UNEVEN = 48
 #: How many services are asked about where the question names them once for each bound.
@@ -78,20 +79,19 @@ class HistogramReader:
 
     def totals(self, services: Sequence[str], span: Span) -> dict[str, Values]:
         """How many requests the histograms of each service hold, by the end of the bin."""
-        totals: dict[str, Values] = defaultdict(dict)
-        step = span[2]
+        return self._numbers("latency, only how many", self.histogram.total_query, services, span)
+
+    def _numbers(
+        self, purpose: str, query: Callable[[Sequence[str], int], str], services: Sequence[str], span: Span
+    ) -> dict[str, Values]:
+        numbers: dict[str, Values] = defaultdict(dict)
+        label, step = self.histogram.label, span[2]
         for part in self.questions.ask_range(
-            "latency, only how many",
-            self.family,
-            lambda batch: self.histogram.total_query(batch, step),
-            services,
-            span,
-            (self.histogram.label,),
-            self.quality,
+            purpose, self.family, lambda batch: query(batch, step), services, span, (label,), self.quality
         ):
             for series in part.series:
-                totals[series.labels.get(self.histogram.label, "")].update(series.values)
-        return dict(totals)
+                numbers[series.labels.get(label, "")].update(series.values)
+        return dict(numbers)
 
     def _read_classic(self, accounts: dict[str, Account], services: Sequence[str], span: Span) -> None:
         label, step = self.histogram.label, span[2]
@@ -232,6 +232,7 @@ class HistogramReader:
     def _read_native(self, accounts: dict[str, Account], services: Sequence[str], span: Span) -> None:
         label, step = self.histogram.label, span[2]
         found: dict[str, dict[int, NativeHistogram]] = defaultdict(dict)
+        is_doubtful = False
         for part in self.questions.ask_range(
             "latency",
             self.family,
@@ -242,6 +243,7 @@ class HistogramReader:
             self.quality,
             per_service=_NATIVE_VALUES,
         ):
+            is_doubtful |= part.is_partial
             for series in part.series:
                 service = series.labels.get(label, "")
                 found[service].update(series.histograms)
@@ -250,6 +252,44 @@ class HistogramReader:
         for service in services:
             for at, layout in on_stable_bounds(found.get(service, {}), self.factor).items():
                 accounts[service].layouts.setdefault(at, []).append(layout)
+        if is_doubtful:
+            self._read_what_cannot_be_added(accounts, found, services, span)
+
+    def _read_what_cannot_be_added(
+        self,
+        accounts: dict[str, Account],
+        found: Mapping[str, Mapping[int, NativeHistogram]],
+        services: Sequence[str],
+        span: Span,
+    ) -> None:
+        """Read series by series where there are observations and no sum: custom and exponential buckets have none."""
+        label, step = self.histogram.label, span[2]
+        totals = self._numbers("latency, only how many", self.histogram.native_total_query, services, span)
+        missing = {
+            service: {at for at, total in totals.get(service, {}).items() if total > 0.0}.difference(
+                found.get(service, ())
+            )
+            for service in services
+        }
+        for service in services:
+            if not missing[service]:
+                continue
+            wanted = (min(missing[service]) - step, max(missing[service]), step)
+            for part in self.questions.ask_range(
+                "latency by series",
+                self.family,
+                lambda batch: self.histogram.native_series_query(batch, step),
+                [service],
+                wanted,
+                (label,),
+                self.quality,
+                per_service=_NATIVE_VALUES * _TYPICAL_SERIES,
+            ):
+                for series in part.series:
+                    some = {at: one for at, one in series.histograms.items() if at in missing[service]}
+                    for at, layout in on_stable_bounds(some, self.factor).items():
+                        accounts[service].layouts.setdefault(at, []).append(layout)
+                        accounts[service].partial.add(at)
 
     def _add(self, bins: dict[int, Layout], labels: dict[str, str], values: Values) -> bool:
         """Add the counts at a bound to what other spellings of it have brought; false if it is no bound."""

@@ -79,11 +79,20 @@ class Histogram:
 
     def native_query(self, services: Sequence[str], step_seconds: int) -> str:
         """A native histogram per service in each bin."""
+        return f"sum by ({name(self.label)}) ({self.native_series_query(services, step_seconds)})"
+
+    def native_series_query(self, services: Sequence[str], step_seconds: int) -> str:
+        """A native histogram per series in each bin."""
         native = self._increase(self.native, services, step_seconds)
-        if self.classic is not None:
-            ended = self._ended(services, step_seconds)
-            native = f"{native} unless ({ended} unless {self._native_is_whole(services, step_seconds)})"
-        return f"sum by ({name(self.label)}) ({native})"
+        if self.classic is None:
+            return native
+        ended = self._ended(services, step_seconds)
+        return f"{native} unless ({ended} unless {self._native_is_whole(services, step_seconds)})"
+
+    def native_total_query(self, services: Sequence[str], step_seconds: int) -> str:
+        """How many observations the native histograms of a service hold in each bin."""
+        series = self.native_series_query(services, step_seconds)
+        return f"sum by ({name(self.label)}) (histogram_count({series}))"
 
     def total_query(self, services: Sequence[str], step_seconds: int) -> str:
         """How many requests the histograms of a service hold in each bin."""
