@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -119,7 +119,7 @@ def collect(
             batch = services[begin : begin + at_once]
             usual = _usual(batch, known, start, end)
             availability = source.availability(batch, first, last, HOUR, usual=usual)
-            latency = source.latency(batch, first, last, HOUR)
+            latency = source.latency(batch, first, last, HOUR, leave_out=availability.left_out())
             edges = source.edges(batch, first, last, HOUR)
             for part in (availability.quality, latency.quality, edges.quality):
                 result.quality.merge(part)
@@ -181,6 +181,7 @@ def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None
 
 def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
     for service_id, bins in reading.percentiles.items():
+        partial = _among(bins.at, reading.partial.get(service_id, ()))
         if bins.at:
             staging.put(
                 "stage_sli",
@@ -193,12 +194,13 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 p50=_or_nan(bins.p50_ms),
                 p95=_or_nan(bins.p95_ms),
                 p99=_or_nan(bins.p99_ms),
-                is_partial=reading.quality.is_partial,
+                is_partial=partial,
                 is_implausible=False,
             )
     for service_id, histogram in reading.buckets.items():
         if histogram.at:
             widths = [len(bounds) for bounds in histogram.bounds_ms]
+            partial = _among(histogram.at, reading.partial.get(service_id, ()))
             staging.put(
                 "stage_bucket",
                 key=keys[service_id],
@@ -206,7 +208,7 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 le=np.concatenate([np.array(bounds) for bounds in histogram.bounds_ms]),
                 count=np.concatenate([np.array(counts) for counts in histogram.cumulative]),
                 line=0,
-                is_partial=reading.quality.is_partial,
+                is_partial=np.repeat(partial, widths),
             )
 
 
@@ -228,6 +230,10 @@ def _stage_edges(reading: EdgeReading, keys: Mapping[str, int]) -> int:
                 is_partial=np.array(bins.partial, dtype=np.bool_),
             )
     return unknown
+
+
+def _among(at: Sequence[int], some: Collection[int]) -> staging.Column:
+    return np.array([one in some for one in at], dtype=np.bool_)
 
 
 def _or_nan(values: Iterable[float | None]) -> staging.Column:

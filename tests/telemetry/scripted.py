@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
@@ -89,7 +89,15 @@ class Scripted:
             ]
         return reading
 
-    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
+    def latency(
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        leave_out: Mapping[str, Collection[int]] | None = None,
+    ) -> LatencyReading:
         reading = LatencyReading()
         if self.histograms_are_partial:
             reading.quality.warnings.append("one store did not answer")
@@ -102,6 +110,8 @@ class Scripted:
                     bins.cumulative.append([count / 2, count])
             if bins.at:
                 reading.buckets[service_id] = bins
+                if self.histograms_are_partial:
+                    reading.partial[service_id] = set(bins.at)
         return reading
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 
 from apps.telemetry.clients import promql
@@ -24,13 +24,12 @@ from apps.telemetry.clients.base import (
 from apps.telemetry.clients.discovery import Discoverer
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
-from apps.telemetry.clients.matrix import CountAssembly, Values, bucket_bins, percentile_bins
+from apps.telemetry.clients.latency import LatencyReader
+from apps.telemetry.clients.matrix import CountAssembly, Values
 from apps.telemetry.clients.profiles import Profiler
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
 from apps.telemetry.clients.questions import SAMPLE_SERIES, Part, Questions
 
-#: How many bounds a histogram is taken to have when answers are sized.
-_TYPICAL_BUCKETS = 16
 _DAY = 86_400
 
 
@@ -118,18 +117,22 @@ class PrometheusSource:
                 take(accounts[service_id], reading)
         return reading
 
-    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
-        """Histograms from the first family that has them for a service, else its percentile gauges."""
+    def latency(
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        leave_out: Mapping[str, Collection[int]] | None = None,
+    ) -> LatencyReading:
+        """Histograms per service and bin, of each day from one metric; percentile gauges where there are none."""
         reading = LatencyReading()
-        remaining = list(service_ids)
-        for name, family in self._families(start, end, reading.quality):
-            self._read_buckets(reading, name, family, remaining, (start, end, step_seconds))
-            remaining = [service_id for service_id in remaining if service_id not in reading.buckets]
-            self._read_percentiles(reading, name, family, remaining, (start, end))
-            remaining = [service_id for service_id in remaining if service_id not in reading.percentiles]
-            if not remaining:
-                break
-        return reading
+        families = self._families(start, end, reading.quality)
+        reader = LatencyReader(self.questions, families, self._metrics(start, end, reading.quality))
+        found = reader.read(service_ids, start, end, step_seconds, leave_out=leave_out)
+        found.quality.merge(reading.quality)
+        return found
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
         """Calls between services from the service graph metrics; nothing where there are none."""
@@ -185,7 +188,8 @@ class PrometheusSource:
             for name, family in self._families(start, end, quality):
                 self._sample(name, family, service_id, end, quality)
             availability = self.availability([service_id], start, end, step_seconds)
-            latency = self.latency([service_id], start, end, step_seconds)
+            left_out = availability.left_out()
+            latency = self.latency([service_id], start, end, step_seconds, leave_out=left_out)
             edges = self.edges([service_id], start, end, step_seconds)
         except SourceError as error:
             if not any(query.error for query in self.questions.record):
@@ -196,77 +200,6 @@ class PrometheusSource:
         return Explanation(service_id, start, end, queries, availability, latency, edges, quality)
 
     # Parts of the above
-
-    def _read_buckets(
-        self,
-        reading: LatencyReading,
-        name: str,
-        family: MetricFamily,
-        services: Sequence[str],
-        span: tuple[int, int, int],
-    ) -> None:
-        present = self._metrics(span[0], span[1], reading.quality)
-        buckets = next((buckets for buckets in family.buckets if buckets.metric in present), None)
-        if buckets is None:
-            return
-        factor = _milliseconds(buckets.unit)
-        found: dict[str, dict[float, Values]] = defaultdict(lambda: defaultdict(dict))
-
-        def build(batch: Sequence[str]) -> str:
-            return promql.bucket_query(family, buckets, batch, span[2])
-
-        keep = (family.service_label, "le")
-        for part in self.questions.ask_range(
-            "latency", name, build, services, span, keep, reading.quality, per_service=_TYPICAL_BUCKETS
-        ):
-            for series in part.series:
-                bound = _bound(series.labels.get("le", ""))
-                if bound is not None:
-                    service = series.labels.get(family.service_label, "")
-                    # Bounds are labels: binary noise of the factor must not make two of one.
-                    found[service][round(bound * factor, 6)].update(series.values)
-        for service_id in services:
-            if service_id in found:
-                bins, implausible = bucket_bins(found[service_id], span[2])
-                reading.buckets[service_id] = bins
-                if implausible:
-                    reading.quality.implausible_bins[service_id] += implausible
-
-    def _read_percentiles(
-        self,
-        reading: LatencyReading,
-        name: str,
-        family: MetricFamily,
-        services: Sequence[str],
-        span: tuple[int, int],
-    ) -> None:
-        gauges = family.percentiles
-        if gauges is None:
-            return
-        present = self._metrics(*span, reading.quality)
-        found: dict[str, dict[int, Values]] = defaultdict(lambda: defaultdict(dict))
-        for number, gauge in gauges.gauges():
-            if gauge.metric not in present:
-                continue
-
-            def build(batch: Sequence[str], gauge: Selector = gauge) -> str:
-                return promql.percentile_query(family, gauges, gauge, batch)
-
-            fine = (*span, gauges.step_seconds)
-            label = family.service_label
-            for part in self.questions.ask_range(
-                f"p{number}", name, build, services, fine, (label,), reading.quality
-            ):
-                for series in part.series:
-                    found[series.labels.get(label, "")][number].update(series.values)
-        for service_id in services:
-            if service_id in found:
-                factor = _milliseconds(gauges.unit)
-                bins, implausible = percentile_bins(found[service_id], gauges.step_seconds, factor)
-                if bins.at:
-                    reading.percentiles[service_id] = bins
-                if implausible:
-                    reading.quality.implausible_bins[service_id] += implausible
 
     def _profiler(self, quality: ReadingQuality) -> Profiler:
         return Profiler(self.questions, quality, self._label_names)
@@ -331,14 +264,3 @@ def _configured_metrics(config: TelemetryConfig) -> set[str]:
     if config.service_graph:
         names.add(config.service_graph.total.metric)
     return names
-
-
-def _milliseconds(unit: str) -> float:
-    return 1000.0 if unit == "s" else 1.0
-
-
-def _bound(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from apps.telemetry.clients.families import MetricFamily, PercentileGauges, Selector, ServiceGraph
+from apps.telemetry.clients.families import MetricFamily, Selector, ServiceGraph
 
 #: What kind of node is at the other end of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
 CONNECTION_LABEL = "connection_type"
@@ -233,21 +233,6 @@ def _summed(labels: Sequence[str], selectors: Sequence[Selector], step_seconds: 
     window = counter_window(step_seconds)
     parts = [f"increase({vector(selector, *extra)}{window})" for selector in selectors]
     return f"sum by ({names(labels)}) ({' or '.join(parts)})"
-
-
-def bucket_query(family: MetricFamily, buckets: Selector, services: Sequence[str], step_seconds: int) -> str:
-    """Cumulative histogram per service and bound in each bin."""
-    label = family.service_label
-    return _summed([label, "le"], [family.narrowed(buckets)], step_seconds, one_of(label, services))
-
-
-def percentile_query(
-    family: MetricFamily, gauges: PercentileGauges, gauge: Selector, services: Sequence[str]
-) -> str:
-    """A percentile per service in each fine bin."""
-    label = family.service_label
-    selector = vector(family.narrowed(gauge), one_of(label, services))
-    return f"max by ({name(label)}) (last_over_time({selector}{gauge_window(gauges.step_seconds)}))"
 
 
 def edge_query(graph: ServiceGraph, selector: Selector, services: Sequence[str], step_seconds: int) -> str:

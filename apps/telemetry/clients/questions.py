@@ -26,6 +26,11 @@ SAMPLE_SERIES = 20
 type BuildQuery = Callable[[Sequence[str]], str]
 
 
+def is_annotation(warning: str) -> bool:
+    """Whether a warning is a remark of Prometheus 3 on the query itself, which puts no data in doubt."""
+    return warning.startswith(("PromQL warning:", "PromQL info:"))
+
+
 @dataclass(slots=True)
 class Part:
     """A part of an answer: the series in it, and whether the source doubted it."""
@@ -120,7 +125,7 @@ class Questions:
             self.tell(purpose, family, query, error=error.detail)
             raise
         self.tell(purpose, family, query, series)
-        return Part(series, is_partial=bool(answer.warnings))
+        return Part(series, is_partial=any(not is_annotation(text) for text in answer.warnings))
 
     def label_names(self, selector: str, start: int, end: int) -> list[str]:
         """Names of the labels that series of a selector have within a time.
@@ -152,17 +157,16 @@ class Questions:
         return series
 
     def clean(self, answer: Answer, keep: frozenset[str], quality: ReadingQuality) -> list[Series]:
-        quality.merge(
-            ReadingQuality(
-                warnings=list(answer.warnings), notes=list(answer.notes), age_seconds=answer.age_seconds
-            )
-        )
+        warnings = [text for text in answer.warnings if not is_annotation(text)]
+        notes = [*answer.notes, *(text for text in answer.warnings if is_annotation(text))]
+        quality.merge(ReadingQuality(warnings=warnings, notes=notes, age_seconds=answer.age_seconds))
         if answer.failure:
             quality.merge(ReadingQuality(notes=[answer.failure]))
         return [
             Series(
                 without_personal_data(series.labels, keep=keep, dropped=quality.personal_labels),
                 series.values,
+                series.histograms,
             )
             for series in series_of(answer.data, self.http.url)
         ]
@@ -173,7 +177,7 @@ class Questions:
         if self.record is None:
             return
         sample = tuple(
-            (one.labels, f"{one.values[max(one.values)]:g}") for one in series[:SAMPLE_SERIES] if one.values
+            (one.labels, one.newest) for one in series[:SAMPLE_SERIES] if one.values or one.histograms
         )
-        points = sum(len(one.values) for one in series)
+        points = sum(len(one.values) + len(one.histograms) for one in series)
         self.record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
