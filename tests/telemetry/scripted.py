@@ -78,7 +78,7 @@ class Scripted:
             if bins.at or bins.implausible:
                 reading.series[service_id] = bins
             for finding in self.findings.get(service_id, []):
-                hours = {at for at in finding.hours if start <= at < end}
+                hours = {hour for hour in finding.hours if start <= hour < end}
                 if hours:
                     reading.quality.find(
                         service_id, Finding(finding.kind, hours, finding.detail, finding.subject)
