@@ -30,7 +30,7 @@ def _no_waits_between_tries() -> Iterator[None]:
         yield
 
 
-_EVIDENCE = re.compile(r"resets\(|min_over_time\(|^count by|max without")
+_EVIDENCE = re.compile(r"resets\(|min_over_time\(|^count by")
 
 
 class Fleet:
@@ -51,7 +51,7 @@ class Fleet:
         if path.endswith("/label/__name__/values"):
             return success(self.metrics)
         if path.endswith("/status/buildinfo"):
-            return success({"version": "3.1.0"})
+            return success({"version": "3.1.0", "goVersion": "go1.23.2"})
         if path.endswith("/labels"):
             return success(self.labels)
         query = form["query"][0]

@@ -215,6 +215,8 @@ class SourceStatus:
     detail: str
     breaker: str
     version: str = ""
+    server: str = ""
+    """What kind of server it is, as a person writes it."""
     families: tuple[str, ...] = ()
 
 

@@ -33,7 +33,7 @@ from enum import Enum
 from typing import Any
 
 #: How Prometheus' engine begins what it remarks on a query; it says nothing about whether data are complete.
-_REMARK = "PromQL info:"
+_REMARKS = ("PromQL info:", "PromQL warning:")
 
 #: What servers write when a query is more than they take: fewer series or hours at a time may pass.
 LIMIT_SIGNS = (
@@ -164,7 +164,7 @@ def without_remarks(warnings: Iterable[str]) -> tuple[tuple[str, ...], tuple[str
     ``_total`` would make every answer look partial.
     """
     given = tuple(warnings)
-    remarks = tuple(text for text in given if text.startswith(_REMARK))
+    remarks = tuple(text for text in given if text.startswith(_REMARKS))
     return tuple(text for text in given if text not in remarks), remarks
 
 

@@ -31,11 +31,13 @@ class LatencyReader:
     Parameters:
         families: those that the source has data of, by name, in order.
         present: the metrics that the source has.
+        extra_ms: how much wider than a bin the window of a counter is.
     """
 
     questions: Questions
     families: Sequence[tuple[str, MetricFamily]]
     present: frozenset[str]
+    extra_ms: int = 1
 
     def read(
         self,
@@ -78,7 +80,7 @@ class LatencyReader:
         """What each metric that is worth reading says of each service, in the order of preference."""
         found: dict[str, list[Assembly]] = defaultdict(list)
         for name, family in self.families:
-            for histogram in histograms_of(family, self.present):
+            for histogram in histograms_of(family, self.present, self.extra_ms):
                 reader = HistogramReader(self.questions, name, histogram, reading.quality)
                 wanted = self._worth_reading(reader, services, found, span, leave_out)
                 for service, account in reader.read(wanted, span).items():

@@ -21,6 +21,7 @@ from apps.telemetry.clients.base import (
     ResolvedQuery,
     SourceStatus,
 )
+from apps.telemetry.clients.dialects import Dialect, recognise, version
 from apps.telemetry.clients.discovery import Discoverer
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
@@ -50,6 +51,7 @@ class PrometheusSource:
     name: str = "prometheus"
     questions: Questions = field(init=False)
     _present: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
+    _introduction: tuple[Dialect, str] | None = None
     _label_names: dict[tuple[str, int, int], tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self, serve_stale: bool) -> None:
@@ -65,7 +67,7 @@ class PrometheusSource:
         """Ask for the version and for which families there are metrics of the last day."""
         breaker = self.http.breaker
         try:
-            version = self._version()
+            dialect, told_version = self._introduced()
             now = int(self.now())
             families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
         except SourceError as error:
@@ -84,7 +86,8 @@ class PrometheusSource:
             is_up=True,
             detail=detail,
             breaker=breaker.state.value,
-            version=version,
+            version=told_version,
+            server=dialect.value,
             families=families,
         )
 
@@ -101,7 +104,7 @@ class PrometheusSource:
         reading = AvailabilityReading()
         accounts: dict[str, list[FamilyAccount]] = defaultdict(list)
         for name, family in self._families(start, end, reading.quality):
-            asks = FamilyQuestions(self.questions, name, family, reading.quality)
+            asks = FamilyQuestions(self.questions, name, family, reading.quality, self.dialect.facts)
             for account in read_family(
                 asks,
                 self._profiler(reading.quality),
@@ -129,7 +132,9 @@ class PrometheusSource:
         """Histograms per service and bin, of each day from one metric; percentile gauges where there are none."""
         reading = LatencyReading()
         families = self._families(start, end, reading.quality)
-        reader = LatencyReader(self.questions, families, self._metrics(start, end, reading.quality))
+        present = self._metrics(start, end, reading.quality)
+        extra_ms = self.dialect.facts.window_extra_ms
+        reader = LatencyReader(self.questions, families, present, extra_ms)
         found = reader.read(service_ids, start, end, step_seconds, leave_out=leave_out)
         found.quality.merge(reading.quality)
         return found
@@ -140,12 +145,13 @@ class PrometheusSource:
         graph = self.config.service_graph
         if graph is None or graph.total.metric not in self._metrics(start, end, reading.quality):
             return reading
+        extra_ms = self.dialect.facts.window_extra_ms
         found: dict[Edge, CountAssembly] = defaultdict(CountAssembly)
         labels = (graph.client_label, graph.server_label)
         for selector, is_total in ((graph.total, True), (graph.bad, False)):
 
             def build(batch: Sequence[str], selector: Selector = selector) -> str:
-                return promql.edge_query(graph, selector, batch, step_seconds)
+                return promql.edge_query(graph, selector, batch, step_seconds, extra_ms=extra_ms)
 
             purpose = "calls" if is_total else "failed calls"
             span = (start, end, step_seconds)
@@ -176,7 +182,8 @@ class PrometheusSource:
         graph = self.config.service_graph
         has_graph = graph is not None and graph.total.metric in self._metrics(start, end, quality)
         families = self._families(start, end, quality)
-        discoverer = Discoverer(self.questions, families, graph if has_graph else None, quality)
+        extra_ms = self.dialect.facts.window_extra_ms
+        discoverer = Discoverer(self.questions, families, graph if has_graph else None, quality, extra_ms)
         return discoverer.discover(start, end, max_seconds=max_seconds, progress=progress)
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
@@ -237,15 +244,31 @@ class PrometheusSource:
             self._present[start, end] = frozenset(str(name) for name in answer.data)
         return self._present[start, end]
 
-    def _version(self) -> str:
-        try:
-            data = self.http.ask("status/buildinfo", {}, method="GET").data
-        except SourceRefused as error:
-            if error.http_status not in {404, 405}:
-                raise
-            self.http.ask("query", {"query": "vector(1)"})
-            return ""
-        return str(data.get("version", "")) if isinstance(data, dict) else ""
+    @property
+    def dialect(self) -> Dialect:
+        """Which server this is; asked once.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        return self._introduced()[0]
+
+    def _introduced(self) -> tuple[Dialect, str]:
+        """Which server this is, and its version, where it tells one."""
+        if self._introduction is None:
+            question = "buildinfo" if self.questions.serve_stale else None
+            try:
+                answer = self.http.ask("status/buildinfo", {}, method="GET", stale_question=question)
+            except (SourceRefused, BadAnswer) as error:
+                if error.http_status not in {400, 404, 405}:
+                    raise
+                self.http.ask("query", {"query": "vector(1)"})
+                self._introduction = Dialect.UNKNOWN, ""
+            else:
+                info = answer.data if isinstance(answer.data, dict) else {}
+                dialect = recognise(info, answer.headers)
+                self._introduction = dialect, version(dialect, info)
+        return self._introduction
 
 
 def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: bool) -> None:

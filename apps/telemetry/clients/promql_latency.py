@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.clients.families import BucketSelector, MetricFamily, PercentileGauges, Selector
-from apps.telemetry.clients.promql import name, one_of, quoted, regex_literal, vector
+from apps.telemetry.clients.promql import (
+    counter_window,
+    gauge_window,
+    name,
+    one_of,
+    quoted,
+    regex_literal,
+    vector,
+)
 
 #: The label under which series with the same bounds are told apart.
 LAYOUT_LABEL = "ballast_layout"
@@ -29,12 +37,14 @@ class Histogram:
     Parameters:
         label: names the service.
         unit: of the bounds, ``s`` or ``ms``.
+        extra_ms: how much wider than the bin the window is.
     """
 
     label: str
     unit: str
     classic: Selector | None = None
     native: Selector | None = None
+    extra_ms: int = 1
 
     @property
     def metric(self) -> str:
@@ -108,7 +118,8 @@ class Histogram:
         self, selector: Selector | None, services: Sequence[str], step_seconds: int, *extra: str
     ) -> str:
         assert selector is not None
-        return f"increase({vector(selector, one_of(self.label, services), *extra)}[{step_seconds}s1ms])"
+        window = counter_window(step_seconds, self.extra_ms)
+        return f"increase({vector(selector, one_of(self.label, services), *extra)}{window})"
 
     def _classic(self, services: Sequence[str], step_seconds: int, *extra: str) -> str:
         classic = self._increase(self.classic, services, step_seconds, *extra)
@@ -128,7 +139,7 @@ class Histogram:
         return f"(histogram_count({native}) >= {_WHOLE_SHARE} * {self._ended(services, step_seconds)})"
 
 
-def histograms_of(family: MetricFamily, present: frozenset[str]) -> list[Histogram]:
+def histograms_of(family: MetricFamily, present: frozenset[str], extra_ms: int = 1) -> list[Histogram]:
     """The histogram metrics of a family that a source has, in the family's order; both forms of one stand together."""
     found: list[Histogram] = []
     chosen = [buckets for buckets in family.buckets if buckets.metric in present]
@@ -142,6 +153,7 @@ def histograms_of(family: MetricFamily, present: frozenset[str]) -> list[Histogr
             buckets.unit,
             family.narrowed(classic) if classic else None,
             family.narrowed(native) if native else None,
+            extra_ms,
         )
         if histogram not in found:
             found.append(histogram)
@@ -153,7 +165,7 @@ def percentile_query(
 ) -> str:
     """A percentile per service in each fine bin."""
     label = family.service_label
-    window = f"[{gauges.step_seconds * 1000 - 1}ms]"
+    window = gauge_window(gauges.step_seconds)
     selector = vector(family.narrowed(gauge), one_of(label, services))
     return f"max by ({name(label)}) (last_over_time({selector}{window}))"
 

@@ -26,11 +26,6 @@ SAMPLE_SERIES = 20
 type BuildQuery = Callable[[Sequence[str]], str]
 
 
-def is_annotation(warning: str) -> bool:
-    """Whether a warning is a remark of Prometheus 3 on the query itself, which puts no data in doubt."""
-    return warning.startswith(("PromQL warning:", "PromQL info:"))
-
-
 @dataclass(slots=True)
 class Part:
     """A part of an answer: the series in it, and whether the source doubted it."""
@@ -124,8 +119,9 @@ class Questions:
         except SourceError as error:
             self.tell(purpose, family, query, error=error.detail)
             raise
+        series = [_on_the_grid(one, start, step) for one in series]
         self.tell(purpose, family, query, series)
-        return Part(series, is_partial=any(not is_annotation(text) for text in answer.warnings))
+        return Part(series, is_partial=bool(answer.warnings))
 
     def label_names(self, selector: str, start: int, end: int) -> list[str]:
         """Names of the labels that series of a selector have within a time.
@@ -157,9 +153,11 @@ class Questions:
         return series
 
     def clean(self, answer: Answer, keep: frozenset[str], quality: ReadingQuality) -> list[Series]:
-        warnings = [text for text in answer.warnings if not is_annotation(text)]
-        notes = [*answer.notes, *(text for text in answer.warnings if is_annotation(text))]
-        quality.merge(ReadingQuality(warnings=warnings, notes=notes, age_seconds=answer.age_seconds))
+        quality.merge(
+            ReadingQuality(
+                warnings=list(answer.warnings), notes=list(answer.notes), age_seconds=answer.age_seconds
+            )
+        )
         if answer.failure:
             quality.merge(ReadingQuality(notes=[answer.failure]))
         return [
@@ -181,3 +179,10 @@ class Questions:
         )
         points = sum(len(one.values) + len(one.histograms) for one in series)
         self.record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
+
+
+def _on_the_grid(series: Series, start: int, step: int) -> Series:
+    """A series without instants that were not asked for: a server may move the start of a query to what it keeps."""
+    values = {at: value for at, value in series.values.items() if (at - start) % step == 0}
+    histograms = {at: value for at, value in series.histograms.items() if (at - start) % step == 0}
+    return Series(series.labels, values, histograms)
