@@ -67,6 +67,7 @@ class PrometheusSource:
         """Ask for the version and for which families there are metrics of the last day."""
         breaker = self.http.breaker
         try:
+            self._introduction = None
             dialect, told_version = self._introduced()
             now = int(self.now())
             families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
