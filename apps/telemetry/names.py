@@ -29,7 +29,7 @@ class Names:
         self.known = list(names)
         self.respelt: dict[str, str] = {}
         """Names that were met in another form than the one that is kept, in the order they were met."""
-        self._keys = {name: key for key, name in enumerate(self.known)}
+        self.keys = {name: key for key, name in enumerate(self.known)}
         self._spellings = spellings
         self._places = places or {}
         self._grows = grows
@@ -37,15 +37,15 @@ class Names:
 
     def __call__(self, name: str) -> int | None:
         """The key of a service, or ``None`` where there is none of this name."""
-        key = self._keys.get(name)
+        key = self.keys.get(name)
         if key is None and name:
             kept = self._spellings.settle(name) if self._grows else self._spellings.find(name)
-            if self._grows and kept is not None and kept not in self._keys:
-                self._keys[kept] = len(self.known)
+            if self._grows and kept is not None and kept not in self.keys:
+                self.keys[kept] = len(self.known)
                 self.known.append(kept)
-            key = self._keys.get(kept) if kept is not None else None
+            key = self.keys.get(kept) if kept is not None else None
             if key is not None and kept is not None and kept != name:
-                self._keys[name] = key
+                self.keys[name] = key
                 self.respelt[name] = kept
         return key
 

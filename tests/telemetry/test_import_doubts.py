@@ -106,13 +106,11 @@ class TestClockChanges:
         self, zone: str, step: int, spelt_with_offset: bool
     ) -> None:
         place = ZoneInfo(zone)
+        half = timedelta(minutes=30)
         change = next(
             moment
-            for moment in (
-                datetime(2025, 11, 15, tzinfo=UTC) + timedelta(minutes=30) * at for at in range(17_000)
-            )
-            if (moment + timedelta(minutes=30)).astimezone(place).utcoffset()
-            < moment.astimezone(place).utcoffset()  # type: ignore[operator]
+            for moment in (datetime(2025, 11, 15, tzinfo=UTC) + half * at for at in range(17_000))
+            if offset(moment + half, place) < offset(moment, place)
         )
         starts = [change + timedelta(seconds=step) * at for at in range(-3 * HOUR // step, 3 * HOUR // step)]
         local = [moment.astimezone(place) for moment in starts]
@@ -194,6 +192,12 @@ class TestClockChanges:
         assert import_folder(tmp_path).warnings == []
 
 
+def offset(moment: datetime, place: ZoneInfo) -> timedelta:
+    found = moment.astimezone(place).utcoffset()
+    assert found is not None
+    return found
+
+
 def refused_at(folder: Path, now: datetime) -> dict[tuple[str, int, str], str]:
     from apps.core.errors import InvalidInput
 
@@ -272,14 +276,11 @@ class TestPointsBetweenThousands:
 
     def test_latencies_with_such_points_are_told(self, tmp_path: Path) -> None:
         write_services(tmp_path, "shop")
-        rows = [("shop", START + at * HOUR, HOUR, 10, 0, 120, 300, "1.250") for at in range(3)]
-        rows = [(*row[:-2], "1.100" if at else 950, "1.250") for at, row in enumerate(rows)]
-        write(
-            tmp_path,
-            "sli.csv",
-            SLI,
-            [(*row[:5], "", "", value) for row, value in zip(rows, ("1.250", 950, "1.100"), strict=True)],
-        )
+        rows = [
+            ("shop", START + at * HOUR, HOUR, 10, 0, "", "", p99_ms)
+            for at, p99_ms in enumerate(("1.250", "950", "1.100"))
+        ]
+        write(tmp_path, "sli.csv", SLI, rows)
         (remark,) = import_folder(tmp_path).warnings
         assert remark.startswith(
             "sli.csv: p99_ms in line 2: '1.250' can be 1,250 ms or 1.25, and 1 more like it"
@@ -374,9 +375,9 @@ def test_digits_of_other_scripts_are_no_number(text: str) -> None:
 
     for cell in (text, f"1{text}", f"{text}.5", f"1_{text}"):
         assert not are_plain([cell])
-        with pytest.raises(ValueError, match="write|no instant|not a number"):
+        with pytest.raises(ValueError, match=r"is n"):
             read_number(cell)
-        with pytest.raises(ValueError, match="write|no instant|not a number"):
+        with pytest.raises(ValueError, match=r"is n"):
             parse_instant(f"17613504{cell}")
 
 

@@ -52,6 +52,8 @@ type Integers = NDArray[np.int64]
 class Lookup(Protocol):
     """Gives the key of a service id, and words for ids that are no service or are spelt otherwise."""
 
+    keys: dict[str, int]
+    """The keys of the ids that need no second look."""
     respelt: dict[str, str]
     """Ids that were met in another Unicode form than the one that is kept, in the order they were met."""
 
@@ -157,11 +159,13 @@ class _Checker:
         """Look ids up; one that is unknown is reported. Returns keys, and remarks on ids that are spelt otherwise."""
         cells = self.chunk.columns[name]
         known = len(lookup.respelt)
-        found = [lookup(cell) for cell in cells]
+        found = list(map(lookup.keys.get, cells))
         if None in found:
-            for row, key in enumerate(found):
-                if key is None:
-                    self.report(row, name, lookup.missing(cells[row]))
+            for row, cell in enumerate(cells):
+                if found[row] is None:
+                    found[row] = lookup(cell)
+                    if found[row] is None:
+                        self.report(row, name, lookup.missing(cell))
             found = [key if key is not None else 0 for key in found]
         respelt = list(lookup.respelt)[known:]
         remarks = [
