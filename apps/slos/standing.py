@@ -68,7 +68,9 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
         burn = {name: burn_rate(bad, total, target) for name, (total, bad) in counts.windows.items()}
         left = budget_left(counts.bad, counts.total, target)
         assert left is not None
-        ends = exhausted_at(left, burn["1d"], window_days, counts.as_of)
+        # A pace that rests on one failure or two is none.
+        pace = None if is_few(counts.windows["1d"][1]) else burn["1d"]
+        ends = exhausted_at(left, pace, window_days, counts.as_of)
 
     def standing(name: str, reason: str) -> Standing:
         return Standing(name, reason, observed, left, burn, ends)

@@ -65,7 +65,7 @@ def test_one_failure_of_one_request_an_hour_is_no_rate() -> None:
     bad = np.zeros(total.size)
     bad[-1] = 1
     found = judge(counts(total, bad), 0.99, 28, AS_OF)
-    assert found.state == "attend"
+    assert (found.state, found.exhausted_at) == ("attend", None)
     assert "Fewer than 3 failures are no rate" in found.reason
 
 

@@ -256,6 +256,17 @@ class TestPointsBetweenThousands:
         import_folder(tmp_path)
         assert [hour.total for hour in hours("shop")] == [float(total) for total in totals]
 
+    def test_fractions_beside_whole_thousands_are_taken_with_a_remark(self, tmp_path: Path) -> None:
+        write_services(tmp_path, "shop")
+        rows = [
+            ("shop", START + at * HOUR, HOUR, total, 0, "", "", "")
+            for at, total in enumerate(("12.345", "18211"))
+        ]
+        write(tmp_path, "sli.csv", SLI, rows)
+        (remark,) = import_folder(tmp_path).warnings
+        assert remark.startswith("sli.csv: total in line 2: '12.345' can be 12,345 requests or 12.345: ")
+        assert remark.endswith("They were taken as fractions.")
+
     @generated
     @given(
         st.lists(st.floats(0, 999), min_size=1, max_size=30), st.sampled_from(["{:.3f}", "{:.6f}", "{!r}"])

@@ -232,7 +232,7 @@ class Reader:
             _require_count(checker, "count", count)
             points.look_at("count", checker.chunk.columns["count"], checker.chunk.lines)
             yield self._rows(checker, keys, at, step, {"le_ms": bound, "count": count})
-        self._refuse_points("latency_buckets.csv", points)
+        self._judge_points("latency_buckets.csv", points)
 
     def _counts(
         self,
@@ -268,21 +268,24 @@ class Reader:
             for name in optional:
                 latency_points.look_at(name, checker.chunk.columns[name], checker.chunk.lines)
             yield self._rows(checker, keys, at, step, values)
-        self._refuse_points(file, points)
+        self._judge_points(file, points)
         if latency_points.are_possible:
-            self.remarks.append(
-                f"{self.name_of(file)}: {latency_points.column} in line {latency_points.line}: "
-                f"{latency_points.words('ms')}. The latencies were taken as fractions."
-            )
+            self._remark_on_points(file, latency_points, "ms")
 
     def _keys(self, checker: _Checker, name: str) -> Integers:
         keys, remarks = checker.keys(name, self.lookup)
         self.remarks += remarks
         return keys
 
-    def _refuse_points(self, file: str, points: PointsBetweenThousands) -> None:
-        if points.are_possible:
+    def _judge_points(self, file: str, points: PointsBetweenThousands) -> None:
+        if points.are_possible and points.are_unlikely:
+            self._remark_on_points(file, points, "requests")
+        elif points.are_possible:
             self.problems.add(self.name_of(file), points.line, points.column, points.words("requests"))
+
+    def _remark_on_points(self, file: str, points: PointsBetweenThousands, unit: str) -> None:
+        where = f"{self.name_of(file)}: {points.column} in line {points.line}"
+        self.remarks.append(f"{where}: {points.words(unit)}. They were taken as fractions.")
 
     def check_span(self) -> None:
         """Report the oldest bin of each file that lies too far back of the newest one of all."""

@@ -92,9 +92,9 @@ class PointsBetweenThousands:
     """Whether the points in a file's counts can be thousands separators: ``1.234`` requests, or 1 and a quarter?
 
     They can where every fraction has three digits and at most three before the point, as in ``12.345``, and stands
-    beside whole numbers of which none has four digits. A store's fractions (``59.9833333``), rounded ones (``0.250``,
-    ``59.98``) and counts such as ``18211`` each show that points are what the format says; so does a file in which
-    every number has three decimals.
+    beside whole numbers. A store's fractions (``59.9833333``) and rounded ones (``0.250``, ``59.98``) show that points
+    are what the format says; so does a file in which every number has three decimals. Whole numbers of four digits
+    and more, such as ``18211``, make separators unlikely and do not rule them out: a file may come from two places.
     """
 
     is_settled: bool = False
@@ -105,6 +105,8 @@ class PointsBetweenThousands:
     count: int = 0
     whole: bool = False
     """Whether there are numbers without a point as well."""
+    are_unlikely: bool = False
+    """Whether there are whole numbers of four digits and more without one."""
 
     def look_at(self, column: str, cells: Sequence[str], lines: Sequence[int]) -> None:
         """Look at some cells of a column of numbers."""
@@ -112,12 +114,12 @@ class PointsBetweenThousands:
             return
         if "".join(cells).isdecimal():
             self.whole = True
-            self.is_settled = max(map(len, cells)) > 3
+            self.are_unlikely = self.are_unlikely or max(map(len, cells)) > 3
             return
         for cell, line in zip(cells, lines, strict=True):
             text = cell.strip()
             if text.isdecimal():
-                self.is_settled = len(text) > 3
+                self.are_unlikely = self.are_unlikely or len(text) > 3
                 self.whole = True
             elif _LIKE_THOUSANDS.fullmatch(text):
                 self.count += 1
