@@ -12,9 +12,9 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.slos.budgets import STALE_AFTER, Counts, Standing, judge
 from apps.slos.models import ServiceStatus
 from apps.slos.questions import Due, due_reasons
+from apps.slos.standing import STALE_AFTER, Counts, Standing, judge
 
 BATCH = 1_000
 
