@@ -94,9 +94,10 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
         name = NAMES[rule.long_seconds]
         total, bad = counts.windows[name]
         rate = burn[name]
-        if rate is not None and rule_holds(
-            rule, bad, total, target=target, window_total=counts.total, window_days=window_days
-        ):
+        # Most services burn slowly, and comparing two numbers is a hundred times quicker than asking the rule.
+        if rate is None or rate < 0.99 * rule.factor(window_days):
+            continue
+        if rule_holds(rule, bad, total, target=target, window_total=counts.total, window_days=window_days):
             reason = (
                 f"Burning {number(rate, 1)}× over {name}: {percent(bad / allowed, 0)} of the budget went."
             )
