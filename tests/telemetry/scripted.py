@@ -18,6 +18,7 @@ from apps.telemetry.clients.base import (
     Explanation,
     Finding,
     LatencyReading,
+    PercentileBins,
     SourceStatus,
     Stretch,
 )
@@ -25,6 +26,7 @@ from apps.telemetry.collecting import CollectResult, collect
 from apps.telemetry.judging import Reading
 
 HOUR = 3600
+TEN_MINUTES = 600
 #: The first hour that scripts speak of: late in a day, so that hours lie on both sides of midnight.
 BEGIN = datetime(2026, 10, 30, 21, tzinfo=UTC)
 _RUNS = UUID("7f2a52f6-4a36-4c26-9f0a-0c5d0a6f2b11")
@@ -48,6 +50,8 @@ class Scripted:
     calls: dict[Edge, dict[int, Hour]] = field(default_factory=dict)
     histograms: dict[str, dict[int, float]] = field(default_factory=dict)
     """Requests that were timed."""
+    percentiles: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    """The 95th percentiles of ten minutes each, for services without histograms."""
     histograms_are_partial: bool = False
     warnings: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
@@ -112,6 +116,17 @@ class Scripted:
                 reading.buckets[service_id] = bins
                 if self.histograms_are_partial:
                     reading.partial[service_id] = set(bins.at)
+            fine = PercentileBins(TEN_MINUTES)
+            for number, values in sorted(self.percentiles.get(service_id, {}).items()):
+                for index, value in enumerate(values):
+                    fine.at.append(at(number) + index * TEN_MINUTES)
+                    fine.p50_ms.append(None)
+                    fine.p95_ms.append(value)
+                    fine.p99_ms.append(None)
+            if fine.at:
+                reading.percentiles[service_id] = fine
+                if self.histograms_are_partial:
+                    reading.partial[service_id] = set(fine.at)
         return reading
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:

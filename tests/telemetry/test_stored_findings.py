@@ -75,6 +75,15 @@ def test_only_hours_of_the_window_are_told(known: dict[str, int]) -> None:
     assert queries.findings_in([known["db"]], moment(0), moment(6)) == {}
 
 
+def test_hours_that_were_not_asked_for_are_left_as_they_are(known: dict[str, int]) -> None:
+    source = Scripted({"shop": dict.fromkeys(range(6), WHOLE)}, findings={"shop": [unseen(*range(6))]})
+    read(source, known, run=1, minute=0)
+    read(source, known, run=2, minute=1, hours=(3, 4))
+    assert found_hours(known["shop"], "failures_unseen") == set(range(6))
+    read(Scripted({"shop": {3: WHOLE}}), known, run=3, minute=2, hours=(3, 4))
+    assert found_hours(known["shop"], "failures_unseen") == set(range(6)) - {3}
+
+
 def test_findings_about_latencies_may_have_a_window_of_their_own(known: dict[str, int]) -> None:
     left_out = Finding("percentiles_impossible", {at(0), at(5)}, {"bins": 2})
     read(Scripted(findings={"shop": [left_out]}), known, run=1, minute=0)
