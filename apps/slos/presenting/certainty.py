@@ -30,6 +30,7 @@ HOLDS_BACK: Mapping[str, str] = {
     "freshness": "old data",
     "traffic": "little traffic",
     "precision": "wide intervals",
+    "evidence": "doubts about what was counted",
 }
 """The factors of the confidence, as what is at fault where one is low."""
 
