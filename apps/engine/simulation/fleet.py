@@ -122,9 +122,24 @@ def simulate_service(
     elif generator.random() < 0.1:
         past_days = int(generator.integers(30, PAST_DAYS))
     process = {**FAMILIES, **EXTRA}[kind](generator)
+    return grown(generator, family, name, kind, process, past_hours=past_days * 24, window_days=window_days)
+
+
+def grown(
+    generator: np.random.Generator,
+    family: str,
+    name: str,
+    kind: str,
+    process: Process,
+    *,
+    past_hours: int,
+    window_days: int = WINDOW_DAYS,
+    archetype: str = "default",
+) -> SimulatedService:
+    """Draw the traffic and the dependency of a service of this ``kind``, ``past_hours`` of history and one future."""
     traffic = _traffic(generator, kind)
     dependency = _dependency(generator, kind)
-    past, future = past_days * 24, window_days * 24
+    past, future = past_hours, window_days * 24
     load = traffic.load(generator, 1, CUT_HOUR - past, past)
     total, bad, edge, states = _hours(
         generator, traffic, process, dependency, load, CUT_HOUR - past, (None, None)
@@ -143,7 +158,10 @@ def simulate_service(
         calls = CountSeries(start, HOUR_SECONDS, *edge)
         dependencies = (DependencyInput(DEPENDENCY_ID, edge=calls, target=calls),)
     service = ServiceInput(
-        name, counts=CountSeries(start, HOUR_SECONDS, total, bad), dependencies=dependencies
+        name,
+        archetype=archetype,
+        counts=CountSeries(start, HOUR_SECONDS, total, bad),
+        dependencies=dependencies,
     )
     return SimulatedService(
         family, service, future_total, future_bad, window_days, traffic, process, dependency, states
