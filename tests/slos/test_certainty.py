@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.engine.window.tiers import cold_start_weight
+from apps.engine.window.evidence import FIRST_WEEK_DAYS
 from apps.slos.calibration import TIERS, calibration
 from apps.slos.presenting.certainty import (
     YOUNGEST_DAYS,

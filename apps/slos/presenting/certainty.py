@@ -187,6 +187,8 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
     if confidence is None:
         return ""
     if verdict not in ("ok", "cold_start"):
+        if verdict == "nothing_kept":
+            return "What was counted leaves nothing to promise."
         return "Too little is known for a number."
     if quality.get("days") is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
