@@ -96,7 +96,8 @@ def independent_failures(total: Floats, bad: Floats) -> Floats:
         free = starts.size - 1
         widened = (float(stdtrit(free, 1 - DOUBT)) / _Z) ** 2
         variance = np.square(off).sum(axis=1) * (starts.size / free) * widened
-        worth = np.minimum(worth, np.square(failures) / np.maximum(variance, _TINY))
+        is_less = np.square(failures) < worth * variance
+        worth = np.divide(np.square(failures), variance, out=worth.copy(), where=is_less)
     return worth
 
 
