@@ -29,7 +29,8 @@ def records(draw: st.DrawFn) -> tuple[Floats, Floats, float]:
     spread = draw(st.sampled_from([0.0, 0.5, 2.5]))
     shape = generator.lognormal(0.0, spread, total.size) if spread else np.ones(total.size)
     rates = np.minimum(1.0, draw(st.sampled_from([0.0, 1e-5, 1e-3, 0.04, 0.6])) * shape / shape.mean())
-    return total, generator.binomial(total.astype(int), rates).astype(float), float(days)
+    bad = generator.binomial(total.astype(int), rates).astype(np.float64)
+    return total.astype(np.float64), bad, float(days)
 
 
 def evidence_of(total: Floats, bad: Floats, days: float, prior: Prior = PRIORS[0]) -> Evidence:

@@ -41,12 +41,12 @@ def patterns(draw: st.DrawFn) -> tuple[Floats, Floats]:
         shape = generator.lognormal(0, 1.5, hours)
     elif kind == "a step":
         shape = np.where(np.arange(hours) < hours // 2, 1.0, 5.0)
-    return total, shape / shape.mean()
+    return total.astype(np.float64), shape / shape.mean()
 
 
 def failed(total: Floats, rates: Floats, seed: int) -> Floats:
     drawn = np.random.default_rng(seed).binomial(total.astype(int), np.minimum(1.0, rates))
-    return drawn.astype(np.float64)
+    return np.asarray(drawn, dtype=np.float64)
 
 
 def availability_of(counts: CountSeries, archetype: str = "default") -> dict[str, Any]:

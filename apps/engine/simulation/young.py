@@ -7,9 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.engine.archetypes import Archetypes
-from apps.engine.simulation.fleet import CUT_HOUR, FAMILIES, WINDOW_DAYS, SimulatedService, grown
+from apps.engine.simulation.fleet import (
+    CUT_HOUR,
+    FAMILIES,
+    WINDOW_DAYS,
+    Dependency,
+    SimulatedService,
+    draw_dependency,
+    draw_traffic,
+    grown,
+)
 from apps.engine.simulation.paths import loguniform
 from apps.engine.simulation.processes import HIGHEST_RATE, Process, State
+from apps.engine.simulation.traffic import Traffic
 from apps.engine.types import Floats
 
 YOUNG, WORSE, BETTER = "young", "young, much worse than its kind", "young, much better than its kind"
@@ -46,34 +56,35 @@ def simulate_young(
 ) -> SimulatedService:
     """Draw a service of 1 to 6 days, its archetype, its nature, its history and one future.
 
-    ``young`` services are of any kind but ``new`` and of no known archetype, as the others that are simulated.
+    ``young`` services are of any kind but ``new`` and of no known archetype, as the others that are simulated; those
+    far off their kind have no dependency, which would have a level of its own.
     """
     hours = int(generator.integers(*HOURS))
+    archetype = "default"
+    dependency: Dependency | None = None
     if family == YOUNG:
         kinds = list(FAMILIES)[:-1]
         kind = kinds[int(generator.integers(len(kinds)))]
-        return grown(
-            generator,
-            family,
-            name,
-            kind,
-            FAMILIES[kind](generator),
-            past_hours=hours,
-            window_days=window_days,
-        )
-    kind = SHOW_WITHIN_DAYS[int(generator.integers(len(SHOW_WITHIN_DAYS)))]
-    archetypes = Archetypes.built_in().by_name
-    archetype = sorted(archetypes)[int(generator.integers(len(archetypes)))]
-    typical = 1 - archetypes[archetype].typical_availability
-    factor = loguniform(generator, *FAR_OFF)
-    level = min(WORST_LEVEL, typical * factor) if family == WORSE else typical / factor
-    process = FAMILIES[kind](generator)
+        process: Process = FAMILIES[kind](generator)
+        traffic = draw_traffic(generator, kind)
+        dependency = draw_dependency(generator, kind)
+    else:
+        kind = SHOW_WITHIN_DAYS[int(generator.integers(len(SHOW_WITHIN_DAYS)))]
+        archetypes = Archetypes.built_in().by_name
+        archetype = sorted(archetypes)[int(generator.integers(len(archetypes)))]
+        typical = 1 - archetypes[archetype].typical_availability
+        factor = loguniform(generator, *FAR_OFF)
+        level = min(WORST_LEVEL, typical * factor) if family == WORSE else typical / factor
+        as_drawn = FAMILIES[kind](generator)
+        traffic = draw_traffic(generator, kind)
+        process = Scaled(as_drawn, level / _level(generator, as_drawn, traffic))
     return grown(
         generator,
         family,
         name,
-        kind,
-        Scaled(process, level / _level(generator, process)),
+        traffic,
+        process,
+        dependency,
         past_hours=hours,
         window_days=window_days,
         archetype=archetype,
@@ -85,7 +96,9 @@ def young_generator(seed: int, family: str, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, _FIRST + YOUNG_FAMILIES.index(family), number])
 
 
-def _level(generator: np.random.Generator, process: Process) -> float:
-    """Mean rate of many windows at even load."""
-    rates, _ = process.rates(generator, _PATHS, CUT_HOUR, np.ones((1, WINDOW_DAYS * 24)), None)
-    return float(rates.mean())
+def _level(generator: np.random.Generator, process: Process, traffic: Traffic) -> float:
+    """Share of requests that fail, over many windows."""
+    load = traffic.load(generator, _PATHS, CUT_HOUR, WINDOW_DAYS * 24)
+    rates, _ = process.rates(generator, _PATHS, CUT_HOUR, load, None)
+    load = np.broadcast_to(load, rates.shape)
+    return float((rates * load).sum() / load.sum())
