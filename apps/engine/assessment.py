@@ -141,7 +141,7 @@ def _availability(reading: Reading, archetype: Archetype, window_days: int, seed
     service, counts = reading.service, reading.counts
     published = _published(service)
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
-    judgement = judge(service.service_id, counts, window_days)
+    judgement = judge(service.service_id, counts, window_days, dict(service.quality.left_out))
     if judgement.verdict not in ("ok", "cold_start"):
         if published is None or judgement.verdict == "nothing_kept":
             return _Availability(judgement)

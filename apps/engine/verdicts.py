@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.engine.rounding import duration, percent
@@ -28,12 +29,17 @@ class Judgement:
     expected_requests: float | None
 
 
-def judge(service_id: str, counts: ObservedCounts | None, window_days: int) -> Judgement:
+def judge(
+    service_id: str,
+    counts: ObservedCounts | None,
+    window_days: int,
+    left_out: Mapping[str, int] | None = None,
+) -> Judgement:
     """Decide by days of data first, by traffic then, and by whether anything was kept; ``cold_start`` and ``ok`` carry
-    numbers.
+    numbers. ``left_out`` are hours that were read and not believed, by reason.
     """
     if counts is None:
-        return Judgement("no_data", f"{service_id} has no requests on record.", None)
+        return Judgement("no_data", f"{service_id} {_why_nothing(left_out or {})}", None)
     expected = counts.requests / counts.span_days * window_days
     if counts.days < LEAST_DAYS:
         reason = (
@@ -70,6 +76,17 @@ def hardly_kept(
         f"failed: its balanced target would be {percent(balanced)}, and less than {percent(LEAST_TARGET)} is no "
         "promise. If that is not so, the query of its failures selects too many requests.",
         expected,
+    )
+
+
+def _why_nothing(left_out: Mapping[str, int]) -> str:
+    if not left_out:
+        return "has no requests on record."
+    hours = sum(left_out.values())
+    reasons = ", ".join(sorted(left_out, key=lambda reason: (-left_out[reason], reason)))
+    return (
+        f"has no hour that can be believed: {hours:,} {'hour was' if hours == 1 else 'hours were'} read and left out "
+        f"({reasons})."
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from apps.engine.window.burn_rate import ALERT_RULES, LEAST_PAGE_FAILURES, is_few, rule_holds
 from apps.slos.budgets import budget_left, burn_rate, exhausted_at
 from apps.slos.models import ServiceStatus
-from apps.ui.format import count, number, percent
+from apps.ui.format import count, number, percent, plural
 
 NAMES = {3_600: "1h", 6 * 3_600: "6h", 24 * 3_600: "1d", 72 * 3_600: "3d"}
 """What the long windows of the alert rules are called."""
@@ -28,6 +28,8 @@ class Counts:
     bad: float
     windows: dict[str, tuple[float, float]]
     """``{"1h": (total, bad), …}``"""
+    left_out: int = 0
+    """Hours after ``as_of`` (or of the last week, where there is none) that were read and not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ def _few(allowed: float) -> str:
     return count(allowed) if allowed >= 10 else number(allowed, 1)
 
 
+def _left_out(hours: int) -> str:
+    """Why there are none, where some were read."""
+    if not hours:
+        return ""
+    were = "was" if hours == 1 else "were"
+    return f": {plural(hours, 'hour')} {were} read and left out, which the telemetry page explains"
+
+
 def judge(counts: Counts, target: float | None, window_days: int, newest: datetime | None) -> Standing:
     """Judge one service.
 
@@ -58,7 +68,7 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
     """
     state = ServiceStatus.State
     if counts.as_of is None or counts.total <= 0:
-        reason = "No requests in the window." if counts.as_of else "No data yet."
+        reason = "No requests in the window." if counts.as_of else f"No data yet{_left_out(counts.left_out)}."
         return Standing(state.NO_DATA, reason, None)
     observed = 1 - counts.bad / counts.total
     burn: dict[str, float | None] = {}
@@ -77,7 +87,8 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
 
     if newest is not None and newest - counts.as_of > STALE_AFTER:
         return standing(
-            state.NO_DATA, f"No data since {counts.as_of:%-d %b %Y, %H:%M} UTC; the figures are of then."
+            state.NO_DATA,
+            f"No data since {counts.as_of:%-d %b %Y, %H:%M} UTC{_left_out(counts.left_out)}; the figures are of then.",
         )
     if target is None or left is None:
         return standing(

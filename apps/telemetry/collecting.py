@@ -25,6 +25,7 @@ from apps.telemetry.clients.base import (
     ReadingQuality,
     TelemetrySource,
 )
+from apps.telemetry.findings import KINDS, Effect, words
 from apps.telemetry.judging import Reading
 from apps.telemetry.noting import note_reading
 from apps.telemetry.series import load_counts
@@ -37,6 +38,8 @@ _MAX_SERVICES_PER_BATCH = 500
 
 #: How far back a short reading is held against what is stored.
 CONTEXT = timedelta(days=8)
+#: Sentences about services that a run keeps.
+REMARKS_KEPT = 30
 
 type Progress = Callable[[int, int], None]
 
@@ -73,7 +76,24 @@ class CollectResult:
             "implausible_bins": dict(self.quality.implausible_bins.most_common(100)),
             "personal_labels_dropped": dict(self.quality.personal_labels),
             "notes": self.quality.notes[:20],
+            "remarks": self.remarks(),
         }
+
+    def remarks(self) -> list[str]:
+        """What was found out about services, in sentences: hours left out first, at most :data:`REMARKS_KEPT`."""
+        found = [
+            (list(Effect).index(kind.effect), kind.confidence, service_id, finding)
+            for service_id, findings in self.quality.findings.items()
+            for finding in findings
+            if (kind := KINDS[finding.kind])
+        ]
+        found.sort(key=lambda one: one[:3])
+        lines = [
+            f"{service_id}: {words(finding.kind, finding.detail, len(finding.hours))}"
+            for _, _, service_id, finding in found[:REMARKS_KEPT]
+        ]
+        more = len(found) - REMARKS_KEPT
+        return [*lines, f"And {more:,} more."] if more > 0 else lines
 
     def findings(self) -> dict[str, int]:
         """For each kind of finding the number of services that have it."""

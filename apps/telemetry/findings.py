@@ -139,7 +139,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from answers that the source called incomplete; they are asked for again until they are whole.",
+        "{hours} came from incomplete answers; they are asked for again until they are whole, or a week old.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apps.engine.recommend import recommend
 from apps.engine.types import ServiceInput
+from apps.engine.verdicts import judge
 from apps.engine.window.tiers import LEAST_TARGET
 from tests.engine.build import end_of, hourly, steady
 
@@ -160,3 +161,12 @@ def test_a_tier_that_may_miss_everything_is_no_less_than_one_percent() -> None:
     assert found["tiers"]["conservative"]["target"] >= LEAST_TARGET
     low, high = found["tiers"]["conservative"]["interval"]
     assert 0 <= low <= found["tiers"]["conservative"]["target"] <= high <= 1
+
+
+def test_a_service_of_which_every_hour_was_left_out_says_so_and_why() -> None:
+    found = judge("shop", None, 28, {"several writers in one series": 70, "an hour out of all proportion": 2})
+    assert found.verdict == "no_data"
+    assert found.reason == (
+        "shop has no hour that can be believed: 72 hours were read and left out (several writers in one series, "
+        "an hour out of all proportion)."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -143,3 +143,12 @@ def test_failures_that_the_target_allows_do_not_call(window_days: int) -> None:
     bad = np.zeros(total.size)
     bad[-6:-2] = 1
     assert state_of(total, bad, 0.999, window_days) != "act"
+
+
+def test_hours_that_were_read_and_left_out_are_told_from_hours_without_data() -> None:
+    nothing = {name: (0.0, 0.0) for name in HOURS}
+    assert judge(Counts(None, 0, 0, nothing), None, 28, AS_OF).reason == "No data yet."
+    none_believed = judge(Counts(None, 0, 0, nothing, left_out=72), None, 28, AS_OF)
+    assert none_believed.reason.startswith("No data yet: 72 hours were read and left out")
+    stopped = Counts(AS_OF - timedelta(days=3), 100, 1, nothing, left_out=1)
+    assert "1 hour was read and left out" in judge(stopped, None, 28, AS_OF).reason
