@@ -154,7 +154,8 @@ def test_each_service_is_read_from_the_first_family_that_has_it() -> None:
     fleet.says("traces_span_metrics_calls_total", counts("shop", "1", "1", "1", label="service_name"))
     fleet.says("code=~", success(matrix()))
     fleet.says("sum by .service. .*http_requests_total", counts("legacy", "9", "9", "9"))
-    with source_on(fleet) as (source, server):
+    config = load_config().model_copy(update={"order": ("otel-spanmetrics", "http", "http-job")})
+    with source_on(fleet, config=config) as (source, server):
         reading = source.availability(["shop", "legacy"], START, END, HOUR)
         http_queries = [query for query in server.queries() if "http_requests_total" in query]
     assert reading.series["shop"].total == [1, 1, 1]

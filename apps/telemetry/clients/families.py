@@ -208,16 +208,24 @@ class TelemetryConfig(_Strict):
         return [(name, self.families[name]) for name in self.order]
 
 
-def load_config(path: Path | None = None) -> TelemetryConfig:
-    """Read the presets and, over them, the ``[telemetry]`` table of ``path`` (which need not have one).
+def load_config(path: Path | None = None, stored: Mapping[str, object] | None = None) -> TelemetryConfig:
+    """Put together what says how to read: the presets, over them a file, over that what is stored.
+
+    A family of the same name replaces the one below it as a whole; any other key replaces that key.
+
+    Parameters:
+        path: a file whose ``[telemetry]`` table is taken; it need not have one.
+        stored: a table of the same form, such as somebody keeps in the database.
 
     Raises:
         InvalidInput: the file is not TOML, or a key is unknown or of the wrong kind; names the key.
     """
     merged = _table(PRESETS_FILE)
     if path is not None and path != PRESETS_FILE and path.exists():
-        own = _table(path)
-        merged = {**merged, **own, "families": {**_mapping(merged, "families"), **_mapping(own, "families")}}
+        merged = _over(merged, _table(path))
+    if stored:
+        merged = _over(merged, stored)
+    merged["families"] = _expanded(_mapping(merged, "families"))
     try:
         return TelemetryConfig.model_validate(merged)
     except ValidationError as error:
@@ -226,6 +234,33 @@ def load_config(path: Path | None = None) -> TelemetryConfig:
             for problem in error.errors()
         )
         raise InvalidInput(f"{path or PRESETS_FILE} does not describe metric families. {where}") from error
+
+
+def preset_names() -> frozenset[str]:
+    """The families that ship with Ballast."""
+    return frozenset(_mapping(_table(PRESETS_FILE), "families"))
+
+
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    return {**below, **above, "families": {**_mapping(below, "families"), **_mapping(above, "families")}}
+
+
+def _expanded(families: Mapping[str, object]) -> dict[str, object]:
+    """Families with what they take from the one that they are ``like``."""
+    return {name: _resolved(name, families) for name in families}
+
+
+def _resolved(name: str, families: Mapping[str, object], through: tuple[str, ...] = ()) -> object:
+    family = families.get(name)
+    if not isinstance(family, Mapping) or "like" not in family:
+        return family
+    other = str(family["like"])
+    if other not in families or other in (*through, name):
+        problem = "itself" if other in families else "none of the families"
+        raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is {problem}.")
+    taken = _resolved(other, families, (*through, name))
+    own = {key: value for key, value in family.items() if key != "like"}
+    return {**taken, **own} if isinstance(taken, Mapping) else taken
 
 
 def _table(path: Path) -> dict[str, object]:
