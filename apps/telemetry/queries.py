@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
+from apps.telemetry import sources
 from apps.telemetry.models import EdgeHour, SliDay, SliHour, TelemetryRun
 
 HOUR = timedelta(hours=1)
@@ -349,14 +349,16 @@ class SourceState:
 
 def source_status(*, now: datetime | None = None) -> SourceState:
     """Where telemetry comes from, how old the newest of it is, and what is the matter if something is."""
-    runs = TelemetryRun.objects.filter(source="prometheus").order_by("-created_at")
+    runs = TelemetryRun.objects.filter(source="prometheus").exclude(kind=TelemetryRun.Kind.SURVEY)
+    runs = runs.order_by("-created_at")
+    url = sources.address()
     last = runs.first()
     success = runs.filter(state=TelemetryRun.State.COMPLETED).first()
     newest = newest_complete_end()
     failed = last is not None and last.state == TelemetryRun.State.FAILED
     return SourceState(
-        is_configured=bool(settings.PROMETHEUS_URL),
-        url=settings.PROMETHEUS_URL,
+        is_configured=bool(url),
+        url=url,
         newest_end=newest,
         age=(now or timezone.now()) - newest if newest else None,
         last_run=last,

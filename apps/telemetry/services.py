@@ -24,7 +24,7 @@ from apps.catalog.validation import Graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
-from apps.telemetry import discovering, sources
+from apps.telemetry import discovering, sources, surveys
 from apps.telemetry.clients.base import Explanation
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
@@ -118,6 +118,8 @@ def _perform(run: TelemetryRun, progress: Progress) -> _Performed:
         return _import(run, progress)
     if run.kind == TelemetryRun.Kind.DISCOVERY:
         return _discover(run, progress)
+    if run.kind == TelemetryRun.Kind.SURVEY:
+        return _Performed(surveys.look(progress).model_dump(mode="json"), [], None)
     return _read_source(run, progress)
 
 
@@ -186,10 +188,11 @@ def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
                 "state", "summary", "warnings", "window_start", "window_end", "finished_at", "progress_done"
             ]
         )  # fmt: skip
-        # What a discovery changed, the catalog tells.
-        if run.kind != TelemetryRun.Kind.DISCOVERY:
+        # What a discovery changed, the catalog tells; a survey changes nothing.
+        if run.kind not in {TelemetryRun.Kind.DISCOVERY, TelemetryRun.Kind.SURVEY}:
             outbox.publish("telemetry.stored", _told(run), aggregate=f"telemetry:{run.pk}")
-    logger.info("telemetry.run_completed", run=str(run.pk), kind=run.kind, **outcome.summary)
+    told = {} if run.kind == TelemetryRun.Kind.SURVEY else outcome.summary
+    logger.info("telemetry.run_completed", run=str(run.pk), kind=run.kind, **told)
     return run
 
 
@@ -366,7 +369,7 @@ def source_check(*, patient: bool = False) -> dict[str, Any]:
         return {
             "configured": False,
             "is_up": False,
-            "detail": "PROMETHEUS_URL is not set.",
+            "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
             "version": "",
             "families": [],
         }

@@ -85,6 +85,14 @@ def test_a_family_takes_what_it_does_not_say_from_the_one_that_it_is_like(tmp_pa
     assert (mine.service_label, mine.where) == ("app", ("env=production",))
 
 
+def test_a_family_that_is_like_its_own_name_replaces_the_built_in_one_in_part(tmp_path: Path) -> None:
+    text = '[telemetry.families.http]\nlike = "http"\nwhere = ["env=production"]\n'
+    config = load_config(own(tmp_path, text))
+    assert config.families["http"].where == ("env=production",)
+    assert config.families["http"].total == load_config().families["http"].total
+    assert config.families["http-job"] == load_config().families["http-job"]
+
+
 def test_what_is_stored_lies_over_the_file_and_the_presets(tmp_path: Path) -> None:
     path = own(tmp_path, LIKE)
     stored = {
@@ -137,7 +145,8 @@ def test_a_missing_file_changes_nothing(tmp_path: Path) -> None:
             "where",
         ),
         ('[telemetry.families.x]\nlike = "nobody"', "none of the families"),
-        ('[telemetry.families.x]\nlike = "y"\n[telemetry.families.y]\nlike = "x"', "which is itself"),
+        ('[telemetry.families.x]\nlike = "y"\n[telemetry.families.y]\nlike = "x"', "which is like"),
+        ('[telemetry.families.x]\nlike = "x"', "none of the families"),
         ("telemetry = 3", "telemetry"),
         ("[telemetry", "TOML"),
     ],

@@ -220,12 +220,11 @@ def load_config(path: Path | None = None, stored: Mapping[str, object] | None = 
     Raises:
         InvalidInput: the file is not TOML, or a key is unknown or of the wrong kind; names the key.
     """
-    merged = _table(PRESETS_FILE)
+    merged = _over({}, _table(PRESETS_FILE))
     if path is not None and path != PRESETS_FILE and path.exists():
         merged = _over(merged, _table(path))
     if stored:
         merged = _over(merged, stored)
-    merged["families"] = _expanded(_mapping(merged, "families"))
     try:
         return TelemetryConfig.model_validate(merged)
     except ValidationError as error:
@@ -242,25 +241,30 @@ def preset_names() -> frozenset[str]:
 
 
 def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    return {**below, **above, "families": {**_mapping(below, "families"), **_mapping(above, "families")}}
+    """What lies below, with what lies above; the families of the latter take what they are ``like`` from either."""
+    known, own = _mapping(below, "families"), _mapping(above, "families")
+    families = {**known, **{name: _resolved(name, own, known) for name in own}}
+    return {**below, **above, "families": families}
 
 
-def _expanded(families: Mapping[str, object]) -> dict[str, object]:
-    """Families with what they take from the one that they are ``like``."""
-    return {name: _resolved(name, families) for name in families}
-
-
-def _resolved(name: str, families: Mapping[str, object], through: tuple[str, ...] = ()) -> object:
-    family = families.get(name)
+def _resolved(
+    name: str, own: Mapping[str, object], known: Mapping[str, object], through: tuple[str, ...] = ()
+) -> object:
+    """A family with what it takes from another; one that is like its own name replaces the one below in part."""
+    family = own.get(name)
     if not isinstance(family, Mapping) or "like" not in family:
         return family
     other = str(family["like"])
-    if other not in families or other in (*through, name):
-        problem = "itself" if other in families else "none of the families"
-        raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is {problem}.")
-    taken = _resolved(other, families, (*through, name))
-    own = {key: value for key, value in family.items() if key != "like"}
-    return {**taken, **own} if isinstance(taken, Mapping) else taken
+    if other in own and other != name:
+        if other in through:
+            raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is like {name} itself.")
+        taken = _resolved(other, own, known, (*through, name))
+    elif other in known:
+        taken = known[other]
+    else:
+        raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is none of the families.")
+    rest = {key: value for key, value in family.items() if key != "like"}
+    return {**taken, **rest} if isinstance(taken, Mapping) else taken
 
 
 def _table(path: Path) -> dict[str, object]:

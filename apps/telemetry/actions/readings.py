@@ -66,8 +66,7 @@ class Backfill(Action[BackfillInput]):
     success_status = 202
 
     def guard(self, call: Call[BackfillInput]) -> None:
-        if not sources.is_configured():
-            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to read from.")
+        sources.required()
         known = set(
             Service.objects.filter(service_id__in=call.input.services).values_list("service_id", flat=True)
         )
@@ -84,7 +83,7 @@ class Backfill(Action[BackfillInput]):
         count = len(call.input.services) or Service.objects.exclude(origin="demo").count()
         return Preview(
             summary=f"Read {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from "
-            f"{settings.PROMETHEUS_URL}.",
+            f"{sources.address()}.",
             touches=[Touch(count, "services", names)],
             undo="Stored hours are replaced only by readings that cover at least as much of them.",
         )
@@ -98,7 +97,7 @@ class Backfill(Action[BackfillInput]):
             actor=call.actor,
             window=call.input.window(),
         )
-        return _requested(run)
+        return requested(run)
 
 
 class DiscoverInput(ActionInput):
@@ -124,8 +123,7 @@ class Discover(Action[DiscoverInput]):
     success_status = 202
 
     def guard(self, call: Call[DiscoverInput]) -> None:
-        if not sources.is_configured():
-            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to look at.")
+        sources.required()
 
     def preview(self, call: Call[DiscoverInput]) -> Preview:
         start, end = call.input.window()
@@ -140,7 +138,7 @@ class Discover(Action[DiscoverInput]):
                 source.close()
         except SourceError as error:
             return Preview(
-                summary=f"{what} in {settings.PROMETHEUS_URL}, which does not answer now.",
+                summary=f"{what} in {sources.address()}, which does not answer now.",
                 warnings=[error.detail],
                 undo=undo,
             )
@@ -150,7 +148,7 @@ class Discover(Action[DiscoverInput]):
                 f"The source is slow: this preview reaches back to {found.start:%Y-%m-%d %H:%M} UTC."
             )
         return Preview(
-            summary=f"{what} in {settings.PROMETHEUS_URL}: it has {len(found.services):,} services and "
+            summary=f"{what} in {sources.address()}: it has {len(found.services):,} services and "
             f"{len(found.edges):,} calls between services.",
             touches=[
                 Touch(len(found.new_services), "new services", found.new_services[:_NAMES_SHOWN]),
@@ -172,7 +170,7 @@ class Discover(Action[DiscoverInput]):
             actor=call.actor,
             window=call.input.window(),
         )
-        return _requested(run)
+        return requested(run)
 
 
 class ImportInput(ActionInput):
@@ -224,7 +222,7 @@ class Import(Action[ImportInput]):
             actor=call.actor,
             origin=call.input.origin,
         )
-        return _requested(run)
+        return requested(run)
 
 
 def _csv_files(folder: Path) -> list[str]:
@@ -234,7 +232,8 @@ def _csv_files(folder: Path) -> list[str]:
         return []
 
 
-def _requested(run: TelemetryRun) -> Outcome:
+def requested(run: TelemetryRun) -> Outcome:
+    """The outcome of an action that records a run for a worker."""
     described: dict[str, Any] = {"kind": run.kind, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}
