@@ -44,6 +44,8 @@ SETTLE = timedelta(minutes=2)
 LOOK_TIMEOUT_SECONDS = 10.0
 #: And for all questions about one service.
 LOOK_BUDGET_SECONDS = 20.0
+#: How far back a backfill looks for services that are new.
+DISCOVERED_WITH_A_BACKFILL = timedelta(days=31)
 _WARNINGS_KEPT = 50
 
 type Progress = Callable[[int, int], None]
@@ -158,6 +160,10 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
+    discovered: dict[str, Any] = {}
+    if run.parameters.get("discover"):
+        first = max(run.window_start, run.window_end - DISCOVERED_WITH_A_BACKFILL)
+        discovered = _discovered(first, run.window_end)
     known = dict(Service.objects.order_by("pk").values_list("service_id", "pk"))
     wanted: Sequence[str] = run.parameters.get("services") or []
     missing = [service_id for service_id in wanted if service_id not in known]
@@ -171,7 +177,20 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
         result = collect(source, services, known, run.window_start, run.window_end, progress=progress)
     finally:
         source.close()
-    return _Performed(result.summary(), result.quality.warnings, (run.window_start, run.window_end))
+    return _Performed(
+        discovered | result.summary(), result.quality.warnings, (run.window_start, run.window_end)
+    )
+
+
+def _discovered(start: datetime, end: datetime) -> dict[str, Any]:
+    """Take in what is new, as the first part of a reading; return what to say of it."""
+    source = sources.prometheus_source()
+    try:
+        found = discovering.look(source, start, end)
+    finally:
+        source.close()
+    summary = discovering.take_in(found)
+    return {"new_services": summary["new_services"], "new_edges": summary["new_edges"]}
 
 
 def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
@@ -335,6 +354,11 @@ def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
 def lives_off_discovery() -> bool:
     """Whether nobody has declared a service: what the catalog has beside the demo, if anything, was discovered."""
     return not Service.objects.exclude(origin="demo").filter(is_discovered=False).exists()
+
+
+def awaits_a_source() -> bool:
+    """Whether there is nothing but the demo, and nowhere to read anything else from."""
+    return not Service.objects.exclude(origin="demo").exists() and not sources.is_configured()
 
 
 def explain(

@@ -41,6 +41,12 @@ class BackfillInput(ActionInput):
     services: Annotated[
         list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
     ] = []
+    discover: Annotated[
+        bool,
+        Field(
+            description="Look for services and calls that are new first, in the newest 31 days of the window."
+        ),
+    ] = False
 
     def window(self) -> tuple[datetime, datetime]:
         """The whole hours to read."""
@@ -82,8 +88,8 @@ class Backfill(Action[BackfillInput]):
         names = call.input.services[:_NAMES_SHOWN]
         count = len(call.input.services) or Service.objects.exclude(origin="demo").count()
         return Preview(
-            summary=f"Read {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from "
-            f"{sources.address()}.",
+            summary=f"{'Look for services, then read' if call.input.discover else 'Read'} "
+            f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from {sources.address()}.",
             touches=[Touch(count, "services", names)],
             undo="Stored hours are replaced only by readings that cover at least as much of them.",
         )
@@ -93,7 +99,8 @@ class Backfill(Action[BackfillInput]):
             TelemetryRun.Kind.BACKFILL,
             source="prometheus",
             parameters={"days": call.input.days}
-            | ({"services": call.input.services} if call.input.services else {}),
+            | ({"services": call.input.services} if call.input.services else {})
+            | ({"discover": True} if call.input.discover else {}),
             actor=call.actor,
             window=call.input.window(),
         )

@@ -152,6 +152,11 @@ def tokens(metric: str) -> list[str]:
     return [word for word in re.split(r"[^a-zA-Z0-9]+", spaced.lower()) if word]
 
 
+def says_requests(metric: str) -> bool:
+    """Whether a name says outright that it counts requests."""
+    return not _SCORES[0][1].isdisjoint(tokens(metric))
+
+
 def _score(metric: str) -> int:
     words = set(tokens(metric))
     return sum(score for score, group in _SCORES if not words.isdisjoint(group))

@@ -147,7 +147,7 @@ class Proposer:
                 too_many_requests_fail=self.config.too_many_requests_fail,
             )
             bad = self._bad(candidate, counted, recognised, evidence, doubts)
-            if candidate.kind == "counters" and not bad and candidate.score < names.WORTH_A_LOOK + 3:
+            if candidate.kind == "counters" and not bad and not names.says_requests(candidate.metric):
                 self._left_out["counters without a sign of failures"] += 1
                 return None
             family = _family(candidate, chosen.label, counted, bad)
