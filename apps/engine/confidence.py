@@ -27,6 +27,8 @@ class ConfidenceInput:
     target: float
     interval_width: float
     is_cold_start: bool
+    doubts: tuple[float, ...] = ()
+    """What each doubt about the counts leaves of the confidence."""
 
 
 def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
@@ -39,7 +41,8 @@ def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
     - traffic: n / (n + needed / 10), where ``needed`` requests without failure would prove the balanced
       target;
     - precision: 1 / (1 + interval width / (12 × the balanced target's unavailability)): 0.86 where the truth may be
-      twice as bad or none, a half where it may be a dozen times as bad.
+      twice as bad or none, a half where it may be a dozen times as bad;
+    - evidence: product of what each doubt about the counts leaves, 1 without any.
     """
     unavailability = max(1 - given.target, 1e-12)
     age_days = max(0.0, given.age_seconds - FRESH_SECONDS) / 86_400
@@ -50,6 +53,7 @@ def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
         "freshness": math.exp(-age_days / STALE_DAYS),
         "traffic": given.window_requests / (given.window_requests + given.needed_requests / 10),
         "precision": 1 / (1 + given.interval_width / (WIDE * unavailability)),
+        "evidence": math.prod(min(1.0, max(0.0, each)) for each in given.doubts),
     }
 
 

@@ -53,9 +53,27 @@ def quality_document(
         )
     document["implausible_bins"] = implausible
     document["partial_bins"] = quality.partial_bins
+    document["doubts"] = _doubts(quality)
+    document["left_out"] = _left_out(quality)
     document["total_requests"] = None if counts is None else round(counts.requests, 3)
     document["expected_requests"] = None if expected is None else round(expected, 3)
     return document
+
+
+def _doubts(quality: Quality) -> dict[str, float]:
+    """What is left of the confidence by each doubt; one that is named twice counts twice."""
+    found: dict[str, float] = {}
+    for name, factor in sorted(quality.doubts):
+        found[name] = found.get(name, 1.0) * min(1.0, max(0.0, factor))
+    return {name: round(factor, 4) for name, factor in found.items()}
+
+
+def _left_out(quality: Quality) -> dict[str, int]:
+    """Hours that were left out before, by reason."""
+    found: dict[str, int] = {}
+    for reason, hours in sorted(quality.left_out):
+        found[reason] = found.get(reason, 0) + hours
+    return found
 
 
 def confidence_of(
@@ -80,6 +98,7 @@ def confidence_of(
             target=balanced.target,
             interval_width=float(balanced.interval[1] - balanced.interval[0]),
             is_cold_start=is_cold_start,
+            doubts=tuple(factor for _, factor in quality.doubts),
         )
     )
     return round(combine(parts, is_cold_start), 4), {name: round(value, 4) for name, value in parts.items()}

@@ -130,11 +130,17 @@ class GraphFigure:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What is known of the data beside its values."""
+    """What is known of the data beside its values.
+
+    ``doubts`` are reasons not to believe what was counted, each with the factor 0..1 that it leaves of the
+    confidence; ``left_out`` are reasons for which hours were left out before, each with the number of hours.
+    """
 
     implausible_bins: int = 0
     partial_bins: int = 0
     source_warnings: tuple[str, ...] = ()
+    doubts: tuple[tuple[str, float], ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

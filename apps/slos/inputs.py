@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
+import numpy as np
+
 from apps.catalog.models import Service
 from apps.catalog.queries import EngineEdge, cycle_members, edges_for_engine, targets_called
 from apps.engine.types import (
@@ -22,7 +24,9 @@ from apps.engine.types import (
     Quality,
     ServiceInput,
 )
+from apps.slos.data_findings import Counted, tell
 from apps.slos.events import LATENCY_DAYS
+from apps.telemetry.queries import StoredFinding, findings_in
 from apps.telemetry.series import (
     Buckets,
     Counts,
@@ -118,6 +122,7 @@ def _load(
     rest = [] if edges_only else pks
     buckets = load_buckets(rest, hour - LATENCY_BACK, hour)
     percentiles = load_percentiles([pk for pk in rest if pk not in buckets], hour - LATENCY_BACK, hour)
+    findings = findings_in(rest, hour - HOURS_BACK, hour, latency_start=hour - LATENCY_BACK) if rest else {}
     series = {pk: _series(found) for pk, found in counts.items()}
     edge_series = {pair: _series(found) for pair, found in calls.items()}
     beyond = targets_called(targets) if targets else {}
@@ -138,7 +143,7 @@ def _load(
             dependencies=tuple(
                 _dependency(edge, series, edge_series, cycles, beyond) for edge in outgoing[service.pk]
             ),
-            quality=_quality(counts.get(service.pk)),
+            quality=_quality(counts.get(service.pk), findings.get(service.pk, []), hour),
         )
         for service in services
     ]
@@ -148,8 +153,28 @@ def _series(found: Counts) -> CountSeries:
     return CountSeries(found.start, found.step_seconds, found.total, found.bad)
 
 
-def _quality(found: Counts | None) -> Quality:
-    return Quality(found.implausible, found.partial) if found else Quality()
+def _quality(found: Counts | None, findings: Sequence[StoredFinding], hour: datetime) -> Quality:
+    told = tell(findings, _counted(found), hour)
+    return Quality(
+        found.implausible if found else 0,
+        found.partial if found else 0,
+        told.warnings,
+        told.doubts,
+        told.left_out,
+    )
+
+
+def _counted(found: Counts | None) -> Counted:
+    if found is None:
+        return Counted()
+    has_requests = found.total > 0
+    return Counted(
+        has_failures=bool(np.nansum(found.bad) > 0),
+        has_only_failures=bool(
+            has_requests.any() and np.all(found.bad[has_requests] >= found.total[has_requests])
+        ),
+        implausible=found.implausible,
+    )
 
 
 def _buckets(found: Buckets | None) -> BucketSeries | None:

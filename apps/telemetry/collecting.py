@@ -1,22 +1,23 @@
 """Reads SLIs from a source and stores them, some services at a time. For workers and commands: needs numpy.
 
 Each batch is one transaction, so a reading that breaks off keeps what it has, and the next one changes
-nothing of it.
+nothing of it. What was found out about the data is kept with them.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from django.db import transaction
 
 from apps.telemetry import staging
-from apps.telemetry.aggregates import Stored, ensure_partitions, store_staged
+from apps.telemetry.aggregates import Stored, ensure_partitions, store_reading
 from apps.telemetry.clients.base import (
     AvailabilityReading,
     EdgeReading,
@@ -24,12 +25,18 @@ from apps.telemetry.clients.base import (
     ReadingQuality,
     TelemetrySource,
 )
+from apps.telemetry.judging import Reading
+from apps.telemetry.noting import note_reading
+from apps.telemetry.series import load_counts
 
 HOUR = 3600
 #: Values of one batch held in memory, about: histograms of so many hours and services.
 _VALUES_PER_BATCH = 200_000
 _TYPICAL_BUCKETS = 16
 _MAX_SERVICES_PER_BATCH = 500
+
+#: How far back a short reading is held against what is stored.
+CONTEXT = timedelta(days=8)
 
 type Progress = Callable[[int, int], None]
 
@@ -44,6 +51,12 @@ class CollectResult:
     stored: Stored = field(default_factory=Stored)
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
+    def add(self, other: CollectResult) -> None:
+        """Count what a further part of the same reading brought. Its services are among those of the first part."""
+        self.edges_to_unknown += other.edges_to_unknown
+        self.stored += other.stored
+        self.quality.merge(other.quality)
+
     def summary(self) -> dict[str, Any]:
         """As it is stored with a run."""
         return {
@@ -54,10 +67,22 @@ class CollectResult:
             "days": self.stored.days,
             "latency_hours": self.stored.latency_hours,
             "edge_hours": self.stored.edge_hours,
+            "contested_hours": self.stored.contests.open,
+            "settled_hours": self.stored.contests.settled,
+            "findings": self.findings(),
             "implausible_bins": dict(self.quality.implausible_bins.most_common(100)),
             "personal_labels_dropped": dict(self.quality.personal_labels),
             "notes": self.quality.notes[:20],
         }
+
+    def findings(self) -> dict[str, int]:
+        """For each kind of finding the number of services that have it."""
+        kinds = Counter(
+            kind
+            for findings in self.quality.findings.values()
+            for kind in {finding.kind for finding in findings}
+        )
+        return dict(sorted(kinds.items()))
 
 
 def collect(
@@ -66,16 +91,18 @@ def collect(
     known: Mapping[str, int],
     start: datetime,
     end: datetime,
+    reading: Reading,
     *,
     progress: Progress = lambda _done, _total: None,
 ) -> CollectResult:
-    """Read whole hours of some services and store them.
+    """Read whole hours of some services and store them, as far as they are not worse than what is stored.
 
     Parameters:
         services: whose SLIs to read.
         known: primary key of every service in the catalog; edges to others are counted, not stored.
         start: the first hour.
         end: the end of the last hour.
+        reading: which reading it is, and how far it is believed.
         progress: told services done and in total.
 
     Raises:
@@ -90,7 +117,8 @@ def collect(
     with staging.staged():
         for begin in range(0, len(services), at_once):
             batch = services[begin : begin + at_once]
-            availability = source.availability(batch, first, last, HOUR)
+            usual = _usual(batch, known, start, end)
+            availability = source.availability(batch, first, last, HOUR, usual=usual)
             latency = source.latency(batch, first, last, HOUR)
             edges = source.edges(batch, first, last, HOUR)
             for part in (availability.quality, latency.quality, edges.quality):
@@ -103,10 +131,28 @@ def collect(
             # For each batch: housekeeping drops partitions that are empty, and a long reading fills them late.
             ensure_partitions(start.astimezone(UTC).date(), end.astimezone(UTC).date())
             with transaction.atomic():
-                result.stored += store_staged()
+                result.stored += store_reading(reading, start, end)
+                note_reading(reading, known, batch, (start, end), availability, latency, edges)
             result.services_with_data += len(availability.series)
             progress(min(begin + at_once, len(services)), len(services))
     return result
+
+
+def _usual(
+    services: Sequence[str], known: Mapping[str, int], start: datetime, end: datetime
+) -> dict[str, dict[int, float]]:
+    """Requests of the stored hours before a short reading: what an hour of it is held against."""
+    if end - start >= CONTEXT:
+        return {}
+    counts = load_counts([known[service_id] for service_id in services], start - CONTEXT, start)
+    found: dict[str, dict[int, float]] = {}
+    for service_id in services:
+        hours = counts.get(known[service_id])
+        if hours is not None:
+            at = hours.start + HOUR * np.flatnonzero(~np.isnan(hours.total))
+            values = hours.total[~np.isnan(hours.total)]
+            found[service_id] = dict(zip(at.tolist(), values.tolist(), strict=True))
+    return found
 
 
 def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None:
@@ -127,7 +173,8 @@ def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None
             p50=math.nan,
             p95=math.nan,
             p99=math.nan,
-            is_partial=np.array(bins.partial + [False] * dropped, dtype=np.bool_),
+            # What cannot be true may be so because the answer lacked something.
+            is_partial=np.array(bins.partial + [reading.quality.is_partial] * dropped, dtype=np.bool_),
             is_implausible=observed == 0,
         )
 
@@ -146,7 +193,7 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 p50=_or_nan(bins.p50_ms),
                 p95=_or_nan(bins.p95_ms),
                 p99=_or_nan(bins.p99_ms),
-                is_partial=False,
+                is_partial=reading.quality.is_partial,
                 is_implausible=False,
             )
     for service_id, histogram in reading.buckets.items():
@@ -159,6 +206,7 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 le=np.concatenate([np.array(bounds) for bounds in histogram.bounds_ms]),
                 count=np.concatenate([np.array(counts) for counts in histogram.cumulative]),
                 line=0,
+                is_partial=reading.quality.is_partial,
             )
 
 
@@ -177,6 +225,7 @@ def _stage_edges(reading: EdgeReading, keys: Mapping[str, int]) -> int:
                 observed=bins.step_seconds,
                 total=np.array(bins.total),
                 bad=np.array(bins.bad),
+                is_partial=np.array(bins.partial, dtype=np.bool_),
             )
     return unknown
 

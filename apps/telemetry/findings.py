@@ -44,8 +44,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "failures_unseen": Kind(
         "failures never counted",
-        "No failure was ever counted: {query} matches no series of this service{labels}. The 0 failures "
-        "are true only if {condition}.",
+        "No failure was ever counted: {query} matches no series of this service. The 0 failures are true "
+        "only if {condition}.",
         Effect.IN_DOUBT,
         0.5,
     ),
@@ -66,6 +66,12 @@ KINDS: Mapping[str, Kind] = {
         "The counter falls in nearly every sample: {resets} times in {samples} samples of an hour, and "
         "returns to where it was. Several processes write the same series without a label of their own. "
         "{hours} left out; give each writer a label, such as instance.",
+        Effect.LEFT_OUT,
+    ),
+    "no_counter": Kind(
+        "a counter that counts nothing",
+        "The counter falls in up to {share} of its samples, hour after hour: it holds differences and not "
+        "a running count (delta temporality), or its process restarts all the time. {hours} left out.",
         Effect.LEFT_OUT,
     ),
     "dip": Kind(
@@ -94,7 +100,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "births_counted": Kind(
         "series born above zero",
-        "{series} series began above zero, with {requests} requests and {failures} failures that an "
+        "In {hours}, up to {series} new series began above zero, with {requests} requests and {failures} "
+        "failures that an "
         "increase does not see; they were added.",
         Effect.MENDED,
     ),
@@ -132,12 +139,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from incomplete answers and are asked for again: {words}",
+        "{hours} came from answers that the source called incomplete; they are asked for again until they are whole.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(
         "hours that shrank",
-        "{hours} had fewer requests when read again (at least {share} less); what was read first stands "
+        "{hours} had fewer {what} when read again (at least {share} less); what was read first stands "
         "until a second reading agrees.",
         Effect.IN_DOUBT,
     ),

@@ -68,6 +68,7 @@ class LatencyHour(models.Model):
     bin_start = models.DateTimeField()
     bounds_ms = ArrayField(models.FloatField())
     cumulative = ArrayField(models.FloatField())
+    is_partial = models.BooleanField(default=False)
 
     class Meta:
         managed = False
@@ -87,6 +88,7 @@ class EdgeHour(models.Model):
     total = models.FloatField()
     bad = models.FloatField()
     observed_seconds = models.IntegerField()
+    is_partial = models.BooleanField(default=False)
 
     class Meta:
         managed = False
@@ -94,6 +96,97 @@ class EdgeHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_id} → {self.target_id} at {self.bin_start:%Y-%m-%d %H:%M}"
+
+
+class ContestedHour(models.Model):
+    """An hour that was read whole, and had less when it was read again: what the later reading said.
+
+    What is stored stands until a second reading agrees with one of the two.
+    """
+
+    class Measure(models.TextChoices):
+        REQUESTS = "requests"
+        CALLS = "calls"
+        LATENCY = "latency"
+
+    pk = models.CompositePrimaryKey("service_id", "bin_start", "measure", "target_id")
+    service = models.ForeignKey(
+        Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    bin_start = models.DateTimeField()
+    measure = models.TextField(choices=Measure.choices)
+    target_id = models.BigIntegerField(default=0)
+    """The service called, of calls; 0 of everything else."""
+    total = models.FloatField()
+    bad = models.FloatField()
+    is_implausible = models.BooleanField(default=False)
+    """The later reading found that the hour cannot be true."""
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    seen_times = models.IntegerField(default=1)
+    run = models.UUIDField()
+    """The reading that said so first."""
+
+    class Meta:
+        db_table = "telemetry_contestedhour"
+        indexes = [models.Index(fields=["bin_start"], name="telemetry_contested_when")]
+
+    def __str__(self) -> str:
+        return f"{self.measure} of {self.service_id} at {self.bin_start:%Y-%m-%d %H:%M}"
+
+
+class DayMask(models.Model):
+    """Some hours of one UTC day of one service: bit ``n`` of ``hours`` is the hour that begins at ``n``."""
+
+    service = models.ForeignKey(
+        Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    day = models.DateField()
+    hours = models.IntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class FindingDay(DayMask):
+    """What is known of a service's data of one day: a finding of :mod:`apps.telemetry.findings`."""
+
+    pk = models.CompositePrimaryKey("service_id", "day", "kind", "subject")
+    kind = models.TextField()
+    subject = models.TextField(blank=True)
+    detail = models.JSONField(default=dict)
+    """What the sentence names, as the latest reading of any of these hours said it."""
+    first_seen_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "telemetry_finding"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(hours__gte=0, hours__lt=1 << 24), name="telemetry_finding_hours"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.service_id} on {self.day}"
+
+
+class StretchDay(DayMask):
+    """Which hours of a day a service was read from a metric family, or from ``files``."""
+
+    pk = models.CompositePrimaryKey("service_id", "day", "family")
+    family = models.TextField()
+
+    class Meta:
+        db_table = "telemetry_stretch"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(hours__gte=0, hours__lt=1 << 24), name="telemetry_stretch_hours"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id} from {self.family} on {self.day}"
 
 
 class TelemetryRun(models.Model):

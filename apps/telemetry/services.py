@@ -157,6 +157,8 @@ def _discover(run: TelemetryRun, progress: Progress) -> _Performed:
 
 def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
     from apps.telemetry.collecting import collect
+    from apps.telemetry.judging import Reading
+    from apps.telemetry.rereading import ask_again
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
@@ -172,13 +174,20 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
     services = list(wanted) or list(
         Service.objects.exclude(origin="demo").order_by("service_id").values_list("service_id", flat=True)
     )
+    reading = Reading(run.pk, timezone.now(), trust=bool(run.parameters.get("trust")))
     source = sources.prometheus_source()
     try:
-        result = collect(source, services, known, run.window_start, run.window_end, progress=progress)
+        result = collect(
+            source, services, known, run.window_start, run.window_end, reading, progress=progress
+        )
+        again: dict[str, int] = {}
+        if run.kind == TelemetryRun.Kind.COLLECTION:
+            window = (run.window_start, run.window_end)
+            again = ask_again(source, known, window, reading, result, reach=CATCH_UP)
     finally:
         source.close()
     return _Performed(
-        discovered | result.summary(), result.quality.warnings, (run.window_start, run.window_end)
+        discovered | result.summary() | again, result.quality.warnings, (run.window_start, run.window_end)
     )
 
 

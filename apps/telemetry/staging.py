@@ -51,6 +51,7 @@ TABLES: dict[str, dict[str, str]] = {
         "observed": "integer",
         "total": "double precision",
         "bad": "double precision",
+        "is_partial": "boolean",
     },
     "stage_bucket": {
         "key": "integer",
@@ -58,6 +59,7 @@ TABLES: dict[str, dict[str, str]] = {
         "le": "double precision",
         "count": "double precision",
         "line": "bigint",
+        "is_partial": "boolean",
     },
     # What the keys above stand for, filled in when the services exist.
     "stage_service": {"key": "integer", "service_id": "bigint"},
@@ -91,7 +93,7 @@ def put(table: str, **columns: Column | float | bool) -> int:
     """Append rows to a staging table.
 
     Parameters:
-        columns: one array per column of the table, or one value for all rows.
+        columns: one array per column of the table, or one value for all rows; a flag that is left out is false.
 
     Returns:
         The number of rows.
@@ -107,7 +109,7 @@ def put(table: str, **columns: Column | float | bool) -> int:
     rows["count"] = len(kinds)
     for number, (name, kind) in enumerate(kinds.items()):
         rows[f"width{number}"] = _KINDS[kind][0]
-        rows[f"value{number}"] = columns[name]
+        rows[f"value{number}"] = columns.get(name, False) if kind == "boolean" else columns[name]
     names = ", ".join(f'"{name}"' for name in kinds)
     with (
         connection.cursor() as cursor,

@@ -59,7 +59,7 @@ def discover_day() -> None:
 @dramatiq.actor(actor_name="telemetry.keep_house", queue_name="default")
 def keep_house() -> None:
     """Make the partitions of the coming weeks, drop what is old."""
-    from apps.telemetry.aggregates import drop_old, keep_partitions_ahead
+    from apps.telemetry.retention import drop_old, keep_partitions_ahead
 
     made = keep_partitions_ahead(timezone.now().date())
     logger.info("telemetry.housekeeping", partitions_made=made, rows_deleted=drop_old())

@@ -6,6 +6,7 @@ from apps.telemetry import views, views_setup
 
 urlpatterns = [
     path("telemetry/", views.telemetry, name="telemetry"),
+    path("telemetry/check/", views.check, name="telemetry-check"),
     path("telemetry/runs/<uuid:run_id>/", views.run, name="telemetry-run"),
     path("telemetry/setup/", views_setup.setup, name="telemetry-setup"),
     path("telemetry/setup/connect/", views_setup.connect, name="telemetry-connect"),

@@ -10,16 +10,18 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.catalog.models import DiscoverySource
+from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
 from apps.core.http import actor_from
 from apps.telemetry import queries, services, uploads
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.presenting import checked, moment, service_data
 
 #: The forms come after what was imported where the screen is narrow: not too far down.
 _IMPORTS_SHOWN = 15
@@ -29,26 +31,39 @@ _IMPORTS_SHOWN = 15
 @never_cache
 @require_safe
 def telemetry(request: HttpRequest) -> HttpResponse:
-    """Whether the source answers, and, for one service, what is asked and what comes back."""
+    """Where telemetry comes from; for one service, how it was read when and what was left out."""
     status = queries.source_status()
     context: dict[str, Any] = {
         "status": status,
         "runs": queries.recent_runs(20),
         "reach": queries.reach(status.newest_end),
         "may_collect": request.user.has_perm("telemetry.collect"),
+        "service_id": request.GET.get("service", "").strip(),
     }
+    service = (
+        Service.objects.filter(service_id=context["service_id"]).first() if context["service_id"] else None
+    )
+    if service is not None:
+        start = moment(request.GET.get("from", ""))
+        context |= {"service": service, "data": service_data(service.pk, start, timezone.now())}
+    return render(request, "telemetry/telemetry.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def check(request: HttpRequest) -> HttpResponse:
+    """Whether the source answers, and what it says of one service now. Stores nothing."""
     service_id = request.GET.get("service", "").strip()
-    if service_id or "check" in request.GET:
-        context["check"] = services.source_check()
-    if service_id:
-        try:
+    context: dict[str, Any] = {"check": services.source_check(), "service_id": service_id}
+    try:
+        if service_id:
             found = services.explain(service_id)
             if context["check"]["is_up"] or found.quality.age_seconds:
-                context["found"] = found
-        except BallastError as error:
-            context["problem"] = error
-    context["service_id"] = service_id
-    return render(request, "telemetry/telemetry.html", context)
+                context |= {"found": found, "read": checked(found)}
+    except BallastError as error:
+        context["problem"] = error
+    return render(request, "telemetry/check.html", context)
 
 
 @login_required

@@ -157,7 +157,7 @@ def families(request: HttpRequest) -> HttpResponseBase:
     text = request.POST.get("toml", "")
     actor = actor_from(request)
     try:
-        data = {**_written(text), "version": _version(dict(request.POST.items()))}
+        data = {**_written(text), "version": _version({"version": request.POST.get("version", "")})}
         if "preview" in request.POST:
             return _page(
                 request, written=text, families_preview=preview("telemetry.store_families", data, actor=actor)

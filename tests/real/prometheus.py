@@ -1,4 +1,7 @@
-"""A real Prometheus for a test: rows become OpenMetrics, promtool makes blocks, a server serves them."""
+"""A real Prometheus 2 for a test: rows become OpenMetrics, promtool makes blocks, Debian's server serves them.
+
+:mod:`tests.real.prometheus3` does the same with a Prometheus 3.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import httpx
 import pytest
@@ -25,16 +28,21 @@ class Metric:
 
     name: str
     kind: Literal["counter", "gauge", "unknown"]
-    samples: Iterable[tuple[Mapping[str, str], float, float]]
-    """Labels, Unix seconds, value."""
+    samples: Iterable[tuple[Mapping[str, str], float, float | None]]
+    """Labels, Unix seconds, value; ``None`` marks the end of a series, which only Prometheus 3 can be filled with."""
+    since: float | None = None
+    """Since when these series count, in Unix seconds: their start timestamp, which only Prometheus 3 can keep."""
 
 
 def require_prometheus() -> None:
     """Skip where Debian's prometheus is not installed; fail instead where real servers are required."""
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
-    if not missing:
-        return
-    reason = f"{' and '.join(missing)} not on the PATH (Debian: apt-get install prometheus)"
+    if missing:
+        not_here(f"{' and '.join(missing)} not on the PATH (Debian: apt-get install prometheus)")
+
+
+def not_here(reason: str) -> NoReturn:
+    """Skip the test, or fail it where real servers are required."""
     if os.environ.get("BALLAST_REQUIRE_REAL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -46,6 +54,8 @@ def openmetrics(metrics: Iterable[Metric]) -> Iterator[str]:
         family = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
         yield f"# TYPE {family} {metric.kind}\n"
         for labels, at, value in metric.samples:
+            if value is None:
+                raise ValueError(f"{metric.name}: the text format has no sign for the end of a series.")
             inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
             yield f"{metric.name}{{{inside}}} {value!r} {at:.3f}\n"
     yield "# EOF\n"
@@ -73,6 +83,19 @@ def running_prometheus(folder: Path, metrics: Iterable[Metric]) -> Iterator[str]
         capture_output=True,
         timeout=120,
     )
+    with serving("prometheus", blocks, folder) as url:
+        yield url
+
+
+@contextmanager
+def serving(program: str | Path, blocks: Path, folder: Path, *options: str) -> Iterator[str]:
+    """Serve blocks on a free loopback port, yield the address, stop the server.
+
+    Parameters:
+        program: a Prometheus of any version.
+        folder: where configuration and log go.
+        options: more arguments for the server.
+    """
     config = folder / "prometheus.yml"
     config.write_text("global: {scrape_interval: 1h}\n")
     port = _free_port()
@@ -80,12 +103,13 @@ def running_prometheus(folder: Path, metrics: Iterable[Metric]) -> Iterator[str]
     with (folder / "prometheus.log").open("wb") as log:
         server = subprocess.Popen(
             [
-                "prometheus",
+                program,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={blocks}",
                 "--storage.tsdb.retention.time=100y",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--log.level=warn",
+                *options,
             ],
             stdout=log,
             stderr=log,

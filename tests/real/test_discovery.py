@@ -15,7 +15,8 @@ from apps.catalog.models import Dependency, Service
 from apps.slos.models import Recommendation
 from apps.telemetry import sources
 from apps.telemetry.models import EdgeHour, SliHour
-from tests.real.prometheus import Metric, running_prometheus
+from tests.real.prometheus import Metric
+from tests.real.prometheus3 import EVERY_PROMETHEUS
 
 pytestmark = pytest.mark.django_db
 
@@ -71,9 +72,9 @@ def fleet() -> Iterator[Metric]:
     )
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_prometheus(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
+@pytest.fixture(scope="module", params=EVERY_PROMETHEUS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with request.param(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""The families that ship with Ballast, on what exporters emit, in one real Prometheus."""
+"""The families that ship with Ballast, on what exporters emit, in a real Prometheus: found, and read exactly."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients import promql
-from apps.telemetry.clients.families import MetricFamily, load_config
+from apps.telemetry.clients.base import AvailabilityReading
+from apps.telemetry.clients.families import load_config
+from apps.telemetry.clients.last_good import LastGood
+from apps.telemetry.clients.prometheus import PrometheusSource
+from apps.telemetry.clients.prometheus_http import PrometheusHttp
 from tests.real.prometheus import running_prometheus
 from tests.telemetry.exposed.reading import Expected, expectations, metrics
 
+HOUR = 3600
 DAY = 86_400
 STEP = 900
 END = 1_780_000_000 // DAY * DAY
 START = END - DAY
-
-
 CONFIG = load_config()
 
 
@@ -27,36 +31,34 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def value(url: str, query: str) -> float | None:
-    """The value of a query that has one result at most."""
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": query, "time": END}).json()
-    result = answer["data"]["result"]
-    assert len(result) < 2, query
-    return float(result[0]["value"][1]) if result else None
+@pytest.fixture(scope="module")
+def source(url: str) -> Iterator[PrometheusSource]:
+    http = PrometheusHttp(url, CircuitBreaker(url), LastGood(None, url))
+    found = PrometheusSource(http, CONFIG, now=lambda: float(END))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def reading(source: PrometheusSource) -> AvailabilityReading:
+    return source.availability([one.service for one in expectations()], START, END, HOUR)
 
 
 @pytest.mark.parametrize("expected", expectations(), ids=lambda one: f"{one.family}-{one.service}")
-def test_a_family_selects_what_its_exporter_emits(url: str, expected: Expected) -> None:
-    family = CONFIG.families[expected.family]
-    if family.kind != "counters":
-        assert _share(url, family, expected.service) == pytest.approx(expected.failed, abs=0.005)
-        return
-    total = value(url, promql.total_query(family, [expected.service], DAY))
-    bad = value(url, promql.bad_query(family, [expected.service], DAY))
-    assert total == pytest.approx(expected.total, rel=1e-6)
-    assert bad == pytest.approx(expected.failed, rel=1e-6)
+def test_a_family_reads_what_its_exporter_emits(reading: AvailabilityReading, expected: Expected) -> None:
+    bins = reading.series[expected.service]
+    total, failed = sum(bins.total), sum(bins.bad)
+    assert {stretch.family for stretch in reading.stretches[expected.service]} == {expected.family}
+    if expected.total is None:
+        assert failed / total == pytest.approx(expected.failed, abs=0.005)
+    else:
+        assert total == pytest.approx(expected.total, rel=1e-6)
+        assert failed == pytest.approx(expected.failed, rel=1e-6)
 
 
-def _share(url: str, family: MetricFamily, service: str) -> float | None:
-    """The share of failures of rates, ratios or probes over the day."""
-    one = promql.one_of(family.service_label, [service])
-    counted = f"sum(avg_over_time({promql.vector(family.counted, one)}[1d]))"
-    if family.kind == "probes":
-        return value(url, f"1 - {counted}")
-    if family.kind == "ratios":
-        return value(url, counted)
-    bad = promql.vector(family.narrowed(family.bad[0]), one)
-    return value(url, f"sum(avg_over_time({bad}[1d])) / {counted}")
+def test_every_service_is_found_and_nothing_that_is_none(source: PrometheusSource) -> None:
+    found = set(source.discover(START, END).services)
+    assert found == {one.service for one in expectations()}
 
 
 def test_no_family_reads_a_service_of_another_from_a_metric_of_its_own(url: str) -> None:

@@ -14,7 +14,8 @@ from apps.telemetry.clients.families import PercentileGauges, Selector, load_con
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.prometheus import PrometheusSource
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
-from tests.real.prometheus import Metric, running_prometheus
+from tests.real.prometheus import Metric
+from tests.real.prometheus3 import EVERY_PROMETHEUS
 
 HOUR = 3600
 STEP = 300
@@ -63,7 +64,7 @@ def fleet() -> Iterator[Metric]:
         [
             *counter({"job": "legacy", "code": "200"}, lambda at: 9),
             *counter({"job": "legacy", "code": "503"}, lambda at: 1),
-            *counter({"job": "shop", "code": "200"}, lambda at: 1000),
+            *counter({"job": "shop", "code": "200"}, lambda at: 101),
         ],
     )
     yield Metric(
@@ -84,9 +85,9 @@ def fleet() -> Iterator[Metric]:
     yield Metric("only_nan", "gauge", gauge)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_prometheus(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
+@pytest.fixture(scope="module", params=EVERY_PROMETHEUS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with request.param(tmp_path_factory.mktemp("prometheus"), fleet()) as address:
         yield address
 
 

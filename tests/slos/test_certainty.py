@@ -151,6 +151,10 @@ def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
     assert fair.startswith("Fair, held back most by wide intervals: ")
     assert fair.count("wide") == 1, "once is enough"
     assert confidence_words(0.3, "ok", QUALITY).startswith("Low, held back most by wide intervals")
+    doubted = QUALITY | {"confidence_parts": {"precision": 0.6, "evidence": 0.5}}
+    assert confidence_words(0.3, "ok", doubted).startswith(
+        "Low, held back most by doubts about what was counted:"
+    )
     assert confidence_words(0.8, "ok", QUALITY).startswith("Good")
     young = confidence_words(0.3, "cold_start", QUALITY | {"days": 6.9})
     assert young == "Low: there is little history, so the tiers lean on what services of its kind keep."

@@ -156,7 +156,7 @@ def test_checking_shows_queries_answers_and_what_would_be_read(prometheus: Serve
     assert 'sum by (service) (increase(http_requests_total{service="shop"}[3600s1ms]))' in out
     assert "1 series, 24 values" in out
     assert "24 hours, 2,400 requests, 24 failed: 99.0000% good" in out
-    assert "label ip: " in out
+    assert "Label ip: " in out
     assert "10.0.0.1" not in out
     assert not SliHour.objects.exists()
 
@@ -209,7 +209,7 @@ def test_a_source_that_is_not_well_is_one_line_in_the_command_and_on_the_page(
         settings.PROMETHEUS_URL = server.url
         with pytest.raises(CommandError) as caught:
             run("telemetry", "check", "--service", "shop")
-        page = text_of(client_of("viewer").get(reverse("telemetry"), {"service": "shop"}))
+        page = text_of(client_of("viewer").get(reverse("telemetry-check"), {"service": "shop"}))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert page.count(words) == 1

@@ -108,6 +108,7 @@ def test_no_secret_stands_in_the_database_the_audit_trail_or_an_event(server: Se
     assert "p%40ss" not in text
     last = AuditEntry.objects.filter(action="telemetry.connect").order_by("pk").last()
     assert last is not None
+    assert last.after
     assert last.before == {
         "url": server.url, "org_id": "shop", "user": "me", "password": "kept, not shown", "token": "none",
     }  # fmt: skip

@@ -64,7 +64,7 @@ def shop(fleet: Fleet) -> Fleet:
     fleet.says("code=~|status=~", success(matrix()))
     fleet.says(r'http_requests_total\{service=""', rows(({"job": "batch"}, "5")))
     fleet.says(
-        r"sum by \(service\) \(increase\(http_requests_total",
+        r"sum by \(service\) \(+increase\(http_requests_total",
         rows(({"service": "shop"}, "100"), ({"service": "169.254.170.2_remote"}, "7"), ({}, "3")),
     )
     fleet.says(
@@ -135,7 +135,7 @@ def test_the_caller_that_stands_for_people_is_no_service(prometheus: Server, sho
 
 def test_a_service_that_is_really_called_user_is_one(prometheus: Server, fleet: Fleet) -> None:
     fleet.says(
-        r"sum by \(service\) \(increase\(http_requests_total",
+        r"sum by \(service\) \(+increase\(http_requests_total",
         rows(({"service": "user"}, "1"), ({"service": "shop"}, "1")),
     )
     fleet.says(

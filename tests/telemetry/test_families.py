@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.errors import InvalidInput
 from apps.telemetry.clients import promql
-from apps.telemetry.clients.families import PRESETS_FILE, Selector, load_config, preset_names
+from apps.telemetry.clients.families import PRESETS_FILE, MetricFamily, Selector, load_config, preset_names
 
 
 def own(tmp_path: Path, text: str) -> Path:
@@ -157,20 +157,51 @@ def test_it_names_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
 
 
 def test_values_are_escaped_in_queries() -> None:
-    family = load_config().families["http"]
-    one = promql.total_query(family, ['say "hi"\\\n'], 3600)
+    total = promql.counted_total(load_config().families["http"])
+    one = total.summed(['say "hi"\\\n'], 3600)
     assert one == 'sum by (service) (increase(http_requests_total{service="say \\"hi\\"\\\\\\n"}[3600s1ms]))'
-    several = promql.total_query(family, ["a.b|c", "d[1]"], 3600)
+    several = total.summed(["a.b|c", "d[1]"], 3600)
     assert 'service=~"a\\\\.b\\\\|c|d\\\\[1\\\\]"' in several
 
 
+def bad_queries(family: MetricFamily, *services: str) -> list[str]:
+    return [one.summed(services, 3600) for one in promql.counted_bad(family, family.bad)]
+
+
 def test_failures_told_by_either_label_are_counted_once() -> None:
-    query = promql.bad_query(load_config().families["http"], ["shop"], 3600)
     parts = [
         f'increase(http_requests_total{{{label}=~"5..",service="shop"}}[3600s1ms])'
         for label in ("code", "status", "status_code")
     ]
-    assert query == f"sum by (service) ({' or '.join(parts)})"
+    assert bad_queries(load_config().families["http"], "shop") == [f"sum by (service) ({' or '.join(parts)})"]
+
+
+def test_failures_of_several_counters_add_up(tmp_path: Path) -> None:
+    text = """
+        [telemetry.families.two]
+        service_label = "app"
+        total = { metric = "calls_total" }
+        bad = [{ metric = "timeouts_total" }, { metric = "crashes_total" }]
+    """
+    family = load_config(own(tmp_path, text)).families["two"]
+    assert bad_queries(family, "shop") == [
+        'sum by (app) (increase(timeouts_total{app="shop"}[3600s1ms]))',
+        'sum by (app) (increase(crashes_total{app="shop"}[3600s1ms]))',
+    ]
+
+
+def test_names_that_only_prometheus_3_knows_are_quoted(tmp_path: Path) -> None:
+    text = """
+        [telemetry.families.dots]
+        service_label = "service.name"
+        total = { metric = "http.server.request.duration", native = true }
+        bad = [{ metric = "http.server.request.duration", native = true, where = ["http.response.status_code=~5.."] }]
+    """
+    family = load_config(own(tmp_path, text)).families["dots"]
+    assert bad_queries(family, "shop") == [
+        'sum by ("service.name") (histogram_count(increase({"http.server.request.duration",'
+        '"http.response.status_code"=~"5..","service.name"="shop"}[3600s1ms])))'
+    ]
 
 
 def test_a_selector_without_matchers_is_the_bare_metric() -> None:
@@ -180,7 +211,7 @@ def test_a_selector_without_matchers_is_the_bare_metric() -> None:
 def test_only_what_a_service_answers_is_counted_in_span_metrics() -> None:
     config = load_config()
     for name in ("otel-spanmetrics", "tempo-spanmetrics"):
-        query = promql.total_query(config.families[name], ["shop"], 3600)
+        query = promql.counted_total(config.families[name]).summed(["shop"], 3600)
         assert 'span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"' in query
 
 

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from apps.catalog.models import Service
-from apps.telemetry.aggregates import DAYS_KEPT_DAYS, HOURS_KEPT_DAYS, drop_old, keep_partitions_ahead
 from apps.telemetry.models import SliDay, SliHour
+from apps.telemetry.retention import DAYS_KEPT_DAYS, HOURS_KEPT_DAYS, drop_old, keep_partitions_ahead
 from tests.telemetry.folders import SLI, import_folder, write, write_services
 
 pytestmark = pytest.mark.django_db

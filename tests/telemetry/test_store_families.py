@@ -108,6 +108,8 @@ def test_it_is_audited_and_told() -> None:
     version = store(("orders", {**ORDERS, "service_label": "svc"}), ("more", ORDERS))
     entry = AuditEntry.objects.filter(action="telemetry.store_families").order_by("pk").last()
     assert entry is not None
+    assert entry.before
+    assert entry.after
     assert entry.before["families"][0]["family"]["service_label"] == "app"
     assert [one["name"] for one in entry.after["families"]] == ["orders", "more"]
     assert OutboxEvent.objects.filter(

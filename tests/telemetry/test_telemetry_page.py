@@ -50,21 +50,21 @@ def test_without_a_source_it_says_what_to_set(db: None) -> None:
 
 
 def test_a_service_is_explained_by_what_is_asked_and_what_came_back(db: None, prometheus: Server) -> None:
-    words = text_of(client_of("viewer").get(reverse("telemetry"), {"service": "checkout"}))
+    words = text_of(client_of("viewer").get(reverse("telemetry-check"), {"service": "checkout"}))
     assert "answers" in words
     assert "http_requests_total" in words
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)
 def test_a_name_of_any_characters_is_asked_for_as_it_is(db: None, prometheus: Server, name: str) -> None:
-    response = client_of("viewer").get(reverse("telemetry"), {"service": name})
+    response = client_of("viewer").get(reverse("telemetry-check"), {"service": name})
     assert response.status_code == 200
     assert "<script>alert" not in response.content.decode()
 
 
 def test_a_source_that_does_not_answer_is_said_to(db: None, settings: Settings) -> None:
     settings.PROMETHEUS_URL = "http://127.0.0.1:9"  # Nothing listens on the discard port.
-    words = text_of(client_of("viewer").get(reverse("telemetry"), {"check": "1"}))
+    words = text_of(client_of("viewer").get(reverse("telemetry-check")))
     assert "does not answer" in words
 
 

@@ -13,7 +13,7 @@ from apps.slos.lists import state_of
 from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
 from apps.slos.presenting.addresses import regenerate_url, set_url
-from apps.slos.presenting.certainty import Meaning, Reliability
+from apps.slos.presenting.certainty import DataLine, Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
 from apps.slos.presenting.promises import Promise, promise
@@ -64,7 +64,9 @@ class Presented:
     set_urls: Sequence[tuple[str, str]]
     regenerate_url: str
     data: str
-    quality: Sequence[str]
+    quality: Sequence[DataLine]
+    doubts: DataLine | None
+    """What is in doubt about the counts behind the tiers."""
     confidence: float | None
     confidence_words: str
     history: Sequence[HistoryItem]
@@ -136,7 +138,8 @@ def present(page: ServicePage, user: User) -> Presented:
         set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],
         regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
         data=certainty.data_words(quality),
-        quality=certainty.quality_words(quality),
+        quality=certainty.data_lines(service.service_id, quality),
+        doubts=certainty.doubts(service.service_id, quality),
         confidence=confidence,
         confidence_words=certainty.confidence_words(confidence, availability.get("verdict", ""), quality),
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),

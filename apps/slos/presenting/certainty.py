@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+from django.urls import reverse
+from django.utils.http import urlencode
+
 from apps.slos.calibration import TIERS, Calibration, Group, calibration
+from apps.slos.data_findings import UNNAMED, told_of
+from apps.telemetry.findings import KINDS as FINDINGS
 from apps.ui.format import count, duration, percent, plural, window_noun
 
 KINDS: Mapping[str, str] = {
@@ -30,6 +36,7 @@ HOLDS_BACK: Mapping[str, str] = {
     "freshness": "old data",
     "traffic": "little traffic",
     "precision": "wide intervals",
+    "evidence": "doubts about what was counted",
 }
 """The factors of the confidence, as what is at fault where one is low."""
 
@@ -55,6 +62,14 @@ class Reliability:
     sentence: str
     rows: Sequence[Kept]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataLine:
+    """One sentence about the data; ``url`` shows the time that it speaks of, where it speaks of one."""
+
+    text: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +184,39 @@ def quality_words(quality: Mapping[str, Any]) -> list[str]:
         lines.append(f"{plural(quality['gaps'], 'gap')} without data{length}, left out.")
     elif quality.get("gaps") == 0:
         lines.append(f"No {noun} is missing.")
-    if quality.get("implausible_bins"):
-        bins = plural(quality["implausible_bins"], noun)
-        lines.append(f"{bins} could not be true and {_verb(quality['implausible_bins'])} left out.")
+    # Of hours that a finding names, its sentence says why they were left out.
+    named = sum(bins for why, bins in (quality.get("left_out") or {}).items() if why != UNNAMED)
+    unnamed = (quality.get("implausible_bins") or 0) - named
+    if unnamed > 0:
+        lines.append(f"{plural(unnamed, noun)} could not be true and {_verb(unnamed)} left out.")
     if quality.get("partial_bins"):
         lines.append(f"{plural(quality['partial_bins'], noun)} came from incomplete answers.")
     return lines + [str(text) for text in quality.get("warnings") or ()]
+
+
+def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
+    """The same, each sentence about a finding with the address that shows its time."""
+    return [
+        DataLine(text, _address(service_id, first) if (first := told_of(text)) else "")
+        for text in quality_words(quality)
+    ]
+
+
+def doubts(service_id: str, quality: Mapping[str, Any]) -> DataLine | None:
+    """What is in doubt about the counts behind the tiers, with the address that says why; ``None`` where nothing is."""
+    names = [FINDINGS[name].title for name in quality.get("doubts") or {} if name in FINDINGS]
+    if not names:
+        return None
+    worth = (quality.get("confidence_parts") or {}).get("evidence")
+    cost = f"; the confidence is {percent(worth, 0)} of what it would be" if worth is not None else ""
+    return DataLine(
+        f"In doubt: {'; '.join(names)}. These tiers stand on what was counted{cost}.",
+        f"{reverse('telemetry')}?{urlencode({'service': service_id})}",
+    )
+
+
+def _address(service_id: str, first: date) -> str:
+    return f"{reverse('telemetry')}?{urlencode({'service': service_id, 'from': f'{first}T00:00:00Z'})}"
 
 
 def _verb(amount: int) -> str:

@@ -26,6 +26,15 @@ MAX_BACKFILL_DAYS = 731
 MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
 _END = "End of the last hour; the newest complete hour where it is left out."
+_UNDO = (
+    "Nothing is lost: an hour that has less now than what is stored of it stays as it is until a second reading "
+    "agrees, and incomplete answers only fill gaps."
+)
+_TRUSTED = (
+    "What this reading says replaces what is stored: hours that have less now, and hours that cannot be true now, "
+    "which leave a gap. Only incomplete answers still replace nothing that is complete."
+)
+_TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
 
 
 def import_root() -> Path:
@@ -45,6 +54,13 @@ class BackfillInput(ActionInput):
         bool,
         Field(
             description="Look for services and calls that are new first, in the newest 31 days of the window."
+        ),
+    ] = False
+    trust: Annotated[
+        bool,
+        Field(
+            description="What this reading says replaces what is stored, also where it says less. Incomplete answers "
+            "replace nothing that is complete even then."
         ),
     ] = False
 
@@ -91,7 +107,8 @@ class Backfill(Action[BackfillInput]):
             summary=f"{'Look for services, then read' if call.input.discover else 'Read'} "
             f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from {sources.address()}.",
             touches=[Touch(count, "services", names)],
-            undo="Stored hours are replaced only by readings that cover at least as much of them.",
+            warnings=[_TRUSTED] if call.input.trust else [],
+            undo=_TRUSTED_UNDO if call.input.trust else _UNDO,
         )
 
     def execute(self, call: Call[BackfillInput]) -> Outcome:
@@ -100,7 +117,8 @@ class Backfill(Action[BackfillInput]):
             source="prometheus",
             parameters={"days": call.input.days}
             | ({"services": call.input.services} if call.input.services else {})
-            | ({"discover": True} if call.input.discover else {}),
+            | ({"discover": True} if call.input.discover else {})
+            | ({"trust": True} if call.input.trust else {}),
             actor=call.actor,
             window=call.input.window(),
         )

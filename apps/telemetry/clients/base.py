@@ -7,7 +7,7 @@ Latencies are milliseconds. What a source does not know is absent, never zero.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -252,9 +252,18 @@ class TelemetrySource(Protocol):
         """Ask whether the source answers. Does not raise."""
 
     def availability(
-        self, service_ids: Sequence[str], start: int, end: int, step_seconds: int
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        usual: Mapping[str, Mapping[int, float]] | None = None,
     ) -> AvailabilityReading:
-        """Requests and failed requests per service and bin."""
+        """Requests and failed requests per service and bin.
+
+        ``usual`` are requests of other hours that are known, by service and by the hour's start.
+        """
 
     def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
         """Histograms per service and bin, or percentiles as fine as the source has them."""

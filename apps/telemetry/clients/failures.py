@@ -18,6 +18,8 @@ from apps.telemetry.clients.families import Selector
 
 TOO_MANY_REQUESTS = "429"
 _HTTP_FAILURES = "5.."
+#: What stands in the place of a status where there was no answer; alone it may be a status of its own.
+_NO_ANSWER = frozenset({"0", "-1", "-"})
 #: How many values a sentence shows.
 _SHOWN_VALUES = 6
 
@@ -44,7 +46,8 @@ class FailureLabel:
 
     def reads(self, values: Collection[str]) -> bool:
         """Whether the values are of this kind: one at least, and no more than one in four of another."""
-        told = [value.lower() for value in values if value]
+        given = [value.lower() for value in values if value]
+        told = [value for value in given if value not in _NO_ANSWER] or given
         known = [value for value in told if self.good.fullmatch(value) or self.bad.fullmatch(value)]
         return bool(known) and 4 * len(known) >= 3 * len(told)
 

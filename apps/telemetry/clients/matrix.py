@@ -64,23 +64,31 @@ class CountAssembly:
             at = ends_at - step_seconds
             total = self.total.get(ends_at, math.nan)
             bad = self.bad.get(ends_at, 0.0)
-            if not _is_plausible(total, bad):
+            if impossible(total, bad):
                 made.implausible.append(at)
                 continue
             made.at.append(at)
-            made.total.append(_whole(total))
-            made.bad.append(min(_whole(bad), _whole(total)))
+            made.total.append(whole(total))
+            made.bad.append(min(whole(bad), whole(total)))
             made.partial.append(ends_at in self.partial)
         return made
 
 
-def _is_plausible(total: float, bad: float) -> bool:
-    if not (math.isfinite(total) and math.isfinite(bad)) or total < 0.0 or bad < 0.0:
-        return False
-    return bad <= total * (1.0 + EXTRAPOLATION_SLACK) + EXTRAPOLATION_SLACK_REQUESTS
+def impossible(total: float, bad: float) -> str:
+    """Why so many requests and failures cannot be, in words that follow "hours with"; empty where they can."""
+    if math.isnan(total) or math.isnan(bad):
+        return "NaN in place of a count"
+    if not (math.isfinite(total) and math.isfinite(bad)):
+        return "an infinite count"
+    if total < 0.0 or bad < 0.0:
+        return "a negative count"
+    if bad > total * (1.0 + EXTRAPOLATION_SLACK) + EXTRAPOLATION_SLACK_REQUESTS:
+        return "more failures than requests"
+    return ""
 
 
-def _whole(value: float) -> float:
+def whole(value: float) -> float:
+    """The whole number that the window's extra millisecond has stretched a little, or the value as it is."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) <= _WHOLE_WITHIN * max(1.0, value) else value
 
@@ -104,7 +112,7 @@ def bucket_bins(by_bound: Mapping[float, Values], step_seconds: int) -> tuple[Bu
             continue
         made.at.append(ends_at - step_seconds)
         made.bounds_ms.append(tuple(present))
-        made.cumulative.append([_whole(count) for count in rising])
+        made.cumulative.append([whole(count) for count in rising])
     return made, implausible
 
 

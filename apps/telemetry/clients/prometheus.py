@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 
 from apps.telemetry.clients import promql
+from apps.telemetry.clients.accounts import FamilyAccount, read_family, take
+from apps.telemetry.clients.asking import FamilyQuestions
 from apps.telemetry.clients.base import (
     AvailabilityReading,
     Discovery,
@@ -23,6 +25,7 @@ from apps.telemetry.clients.discovery import Discoverer
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
 from apps.telemetry.clients.matrix import CountAssembly, Values, bucket_bins, percentile_bins
+from apps.telemetry.clients.profiles import Profiler
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
 from apps.telemetry.clients.questions import SAMPLE_SERIES, Part, Questions
 
@@ -48,6 +51,7 @@ class PrometheusSource:
     name: str = "prometheus"
     questions: Questions = field(init=False)
     _present: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
+    _label_names: dict[tuple[str, int, int], tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self, serve_stale: bool) -> None:
         self.questions = Questions(self.http, serve_stale)
@@ -86,41 +90,32 @@ class PrometheusSource:
         )
 
     def availability(
-        self, service_ids: Sequence[str], start: int, end: int, step_seconds: int
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        usual: Mapping[str, Mapping[int, float]] | None = None,
     ) -> AvailabilityReading:
-        """Requests and failed requests, from the first family that has data for a service."""
+        """Requests and failed requests; of each day from the family that counts them best."""
         reading = AvailabilityReading()
-        remaining = list(service_ids)
+        accounts: dict[str, list[FamilyAccount]] = defaultdict(list)
         for name, family in self._families(start, end, reading.quality):
-            found: dict[str, CountAssembly] = defaultdict(CountAssembly)
-
-            def total_query(batch: Sequence[str], family: MetricFamily = family) -> str:
-                return promql.total_query(family, batch, step_seconds)
-
-            def bad_query(batch: Sequence[str], family: MetricFamily = family) -> str:
-                return promql.bad_query(family, batch, step_seconds)
-
-            label = family.service_label
-            span = (start, end, step_seconds)
-            for part in self.questions.ask_range(
-                "requests", name, total_query, remaining, span, (label,), reading.quality
+            asks = FamilyQuestions(self.questions, name, family, reading.quality)
+            for account in read_family(
+                asks,
+                self._profiler(reading.quality),
+                service_ids,
+                (start, end, step_seconds),
+                usual or {},
+                too_many_requests_fail=self.config.too_many_requests_fail,
+                present=self._metrics(start, end, reading.quality),
             ):
-                for series in part.series:
-                    _collect(found[series.labels.get(label, "")], series.values, part, is_total=True)
-            with_data = [service_id for service_id in remaining if service_id in found]
-            for part in self.questions.ask_range(
-                "failures", name, bad_query, with_data, span, (label,), reading.quality
-            ):
-                for series in part.series:
-                    _collect(found[series.labels.get(label, "")], series.values, part, is_total=False)
-            for service_id in with_data:
-                bins = found[service_id].bins(step_seconds)
-                reading.series[service_id] = bins
-                if bins.implausible:
-                    reading.quality.implausible_bins[service_id] += len(bins.implausible)
-            remaining = [service_id for service_id in remaining if service_id not in found]
-            if not remaining:
-                break
+                accounts[account.service_id].append(account)
+        for service_id in service_ids:
+            if service_id in accounts:
+                take(accounts[service_id], reading)
         return reading
 
     def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
@@ -273,6 +268,9 @@ class PrometheusSource:
                 if implausible:
                     reading.quality.implausible_bins[service_id] += implausible
 
+    def _profiler(self, quality: ReadingQuality) -> Profiler:
+        return Profiler(self.questions, quality, self._label_names)
+
     def _sample(
         self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality
     ) -> None:
@@ -326,7 +324,7 @@ def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: b
 def _configured_metrics(config: TelemetryConfig) -> set[str]:
     names: set[str] = set()
     for _, family in config.ordered():
-        names.add(family.counted.metric)
+        names |= {family.counted.metric, promql.created_metric(family.counted.metric)}
         names.update(buckets.metric for buckets in family.buckets)
         if family.percentiles:
             names.update(gauge.metric for _, gauge in family.percentiles.gauges())

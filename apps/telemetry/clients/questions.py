@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.clients.base import ReadingQuality, ResolvedQuery
-from apps.telemetry.clients.errors import SourceError, TooMuchData
+from apps.telemetry.clients.errors import BadAnswer, SourceError, TooMuchData
 from apps.telemetry.clients.matrix import Series, series_of
 from apps.telemetry.clients.personal_data import without_personal_data
 from apps.telemetry.clients.prometheus_http import Answer, PrometheusHttp
@@ -121,6 +121,35 @@ class Questions:
             raise
         self.tell(purpose, family, query, series)
         return Part(series, is_partial=bool(answer.warnings))
+
+    def label_names(self, selector: str, start: int, end: int) -> list[str]:
+        """Names of the labels that series of a selector have within a time.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        form: dict[str, str | list[str]] = {"match[]": [selector], "start": str(start), "end": str(end)}
+        question = f"labels\n{selector}" if self.serve_stale else None
+        answer = self.http.ask("labels", form, method="GET", stale_question=question)
+        if not isinstance(answer.data, list):
+            raise BadAnswer(f"{self.http.url} did not answer with a list of label names.")
+        return [str(one) for one in answer.data]
+
+    def instant(self, purpose: str, family: str, query: str, at: int) -> list[Series]:
+        """Ask for one instant and return the series with all their labels, for another question; keep none of them.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        question = f"{query}\n{at}" if self.serve_stale else None
+        try:
+            answer = self.http.ask("query", {"query": query, "time": str(at)}, stale_question=question)
+            series = list(series_of(answer.data, self.http.url))
+        except SourceError as error:
+            self.tell(purpose, family, query, error=error.detail)
+            raise
+        self.tell(purpose, family, query, [Series({}, one.values) for one in series])
+        return series
 
     def clean(self, answer: Answer, keep: frozenset[str], quality: ReadingQuality) -> list[Series]:
         quality.merge(

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('telemetry', '0004_hours_read_from_their_index'),
+        ('telemetry', '0005_worse_never_replaces_better'),
     ]
 
     operations = [

@@ -7,6 +7,7 @@ from apps.ui.charts.budget import BudgetPoint, burn_down
 from apps.ui.charts.fan import Reference, TierInterval, next_window
 from apps.ui.charts.frame import Event
 from apps.ui.charts.graph import GraphEdge, GraphNode, dependency_graph
+from apps.ui.charts.hours import DayOfHours, hours_by_day
 from apps.ui.charts.latency import LatencySeries, latency_lines
 from apps.ui.charts.small import Window, backtest_strip, meter, sparkline
 from apps.ui.charts.svg import Chart, ChartTable
@@ -18,6 +19,7 @@ __all__ = [
     "Chart",
     "ChartTable",
     "Contribution",
+    "DayOfHours",
     "Event",
     "GraphEdge",
     "GraphNode",
@@ -29,6 +31,7 @@ __all__ = [
     "burn_down",
     "daily_availability",
     "dependency_graph",
+    "hours_by_day",
     "latency_lines",
     "meter",
     "next_window",

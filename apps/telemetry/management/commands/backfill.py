@@ -26,7 +26,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--service", action="append", default=[], metavar="ID", help="only this one; may repeat"
         )
-
+        parser.add_argument(
+            "--trust",
+            action="store_true",
+            help="what it reads replaces what is stored, also where it is less",
+        )
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument("--discover", action="store_true", help="look for new services first in any case")
         choice.add_argument("--no-discover", action="store_true", help="read only what the catalog knows")
@@ -37,7 +41,7 @@ class Command(BaseCommand):
             self._discover(options["days"], end)
         run = request_and_run(
             "telemetry.backfill",
-            {"days": options["days"], "end": end, "services": options["service"]},
+            {"days": options["days"], "end": end, "services": options["service"], "trust": options["trust"]},
             label="backfill",
             unit=" services",
         )
@@ -48,6 +52,11 @@ class Command(BaseCommand):
             f"{summary['hours']:,} hours, {summary['latency_hours']:,} latency histograms "
             f"and {summary['edge_hours']:,} edge hours stored."
         )
+        if summary["contested_hours"]:
+            self.stderr.write(
+                f"{summary['contested_hours']:,} hours have less now than what is stored of them, which stands until "
+                "a second reading agrees; --trust replaces it at once."
+            )
         for service_id, bins in summary["implausible_bins"].items():
             self.stderr.write(f"{service_id}: {bins} implausible bins were left out.")
         for label, count in summary["personal_labels_dropped"].items():

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import BallastError
 from apps.telemetry import services
-from apps.telemetry.clients.base import Explanation
 from apps.telemetry.management import proposing
+from apps.telemetry.management.checking import query_lines, reading_lines
 from apps.telemetry.management.running import aware, discover, discovery_words
 
 
@@ -81,54 +81,10 @@ class Command(BaseCommand):
             self.stderr.write(status["detail"])
         else:
             raise CommandError(status["detail"])
-        self._queries(found)
-        self._reading(found)
+        for line in (*query_lines(found), *reading_lines(found)):
+            self.stdout.write(line)
         if any(query.error for query in found.queries):
             raise CommandError("The service could not be read completely.")
-
-    def _queries(self, found: Explanation) -> None:
-        for query in found.queries:
-            self.stdout.write(f"\n{query.family}: {query.purpose}\n  {query.query}")
-            if query.error:
-                self.stdout.write(f"  {query.error}")
-                continue
-            self.stdout.write(f"  {query.series} series, {query.points} values")
-            for labels, value in query.sample[:5]:
-                inside = ", ".join(f'{name}="{text}"' for name, text in sorted(labels.items()))
-                self.stdout.write(f"  {{{inside}}} {value}")
-
-    def _reading(self, found: Explanation) -> None:
-        self.stdout.write(f"\nWhat would be read of {found.service_id}")
-        bins = found.availability.series.get(found.service_id)
-        if bins is None or not bins.at:
-            self.stdout.write("  nothing: no metric family has data under this name in this window")
-        else:
-            total, bad = sum(bins.total), sum(bins.bad)
-            share = f"{1 - bad / total:.4%} good" if total else "no requests"
-            self.stdout.write(f"  {len(bins.at)} hours, {total:,.0f} requests, {bad:,.0f} failed: {share}")
-        histogram = found.latency.buckets.get(found.service_id)
-        percentiles = found.latency.percentiles.get(found.service_id)
-        if histogram is not None:
-            self.stdout.write(f"  {len(histogram.at)} latency histograms")
-        elif percentiles is not None:
-            self.stdout.write(
-                f"  {len(percentiles.at)} bins of percentiles, {percentiles.step_seconds} s each"
-            )
-        else:
-            self.stdout.write("  no latencies")
-        for (_, target), edge in sorted(found.edges.series.items()):
-            self.stdout.write(f"  calls {target}: {sum(edge.total):,.0f}, {sum(edge.bad):,.0f} failed")
-        quality = found.quality
-        if quality.age_seconds:
-            self.stdout.write(
-                f"  the source is down; this is its last answer, {quality.age_seconds:,.0f} s old"
-            )
-        for service_id, count in quality.implausible_bins.items():
-            self.stdout.write(f"  {count} implausible bins of {service_id} would be left out")
-        for label, count in quality.personal_labels.items():
-            self.stdout.write(f"  label {label}: {count} values look like personal data and were dropped")
-        for text in [*quality.warnings, *quality.notes]:
-            self.stdout.write(f"  the source says: {text}")
 
 
 def _instant(text: str) -> datetime:

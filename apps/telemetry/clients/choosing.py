@@ -1,0 +1,79 @@
+"""Chooses, for each day, which of several accounts of the same requests to believe.
+
+A request may be reported twice: by a counter of the service and by span metrics made of its traces. Each day is taken
+from the first of the families in order, unless a later one counts clearly more in the hours that both have: traces are
+sampled, counters are not. Hours that the chosen one lacks are taken from the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+DAY = 86_400
+#: One that counts less than this share of another is no full account of the requests.
+FULL_SHARE = 0.8
+
+
+@dataclass(slots=True)
+class Account:
+    """What one family says: ``totals`` by the start of each bin with data, and the bins that it threw out."""
+
+    name: str
+    totals: Mapping[int, float]
+    left_out: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A day on which ``other`` counts less than :data:`FULL_SHARE` of what ``taken`` counts, in their common bins."""
+
+    taken: str
+    other: str
+    taken_total: float
+    other_total: float
+    at: frozenset[int]
+
+
+@dataclass(slots=True)
+class Choice:
+    """Which account each bin is taken from, by the bin's start; and where the accounts differ."""
+
+    taken: dict[int, str] = field(default_factory=dict)
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+def choose(accounts: Sequence[Account]) -> Choice:
+    """Choose among accounts, the preferred one first. A bin that the chosen one threw out is taken from no other."""
+    choice = Choice()
+    days: dict[int, set[int]] = {}
+    for account in accounts:
+        for at in (*account.totals, *account.left_out):
+            days.setdefault(at // DAY, set()).add(at)
+    for bins in days.values():
+        ranked = _ranked(accounts, bins, choice)
+        for at in bins:
+            for account in ranked:
+                if at in account.totals or at in account.left_out:
+                    choice.taken[at] = account.name
+                    break
+    return choice
+
+
+def _ranked(accounts: Sequence[Account], bins: set[int], choice: Choice) -> list[Account]:
+    """Put the fullest of a day first; the others keep their order."""
+    ranked = [each for each in accounts if bins & (each.totals.keys() | each.left_out)]
+    best = ranked[0]
+    for other in ranked[1:]:
+        common = bins.intersection(best.totals, other.totals)
+        if sum(best.totals[at] for at in common) < FULL_SHARE * sum(other.totals[at] for at in common):
+            best = other
+    for other in ranked:
+        common = bins.intersection(best.totals, other.totals)
+        taken_total = sum(best.totals[at] for at in common)
+        other_total = sum(other.totals[at] for at in common)
+        if other is not best and other_total < FULL_SHARE * taken_total:
+            choice.disagreements.append(
+                Disagreement(best.name, other.name, taken_total, other_total, frozenset(common))
+            )
+    return [best, *(each for each in ranked if each is not best)]

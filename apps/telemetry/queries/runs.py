@@ -1,0 +1,88 @@
+"""Readings of telemetry, and what is known of the source without asking it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.telemetry import sources
+from apps.telemetry.models import TelemetryRun
+from apps.telemetry.queries.counts import DAY
+from apps.telemetry.queries.quality import newest_complete_end
+
+
+def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> list[TelemetryRun]:
+    """The newest readings of telemetry, of one kind or of all."""
+    runs = TelemetryRun.objects.select_related("requested_by").order_by("-created_at")
+    return list((runs.filter(kind=kind) if kind else runs)[:limit])
+
+
+def run_detail(run_id: Any) -> TelemetryRun | None:
+    """One reading, or ``None`` where there is no such."""
+    return TelemetryRun.objects.select_related("requested_by").filter(pk=run_id).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """For how many services there is data of the last week, and why not for the others."""
+
+    services: int
+    with_data: int
+    external: int
+    """External services without data of their own: how they fare is seen by their callers, or published."""
+    silent: int
+    """Services of ours that nothing was heard of."""
+
+
+_REACH = """
+    WITH heard AS (
+        SELECT DISTINCT service_id AS id FROM telemetry_sliday WHERE bin_start >= %(start)s AND total > 0
+    )
+    SELECT count(*), count(h.id), count(*) FILTER (WHERE h.id IS NULL AND s.is_external)
+    FROM catalog_service s LEFT JOIN heard h USING (id)
+"""
+
+
+def reach(newest_end: datetime | None) -> Reach:
+    """Count services with requests in the week before :func:`newest_complete_end`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REACH, {"start": (newest_end or timezone.now()) - 7 * DAY})
+        services, with_data, external = cursor.fetchone()
+    return Reach(services, with_data, external, services - with_data - external)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What is known of the telemetry source without asking it."""
+
+    is_configured: bool
+    url: str
+    newest_end: datetime | None
+    age: timedelta | None
+    last_run: TelemetryRun | None
+    last_success: TelemetryRun | None
+    failure: str
+
+
+def source_status(*, now: datetime | None = None) -> SourceState:
+    """Where telemetry comes from, how old the newest of it is, and what is the matter if something is."""
+    runs = TelemetryRun.objects.filter(source="prometheus").exclude(kind=TelemetryRun.Kind.SURVEY)
+    runs = runs.order_by("-created_at")
+    url = sources.address()
+    last = runs.first()
+    success = runs.filter(state=TelemetryRun.State.COMPLETED).first()
+    newest = newest_complete_end()
+    failed = last is not None and last.state == TelemetryRun.State.FAILED
+    return SourceState(
+        is_configured=bool(url),
+        url=url,
+        newest_end=newest,
+        age=(now or timezone.now()) - newest if newest else None,
+        last_run=last,
+        last_success=success,
+        failure=str(last.summary.get("failure", "")) if failed and last else "",
+    )
