@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
@@ -213,7 +213,8 @@ def download(request: HttpRequest, what: str) -> HttpResponse:
 
 
 def _onward(request: HttpRequest, anchor: str) -> HttpResponseBase:
-    address = f"{reverse('telemetry-setup')}#{anchor}"
+    """Show the page anew. To a script that is a reload: an address that differs in its anchor alone loads nothing."""
     if getattr(request, "htmx", False):
-        return HttpResponseClientRedirect(address)
+        return HttpResponseClientRefresh()
+    address = f"{reverse('telemetry-setup')}#{anchor}"
     return redirect(address)
