@@ -11,7 +11,7 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from apps.catalog.models import Service
-from apps.telemetry import sources, stored
+from apps.telemetry import sources, stored, surveys
 from apps.telemetry.clients.families import MetricFamily
 from apps.telemetry.models import StoredConnection, TelemetryRun
 from apps.telemetry.proposals import toml
@@ -38,7 +38,8 @@ class SetupState:
         address: where telemetry is read from, or an empty text.
         connection: what a person stored, if it counts.
         is_environments: the environment says where; nothing can be connected here.
-        looking: a survey that a worker is at, or that failed after the last one that came to an end.
+        look: the newest look at the metrics, under way or over.
+        survey: what the newest look that came to an end found.
         started: the newest reading of the past.
         services: services of the catalog, the demo's left out.
     """
@@ -61,6 +62,22 @@ class SetupState:
     def is_starting(self) -> bool:
         """Whether a worker reads the past now."""
         return self.started is not None and self.started.state in _UNDER_WAY
+
+    @property
+    def failure(self) -> str:
+        """Why the last look at the metrics failed, or an empty text."""
+        return self._failure_of(self.look)
+
+    @property
+    def start_failure(self) -> str:
+        """Why the last reading of the past failed, or an empty text."""
+        return self._failure_of(self.started)
+
+    def _failure_of(self, run: TelemetryRun | None) -> str:
+        if run is None or run.state != TelemetryRun.State.FAILED:
+            return ""
+        failure = str(run.summary.get("failure", "It came to no end."))
+        return failure if self.is_environments else surveys.in_words_of_the_page(failure)
 
     @property
     def step(self) -> int:

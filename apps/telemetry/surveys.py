@@ -20,6 +20,8 @@ type Progress = Callable[[int, int], None]
 
 #: How long a person waits to hear whether an address is right.
 TRY_SECONDS = 10.0
+#: Of how many families somebody who waits is told the services.
+_FAMILIES_TRIED = 6
 #: What servers call themselves, and what people call them.
 _KINDS = {"grafana mimir": "Grafana Mimir", "mimir": "Grafana Mimir", "thanos": "Thanos", "cortex": "Cortex"}
 
@@ -40,6 +42,7 @@ class Tried:
     metrics: int = 0
     has_more_metrics: bool = False
     families: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -48,17 +51,20 @@ class Tried:
             return self.detail
         more = "more than " if self.has_more_metrics else ""
         known = (
-            f"{len(self.families)} of the built-in or stored families have metrics there"
+            f"{len(self.families):,} of the families that Ballast knows have metrics there, of "
+            f"{len(self.services):,} service{'' if len(self.services) == 1 else 's'}"
             if self.families
-            else "none of the built-in families has metrics there, so the next step looks for others"
+            else "none of the families that Ballast knows has metrics there, so the next step looks for others"
         )
-        return f"{self.kind} {self.version} answers with {more}{self.metrics:,} metrics; {known}.".replace(
-            "  ", " "
-        )
+        server = " ".join(word for word in (self.kind, self.version) if word)
+        return f"{server} answers with {more}{self.metrics:,} metrics; {known}."
 
 
 def try_out(where: sources.Connection) -> Tried:
-    """Ask an address for its version and the names of its metrics, within a few seconds. It does not raise."""
+    """Ask an address for its version, the names of its metrics and the services of those, within a few seconds.
+
+    It does not raise.
+    """
     config = sources.telemetry_config()
     try:
         refuse_link_local(where.url)
@@ -74,11 +80,33 @@ def try_out(where: sources.Connection) -> Tried:
         except SourceError as error:
             return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
         kind, version = surveyor.build()
-    present = set(names)
-    families = tuple(name for name, family in config.ordered() if family.counted.metric in present)
+        present = set(names)
+        families = [(name, family) for name, family in config.ordered() if family.counted.metric in present]
+        services = _services(surveyor, [family for _, family in families[:_FAMILIES_TRIED]])
     return Tried(
-        True, "", _KINDS.get(kind.lower(), kind or "Prometheus"), version, len(names), has_more, families
+        is_up=True,
+        kind=_KINDS.get(kind.lower(), kind or "Prometheus"),
+        version=version,
+        metrics=len(names),
+        has_more_metrics=has_more,
+        families=tuple(name for name, _ in families),
+        services=tuple(sorted(services)),
     )
+
+
+def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
+    """The services that families have series of, as far as the surveyor may ask; of a very large metric none."""
+    found: set[str] = set()
+    try:
+        for family in families:
+            series = surveyor.series_of(family.counted)
+            if series and series <= surveyor.limits.series:
+                label = family.service_label
+                groups = surveyor.groups_of(family.counted, (label,), services=(label,)) or ()
+                found |= {group.labels.get(label, "") for group in groups}
+    except Enough:
+        pass  # What was found until then is told; it is no promise.
+    return found - {""}
 
 
 def refuse_link_local(url: str) -> None:
@@ -145,16 +173,5 @@ def services_of(families: Sequence[MetricFamily]) -> set[str]:
         budget_seconds=2 * TRY_SECONDS,
         is_apart=True,
     )
-    found: set[str] = set()
     with http:
-        surveyor = Surveyor(http, Limits(seconds=2 * TRY_SECONDS))
-        try:
-            for family in families:
-                series = surveyor.series_of(family.counted)
-                if series and series <= surveyor.limits.series:
-                    label = family.service_label
-                    groups = surveyor.groups_of(family.counted, (label,), services=(label,)) or ()
-                    found |= {group.labels.get(label, "") for group in groups}
-        except Enough:
-            pass  # What was found until then is told; a preview is no promise.
-    return found - {""}
+        return _services(Surveyor(http, Limits(seconds=2 * TRY_SECONDS)), families)

@@ -37,7 +37,10 @@ def answers(path: str, form: Form) -> Reply:
         return success({"version": "2.53.1", "application": "Grafana Mimir"})
     if path.endswith("__name__/values"):
         return success(["http_requests_total", "go_goroutines"])
-    return success({"resultType": "vector", "result": []})
+    if form["query"][0].startswith("count("):
+        return success({"resultType": "vector", "result": [{"metric": {}, "value": [0, "8"]}]})
+    services = [{"metric": {"service": name}, "value": [0, "4"]} for name in ("shop", "web")]
+    return success({"resultType": "vector", "result": services})
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +75,7 @@ def test_the_preview_asks_the_server_and_says_what_it_is(server: Server) -> None
     shown = preview("telemetry.connect", {"url": server.url}, actor=person())
     assert "Grafana Mimir 2.53.1 answers with 2 metrics" in shown.summary
     assert "http" in shown.touches[0].names
+    assert list(shown.touches[1].names) == ["shop", "web"]
     assert not shown.warnings
     assert not StoredConnection.objects.exists()
 

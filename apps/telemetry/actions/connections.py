@@ -25,7 +25,7 @@ from apps.telemetry import sealing, sources, stored, surveys
 from apps.telemetry.models import StoredConnection
 
 MAX_ADDRESS = 2_000
-_SHOWN_FAMILIES = 10
+_NAMES_SHOWN = 10
 OBJECT = ("telemetry.connection", "prometheus")
 
 
@@ -135,7 +135,8 @@ class Connect(Action[ConnectInput]):
                 FieldChange(label, old, new) for label, old, new in _differences(before, wanted) if old != new
             ],
             touches=[
-                Touch(len(tried.families), "families with metrics there", tried.families[:_SHOWN_FAMILIES])
+                Touch(len(tried.families), "families with metrics there", tried.families[:_NAMES_SHOWN]),
+                Touch(len(tried.services), "services that they name", tried.services[:_NAMES_SHOWN]),
             ]
             if tried.is_up
             else [],

@@ -106,7 +106,7 @@ def _card(
         where=given("where", "\n".join(family.where)),
         failures=given("failures", failures_as_text(family)),
         unit=given("unit", family.buckets[0].unit if family.buckets else "s"),
-        has_histogram=bool(family.buckets) and not proposal.preset,
+        has_histogram=len(family.buckets) == 1 and not proposal.preset,
         choices=tuple(
             _choice(number, index, one, posted) for index, one in enumerate(proposal.evidence.twice)
         ),
@@ -174,7 +174,7 @@ def _edited(
                 one.model_dump(mode="json", exclude_defaults=True) for one in _failures(family, text)
             ]
         unit: Literal["ms", "s"] = "ms" if posted.get(f"unit-{number}") == "ms" else "s"
-        if family.buckets and f"unit-{number}" in posted:
+        if len(family.buckets) == 1 and f"unit-{number}" in posted:
             given["buckets"] = [{**one, "unit": unit} for one in given["buckets"]]
     given["where"] = [
         *given.get("where", ()),
