@@ -6,7 +6,7 @@ Light enough for a web process: what needs numpy is imported when a worker or a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,8 +44,6 @@ SETTLE = timedelta(minutes=2)
 LOOK_TIMEOUT_SECONDS = 10.0
 #: And for all questions about one service.
 LOOK_BUDGET_SECONDS = 20.0
-#: How far back a backfill looks for services that are new.
-DISCOVERED_WITH_A_BACKFILL = timedelta(days=31)
 _WARNINGS_KEPT = 50
 
 type Progress = Callable[[int, int], None]
@@ -164,8 +162,8 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
         raise InvalidInput("This run names no window.")
     discovered: dict[str, Any] = {}
     if run.parameters.get("discover"):
-        first = max(run.window_start, run.window_end - DISCOVERED_WITH_A_BACKFILL)
-        discovered = _discovered(first, run.window_end)
+        with closing(sources.prometheus_source()) as looking:
+            discovered = discovering.take_in_newest(looking, run.window_start, run.window_end)
     known = dict(Service.objects.order_by("pk").values_list("service_id", "pk"))
     wanted: Sequence[str] = run.parameters.get("services") or []
     missing = [service_id for service_id in wanted if service_id not in known]
@@ -189,17 +187,6 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
     return _Performed(
         discovered | result.summary() | again, result.quality.warnings, (run.window_start, run.window_end)
     )
-
-
-def _discovered(start: datetime, end: datetime) -> dict[str, Any]:
-    """Take in what is new, as the first part of a reading; return what to say of it."""
-    source = sources.prometheus_source()
-    try:
-        found = discovering.look(source, start, end)
-    finally:
-        source.close()
-    summary = discovering.take_in(found)
-    return {"new_services": summary["new_services"], "new_edges": summary["new_edges"]}
 
 
 def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
