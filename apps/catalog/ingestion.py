@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,6 +26,7 @@ from apps.catalog import progress
 from apps.catalog.models import DiscoverySource, Ingestion, IngestionPart
 from apps.catalog.ownership import check_ownership
 from apps.catalog.services import apply_graph
+from apps.catalog.spelling import Spellings
 from apps.catalog.validation import Problems, validate_graph
 from apps.core import outbox
 from apps.core.actions import Actor
@@ -82,9 +85,11 @@ def run(ingestion_id: uuid.UUID | str, *, now: datetime | None = None) -> Ingest
     """Apply an ingestion that is ready. Returns its state afterwards, or ``None`` when there was nothing to do.
 
     Nothing is done where it is over, or another worker is at it. An unexpected error is raised again, to be retried,
-    until :data:`MAX_ATTEMPTS`; then the ingestion has failed.
+    until :data:`MAX_ATTEMPTS`; then the ingestion has failed. ``now`` is when it begins, for tests; it ends as much
+    later as it took.
     """
     now = now or timezone.now()
+    watch = _Watch(now)
     attempts = _claim(ingestion_id, now)
     if attempts is None:
         return None
@@ -93,7 +98,7 @@ def run(ingestion_id: uuid.UUID | str, *, now: datetime | None = None) -> Ingest
     try:
         with transaction.atomic():
             ingestion = _lock(ingestion_id, Ingestion.State.RUNNING)
-            return None if ingestion is None else _apply(ingestion, now)
+            return None if ingestion is None else _apply(ingestion, watch)
     except Exception as error:
         logger.exception("ingestion.interrupted", ingestion=str(ingestion_id), attempts=attempts)
         if attempts >= MAX_ATTEMPTS:
@@ -151,13 +156,28 @@ def _claim(ingestion_id: uuid.UUID | str, now: datetime) -> int | None:
         return ingestion.attempts
 
 
-def _apply(ingestion: Ingestion, now: datetime) -> Ingestion.State:
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells the time from a given instant on, by a clock that nobody sets."""
+
+    began: datetime
+    _at: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        return self.began + timedelta(seconds=time.monotonic() - self._at)
+
+
+def _apply(ingestion: Ingestion, watch: _Watch) -> Ingestion.State:
+    now = watch.began
     observed_at = {part: at for part, at, _ in _parts(ingestion)}
-    graph, problems = validate_graph(((part, payload) for part, _, payload in _parts(ingestion)), now=now)
+    spellings = Spellings.of_catalog(ingestion.discovery_source)
+    graph, problems = validate_graph(
+        ((part, payload) for part, _, payload in _parts(ingestion)), now=now, spellings=spellings
+    )
     if not problems and ingestion.requested_by is not None:
         check_ownership(graph, ingestion.requested_by, problems)
     if problems:
-        _refuse(ingestion, problems, now)
+        _refuse(ingestion, problems, watch.now())
         return Ingestion.State.FAILED
     for row, place in zip(graph.dependencies, graph.dependency_places, strict=True):
         if row.observed_at is None:
@@ -173,9 +193,10 @@ def _apply(ingestion: Ingestion, now: datetime) -> Ingestion.State:
         report=partial(progress.report, ingestion.pk),
         actor=_actor(ingestion),
     )
+    ingestion.summary["warnings"] = spellings.remarks()
     ingestion.rows_done = ingestion.rows_total
     ingestion.errors, ingestion.error_count = [], 0
-    finish(ingestion, Ingestion.State.COMPLETED, now)
+    finish(ingestion, Ingestion.State.COMPLETED, watch.now())
     _tell(ingestion)
     return Ingestion.State.COMPLETED
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -173,7 +175,8 @@ class Ingestion(models.Model):
     requested_by_name = models.TextField()
     origin = models.TextField(blank=True, default="")
     summary = models.JSONField(default=dict)
-    """Counts once applied: services and edges created, updated, unchanged, discovered; cycles found."""
+    """Counts once applied: services and edges created, updated, unchanged, discovered; cycles found; and ``warnings``,
+    sentences about ids that are or look the same."""
     errors = models.JSONField(default=list)
     """What was wrong, row by row: ``{"part", "list", "row", "field", "path", "message"}``; at most 300, all counted."""
     error_count = models.PositiveIntegerField(default=0)
@@ -189,6 +192,11 @@ class Ingestion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.discovery_source} {self.id}"
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The summary without its warnings."""
+        return {name: value for name, value in self.summary.items() if name != "warnings"}
 
 
 class IngestionPart(models.Model):

@@ -12,6 +12,7 @@ from django.db.models import Count, F, Q, QuerySet
 from apps.catalog.models import CycleAlert, Dependency, DependencySighting, Ingestion, Service
 from apps.catalog.progress import rows_done
 from apps.catalog.sources import OBSERVING
+from apps.catalog.spelling import service_called
 from apps.catalog.traversal import subgraph
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
@@ -21,7 +22,7 @@ __all__ = ["subgraph"]
 
 def get_service(service_id: str) -> Service:
     """Return a service with its team. Raises :class:`NotFound`."""
-    service = Service.objects.select_related("team").filter(service_id=service_id).first()
+    service = service_called(service_id, Service.objects.select_related("team"))
     if service is None:
         raise NotFound(f"There is no service called {service_id}.")
     return service

@@ -15,6 +15,7 @@ from apps.catalog.locking import lock_graph
 from apps.catalog.merging import merge_edges
 from apps.catalog.schemas import DependencyRow, ServiceRow
 from apps.catalog.sources import declares
+from apps.catalog.spelling import Spellings
 from apps.catalog.validation import validate_graph
 from apps.core import outbox
 from apps.core.actions import Actor
@@ -41,15 +42,19 @@ def upsert_graph(
     """Validate services and edges as a whole and put them into the catalog, inside the caller's transaction.
 
     Rows are those of :mod:`apps.catalog.schemas`; ``observed_at`` holds for edges without one of their own; ``origin``
-    marks the services and teams that this call makes. Returns the summary that :func:`apply_graph` describes. Raises
-    :class:`~apps.core.errors.InvalidInput` naming every bad row; nothing has changed then.
+    marks the services and teams that this call makes. Returns the summary that :func:`apply_graph` describes, with
+    ``warnings`` about ids that are or look the same. Raises :class:`~apps.core.errors.InvalidInput` naming every bad
+    row; nothing has changed then.
 
     Until the caller's transaction ends, no other change of the graph can begin: keep it short.
     """
-    graph, problems = validate_graph([(1, {"services": list(services), "dependencies": list(dependencies)})])
+    spellings = Spellings.of_catalog(discovery_source)
+    graph, problems = validate_graph(
+        [(1, {"services": list(services), "dependencies": list(dependencies)})], spellings=spellings
+    )
     if problems:
         raise problems.error()
-    return apply_graph(
+    summary = apply_graph(
         graph.services,
         graph.dependencies,
         discovery_source=discovery_source,
@@ -57,6 +62,7 @@ def upsert_graph(
         origin=origin,
         actor=actor,
     )
+    return {**summary, "warnings": spellings.remarks()}
 
 
 def apply_graph(
@@ -280,38 +286,29 @@ def _discover(
     return len(made)
 
 
-_EDGE_INPUT = """
-WITH input AS (
-    SELECT a.id AS source_id, b.id AS target_id, r.attributes, r.seen_at
-    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (source text, target text, attributes jsonb, seen_at timestamptz)
-    JOIN catalog_service a ON a.service_id = r.source
-    JOIN catalog_service b ON b.service_id = r.target
-)
-"""
-_EDGE_INSERT = (
-    _EDGE_INPUT
-    + """
+# Edges are looked up by their ends in Python and not by a join: within the transaction that makes them the database has
+# no statistics of them yet, and walks all edges of a hub for each one of them.
+_EDGE_INSERT = """
 INSERT INTO catalog_dependency (source_id, target_id, mode, criticality, protocol, retry_config, redundancy_group,
     confidence, is_stale, is_declared, last_observed_at)
-SELECT source_id, target_id, 'sync', 'hard', '', '{}', '', 0, FALSE, FALSE, seen_at FROM input
+SELECT source_id, target_id, 'sync', 'hard', '', '{}', '', 0, FALSE, FALSE, seen_at
+FROM unnest(%(sources)s::bigint[], %(targets)s::bigint[], %(seen)s::timestamptz[]) AS r (source_id, target_id, seen_at)
 ON CONFLICT (source_id, target_id) DO NOTHING
-RETURNING id
+RETURNING id, source_id, target_id
 """
-)
+_EDGES_OF = "SELECT id, source_id, target_id FROM catalog_dependency WHERE source_id = ANY(%(sources)s)"
 # A statement that is older than the one that is kept changes nothing: parts and retries may arrive in any order.
-_SIGHTING_UPSERT = (
-    _EDGE_INPUT
-    + """
+_SIGHTING_UPSERT = """
 INSERT INTO catalog_dependencysighting AS s (dependency_id, discovery_source, attributes, first_seen_at, last_seen_at)
-SELECT d.id, %(discovery_source)s, i.attributes, i.seen_at, i.seen_at
-FROM input i JOIN catalog_dependency d USING (source_id, target_id)
+SELECT dependency_id, %(discovery_source)s, attributes, seen_at, seen_at
+FROM unnest(%(ids)s::bigint[], %(attributes)s::jsonb[], %(seen)s::timestamptz[])
+    AS r (dependency_id, attributes, seen_at)
 ON CONFLICT (dependency_id, discovery_source) DO UPDATE
 SET attributes = EXCLUDED.attributes, last_seen_at = EXCLUDED.last_seen_at
 WHERE EXCLUDED.last_seen_at >= s.last_seen_at
   AND (EXCLUDED.attributes, EXCLUDED.last_seen_at) IS DISTINCT FROM (s.attributes, s.last_seen_at)
 RETURNING dependency_id
 """
-)
 
 
 def _write_dependencies(
@@ -324,24 +321,34 @@ def _write_dependencies(
 ) -> dict[str, int]:
     counts = {"created": 0, "updated": 0, "unchanged": 0}
     touched_services: set[int] = set()
+    service_pks = _service_pks({end for row in rows for end in (row.source, row.target)}) if rows else {}
     for batch in _batches(rows):
-        parameters = {
-            "rows": json.dumps([_sighting(row, observed_at) for row in batch]),
-            "discovery_source": discovery_source,
+        ends = [(service_pks[row.source], service_pks[row.target]) for row in batch]
+        seen = [row.observed_at or observed_at for row in batch]
+        sources, targets = zip(*ends, strict=True)
+        created = _fetch(_EDGE_INSERT, {"sources": list(sources), "targets": list(targets), "seen": seen})
+        edges = {
+            (source, target): pk for pk, source, target in _fetch(_EDGES_OF, {"sources": list(set(sources))})
         }
-        created = {pk for (pk,) in _fetch(_EDGE_INSERT, parameters)}
-        sighted = [pk for (pk,) in _fetch(_SIGHTING_UPSERT, parameters)]
-        merged = merge_edges(now, sighted)
+        sighted = _fetch(
+            _SIGHTING_UPSERT,
+            {
+                "ids": [edges[pair] for pair in ends],
+                "attributes": [_attributes(row) for row in batch],
+                "seen": seen,
+                "discovery_source": discovery_source,
+            },
+        )
+        new = {pk for pk, _, _ in created}
         updated = 0
-        for pk, source, target in merged:
+        for pk, source, target in merge_edges(now, [pk for (pk,) in sighted]):
             touched_services.update((source, target))
-            updated += pk not in created
-        counts["created"] += len(created)
+            updated += pk not in new
+        # An edge whose attributes are all defaults is new although merging changed nothing on it.
+        touched_services.update(end for _, *pair in created for end in pair)
+        counts["created"] += len(new)
         counts["updated"] += updated
-        counts["unchanged"] += len(batch) - len(created) - updated
-        if batch and created:
-            # An edge whose attributes are all defaults is new although merging changed nothing on it.
-            touched_services.update(_ends(created))
+        counts["unchanged"] += len(batch) - len(new) - updated
         progress(len(batch))
     if touched_services:
         changed.update(
@@ -354,19 +361,12 @@ def _write_dependencies(
     return counts
 
 
-def _ends(dependency_ids: Iterable[int]) -> set[int]:
-    pairs = _fetch(
-        "SELECT source_id, target_id FROM catalog_dependency WHERE id = ANY(%(ids)s)",
-        {"ids": list(dependency_ids)},
+def _service_pks(names: set[str]) -> dict[str, int]:
+    found = _fetch(
+        "SELECT service_id, id FROM catalog_service WHERE service_id = ANY(%(names)s)", {"names": list(names)}
     )
-    return {end for pair in pairs for end in pair}
+    return dict(found)
 
 
-def _sighting(row: DependencyRow, observed_at: datetime) -> dict[str, Any]:
-    attributes = row.model_dump(mode="json", exclude_none=True, exclude={"source", "target", "observed_at"})
-    return {
-        "source": row.source,
-        "target": row.target,
-        "attributes": attributes,
-        "seen_at": (row.observed_at or observed_at).isoformat(),
-    }
+def _attributes(row: DependencyRow) -> str:
+    return row.model_dump_json(exclude_none=True, exclude={"source", "target", "observed_at"})

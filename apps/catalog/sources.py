@@ -18,11 +18,14 @@ STALE_AFTER = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``rank``: lower is heard first. ``trust``: the chance, 0..1, that an edge is real if only this source says so."""
+    """``rank``: lower is heard first. ``trust``: the chance, 0..1, that an edge is real if only this source says so.
+    ``ignores_case``: the source's ids are the same whatever their capitals, as Backstage's entity references are.
+    """
 
     rank: int
     trust: float
     declares: bool
+    ignores_case: bool = False
 
 
 # Traffic that was seen is stronger evidence that an edge exists than a file that says so; what the edge *means* (hard
@@ -30,7 +33,7 @@ class Standing:
 STANDING: dict[str, Standing] = {
     DiscoverySource.MANUAL: Standing(rank=0, trust=0.80, declares=True),
     DiscoverySource.FILE: Standing(rank=1, trust=0.80, declares=True),
-    DiscoverySource.BACKSTAGE: Standing(rank=2, trust=0.60, declares=True),
+    DiscoverySource.BACKSTAGE: Standing(rank=2, trust=0.60, declares=True, ignores_case=True),
     DiscoverySource.KUBERNETES: Standing(rank=2, trust=0.60, declares=False),
     DiscoverySource.MESH: Standing(rank=3, trust=0.90, declares=False),
     DiscoverySource.OTEL: Standing(rank=4, trust=0.90, declares=False),

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
+from apps.catalog.spelling import Spellings
 from apps.catalog.wording import plain
 from apps.core.errors import FieldProblem, InvalidInput
 
@@ -113,13 +114,15 @@ def validate_graph(
     *,
     now: datetime | None = None,
     name_row: NameRow = lambda _list, _place: "",
+    spellings: Spellings | None = None,
 ) -> tuple[Graph, Problems]:
     """Check all parts of a graph together.
 
     Each payload is ``(part number, {"services": […], "dependencies": […]})``; rows are dictionaries or already
     :class:`ServiceRow` and :class:`DependencyRow`. Returns the graph and its problems; with any problem the graph is
     incomplete and must not be applied. A service or an edge may be named once in the whole. ``name_row`` says what
-    people call a row where they do not count rows, such as ``line 7``.
+    people call a row where they do not count rows, such as ``line 7``. ``spellings`` settles how each id is written;
+    rows that are equal but for that are one row.
     """
     problems = Problems()
     graph = Graph()
@@ -130,6 +133,8 @@ def validate_graph(
             ("dependencies", _dependencies, graph.dependencies, graph.dependency_places),
         ):
             _read(part, name, adapter, payload.get(name) or [], rows, places, problems)  # type: ignore[arg-type]
+    if spellings is not None:
+        _settle(graph, spellings)
     _check_services(graph, problems, name_row)
     _check_dependencies(graph, latest, problems, name_row)
     return graph, problems
@@ -162,6 +167,43 @@ def _read(
         return
     rows.extend(read)
     places.extend(Place(part, index + 1) for index in range(len(read)))
+
+
+def _settle(graph: Graph, spellings: Spellings) -> None:
+    """Write each id as it is kept, and leave out the rows that only say again, in another spelling, what one says."""
+    services = [_respelt(row, ("service_id",), spellings) for row in graph.services]
+    graph.services, graph.service_places = _once(
+        graph.services, graph.service_places, services, lambda row: row.service_id
+    )
+    edges = [_respelt(row, ("source", "target"), spellings) for row in graph.dependencies]
+    graph.dependencies, graph.dependency_places = _once(
+        graph.dependencies, graph.dependency_places, edges, lambda row: (row.source, row.target)
+    )
+
+
+def _respelt(row: Row, names: Sequence[str], spellings: Spellings) -> bool:
+    was_written_otherwise = False
+    for name in names:
+        written = getattr(row, name)
+        kept = spellings.settle(written)
+        if kept != written:
+            setattr(row, name, kept)
+            was_written_otherwise = True
+    return was_written_otherwise
+
+
+def _once[RowT: Row](
+    rows: list[RowT], places: list[Place], respelt: Sequence[bool], key: Callable[[RowT], object]
+) -> tuple[list[RowT], list[Place]]:
+    if not any(respelt):
+        return rows, places
+    first_at: dict[object, int] = {}
+    kept = []
+    for index, row in enumerate(rows):
+        first = first_at.setdefault(key(row), index)
+        if first == index or rows[first] != row or respelt[first] == respelt[index] is False:
+            kept.append(index)
+    return [rows[index] for index in kept], [places[index] for index in kept]
 
 
 def _check_services(graph: Graph, problems: Problems, name_row: NameRow) -> None:

@@ -26,6 +26,8 @@ BIN_TABLES = {
     "telemetry_latencyhour": ("service_id",),
     "telemetry_edgehour": ("source_id", "target_id"),
 }
+#: What is known of those bins: it goes with them and is not counted.
+BESIDE_BINS = ("telemetry_contestedhour", "telemetry_finding", "telemetry_stretch")
 
 
 @dataclass(frozen=True, slots=True)

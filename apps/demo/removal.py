@@ -13,7 +13,7 @@ from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.catalog.services import publish_graph_changed
 from apps.core.errors import Conflict
 from apps.demo.locking import claim_until_commit
-from apps.demo.queries import BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
+from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
 from apps.journeys.models import Journey
 from apps.telemetry.models import TelemetryRun
 
@@ -38,6 +38,8 @@ def remove(actor: User | None) -> dict[str, int]:
         for table, owners in BIN_TABLES.items():
             condition = " OR ".join(f"{owner} = ANY(%(pks)s)" for owner in owners)
             cursor.execute(f"DELETE FROM {table} WHERE {condition}", {"pks": pks})  # noqa: S608
+        for table in BESIDE_BINS:
+            cursor.execute(f"DELETE FROM {table} WHERE service_id = ANY(%s)", [pks])  # noqa: S608
     neighbours = set(
         Service.objects.filter(outgoing__target__in=pks)
         .exclude(pk__in=pks)

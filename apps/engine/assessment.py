@@ -29,11 +29,11 @@ from apps.engine.rounding import percent
 from apps.engine.seeding import generator_for
 from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
-from apps.engine.verdicts import Judgement, judge
+from apps.engine.verdicts import Judgement, hardly_kept, judge
 from apps.engine.window.backtest import backtest_targets
 from apps.engine.window.blocks import block_length
 from apps.engine.window.resampling import draw_plan
-from apps.engine.window.tiers import Tier, WindowModel, build_model, cold_start_weight, make_tiers
+from apps.engine.window.tiers import LEAST_TARGET, Tier, WindowModel, build_model, make_tiers
 
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""
@@ -141,9 +141,9 @@ def _availability(reading: Reading, archetype: Archetype, window_days: int, seed
     service, counts = reading.service, reading.counts
     published = _published(service)
     prior = archetype_prior(archetype) if published is None else published_prior(published, archetype)
-    judgement = judge(service.service_id, counts, window_days)
+    judgement = judge(service.service_id, counts, window_days, dict(service.quality.left_out))
     if judgement.verdict not in ("ok", "cold_start"):
-        if published is None:
+        if published is None or judgement.verdict == "nothing_kept":
             return _Availability(judgement)
         reason = (
             f"{(judgement.reason or '').removesuffix('.')}: the published SLA of {percent(published)} "
@@ -153,7 +153,6 @@ def _availability(reading: Reading, archetype: Archetype, window_days: int, seed
         return _Availability(stand_in, published_tiers(prior))
     assert counts is not None
     assert judgement.expected_requests is not None
-    weight = cold_start_weight(counts.days)
     total, bad = counts.dense_total, counts.dense_bad
     length = block_length(total, bad, counts.step_seconds)
     covered = total.size / counts.total.size
@@ -174,12 +173,16 @@ def _availability(reading: Reading, archetype: Archetype, window_days: int, seed
         forecast,
         window_requests=judgement.expected_requests,
         prior=prior,
-        prior_weight=weight,
     )
+    balanced = model.target(_BALANCED)
+    if balanced < LEAST_TARGET:
+        return _Availability(hardly_kept(service.service_id, counts, judgement.expected_requests, balanced))
     if judgement.verdict == "cold_start":
         title = archetype.title if published is None else "its published SLA"
         judgement = Judgement(
-            "cold_start", cold_start_reason(counts.days, weight, title), judgement.expected_requests
+            "cold_start",
+            cold_start_reason(counts.days, model.prior_weight, title, is_held=model.is_worse_than_its_kind),
+            judgement.expected_requests,
         )
     past = KnownPast(service, reading.as_of, counts, reading.firsts, factors, parts)
     return _Availability(judgement, make_tiers(model), forecast.regime, model, past)

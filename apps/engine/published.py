@@ -10,13 +10,14 @@ from __future__ import annotations
 from apps.engine.archetypes import Archetype
 from apps.engine.edges.estimates import EXTERNAL_ALLOWANCE
 from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
-from apps.engine.window.tiers import LEAST_UNAVAILABILITY, Prior, Tier
+from apps.engine.window.evidence import Prior
+from apps.engine.window.tiers import LEAST_TARGET, LEAST_UNAVAILABILITY, Tier
 
 
 def archetype_prior(archetype: Archetype) -> Prior:
     """The archetype's window unavailability at each tier's breach probability."""
     quantiles = {chance: archetype.unavailability(1 - chance) for chance in TIER_BREACH_PROBABILITY.values()}
-    return Prior(quantiles, archetype.spread)
+    return Prior(quantiles, archetype.spread, 1 - archetype.typical_availability)
 
 
 def published_prior(sla: float, archetype: Archetype) -> Prior:
@@ -29,14 +30,14 @@ def published_prior(sla: float, archetype: Archetype) -> Prior:
         "aggressive": min(1.0, missing),
     }
     quantiles = {TIER_BREACH_PROBABILITY[name]: value for name, value in by_tier.items()}
-    return Prior(quantiles, archetype.spread)
+    return Prior(quantiles, archetype.spread, missing)
 
 
 def published_tiers(prior: Prior) -> dict[TierName, Tier]:
     """Tiers made of the prior alone; intervals as wide as the conservative tier is away, on both sides."""
     tiers: dict[TierName, Tier] = {}
     for name, chance in TIER_BREACH_PROBABILITY.items():
-        missing = prior.quantiles[chance]
+        missing = min(prior.quantiles[chance], 1 - LEAST_TARGET)
         width = prior.quantiles[0.01] / prior.quantiles[0.05]
         tiers[name] = Tier(1 - missing, chance, (max(0.0, 1 - missing * width), 1 - missing / width))
     return tiers

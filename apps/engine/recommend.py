@@ -11,9 +11,9 @@ from apps.engine.data_quality import iso
 from apps.engine.edges.dependencies import (
     ServiceComposite,
     composite_document,
-    composite_warnings,
     service_composite,
 )
+from apps.engine.edges.warnings import composite_warnings
 from apps.engine.explanation.attribution import BASE, Contribution
 from apps.engine.explanation.counterfactuals import Counterfactual
 from apps.engine.explanation.decomposition import labels_of

@@ -21,7 +21,9 @@ Criticality = Literal["hard", "soft", "degraded"]
 CallProbabilitySource = Literal["observed", "declared", "co_movement", "bounded_by_target_traffic", "prior"]
 HardnessSource = Literal["observed", "bounded_by_survival", "prior"]
 AvailabilitySource = Literal["edge", "target", "published_sla", "unknown"]
-Verdict = Literal["ok", "cold_start", "insufficient_history", "insufficient_traffic", "no_data"]
+Verdict = Literal[
+    "ok", "cold_start", "insufficient_history", "insufficient_traffic", "nothing_kept", "no_data"
+]
 TierName = Literal["conservative", "balanced", "aggressive"]
 LatencyBasis = Literal["requests", "bins"]
 

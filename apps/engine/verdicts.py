@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps.engine.rounding import duration
-from apps.engine.series import ObservedCounts
+from apps.engine.rounding import duration, percent
+from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import Verdict
 from apps.engine.window.counting import needed_requests
-from apps.engine.window.tiers import COLD_START_DAYS
+from apps.engine.window.tiers import COLD_START_DAYS, LEAST_TARGET
 
 LEAST_DAYS = 1.0
 LEAST_REQUESTS = 300
@@ -28,10 +29,17 @@ class Judgement:
     expected_requests: float | None
 
 
-def judge(service_id: str, counts: ObservedCounts | None, window_days: int) -> Judgement:
-    """Decide by days of data first, by traffic then; ``cold_start`` and ``ok`` carry numbers."""
+def judge(
+    service_id: str,
+    counts: ObservedCounts | None,
+    window_days: int,
+    left_out: Mapping[str, int] | None = None,
+) -> Judgement:
+    """Decide by days of data first, by traffic then, and by whether anything was kept; ``cold_start`` and ``ok`` carry
+    numbers. ``left_out`` are hours that were read and not believed, by reason.
+    """
     if counts is None:
-        return Judgement("no_data", f"{service_id} has no requests on record.", None)
+        return Judgement("no_data", f"{service_id} {_why_nothing(left_out or {})}", None)
     expected = counts.requests / counts.span_days * window_days
     if counts.days < LEAST_DAYS:
         reason = (
@@ -48,6 +56,43 @@ def judge(service_id: str, counts: ObservedCounts | None, window_days: int) -> J
                 f"{expected:,.0f} in {window_days} days; {needed}"
             )
         return Judgement("insufficient_traffic", reason, expected)
+    if counts.failures >= counts.requests:
+        return _nothing_kept(
+            f"All {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as failed: no target can "
+            "be promised. If that is not so, the query of its failures selects every request.",
+            expected,
+        )
     if counts.days < COLD_START_DAYS:
         return Judgement("cold_start", None, expected)
     return Judgement("ok", None, expected)
+
+
+def hardly_kept(
+    service_id: str, counts: ObservedCounts, expected: float | None, balanced: float
+) -> Judgement:
+    """The verdict on a service of which even the ``balanced`` target would be too low to be a promise."""
+    return _nothing_kept(
+        f"{counts.failures:,.0f} of {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as "
+        f"failed: its balanced target would be {percent(balanced)}, and less than {percent(LEAST_TARGET)} is no "
+        "promise. If that is not so, the query of its failures selects too many requests.",
+        expected,
+    )
+
+
+def _why_nothing(left_out: Mapping[str, int]) -> str:
+    if not left_out:
+        return "has no requests on record."
+    hours = sum(left_out.values())
+    reasons = ", ".join(sorted(left_out, key=lambda reason: (-left_out[reason], reason)))
+    return (
+        f"has no hour that can be believed: {hours:,} {'hour was' if hours == 1 else 'hours were'} read and left out "
+        f"({reasons})."
+    )
+
+
+def _nothing_kept(reason: str, expected: float | None) -> Judgement:
+    return Judgement("nothing_kept", reason, expected)
+
+
+def _length(counts: ObservedCounts) -> str:
+    return duration(counts.span_days * DAY_SECONDS)

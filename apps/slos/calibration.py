@@ -18,6 +18,8 @@ from typing import Any
 
 SHIPPED = Path(__file__).with_name("calibration.json")
 TIERS = ("conservative", "balanced", "aggressive")
+YOUNG = "young"
+"""The family of services in their first week, as the report calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,22 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What was simulated (``about``: services, seed, commit) and what was real (``real``: pages, sites, windows), the
-    whole of the simulation, and each regime the engine sees.
+    whole of the simulation, services in their first week, and each regime the engine sees.
     """
 
     about: Mapping[str, str]
     real: Mapping[str, str]
     overall: Group
+    young: Group
     regimes: Mapping[str, Group]
 
 
 def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shipped of the two reports: their origins, the whole, and the regimes."""
+    """Return what is shipped of the two reports: their origins, the whole, the first week, and the regimes.
+
+    Of services in their first week those count that are as others of no known kind: who is far off its kind was
+    simulated to be.
+    """
     simulated = {name: _group(found, is_real=False) for name, found in report["groups"]["regime"].items()}
     return {
         "about": {
@@ -55,6 +62,7 @@ def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, A
         },
         "real": {name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
         "overall": _group(report["overall"], is_real=False),
+        "young": _group(report["young"]["families"][YOUNG], is_real=False),
         "regimes": simulated | {real["regime"]: _group(real, is_real=True)},
     }
 
@@ -81,6 +89,7 @@ def calibration() -> Calibration:
         found["about"],
         found["real"],
         Group(**found["overall"]),
+        Group(**found["young"]),
         {name: Group(**group) for name, group in found["regimes"].items()},
     )
 

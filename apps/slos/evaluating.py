@@ -21,6 +21,7 @@ from apps.engine.evaluation.latency_report import bins_markdown, latency_markdow
 from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.evaluation.report import diagram, markdown
 from apps.engine.evaluation.summary import summarise
+from apps.engine.evaluation.young import evaluate_young_numbers, summarise_young, young_markdown
 from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.simulation import latency_fleet
 from apps.engine.simulation.fleet import FAMILIES
@@ -33,6 +34,11 @@ def run(seed: int, families: Sequence[str], per_family: int, processes: int = 2)
     kinds = [list(FAMILIES).index(family) for family in families]
     jobs = [(seed, list(families), kinds, numbers) for numbers in _chunks(per_family)]
     return _spread(evaluate_numbers, jobs, processes)
+
+
+def run_young(seed: int, per_family: int, processes: int = 2) -> list[Outcome]:
+    """The same for services in their first week."""
+    return _spread(evaluate_young_numbers, [(seed, numbers) for numbers in _chunks(per_family)], processes)
 
 
 def run_latency(seed: int, per_family: int, processes: int = 2) -> list[LatencyOutcome]:
@@ -80,9 +86,11 @@ def write(
     edges: Sequence[EdgeOutcome] = (),
     composites: Sequence[CompositeOutcome] = (),
     bins: Sequence[LatencyOutcome] = (),
+    young: Sequence[Outcome] = (),
 ) -> dict[str, Any]:
     """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
     summary: dict[str, Any] = summarise(outcomes)
+    summary["young"] = summarise_young(young)
     summary["edges"] = summarise_edges(edges)
     summary["composite"] = summarise_composite(composites)
     summary["latency"] = summarise_latency(latencies)
@@ -90,6 +98,7 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.md").write_text(
         markdown(summary, about)
+        + young_markdown(summary["young"])
         + edges_markdown(summary["edges"])
         + composite_markdown(summary["composite"])
         + latency_markdown(summary["latency"])

@@ -166,9 +166,10 @@ def checked_target(value: float, field: str = "target") -> Decimal:
     target = round(Decimal(repr(value)), 9)
     if SMALLEST <= target <= LARGEST:
         return target
+    lacks = "promises nothing" if target < SMALLEST else "leaves no budget"
     raise InvalidInput(
         f"A target must lie between {SMALLEST:f} and {LARGEST:f}.",
-        fields=[FieldProblem(field, f"{value!r} rounds to {target.normalize():f}, which leaves no budget")],
+        fields=[FieldProblem(field, f"{value!r} rounds to {target.normalize():f}, which {lacks}")],
     )
 
 

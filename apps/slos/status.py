@@ -12,9 +12,9 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.slos.budgets import STALE_AFTER, Counts, Standing, judge
 from apps.slos.models import ServiceStatus
 from apps.slos.questions import Due, due_reasons
+from apps.slos.standing import STALE_AFTER, Counts, Standing, judge
 
 BATCH = 1_000
 
@@ -47,7 +47,9 @@ WITH ends AS MATERIALIZED (
 )
 SELECT e.id, e.target, e.window_days, e.as_of, coalesce(s.total, 0), coalesce(s.bad, 0),
     coalesce(s.total_1h, 0), coalesce(s.bad_1h, 0), coalesce(s.total_6h, 0), coalesce(s.bad_6h, 0),
-    coalesce(s.total_1d, 0), coalesce(s.bad_1d, 0), coalesce(s.total_3d, 0), coalesce(s.bad_3d, 0)
+    coalesce(s.total_1d, 0), coalesce(s.bad_1d, 0), coalesce(s.total_3d, 0), coalesce(s.bad_3d, 0),
+    (SELECT count(*) FROM telemetry_slihour h WHERE h.service_id = e.id AND h.is_implausible
+       AND h.bin_start >= coalesce(e.as_of, %(now)s::timestamptz - interval '7 days')) AS left_out
 FROM ends e LEFT JOIN sums s ON s.id = e.id ORDER BY e.id
 """
 
@@ -134,10 +136,10 @@ def refresh(
 def _status(
     row: Sequence[Any], newest: datetime | None, now: datetime, *, due: Sequence[Due]
 ) -> ServiceStatus:
-    pk, target, window_days, as_of, total, bad, *windows = row
+    pk, target, window_days, as_of, total, bad, *windows, left_out = row
     pairs = {name: (windows[2 * at], windows[2 * at + 1]) for at, name in enumerate(("1h", "6h", "1d", "3d"))}
     promised = None if target is None else float(target)
-    standing: Standing = judge(Counts(as_of, total, bad, pairs), promised, window_days, newest)
+    standing: Standing = judge(Counts(as_of, total, bad, pairs, left_out), promised, window_days, newest)
     burn = standing.burn or {}
     return ServiceStatus(
         service_id=pk,

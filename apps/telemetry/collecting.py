@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from apps.telemetry.clients.base import (
     ReadingQuality,
     TelemetrySource,
 )
+from apps.telemetry.findings import KINDS, Effect, words
 from apps.telemetry.judging import Reading
 from apps.telemetry.noting import note_reading
 from apps.telemetry.series import load_counts
@@ -37,6 +38,8 @@ _MAX_SERVICES_PER_BATCH = 500
 
 #: How far back a short reading is held against what is stored.
 CONTEXT = timedelta(days=8)
+#: Sentences about services that a run keeps.
+REMARKS_KEPT = 30
 
 type Progress = Callable[[int, int], None]
 
@@ -73,7 +76,24 @@ class CollectResult:
             "implausible_bins": dict(self.quality.implausible_bins.most_common(100)),
             "personal_labels_dropped": dict(self.quality.personal_labels),
             "notes": self.quality.notes[:20],
+            "remarks": self.remarks(),
         }
+
+    def remarks(self) -> list[str]:
+        """What was found out about services, in sentences: hours left out first, at most :data:`REMARKS_KEPT`."""
+        found = [
+            (list(Effect).index(kind.effect), kind.confidence, service_id, finding)
+            for service_id, findings in self.quality.findings.items()
+            for finding in findings
+            if (kind := KINDS[finding.kind])
+        ]
+        found.sort(key=lambda one: one[:3])
+        lines = [
+            f"{service_id}: {words(finding.kind, finding.detail, len(finding.hours))}"
+            for _, _, service_id, finding in found[:REMARKS_KEPT]
+        ]
+        more = len(found) - REMARKS_KEPT
+        return [*lines, f"And {more:,} more."] if more > 0 else lines
 
     def findings(self) -> dict[str, int]:
         """For each kind of finding the number of services that have it."""
@@ -119,7 +139,7 @@ def collect(
             batch = services[begin : begin + at_once]
             usual = _usual(batch, known, start, end)
             availability = source.availability(batch, first, last, HOUR, usual=usual)
-            latency = source.latency(batch, first, last, HOUR)
+            latency = source.latency(batch, first, last, HOUR, leave_out=availability.left_out())
             edges = source.edges(batch, first, last, HOUR)
             for part in (availability.quality, latency.quality, edges.quality):
                 result.quality.merge(part)
@@ -181,6 +201,7 @@ def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None
 
 def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
     for service_id, bins in reading.percentiles.items():
+        partial = _among(bins.at, reading.partial.get(service_id, ()))
         if bins.at:
             staging.put(
                 "stage_sli",
@@ -193,12 +214,13 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 p50=_or_nan(bins.p50_ms),
                 p95=_or_nan(bins.p95_ms),
                 p99=_or_nan(bins.p99_ms),
-                is_partial=reading.quality.is_partial,
+                is_partial=partial,
                 is_implausible=False,
             )
     for service_id, histogram in reading.buckets.items():
         if histogram.at:
             widths = [len(bounds) for bounds in histogram.bounds_ms]
+            partial = _among(histogram.at, reading.partial.get(service_id, ()))
             staging.put(
                 "stage_bucket",
                 key=keys[service_id],
@@ -206,7 +228,7 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
                 le=np.concatenate([np.array(bounds) for bounds in histogram.bounds_ms]),
                 count=np.concatenate([np.array(counts) for counts in histogram.cumulative]),
                 line=0,
-                is_partial=reading.quality.is_partial,
+                is_partial=np.repeat(partial, widths),
             )
 
 
@@ -228,6 +250,10 @@ def _stage_edges(reading: EdgeReading, keys: Mapping[str, int]) -> int:
                 is_partial=np.array(bins.partial, dtype=np.bool_),
             )
     return unknown
+
+
+def _among(at: Sequence[int], some: Collection[int]) -> staging.Column:
+    return np.array([one in some for one in at], dtype=np.bool_)
 
 
 def _or_nan(values: Iterable[float | None]) -> staging.Column:

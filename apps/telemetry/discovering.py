@@ -85,7 +85,7 @@ def look(
 
 
 def take_in(findings: Findings) -> dict[str, Any]:
-    """Put what was found into the catalog; return the summary for the run.
+    """Put what was found into the catalog; return the summary for the run. Remarks on ids join the warnings.
 
     Services that are there keep what is said of them. Each edge becomes a sighting of the service graph at the time
     when it was last seen, so an edge that has been silent for long is stale from the start.
@@ -106,6 +106,7 @@ def take_in(findings: Findings) -> dict[str, Any]:
             discovery_source=DiscoverySource.OTEL,
             observed_at=findings.end,
         )
+    findings.warnings += counts["warnings"]
     return {
         "services": len(findings.services),
         "new_services": counts["services"]["created"],

@@ -139,7 +139,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from answers that the source called incomplete; they are asked for again until they are whole.",
+        "{hours} came from incomplete answers; they are asked for again until they are whole, or a week old.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(
@@ -156,14 +156,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "bounds_shared": Kind(
         "bucket bounds differ",
-        "Not all series have the same bucket bounds: latencies stand on the {kept} that all of them share, "
-        "without {dropped}.",
+        "Not all series have the same bucket bounds: all have {kept}, and only some have {dropped}. "
+        "Percentiles between the bounds that all have are coarser; give every series the same buckets.",
         Effect.MENDED,
         concerns="latency",
     ),
     "percentiles_impossible": Kind(
         "percentiles that cannot be true",
-        "{bins} bins left out whose percentile is below a smaller one.",
+        "{hours} with percentiles left out that are below a smaller percentile of the same time.",
         Effect.LEFT_OUT,
         concerns="latency",
     ),

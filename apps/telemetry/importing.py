@@ -22,8 +22,10 @@ from apps.telemetry.aggregates import Stored, ensure_partitions, staged_range, s
 from apps.telemetry.clients.csv_rows import MAX_PROBLEMS, Problems
 from apps.telemetry.clients.files import HOUR, Reader
 from apps.telemetry.clients.folder import NothingToRead, listed, look_into
+from apps.telemetry.doubts import DoubtsAboutValues, doubt_about_bounds, doubts_about_times
 from apps.telemetry.graph_files import GraphFiles, read_graph
-from apps.telemetry.overlap import OverlapCheck
+from apps.telemetry.names import Names
+from apps.telemetry.overlap import BinsOfFile, report_overlaps
 
 #: Keys of two services in one number.
 _EDGE_SHIFT = 32
@@ -81,29 +83,29 @@ def import_directory(
         raise InvalidInput(f"Nothing was imported: {error}") from error
     result = ImportResult(rows=dict.fromkeys(found.files, 0))
     problems = Problems()
-    graph_files = read_graph(found.files, problems)
+    existing = list(Service.objects.values_list("service_id", flat=True))
+    graph_files = read_graph(found.files, problems, existing)
     result.rows |= graph_files.rows
-    names = sorted(graph_files.names.union(Service.objects.values_list("service_id", flat=True)))
-    keys = {name: key for key, name in enumerate(names)}
-    reader = Reader(found.files, keys.get, int(now.timestamp()), problems)
+    names = Names(sorted(graph_files.names.union(existing)), graph_files.spellings, graph_files.places)
+    reader = Reader(found.files, names, int(now.timestamp()), problems)
     with staging.staged():
         meter = _Meter(found.files, progress)
-        is_hourly = _stage_sli(reader, result, meter)
-        _stage_edges(reader, result, meter)
-        _stage_buckets(reader, result, meter)
+        is_hourly = _stage_sli(reader, names, result, meter)
+        _stage_edges(reader, names, result, meter)
+        _stage_buckets(reader, names, result, meter)
         reader.check_span()
         if problems:
             raise rejected(problems)
         without_rows = [
             f"{found.files[name].name} has no rows." for name, rows in result.rows.items() if not rows
         ]
-        result.warnings = [*without_rows, *reader.remarks, *found.remarks()]
+        result.warnings = [*without_rows, *graph_files.spellings.remarks(), *reader.remarks, *found.remarks()]
         span = staged_range()
         if span is not None:
             result.start, result.end = span
             ensure_partitions(result.start.date(), result.end.date())
         with transaction.atomic():
-            _store(graph_files, names, result, apply_graph, is_hourly=is_hourly)
+            _store(graph_files, names.known, result, apply_graph, is_hourly=is_hourly)
     meter.finish()
     return result
 
@@ -145,16 +147,25 @@ def _store(
         result.graph = dict(apply_graph(graph_files.graph))
 
 
-def _stage_sli(reader: Reader, result: ImportResult, meter: _Meter) -> bool:
+def _stage_sli(reader: Reader, names: Names, result: ImportResult, meter: _Meter) -> bool:
     """Stage ``sli.csv``; say whether every row is a whole hour."""
-    fine, coarse = (OverlapCheck(reader.name_of("sli.csv")) for _ in range(2))
+    file = reader.name_of("sli.csv")
+    fine, coarse = (BinsOfFile() for _ in range(2))
+    doubts = DoubtsAboutValues(len(names.known))
     is_hourly = True
     for rows in reader.sli():
         key = rows.keys[0]
         is_fine = rows.step <= HOUR
-        for check, chosen in ((fine, is_fine), (coarse, ~is_fine)):
-            check.add(key[chosen], rows.at[chosen], rows.step[chosen], rows.lines[chosen])
+        for bins, chosen in ((fine, is_fine), (coarse, ~is_fine)):
+            bins.add(
+                key[chosen],
+                rows.at[chosen],
+                rows.step[chosen],
+                rows.lines[chosen],
+                rows.values["total"][chosen],
+            )
         is_hourly = is_hourly and bool(np.all(rows.step[is_fine] == HOUR))
+        doubts.look_at(rows)
         staging.put(
             "stage_sli",
             key=key,
@@ -170,16 +181,17 @@ def _stage_sli(reader: Reader, result: ImportResult, meter: _Meter) -> bool:
             is_implausible=False,
         )
         meter.read("sli.csv", result, len(rows))
-    fine.report(reader.problems)
-    coarse.report(reader.problems)
+    for bins in (fine, coarse):
+        _check_times(reader, "sli.csv", bins, names.of)
+    reader.remarks += doubts.remarks(file, names.of)
     return is_hourly
 
 
-def _stage_edges(reader: Reader, result: ImportResult, meter: _Meter) -> None:
-    overlaps = OverlapCheck(reader.name_of("edge_sli.csv"))
+def _stage_edges(reader: Reader, names: Names, result: ImportResult, meter: _Meter) -> None:
+    bins = BinsOfFile()
     for rows in reader.edges():
         source, target = rows.keys
-        overlaps.add((source << _EDGE_SHIFT) | target, rows.at, rows.step, rows.lines)
+        bins.add((source << _EDGE_SHIFT) | target, rows.at, rows.step, rows.lines, rows.values["total"])
         staging.put(
             "stage_edge",
             source=source,
@@ -190,21 +202,42 @@ def _stage_edges(reader: Reader, result: ImportResult, meter: _Meter) -> None:
             bad=rows.values["bad"],
         )
         meter.read("edge_sli.csv", result, len(rows))
-    overlaps.report(reader.problems)
+
+    def name_of(key: int) -> str:
+        return f"{names.of(key >> _EDGE_SHIFT)} → {names.of(key & ((1 << _EDGE_SHIFT) - 1))}"
+
+    _check_times(reader, "edge_sli.csv", bins, name_of)
 
 
-def _stage_buckets(reader: Reader, result: ImportResult, meter: _Meter) -> None:
+def _check_times(reader: Reader, file: str, collected: BinsOfFile, name_of: Callable[[int], str]) -> None:
+    bins = collected.in_order()
+    if bins is None:
+        return
+    without_zone = reader.without_zone.get(file, set())
+    report_overlaps(reader.name_of(file), bins, without_zone, reader.problems)
+    reader.remarks += doubts_about_times(reader.name_of(file), bins, name_of, without_zone)
+
+
+def _stage_buckets(reader: Reader, names: Names, result: ImportResult, meter: _Meter) -> None:
+    file = reader.name_of("latency_buckets.csv")
+    whole = BinsOfFile()
+    smallest, largest = np.inf, 0.0
     for rows in reader.buckets():
-        staging.put(
-            "stage_bucket",
-            key=rows.keys[0],
-            at=rows.at,
-            le=rows.values["le_ms"],
-            count=rows.values["count"],
-            line=rows.lines,
+        bound, count = rows.values["le_ms"], rows.values["count"]
+        finite = np.isfinite(bound)
+        whole.add(
+            rows.keys[0][~finite], rows.at[~finite], rows.step[~finite], rows.lines[~finite], count[~finite]
         )
+        if finite.any():
+            smallest, largest = min(smallest, bound[finite].min()), max(largest, bound[finite].max())
+        staging.put("stage_bucket", key=rows.keys[0], at=rows.at, le=bound, count=count, line=rows.lines)
         meter.read("latency_buckets.csv", result, len(rows))
-    _check_buckets(reader.name_of("latency_buckets.csv"), reader.problems)
+    _check_buckets(file, reader.problems)
+    bins = whole.in_order()
+    if bins is not None:
+        without_zone = reader.without_zone.get("latency_buckets.csv", set())
+        reader.remarks += doubts_about_times(file, bins, names.of, without_zone)
+        reader.remarks += doubt_about_bounds(file, smallest, largest)
 
 
 _BUCKET_RULES = (

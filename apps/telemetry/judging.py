@@ -139,7 +139,8 @@ def _clearly_less(less: str, than: str) -> str:
 
 
 # `nothing` changes no counts, `keep` is worse than what is stored, `take` is better or late, `agree` is the same
-# within what extrapolation explains, `contest` is less than what was read whole.
+# within what extrapolation explains, `contest` is less than what was read whole. `OFFSET 0` has each row looked up
+# in the indexes: tables that have grown since they were last analysed must not mislead the planner.
 _JUDGE = """
     CREATE TEMPORARY TABLE judged_{measure} ON COMMIT DROP AS
     SELECT n.service_id, n.target_id, n.bin_start, n.total, n.bad, n.observed, n.is_partial, n.is_implausible,
@@ -147,10 +148,14 @@ _JUDGE = """
            coalesce(s.is_partial, false) AS was_partial, {s_implausible} AS was_implausible,
            CASE WHEN k.contest = 'settled' THEN 'take' ELSE v.verdict END AS verdict, k.contest {more}
     FROM ({rows}) n
-    LEFT JOIN {table} s ON s.{owner} = n.service_id AND {s_target} = n.target_id AND s.bin_start = n.bin_start
-        AND s.bin_start >= %(first)s AND s.bin_start < %(last)s
-    LEFT JOIN telemetry_contestedhour c ON c.measure = '{measure}' AND c.service_id = n.service_id
-        AND c.target_id = n.target_id AND c.bin_start = n.bin_start
+    LEFT JOIN LATERAL (
+        SELECT * FROM {table} s WHERE s.{owner} = n.service_id AND {s_target} = n.target_id
+            AND s.bin_start = n.bin_start AND s.bin_start >= %(first)s AND s.bin_start < %(last)s OFFSET 0
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM telemetry_contestedhour c WHERE c.measure = '{measure}' AND c.service_id = n.service_id
+            AND c.target_id = n.target_id AND c.bin_start = n.bin_start OFFSET 0
+    ) c ON true
     CROSS JOIN LATERAL (SELECT CASE
         WHEN s.bin_start IS NULL THEN 'take'
         WHEN n.observed = 0 AND NOT n.is_implausible THEN 'nothing'

@@ -177,7 +177,7 @@ def note_reading(
         cursor.execute("DROP TABLE IF EXISTS pg_temp.judged_day, pg_temp.noted_finding")
         cursor.execute(_JUDGED)
         cursor.execute(_NOTED)
-        _note_findings(cursor, known, together)
+        _note_findings(cursor, known, (int(span[0].timestamp()), last), together)
         for measure, part in parts.items():
             detail = json.dumps({"words": _partial_words(measure, part)})
             cursor.execute(_NOTE_PARTIAL.format(measure=measure), {"detail": detail})
@@ -198,7 +198,9 @@ def note_reading(
         cursor.execute(_FORGET.format(table="telemetry_stretch"), values)
 
 
-def _note_findings(cursor: CursorWrapper, known: Mapping[str, int], quality: ReadingQuality) -> None:
+def _note_findings(
+    cursor: CursorWrapper, known: Mapping[str, int], span: tuple[int, int], quality: ReadingQuality
+) -> None:
     rows = [
         (known[service_id], day, finding.kind, finding.subject, mask, json.dumps(finding.detail))
         for service_id, findings in quality.findings.items()
@@ -206,7 +208,7 @@ def _note_findings(cursor: CursorWrapper, known: Mapping[str, int], quality: Rea
         for finding in findings
         # These two are told from what is stored, which a reading does not know.
         if finding.kind not in {_PARTIAL, _CONTESTED}
-        for day, mask in by_day(finding.hours)
+        for day, mask in by_day(hour for hour in finding.hours if span[0] <= hour <= span[1])
     ]
     if rows:
         cursor.execute(_NOTE, _columns(rows, 6))

@@ -20,6 +20,7 @@ from apps.telemetry.clients.files import DAY, HOUR, Reader, Rows
 from apps.telemetry.clients.folder import NothingToRead, look_into
 from apps.telemetry.graph_files import read_graph
 from apps.telemetry.importing import rejected
+from apps.telemetry.names import Names
 from apps.telemetry.series import Buckets, Counts
 
 
@@ -46,25 +47,20 @@ def read_recording(folder: Path, *, now: datetime) -> Recording:
         raise InvalidInput(str(error)) from error
     problems = Problems()
     files = read_graph(found.files, problems)
-    numbers: dict[str, int] = {}
-    reader = Reader(
-        found.files,
-        # A recording may name services that nothing else does: there is no catalog they would have to be in.
-        lambda name: numbers.setdefault(name, len(numbers)) if name else None,
-        int(now.timestamp()),
-        problems,
-    )
+    # A recording may name services that nothing else does: there is no catalog they would have to be in.
+    lookup = Names([], files.spellings, files.places, grows=True)
+    reader = Reader(found.files, lookup, int(now.timestamp()), problems)
     sli, edges, buckets = list(reader.sli()), list(reader.edges()), list(reader.buckets())
     reader.check_span()
     if problems:
         raise rejected(problems, done="evaluated")
-    names = list(numbers)
+    names = lookup.known
     return Recording(
         graph=files.graph or Graph(),
         counts=dict(_series(sli, lambda keys: names[keys[0]])),
         edges=dict(_series(edges, lambda keys: (names[keys[0]], names[keys[1]]))),
         buckets={names[key]: one for key, one in _histograms(buckets)},
-        remarks=[*reader.remarks, *found.remarks()],
+        remarks=[*files.spellings.remarks(), *reader.remarks, *found.remarks()],
     )
 
 

@@ -90,21 +90,33 @@ def hours_to_ask_again(oldest: datetime, before: datetime, end: datetime) -> Due
     return {pk: frozenset(hours) for pk, hours in due.items()}
 
 
-def plan(due: Due, *, most_hours: int = MOST_HOURS) -> list[Window]:
-    """Put hours into at most :data:`MOST_WINDOWS` windows of at most ``most_hours`` hours of services, oldest first."""
+def plan(due: Due, *, turn: int = 0, most_hours: int = MOST_HOURS) -> list[Window]:
+    """Put hours into at most :data:`MOST_WINDOWS` windows of at most ``most_hours`` hours of services, oldest first.
+
+    Where not all fit, each window but the last leaves half of what is left to those after it, so that hours which
+    never get better do not keep others from being asked for.
+
+    Parameters:
+        turn: goes up by one each time; other services of a window that is too large have their turn then.
+    """
     at: defaultdict[datetime, list[int]] = defaultdict(list)
     for pk, hours in due.items():
         for hour in hours:
             at[hour].append(pk)
+    runs = _runs(at)[:MOST_WINDOWS]
     windows: list[Window] = []
     left = most_hours
-    for run in _runs(at):
+    for number, run in enumerate(runs):
         start, end = run[0], run[-1] + HOUR
         width = (end - start) // HOUR
-        # Services whose oldest hour is the oldest come first, where not all of them fit.
-        services = list(dict.fromkeys(pk for hour in run for pk in sorted(at[hour])))[: left // width]
-        if not services or len(windows) == MOST_WINDOWS:
-            break
+        services = sorted({pk for hour in run for pk in at[hour]})
+        fit = left // width
+        if fit < len(services):
+            fit = fit if number == len(runs) - 1 else max(1, left // 2 // width)
+            first = turn * fit % len(services)
+            services = [*services[first:], *services[:first]][:fit]
+        if width * len(services) > left or not services:
+            continue
         chosen = set(services)
         wanted = sum(pk in chosen for hour in run for pk in at[hour])
         windows.append(Window(start, end, tuple(sorted(services)), wanted))
@@ -145,7 +157,7 @@ def ask_again(
     start, end = window
     service_of = {pk: service_id for service_id, pk in known.items()}
     due = hours_to_ask_again(end - reach, start, end)
-    plans = plan(due)
+    plans = plan(due, turn=int(end.timestamp()) // 3600)
     asked = 0
     for part in plans:
         try:

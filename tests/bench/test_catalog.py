@@ -123,6 +123,18 @@ def test_ingesting_a_fleet() -> None:
     row("every edge changed", f"{time.perf_counter() - began:.2f} s", "5 s")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_ingesting_a_hub() -> None:
+    dependencies = [{"source": "hub", "target": f"n{number:05}"} for number in range(10_000)]
+    print("\nOne caller of 10,000 services, all discovered with it")
+    for label in ("all new", "again, unchanged"):
+        data = {"discovery_source": "manual", "dependencies": dependencies}
+        began = time.perf_counter()
+        sent = dispatch("catalog.ingest_dependencies", data, actor=Actor.system("bench"))
+        assert ingestion.run(sent.value["ingestion_id"]) == "completed"
+        row(f"{label}: received and applied", f"{time.perf_counter() - began:.2f} s", "5 s")
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 @pytest.mark.parametrize(("shape", "bar"), [("uniform", "p95 10 ms"), ("hubs", "p95 15 ms")])
 def test_walking_the_graph(shape: str, bar: str) -> None:

@@ -121,7 +121,6 @@ def _straightforward(service: ServiceInput) -> None:
         ServiceForecast.of(counts, parts, has_dependency=True, window_days=DAYS),
         window_requests=counts.requests,
         prior=archetype_prior(Archetypes.built_in().get("default")),
-        prior_weight=0.0,
     )
     features, _ = balanced_values(model, 0.05)
     causes = len(model.causes)

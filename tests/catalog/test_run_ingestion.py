@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -221,6 +222,37 @@ def test_a_running_ingestion_says_how_far_it_is(admin: User, monkeypatch: pytest
     monkeypatch.setattr("apps.catalog.services.refresh_cycles", look)
     ingestion.run(sent.pk)
     assert seen == [("running", 2)]
+
+
+@pytest.mark.parametrize(("pair", "state"), [("a>b", "completed"), ("a>a", "failed")])
+def test_it_ends_as_much_later_as_it_took(admin: User, pair: str, state: str) -> None:
+    sent = send(admin, pair)
+    began = sent.created_at - timedelta(days=3)
+    watch = time.monotonic()
+    assert ingestion.run(sent.pk, now=began) == state
+    took = timedelta(seconds=time.monotonic() - watch)
+    sent.refresh_from_db()
+    assert sent.started_at == began
+    assert sent.finished_at is not None
+    assert began < sent.finished_at <= began + took
+
+
+@pytest.mark.parametrize("source", ["hub", "n0"])
+def test_a_hub_is_taken_in_as_any_other_graph(admin: User, source: str) -> None:
+    """Who calls everybody and whom everybody calls, once and again, and one more edge of it afterwards."""
+    names = [f"n{number}" for number in range(300)]
+    pairs = [f"hub>{name}" if source == "hub" else f"{name}>hub" for name in names]
+    for created in (300, 0):
+        sent = send(admin, *pairs)
+        ingestion.run(sent.pk)
+        sent.refresh_from_db()
+        counts = sent.summary["dependencies"]
+        assert counts == {"created": created, "updated": 0, "unchanged": 300 - created}
+        assert sent.finished_at is not None
+        assert sent.started_at is not None
+        assert sent.finished_at > sent.started_at
+    ingestion.run(send(admin, pairs[7], "hub>late").pk)
+    assert Dependency.objects.count() == 301
 
 
 def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.engine.archetypes import Archetypes
 from apps.engine.evaluation.baselines import baselines
 from apps.engine.evaluation.scoring import missed, pinball, share_closed
+from apps.engine.simulation.young import BETTER, WORSE, YOUNG_FAMILIES, simulate_young, young_generator
 
 
 def test_a_window_without_failure_meets_a_target_that_allows_none() -> None:
@@ -73,6 +75,7 @@ def test_the_command_writes_the_same_report_for_the_same_seed(tmp_path: Path) ->
     assert set(tables[0]["families"]) == {"independent", "trend"}
     assert tables[0]["overall"]["with_number"] == 6
     assert (tables[0]["edges"], tables[0]["composite"], tables[0]["latency"]) == ({}, {}, {})
+    assert tables[0]["young"] == {}
 
 
 def test_dependencies_have_their_sections_whatever_the_number_of_processes(tmp_path: Path) -> None:
@@ -130,3 +133,46 @@ def test_every_share_says_how_far_chance_may_carry_it(tmp_path: Path) -> None:
 def test_the_command_refuses_a_family_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no family happy"):
         call_command("evaluate", families="happy", out=tmp_path)
+
+
+def test_services_in_their_first_week_have_a_section_of_their_own(tmp_path: Path) -> None:
+    tables = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        call_command(
+            "evaluate",
+            families="independent,young",
+            services_per_family=4,
+            seed=4,
+            out=out,
+            processes=processes,
+            stdout=StringIO(),
+        )
+        document = json.loads((out / "report.json").read_text())
+        about = document.pop("about")
+        assert about["services"] == "4 simulated, of 1 kinds; in their first week 12"
+        assert "young ones 1 to 6 days" in about["shown"]
+        tables.append(document)
+    assert tables[0] == tables[1]
+    assert set(tables[0]["families"]) == {"independent"}, "they are not among the others"
+    young = tables[0]["young"]
+    assert list(young["families"]) == list(YOUNG_FAMILIES)
+    assert all(row["services"] == 4 for row in young["families"].values())
+    assert sum(row["services"] for row in young["groups"]["history"].values()) <= 8
+    text = (tmp_path / "1" / "report.md").read_text()
+    section = text[text.index("\n# The first week\n") :]
+    assert section.count("| family: young") == 3
+    assert section.count("| this engine |") == 4
+
+
+def test_who_is_far_off_its_kind_really_is() -> None:
+    archetypes = Archetypes.built_in()
+    for number in range(40):
+        for family, low, high in ((WORSE, 2.0, 400.0), (BETTER, 1 / 400.0, 0.5)):
+            service = simulate_young(young_generator(8, family, number), family, "svc")
+            typical = 1 - archetypes.get(service.service.archetype).typical_availability
+            futures = service.futures(np.random.default_rng(number), 200)
+            assert low <= float(futures.mean()) / typical <= high or float(futures.mean()) > 0.3
+            counts = service.service.counts
+            assert counts is not None
+            assert 24 <= counts.total.size < 7 * 24

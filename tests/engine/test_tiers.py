@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from apps.engine.recommend import recommend
 from apps.engine.types import CountSeries, Floats, ServiceInput
+from apps.engine.window.tiers import LEAST_TARGET
 from tests.engine.build import end_of, hourly, steady
 
 TIERS = ("conservative", "balanced", "aggressive")
@@ -27,7 +28,7 @@ def histories(draw: st.DrawFn) -> tuple[Floats, Floats]:
     days = draw(st.integers(2, 45))
     generator = np.random.default_rng(draw(st.integers(0, 2**31)))
     total = generator.poisson(draw(st.sampled_from([5, 80, 3_000])), days * 24).astype(float)
-    rate = np.full(total.size, draw(st.sampled_from([0.0, 1e-4, 1e-2, 0.3, 0.9])))
+    rate = np.full(total.size, draw(st.sampled_from([0.0, 1e-4, 1e-2, 0.3, 0.6])))
     if draw(st.booleans()):
         at = int(generator.integers(0, total.size - 3))
         rate[at : at + 3] = 0.95
@@ -39,6 +40,7 @@ def histories(draw: st.DrawFn) -> tuple[Floats, Floats]:
 def test_multiplying_every_count_never_widens_an_interval(history: tuple[Floats, Floats], k: int) -> None:
     total, bad = history
     before, after = tiers_of(hourly(total, bad)), tiers_of(hourly(k * total, k * bad))
+    assume(before is not None and after is not None)
     for name in TIERS:
         low, high = before[name]["interval"]
         new_low, new_high = after[name]["interval"]
@@ -51,9 +53,10 @@ def test_tiers_are_ordered_below_one_and_inside_their_intervals(
     history: tuple[Floats, Floats], seed: int, window_days: int
 ) -> None:
     found = tiers_of(hourly(*history), seed=seed, window_days=window_days)
+    assume(found is not None)
     targets = [found[name]["target"] for name in TIERS]
     assert targets == sorted(targets)
-    assert targets[0] >= 0
+    assert targets[0] >= LEAST_TARGET
     assert targets[-1] < 1
     for name in TIERS:
         low, high = found[name]["interval"]

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.engine.recommend import recommend
 from apps.engine.types import ServiceInput
+from apps.engine.verdicts import judge
+from apps.engine.window.tiers import LEAST_TARGET
 from tests.engine.build import end_of, hourly, steady
 
 
@@ -108,3 +112,61 @@ def test_cold_start_leans_on_the_archetype_and_says_so() -> None:
     document: Any = recommend(ServiceInput("svc", counts=counts), as_of=as_of)
     assert document["confidence"] <= 0.5
     assert "archetype" in [each["feature"] for each in document["explanation"]["attribution"]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 60), st.sampled_from([20.0, 1_200.0]), st.sampled_from([None, 0.999]))
+def test_where_every_request_failed_nothing_can_be_promised(
+    days: int, per_hour: float, published: float | None
+) -> None:
+    total = np.full(days * 24, per_hour)
+    counts = hourly(total, total)
+    service = ServiceInput(
+        "ledger", is_external=published is not None, published_sla=published, counts=counts
+    )
+    document: Any = recommend(service, as_of=end_of(counts))
+    found = document["availability"]
+    assert found["verdict"] == "nothing_kept"
+    assert found["tiers"] is None
+    assert found["observed"] == 0
+    assert f"All {total.sum():,.0f} requests of ledger in " in found["reason"]
+    assert "selects every request" in found["reason"]
+    assert document["confidence"] == 0
+    assert document["explanation"]["target"] is None
+    assert document["explanation"]["summary"] == found["reason"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 60), st.floats(0.9, 0.9999), st.integers(0, 99))
+def test_where_nearly_every_request_failed_no_tier_is_next_to_nothing(
+    days: int, rate: float, seed: int
+) -> None:
+    counts = steady(days, per_hour=500.0, rate=rate, seed=seed)
+    found = availability_of(ServiceInput("ledger", counts=counts), end_of(counts))
+    if found["tiers"] is not None:
+        assert all(tier["target"] >= LEAST_TARGET for tier in found["tiers"].values())
+        assert rate < 0.99
+        return
+    assert found["verdict"] == "nothing_kept"
+    assert f"{counts.bad.sum():,.0f} of {counts.total.sum():,.0f} requests of ledger" in found["reason"]
+    assert "less than 1 % is no promise" in found["reason"]
+
+
+def test_a_tier_that_may_miss_everything_is_no_less_than_one_percent() -> None:
+    generator = np.random.default_rng(2)
+    total = np.full(3 * 24, 12.0)
+    bad = np.where(generator.random(total.size) < 0.3, total, 0.0)
+    counts = hourly(total, bad)
+    found = availability_of(ServiceInput("site", counts=counts), end_of(counts))
+    assert found["tiers"]["conservative"]["target"] >= LEAST_TARGET
+    low, high = found["tiers"]["conservative"]["interval"]
+    assert 0 <= low <= found["tiers"]["conservative"]["target"] <= high <= 1
+
+
+def test_a_service_of_which_every_hour_was_left_out_says_so_and_why() -> None:
+    found = judge("shop", None, 28, {"several writers in one series": 70, "an hour out of all proportion": 2})
+    assert found.verdict == "no_data"
+    assert found.reason == (
+        "shop has no hour that can be believed: 72 hours were read and left out (several writers in one series, "
+        "an hour out of all proportion)."
+    )

@@ -106,6 +106,7 @@ def test_every_service_gets_a_verdict_and_those_without_a_number_a_reason(
             "cold_start",
             "insufficient_history",
             "insufficient_traffic",
+            "nothing_kept",
             "no_data",
         }
         assert (availability["tiers"] is None) == (availability["verdict"] != "cold_start")

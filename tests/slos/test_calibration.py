@@ -39,6 +39,7 @@ def report() -> dict[str, object]:
         },
         "overall": group(30, 0.01, 0.05, 0.2),
         "families": {"independent": group(15, 0.01, 0.05, 0.2), "bursts": group(15, 0.01, 0.05, 0.2)},
+        "young": {"families": {"young": group(12, 0.02, 0.07, 0.22)}},
         "groups": {"regime": {"steady": group(20, 0.0, 0.04, 0.18)}, "history": {"all": group(30, 1, 1, 1)}},
     }
 
@@ -79,6 +80,7 @@ def test_of_a_report_the_regimes_and_the_whole_are_kept() -> None:
     assert found["regimes"]["steady"]["cases"] == 20, "those that got a number"
     assert found["regimes"]["steady"]["missed"] == {"conservative": 0.0, "balanced": 0.04, "aggressive": 0.18}
     assert found["overall"]["missed"]["balanced"] == 0.05
+    assert found["young"]["missed"]["balanced"] == 0.07
     assert "time" not in found["about"]
 
 

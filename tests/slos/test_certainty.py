@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.engine.window.tiers import cold_start_weight
+from apps.engine.window import evidence
 from apps.slos.calibration import TIERS, calibration
 from apps.slos.presenting.certainty import (
-    YOUNGEST_DAYS,
+    FIRST_WEEK_DAYS,
     confidence_words,
     data_words,
     meaning,
@@ -60,24 +60,35 @@ def test_reliability_is_that_of_services_of_the_same_kind() -> None:
     assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
 
 
-def test_what_was_not_evaluated_is_not_claimed() -> None:
+def test_services_in_their_first_week_are_told_as_such() -> None:
+    group = calibration().young
     for days in (1.0, 2.05, 6.9):
         found = reliability(part("new"), days)
         assert found is not None
         assert found.sentence == (
-            "How often services with under 7 days of history miss their targets was not evaluated."
+            f"Of {group.cases} simulated services with 1 to 6 days of history, "
+            f"{percent(group.missed['balanced'], 1)} missed a balanced target; stated: 5\u202f%."
         )
-        assert found.rows == ()
+        assert [row.missed for row in found.rows] == [percent(group.missed[tier], 1) for tier in TIERS]
     for known in (7.0, 29.0, None):
         found = reliability(part("new"), known)
         assert found is not None
         assert "simulated services with 7 to 29 days of history, " in found.sentence
         assert len(found.rows) == 3
-    assert "new services 7 to 29 days" in calibration().about["shown"]
+    assert "new services 7 to 29 days, young ones 1 to 6 days" in calibration().about["shown"]
 
 
-def test_the_youngest_evaluated_need_no_prior() -> None:
-    assert cold_start_weight(YOUNGEST_DAYS) == 0 < cold_start_weight(YOUNGEST_DAYS - 0.1)
+def test_what_was_not_evaluated_is_not_claimed() -> None:
+    found = reliability(part("up_or_down"), 6.9)
+    assert found is not None
+    assert found.sentence == (
+        "How often sites watched by probes with under 7 days of history miss their targets was not evaluated."
+    )
+    assert found.rows == ()
+
+
+def test_the_first_week_is_the_engines() -> None:
+    assert FIRST_WEEK_DAYS == evidence.FIRST_WEEK_DAYS
 
 
 def test_sites_that_a_clock_asks_are_told_as_the_real_ones_they_are() -> None:
@@ -156,12 +167,12 @@ def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
         "Low, held back most by doubts about what was counted:"
     )
     assert confidence_words(0.8, "ok", QUALITY).startswith("Good")
-    young = confidence_words(0.3, "cold_start", QUALITY | {"days": 6.9})
-    assert young == "Low: there is little history, so the tiers lean on what services of its kind keep."
-    weeks = confidence_words(0.3, "cold_start", QUALITY | {"days": 7.0})
-    assert weeks == "Low: there is little history, and the tiers allow for what so few days cannot show."
+    for days in (2.0, 7.0):
+        weeks = confidence_words(0.3, "cold_start", QUALITY | {"days": days})
+        assert weeks == "Low: there is little history, and the tiers allow for what so few days cannot show."
     assert "publishes" in confidence_words(0.2, "cold_start", {"days": None})
     assert confidence_words(0.0, "insufficient_traffic", QUALITY) == "Too little is known for a number."
+    assert confidence_words(0.0, "nothing_kept", QUALITY) == "What was counted leaves nothing to promise."
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,12 @@ from typing import get_args
 import pytest
 
 from apps.engine import types
-from apps.slos.presenting.evidence import AVAILABILITY_SOURCES, ESTIMATE_SOURCES, dependency
+from apps.slos.presenting.evidence import (
+    AVAILABILITY_SOURCES,
+    ESTIMATE_SOURCES,
+    dependencies,
+    dependency,
+)
 
 IN_WORDS = [
     (AVAILABILITY_SOURCES, types.AvailabilitySource),
@@ -46,3 +51,12 @@ def test_a_row_says_where_its_figures_are_from() -> None:
     assert row.availability_source == "nothing known"
     newer = dependency({"target_id": "psp", "hardness_source": "seen_elsewhere"})
     assert newer.hardness_source == "seen elsewhere"
+
+
+def test_dependencies_that_are_not_listed_are_counted() -> None:
+    row = {"target_id": "psp", "availability": None, "availability_source": "unknown"}
+    assert dependencies({"dependencies": [row], "dependency_count": 10_000}).words[0] == (
+        "It depends on 9,999 more, of which nothing is known: they count for nothing."
+    )
+    assert dependencies({"dependencies": [row], "dependency_count": 1}).words == []
+    assert dependencies({"dependencies": [row]}).words == [], "older recommendations list them all"

@@ -64,6 +64,21 @@ def test_what_is_spent_comes_first_and_services_without_a_promise_are_one_row(fl
     assert words.index("Needs you") < words.index("Budgets, the least left first")
 
 
+def test_a_budget_that_one_failure_spent_comes_after_those_that_ask_to_act(
+    fleet: None, shop: Team, admin: Actor
+) -> None:
+    """Although it is the further below nothing: 1 failure of 672 requests at 99.999 % is 149 budgets."""
+    rare = make_service("rare", team=shop)
+    make_hours(rare, days=28, per_hour=1, fails=lambda ago: 1.0 if ago == 1 else 0.0)
+    values = {"service_id": "rare", "sli_type": "availability", "target": 0.99999, "rationale": "contract"}
+    dispatch("slos.set", values, actor=admin)
+    status.refresh()
+    response = client_of("sre_admin").get(reverse("overview"))
+    assert rows_of(response)[:2] == ["spent has spent its budget", "rare has spent its budget"]
+    words = text_of(response)
+    assert "Fewer than 3 failures are no rate: look at them, it is no emergency. ▲ attend" in words
+
+
 def test_the_budgets_begin_with_the_least_left_and_hold_promises_only(fleet: None) -> None:
     response = client_of("viewer").get(reverse("overview"))
     assert [name for name in rows_of(response) if name in {"spent", "kept", "bare"}] == ["spent", "kept"]

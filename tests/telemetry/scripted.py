@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
@@ -18,6 +18,7 @@ from apps.telemetry.clients.base import (
     Explanation,
     Finding,
     LatencyReading,
+    PercentileBins,
     SourceStatus,
     Stretch,
 )
@@ -25,6 +26,7 @@ from apps.telemetry.collecting import CollectResult, collect
 from apps.telemetry.judging import Reading
 
 HOUR = 3600
+TEN_MINUTES = 600
 #: The first hour that scripts speak of: late in a day, so that hours lie on both sides of midnight.
 BEGIN = datetime(2026, 10, 30, 21, tzinfo=UTC)
 _RUNS = UUID("7f2a52f6-4a36-4c26-9f0a-0c5d0a6f2b11")
@@ -48,6 +50,8 @@ class Scripted:
     calls: dict[Edge, dict[int, Hour]] = field(default_factory=dict)
     histograms: dict[str, dict[int, float]] = field(default_factory=dict)
     """Requests that were timed."""
+    percentiles: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    """The 95th percentiles of ten minutes each, for services without histograms."""
     histograms_are_partial: bool = False
     warnings: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
@@ -78,7 +82,7 @@ class Scripted:
             if bins.at or bins.implausible:
                 reading.series[service_id] = bins
             for finding in self.findings.get(service_id, []):
-                hours = {at for at in finding.hours if start <= at < end}
+                hours = {hour for hour in finding.hours if start <= hour < end}
                 if hours:
                     reading.quality.find(
                         service_id, Finding(finding.kind, hours, finding.detail, finding.subject)
@@ -89,7 +93,15 @@ class Scripted:
             ]
         return reading
 
-    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
+    def latency(
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        leave_out: Mapping[str, Collection[int]] | None = None,
+    ) -> LatencyReading:
         reading = LatencyReading()
         if self.histograms_are_partial:
             reading.quality.warnings.append("one store did not answer")
@@ -102,6 +114,19 @@ class Scripted:
                     bins.cumulative.append([count / 2, count])
             if bins.at:
                 reading.buckets[service_id] = bins
+                if self.histograms_are_partial:
+                    reading.partial[service_id] = set(bins.at)
+            fine = PercentileBins(TEN_MINUTES)
+            for number, values in sorted(self.percentiles.get(service_id, {}).items()):
+                for index, value in enumerate(values):
+                    fine.at.append(at(number) + index * TEN_MINUTES)
+                    fine.p50_ms.append(None)
+                    fine.p95_ms.append(value)
+                    fine.p99_ms.append(None)
+            if fine.at:
+                reading.percentiles[service_id] = fine
+                if self.histograms_are_partial:
+                    reading.partial[service_id] = set(fine.at)
         return reading
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:

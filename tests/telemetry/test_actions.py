@@ -54,6 +54,20 @@ def test_a_backfill_is_recorded_audited_and_handed_to_a_worker() -> None:
     assert OutboxDelivery.objects.filter(event=event, subscriber="telemetry.execute_run").count() == 1
 
 
+def test_trusting_a_backfill_is_told_before_and_audited_after() -> None:
+    shown = preview("telemetry.backfill", {"days": 7, "trust": True}, actor=person("sre_admin"))
+    assert "replaces what is stored" in shown.warnings[0]
+    assert "gone" in shown.undo
+    usual = preview("telemetry.backfill", {"days": 7}, actor=person("sre_admin"))
+    assert usual.warnings == []
+    assert "until a second reading agrees" in usual.undo
+    result = dispatch("telemetry.backfill", {"days": 7, "trust": True}, actor=person("sre_admin"))
+    assert TelemetryRun.objects.get(pk=result.value["run"]).parameters == {"days": 7, "trust": True}
+    entry = AuditEntry.objects.get(action="telemetry.backfill")
+    assert entry.after is not None
+    assert entry.after["trust"] is True
+
+
 @pytest.mark.parametrize("role", ["service_owner", "auditor", "viewer"])
 @pytest.mark.parametrize("action", ["telemetry.backfill", "telemetry.import"])
 def test_it_rejects_everybody_but_an_admin(role: str, action: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from apps.core.actions import Actor
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.telemetry import services
 from apps.telemetry.clients.errors import SourceRefused
-from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
+from apps.telemetry.models import ContestedHour, EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success
 from tests.telemetry.test_prometheus_source import Fleet
 
@@ -241,3 +241,125 @@ def test_checking_the_source_says_whether_it_answers(prometheus: Server) -> None
 
 def test_checking_without_a_source_says_so() -> None:
     assert services.source_check()["configured"] is False
+
+
+def store_partial(fleet: Fleet, value: str) -> None:
+    """Let the source say that what it knows of the requests is incomplete."""
+
+    def partial(form: Form) -> Reply:
+        first, last, step = (int(form[name][0]) for name in ("start", "end", "step"))
+        data = matrix(({"service": "shop"}, [(at, value) for at in range(first, last + 1, step)]))
+        return success(data, warnings=["one store did not answer"])
+
+    fleet.says("http_requests_total", partial)
+
+
+def test_an_incomplete_answer_does_not_take_the_place_of_a_complete_one(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    backfill(days=1)
+    store_partial(fleet, "60")
+    backfill(days=1)
+    assert {(hour.total, hour.is_partial) for hour in SliHour.objects.all()} == {(100, False)}
+
+
+def test_hours_that_shrink_wait_for_a_second_reading_some_minutes_later(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    backfill(days=1)
+    fleet.says("http_requests_total", steady("60", service="shop"))
+    with time_machine.travel(END, tick=False):
+        run = backfill(days=1)
+        assert run.summary["contested_hours"] >= 24
+        backfill(days=1)
+    assert {hour.total for hour in SliHour.objects.all()} == {100}
+    with time_machine.travel(END + timedelta(minutes=5), tick=False):
+        assert backfill(days=1).summary["settled_hours"] >= 24
+    assert {hour.total for hour in SliHour.objects.all()} == {60}
+    assert not ContestedHour.objects.filter(measure="requests").exists()
+
+
+def test_a_trusted_backfill_is_believed_at_once(prometheus: Server, fleet: Fleet, shop: Service) -> None:
+    backfill(days=1)
+    fleet.says("http_requests_total", steady("60", service="shop"))
+    backfill(days=1, trust=True)
+    assert {hour.total for hour in SliHour.objects.all()} == {60}
+    store_partial(fleet, "20")
+    backfill(days=1, trust=True)
+    assert {hour.total for hour in SliHour.objects.all()} == {60}
+
+
+def test_a_day_is_lowered_with_the_hours_that_turn_out_not_to_be_true(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    backfill(days=1)
+    fleet.says("code=~", steady("500", service="shop"))
+    backfill(days=1, trust=True)
+    assert {(day.total, day.observed_seconds, day.is_implausible) for day in SliDay.objects.all()} == {
+        (0, 0, True)
+    }
+
+
+def test_the_collection_asks_again_for_what_was_incomplete_until_it_is_whole(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    store_partial(fleet, "60")
+    backfill(days=1)
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    run = services.collect_hour(now=END + timedelta(hours=1, minutes=5))
+    assert run is not None
+    assert run.summary["hours_asked_again"] == 22, "the last two hours are read in any case"
+    assert run.summary["hours_left_for_later"] == 0
+    assert run.window_start == END - 2 * HOUR
+    assert {(hour.total, hour.is_partial) for hour in SliHour.objects.all()} == {(100, False)}
+    again = services.collect_hour(now=END + timedelta(hours=2, minutes=5))
+    assert again is not None
+    assert again.summary["hours_asked_again"] == 0
+
+
+def test_the_collection_settles_what_is_contested(prometheus: Server, fleet: Fleet, shop: Service) -> None:
+    backfill(days=1)
+    fleet.says("http_requests_total", steady("60", service="shop"))
+    with time_machine.travel(END, tick=False):
+        backfill(days=1)
+    with time_machine.travel(END + timedelta(hours=1, minutes=5), tick=False):
+        services.collect_hour(now=END + timedelta(hours=1, minutes=5))
+    assert {hour.total for hour in SliHour.objects.all()} == {60}
+
+
+def test_what_is_too_old_is_not_asked_for_again(prometheus: Server, fleet: Fleet, shop: Service) -> None:
+    store_partial(fleet, "60")
+    backfill(days=1, end=END - services.CATCH_UP)
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    backfill(days=1)
+    run = services.collect_hour(now=END + timedelta(minutes=5))
+    assert run is not None
+    assert run.summary["hours_asked_again"] == 0
+
+
+def test_a_gap_of_the_last_day_is_asked_for_again(prometheus: Server, fleet: Fleet, shop: Service) -> None:
+    backfill(days=2)
+    SliHour.objects.filter(bin_start__in=[END - 10 * HOUR, END - 30 * HOUR]).delete()
+    services.collect_hour(now=END + timedelta(minutes=5))
+    assert SliHour.objects.filter(bin_start=END - 10 * HOUR).exists()
+    assert not SliHour.objects.filter(bin_start=END - 30 * HOUR).exists()
+
+
+def test_a_source_that_goes_while_it_is_asked_again_leaves_the_hour_collected(
+    prometheus: Server, fleet: Fleet, shop: Service
+) -> None:
+    store_partial(fleet, "60")
+    backfill(days=1)
+    oldest = int((END - timedelta(days=1)).timestamp())
+
+    def forgetful(form: Form) -> Reply:
+        if int(form["start"][0]) <= oldest + 3600:
+            return error(422, "execution", "out of retention")
+        return steady("100", service="shop")(form)
+
+    fleet.says("http_requests_total", forgetful)
+    run = services.collect_hour(now=END + timedelta(hours=1, minutes=5))
+    assert run is not None
+    assert run.state == TelemetryRun.State.COMPLETED
+    assert any("could not be asked again" in warning for warning in run.warnings)
+    assert SliHour.objects.get(bin_start=END).total == 100

@@ -126,6 +126,24 @@ def test_backfilling_prints_what_came(prometheus: Server, fleet: Fleet) -> None:
     assert SliHour.objects.filter(bin_start__year=2023).count() == 48
 
 
+def test_backfilling_hours_that_shrank_says_what_stands_and_how_to_replace_it(
+    prometheus: Server, fleet: Fleet
+) -> None:
+    Service.objects.create(service_id="shop")
+    fleet.says("code=~", success(matrix()))
+    arguments = ("backfill", "--days", "1", "--end", "2023-08-23T10:00:00")
+    fleet.says("http_requests_total", steady("100", service="shop"))
+    run(*arguments)
+    fleet.says("http_requests_total", steady("60", service="shop"))
+    _, err = run(*arguments)
+    assert "24 hours have less now than what is stored of them" in err
+    assert "--trust" in err
+    assert SliHour.objects.filter(total=100).count() == 24
+    _, err = run(*arguments, "--trust")
+    assert err == ""
+    assert SliHour.objects.filter(total=60).count() == 24
+
+
 def test_backfilling_without_a_source_fails_with_what_to_do(settings: Settings) -> None:
     with pytest.raises(CommandError, match="PROMETHEUS_URL"):
         run("backfill")

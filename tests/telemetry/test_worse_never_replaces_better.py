@@ -235,3 +235,28 @@ def test_asking_again_ends_once_the_source_is_well(steps: list[Step], truth: lis
             assert not clearly_less(hour.total, total)
             assert not clearly_less(total, hour.total)
         transaction.set_rollback(True)
+
+
+def test_percentiles_give_way_only_to_complete_ones_with_as_many_bins() -> None:
+    shop = Service.objects.create(service_id="shop")
+    known = {"shop": shop.pk}
+    hour = {0: Hour(100, 1)}
+
+    def stored() -> tuple[float, list[float] | None]:
+        row = SliHour.objects.get(service=shop)
+        return row.total, row.p95_ms
+
+    read(Scripted({"shop": hour}, percentiles={"shop": {0: [80.0, 90.0]}}), known, run=1, minute=0)
+    assert stored() == (100, [80.0, 90.0])
+    read(Scripted({"shop": {0: Hour(120, 1)}}), known, run=2, minute=10)
+    assert stored() == (120, [80.0, 90.0]), "no percentiles are no reason to forget those that were known"
+    read(Scripted(percentiles={"shop": {0: [70.0]}}), known, run=3, minute=20)
+    assert stored() == (120, [80.0, 90.0])
+    away = Scripted(percentiles={"shop": {0: [60.0, 60.0, 60.0]}}, histograms_are_partial=True)
+    read(away, known, run=4, minute=30)
+    assert stored() == (120, [80.0, 90.0])
+    read(Scripted(percentiles={"shop": {0: [81.0, 91.0]}}), known, run=5, minute=40)
+    assert stored() == (120, [81.0, 91.0])
+    less = Scripted({"shop": {0: Hour(50, 1)}}, percentiles={"shop": {0: [82.0, 92.0]}})
+    read(less, known, run=6, minute=50)
+    assert stored() == (120, [82.0, 92.0]), "percentiles are judged on their own"

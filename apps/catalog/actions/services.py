@@ -13,6 +13,7 @@ from apps.accounts.permissions import team_ids
 from apps.catalog.locking import lock_graph
 from apps.catalog.models import Dependency, Service
 from apps.catalog.schemas import JsonObject, PublishedSla, ServiceCriticality, ServiceId, Text
+from apps.catalog.spelling import difference, service_called, shown, stored
 from apps.core.actions import (
     Action,
     ActionInput,
@@ -154,7 +155,7 @@ class UpdateService(Action[UpdateServiceInput]):
     def target(self, data: UpdateServiceInput, *, lock: bool) -> Service:
         rows = Service.objects.select_related("team")
         rows = rows.select_for_update(of=("self",)) if lock else rows
-        service = rows.filter(service_id=data.service_id).first()
+        service = service_called(data.service_id, rows)
         if service is None:
             raise NotFound(f"There is no service called {data.service_id}.")
         return service
@@ -227,7 +228,7 @@ class DeclareService(Action[DeclareServiceInput]):
 
     def guard(self, call: Call[DeclareServiceInput]) -> None:
         _must_own(call.actor, call.input.team)
-        known = Service.objects.filter(service_id=call.input.service_id).first()
+        known = service_called(call.input.service_id, Service.objects.all())
         if known is not None and not known.is_discovered:
             raise Conflict(f"{known} is in the catalog already. Edit it there.")
 
@@ -239,6 +240,7 @@ class DeclareService(Action[DeclareServiceInput]):
             summary=f"{service} {'was discovered and counts as declared' if service.pk else 'is new'}.",
             changes=_changes(before, document(service)),
             touches=[callers_of(service)] if service.pk else [],
+            warnings=[] if service.pk else _looking_alike(service.service_id),
         )
 
     def execute(self, call: Call[DeclareServiceInput]) -> Outcome:
@@ -261,7 +263,17 @@ class DeclareService(Action[DeclareServiceInput]):
     @staticmethod
     def _service(data: DeclareServiceInput, *, lock: bool) -> Service:
         rows = Service.objects.select_for_update() if lock else Service.objects.all()
-        return rows.filter(service_id=data.service_id).first() or Service(service_id=data.service_id)
+        return service_called(data.service_id, rows) or Service(service_id=stored(data.service_id))
+
+
+def _looking_alike(service_id: str) -> list[str]:
+    """What to look at before a service is made whose id only differs in capitals from that of another."""
+    others = Service.objects.filter(service_id__iexact=service_id).order_by("service_id")[:3]
+    return [
+        f"{shown(other.service_id)} is in the catalog and differs in {difference(service_id, other.service_id)}: "
+        "are they one service?"
+        for other in others
+    ]
 
 
 def _must_own(actor: Actor, team: str | None) -> None:

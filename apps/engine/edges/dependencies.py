@@ -17,6 +17,11 @@ from apps.engine.graph.redundancy import (
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure
 
+MOST_UNKNOWN = 20
+"""Dependencies of which nothing is known that a document lists; they are counted for nothing."""
+MOST_OF_A_CYCLE = 20
+"""Members of a cycle that a dependency's row names."""
+
 
 @dataclass(frozen=True, slots=True)
 class CountedFactor:
@@ -146,7 +151,11 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
         for member in counted.members:
             effects[id(member)] = (-counted.factor.loss / len(counted.members), counted.is_shared)
     entries: list[dict[str, object]] = []
+    unknown = [each for each in composite.estimates if each.availability is None]
+    unlisted = {id(each) for each in unknown[MOST_UNKNOWN:]}
     for estimate in composite.estimates:
+        if id(estimate) in unlisted:
+            continue
         dependency = estimate.dependency
         effect, is_shared = effects.get(id(estimate), (None, False))
         if dependency.mode == "async" or estimate.has_fallback:
@@ -170,7 +179,7 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
                 "is_shared": is_shared,
                 "redundancy_group": dependency.redundancy_group or None,
                 "redundancy_needed": dependency.redundancy_needed if dependency.redundancy_group else None,
-                "cycle": list(dependency.cycle) or None,
+                "cycle": list(dependency.cycle[:MOST_OF_A_CYCLE]) or None,
                 **_retries(estimate),
             }
         )
@@ -183,6 +192,7 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
         "own": ratio(composite.own),
         **_graph_document(composite),
         "dependencies": entries,
+        "dependency_count": len(composite.estimates),
     }
 
 
@@ -233,39 +243,3 @@ def _retries(estimate: EdgeEstimate) -> dict[str, object]:
         "load_amplification": usual,
         "load_amplification_in_outage": 1.0 + retries,
     }
-
-
-def composite_warnings(composite: ServiceComposite) -> list[str]:
-    """What a reader must know of the dependencies: cycles, unknowns, assumptions."""
-    warnings: list[str] = []
-    counted = {id(member): len(each.members) for each in composite.factors for member in each.members}
-    told: set[str] = set()
-    for estimate in composite.estimates:
-        dependency = estimate.dependency
-        if dependency.cycle:
-            path = " → ".join([*dependency.cycle, dependency.cycle[0]])
-            warnings.append(
-                f"{dependency.target_id} is in a cycle ({path}): its effect is counted in full, though "
-                "a part of its failures may be this service's own."
-                if composite.graph is None
-                else f"{dependency.target_id} is in a cycle ({path}): a failure that goes around is counted "
-                "once, where it began."
-            )
-        if estimate.behaves_hard:
-            warnings.append(
-                f"{dependency.target_id} is declared {dependency.criticality} but behaves hard: "
-                f"{100 * (estimate.hardness or 0.0):.0f} % of the requests that meet its failure fail."
-            )
-        group, members = dependency.redundancy_group, counted.get(id(estimate))
-        if group and group not in told and members is not None and dependency.redundancy_needed > members:
-            told.add(group)
-            warnings.append(
-                f"{dependency.redundancy_needed} of {group} must be up, and only {members} can be counted: "
-                "all of those are taken as needed."
-            )
-        if dependency.mode == "sync" and estimate.availability is None:
-            warnings.append(
-                f"{dependency.target_id} has neither observations nor a published SLA: "
-                "it is not in the composite."
-            )
-    return warnings

@@ -37,6 +37,7 @@ class Outcome:
     coverage: float
     window_requests: float
     has_dependency: bool
+    observed: float | None
     requests: float
     actual: float
     futures: tuple[float, ...]
@@ -89,6 +90,7 @@ def evaluate_service(
         coverage=quality["coverage"],
         window_requests=quality["expected_requests"],
         has_dependency=bool(service.dependencies),
+        observed=found["observed"],
         requests=requests,
         actual=actual,
         futures=tuple(futures),

@@ -77,17 +77,17 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
             "|---|---|---|---|",
         ]
         lines.append(
-            "| **all** | " + " | ".join(_share(summary["gap_closed"][tier]) for tier in TIERS) + " |"
+            "| **all** | " + " | ".join(share_text(summary["gap_closed"][tier]) for tier in TIERS) + " |"
         )
         lines += [
-            f"| {family} | " + " | ".join(_share(values[tier]) for tier in TIERS) + " |"
+            f"| {family} | " + " | ".join(share_text(values[tier]) for tier in TIERS) + " |"
             for family, values in summary["gap_closed_by_family"].items()
         ]
         lines += [
             "",
             "How often the true quantile lies in the target's 90 % interval: "
             + ", ".join(
-                f"{tier} {_share(summary['interval_coverage'][tier])}"
+                f"{tier} {share_text(summary['interval_coverage'][tier])}"
                 f" ± {100 * summary['interval_coverage_error']:.1f}"
                 for tier in TIERS
             )
@@ -96,7 +96,8 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _share(value: float | None) -> str:
+def share_text(value: float | None) -> str:
+    """Write a share in whole percent, a dash where there is none."""
     return "–" if value is None else f"{100 * value:.0f} %"
 
 

@@ -106,7 +106,7 @@ def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list
     values = [*shown, *foreseen]
     if model.prior_weight > 0:
         features.append(("archetype", "Short history: what services of this kind keep"))
-        values += [model.mixed(each, breach_probability) for each in values]
+        values += [model.mixed(each, breach_probability, model.evidence) for each in values]
     return features, 1 - np.concatenate(values)
 
 

@@ -22,7 +22,7 @@ from apps.engine.explanation.pasts import Asked, Change
 from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
 from apps.engine.window.counting import needed_requests
-from apps.engine.window.tiers import WindowModel
+from apps.engine.window.tiers import LEAST_TARGET, WindowModel
 
 MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
@@ -94,8 +94,10 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     results = dict(zip(others, asked.anew(others), strict=True))
     for cause, kind, change in scaled:
         result = results[change]
-        # Neither what would move nothing nor what would move it the wrong way.
-        if percent(result) != percent(target) and (result > target) is (change.scale < 1):
+        # Neither what would move nothing nor what would move it the wrong way, nor what would leave nothing to promise.
+        if percent(result) == percent(target) or result < LEAST_TARGET:
+            continue
+        if (result > target) is (change.scale < 1):
             found.append(_scaled(cause, kind, change.scale, result, service_id))
     for change in incidents:
         if results[change] > target and percent(results[change]) != percent(target):

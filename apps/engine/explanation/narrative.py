@@ -12,6 +12,9 @@ from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TierName
 from apps.engine.window.tiers import COLD_START_DAYS, Tier
 
+LEAST_SHARE = 0.005
+"""A prior that makes up less of a target is not worth a word: it rounds to 0 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -28,16 +31,17 @@ class Seen:
         return cls(counts.requests, counts.failures, counts.availability, counts.span_days)
 
 
-def cold_start_reason(days: float, prior_weight: float, prior_title: str) -> str:
-    """Why a cold start's numbers are wide."""
-    if prior_weight <= 0:
+def cold_start_reason(days: float, prior_weight: float, prior_title: str, *, is_held: bool = False) -> str:
+    """Why a cold start's numbers are wide; with ``is_held`` its kind is expected to do no better than was counted."""
+    if prior_weight < LEAST_SHARE:
         return (
             f"{duration(days * DAY_SECONDS)} of data: the targets allow for what so short a history cannot show, and "
             f"confidence is low until day {COLD_START_DAYS}."
         )
+    held = ", with no fewer failures than were counted" if is_held else ""
     return (
         f"{duration(days * DAY_SECONDS)} of data: {100 * prior_weight:.0f} % of each target is what is "
-        f"expected of its kind ({prior_title}), and confidence is low until day {COLD_START_DAYS}."
+        f"expected of its kind ({prior_title}{held}), and confidence is low until day {COLD_START_DAYS}."
     )
 
 

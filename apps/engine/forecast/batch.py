@@ -11,6 +11,7 @@ from apps.engine.forecast.features import FEATURES, FeatureRows, feature_rows
 from apps.engine.forecast.history import History
 from apps.engine.forecast.model import CHANCES, Forecast
 from apps.engine.forecast.service import ServiceForecast
+from apps.engine.forecast.worse import ADDED, no_worse, rows_of, with_more_failures, youth_of
 from apps.engine.types import Floats
 
 _HAS_DEPENDENCY, _SHARE = FEATURES.index("has_dependency"), FEATURES.index("dependency_share")
@@ -19,11 +20,13 @@ _HAS_DEPENDENCY, _SHARE = FEATURES.index("has_dependency"), FEATURES.index("depe
 @dataclass(frozen=True, slots=True)
 class PastFeatures:
     """Features of many pasts of one service; each row is what ``ServiceForecast.of`` would make of it, whatever other
-    rows are asked with it.
+    rows are asked with it. In the first week (``youth`` above 0) each past has several rows
+    (:mod:`apps.engine.forecast.worse`).
     """
 
     forecast: Forecast
     rows: FeatureRows
+    youth: float
 
     @classmethod
     def of(
@@ -33,27 +36,36 @@ class PastFeatures:
         ``(n,)``; on ``history``, where it is not the forecast's own.
         """
         history = history or forecast.history
+        youth = youth_of(history, forecast.days)
+        bad = np.minimum(history.hourly(bad.T), history.total)
         rows = feature_rows(
             history,
-            np.minimum(history.hourly(bad.T), history.total),
+            with_more_failures(bad, history.total, youth),
             window_hours=forecast.window_hours,
             has_dependency=forecast.has_dependency,
-            dependency_share=shares,
+            dependency_share=_for_each(shares, youth),
         )
-        return cls(forecast.forecast, rows)
+        return cls(forecast.forecast, rows, youth)
 
     def unavailability(self, chance: float) -> Floats:
         """What the window after each past exceeds with ``chance``: ``(n,)``."""
-        result: Floats = self.forecast.quantiles(self.rows, CHANCES.index(chance) + 1)[:, -1]
-        return result
+        quantiles = self.forecast.quantiles(self.rows, CHANCES.index(chance) + 1)[:, -1:]
+        return no_worse(quantiles, self.youth)[:, 0]
 
     def with_dependencies(
         self, rows: NDArray[np.int64], shares: Floats, has_dependency: Floats
     ) -> PastFeatures:
         """Some of the pasts, ``rows``, as other shares of dependencies' failures would have them."""
+        rows = rows_of(rows, self.youth)
         features = self.rows.features[rows]
-        features[:, _SHARE], features[:, _HAS_DEPENDENCY] = shares, has_dependency
+        features[:, _SHARE] = _for_each(shares, self.youth)
+        features[:, _HAS_DEPENDENCY] = _for_each(has_dependency, self.youth)
         chosen = replace(
             self.rows, features=features, centre=self.rows.centre[rows], spread=self.rows.spread[rows]
         )
         return replace(self, rows=chosen)
+
+
+def _for_each(values: Floats, youth: float) -> Floats:
+    """A value a past as one for each of its rows."""
+    return values if youth <= 0 else np.repeat(values, len(ADDED))

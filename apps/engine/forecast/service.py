@@ -12,6 +12,7 @@ from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.forecast.model import CHANCES, Forecast, built_in
 from apps.engine.forecast.regimes import REGIMES, Regime, regimes
+from apps.engine.forecast.worse import no_worse, with_more_failures, youth_of
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats
 
@@ -48,6 +49,8 @@ class ServiceForecast:
     parts: Decomposition
     has_dependency: bool
     window_hours: int
+    days: float
+    """Of data."""
     forecast: Forecast
     quantiles: Floats
     """At :data:`CHANCES`, with every cause as it is."""
@@ -67,9 +70,11 @@ class ServiceForecast:
         history = history_of(counts)
         hourly = history.hourly(parts.bad)
         model = forecast or built_in()
+        youth = youth_of(history, counts.days)
+        bad = np.minimum(hourly.sum(axis=0, keepdims=True), history.total)
         rows = feature_rows(
             history,
-            np.minimum(hourly.sum(axis=0, keepdims=True), history.total),
+            with_more_failures(bad, history.total, youth),
             window_hours=window_days * 24,
             has_dependency=has_dependency,
             dependency_share=dependency_share_of(parts, np.ones((1, hourly.shape[0]))),
@@ -80,22 +85,11 @@ class ServiceForecast:
             parts=parts,
             has_dependency=has_dependency,
             window_hours=window_days * 24,
+            days=counts.days,
             forecast=model,
-            quantiles=model.quantiles(rows)[0],
+            quantiles=no_worse(model.quantiles(rows), youth)[0],
             regime=REGIMES[int(regimes(rows.features, is_probed=history.is_probed)[0])],
         )
-
-    def unavailability(self, scales: Floats, chance: float) -> Floats:
-        """The same forecast anew with causes scaled: ``(n, causes)`` → ``(n,)``."""
-        rows = feature_rows(
-            self.history,
-            np.minimum(np.einsum("sc,ch->sh", scales, self.hourly), self.history.total),
-            window_hours=self.window_hours,
-            has_dependency=self.has_dependency,
-            dependency_share=dependency_share_of(self.parts, scales),
-        )
-        result: Floats = self.forecast.quantiles(rows, CHANCES.index(chance) + 1)[:, -1]
-        return result
 
     def usual(self, chance: float) -> float:
         """Unavailability that the next window exceeds with ``chance``, with every cause as it is."""
@@ -114,14 +108,15 @@ class ServiceForecast:
             self.history.spread_over,
             is_probed,
         )
+        youth = youth_of(canonical, self.days)
         rows = feature_rows(
             canonical,
-            bad / requests * scale,
+            with_more_failures(bad / requests * scale, canonical.total, youth),
             window_hours=self.window_hours,
             has_dependency=self.has_dependency,
             dependency_share=dependency_share_of(self.parts, np.ones((1, len(self.parts.causes)))),
         )
-        found = self.forecast.quantiles(rows)[0]
+        found = no_worse(self.forecast.quantiles(rows), youth)[0]
         kind = int(regimes(rows.features, is_probed=is_probed)[0])
         result: dict[float, Doubt] = {}
         for at, chance in enumerate(CHANCES):

@@ -21,8 +21,11 @@ from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
 from apps.engine.latency.percentiles import percentile
 from apps.engine.rounding import duration, milliseconds
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
-from apps.engine.window.tiers import COLD_START_DAYS, cold_start_weight
+from apps.engine.window.evidence import youth
+from apps.engine.window.tiers import COLD_START_DAYS
 
+PRIOR_DAYS = 5.0
+"""The spread of its kind counts as much as this many days of data, and for nothing from a week on."""
 BINS_SHARE = 0.95
 """Of the bins' own percentiles, this share must be under the threshold."""
 MIN_ABOVE = 15.0
@@ -201,7 +204,7 @@ def latency_document(
         )
         return _without("no_data", reason, basis, observed)
     limits = outlook.prediction.quantiles[read_at]
-    weight = cold_start_weight(histograms.days)
+    weight = PRIOR_DAYS / (PRIOR_DAYS + histograms.days) * youth(histograms.days)
     widen = archetype.latency_factor(0.95) ** weight
     tiers: dict[str, object] = {}
     for name, chance in TIER_BREACH_PROBABILITY.items():

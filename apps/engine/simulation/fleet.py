@@ -122,9 +122,34 @@ def simulate_service(
     elif generator.random() < 0.1:
         past_days = int(generator.integers(30, PAST_DAYS))
     process = {**FAMILIES, **EXTRA}[kind](generator)
-    traffic = _traffic(generator, kind)
-    dependency = _dependency(generator, kind)
-    past, future = past_days * 24, window_days * 24
+    traffic = draw_traffic(generator, kind)
+    dependency = draw_dependency(generator, kind)
+    return grown(
+        generator,
+        family,
+        name,
+        traffic,
+        process,
+        dependency,
+        past_hours=past_days * 24,
+        window_days=window_days,
+    )
+
+
+def grown(
+    generator: np.random.Generator,
+    family: str,
+    name: str,
+    traffic: Traffic,
+    process: Process,
+    dependency: Dependency | None,
+    *,
+    past_hours: int,
+    window_days: int = WINDOW_DAYS,
+    archetype: str = "default",
+) -> SimulatedService:
+    """Draw ``past_hours`` of history of a service of this nature, and one future."""
+    past, future = past_hours, window_days * 24
     load = traffic.load(generator, 1, CUT_HOUR - past, past)
     total, bad, edge, states = _hours(
         generator, traffic, process, dependency, load, CUT_HOUR - past, (None, None)
@@ -143,7 +168,10 @@ def simulate_service(
         calls = CountSeries(start, HOUR_SECONDS, *edge)
         dependencies = (DependencyInput(DEPENDENCY_ID, edge=calls, target=calls),)
     service = ServiceInput(
-        name, counts=CountSeries(start, HOUR_SECONDS, total, bad), dependencies=dependencies
+        name,
+        archetype=archetype,
+        counts=CountSeries(start, HOUR_SECONDS, total, bad),
+        dependencies=dependencies,
     )
     return SimulatedService(
         family, service, future_total, future_bad, window_days, traffic, process, dependency, states
@@ -165,7 +193,8 @@ def simulate_fleet(
             )
 
 
-def _traffic(generator: np.random.Generator, kind: str) -> Traffic:
+def draw_traffic(generator: np.random.Generator, kind: str) -> Traffic:
+    """The traffic of a service of this kind."""
     if kind == SITES:
         return Traffic.probes(float(generator.choice([4, 6, 12, 12, 12, 60])))
     if kind == "low traffic":
@@ -173,7 +202,8 @@ def _traffic(generator: np.random.Generator, kind: str) -> Traffic:
     return Traffic.draw(generator, 60, 300_000)
 
 
-def _dependency(generator: np.random.Generator, kind: str) -> Dependency | None:
+def draw_dependency(generator: np.random.Generator, kind: str) -> Dependency | None:
+    """What it depends on, if on anything."""
     if kind == "dependency":
         draw = (Incidents.draw_rare, Modulated.draw, Bursts.draw)[int(generator.integers(0, 3))]
         return Dependency(draw(generator), generator.uniform(0.2, 1.0), generator.uniform(0.3, 1.0))

@@ -1,13 +1,21 @@
-"""Error budgets and how fast they burn.
+"""Error budgets, how fast they burn, and the one rule that says when somebody has to look.
 
 Source of the alert rules: Beyer et al., *The Site Reliability Workbook* (2018), ch. 5, multiwindow
-multi-burn-rate alerts; a rule pages when a stated share of the window's budget is spent within its long
-window.
+multi-burn-rate alerts. A rule holds when, over its long window,
+
+- the burn rate is at its factor,
+- that share of the window's budget really went: a factor alone would fire for one failure in a quiet night, and
+- for a page, the failures are a rate and no accident (:func:`is_a_rate`), for the same chapter warns of services with
+  little traffic, where a single failure is a high rate.
+
+:func:`rule_holds` is that rule for numbers and arrays alike. How a service stands now (``apps/slos/standing.py``) and
+the pages a month that a target would have cost (:func:`count_alerts`) both ask it, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -18,6 +26,14 @@ from apps.engine.types import Floats
 
 HOUR_SECONDS = 3_600
 _NEXT_TO_NOTHING = 1e-300
+
+type Numbers = float | Floats
+type Truths = bool | np.bool_ | NDArray[np.bool_]
+
+LEAST_PAGE_FAILURES = 3
+"""Fewer failures than this wake nobody, whatever their share: one is no rate, and a second may be its retry."""
+PAGE_CHANCE = 0.01
+"""A page needs more failures than a service that just keeps its target has with at least this probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,49 +94,118 @@ def seconds_to_exhaustion(left: float, current_burn_rate: float, window_days: fl
     return left * window_days * 24 * HOUR_SECONDS / current_burn_rate
 
 
+def is_few(bad: Numbers) -> Truths:
+    """Whether there are fewer failures than :data:`LEAST_PAGE_FAILURES`, for numbers and for arrays.
+
+    A metric store extrapolates counts, so they are rounded to the nearest whole number.
+    """
+    return bad < LEAST_PAGE_FAILURES - 0.5
+
+
+def is_a_rate(bad: Numbers, allowed: Numbers) -> Truths:
+    """Whether failures say something about the rate of failures: there are :data:`LEAST_PAGE_FAILURES` of them, and a
+    service whose target allows ``allowed`` of so many requests has as many with less than :data:`PAGE_CHANCE`.
+
+    Works on numbers and on arrays. The probability is the upper tail of the Poisson distribution, bounded by its first
+    term times a geometric series, ``P(X ≥ k) ≤ P(X = k) · (k + 1) / (k + 1 − λ)``, which is close where ``k`` is well
+    above ``λ``; the factorial is Stirling's, to 1e-4 from 3 on.
+    """
+    count = np.maximum(bad, LEAST_PAGE_FAILURES - 0.5)
+    mean = np.clip(allowed, 1e-12, 0.999_999 * count)
+    factorial = count * np.log(count) - count + 0.5 * np.log(2 * math.pi * count) + 1 / (12 * count)
+    tail = count * np.log(mean) - mean - factorial + np.log((count + 1) / (count + 1 - mean))
+    enough: Truths = np.logical_not(is_few(bad)) & (allowed < bad) & (tail <= math.log(PAGE_CHANCE))
+    return enough
+
+
+def rule_holds(
+    rule: AlertRule,
+    bad: Numbers,
+    total: Numbers,
+    *,
+    target: Numbers,
+    window_total: Numbers,
+    window_days: float,
+) -> Truths:
+    """Whether a rule holds for ``bad`` of ``total`` requests in its long window.
+
+    ``window_total`` are the requests of the SLO's window, or of as much of it as is known. Works on numbers and on
+    arrays, which are broadcast.
+    """
+    budget = 1.0 - target
+    fires: Truths = (
+        _share(bad, np.maximum(rule.factor(window_days) * total, rule.budget_share * window_total)) >= budget
+    )
+    if rule.severity == "page" and np.any(fires):
+        # Few of the bins of a history burn that fast; the others need no logarithms.
+        counts, requests, budgets = (np.broadcast_to(one, np.shape(fires)) for one in (bad, total, budget))
+        at = np.asarray(fires)
+        fires = at.copy()
+        fires[at] = is_a_rate(counts[at], requests[at] * budgets[at])
+    return fires
+
+
 def count_alerts(
     total: Floats, bad: Floats, step_seconds: int, targets: Floats, window_days: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many pages and tickets past bins would have raised at each target: two arrays like ``targets``.
 
     ``bad`` is ``(n,)``, or ``(targets, n)`` where what is bad depends on the target, as for latency thresholds.
-    A run of bins in which any rule of a severity fires is one alert. Bins without data count as no traffic.
-    The short windows can only be looked at where the bins are that fine; a wider bin stands in for them.
+    A run of bins in which any rule of a severity fires is one alert: it holds over its long window
+    (:func:`rule_holds`), and over the short one the burn rate is still at its factor. Bins without data count as no
+    traffic. The short windows can only be looked at where the bins are that fine; a wider bin stands in for them.
     """
     if not (np.isfinite(total).all() and np.isfinite(bad).all()):
         # A gap is one for all targets.
         known = np.isfinite(total) & np.isfinite(bad).reshape(-1, total.size).all(axis=0)
         total, bad = np.where(known, total, 0.0), np.where(known, bad, 0.0)
-    sums_total, sums_bad = running_sums(total), running_sums(bad)
-    budgets = 1.0 - np.asarray(targets, dtype=np.float64)
+    sums = _Sums(running_sums(total), running_sums(bad), step_seconds)
+    aims = np.asarray(targets, dtype=np.float64)[:, None]
+    window_total = _newest(sums.total, sums.bins(window_days * 24 * HOUR_SECONDS))
     counts: dict[str, NDArray[np.int64]] = {}
-    ratios: dict[int, Floats] = {}
     for severity in ("page", "ticket"):
-        firing = np.zeros((budgets.size, total.size), dtype=bool)
+        firing = np.zeros((aims.size, total.size), dtype=bool)
         for rule in ALERT_RULES:
             if rule.severity != severity:
                 continue
-            least = (rule.factor(window_days) * budgets)[:, None]
-            fires = _ratio(ratios, sums_total, sums_bad, rule.long_seconds, step_seconds) >= least
+            requests, failed = sums.newest(rule.long_seconds)
+            fires = rule_holds(
+                rule, failed, requests, target=aims, window_total=window_total, window_days=window_days
+            )
             # Most rules never fire, whatever their short windows say.
-            if fires.any():
-                fires &= _ratio(ratios, sums_total, sums_bad, rule.short_seconds, step_seconds) >= least
+            if np.any(fires):
+                requests, failed = sums.newest(rule.short_seconds)
+                fires &= _share(failed, rule.factor(window_days) * requests) >= 1.0 - aims
                 firing |= fires
         rises = np.count_nonzero(firing[:, 1:] & ~firing[:, :-1], axis=1)
         counts[severity] = rises + (firing[:, 0] if total.size else 0)
     return counts["page"], counts["ticket"]
 
 
-def _ratio(
-    known: dict[int, Floats], sums_total: Floats, sums_bad: Floats, seconds: int, step_seconds: int
-) -> Floats:
-    bins = max(1, round(seconds / step_seconds))
-    if bins not in known:
-        requests = _newest(sums_total, bins)
-        failed = _newest(sums_bad, bins)
-        # Where nothing was asked nothing failed: 0 of next to nothing.
-        known[bins] = failed / np.maximum(requests, _NEXT_TO_NOTHING)
-    return known[bins]
+@dataclass(slots=True)
+class _Sums:
+    """Requests and failures over the newest bins, computed once for each width."""
+
+    total: Floats
+    bad: Floats
+    step_seconds: int
+    _known: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def bins(self, seconds: float) -> int:
+        """How many bins stand for so long; one at least."""
+        return max(1, round(seconds / self.step_seconds))
+
+    def newest(self, seconds: int) -> tuple[Floats, Floats]:
+        """Requests and failures of so long, ending with each bin."""
+        bins = self.bins(seconds)
+        if bins not in self._known:
+            self._known[bins] = (_newest(self.total, bins), _newest(self.bad, bins))
+        return self._known[bins]
+
+
+def _share(failed: Numbers, requests: Numbers) -> Numbers:
+    """Failures over requests: 0 where nothing was asked, for nothing failed there."""
+    return failed / np.maximum(requests, _NEXT_TO_NOTHING)
 
 
 def _newest(sums: Floats, bins: int) -> Floats:

@@ -1,9 +1,10 @@
 """Targets that are missed with a stated chance, and how sure they are.
 
-The tiers are quantiles of the forecast (``apps.engine.forecast``), mixed with the archetype's prior in a service's
-first week. Beside it stands what the history alone shows: a block bootstrap of past (bad, total) pairs, and what
-counting leaves possible at this traffic. Attribution says what the forecast adds to that; counterfactuals ask the
-forecast again.
+The tiers are quantiles of the forecast (``apps.engine.forecast``). In a service's first week they are no better than
+what was clearly counted, and mixed with the archetype's prior as far as the record leaves that open
+(``apps.engine.window.evidence``). Beside it stands what the history alone shows: a block bootstrap of past (bad, total)
+pairs, and what counting leaves possible at this traffic. Attribution says what the forecast adds to that;
+counterfactuals ask the forecast again.
 """
 
 from __future__ import annotations
@@ -13,40 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import Cause, Decomposition
+from apps.engine.explanation.decomposition import Cause, Decomposition, scaled_failures
 from apps.engine.forecast.service import Doubt, ServiceForecast
 from apps.engine.series import ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
 from apps.engine.window.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
+from apps.engine.window.evidence import FIRST_WEEK_DAYS, Evidence, Prior
 from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 
 LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""
+LEAST_TARGET = 0.01
+"""Less is no promise: no tier is below it, and where the balanced one would be, nothing can be promised."""
 COLD_START_DAYS = 30
-PRIOR_DAYS = 5.0
-"""The archetype's prior weighs as much as this many days of data, falling to nothing at ``PRIOR_UNTIL_DAYS``."""
-PRIOR_UNTIL_DAYS = 7.0
-"""From a week of history on the forecast needs no prior: it learned from services as young."""
 THIN_REQUESTS = needed_requests(0.999)
 """Windows of no more requests than these have the rule of three's word, those of twice as many the forecast's."""
 _Z90 = 1.6448536
-
-
-def cold_start_weight(days: float) -> float:
-    """Weight of the archetype's prior after ``days`` of data: 1 at none, 0 from a week on."""
-    if days >= PRIOR_UNTIL_DAYS:
-        return 0.0
-    return PRIOR_DAYS / (PRIOR_DAYS + days) * (1 - (days / PRIOR_UNTIL_DAYS) ** 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """Unavailability quantiles expected before any data, by breach probability, and their spread (of the
-    logarithm).
-    """
-
-    quantiles: dict[float, float]
-    spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +47,8 @@ class WindowModel:
 
     ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each resampled
     window. ``bad`` has shape ``(causes,)``: failures in the history, ``dense_total`` ``(bins,)``: requests of its bins
-    with data, ``total`` all of them. ``doubt`` is the forecast's, by chance.
+    with data, ``total`` all of them. ``doubt`` is the forecast's, by chance. ``evidence`` is what the record shows,
+    ``None`` from a week of data on.
     """
 
     causes: tuple[Cause, ...]
@@ -73,10 +57,21 @@ class WindowModel:
     dense_total: Floats
     total: float
     window_requests: float
+    days: float
     prior: Prior
-    prior_weight: float
+    evidence: Evidence | None
     forecast: ServiceForecast
     doubt: dict[float, Doubt]
+
+    @property
+    def prior_weight(self) -> float:
+        """How much of each target is left to the prior, with every cause as it is."""
+        return 0.0 if self.evidence is None else float(self.evidence.weight[0])
+
+    @property
+    def is_worse_than_its_kind(self) -> bool:
+        """Whether the record shows clearly that it fails more than what is typical of its kind."""
+        return self.evidence is not None and float(self.evidence.lowest[0]) > self.prior.typical
 
     def shown(
         self, sums: Floats, bad: Floats, breach_probability: float, *, has_variation: bool
@@ -97,13 +92,24 @@ class WindowModel:
         counted = np.maximum(np.maximum(value, floor), LEAST_UNAVAILABILITY)
         return np.minimum(1.0, value), np.minimum(1.0, counted)
 
-    def floored(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
+    def evidence_of(self, scales: Floats) -> Evidence | None:
+        """What the record shows with its causes scaled, one entry a row of ``scales``, ``(n, causes)``."""
+        if self.evidence is None:
+            return None
+        bad = scaled_failures(self.forecast.parts, self.dense_total, scales)
+        return Evidence.of(self.dense_total, bad, self.days, self.prior)
+
+    def floored(
+        self, value: Floats, scales: Floats, breach_probability: float, evidence: Evidence | None
+    ) -> Floats:
         """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
 
-        Where a window has few requests, counting has its word: without it a clean record of some hundred requests
-        would prove three nines.
+        In the first week that is what was clearly counted. Where a window has few requests, counting has its word:
+        without it a clean record of some hundred requests would prove three nines.
         """
         value = np.maximum(value, LEAST_UNAVAILABILITY)
+        if evidence is not None:
+            value = np.maximum(value, evidence.lowest)
         thin = min(1.0, max(0.0, 2 - self.window_requests / THIN_REQUESTS))
         if thin > 0:
             bad = np.asarray(scales) @ self.bad
@@ -115,24 +121,31 @@ class WindowModel:
     def expected(self, breach_probability: float) -> float:
         """What the forecast expects at a tier's quantile with every cause as it is, before any prior."""
         usual = np.array([self.forecast.usual(breach_probability)])
-        return float(self.floored(usual, np.ones((1, len(self.causes))), breach_probability)[0])
+        scales = np.ones((1, len(self.causes)))
+        return float(self.floored(usual, scales, breach_probability, self.evidence)[0])
 
-    def mixed(self, value: Floats, breach_probability: float) -> Floats:
-        """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor."""
-        weight = self.prior_weight
-        if weight <= 0:
+    def mixed(self, value: Floats, breach_probability: float, evidence: Evidence | None) -> Floats:
+        """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor.
+
+        ``evidence`` has one entry, or one a value. Where ``value`` was floored neither part is better than what was
+        clearly counted, and so their mean is not.
+        """
+        if evidence is None:
             return value
-        mixture: Floats = value ** (1 - weight) * self.prior.quantiles[breach_probability] ** weight
+        expected = evidence.expected_of_its_kind(self.prior, breach_probability)
+        mixture: Floats = value ** (1 - evidence.weight) * expected**evidence.weight
         return mixture
 
     def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
         """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
-        return 1 - self.mixed(self.floored(value, scales, breach_probability), breach_probability)
+        evidence = self.evidence_of(scales)
+        value = self.floored(value, scales, breach_probability, evidence)
+        return 1 - self.mixed(value, breach_probability, evidence)
 
     def target(self, breach_probability: float) -> float:
         """Availability that the next window falls short of with the given chance."""
         value = np.array([self.expected(breach_probability)])
-        return 1 - float(self.mixed(value, breach_probability)[0])
+        return 1 - float(self.mixed(value, breach_probability, self.evidence)[0])
 
 
 def build_model(
@@ -143,7 +156,6 @@ def build_model(
     *,
     window_requests: float,
     prior: Prior,
-    prior_weight: float,
 ) -> WindowModel:
     """Resample and forecast the next windows of a service with requests (its total must be above 0)."""
     total = counts.dense_total
@@ -157,8 +169,11 @@ def build_model(
         dense_total=total,
         total=float(total.sum()),
         window_requests=window_requests,
+        days=counts.days,
         prior=prior,
-        prior_weight=prior_weight,
+        evidence=Evidence.of(total, parts.bad.sum(axis=1)[None], counts.days, prior)
+        if counts.days < FIRST_WEEK_DAYS
+        else None,
         forecast=forecast,
         doubt=forecast.doubt(counts),
     )
@@ -168,15 +183,15 @@ def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
     """The three tiers with 90 % intervals, in order from conservative to aggressive.
 
     An interval's width is the forecast's doubt, read from the pattern of failures alone, or what counting leaves open
-    where that is more. Multiplying all counts by k ≥ 1 leaves the first as it is and narrows the second, so it never
-    widens an interval.
+    where that is more, and more still as far as the prior has its part. Multiplying all counts by k ≥ 1 leaves the
+    first as it is and narrows the others, so it never widens an interval.
     """
     bad = float(model.bad.sum())
     rate, slack = bad / model.total, _Z90 * math.sqrt(bad) / model.total
     tiers: dict[TierName, Tier] = {}
-    worst = 1.0
+    worst = 1.0 - LEAST_TARGET
     for name, chance in TIER_BREACH_PROBABILITY.items():
-        middle = min(worst, float(model.mixed(np.array([model.expected(chance)]), chance)[0]))
+        middle = min(worst, 1 - model.target(chance))
         worst = middle
         counting = quantile_upper(bad, model.total, model.window_requests, 1 - chance) - max(
             0.0, rate - slack
@@ -185,7 +200,7 @@ def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
         width, weight = max(doubt.width, counting), model.prior_weight
         if weight > 0:
             expected, factor = model.prior.quantiles[chance], math.exp(model.prior.spread)
-            width = (1 - weight) * width + weight * (min(1.0, expected * factor) - expected / factor)
+            width += weight * max(0.0, min(1.0, expected * factor) - expected / factor - width)
         width = min(width, 1 - LEAST_UNAVAILABILITY)
         most = min(1.0, max(middle + doubt.above * width, width + LEAST_UNAVAILABILITY))
         tiers[name] = Tier(1 - middle, chance, (1 - most, 1 - max(LEAST_UNAVAILABILITY, most - width)))

@@ -35,6 +35,7 @@ VERDICT_WORDS: Mapping[str, str] = {
     "cold_start": "new: little history",
     "insufficient_history": "under a day of data",
     "insufficient_traffic": "not enough traffic",
+    "nothing_kept": "nothing kept",
     "no_data": "no data",
 }
 

@@ -42,8 +42,11 @@ HOLDS_BACK: Mapping[str, str] = {
 
 GOOD, FAIR = 0.75, 0.5
 
-YOUNGEST_DAYS = 7
-"""From here on a forecast needs no prior (the engine's PRIOR_UNTIL_DAYS), and the evaluation starts here, too."""
+FIRST_WEEK_DAYS = 7
+"""Until here a forecast is bounded by what was counted and mixed with a prior (the engine's FIRST_WEEK_DAYS), and the
+evaluation has services of its own.
+"""
+YOUNG_KIND = "with 1 to 6 days of history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +86,25 @@ class Meaning:
 def reliability(part: Mapping[str, Any], days: float | None = None) -> Reliability | None:
     """Return how recommendations of this kind of history held; ``None`` where the kind is not known.
 
-    Of services with fewer ``days`` of data than any that were evaluated it says just that, and has no rows.
+    Of sites with fewer ``days`` of data than any that were evaluated it says just that, and has no rows.
     """
     tiers = part.get("tiers") or {}
     shipped = calibration()
     group = shipped.regimes.get(part.get("regime") or "")
     if group is None or not all(tiers.get(tier) for tier in TIERS):
         return None
-    if days is not None and days < YOUNGEST_DAYS:
-        return Reliability(
-            sentence=f"How often services with under {YOUNGEST_DAYS} days of history miss their targets was not "
-            "evaluated.",
-            rows=(),
-            source=f"The evaluation starts at {YOUNGEST_DAYS} days.",
-        )
+    kind = KINDS.get(part["regime"], "of its kind")
+    if days is not None and days < FIRST_WEEK_DAYS:
+        if group.is_real:
+            return Reliability(
+                sentence=f"How often sites {kind} with under {FIRST_WEEK_DAYS} days of history miss their targets was "
+                "not evaluated.",
+                rows=(),
+                source=f"Shown were {shipped.real['shown']}.",
+            )
+        group, kind = shipped.young, YOUNG_KIND
     stated = {tier: percent(tiers[tier]["breach_probability"], 0) for tier in TIERS}
     missed = {tier: percent(group.missed[tier], 1) for tier in TIERS}
-    kind = KINDS.get(part["regime"], "of its kind")
     told = _of_real if group.is_real else _of_simulated
     sentence, source = told(shipped, group, kind, missed["balanced"], stated["balanced"])
     return Reliability(
@@ -228,11 +233,11 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
     if confidence is None:
         return ""
     if verdict not in ("ok", "cold_start"):
+        if verdict == "nothing_kept":
+            return "What was counted leaves nothing to promise."
         return "Too little is known for a number."
     if quality.get("days") is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
-    if verdict == "cold_start" and quality["days"] < YOUNGEST_DAYS:
-        return "Low: there is little history, so the tiers lean on what services of its kind keep."
     if verdict == "cold_start":
         return "Low: there is little history, and the tiers allow for what so few days cannot show."
     parts = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from apps.ui.format import percent, plural, points
+from apps.ui.format import count, percent, plural, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,13 @@ class DependencyPanel:
 def dependencies(composite: dict[str, Any]) -> DependencyPanel:
     """Turn a composite into the rows and sentences of its panel."""
     rows = [dependency(row) for row in composite.get("dependencies") or ()]
-    return DependencyPanel(rows, graph_words(composite) if rows else [])
+    words = graph_words(composite) if rows else []
+    unlisted = (composite.get("dependency_count") or 0) - len(rows)
+    if unlisted > 0:
+        words.insert(
+            0, f"It depends on {count(unlisted)} more, of which nothing is known: they count for nothing."
+        )
+    return DependencyPanel(rows, words)
 
 
 def graph_words(composite: dict[str, Any]) -> list[str]:
@@ -79,9 +85,9 @@ def graph_words(composite: dict[str, Any]) -> list[str]:
         )
     elif composite.get("method") == "exact" and below:
         lines.append("Every way to fail was gone through: the figure is exact.")
-    shared, count = composite.get("shared_nodes") or [], composite.get("shared_node_count") or 0
+    shared, meeting = composite.get("shared_nodes") or [], composite.get("shared_node_count") or 0
     if shared:
-        more = f" and {count - len(shared)} more" if count > len(shared) else ""
+        more = f" and {meeting - len(shared)} more" if meeting > len(shared) else ""
         lines.append(f"Several paths meet at {', '.join(shared)}{more}: each of their failures counts once.")
     rounds = composite.get("cycle_rounds")
     if rounds:

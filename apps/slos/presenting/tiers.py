@@ -54,6 +54,7 @@ VERDICTS = {
     "cold_start": "little history: low confidence",
     "insufficient_history": "no number: under a day of data",
     "insufficient_traffic": "no number: not enough traffic",
+    "nothing_kept": "no number: every request counts as failed, or nearly",
     "no_data": "no number: no data",
 }
 

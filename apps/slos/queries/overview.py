@@ -92,7 +92,12 @@ def overview(user: User | None = None) -> Overview:
         promisable=promisable,
         with_slo=with_slo,
         states={"fine": fine, "attend": attend, "act": act, "no_slo": no_slo, "no_data": no_data},
-        spent=list(statuses.filter(budget_left__lte=0).order_by("budget_left", "service__service_id")[:SHOWN])
+        # By state first: a budget that one or two failures spent (attend) comes after those that ask to act.
+        spent=list(
+            statuses.filter(budget_left__lte=0).order_by("state", "budget_left", "service__service_id")[
+                :SHOWN
+            ]
+        )
         if spent
         else [],
         spent_count=spent,

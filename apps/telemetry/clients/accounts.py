@@ -37,7 +37,6 @@ def read_family(
     usual: Mapping[str, Mapping[int, float]],
     *,
     too_many_requests_fail: bool = False,
-    counts_first_value: bool = False,
     present: frozenset[str] = frozenset(),
 ) -> Iterator[FamilyAccount]:
     """Read and judge what a family has of some services.
@@ -50,7 +49,7 @@ def read_family(
         SourceError: the source cannot be read.
     """
     settled = WaySettler(asks, profiler, too_many_requests_fail).settle(services, span)
-    reader = CountReader(asks, counts_first_value, present)
+    reader = CountReader(asks, present)
     found = reader.read(settled, span)
     looks = 0
 

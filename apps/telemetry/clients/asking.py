@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apps.telemetry.clients.base import ReadingQuality
+from apps.telemetry.clients.dialects import Facts
 from apps.telemetry.clients.errors import SourceRefused, SourceTimeout
-from apps.telemetry.clients.families import MetricFamily
+from apps.telemetry.clients.families import MetricFamily, Selector
 from apps.telemetry.clients.matrix import Values
+from apps.telemetry.clients.promql import Counted, counted_bad, counted_total
 from apps.telemetry.clients.questions import Questions
 
 type Span = tuple[int, int, int]
@@ -25,6 +27,15 @@ class FamilyQuestions:
     name: str
     family: MetricFamily
     quality: ReadingQuality
+    facts: Facts = field(default_factory=Facts)
+
+    def total(self, replicas: str = "") -> Counted:
+        """The requests of the family."""
+        return counted_total(self.family, replicas, extra_ms=self.facts.window_extra_ms)
+
+    def bads(self, selectors: Sequence[Selector], replicas: str = "") -> list[Counted]:
+        """The failures of the family, one for each metric that counts some."""
+        return counted_bad(self.family, selectors, replicas, extra_ms=self.facts.window_extra_ms)
 
     def evidence(self, purpose: str, build: Build, services: Sequence[str], span: Span) -> dict[str, Values]:
         """Finite values by service, of those that have any; none where the source refuses, and a note that says so.

@@ -7,7 +7,7 @@ Latencies are milliseconds. What a source does not know is absent, never zero.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -152,13 +152,21 @@ class AvailabilityReading:
     stretches: dict[str, list[Stretch]] = field(default_factory=dict)
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
+    def left_out(self) -> dict[str, set[int]]:
+        """Starts of the bins that were left out, by service id."""
+        return {service_id: set(bins.implausible) for service_id, bins in self.series.items()}
+
 
 @dataclass(slots=True)
 class LatencyReading:
-    """Histograms where the source has them, else percentiles, per service id."""
+    """Histograms where the source has them, else percentiles, per service id.
+
+    ``partial`` holds the starts of the bins asked for of which the source said that its answer may lack data.
+    """
 
     buckets: dict[str, BucketBins] = field(default_factory=dict)
     percentiles: dict[str, PercentileBins] = field(default_factory=dict)
+    partial: dict[str, set[int]] = field(default_factory=dict)
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
 
@@ -207,6 +215,8 @@ class SourceStatus:
     detail: str
     breaker: str
     version: str = ""
+    server: str = ""
+    """What kind of server it is, as a person writes it."""
     families: tuple[str, ...] = ()
 
 
@@ -265,8 +275,19 @@ class TelemetrySource(Protocol):
         ``usual`` are requests of other hours that are known, by service and by the hour's start.
         """
 
-    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
-        """Histograms per service and bin, or percentiles as fine as the source has them."""
+    def latency(
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        leave_out: Mapping[str, Collection[int]] | None = None,
+    ) -> LatencyReading:
+        """Histograms per service and bin, or percentiles as fine as the source has them.
+
+        ``leave_out`` are starts of bins whose counts are not believed, by service.
+        """
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
         """Calls and failed calls between services, for edges whose source is one of ``service_ids``."""

@@ -55,12 +55,10 @@ class CountReader:
     """Reads one family.
 
     Parameters:
-        counts_first_value: whether ``increase`` of this source counts the first value of a series.
         present: the metrics that the source has.
     """
 
     asks: FamilyQuestions
-    counts_first_value: bool = False
     present: frozenset[str] = frozenset()
 
     def read(self, settled: Mapping[str, Settled], span: Span) -> dict[str, Evidence]:
@@ -81,16 +79,16 @@ class CountReader:
         self, service: str, way: Way, step: int, ends_at: int, *, of_bad: bool, by_falls: bool
     ) -> Diagnosis | None:
         """Say from its samples why a counter fell in the bin that ends at an instant; ``None`` without samples."""
-        counted = promql.counted_total(self.asks.family)
+        counted = self.asks.total()
         if of_bad:
-            counted = next(iter(promql.counted_bad(self.asks.family, way.bad)), counted)
+            counted = next(iter(self.asks.bads(way.bad)), counted)
         name, ask = self.asks.name, self.asks.questions.instant
         try:
             fallen = ask("counter that fell", name, counted.fallen(service, step, by_falls=by_falls), ends_at)
             if not fallen:
                 return None
             labels = sorted(item for item in fallen[0].labels.items() if item[0] != "__name__")
-            samples = promql.exactly(counted.metric, labels) + promql.counter_window(step)
+            samples = promql.exactly(counted.metric, labels) + counted.window(step)
             found = ask("samples", name, samples, ends_at)
         except SourceError:
             return None
@@ -99,12 +97,12 @@ class CountReader:
 
     def _read(self, way: Way, services: Sequence[str], span: Span, found: Mapping[str, Evidence]) -> None:
         family = self.asks.family
-        total = promql.counted_total(family, way.replicas)
+        total = self.asks.total(way.replicas)
         for service, values, partial in self._sums("requests", total, services, span, found):
             _add(found[service].total, values)
             found[service].partial |= partial
         with_data = [service for service in services if found[service].total]
-        bads = promql.counted_bad(family, way.bad, way.replicas)
+        bads = self.asks.bads(way.bad, way.replicas)
         for bad in bads if with_data else ():
             for service, values, partial in self._sums("failures", bad, with_data, span, found):
                 _add(found[service].bad, values)
@@ -117,7 +115,7 @@ class CountReader:
         shares = self.asks.evidence("resets by sample", total.worst_resets, suspects, span)
         for service, values in shares.items():
             found[service].worst_resets = values
-        if not self.counts_first_value and not total.selectors[0].native:
+        if not self.asks.facts.counts_first_value and not total.selectors[0].native:
             self._read_births(total, bads, with_data, span, found)
 
     def _read_births(

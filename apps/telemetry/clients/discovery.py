@@ -53,12 +53,14 @@ class Discoverer:
     Parameters:
         families: those that the source has metrics of, in order.
         graph: the service graph, if the source has metrics of it.
+        extra_ms: how much wider than the time the window of a counter is.
     """
 
     questions: Questions
     families: Sequence[tuple[str, MetricFamily]]
     graph: ServiceGraph | None
     quality: ReadingQuality = field(default_factory=ReadingQuality)
+    extra_ms: int = 1
     _requests: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _seen: dict[tuple[str, str, str], _Seen] = field(default_factory=lambda: defaultdict(_Seen))
     _by_the_hour: set[str] = field(default_factory=set)
@@ -87,7 +89,7 @@ class Discoverer:
             unnamed = self._earlier_labels(name, family)
 
             def services(step: int, family: MetricFamily = family, unnamed: list[str] = unnamed) -> str:
-                return promql.services_query(family, unnamed, step)
+                return promql.services_query(family, unnamed, step, extra_ms=self.extra_ms)
 
             for series in self._ask("services", name, services, (start, end), (family.service_label,)):
                 service = series.labels.get(family.service_label, "")
@@ -100,7 +102,7 @@ class Discoverer:
         labels = (graph.client_label, graph.server_label)
 
         def calls(step: int) -> str:
-            return promql.graph_query(graph, step)
+            return promql.graph_query(graph, step, extra_ms=self.extra_ms)
 
         for series in self._ask("callers and called", "service graph", calls, (start, end), labels):
             at = [instant for instant, count in series.values.items() if math.isfinite(count) and count > 0]

@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.telemetry.clients.csv_rows import Chunk, Problems, read_chunks
-from apps.telemetry.clients.instants import leaves_the_zone_open, parse_instant, quoted
+from apps.telemetry.clients.instants import leaves_the_zone_open, parse_instant
 from apps.telemetry.clients.numbers import (
     MAX_COUNT,
     MAX_LATENCY_MS,
+    PointsBetweenThousands,
+    are_plain,
     not_a_count,
     not_a_latency,
-    not_a_number,
+    read_number,
 )
 
 HOUR = 3600
@@ -34,6 +37,9 @@ FUTURE_SLACK_SECONDS = HOUR
 #: wrong year, and each month of it would cost partitions.
 MAX_SPAN_SECONDS = 10 * 365 * DAY
 
+#: So many things of one kind are named in a remark.
+FEW = 5
+
 SLI_REQUIRED = ("service_id", "timestamp", "step_seconds", "total", "bad")
 SLI_OPTIONAL = ("p50_ms", "p95_ms", "p99_ms")
 EDGE_REQUIRED = ("source", "target", "timestamp", "step_seconds", "total", "bad")
@@ -41,7 +47,21 @@ BUCKET_REQUIRED = ("service_id", "timestamp", "step_seconds", "le_ms", "count")
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
-type Lookup = Callable[[str], int | None]
+
+
+class Lookup(Protocol):
+    """Gives the key of a service id, and words for ids that are no service or are spelt otherwise."""
+
+    keys: dict[str, int]
+    """The keys of the ids that need no second look."""
+    respelt: dict[str, str]
+    """Ids that were met in another Unicode form than the one that is kept, in the order they were met."""
+
+    def __call__(self, name: str) -> int | None: ...
+
+    def remark(self, name: str, line: int) -> str: ...
+
+    def missing(self, name: str) -> str: ...
 
 
 @dataclass(slots=True)
@@ -65,6 +85,8 @@ class _Seen:
     parsed: dict[str, int | ValueError] = field(default_factory=dict)
     first_line_without_zone: int = 0
     has_zones: bool = False
+    without_zone: set[int] = field(default_factory=set)
+    """The instants that are given without an offset."""
 
     def parse(self, cell: str, line: int) -> int | ValueError:
         value: int | ValueError
@@ -75,8 +97,9 @@ class _Seen:
         else:
             is_open = leaves_the_zone_open(cell)
             self.has_zones = self.has_zones or is_open is False
-            if is_open and not self.first_line_without_zone:
-                self.first_line_without_zone = line
+            if is_open:
+                self.without_zone.add(value)
+                self.first_line_without_zone = self.first_line_without_zone or line
         self.parsed[cell] = value
         return value
 
@@ -105,17 +128,17 @@ class _Checker:
         if blank_is_nan and "" in cells:
             cells = tuple(cell or "nan" for cell in cells)
         try:
-            return np.array(cells, dtype=np.float64)
+            if are_plain(cells):
+                return np.array(cells, dtype=np.float64)
         except ValueError:
-            return np.array(
-                [self._float(name, row, cell) for row, cell in enumerate(cells)], dtype=np.float64
-            )
+            pass
+        return np.array([self._float(name, row, cell) for row, cell in enumerate(cells)], dtype=np.float64)
 
     def _float(self, name: str, row: int, cell: str) -> float:
         try:
-            return float(cell)
-        except ValueError:
-            self.report(row, name, not_a_number(cell))
+            return read_number(cell)
+        except ValueError as error:
+            self.report(row, name, str(error))
             return math.nan
 
     def instants(self, name: str, seen: _Seen) -> Integers:
@@ -132,20 +155,25 @@ class _Checker:
             parsed.append(value)
         return np.array(parsed, dtype=np.int64)
 
-    def keys(self, name: str, lookup: Lookup) -> Integers:
-        """Look ids up; one that is unknown is reported."""
-        found = [lookup(cell) for cell in self.chunk.columns[name]]
+    def keys(self, name: str, lookup: Lookup) -> tuple[Integers, list[str]]:
+        """Look ids up; one that is unknown is reported. Returns keys, and remarks on ids that are spelt otherwise."""
+        cells = self.chunk.columns[name]
+        known = len(lookup.respelt)
+        found = list(map(lookup.keys.get, cells))
         if None in found:
-            for row, key in enumerate(found):
-                if key is None:
-                    cell = self.chunk.columns[name][row]
-                    self.report(
-                        row,
-                        name,
-                        f"{quoted(cell)} is no service; add it to services.csv" if cell else "is empty",
-                    )
+            for row, cell in enumerate(cells):
+                if found[row] is None:
+                    found[row] = lookup(cell)
+                    if found[row] is None:
+                        self.report(row, name, lookup.missing(cell))
             found = [key if key is not None else 0 for key in found]
-        return np.array(found, dtype=np.int64)
+        respelt = list(lookup.respelt)[known:]
+        remarks = [
+            f"{self.file}: {lookup.remark(one, self.chunk.lines[cells.index(one)])}" for one in respelt[:FEW]
+        ]
+        if len(respelt) > FEW:
+            remarks.append(f"{self.file}: {len(respelt) - FEW:,} more names are written in another form.")
+        return np.array(found, dtype=np.int64), remarks
 
     def require(self, holds: NDArray[np.bool_], name: str, reason: Callable[[int], str]) -> None:
         """Report each row, not reported yet, in which a rule does not hold."""
@@ -173,6 +201,8 @@ class Reader:
     problems: Problems
     remarks: list[str] = field(default_factory=list)
     """What is not wrong, and may not be what was meant."""
+    without_zone: dict[str, set[int]] = field(default_factory=dict)
+    """The instants that each file gives without an offset, by the file's name in the format."""
     _oldest: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Start and line of the oldest bin in each file."""
     _newest: int = 0
@@ -191,15 +221,18 @@ class Reader:
 
     def buckets(self) -> Iterator[Rows]:
         """Rows of ``latency_buckets.csv``: ``le_ms`` and ``count``."""
+        points = PointsBetweenThousands()
         for checker, seen in self._chunks("latency_buckets.csv", BUCKET_REQUIRED, ()):
-            keys = [checker.keys("service_id", self.lookup)]
+            keys = [self._keys(checker, "service_id")]
             at, step = self._bins(checker, seen, coarse_allowed=False)
             bound, count = checker.floats("le_ms"), checker.floats("count")
             checker.require(
                 ~np.isnan(bound) & (bound >= 0), "le_ms", lambda _: "a bound is 0 or more, or +Inf"
             )
             _require_count(checker, "count", count)
+            points.look_at("count", checker.chunk.columns["count"], checker.chunk.lines)
             yield self._rows(checker, keys, at, step, {"le_ms": bound, "count": count})
+        self._judge_points("latency_buckets.csv", points)
 
     def _counts(
         self,
@@ -210,8 +243,9 @@ class Reader:
         *,
         coarse_allowed: bool,
     ) -> Iterator[Rows]:
+        points, latency_points = PointsBetweenThousands(), PointsBetweenThousands()
         for checker, seen in self._chunks(file, required, optional):
-            keys = [checker.keys(name, self.lookup) for name in id_columns]
+            keys = [self._keys(checker, name) for name in id_columns]
             if len(keys) == 2:
                 checker.require(keys[0] != keys[1], "target", lambda _: "is the source itself")
             at, step = self._bins(checker, seen, coarse_allowed=coarse_allowed)
@@ -229,7 +263,29 @@ class Reader:
                 _require_latency(checker, name, latency)
             for smaller, larger in combinations(optional, 2):
                 _require_order(checker, smaller, larger, values[smaller], values[larger])
+            for name in ("total", "bad"):
+                points.look_at(name, checker.chunk.columns[name], checker.chunk.lines)
+            for name in optional:
+                latency_points.look_at(name, checker.chunk.columns[name], checker.chunk.lines)
             yield self._rows(checker, keys, at, step, values)
+        self._judge_points(file, points)
+        if latency_points.are_possible:
+            self._remark_on_points(file, latency_points, "ms")
+
+    def _keys(self, checker: _Checker, name: str) -> Integers:
+        keys, remarks = checker.keys(name, self.lookup)
+        self.remarks += remarks
+        return keys
+
+    def _judge_points(self, file: str, points: PointsBetweenThousands) -> None:
+        if points.are_possible and points.are_unlikely:
+            self._remark_on_points(file, points, "requests")
+        elif points.are_possible:
+            self.problems.add(self.name_of(file), points.line, points.column, points.words("requests"))
+
+    def _remark_on_points(self, file: str, points: PointsBetweenThousands, unit: str) -> None:
+        where = f"{self.name_of(file)}: {points.column} in line {points.line}"
+        self.remarks.append(f"{where}: {points.words(unit)}. They were taken as fractions.")
 
     def check_span(self) -> None:
         """Report the oldest bin of each file that lies too far back of the newest one of all."""
@@ -268,6 +324,7 @@ class Reader:
         for chunk in read_chunks(path, required, optional, self.problems):
             yield _Checker(path.name, chunk, self.problems, np.ones(len(chunk), dtype=np.bool_)), seen
         self.remarks += seen.remarks(path.name)
+        self.without_zone[file] = seen.without_zone
 
     def _bins(self, checker: _Checker, seen: _Seen, *, coarse_allowed: bool) -> tuple[Integers, Integers]:
         at = checker.instants("timestamp", seen)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
-from apps.telemetry.clients.base import BucketBins, CountBins, PercentileBins
+from apps.telemetry.clients.base import CountBins
 from apps.telemetry.clients.errors import BadAnswer
+from apps.telemetry.clients.native_histograms import NativeHistogram, native_histogram
 
 #: ``increase`` stretches each series on its own, so a failed count may pass its total by a little without
 #: being wrong.
@@ -24,10 +24,18 @@ type Values = dict[int, float]
 
 @dataclass(slots=True)
 class Series:
-    """One series of an answer: its labels, and its values by the instant of evaluation."""
+    """One series of an answer: its labels, and its values and native histograms by the instant of evaluation."""
 
     labels: dict[str, str]
     values: Values
+    histograms: dict[int, NativeHistogram] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> str:
+        """The last value in words, or how many observations the last histogram holds."""
+        if self.values:
+            return f"{self.values[max(self.values)]:g}"
+        return f"{self.histograms[max(self.histograms)].count:g} observations" if self.histograms else ""
 
 
 def series_of(data: Any, url: str) -> Iterator[Series]:
@@ -38,15 +46,26 @@ def series_of(data: Any, url: str) -> Iterator[Series]:
     """
     try:
         for row in data["result"]:
-            points = row["values"] if "values" in row else [row["value"]]
             yield Series(
                 labels={str(name): str(value) for name, value in row["metric"].items()},
-                values={int(at): float(value) for at, value in points},
+                values={int(at): float(value) for at, value in _points(row, "value")},
+                histograms={int(at): native_histogram(sample) for at, sample in _points(row, "histogram")},
             )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(
             f"{url} answered with something that is neither a vector nor a matrix ({error!r})."
         ) from error
+
+
+def _points(row: Any, kind: str) -> Any:
+    """The samples of one kind, of a range (``values``) or of an instant (``value``); a row has one kind or both."""
+    if f"{kind}s" in row:
+        return row[f"{kind}s"]
+    if kind in row:
+        return [row[kind]]
+    if row.keys() & {"value", "values", "histogram", "histograms"}:
+        return []
+    raise KeyError(kind)
 
 
 @dataclass(slots=True)
@@ -88,80 +107,6 @@ def impossible(total: float, bad: float) -> str:
 
 
 def whole(value: float) -> float:
-    """The whole number that the window's extra millisecond has stretched a little, or the value as it is."""
+    """Take a count that is very near to a whole number for that number."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) <= _WHOLE_WITHIN * max(1.0, value) else value
-
-
-def bucket_bins(by_bound: Mapping[float, Values], step_seconds: int) -> tuple[BucketBins, int]:
-    """Make histograms from the values per bound (ms).
-
-    Returns:
-        The bins, and how many were left out: without an infinite bound, with negative or not finite counts,
-        or with cumulative counts that fall.
-    """
-    made = BucketBins(step_seconds)
-    implausible = 0
-    bounds = sorted(by_bound)
-    for ends_at in sorted(set().union(*by_bound.values())) if by_bound else ():
-        present = [bound for bound in bounds if ends_at in by_bound[bound]]
-        counts = [by_bound[bound][ends_at] for bound in present]
-        rising = _rising(counts)
-        if not present or present[-1] != math.inf or rising is None:
-            implausible += 1
-            continue
-        made.at.append(ends_at - step_seconds)
-        made.bounds_ms.append(tuple(present))
-        made.cumulative.append([whole(count) for count in rising])
-    return made, implausible
-
-
-def _rising(counts: list[float]) -> list[float] | None:
-    """Level the small falls that extrapolation makes; ``None`` where the counts cannot be cumulative."""
-    highest = 0.0
-    rising: list[float] = []
-    for count in counts:
-        if not math.isfinite(count) or count < 0.0:
-            return None
-        if count * (1.0 + EXTRAPOLATION_SLACK) + EXTRAPOLATION_SLACK_REQUESTS < highest:
-            return None
-        highest = max(highest, count)
-        rising.append(highest)
-    return rising
-
-
-def percentile_bins(
-    by_percentile: Mapping[int, Values], step_seconds: int, factor: float
-) -> tuple[PercentileBins, int]:
-    """Make bins from the values per percentile (50, 95, 99); ``factor`` turns them into milliseconds.
-
-    A value that is negative or not finite is no value: gauges say NaN when a bin had no request.
-
-    Returns:
-        The bins, and how many were left out because a percentile was below a smaller one.
-    """
-    made = PercentileBins(step_seconds)
-    implausible = 0
-    for ends_at in sorted(set().union(*by_percentile.values())) if by_percentile else ():
-        row = [_latency(by_percentile.get(number, {}).get(ends_at), factor) for number in (50, 95, 99)]
-        if row == [None, None, None]:
-            continue
-        if _falls([value for value in row if value is not None]):
-            implausible += 1
-            continue
-        made.at.append(ends_at - step_seconds)
-        made.p50_ms.append(row[0])
-        made.p95_ms.append(row[1])
-        made.p99_ms.append(row[2])
-    return made, implausible
-
-
-def _falls(values: list[float]) -> bool:
-    """Whether a value is below the one before by more than the estimates of percentiles are apart."""
-    return any(after * (1.0 + EXTRAPOLATION_SLACK) < before for before, after in pairwise(values))
-
-
-def _latency(value: float | None, factor: float) -> float | None:
-    if value is None or not math.isfinite(value) or value < 0.0:
-        return None
-    return value * factor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 
 from apps.telemetry.clients import promql
@@ -21,16 +21,16 @@ from apps.telemetry.clients.base import (
     ResolvedQuery,
     SourceStatus,
 )
+from apps.telemetry.clients.dialects import Dialect, recognise, version
 from apps.telemetry.clients.discovery import Discoverer
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily, Selector, TelemetryConfig
-from apps.telemetry.clients.matrix import CountAssembly, Values, bucket_bins, percentile_bins
+from apps.telemetry.clients.latency import LatencyReader
+from apps.telemetry.clients.matrix import CountAssembly, Values
 from apps.telemetry.clients.profiles import Profiler
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
 from apps.telemetry.clients.questions import SAMPLE_SERIES, Part, Questions
 
-#: How many bounds a histogram is taken to have when answers are sized.
-_TYPICAL_BUCKETS = 16
 _DAY = 86_400
 
 
@@ -51,6 +51,7 @@ class PrometheusSource:
     name: str = "prometheus"
     questions: Questions = field(init=False)
     _present: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
+    _introduction: tuple[Dialect, str] | None = None
     _label_names: dict[tuple[str, int, int], tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self, serve_stale: bool) -> None:
@@ -66,7 +67,8 @@ class PrometheusSource:
         """Ask for the version and for which families there are metrics of the last day."""
         breaker = self.http.breaker
         try:
-            version = self._version()
+            self._introduction = None
+            dialect, told_version = self._introduced()
             now = int(self.now())
             families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
         except SourceError as error:
@@ -85,7 +87,8 @@ class PrometheusSource:
             is_up=True,
             detail=detail,
             breaker=breaker.state.value,
-            version=version,
+            version=told_version,
+            server=dialect.value,
             families=families,
         )
 
@@ -102,7 +105,7 @@ class PrometheusSource:
         reading = AvailabilityReading()
         accounts: dict[str, list[FamilyAccount]] = defaultdict(list)
         for name, family in self._families(start, end, reading.quality):
-            asks = FamilyQuestions(self.questions, name, family, reading.quality)
+            asks = FamilyQuestions(self.questions, name, family, reading.quality, self.dialect.facts)
             for account in read_family(
                 asks,
                 self._profiler(reading.quality),
@@ -118,18 +121,24 @@ class PrometheusSource:
                 take(accounts[service_id], reading)
         return reading
 
-    def latency(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> LatencyReading:
-        """Histograms from the first family that has them for a service, else its percentile gauges."""
+    def latency(
+        self,
+        service_ids: Sequence[str],
+        start: int,
+        end: int,
+        step_seconds: int,
+        *,
+        leave_out: Mapping[str, Collection[int]] | None = None,
+    ) -> LatencyReading:
+        """Histograms per service and bin, of each day from one metric; percentile gauges where there are none."""
         reading = LatencyReading()
-        remaining = list(service_ids)
-        for name, family in self._families(start, end, reading.quality):
-            self._read_buckets(reading, name, family, remaining, (start, end, step_seconds))
-            remaining = [service_id for service_id in remaining if service_id not in reading.buckets]
-            self._read_percentiles(reading, name, family, remaining, (start, end))
-            remaining = [service_id for service_id in remaining if service_id not in reading.percentiles]
-            if not remaining:
-                break
-        return reading
+        families = self._families(start, end, reading.quality)
+        present = self._metrics(start, end, reading.quality)
+        extra_ms = self.dialect.facts.window_extra_ms
+        reader = LatencyReader(self.questions, families, present, extra_ms)
+        found = reader.read(service_ids, start, end, step_seconds, leave_out=leave_out)
+        found.quality.merge(reading.quality)
+        return found
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
         """Calls between services from the service graph metrics; nothing where there are none."""
@@ -137,12 +146,13 @@ class PrometheusSource:
         graph = self.config.service_graph
         if graph is None or graph.total.metric not in self._metrics(start, end, reading.quality):
             return reading
+        extra_ms = self.dialect.facts.window_extra_ms
         found: dict[Edge, CountAssembly] = defaultdict(CountAssembly)
         labels = (graph.client_label, graph.server_label)
         for selector, is_total in ((graph.total, True), (graph.bad, False)):
 
             def build(batch: Sequence[str], selector: Selector = selector) -> str:
-                return promql.edge_query(graph, selector, batch, step_seconds)
+                return promql.edge_query(graph, selector, batch, step_seconds, extra_ms=extra_ms)
 
             purpose = "calls" if is_total else "failed calls"
             span = (start, end, step_seconds)
@@ -173,7 +183,8 @@ class PrometheusSource:
         graph = self.config.service_graph
         has_graph = graph is not None and graph.total.metric in self._metrics(start, end, quality)
         families = self._families(start, end, quality)
-        discoverer = Discoverer(self.questions, families, graph if has_graph else None, quality)
+        extra_ms = self.dialect.facts.window_extra_ms
+        discoverer = Discoverer(self.questions, families, graph if has_graph else None, quality, extra_ms)
         return discoverer.discover(start, end, max_seconds=max_seconds, progress=progress)
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
@@ -185,7 +196,8 @@ class PrometheusSource:
             for name, family in self._families(start, end, quality):
                 self._sample(name, family, service_id, end, quality)
             availability = self.availability([service_id], start, end, step_seconds)
-            latency = self.latency([service_id], start, end, step_seconds)
+            left_out = availability.left_out()
+            latency = self.latency([service_id], start, end, step_seconds, leave_out=left_out)
             edges = self.edges([service_id], start, end, step_seconds)
         except SourceError as error:
             if not any(query.error for query in self.questions.record):
@@ -196,77 +208,6 @@ class PrometheusSource:
         return Explanation(service_id, start, end, queries, availability, latency, edges, quality)
 
     # Parts of the above
-
-    def _read_buckets(
-        self,
-        reading: LatencyReading,
-        name: str,
-        family: MetricFamily,
-        services: Sequence[str],
-        span: tuple[int, int, int],
-    ) -> None:
-        present = self._metrics(span[0], span[1], reading.quality)
-        buckets = next((buckets for buckets in family.buckets if buckets.metric in present), None)
-        if buckets is None:
-            return
-        factor = _milliseconds(buckets.unit)
-        found: dict[str, dict[float, Values]] = defaultdict(lambda: defaultdict(dict))
-
-        def build(batch: Sequence[str]) -> str:
-            return promql.bucket_query(family, buckets, batch, span[2])
-
-        keep = (family.service_label, "le")
-        for part in self.questions.ask_range(
-            "latency", name, build, services, span, keep, reading.quality, per_service=_TYPICAL_BUCKETS
-        ):
-            for series in part.series:
-                bound = _bound(series.labels.get("le", ""))
-                if bound is not None:
-                    service = series.labels.get(family.service_label, "")
-                    # Bounds are labels: binary noise of the factor must not make two of one.
-                    found[service][round(bound * factor, 6)].update(series.values)
-        for service_id in services:
-            if service_id in found:
-                bins, implausible = bucket_bins(found[service_id], span[2])
-                reading.buckets[service_id] = bins
-                if implausible:
-                    reading.quality.implausible_bins[service_id] += implausible
-
-    def _read_percentiles(
-        self,
-        reading: LatencyReading,
-        name: str,
-        family: MetricFamily,
-        services: Sequence[str],
-        span: tuple[int, int],
-    ) -> None:
-        gauges = family.percentiles
-        if gauges is None:
-            return
-        present = self._metrics(*span, reading.quality)
-        found: dict[str, dict[int, Values]] = defaultdict(lambda: defaultdict(dict))
-        for number, gauge in gauges.gauges():
-            if gauge.metric not in present:
-                continue
-
-            def build(batch: Sequence[str], gauge: Selector = gauge) -> str:
-                return promql.percentile_query(family, gauges, gauge, batch)
-
-            fine = (*span, gauges.step_seconds)
-            label = family.service_label
-            for part in self.questions.ask_range(
-                f"p{number}", name, build, services, fine, (label,), reading.quality
-            ):
-                for series in part.series:
-                    found[series.labels.get(label, "")][number].update(series.values)
-        for service_id in services:
-            if service_id in found:
-                factor = _milliseconds(gauges.unit)
-                bins, implausible = percentile_bins(found[service_id], gauges.step_seconds, factor)
-                if bins.at:
-                    reading.percentiles[service_id] = bins
-                if implausible:
-                    reading.quality.implausible_bins[service_id] += implausible
 
     def _profiler(self, quality: ReadingQuality) -> Profiler:
         return Profiler(self.questions, quality, self._label_names)
@@ -304,15 +245,31 @@ class PrometheusSource:
             self._present[start, end] = frozenset(str(name) for name in answer.data)
         return self._present[start, end]
 
-    def _version(self) -> str:
-        try:
-            data = self.http.ask("status/buildinfo", {}, method="GET").data
-        except SourceRefused as error:
-            if error.http_status not in {404, 405}:
-                raise
-            self.http.ask("query", {"query": "vector(1)"})
-            return ""
-        return str(data.get("version", "")) if isinstance(data, dict) else ""
+    @property
+    def dialect(self) -> Dialect:
+        """Which server this is; asked once.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        return self._introduced()[0]
+
+    def _introduced(self) -> tuple[Dialect, str]:
+        """Which server this is, and its version, where it tells one."""
+        if self._introduction is None:
+            question = "buildinfo" if self.questions.serve_stale else None
+            try:
+                answer = self.http.ask("status/buildinfo", {}, method="GET", stale_question=question)
+            except (SourceRefused, BadAnswer) as error:
+                if error.http_status not in {400, 404, 405}:
+                    raise
+                self.http.ask("query", {"query": "vector(1)"})
+                self._introduction = Dialect.UNKNOWN, ""
+            else:
+                info = answer.data if isinstance(answer.data, dict) else {}
+                dialect = recognise(info, answer.headers)
+                self._introduction = dialect, version(dialect, info)
+        return self._introduction
 
 
 def _collect(assembly: CountAssembly, values: Values, part: Part, *, is_total: bool) -> None:
@@ -331,14 +288,3 @@ def _configured_metrics(config: TelemetryConfig) -> set[str]:
     if config.service_graph:
         names.add(config.service_graph.total.metric)
     return names
-
-
-def _milliseconds(unit: str) -> float:
-    return 1000.0 if unit == "s" else 1.0
-
-
-def _bound(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -24,6 +24,7 @@ from apps.core.resilience import (
     call_with_retries,
 )
 from apps.telemetry.clients.bounded import bound, until
+from apps.telemetry.clients.dialects import partial_signs, without_remarks
 from apps.telemetry.clients.errors import (
     BadAnswer,
     SourceRefused,
@@ -62,6 +63,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     age_seconds: float = 0.0
     failure: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -266,16 +268,25 @@ class PrometheusHttp:
                 f"{CHECK_URL}, and a sign-in page before it has to let {CHECK_CREDENTIALS} through.",
                 http_status=status,
             )
-        return _answer(envelope)
+        return _answer(envelope, headers=response.headers)
 
 
-def _answer(envelope: Mapping[str, Any], *, age_seconds: float = 0.0, failure: str = "") -> Answer:
+def _answer(
+    envelope: Mapping[str, Any],
+    *,
+    age_seconds: float = 0.0,
+    failure: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    warnings, remarks = without_remarks(_texts(envelope.get("warnings")))
+    partial = partial_signs(envelope)
     return Answer(
         data=envelope["data"],
-        warnings=_texts(envelope.get("warnings")),
-        notes=_texts(envelope.get("infos")),
+        warnings=(*warnings, partial) if partial else warnings,
+        notes=(*_texts(envelope.get("infos")), *remarks),
         age_seconds=age_seconds,
         failure=failure,
+        headers=headers or {},
     )
 
 

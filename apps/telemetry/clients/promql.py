@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from apps.telemetry.clients.families import MetricFamily, PercentileGauges, Selector, ServiceGraph
+from apps.telemetry.clients.families import MetricFamily, Selector, ServiceGraph
 
 #: What kind of node is at the other end of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
 CONNECTION_LABEL = "connection_type"
@@ -76,9 +76,9 @@ def exactly(metric: str, labels: Iterable[tuple[str, str]]) -> str:
     return vector(Selector(metric=metric), *(f"{name(label)}={quoted(value)}" for label, value in labels))
 
 
-def counter_window(step_seconds: int) -> str:
+def counter_window(step_seconds: int, extra_ms: int = 1) -> str:
     """The range that counters of a bin are read over."""
-    return f"[{step_seconds}s1ms]"
+    return f"[{step_seconds}s{extra_ms}ms]" if extra_ms else f"[{step_seconds}s]"
 
 
 def gauge_window(step_seconds: int) -> str:
@@ -99,6 +99,7 @@ class Counted:
         label: names the service.
         replicas: a label whose values count the same requests; the largest of them counts. Empty without.
         is_bad: whether failures are summed, which is a difference where ratios and probes are counted.
+        extra_ms: how much wider than the bin the window of a counter is.
     """
 
     kind: str
@@ -106,10 +107,15 @@ class Counted:
     label: str
     replicas: str = ""
     is_bad: bool = False
+    extra_ms: int = 1
 
     @property
     def metric(self) -> str:
         return self.selectors[0].metric
+
+    def window(self, step: int) -> str:
+        """The range that a counter of a bin is read over."""
+        return counter_window(step, self.extra_ms)
 
     def series(self, vector_of: str, step: int) -> str:
         """What one series counts in a bin."""
@@ -122,7 +128,7 @@ class Counted:
             return f"count_over_time({vector_of}{window}) - sum_over_time({vector_of}{window})"
         if self.kind == "probes":
             return f"count_over_time({vector_of}{window})"
-        increase = f"increase({vector_of}{counter_window(step)})"
+        increase = f"increase({vector_of}{self.window(step)})"
         return f"histogram_count({increase})" if self.selectors[0].native else increase
 
     def amounts(self, services: Sequence[str], step: int) -> str:
@@ -148,18 +154,18 @@ class Counted:
 
     def resets(self, services: Sequence[str], step: int) -> str:
         """How often counters fell in each bin."""
-        window = counter_window(step)
+        window = self.window(step)
         return f"sum by ({name(self.label)}) ({self.over(services, lambda one: f'resets({one}{window})')})"
 
     def worst_resets(self, services: Sequence[str], step: int) -> str:
         """The largest share of its samples in which one counter fell in each bin."""
-        window = counter_window(step)
+        window = self.window(step)
         share = self.over(services, lambda one: f"resets({one}{window}) / count_over_time({one}{window})")
         return f"max by ({name(self.label)}) ({share})"
 
     def fallen(self, service: str, step: int, *, by_falls: bool) -> str:
         """The series that fell in a bin and counts most there, or the one that fell most often."""
-        window = counter_window(step)
+        window = self.window(step)
         if by_falls:
             return f"topk(1, {self.over([service], lambda one: f'resets({one}{window})')} > 0)"
         counted = self.over([service], lambda one: f"increase({one}{window}) and resets({one}{window}) > 0")
@@ -174,7 +180,7 @@ class Counted:
             created: a metric that says when each series was created, and how that compares with the bin's start, such
                 as ``<``: only series of which it holds.
         """
-        window, label = counter_window(step), name(self.label)
+        window, label = self.window(step), name(self.label)
         first = self.over(
             services,
             lambda one: (
@@ -206,12 +212,14 @@ class Counted:
         return " or ".join(write(vector(selector, matcher)) for selector in self.selectors)
 
 
-def counted_total(family: MetricFamily, replicas: str = "") -> Counted:
+def counted_total(family: MetricFamily, replicas: str = "", *, extra_ms: int = 1) -> Counted:
     """The requests of a family."""
-    return Counted(family.kind, (family.counted,), family.service_label, replicas)
+    return Counted(family.kind, (family.counted,), family.service_label, replicas, extra_ms=extra_ms)
 
 
-def counted_bad(family: MetricFamily, bad: Sequence[Selector], replicas: str = "") -> list[Counted]:
+def counted_bad(
+    family: MetricFamily, bad: Sequence[Selector], replicas: str = "", *, extra_ms: int = 1
+) -> list[Counted]:
     """The failures of a family: selectors of one metric are a union, those of several metrics add up."""
     by_metric: dict[str, list[Selector]] = {}
     if family.kind == "probes":
@@ -219,7 +227,7 @@ def counted_bad(family: MetricFamily, bad: Sequence[Selector], replicas: str = "
     for selector in bad:
         by_metric.setdefault(selector.metric, []).append(selector)
     return [
-        Counted(family.kind, tuple(selectors), family.service_label, replicas, is_bad=True)
+        Counted(family.kind, tuple(selectors), family.service_label, replicas, is_bad=True, extra_ms=extra_ms)
         for selectors in by_metric.values()
     ]
 
@@ -229,42 +237,31 @@ def created_metric(metric: str) -> str:
     return f"{metric.removesuffix('_total').removesuffix('_count')}_created"
 
 
-def _summed(labels: Sequence[str], selectors: Sequence[Selector], step_seconds: int, *extra: str) -> str:
-    window = counter_window(step_seconds)
+def _summed(
+    labels: Sequence[str], selectors: Sequence[Selector], step_seconds: int, extra_ms: int, *extra: str
+) -> str:
+    window = counter_window(step_seconds, extra_ms)
     parts = [f"increase({vector(selector, *extra)}{window})" for selector in selectors]
     return f"sum by ({names(labels)}) ({' or '.join(parts)})"
 
 
-def bucket_query(family: MetricFamily, buckets: Selector, services: Sequence[str], step_seconds: int) -> str:
-    """Cumulative histogram per service and bound in each bin."""
-    label = family.service_label
-    return _summed([label, "le"], [family.narrowed(buckets)], step_seconds, one_of(label, services))
-
-
-def percentile_query(
-    family: MetricFamily, gauges: PercentileGauges, gauge: Selector, services: Sequence[str]
+def edge_query(
+    graph: ServiceGraph, selector: Selector, services: Sequence[str], step_seconds: int, *, extra_ms: int = 1
 ) -> str:
-    """A percentile per service in each fine bin."""
-    label = family.service_label
-    selector = vector(family.narrowed(gauge), one_of(label, services))
-    return f"max by ({name(label)}) (last_over_time({selector}{gauge_window(gauges.step_seconds)}))"
-
-
-def edge_query(graph: ServiceGraph, selector: Selector, services: Sequence[str], step_seconds: int) -> str:
     """Calls per pair of services in each bin, for callers among ``services``."""
     labels = [graph.client_label, graph.server_label]
-    return _summed(labels, [selector], step_seconds, one_of(graph.client_label, services))
+    return _summed(labels, [selector], step_seconds, extra_ms, one_of(graph.client_label, services))
 
 
-def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int) -> str:
+def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int, *, extra_ms: int = 1) -> str:
     """Requests per service over a window, whatever the service; of series without a label of ``unnamed``."""
-    counted = counted_total(family)
+    counted = counted_total(family, extra_ms=extra_ms)
     empty = [f"{name(label)}={quoted('')}" for label in unnamed]
     amounts = counted.series(vector(family.counted, *empty), seconds)
     return f"sum by ({name(family.service_label)}) (({amounts}) >= 0)"
 
 
-def graph_query(graph: ServiceGraph, seconds: int) -> str:
+def graph_query(graph: ServiceGraph, seconds: int, *, extra_ms: int = 1) -> str:
     """Calls over a window per pair of names and type of connection, where there were any."""
     labels = [graph.client_label, graph.server_label, CONNECTION_LABEL]
-    return f"{_summed(labels, [graph.total], seconds)} > 0"
+    return f"{_summed(labels, [graph.total], seconds, extra_ms)} > 0"

@@ -119,6 +119,7 @@ class Questions:
         except SourceError as error:
             self.tell(purpose, family, query, error=error.detail)
             raise
+        series = [_on_the_grid(one, start, step) for one in series]
         self.tell(purpose, family, query, series)
         return Part(series, is_partial=bool(answer.warnings))
 
@@ -163,6 +164,7 @@ class Questions:
             Series(
                 without_personal_data(series.labels, keep=keep, dropped=quality.personal_labels),
                 series.values,
+                series.histograms,
             )
             for series in series_of(answer.data, self.http.url)
         ]
@@ -173,7 +175,14 @@ class Questions:
         if self.record is None:
             return
         sample = tuple(
-            (one.labels, f"{one.values[max(one.values)]:g}") for one in series[:SAMPLE_SERIES] if one.values
+            (one.labels, one.newest) for one in series[:SAMPLE_SERIES] if one.values or one.histograms
         )
-        points = sum(len(one.values) for one in series)
+        points = sum(len(one.values) + len(one.histograms) for one in series)
         self.record.append(ResolvedQuery(purpose, family, query, error, len(series), points, sample))
+
+
+def _on_the_grid(series: Series, start: int, step: int) -> Series:
+    """A series without instants that were not asked for: a server may move the start of a query to what it keeps."""
+    values = {at: value for at, value in series.values.items() if (at - start) % step == 0}
+    histograms = {at: value for at, value in series.histograms.items() if (at - start) % step == 0}
+    return Series(series.labels, values, histograms)

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from apps.telemetry.clients.dialects import is_an_outage, is_over_a_limit
 from apps.telemetry.clients.errors import SourceError, SourceRefused, SourceUnavailable, TooMuchData
 from apps.telemetry.clients.personal_data import scrubbed
 
@@ -71,7 +72,16 @@ def declared_error(
     kind = str(envelope.get("errorType", "unknown"))
     text = " ".join(scrubbed(str(envelope.get("error", "")))[: _EXCERPT_CHARACTERS * 2].split())
     said = f"{url} answered {status} {kind}: {text}"
-    if kind in {"timeout", "canceled"} or any(sign in text.lower() for sign in _TOO_MUCH):
+    whole = str(envelope.get("error", ""))
+    if is_an_outage(whole):
+        return SourceUnavailable(
+            f"{said}. A part of the server does not answer.", http_status=status, retry_after=wait
+        )
+    if (
+        kind in {"timeout", "canceled"}
+        or is_over_a_limit(whole)
+        or any(sign in text.lower() for sign in _TOO_MUCH)
+    ):
         return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
     known = _known_status(said, status, text, wait)
     if known is not None:

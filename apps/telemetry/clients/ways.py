@@ -72,7 +72,7 @@ class WaySettler:
         Raises:
             SourceUnavailable: the source does not answer.
         """
-        total = promql.counted_total(self.asks.family)
+        total = self.asks.total()
         profiles = self.profiler.profiles(self.asks.name, total, services, span)
         if profiles is None:
             declared = self._declared()
@@ -102,10 +102,10 @@ class WaySettler:
         """Services of which another metric than that of requests counts failures, were it none so far."""
         family = self.asks.family
         declared = self._declared()
-        total = promql.counted_total(family).metric
+        total = self.asks.total().metric
         return {
             service
-            for bad in promql.counted_bad(family, [one for one in declared if one.metric != total])
+            for bad in self.asks.bads([one for one in declared if one.metric != total])
             if family.kind in {"counters", "rates"}
             for service in self.asks.evidence("failures elsewhere", bad.present, services, by_the_day(span))
         }
@@ -175,7 +175,7 @@ class WaySettler:
 
     def _counting_the_same(self, label: str, services: Sequence[str], span: Span) -> Iterator[str]:
         """Services of which the values of a label stand for the same counters: equal but for a scrape's lag."""
-        total = promql.counted_total(self.asks.family)
+        total = self.asks.total()
         by, without = promql.name(total.label), promql.name(label)
         window = min(3600, span[2], span[1] - span[0])
 
@@ -237,7 +237,7 @@ class WaySettler:
         """Requests of each value of a label, by service."""
         if not services:
             return {}
-        total = promql.counted_total(self.asks.family)
+        total = self.asks.total()
         by = promql.names([total.label, label])
         days = by_the_day(span)
         found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))

@@ -15,11 +15,12 @@ from django.utils import timezone
 from apps.core.errors import InvalidInput
 from apps.telemetry.management.running import described
 
-LATENCY, EDGES, COMPOSITE = "latency", "edges", "composite"
+LATENCY, EDGES, COMPOSITE, YOUNG = "latency", "edges", "composite", "young"
 """Among the families: simulated histograms of all kinds, for thresholds of p95 and p99; dependencies of known call
-probability and hardness; random graphs, for what they come to.
+probability and hardness; random graphs, for what they come to; services in their first week, as their kind is and far
+off it.
 """
-BESIDE = (EDGES, COMPOSITE, LATENCY)
+BESIDE = (EDGES, COMPOSITE, LATENCY, YOUNG)
 TIMES = 2
 """Services with known dependencies, and graphs, for each service of a family."""
 FEWER_BINS = 5
@@ -68,7 +69,16 @@ class Command(BaseCommand):
         # Here and not above: listing the commands must not load scipy.
         from apps.engine.evaluation.dependencies_report import composite_line, edges_line
         from apps.engine.simulation.fleet import FAMILIES
-        from apps.slos.evaluating import commit, run, run_bins, run_composite, run_edges, run_latency, write
+        from apps.slos.evaluating import (
+            commit,
+            run,
+            run_bins,
+            run_composite,
+            run_edges,
+            run_latency,
+            run_young,
+            write,
+        )
 
         known = [*FAMILIES, *BESIDE]
         names = known if options["families"] == "all" else options["families"].split(",")
@@ -90,19 +100,23 @@ class Command(BaseCommand):
         composites = run_composite(seed, TIMES * size, processes) if COMPOSITE in beside else []
         latencies = run_latency(seed, size, processes) if LATENCY in beside else []
         bins = run_bins(seed, math.ceil(size / FEWER_BINS), processes) if LATENCY in beside else []
+        young = run_young(seed, size, processes) if YOUNG in beside else []
         taken = time.perf_counter() - begin
         about = {
             "services": f"{len(outcomes):,} simulated, of {len(names)} kinds"
+            + (f"; in their first week {len(young):,}" if young else "")
             + (f"; for edges {TIMES * size:,}" if edges else "")
             + (f"; for composites {TIMES * size:,} graphs" if composites else "")
             + (f"; for latency {len(latencies) // 2:,}" if latencies else "")
             + (f", and {len(bins) // 2:,} of them by bins' percentiles alone" if bins else ""),
-            "shown": "90 days of hourly counts (new services 7 to 29 days); held out: the next 28 days",
+            "shown": "90 days of hourly counts (new services 7 to 29 days"
+            + (", young ones 1 to 6 days" if young else "")
+            + "); held out: the next 28 days",
             "seed": str(seed),
             "commit": commit(),
             "time": f"{taken:.0f} s on {processes} processes, simulation, baselines and oracle included",
         }
-        summary = write(options["out"], outcomes, about, latencies, edges, composites, bins)
+        summary = write(options["out"], outcomes, about, latencies, edges, composites, bins, young)
         self.stdout.write(f"{len(outcomes):,} services in {taken:.0f} s: {options['out'] / 'report.md'}")
         if edges:
             self.stdout.write(edges_line(summary["edges"]))

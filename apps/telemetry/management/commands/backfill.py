@@ -57,8 +57,8 @@ class Command(BaseCommand):
                 f"{summary['contested_hours']:,} hours have less now than what is stored of them, which stands until "
                 "a second reading agrees; --trust replaces it at once."
             )
-        for service_id, bins in summary["implausible_bins"].items():
-            self.stderr.write(f"{service_id}: {bins} implausible bins were left out.")
+        for remark in summary["remarks"]:
+            self.stderr.write(remark)
         for label, count in summary["personal_labels_dropped"].items():
             self.stderr.write(f"Label {label}: {count} values look like personal data and were dropped.")
         for warning in run.warnings:
