@@ -14,7 +14,8 @@ from apps.telemetry.clients.families import load_config
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.prometheus import PrometheusSource
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
-from tests.real.prometheus import running_prometheus
+from tests.real.prometheus import Metric
+from tests.real.prometheus3 import EVERY_PROMETHEUS, Exponential, NativeHistogram, running_prometheus3
 from tests.telemetry.exposed.reading import Expected, expectations, metrics
 
 HOUR = 3600
@@ -25,16 +26,20 @@ START = END - DAY
 CONFIG = load_config()
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_prometheus(tmp_path_factory.mktemp("prometheus"), metrics(START, END, STEP)) as address:
+@pytest.fixture(scope="module", params=EVERY_PROMETHEUS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with request.param(tmp_path_factory.mktemp("prometheus"), metrics(START, END, STEP)) as address:
         yield address
+
+
+def source_of(url: str) -> PrometheusSource:
+    http = PrometheusHttp(url, CircuitBreaker(url), LastGood(None, url))
+    return PrometheusSource(http, CONFIG, now=lambda: float(END))
 
 
 @pytest.fixture(scope="module")
 def source(url: str) -> Iterator[PrometheusSource]:
-    http = PrometheusHttp(url, CircuitBreaker(url), LastGood(None, url))
-    found = PrometheusSource(http, CONFIG, now=lambda: float(END))
+    found = source_of(url)
     yield found
     found.close()
 
@@ -72,3 +77,63 @@ def test_no_family_reads_a_service_of_another_from_a_metric_of_its_own(url: str)
         read = {one["metric"].get(family.service_label, "") for one in answer["data"]["result"]}
         others = {one for one in read & set(metric_of) if metric_of[one] != family.counted.metric}
         assert not others, name
+
+
+def test_names_with_dots_are_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As Prometheus 3 keeps what comes over OTLP: with suffixes or without, ``service.name`` promoted or not."""
+    status, kind = "http.response.status_code", {"http.request.method": "GET"}
+
+    def counted(metric: str, name: dict[str, str], code: str, total: float) -> Metric:
+        labels = {**name, **kind, code: "200"}, {**name, **kind, code: "503"}
+        samples = [
+            (one, float(at), share * total * (at - START) / DAY)
+            for one, share in zip(labels, (0.99, 0.01), strict=True)
+            for at in range(START, END + STEP, STEP)
+        ]
+        return Metric(metric, "counter", samples)
+
+    rpc = "rpc.response.status_code"
+    dotted = [
+        counted(
+            "http.server.request.duration_seconds_count", {"service.name": "a", "job": "x/a"}, status, 1000
+        ),
+        counted("http.server.request.duration_count", {"job": "shop/b"}, status, 2000),
+        Metric(
+            "rpc.server.call.duration_seconds_count",
+            "counter",
+            [
+                ({"service.name": "c", rpc: code}, float(at), share * 3000 * (at - START) / DAY)
+                for code, share in (("OK", 0.99), ("UNAVAILABLE", 0.01))
+                for at in range(START, END + STEP, STEP)
+            ],
+        ),
+    ]
+    with running_prometheus3(tmp_path_factory.mktemp("dots"), dotted) as address:
+        source = source_of(address)
+        assert source.discover(START, END).services == ["a", "c", "shop/b"]
+        found = source.availability(["a", "c", "shop/b"], START, END, HOUR)
+        source.close()
+    sums = {name: (round(sum(bins.total)), round(sum(bins.bad))) for name, bins in found.series.items()}
+    assert sums == {"a": (1000, 10), "shop/b": (2000, 20), "c": (3000, 30)}
+
+
+def test_native_histograms_count_requests_failures_and_latencies(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    def grown(code: str, per_step: int) -> list[tuple[dict[str, str], float, Exponential | None]]:
+        labels = {"service_name": "native", "http_request_method": "GET", "http_response_status_code": code}
+        return [
+            (labels, float(at), Exponential(0, {0: per_step * number}, sum=0.7 * per_step * number))
+            for number, at in enumerate(range(START, END + STEP, STEP))
+        ]
+
+    histogram = NativeHistogram("http_server_request_duration_seconds", [*grown("200", 99), *grown("500", 1)])
+    with running_prometheus3(tmp_path_factory.mktemp("native"), histograms=[histogram]) as address:
+        source = source_of(address)
+        assert source.discover(START, END).services == ["native"]
+        counts = source.availability(["native"], START, END, HOUR).series["native"]
+        latencies = source.latency(["native"], START, END, HOUR).buckets["native"]
+        source.close()
+    steps = DAY // STEP
+    assert (round(sum(counts.total)), round(sum(counts.bad))) == (100 * steps, steps)
+    assert len(latencies.at) == 24
