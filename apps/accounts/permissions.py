@@ -34,6 +34,7 @@ PERMISSIONS: dict[str, dict[str, Scope]] = {
     "catalog.acknowledge_cycle": {"sre_admin": Scope.ALL, "service_owner": Scope.ALL},
     "telemetry.view": _EVERYBODY,
     "telemetry.collect": _ADMIN,
+    "telemetry.configure": _ADMIN,
     "slos.view": _EVERYBODY,
     "slos.decide": _ADMIN_AND_OWNER,
     "slos.regenerate": _ADMIN_AND_OWNER,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -16,6 +16,7 @@ from apps.catalog.queries import get_service, open_cycles
 from apps.core.csv import csv_response
 from apps.slos import lists, queries
 from apps.slos.presenting import present, who_may_decide
+from apps.telemetry import services as telemetry
 
 LEAST_BUDGETS = 10
 CYCLES_SHOWN = 3
@@ -32,7 +33,9 @@ def overview(request: HttpRequest) -> HttpResponse:
     """What needs me now: decisions, spent budgets, cycles, and the worst of the services."""
     fleet = queries.overview(request.user)  # type: ignore[arg-type]
     if not fleet.services:
-        return render(request, "slos/empty.html")
+        # Whoever can set Ballast up begins with that; everybody else is told who can.
+        may_begin = request.user.has_perm("telemetry.configure")
+        return redirect("telemetry-setup") if may_begin else render(request, "slos/empty.html")
     user: User = request.user  # type: ignore[assignment]
     least = queries.services_table(sort="budget", limit=LEAST_BUDGETS)
     promised = [row for row in least.rows if row.status and row.status.budget_left is not None]
@@ -46,6 +49,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
         ],
         "who_may": "" if user.has_perm("slos.decide") else who_may_decide(user),
+        "is_only_demo": user.has_perm("telemetry.configure") and telemetry.awaits_a_source(),
         "now": timezone.now(),
     }
     return render(request, "slos/overview.html", context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +14,8 @@ from apps.catalog.schemas import service_id_problem
 from apps.catalog.services import upsert_graph
 from apps.telemetry.clients.base import Discovery, Edge, TelemetrySource
 
+#: How far back is looked for services before their past is read.
+BEFORE_READING = timedelta(days=31)
 #: How many new names a run tells.
 NAMES_KEPT = 20
 
@@ -113,6 +115,16 @@ def take_in(findings: Findings) -> dict[str, Any]:
         "called_from_outside": findings.reading.called_from_outside,
         "new_names": findings.new_services[:NAMES_KEPT],
     }
+
+
+def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> dict[str, Any]:
+    """Take in what is new, before the window is read, from the newest of its days; return what to say of it.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    summary = take_in(look(source, max(start, end - BEFORE_READING), end))
+    return {name: summary[name] for name in ("new_services", "new_edges")}
 
 
 def _left_out(reading: Discovery, unusable: int, demo: set[str]) -> list[str]:

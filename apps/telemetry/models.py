@@ -6,6 +6,8 @@ The four aggregate tables are partitioned by ``bin_start``; Django describes the
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -188,13 +190,14 @@ class StretchDay(DayMask):
 
 
 class TelemetryRun(models.Model):
-    """One reading of telemetry: a backfill, an hourly collection, a file import or a search for services."""
+    """One reading of telemetry: a backfill, an hourly collection, an import, a search for services or metrics."""
 
     class Kind(models.TextChoices):
         BACKFILL = "backfill"
         COLLECTION = "collection"
         IMPORT = "import"
         DISCOVERY = "discovery"
+        SURVEY = "survey"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -231,3 +234,40 @@ class TelemetryRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+
+class StoredConnection(models.Model):
+    """Where a person said that telemetry is read from. The newest row counts; an empty address says: nowhere.
+
+    Earlier rows stay as history, without their secrets.
+    """
+
+    url = models.TextField(blank=True, default="")
+    org_id = models.TextField(blank=True, default="")
+    user = models.TextField(blank=True, default="")
+    sealed_password = models.TextField(blank=True, default="")
+    sealed_token = models.TextField(blank=True, default="")
+    made_by_name = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.url or "no connection"
+
+
+class FamilySet(models.Model):
+    """The metric families that a person stored, all of them. The newest row counts; earlier ones are history."""
+
+    families = models.JSONField(default=list)
+    """Each family with its ``name`` and its ``family``, in the order in which they are tried."""
+    order = models.JSONField(default=list)
+    """The families to try, built-in ones among them; empty for: these first, then the others."""
+    made_by_name = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"families, version {self.pk}"
+
+    @property
+    def by_name(self) -> dict[str, Any]:
+        """The families by their names."""
+        return {one["name"]: one["family"] for one in self.families}

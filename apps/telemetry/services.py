@@ -6,7 +6,7 @@ Light enough for a web process: what needs numpy is imported when a worker or a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from apps.catalog.validation import Graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
-from apps.telemetry import discovering, sources
+from apps.telemetry import discovering, sources, surveys
 from apps.telemetry.clients.base import Explanation
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
@@ -118,6 +118,8 @@ def _perform(run: TelemetryRun, progress: Progress) -> _Performed:
         return _import(run, progress)
     if run.kind == TelemetryRun.Kind.DISCOVERY:
         return _discover(run, progress)
+    if run.kind == TelemetryRun.Kind.SURVEY:
+        return _Performed(surveys.look(progress).model_dump(mode="json"), [], None)
     return _read_source(run, progress)
 
 
@@ -158,6 +160,10 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
+    discovered: dict[str, Any] = {}
+    if run.parameters.get("discover"):
+        with closing(sources.prometheus_source()) as looking:
+            discovered = discovering.take_in_newest(looking, run.window_start, run.window_end)
     known = dict(Service.objects.order_by("pk").values_list("service_id", "pk"))
     wanted: Sequence[str] = run.parameters.get("services") or []
     missing = [service_id for service_id in wanted if service_id not in known]
@@ -178,7 +184,9 @@ def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
             again = ask_again(source, known, window, reading, result, reach=CATCH_UP)
     finally:
         source.close()
-    return _Performed(result.summary() | again, result.quality.warnings, (run.window_start, run.window_end))
+    return _Performed(
+        discovered | result.summary() | again, result.quality.warnings, (run.window_start, run.window_end)
+    )
 
 
 def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
@@ -195,10 +203,11 @@ def _complete(run: TelemetryRun, outcome: _Performed) -> TelemetryRun:
                 "state", "summary", "warnings", "window_start", "window_end", "finished_at", "progress_done"
             ]
         )  # fmt: skip
-        # What a discovery changed, the catalog tells.
-        if run.kind != TelemetryRun.Kind.DISCOVERY:
+        # What a discovery changed, the catalog tells; a survey changes nothing.
+        if run.kind not in {TelemetryRun.Kind.DISCOVERY, TelemetryRun.Kind.SURVEY}:
             outbox.publish("telemetry.stored", _told(run), aggregate=f"telemetry:{run.pk}")
-    logger.info("telemetry.run_completed", run=str(run.pk), kind=run.kind, **outcome.summary)
+    told = {} if run.kind == TelemetryRun.Kind.SURVEY else outcome.summary
+    logger.info("telemetry.run_completed", run=str(run.pk), kind=run.kind, **told)
     return run
 
 
@@ -343,6 +352,11 @@ def lives_off_discovery() -> bool:
     return not Service.objects.exclude(origin="demo").filter(is_discovered=False).exists()
 
 
+def awaits_a_source() -> bool:
+    """Whether there is nothing but the demo, and nowhere to read anything else from."""
+    return not Service.objects.exclude(origin="demo").exists() and not sources.is_configured()
+
+
 def explain(
     service_id: str, *, hours: int = 24, end: datetime | None = None, patient: bool = False
 ) -> Explanation:
@@ -375,7 +389,7 @@ def source_check(*, patient: bool = False) -> dict[str, Any]:
         return {
             "configured": False,
             "is_up": False,
-            "detail": "PROMETHEUS_URL is not set.",
+            "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
             "version": "",
             "families": [],
         }

@@ -1,19 +1,26 @@
-"""Makes the telemetry source that the settings name."""
+"""Makes the telemetry source that the settings name, or, where they name none, the one that a person connected."""
 
 from __future__ import annotations
 
 import threading
-from functools import cache
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
 
+import structlog
 from django.conf import settings
 from django.core.cache import cache as answers
 
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, InvalidInput
 from apps.core.resilience import CircuitBreaker
+from apps.telemetry import sealing, stored
 from apps.telemetry.clients.families import TelemetryConfig, load_config
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.prometheus import PrometheusSource
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.models import FamilySet
+
+logger = structlog.get_logger(__name__)
 
 _breakers: dict[str, CircuitBreaker] = {}
 _breakers_lock = threading.Lock()
@@ -25,19 +32,119 @@ class NoSource(Conflict):
     slug = "no-telemetry-source"
     title = "No telemetry source is set up"
     meaning = (
-        "The request needs Prometheus, and `PROMETHEUS_URL` is not set. Files can be imported all the same."
+        "The request needs Prometheus, and there is none: neither is `PROMETHEUS_URL` set, nor did "
+        "anybody connect one. "
+        "Files can be imported all the same."
     )
+
+
+class SecretUnreadable(Conflict):
+    """The token or password that somebody stored was encrypted under another SECRET_KEY."""
+
+    slug = "telemetry-secret-unreadable"
+    title = "The stored token cannot be read"
+    meaning = (
+        "`SECRET_KEY` has changed since the telemetry source was connected. Connect it again, or add "
+        "the former secret to "
+        "`SECRET_KEY_FALLBACKS`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a Prometheus is reached, and who says so."""
+
+    url: str
+    token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    org_id: str = ""
+    said_by: Literal["environment", "person"] = "person"
+
+
+def address() -> str:
+    """The address that telemetry is read from, or an empty text. Opens no secret."""
+    if settings.PROMETHEUS_URL:
+        return str(settings.PROMETHEUS_URL)
+    found = stored.newest_connection()
+    return found.url if found else ""
 
 
 def is_configured() -> bool:
     """Whether there is a Prometheus to read from."""
-    return bool(settings.PROMETHEUS_URL)
+    return bool(address())
 
 
-@cache
-def telemetry_config() -> TelemetryConfig:
-    """The metric families of the configuration file, read once a process."""
-    return load_config(settings.CONFIG_FILE)
+def connection() -> Connection | None:
+    """The connection of the environment, which wins as a whole, or the stored one.
+
+    Secrets of the environment are never sent to an address that a person typed in.
+
+    Raises:
+        SecretUnreadable: the stored secrets cannot be decrypted.
+    """
+    if settings.PROMETHEUS_URL:
+        return Connection(
+            settings.PROMETHEUS_URL,
+            settings.PROMETHEUS_TOKEN,
+            settings.PROMETHEUS_USER,
+            settings.PROMETHEUS_PASSWORD,
+            settings.PROMETHEUS_ORG_ID,
+            "environment",
+        )
+    found = stored.newest_connection()
+    if found is None:
+        return None
+    try:
+        token, password = sealing.unseal(found.sealed_token), sealing.unseal(found.sealed_password)
+    except sealing.Unreadable as error:
+        raise SecretUnreadable(
+            f"The token or password for {found.url} cannot be read. {error} Connect it again under Telemetry, Set up."
+        ) from error
+    return Connection(found.url, token, found.user, password, found.org_id)
+
+
+class _Config:
+    """The metric families that count now: the presets, the file's, the stored ones. Made once for each stored version.
+
+    Every process looks which version counts whenever it needs the families, so a change is taken up without a restart.
+    """
+
+    def __call__(self) -> TelemetryConfig:
+        return _config(stored.families_version())
+
+    def cache_clear(self) -> None:
+        """Forget what was read; the file is read again."""
+        _config.cache_clear()
+
+
+telemetry_config = _Config()
+
+
+@lru_cache(maxsize=4)
+def _config(version: int) -> TelemetryConfig:
+    below = load_config(settings.CONFIG_FILE)
+    found = stored.family_set(version)
+    if found is None:
+        return below
+    try:
+        return with_families(below, found)
+    except InvalidInput as error:
+        # An upgrade may know families otherwise. To read by what is left is better than not at all.
+        logger.error("telemetry.stored_families_unusable", version=version, error=error.detail)
+        return below
+
+
+def with_families(below: TelemetryConfig, found: FamilySet) -> TelemetryConfig:
+    """A configuration with a stored set of families over it.
+
+    Raises:
+        InvalidInput: the set cannot be used.
+    """
+    own = found.by_name
+    given = [name for name in found.order if name in own or name in below.families]
+    order = given or [*own, *(name for name in below.order if name not in own)]
+    return load_config(settings.CONFIG_FILE, {"families": own, "order": order})
 
 
 def breaker_for(url: str) -> CircuitBreaker:
@@ -46,10 +153,56 @@ def breaker_for(url: str) -> CircuitBreaker:
         return _breakers.setdefault(url, CircuitBreaker(url))
 
 
+def http_to(
+    where: Connection,
+    config: TelemetryConfig,
+    *,
+    timeout_seconds: float | None = None,
+    budget_seconds: float | None = None,
+    is_apart: bool = False,
+) -> PrometheusHttp:
+    """Connect to an address; close it after use.
+
+    Parameters:
+        is_apart: with a breaker of its own, so that what is only tried cannot keep others from reading.
+    """
+    timeout = min(timeout_seconds or config.timeout_seconds, config.timeout_seconds)
+    return PrometheusHttp(
+        url=where.url,
+        breaker=CircuitBreaker(where.url) if is_apart else breaker_for(where.url),
+        last_good=LastGood(answers, f"{where.url}\n{where.org_id}"),
+        token=where.token,
+        user=where.user,
+        password=where.password,
+        org_id=where.org_id,
+        timeout_seconds=timeout,
+        connect_timeout_seconds=min(config.connect_timeout_seconds, timeout),
+        read_timeout_seconds=min(config.read_timeout_seconds, timeout),
+        max_bytes=config.max_answer_mb * 1024 * 1024,
+        budget_seconds=budget_seconds,
+    )
+
+
+def required() -> Connection:
+    """The connection there is.
+
+    Raises:
+        NoSource: there is none.
+    """
+    where = connection()
+    if where is None:
+        raise NoSource(
+            "There is no Prometheus to read from: PROMETHEUS_URL is not set, and nobody connected "
+            "one under Telemetry, Set "
+            "up. Or import files: manage.py import_observations DIR."
+        )
+    return where
+
+
 def prometheus_source(
     *, serve_stale: bool = False, timeout_seconds: float | None = None, budget_seconds: float | None = None
 ) -> PrometheusSource:
-    """Connect to the Prometheus of the settings; close the source after use.
+    """Connect to the Prometheus that is set up; close the source after use.
 
     Parameters:
         serve_stale: for people who look: the last good answer, with its age, while the source is down.
@@ -57,28 +210,10 @@ def prometheus_source(
         budget_seconds: for all questions together.
 
     Raises:
-        NoSource: PROMETHEUS_URL is not set.
+        NoSource: none is set up.
+        SecretUnreadable: its secrets cannot be decrypted.
     """
-    if not is_configured():
-        raise NoSource(
-            "PROMETHEUS_URL is not set. Set it to the address under which /api/v1/query lies, "
-            "or import files: manage.py import_observations DIR."
-        )
+    where = required()
     config = telemetry_config()
-    timeout = min(timeout_seconds or config.timeout_seconds, config.timeout_seconds)
-    url = settings.PROMETHEUS_URL
-    http = PrometheusHttp(
-        url=url,
-        breaker=breaker_for(url),
-        last_good=LastGood(answers, f"{url}\n{settings.PROMETHEUS_ORG_ID}"),
-        token=settings.PROMETHEUS_TOKEN,
-        user=settings.PROMETHEUS_USER,
-        password=settings.PROMETHEUS_PASSWORD,
-        org_id=settings.PROMETHEUS_ORG_ID,
-        timeout_seconds=timeout,
-        connect_timeout_seconds=min(config.connect_timeout_seconds, timeout),
-        read_timeout_seconds=min(config.read_timeout_seconds, timeout),
-        max_bytes=config.max_answer_mb * 1024 * 1024,
-        budget_seconds=budget_seconds,
-    )
+    http = http_to(where, config, timeout_seconds=timeout_seconds, budget_seconds=budget_seconds)
     return PrometheusSource(http, config, serve_stale=serve_stale)

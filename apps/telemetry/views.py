@@ -74,6 +74,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     found = queries.run_detail(run_id)
     if found is None:
         raise NotFound(f"There is no reading {run_id}.")
+    if found.kind == TelemetryRun.Kind.SURVEY:
+        return redirect("telemetry-setup")
     address = reverse(_room(found), args=[run_id])
     if request.path != address:
         return redirect(address)

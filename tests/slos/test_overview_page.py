@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import Team
-from apps.catalog.models import CycleAlert
+from apps.catalog.models import CycleAlert, Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.slos import status
@@ -103,9 +103,20 @@ def test_a_cycle_is_shown_as_its_walk(fleet: None) -> None:
 
 
 def test_an_empty_console_says_how_data_gets_in(db: None) -> None:
-    words = overview(client_of("sre_admin"))
+    words = overview(client_of("viewer"))
     assert "There is no service yet" in words
     assert "import_observations" in words
+
+
+def test_whoever_can_set_an_empty_console_up_begins_with_that(db: None) -> None:
+    response = client_of("sre_admin").get(reverse("overview"))
+    assert response["Location"] == reverse("telemetry-setup")
+
+
+def test_a_console_that_has_only_the_demo_says_how_to_connect_ones_own(fleet: None) -> None:
+    Service.objects.update(origin="demo")
+    assert "Connect your Prometheus" in overview(client_of("sre_admin"))
+    assert "Connect your Prometheus" not in overview(client_of("viewer"))
 
 
 def test_it_asks_as_much_for_few_services_as_for_many(fleet: None, shop: Team) -> None:

@@ -1,69 +1,112 @@
-"""Of several accounts of the same requests, each hour is counted once, from the fullest."""
+"""What comes back from the form of proposals: families that can be stored, or a sentence on what is wrong."""
 
 from __future__ import annotations
 
-import random
+import tomllib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.choosing import DAY, Account, choose
+from apps.core.errors import InvalidInput
+from apps.telemetry.clients.families import MetricFamily, load_config
+from apps.telemetry.proposals import choosing, toml
+from apps.telemetry.proposals.documents import Evidence, Proposal, Survey, Twice
 
-HOUR = 3600
-START = 20_000 * DAY
-seeds = st.integers(0, 10**9)
-
-
-def hours(first: int, last: int, count: float) -> dict[int, float]:
-    return {START + hour * HOUR: count for hour in range(first, last)}
+CONFIG = load_config()
+PLACES = Twice(label="env", values=["production", "staging"], services=2, names=["shop"])
 
 
-def test_the_first_is_taken_where_both_count_the_same() -> None:
-    choice = choose([Account("spans", hours(0, 48, 98.0)), Account("counters", hours(0, 48, 100.0))])
-    assert set(choice.taken.values()) == {"spans"}
-    assert choice.disagreements == []
+def survey(*families: str, preset: bool = False) -> Survey:
+    return Survey(
+        proposals=[
+            Proposal(
+                name=name, family=CONFIG.families[name], preset=preset, evidence=Evidence(twice=[PLACES])
+            )
+            for name in families
+        ]
+    )
 
 
-def test_sampled_spans_take_nothing_from_counters_and_fill_what_these_lack() -> None:
-    choice = choose([Account("spans", hours(30, 60, 1.0)), Account("counters", hours(0, 50, 100.0))])
-    assert {at for at, name in choice.taken.items() if name == "spans"} == set(hours(50, 60, 1.0))
-    assert {(one.taken, one.other) for one in choice.disagreements} == {("counters", "spans")}
-
-
-def test_an_hour_that_the_chosen_one_threw_out_is_taken_from_no_other() -> None:
-    bad_hour = START + 5 * HOUR
-    full = {at: count for at, count in hours(0, 24, 10.0).items() if at != bad_hour}
-    choice = choose([Account("a", full, frozenset({bad_hour})), Account("b", hours(0, 24, 10.0))])
-    assert choice.taken[bad_hour] == "a"
-
-
-@given(seeds, st.integers(1, 4), st.integers(1, 6))
-def test_every_hour_is_taken_once_from_one_that_has_it(seed: int, families: int, days: int) -> None:
-    source = random.Random(seed)
-    accounts = []
-    for number in range(families):
-        rate = source.choice([1.0, 10.0, 1000.0])
-        known = {
-            at: rate * source.uniform(0.9, 1.1)
-            for at in hours(0, 24 * days, 1.0)
-            if source.random() < source.choice([0.3, 0.9, 1.0])
+def as_posted(found: Survey) -> dict[str, str]:
+    """The form as it comes back unchanged, with everything ticked."""
+    posted: dict[str, str] = {}
+    for card in choosing.cards(found):
+        number = card.number
+        posted |= {
+            f"take-{number}": "true",
+            f"label-{number}": card.service_label,
+            f"where-{number}": card.where,
         }
-        thrown_out = frozenset(at for at in known if source.random() < 0.05)
-        kept = {at: value for at, value in known.items() if at not in thrown_out}
-        accounts.append(Account(f"family-{number}", kept, thrown_out))
-    choice = choose(accounts)
-    by_name = {account.name: account for account in accounts}
-    every = set().union(*({*account.totals, *account.left_out} for account in accounts))
-    assert choice.taken.keys() == every
-    for at, name in choice.taken.items():
-        assert at in by_name[name].totals or at in by_name[name].left_out
+        posted |= {f"failures-{number}": card.failures, f"unit-{number}": card.unit}
+    return posted
 
 
-@given(seeds, st.integers(1, 5), st.floats(0.001, 0.7))
-def test_the_fuller_account_wins_whatever_the_order(seed: int, days: int, share: float) -> None:
-    source = random.Random(seed)
-    full = {at: source.uniform(50, 150) for at in hours(0, 24 * days, 1.0)}
-    sampled = {at: value * share for at, value in full.items()}
-    accounts = [Account("full", full), Account("sampled", sampled)]
-    source.shuffle(accounts)
-    assert set(choose(accounts).taken.values()) == {"full"}
+@pytest.mark.parametrize("name", sorted(CONFIG.families))
+def test_what_nobody_changed_comes_back_as_it_was(name: str) -> None:
+    found = survey(name)
+    assert choosing.chosen(found, as_posted(found)) == [(name, CONFIG.families[name])]
+
+
+def test_what_is_not_ticked_is_not_taken() -> None:
+    assert choosing.chosen(survey("http"), {}) == []
+
+
+def test_a_built_in_family_is_stored_only_where_it_is_narrowed() -> None:
+    found = survey("http", preset=True)
+    assert choosing.chosen(found, {"take-0": "true"}) == []
+    [(name, family)] = choosing.chosen(found, {"place-0-0": "production"})
+    assert (name, family.where) == ("http", ("env=production",))
+    assert family.total == CONFIG.families["http"].total
+
+
+def test_a_place_that_was_not_proposed_is_not_taken() -> None:
+    assert choosing.chosen(survey("http", preset=True), {"place-0-0": "elsewhere"}) == []
+
+
+TEXTS = st.text(max_size=30) | st.sampled_from(
+    [
+        "status=~5..",
+        "code=500\nother_total",
+        "a b",
+        "=",
+        "x=~(",
+        "metric{}",
+        "",
+        "env=production",
+        "app",
+        "ms",
+    ]
+)
+
+
+@given(st.lists(st.sampled_from(sorted(CONFIG.families)), min_size=1, max_size=3, unique=True), st.data())
+def test_whatever_is_written_it_is_a_family_or_a_problem_of_its_proposal(
+    names: list[str], data: st.DataObject
+) -> None:
+    found = survey(*names)
+    fields = ("take", "label", "where", "failures", "unit")
+    posted = {
+        f"{field}-{number}": data.draw(TEXTS)
+        for number in range(len(names))
+        for field in fields
+        if data.draw(st.booleans())
+    }
+    problems: set[str] = set()
+    chosen: list[tuple[str, MetricFamily]] = []
+    try:
+        chosen = choosing.chosen(found, posted)
+    except InvalidInput as error:
+        problems = {one.path for one in error.fields}
+    assert problems <= {str(number) for number in range(len(names))}
+    assert not (problems and chosen)
+    assert {name for name, _ in chosen} <= set(names)
+    written = tomllib.loads(toml.document(dict(chosen)))["telemetry"].get("families", {})
+    assert {name: MetricFamily.model_validate(one) for name, one in written.items()} == dict(chosen)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIG.families))
+def test_a_family_is_written_as_it_is_read(name: str) -> None:
+    written = tomllib.loads(toml.document({name: CONFIG.families[name]}, [name], {name: ["why\nso"]}))
+    assert MetricFamily.model_validate(written["telemetry"]["families"][name]) == CONFIG.families[name]
+    assert written["telemetry"]["order"] == [name]

@@ -8,6 +8,8 @@ import pytest
 from apps.telemetry import sources
 from console.settings import without_credentials
 
+pytestmark = pytest.mark.django_db
+
 
 def test_credentials_are_taken_out_of_the_address() -> None:
     bare = ("http://prometheus:9090/prom", "", "")

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.errors import InvalidInput
 from apps.telemetry.clients import promql
-from apps.telemetry.clients.families import PRESETS_FILE, MetricFamily, Selector, load_config
+from apps.telemetry.clients.families import PRESETS_FILE, MetricFamily, Selector, load_config, preset_names
 
 
 def own(tmp_path: Path, text: str) -> Path:
@@ -17,14 +17,32 @@ def own(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_presets_cover_both_span_metrics_and_plain_http() -> None:
+def test_all_presets_are_tried_what_servers_count_first_and_what_is_derived_last() -> None:
     config = load_config()
-    assert [name for name, _ in config.ordered()] == [
-        "otel-spanmetrics",
-        "tempo-spanmetrics",
-        "http",
-        "http-job",
-    ]
+    order = [name for name, _ in config.ordered()]
+    assert set(order) == preset_names()
+    counted_by_servers, by_proxies, by_spans = (
+        order.index(one) for one in ("http", "istio", "otel-spanmetrics")
+    )
+    assert counted_by_servers < by_proxies < by_spans
+    kinds = [family.kind for _, family in config.ordered()]
+    assert kinds.index("rates") > by_spans
+    assert kinds == sorted(kinds, key=["counters", "rates", "ratios", "probes"].index)
+
+
+def test_a_label_names_services_of_one_metric_after_the_ones_that_are_more_telling() -> None:
+    """A scrape job is what is left where no other label names the service."""
+    order = [name for name, _ in load_config().ordered()]
+    for name in order:
+        for suffix in ("-exported-job", "-job"):
+            plain = name.removesuffix(suffix)
+            if plain != name and plain in order:
+                assert order.index(plain) < order.index(name), name
+    assert order.index("otel-http-exported-job") < order.index("otel-http-job")
+
+
+def test_span_metrics_are_read_in_either_unit() -> None:
+    config = load_config()
     otel = config.families["otel-spanmetrics"]
     assert {(buckets.metric, buckets.unit) for buckets in otel.buckets} == {
         ("traces_span_metrics_duration_seconds_bucket", "s"),
@@ -48,6 +66,47 @@ def test_a_file_of_ones_own_adds_a_family_and_keeps_the_presets(tmp_path: Path) 
     )
     assert [name for name, _ in config.ordered()] == ["mine", "http"]
     assert config.service_graph is not None
+
+
+LIKE = """
+[telemetry]
+order = ["mine"]
+[telemetry.families.mine]
+like = "http-job"
+service_label = "app"
+where = ["env=production"]
+"""
+
+
+def test_a_family_takes_what_it_does_not_say_from_the_one_that_it_is_like(tmp_path: Path) -> None:
+    config = load_config(own(tmp_path, LIKE))
+    http, mine = config.families["http"], config.families["mine"]
+    assert (mine.total, mine.bad, mine.buckets) == (http.total, http.bad, http.buckets)
+    assert (mine.service_label, mine.where) == ("app", ("env=production",))
+
+
+def test_a_family_that_is_like_its_own_name_replaces_the_built_in_one_in_part(tmp_path: Path) -> None:
+    text = '[telemetry.families.http]\nlike = "http"\nwhere = ["env=production"]\n'
+    config = load_config(own(tmp_path, text))
+    assert config.families["http"].where == ("env=production",)
+    assert config.families["http"].total == load_config().families["http"].total
+    assert config.families["http-job"] == load_config().families["http-job"]
+
+
+def test_what_is_stored_lies_over_the_file_and_the_presets(tmp_path: Path) -> None:
+    path = own(tmp_path, LIKE)
+    stored = {
+        "order": ["mine", "other"],
+        "families": {
+            "mine": {"service_label": "team", "total": {"metric": "asked_total"}},
+            "other": {"like": "grpc-job", "service_label": "app"},
+        },
+    }
+    config = load_config(path, stored)
+    assert [name for name, _ in config.ordered()] == ["mine", "other"]
+    assert config.families["mine"].service_label == "team"
+    assert config.families["mine"].where == ()
+    assert config.families["other"].total == config.families["grpc-job"].total
 
 
 def test_a_file_without_telemetry_changes_nothing(tmp_path: Path) -> None:
@@ -85,6 +144,9 @@ def test_a_missing_file_changes_nothing(tmp_path: Path) -> None:
             '[telemetry.families.x]\nservice_label="a"\ntotal={metric="m",where=["c"]}\nbad=[{metric="n"}]',
             "where",
         ),
+        ('[telemetry.families.x]\nlike = "nobody"', "none of the families"),
+        ('[telemetry.families.x]\nlike = "y"\n[telemetry.families.y]\nlike = "x"', "which is like"),
+        ('[telemetry.families.x]\nlike = "x"', "none of the families"),
         ("telemetry = 3", "telemetry"),
         ("[telemetry", "TOML"),
     ],
@@ -107,10 +169,11 @@ def bad_queries(family: MetricFamily, *services: str) -> list[str]:
 
 
 def test_failures_told_by_either_label_are_counted_once() -> None:
-    assert bad_queries(load_config().families["http"], "shop") == [
-        'sum by (service) (increase(http_requests_total{code=~"5..",service="shop"}[3600s1ms]) or '
-        'increase(http_requests_total{status=~"5..",service="shop"}[3600s1ms]))'
+    parts = [
+        f'increase(http_requests_total{{{label}=~"5..",service="shop"}}[3600s1ms])'
+        for label in ("code", "status", "status_code")
     ]
+    assert bad_queries(load_config().families["http"], "shop") == [f"sum by (service) ({' or '.join(parts)})"]
 
 
 def test_failures_of_several_counters_add_up(tmp_path: Path) -> None:

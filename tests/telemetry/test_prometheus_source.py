@@ -173,7 +173,8 @@ def test_each_day_is_read_from_the_first_family_that_has_all_of_it() -> None:
         )
     )
     fleet.says("sum by .service. .*http_requests_total", both)
-    with source_on(fleet) as (source, _):
+    config = load_config().model_copy(update={"order": ("otel-spanmetrics", "http", "http-job")})
+    with source_on(fleet, config=config) as (source, _):
         reading = source.availability(["shop", "legacy"], START, END, HOUR)
     assert reading.series["shop"].total == [9, 9, 9]
     assert [stretch.family for stretch in reading.stretches["shop"]] == ["otel-spanmetrics"]

@@ -208,16 +208,23 @@ class TelemetryConfig(_Strict):
         return [(name, self.families[name]) for name in self.order]
 
 
-def load_config(path: Path | None = None) -> TelemetryConfig:
-    """Read the presets and, over them, the ``[telemetry]`` table of ``path`` (which need not have one).
+def load_config(path: Path | None = None, stored: Mapping[str, object] | None = None) -> TelemetryConfig:
+    """Put together what says how to read: the presets, over them a file, over that what is stored.
+
+    A family of the same name replaces the one below it as a whole; any other key replaces that key.
+
+    Parameters:
+        path: a file whose ``[telemetry]`` table is taken; it need not have one.
+        stored: a table of the same form, such as somebody keeps in the database.
 
     Raises:
         InvalidInput: the file is not TOML, or a key is unknown or of the wrong kind; names the key.
     """
-    merged = _table(PRESETS_FILE)
+    merged = _over({}, _table(PRESETS_FILE))
     if path is not None and path != PRESETS_FILE and path.exists():
-        own = _table(path)
-        merged = {**merged, **own, "families": {**_mapping(merged, "families"), **_mapping(own, "families")}}
+        merged = _over(merged, _table(path))
+    if stored:
+        merged = _over(merged, stored)
     try:
         return TelemetryConfig.model_validate(merged)
     except ValidationError as error:
@@ -226,6 +233,38 @@ def load_config(path: Path | None = None) -> TelemetryConfig:
             for problem in error.errors()
         )
         raise InvalidInput(f"{path or PRESETS_FILE} does not describe metric families. {where}") from error
+
+
+def preset_names() -> frozenset[str]:
+    """The families that ship with Ballast."""
+    return frozenset(_mapping(_table(PRESETS_FILE), "families"))
+
+
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """What lies below, with what lies above; the families of the latter take what they are ``like`` from either."""
+    known, own = _mapping(below, "families"), _mapping(above, "families")
+    families = {**known, **{name: _resolved(name, own, known) for name in own}}
+    return {**below, **above, "families": families}
+
+
+def _resolved(
+    name: str, own: Mapping[str, object], known: Mapping[str, object], through: tuple[str, ...] = ()
+) -> object:
+    """A family with what it takes from another; one that is like its own name replaces the one below in part."""
+    family = own.get(name)
+    if not isinstance(family, Mapping) or "like" not in family:
+        return family
+    other = str(family["like"])
+    if other in own and other != name:
+        if other in through:
+            raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is like {name} itself.")
+        taken = _resolved(other, own, known, (*through, name))
+    elif other in known:
+        taken = known[other]
+    else:
+        raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is none of the families.")
+    rest = {key: value for key, value in family.items() if key != "like"}
+    return {**taken, **rest} if isinstance(taken, Mapping) else taken
 
 
 def _table(path: Path) -> dict[str, object]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.telemetry import sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.queries.counts import DAY
 from apps.telemetry.queries.quality import newest_complete_end
@@ -70,14 +70,16 @@ class SourceState:
 
 def source_status(*, now: datetime | None = None) -> SourceState:
     """Where telemetry comes from, how old the newest of it is, and what is the matter if something is."""
-    runs = TelemetryRun.objects.filter(source="prometheus").order_by("-created_at")
+    runs = TelemetryRun.objects.filter(source="prometheus").exclude(kind=TelemetryRun.Kind.SURVEY)
+    runs = runs.order_by("-created_at")
+    url = sources.address()
     last = runs.first()
     success = runs.filter(state=TelemetryRun.State.COMPLETED).first()
     newest = newest_complete_end()
     failed = last is not None and last.state == TelemetryRun.State.FAILED
     return SourceState(
-        is_configured=bool(settings.PROMETHEUS_URL),
-        url=settings.PROMETHEUS_URL,
+        is_configured=bool(url),
+        url=url,
         newest_end=newest,
         age=(now or timezone.now()) - newest if newest else None,
         last_run=last,

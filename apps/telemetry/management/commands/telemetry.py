@@ -1,4 +1,4 @@
-"""``manage.py telemetry check`` and ``discover``: how one service is read, and which services there are."""
+"""``manage.py telemetry``: how one service is read, which services there are, which metrics tell of them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import BallastError
 from apps.telemetry import services
+from apps.telemetry.management import proposing
 from apps.telemetry.management.checking import query_lines, reading_lines
 from apps.telemetry.management.running import aware, discover, discovery_words
 
 
 class Command(BaseCommand):
-    """``check`` asks about one service and stores nothing; ``discover`` takes new services into the catalog."""
+    """``check`` asks about one service; ``discover`` takes new services in; ``propose`` looks for metric families."""
 
-    help = "Show how one service is read from Prometheus, or find services and the calls between them there."
+    help = (
+        "Show how one service is read from Prometheus, find services and the calls between them "
+        "there, or propose metric "
+        "families for what it has."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=argparse.ArgumentParser)
@@ -33,8 +38,18 @@ class Command(BaseCommand):
             "--end", metavar="ISO", help="end of the last hour (default: the newest complete hour)"
         )
 
+        propose = verbs.add_parser("propose", help="look at the metrics there are, and propose families")
+        propose.add_argument(
+            "--toml", action="store_true", help="write what is recommended as a configuration file"
+        )
+        propose.add_argument(
+            "--all", action="store_true", help="with --toml: what is not recommended as well"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["verb"] == "discover":
+        if options["verb"] == "propose":
+            proposing.propose(self.stdout, self.stderr, as_toml=options["toml"], everything=options["all"])
+        elif options["verb"] == "discover":
             self._discover(options["days"], options["end"])
         else:
             self._check(options)

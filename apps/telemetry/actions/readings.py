@@ -50,6 +50,12 @@ class BackfillInput(ActionInput):
     services: Annotated[
         list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
     ] = []
+    discover: Annotated[
+        bool,
+        Field(
+            description="Look for services and calls that are new first, in the newest 31 days of the window."
+        ),
+    ] = False
     trust: Annotated[
         bool,
         Field(
@@ -82,8 +88,7 @@ class Backfill(Action[BackfillInput]):
     success_status = 202
 
     def guard(self, call: Call[BackfillInput]) -> None:
-        if not sources.is_configured():
-            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to read from.")
+        sources.required()
         known = set(
             Service.objects.filter(service_id__in=call.input.services).values_list("service_id", flat=True)
         )
@@ -99,8 +104,8 @@ class Backfill(Action[BackfillInput]):
         names = call.input.services[:_NAMES_SHOWN]
         count = len(call.input.services) or Service.objects.exclude(origin="demo").count()
         return Preview(
-            summary=f"Read {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from "
-            f"{settings.PROMETHEUS_URL}.",
+            summary=f"{'Look for services, then read' if call.input.discover else 'Read'} "
+            f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC of {count} services from {sources.address()}.",
             touches=[Touch(count, "services", names)],
             warnings=[_TRUSTED] if call.input.trust else [],
             undo=_TRUSTED_UNDO if call.input.trust else _UNDO,
@@ -112,11 +117,12 @@ class Backfill(Action[BackfillInput]):
             source="prometheus",
             parameters={"days": call.input.days}
             | ({"services": call.input.services} if call.input.services else {})
+            | ({"discover": True} if call.input.discover else {})
             | ({"trust": True} if call.input.trust else {}),
             actor=call.actor,
             window=call.input.window(),
         )
-        return _requested(run)
+        return requested(run)
 
 
 class DiscoverInput(ActionInput):
@@ -142,8 +148,7 @@ class Discover(Action[DiscoverInput]):
     success_status = 202
 
     def guard(self, call: Call[DiscoverInput]) -> None:
-        if not sources.is_configured():
-            raise sources.NoSource("PROMETHEUS_URL is not set, so there is nothing to look at.")
+        sources.required()
 
     def preview(self, call: Call[DiscoverInput]) -> Preview:
         start, end = call.input.window()
@@ -158,7 +163,7 @@ class Discover(Action[DiscoverInput]):
                 source.close()
         except SourceError as error:
             return Preview(
-                summary=f"{what} in {settings.PROMETHEUS_URL}, which does not answer now.",
+                summary=f"{what} in {sources.address()}, which does not answer now.",
                 warnings=[error.detail],
                 undo=undo,
             )
@@ -168,7 +173,7 @@ class Discover(Action[DiscoverInput]):
                 f"The source is slow: this preview reaches back to {found.start:%Y-%m-%d %H:%M} UTC."
             )
         return Preview(
-            summary=f"{what} in {settings.PROMETHEUS_URL}: it has {len(found.services):,} services and "
+            summary=f"{what} in {sources.address()}: it has {len(found.services):,} services and "
             f"{len(found.edges):,} calls between services.",
             touches=[
                 Touch(len(found.new_services), "new services", found.new_services[:_NAMES_SHOWN]),
@@ -190,7 +195,7 @@ class Discover(Action[DiscoverInput]):
             actor=call.actor,
             window=call.input.window(),
         )
-        return _requested(run)
+        return requested(run)
 
 
 class ImportInput(ActionInput):
@@ -242,7 +247,7 @@ class Import(Action[ImportInput]):
             actor=call.actor,
             origin=call.input.origin,
         )
-        return _requested(run)
+        return requested(run)
 
 
 def _csv_files(folder: Path) -> list[str]:
@@ -252,7 +257,8 @@ def _csv_files(folder: Path) -> list[str]:
         return []
 
 
-def _requested(run: TelemetryRun) -> Outcome:
+def requested(run: TelemetryRun) -> Outcome:
+    """The outcome of an action that records a run for a worker."""
     described: dict[str, Any] = {"kind": run.kind, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}

@@ -1,0 +1,255 @@
+"""Connect Ballast to a Prometheus, and let go of it again. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from django.conf import settings
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Touch,
+    register,
+)
+from apps.core.errors import Conflict
+from apps.telemetry import sealing, sources, stored, surveys
+from apps.telemetry.models import StoredConnection
+
+MAX_ADDRESS = 2_000
+_NAMES_SHOWN = 10
+OBJECT = ("telemetry.connection", "prometheus")
+
+
+def address_problem(url: str) -> str:
+    """Say why a text is no address of a Prometheus, or return an empty string. The text itself is not repeated."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not an address; write one such as http://prometheus:9090"
+    if parts.scheme not in {"http", "https"}:
+        return "has to begin with http:// or https://"
+    if not host:
+        return "names no host; write an address such as http://prometheus:9090"
+    if parts.query or parts.fragment:
+        return "must not have a ? or #; write the address under which /api/v1/query lies"
+    if not url.isprintable() or " " in url:
+        return "holds a character that no address has"
+    return ""
+
+
+class Credentials(ActionInput):
+    """What the server asks for before it answers; nothing of it is shown again."""
+
+    model_config = ConfigDict(str_strip_whitespace=True, extra="forbid")
+
+    token: Annotated[SecretStr, Field(max_length=8_000, description="Sent as a bearer token.")] = SecretStr(
+        ""
+    )
+    user: Annotated[
+        str, Field(max_length=200, description="For basic authentication, where there is no token.")
+    ] = ""
+    password: Annotated[SecretStr, Field(max_length=2_000, description="With the user.")] = SecretStr("")
+    org_id: Annotated[
+        str, Field(max_length=200, description="Sent as `X-Scope-OrgID`, which names the tenant of Mimir.")
+    ] = ""
+
+    @model_validator(mode="after")
+    def _token_or_user(self) -> Self:
+        if self.token.get_secret_value() and self.user:
+            raise ValueError("takes a token, or a user with a password, not both")
+        return self
+
+
+class ConnectInput(ActionInput):
+    """An address, and what lets Ballast in."""
+
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_ADDRESS,
+            description="The address under which `/api/v1/query` lies, such as "
+            "http://prometheus:9090; for Mimir it usually "
+            "ends in /prometheus. A user and password in it are taken out and kept apart.",
+        ),
+    ]
+    credentials: Credentials = Credentials()
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        problem = address_problem(url)
+        if problem:
+            raise ValueError(problem)
+        return url
+
+    def connection(self) -> sources.Connection:
+        """The connection that is meant."""
+        parts = urlsplit(self.url)
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        given = self.credentials
+        return sources.Connection(
+            urlunsplit(bare).rstrip("/"),
+            given.token.get_secret_value(),
+            given.user or unquote(parts.username or ""),
+            given.password.get_secret_value() or unquote(parts.password or ""),
+            given.org_id,
+        )
+
+
+@register
+class Connect(Action[ConnectInput]):
+    """Read telemetry from this Prometheus from now on. Token and password are encrypted and never shown again."""
+
+    name = "telemetry.connect"
+    title = "Connect Prometheus"
+    permission = "telemetry.configure"
+    risk = Risk.MEDIUM
+    Input = ConnectInput
+
+    def guard(self, call: Call[ConnectInput]) -> None:
+        _refuse_where_the_environment_says()
+
+    def preview(self, call: Call[ConnectInput]) -> Preview:
+        wanted = call.input.connection()
+        tried = surveys.try_out(wanted)
+        before = stored.newest_connection()
+        summary = (
+            f"Read telemetry from {wanted.url}. {tried.words}"
+            if tried.is_up
+            else f"{wanted.url} cannot be read now."
+        )
+        return Preview(
+            summary=summary,
+            changes=[
+                FieldChange(label, old, new) for label, old, new in _differences(before, wanted) if old != new
+            ],
+            touches=[
+                Touch(len(tried.families), "families with metrics there", tried.families[:_NAMES_SHOWN]),
+                Touch(len(tried.services), "services that they name", tried.services[:_NAMES_SHOWN]),
+            ]
+            if tried.is_up
+            else [],
+            warnings=[] if tried.is_up else [tried.detail],
+            undo="Connect the former address again; its token has to be given anew.",
+        )
+
+    def execute(self, call: Call[ConnectInput]) -> Outcome:
+        wanted = call.input.connection()
+        before = stored.newest_connection()
+        _forget_secrets()
+        made = StoredConnection.objects.create(
+            url=wanted.url,
+            org_id=wanted.org_id,
+            user=wanted.user,
+            sealed_password=sealing.seal(wanted.password),
+            sealed_token=sealing.seal(wanted.token),
+            made_by_name=call.actor.name,
+        )
+        return Outcome(
+            result=described(made) or {},
+            object_type=OBJECT[0],
+            object_id=OBJECT[1],
+            object_label=made.url,
+            before=described(before),
+            after=described(made),
+            events=[Event("telemetry.connected", {"url": made.url}, aggregate="telemetry:connection")],
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"Telemetry is read from {result['url']} from now on."
+
+
+class DisconnectInput(ActionInput):
+    """Nothing but the wish."""
+
+
+@register
+class Disconnect(Action[DisconnectInput]):
+    """Read nothing more from the Prometheus that was connected, and forget its secrets. What was read stays."""
+
+    name = "telemetry.disconnect"
+    title = "Disconnect Prometheus"
+    permission = "telemetry.configure"
+    risk = Risk.MEDIUM
+    Input = DisconnectInput
+
+    def guard(self, call: Call[DisconnectInput]) -> None:
+        _refuse_where_the_environment_says()
+        if stored.newest_connection() is None:
+            raise Conflict("No Prometheus is connected, so there is nothing to let go of.")
+
+    def preview(self, call: Call[DisconnectInput]) -> Preview:
+        found = stored.newest_connection()
+        return Preview(
+            summary=f"Read nothing more from {found.url if found else 'it'}, and forget its token "
+            "and password. Recommendations "
+            "and budgets stay as they are, and grow old.",
+            undo="Connect it again; its token has to be given anew.",
+        )
+
+    def execute(self, call: Call[DisconnectInput]) -> Outcome:
+        before = stored.newest_connection()
+        _forget_secrets()
+        StoredConnection.objects.create(made_by_name=call.actor.name)
+        return Outcome(
+            result={"url": ""},
+            object_type=OBJECT[0],
+            object_id=OBJECT[1],
+            object_label=before.url if before else "",
+            before=described(before),
+            events=[Event("telemetry.disconnected", aggregate="telemetry:connection")],
+        )
+
+
+def described(found: StoredConnection | None) -> dict[str, Any] | None:
+    """What may be told of a connection: whether there is a secret, not which."""
+    if found is None:
+        return None
+    return {
+        "url": found.url,
+        "org_id": found.org_id,
+        "user": found.user,
+        "password": _kept(found.sealed_password),
+        "token": _kept(found.sealed_token),
+    }
+
+
+def _kept(secret: str) -> str:
+    return "kept, not shown" if secret else "none"
+
+
+def _differences(before: StoredConnection | None, wanted: sources.Connection) -> list[tuple[str, str, str]]:
+    old = described(before) or {}
+    return [
+        ("Address", old.get("url", ""), wanted.url),
+        ("Tenant", old.get("org_id", ""), wanted.org_id),
+        ("User", old.get("user", ""), wanted.user),
+        ("Password", old.get("password", "none"), _kept(wanted.password)),
+        ("Token", old.get("token", "none"), _kept(wanted.token)),
+    ]
+
+
+def _forget_secrets() -> None:
+    StoredConnection.objects.exclude(sealed_token="", sealed_password="").update(
+        sealed_token="", sealed_password=""
+    )
+
+
+def _refuse_where_the_environment_says() -> None:
+    if settings.PROMETHEUS_URL:
+        raise Conflict(
+            f"PROMETHEUS_URL names {settings.PROMETHEUS_URL}, and the environment wins over what is "
+            "connected here. Start "
+            "Ballast without it to connect another."
+        )

@@ -1,0 +1,232 @@
+"""Look at the metrics of the source, and store the families by which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from django.conf import settings
+from pydantic import Field, model_validator
+
+from apps.catalog.models import Service
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Touch,
+    register,
+)
+from apps.core.errors import Conflict, FieldProblem, InvalidInput
+from apps.telemetry import services, sources, stored, surveys
+from apps.telemetry.actions.readings import requested
+from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.clients.families import MetricFamily, load_config
+from apps.telemetry.models import FamilySet, TelemetryRun
+from apps.telemetry.proposals import toml
+
+MAX_FAMILIES = 200
+_NAMES_SHOWN = 10
+FamilyName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$")]
+
+
+class SurveyInput(ActionInput):
+    """Nothing but the wish."""
+
+
+@register
+class LookAtMetrics(Action[SurveyInput]):
+    """Look at the metrics of the source and propose families. A worker does it, in a few hundred small questions."""
+
+    name = "telemetry.survey"
+    title = "Look at metrics"
+    permission = "telemetry.configure"
+    risk = Risk.LOW
+    Input = SurveyInput
+    success_status = 202
+
+    def guard(self, call: Call[SurveyInput]) -> None:
+        sources.required()
+
+    def preview(self, call: Call[SurveyInput]) -> Preview:
+        return Preview(
+            summary=f"Look at the names, types and labels of the metrics of {sources.address()}, in "
+            "at most a minute and a half "
+            "and a few hundred small questions. Nothing is stored but what was found."
+        )
+
+    def execute(self, call: Call[SurveyInput]) -> Outcome:
+        run = services.request_run(
+            TelemetryRun.Kind.SURVEY, source="prometheus", parameters={}, actor=call.actor
+        )
+        return requested(run)
+
+
+class NamedFamily(ActionInput):
+    """A family and what it is called; one of a built-in name replaces that."""
+
+    name: FamilyName
+    family: MetricFamily
+
+
+class StoreFamiliesInput(ActionInput):
+    """All families that are to be stored: those that are stored now and not among them are removed."""
+
+    families: Annotated[list[NamedFamily], Field(max_length=MAX_FAMILIES)]
+    order: Annotated[
+        list[FamilyName],
+        Field(
+            max_length=2 * MAX_FAMILIES,
+            description="The families to try, in this order, built-in ones among them; empty for "
+            "these first, then the others.",
+        ),
+    ] = []
+    version: Annotated[int, Field(ge=0, description="The version that you saw; 0 where there was none.")] = 0
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [one.name for one in self.families]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is there twice; give each family a name of its own")
+        return self
+
+    def by_name(self) -> dict[str, Any]:
+        """The families as they are kept, by their names."""
+        return {one.name: one.family.model_dump(mode="json", exclude_defaults=True) for one in self.families}
+
+
+@register
+class StoreFamilies(Action[StoreFamiliesInput]):
+    """Say which metric families are read beside the built-in ones and the file's. Every process takes it up at once."""
+
+    name = "telemetry.store_families"
+    title = "Store metric families"
+    permission = "telemetry.configure"
+    risk = Risk.MEDIUM
+    Input = StoreFamiliesInput
+
+    def guard(self, call: Call[StoreFamiliesInput]) -> None:
+        below = load_config(settings.CONFIG_FILE)
+        known = {*below.families, *(one.name for one in call.input.families)}
+        unknown = [name for name in call.input.order if name not in known]
+        if unknown:
+            raise InvalidInput(
+                f"The order names {', '.join(unknown[:_NAMES_SHOWN])}, which is no family.",
+                fields=[FieldProblem("order", f"{name} is no family") for name in unknown[:_NAMES_SHOWN]],
+            )
+        version = stored.families_version()
+        if version != call.input.version:
+            found = stored.family_set(version)
+            raise Conflict(
+                f"Somebody stored other families meanwhile: version {version} counts, and you saw "
+                f"{call.input.version}.",
+                extra={
+                    "difference": [
+                        {"label": change.label, "before": change.before, "after": change.after}
+                        for change in changes(call.input.by_name(), found.by_name if found else {})
+                    ]
+                },
+            )
+
+    def preview(self, call: Call[StoreFamiliesInput]) -> Preview:
+        before = stored.newest_families()
+        old: Mapping[str, Any] = before.by_name if before else {}
+        new = call.input.by_name()
+        changed = [name for name in new if new[name] != old.get(name)]
+        removed = [name for name in old if name not in new]
+        touched, warnings = _services_of({name: _family(new[name]) for name in changed})
+        known = set(Service.objects.filter(service_id__in=touched).values_list("service_id", flat=True))
+        fresh = [name for name in touched if name not in known]
+        counts = {
+            "new": sum(name not in old for name in changed),
+            "changed": sum(name in old for name in changed),
+            "removed": len(removed),
+        }
+        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing new"
+        return Preview(
+            summary=f"Store {len(new)} metric famil{'y' if len(new) == 1 else 'ies'}: {told}. They "
+            "are tried before the "
+            "built-in ones unless an order is given.",
+            changes=changes(old, new),
+            touches=[
+                Touch(len(known), "services that are read by them", sorted(known)[:_NAMES_SHOWN]),
+                Touch(len(fresh), "services that are new to the catalog", sorted(fresh)[:_NAMES_SHOWN]),
+            ]
+            if changed
+            else [],
+            warnings=warnings,
+            undo="Store the former families again; what was read by these stays until it is read anew.",
+        )
+
+    def execute(self, call: Call[StoreFamiliesInput]) -> Outcome:
+        before = stored.newest_families()
+        made = FamilySet.objects.create(
+            families=[{"name": name, "family": family} for name, family in call.input.by_name().items()],
+            order=call.input.order,
+            made_by_name=call.actor.name,
+        )
+        return Outcome(
+            result={"version": made.pk, "families": list(made.by_name), "order": made.order},
+            object_type="telemetry.families",
+            object_id="families",
+            object_label=f"Metric families, version {made.pk}",
+            before=_told(before),
+            after=_told(made),
+            events=[Event("telemetry.families_stored", {"version": made.pk}, aggregate="telemetry:families")],
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        count = len(result["families"])
+        return f"{count} metric famil{'y is' if count == 1 else 'ies are'} stored."
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[FieldChange]:
+    """Families that differ, as a configuration file would say them."""
+    names = [*new, *(name for name in old if name not in new)]
+    return [
+        FieldChange(name, _words(name, old.get(name)), _words(name, new.get(name)))
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _words(name: str, family: Mapping[str, Any] | None) -> str:
+    if family is None:
+        return ""
+    text = toml.document({name: _family(family)})
+    return "\n".join(line for line in text.splitlines()[3:] if line).strip()
+
+
+def _family(given: Mapping[str, Any]) -> MetricFamily:
+    return MetricFamily.model_validate(given)
+
+
+def _told(found: FamilySet | None) -> dict[str, Any] | None:
+    return {"families": found.families, "order": found.order} if found else None
+
+
+def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[str]]:
+    """The services that families would read now, and what is not known of that."""
+    if not families:
+        return [], []
+    if not sources.is_configured():
+        return [], ["No Prometheus is set up, so nobody knows which services these families read."]
+    try:
+        return sorted(surveys.services_of(list(families.values()))), []
+    except SourceError as error:
+        return [], [
+            f"Which services they read is not known now: {surveys.in_words_of_the_page(error.detail)}"
+        ]
+
+
+def named(families: Sequence[tuple[str, MetricFamily]]) -> list[dict[str, Any]]:
+    """Families as the action's input takes them."""
+    return [
+        {"name": name, "family": family.model_dump(mode="json", exclude_defaults=True)}
+        for name, family in families
+    ]

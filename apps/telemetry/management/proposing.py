@@ -1,0 +1,69 @@
+"""``manage.py telemetry propose``: what was found among a server's metrics, on a terminal or as a file."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from apps.telemetry.management.running import request_and_run
+from apps.telemetry.proposals import toml, words
+from apps.telemetry.proposals.documents import Proposal, Survey
+
+
+class Output(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str) -> object: ...
+
+
+def propose(out: Output, err: Output, *, as_toml: bool, everything: bool) -> None:
+    """Look at the metrics of the source; write the proposals to ``out``, and to ``err`` what is not part of them.
+
+    Parameters:
+        as_toml: write the recommended ones as a file for ``BALLAST_CONFIG``.
+        everything: write those that are not recommended too.
+    """
+    run = request_and_run("telemetry.survey", {}, label="propose", unit=" metrics")
+    survey = Survey.model_validate(run.summary)
+    if as_toml:
+        out.write(as_file(survey, everything=everything))
+    else:
+        for proposal in survey.proposals:
+            _tell(out, proposal)
+    for text in remarks(survey):
+        err.write(text)
+
+
+def as_file(survey: Survey, *, everything: bool = False) -> str:
+    """The recommended proposals that no built-in family covers, or all of those, as the text of a file."""
+    chosen = [one for one in survey.proposals if not one.preset and (everything or one.is_recommended)]
+    if not chosen:
+        return "# The families that Ballast has already read what is there; nothing needs to be added.\n"
+    return toml.document(
+        {one.name: one.family for one in chosen},
+        comments={one.name: [words.summary(one), *words.remarks(one)] for one in chosen},
+    )
+
+
+def remarks(survey: Survey) -> list[str]:
+    """What the survey says of itself: how much it looked at, and what it left out."""
+    found = [
+        f"{survey.metrics:,} metrics, {len(survey.proposals):,} proposals; {survey.questions:,} questions in "
+        f"{survey.seconds:g} s."
+    ]
+    found += [f"Left out: {count:,} {why}." for why, count in survey.left_out.items() if count]
+    found += [f"Not looked at: {what}. {why}" for what, why in survey.not_looked_at.items()]
+    if not survey.proposals:
+        found.append(
+            "Nothing that counts requests was found. docs/telemetry.md says how to describe a family by hand."
+        )
+    return found
+
+
+def _tell(out: Output, proposal: Proposal) -> None:
+    state = "built in" if proposal.preset else "recommended" if proposal.is_recommended else "possible"
+    out.write(f"{proposal.name} ({state})")
+    out.write(f"  {words.summary(proposal)}")
+    if proposal.evidence.names:
+        out.write(f"  busiest: {', '.join(proposal.evidence.names)}")
+    for text in words.remarks(proposal):
+        out.write(f"  ? {text}")

@@ -1,0 +1,83 @@
+"""What a survey hands over: proposals with their evidence, as they are stored with the run and shown."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from apps.telemetry.clients.families import MetricFamily
+
+#: How many names of services a proposal tells.
+NAMES_SHOWN = 8
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Twice(_Document):
+    """Services that exist under several values of a label, such as two environments."""
+
+    label: str
+    values: list[str]
+    services: int
+    names: list[str]
+    is_replica: bool = False
+    """Whether the label tells replicas that see the same, rather than places that differ."""
+
+    @property
+    def where(self) -> str:
+        """The matcher that reads one of them."""
+        preferred = (one for one in self.values if one.lower().startswith("prod"))
+        return f"{self.label}={next(preferred, self.values[0])}"
+
+
+class Evidence(_Document):
+    """What speaks for a proposal, as it was found."""
+
+    series: int | None = None
+    services: int = 0
+    names: list[str] = []
+    """The busiest first."""
+    window_seconds: int = 0
+    """Over which requests and failures were counted; 0 where they were not."""
+    requests: float | None = None
+    failure_share: float | None = None
+    failures_by: list[str] = []
+    """The labels that tell failures, or the metric that counts them."""
+    failures_are_told: bool = False
+    """Whether labels of the metric itself tell failures; otherwise it is a guess, or nothing does."""
+    failure_values: list[str] = []
+    buckets: int = 0
+    unit: str = ""
+    largest_seconds: float | None = None
+    """The largest finite bound of the histogram."""
+    other_labels: list[str] = []
+    """Other labels that may name the service, with how many services each tells."""
+    twice: list[Twice] = []
+
+
+class Proposal(_Document):
+    """A family that would read something, why, and what is not sure."""
+
+    name: str
+    family: MetricFamily
+    preset: bool = False
+    """A family of the configuration already, and read without being stored."""
+    score: float = 0
+    is_recommended: bool = False
+    evidence: Evidence = Field(default_factory=Evidence)
+    doubts: list[str] = []
+    overlaps: list[str] = []
+
+
+class Survey(_Document):
+    """What one look at a server brought."""
+
+    proposals: list[Proposal] = []
+    left_out: dict[str, int] = {}
+    """Metrics that were not proposed, by why."""
+    not_looked_at: dict[str, str] = {}
+    """What should have been looked at and was not, and why."""
+    metrics: int = 0
+    questions: int = 0
+    seconds: float = 0

@@ -1,0 +1,396 @@
+"""Looks at a server's metrics and proposes families, each with its evidence and with what is not sure of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from apps.telemetry.clients import failures
+from apps.telemetry.clients.families import BucketSelector, MetricFamily, Selector, TelemetryConfig
+from apps.telemetry.clients.promql import one_of
+from apps.telemetry.clients.surveying import Described, Enough, Group, Surveyor
+from apps.telemetry.proposals import comparing, labels, names
+from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Proposal, Survey, Twice
+from apps.telemetry.proposals.names import Candidate
+
+#: The most metrics that are looked at closely; each takes five questions at most.
+MAX_LOOKED_AT = 40
+#: Bounds from 1 on and beyond this are milliseconds rather than seconds.
+_LONGEST_SECONDS = 120.0
+_VALUES_SHOWN = 6
+
+type Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class _Found:
+    """A proposal and what is needed to compare it: how often each service was asked, a second."""
+
+    proposal: Proposal
+    rates: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class Proposer:
+    """Proposes within what the surveyor may ask.
+
+    Parameters:
+        config: the families that are read already, which are looked at first.
+    """
+
+    surveyor: Surveyor
+    config: TelemetryConfig
+    progress: Progress = lambda _done, _total: None
+    _left_out: Counter[str] = field(default_factory=Counter)
+    _described: Mapping[str, Described] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+
+    def survey(self) -> Survey:
+        """Look, and propose.
+
+        Raises:
+            SourceError: the server does not even tell the names of its metrics.
+        """
+        surveyor = self.surveyor
+        metrics, has_more = surveyor.names()
+        not_looked_at = surveyor.not_looked_at
+        if has_more:
+            not_looked_at["metric names"] = f"Only the first {len(metrics):,} in the alphabet were looked at."
+        found: list[_Found] = []
+        try:
+            self._described = surveyor.described()
+            ordered = self.config.ordered()
+            chosen, self._left_out = names.candidates(metrics, self._described, ordered)
+            self._taken = {name for name, _ in ordered}
+            if len(chosen) > MAX_LOOKED_AT:
+                self._left_out["less likely than the ones looked at"] += len(chosen) - MAX_LOOKED_AT
+            chosen = chosen[:MAX_LOOKED_AT]
+            for number, candidate in enumerate(chosen):
+                self.progress(number, len(chosen))
+                found += self._propose(candidate)
+            self.progress(len(chosen), len(chosen))
+        except Enough as error:
+            not_looked_at["everything after"] = str(error)
+        self._judge(found)
+        return Survey(
+            proposals=[one.proposal for one in found],
+            left_out=dict(self._left_out),
+            not_looked_at=dict(not_looked_at),
+            metrics=len(metrics),
+            questions=surveyor.asked,
+            seconds=round(surveyor.seconds, 1),
+        )
+
+    def _propose(self, candidate: Candidate) -> list[_Found]:
+        """A family of the configuration that has services here, or one that is made for the metric."""
+        presets = [(name, self.config.families[name]) for name in candidate.presets]
+        if not presets:
+            made = self._look(candidate, Selector(metric=candidate.metric, native=candidate.native), ())
+            return [made] if made else []
+        found: list[_Found] = []
+        seen: set[tuple[str, ...]] = set()
+        for _, family in presets:
+            if family.counted.where not in seen:  # Families by another label look at the same series.
+                seen.add(family.counted.where)
+                same = [one for one in presets if one[1].counted.where == family.counted.where]
+                one = self._look(candidate, family.counted, same)
+                found += [one] if one else []
+        return found
+
+    def _look(
+        self, candidate: Candidate, counted: Selector, presets: Sequence[tuple[str, MetricFamily]]
+    ) -> _Found | None:
+        surveyor = self.surveyor
+        series = surveyor.series_of(counted)
+        if not series:
+            self._left_out["without a series now"] += series == 0
+            return None
+        found_labels = surveyor.labels_of(counted)
+        if found_labels is None:
+            return None
+        wanted = [family.service_label for _, family in presets]
+        uses = labels.uses(found_labels, wanted=wanted)
+        if not uses.services:
+            self._left_out["without a label that names a service"] += 1
+            return None
+        if series > surveyor.limits.series:
+            surveyor.not_looked_at[candidate.metric] = (
+                f"It has {series:,} series; up to {surveyor.limits.series:,} are looked at. Describe "
+                "it by hand, with a "
+                "where that narrows it."
+            )
+            return None
+        groups = surveyor.groups_of(counted, uses.all, services=uses.services)
+        if not groups:
+            return None
+        ranked = labels.service_labels(groups, uses.services)
+        if not ranked:
+            self._left_out["without a label that names a service"] += 1
+            return None
+        preset, chosen = _preset_for(presets, ranked, candidate)
+        evidence = Evidence(series=series, services=len(chosen.services))
+        evidence.other_labels = [
+            f"{one.label} ({len(one.services):,})"
+            for one in ranked
+            if one is not chosen and one.coverage >= 0.5
+        ]
+        doubts = _label_doubts(chosen, ranked)
+        if preset:
+            family = preset[1]
+        elif presets:
+            family = presets[0][1].model_copy(update={"service_label": chosen.label})
+        else:
+            recognised = failures.recognise(
+                labels.values_by_label(groups, uses.failures),
+                too_many_requests_fail=self.config.too_many_requests_fail,
+            )
+            bad = self._bad(candidate, counted, recognised, evidence, doubts)
+            if candidate.kind == "counters" and not bad and not names.says_requests(candidate.metric):
+                self._left_out["counters without a sign of failures"] += 1
+                return None
+            family = _family(candidate, chosen.label, counted, bad)
+        rates = self._count(family, series, evidence, frozenset(found_labels))
+        busiest = max(rates, key=lambda one: rates[one], default=next(iter(sorted(chosen.services))))
+        family = self._latency(candidate, family, busiest, evidence, doubts, is_known=bool(presets))
+        evidence.twice = _twice(groups, chosen.label, uses)
+        if len(groups) >= surveyor.limits.groups:
+            doubts.append(
+                f"It has more than {len(groups):,} combinations of labels; the rest was not looked at."
+            )
+        name = (
+            preset[0]
+            if preset
+            else self._name(f"{presets[0][0]}-{chosen.label}" if presets else candidate.base)
+        )
+        score = (
+            (200 if preset else candidate.score)
+            + (4 if evidence.failures_by else 0)
+            + (2 if evidence.buckets else 0)
+        )
+        proposal = Proposal(
+            name=name, family=family, preset=preset is not None, score=score, evidence=evidence, doubts=doubts
+        )
+        return _Found(proposal, rates)
+
+    def _bad(
+        self,
+        candidate: Candidate,
+        counted: Selector,
+        recognised: failures.Recognised | None,
+        evidence: Evidence,
+        doubts: list[str],
+    ) -> tuple[Selector, ...]:
+        if candidate.kind in {"ratios", "probes"}:
+            return ()
+        if recognised is not None:
+            evidence.failures_by = list(recognised.labels)
+            evidence.failures_are_told = True
+            evidence.failure_values = list(recognised.values[:_VALUES_SHOWN])
+            return tuple(counted.model_copy(update={"where": (one,)}) for one in recognised.matchers)
+        if candidate.failed:
+            evidence.failures_by = list(candidate.failed)
+            doubts.append(
+                f"Failures are taken from another metric, {candidate.failed[0]}, by its name: does it count the same "
+                "requests?"
+            )
+            return tuple(Selector(metric=one) for one in candidate.failed)
+        doubts.append(
+            "No label tells failures, so no availability can be read: name the metric or label that does."
+        )
+        return ()
+
+    def _count(
+        self, family: MetricFamily, series: int, evidence: Evidence, present: frozenset[str]
+    ) -> dict[str, float]:
+        """Ask how much was counted of each service, and how much of it failed; return requests a second."""
+        surveyor = self.surveyor
+        window = surveyor.window_for(series)
+        failing = tuple(label for label in _failure_labels(family) if label in present)
+        by = (family.service_label, *failing)
+        groups = surveyor.requests_of(family.counted, by, window, kind=family.kind)
+        if groups is None:
+            return {}
+        total, failed = _sums(groups, family, failing)
+        named = {service: value for service, value in total.items() if service not in {"", "unknown"}}
+        evidence.window_seconds = window
+        evidence.names = sorted(named, key=lambda one: (-named[one], one))[:NAMES_SHOWN]
+        whole = sum(named.values())
+        if family.kind == "probes":
+            evidence.failure_share = 1.0 - whole / len(named) if named else None
+        elif family.kind == "ratios":
+            evidence.failure_share = whole / len(named) if named else None
+        else:
+            evidence.requests = whole if family.kind == "counters" else whole * window
+            if failing and whole:
+                evidence.failures_by = evidence.failures_by or list(failing)
+                evidence.failures_are_told = True
+            elif family.bad and family.kind == "counters":
+                other = surveyor.requests_of(
+                    family.narrowed(family.bad[0]), (family.service_label,), window, kind=family.kind
+                )
+                failed = {group.labels.get(family.service_label, ""): group.value for group in other or ()}
+            if whole and (failing or failed):
+                evidence.failure_share = sum(failed.get(service, 0.0) for service in named) / whole
+        if family.kind not in {"counters", "rates"}:
+            return {}
+        divisor = window if family.kind == "counters" else 1
+        return {service: value / divisor for service, value in named.items()}
+
+    def _latency(
+        self,
+        candidate: Candidate,
+        family: MetricFamily,
+        service: str,
+        evidence: Evidence,
+        doubts: list[str],
+        *,
+        is_known: bool,
+    ) -> MetricFamily:
+        """Look at the histogram of one service, and put it into the family with its unit."""
+        if family.kind != "counters":
+            return family
+        if is_known:
+            classic = [one for one in family.buckets if not one.native]
+            if not classic:
+                return family
+            selector: Selector = family.narrowed(classic[0])
+        elif not candidate.buckets:
+            doubts.append("No histogram of latencies was found beside it.")
+            return family
+        else:
+            selector = Selector(metric=candidate.buckets, native=candidate.native)
+        unit = names.unit_of(candidate, self._described) if not is_known else classic[0].unit
+        bounds: list[float] = []
+        if not selector.native:
+            bounds = self.surveyor.bounds_of(selector, one_of(family.service_label, [service])) or []
+            if not bounds:
+                if not is_known:
+                    doubts.append(f"{selector.metric} has no series of {service}, so no latencies are read.")
+                return family
+            evidence.buckets = len(bounds) + 1
+        if not unit:
+            positive = [bound for bound in bounds if bound > 0]
+            unit = "ms" if positive and positive[-1] > _LONGEST_SECONDS and positive[0] >= 1 else "s"
+            doubts.append(f"Nothing says the unit of {selector.metric}; by its bounds it is taken as {unit}.")
+        evidence.unit = unit
+        evidence.largest_seconds = bounds[-1] / (1000 if unit == "ms" else 1) if bounds else None
+        if is_known:
+            return family
+        found = BucketSelector(metric=selector.metric, native=selector.native, unit=unit)
+        return family.model_copy(update={"buckets": (found,)})
+
+    def _name(self, words: str) -> str:
+        base = re.sub(r"[^a-z0-9]+", "-", words.removesuffix("_total").lower()).strip("-")[:50]
+        name, number = base, 2
+        while name in self._taken:
+            name, number = f"{base}-{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def _judge(self, found: list[_Found]) -> None:
+        """Rank, say what overlaps, and recommend what reads something that nothing better reads."""
+        found.sort(
+            key=lambda one: (_KINDS.index(one.proposal.family.kind), -one.proposal.score, one.proposal.name)
+        )
+        for number, one in enumerate(found):
+            proposal = one.proposal
+            same = [
+                (better, overlap)
+                for better in found[:number]
+                if (overlap := comparing.overlap(one.rates, better.rates)) is not None
+            ]
+            proposal.overlaps = [overlap.words(better.proposal.name) for better, overlap in same]
+            is_told = proposal.family.kind in {"ratios", "probes"} or proposal.evidence.failures_are_told
+            covered = any(better.proposal.is_recommended for better, _ in same)
+            proposal.is_recommended = is_told and not covered
+
+
+def _preset_for(
+    presets: Sequence[tuple[str, MetricFamily]], ranked: Sequence[labels.ServiceLabel], candidate: Candidate
+) -> tuple[tuple[str, MetricFamily] | None, labels.ServiceLabel]:
+    """The family of the configuration that names services best here, unless another label does it clearly better."""
+    for one in ranked:
+        for name, family in presets:
+            if one.label == family.service_label:
+                if candidate.kind != "probes" and labels.is_more_telling(ranked[0], one):
+                    return None, ranked[0]
+                return (name, family), one
+    return None, ranked[0]
+
+
+_KINDS = ("counters", "rates", "ratios", "probes")
+
+
+def _family(
+    candidate: Candidate, service_label: str, counted: Selector, bad: tuple[Selector, ...]
+) -> MetricFamily:
+    if candidate.kind == "ratios":
+        return MetricFamily(kind="ratios", service_label=service_label, bad=(counted,))
+    return MetricFamily(kind=candidate.kind, service_label=service_label, total=counted, bad=bad)
+
+
+def _label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLabel]) -> list[str]:
+    doubts = []
+    if chosen.coverage < 0.9:
+        doubts.append(
+            f"{1 - chosen.coverage:.0%} of its series have no label {chosen.label} and are not read."
+        )
+    rivals = [
+        one
+        for one in ranked
+        if one is not chosen
+        and one.coverage >= 0.9
+        and len(one.services) > 1
+        and one.services != chosen.services
+        and not labels.is_more_telling(chosen, one)
+    ]
+    if rivals:
+        told = ", ".join(f"{one.label} ({len(one.services):,} names)" for one in rivals[:3])
+        doubts.append(f"The service may also be named by {told}.")
+    return doubts
+
+
+def _failure_labels(family: MetricFamily) -> tuple[str, ...]:
+    """The labels by which a family's failures can be told from one question about its total."""
+    if family.kind not in {"counters", "rates"} or family.total is None:
+        return ()
+    own = [selector for selector in family.bad if selector.metric == family.total.metric]
+    return tuple(dict.fromkeys(label for selector in own for label, _, _ in selector.parsed()))
+
+
+def _sums(
+    groups: Sequence[Group], family: MetricFamily, failing: Sequence[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    total: dict[str, float] = defaultdict(float)
+    failed: dict[str, float] = defaultdict(float)
+    for group in groups:
+        if group.value != group.value:
+            continue
+        service = group.labels.get(family.service_label, "")
+        total[service] += group.value
+        if failing and any(
+            comparing.matches(selector, group.labels)
+            for selector in family.bad
+            if family.total is not None and selector.metric == family.total.metric
+        ):
+            failed[service] += group.value
+    return dict(total), dict(failed)
+
+
+def _twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> list[Twice]:
+    found = []
+    for is_replica, wanted in ((False, uses.environments), (True, uses.replicas)):
+        for label, services in labels.told_apart_by(groups, service_label, wanted).items():
+            values = Counter(value for some in services.values() for value in some)
+            found.append(
+                Twice(
+                    label=label,
+                    values=sorted(values, key=lambda one: (-values[one], one))[:_VALUES_SHOWN],
+                    services=len(services),
+                    names=sorted(services)[:NAMES_SHOWN],
+                    is_replica=is_replica,
+                )
+            )
+    return found

@@ -1,0 +1,220 @@
+"""Setting up telemetry on one page: connect a Prometheus, choose what is read, start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from apps.core.dispatcher import dispatch, preview
+from apps.core.errors import Conflict, InvalidInput
+from apps.core.http import actor_from
+from apps.telemetry import setup_state
+from apps.telemetry.actions.families import named
+from apps.telemetry.proposals import choosing, toml, words
+from apps.telemetry.proposals.documents import Survey
+
+PAGE = "telemetry/setup.html"
+#: What of the page refreshes itself while a worker is at it.
+PARTS = frozenset({"found", "started"})
+DAYS = (7, 31, 90)
+
+
+@login_required
+@never_cache
+@require_safe
+def setup(request: HttpRequest) -> HttpResponse:
+    """How telemetry is set up, as far as it is; a part of it, where the page asks how far a worker is."""
+    part = request.GET.get("part", "")
+    return _page(request, part=part if part in PARTS else "")
+
+
+def _page(request: HttpRequest, *, part: str = "", status: int = 200, **extra: Any) -> HttpResponse:
+    state = setup_state.look()
+    context: dict[str, Any] = {
+        "state": state,
+        "cards": choosing.cards(state.survey, stored=state.stored) if state.survey else [],
+        "left_out": _left_out(state.survey),
+        "stored_toml": state.stored_toml,
+        "days": DAYS,
+        "may_configure": request.user.has_perm("telemetry.configure"),
+    }
+    template = f"{PAGE}#{part}" if part else PAGE
+    return render(request, template, context | extra, status=status)
+
+
+def _left_out(survey: Survey | None) -> list[str]:
+    if survey is None:
+        return []
+    return [
+        *(f"{count:,} metrics: {why}." for why, count in survey.left_out.items() if count),
+        *(f"{what}: {why}" for what, why in survey.not_looked_at.items()),
+    ]
+
+
+@login_required
+@never_cache
+@require_POST
+def connect(request: HttpRequest) -> HttpResponseBase:
+    """Ask the address that was written; keep it where it answers, and look at its metrics."""
+    given = {name: request.POST.get(name, "").strip() for name in ("url", "user", "org_id")}
+    data = {
+        "url": given["url"],
+        "credentials": {
+            "token": request.POST.get("token", "").strip(),
+            "user": given["user"],
+            "password": request.POST.get("password", ""),
+            "org_id": given["org_id"],
+        },
+    }
+    actor = actor_from(request)
+    try:
+        shown = preview("telemetry.connect", data, actor=actor)
+    except (InvalidInput, Conflict) as error:
+        problems = [f"{_field(one.path)} {one.message}" for one in error.fields] or [error.detail]
+        return _not_connected(request, given, problems, error.status)
+    if shown.warnings:
+        return _not_connected(request, given, shown.warnings, InvalidInput.status)
+    dispatch("telemetry.connect", data, actor=actor)
+    dispatch("telemetry.survey", {}, actor=actor)
+    messages.success(request, shown.summary)
+    return _onward(request, "found")
+
+
+def _field(path: str) -> str:
+    named_fields = {"url": "The address", "credentials": "Ballast", "credentials.token": "The token"}
+    return named_fields.get(path, path.rpartition(".")[2].replace("_", " "))
+
+
+def _not_connected(
+    request: HttpRequest, given: Mapping[str, str], problems: Any, status: int
+) -> HttpResponse:
+    part = "connect" if getattr(request, "htmx", False) else ""
+    return _page(request, part=part, status=status, given=given, connect_errors=list(problems))
+
+
+@login_required
+@never_cache
+@require_POST
+def look(request: HttpRequest) -> HttpResponseBase:
+    """Have a worker look at the metrics, once more where it did before."""
+    dispatch("telemetry.survey", {}, actor=actor_from(request))
+    return _onward(request, "found")
+
+
+@login_required
+@never_cache
+@require_POST
+def start(request: HttpRequest) -> HttpResponseBase:
+    """Store what was ticked, and have a worker find the services and read the past of each."""
+    state = setup_state.look()
+    survey = state.survey or Survey()
+    posted = {name: str(value) for name, value in request.POST.items()}
+    actor = actor_from(request)
+    try:
+        families = choosing.chosen(survey, posted)
+        merged = {**state.stored_families, **dict(families)}
+        if merged != state.stored_families:
+            dispatch(
+                "telemetry.store_families",
+                {"families": named(list(merged.items())), "order": state.order, "version": _version(posted)},
+                actor=actor,
+            )
+        days = int(posted["days"]) if posted.get("days", "").isdecimal() else DAYS[1]
+        dispatch("telemetry.backfill", {"days": days, "discover": True}, actor=actor)
+    except (InvalidInput, Conflict) as error:
+        by_number: dict[int, list[str]] = {}
+        for one in error.fields:
+            if one.path.isdecimal():
+                by_number.setdefault(int(one.path), []).append(one.message)
+        return _page(
+            request,
+            status=error.status,
+            cards=choosing.cards(survey, posted, state.stored, by_number),
+            start_errors=[error.detail],
+        )
+    return _onward(request, "started")
+
+
+def _version(posted: Mapping[str, str]) -> int:
+    return int(posted["version"]) if posted.get("version", "").isdecimal() else 0
+
+
+@login_required
+@never_cache
+@require_POST
+def families(request: HttpRequest) -> HttpResponseBase:
+    """Show what other families would change, or store them, as they are written in the page's text."""
+    text = request.POST.get("toml", "")
+    actor = actor_from(request)
+    try:
+        data = {**_written(text), "version": _version({"version": request.POST.get("version", "")})}
+        if "preview" in request.POST:
+            return _page(
+                request, written=text, families_preview=preview("telemetry.store_families", data, actor=actor)
+            )
+        done = dispatch("telemetry.store_families", data, actor=actor)
+    except (InvalidInput, Conflict) as error:
+        problems = [f"{one.path}: {one.message}" for one in error.fields] or [error.detail]
+        return _page(request, status=error.status, written=text, families_errors=problems)
+    messages.success(request, f"{len(done.value['families'])} metric families are stored.")
+    return _onward(request, "families")
+
+
+def _written(text: str) -> dict[str, Any]:
+    """The action's input from the text of a configuration file."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"This is not TOML: {error}.") from error
+    table = document.get("telemetry", {})
+    own = table.get("families", {}) if isinstance(table, dict) else None
+    unknown = [
+        *(set(document) - {"telemetry"}),
+        *(set(table) - {"families", "order"} if isinstance(table, dict) else ()),
+    ]
+    if not isinstance(own, dict) or unknown:
+        named_ones = f": {', '.join(sorted(unknown))}" if unknown else ""
+        raise InvalidInput(f"Write [telemetry] with families and an order, and nothing else{named_ones}.")
+    return {
+        "families": [{"name": name, "family": family} for name, family in own.items()],
+        "order": table.get("order", []),
+    }
+
+
+@login_required
+@never_cache
+@require_safe
+def download(request: HttpRequest, what: str) -> HttpResponse:
+    """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
+    state = setup_state.look()
+    if what == "stored":
+        text = state.stored_toml
+    else:
+        taken = [one for one in (state.survey or Survey()).proposals if one.is_recommended and not one.preset]
+        text = toml.document(
+            {one.name: one.family for one in taken},
+            comments={one.name: [words.summary(one), *words.remarks(one)] for one in taken},
+        )
+    return HttpResponse(
+        text,
+        content_type="application/toml",
+        headers={"Content-Disposition": f'attachment; filename="ballast-{what}.toml"'},
+    )
+
+
+def _onward(request: HttpRequest, anchor: str) -> HttpResponseBase:
+    """Show the page anew. To a script that is a reload: an address that differs in its anchor alone loads nothing."""
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRefresh()
+    address = f"{reverse('telemetry-setup')}#{anchor}"
+    return redirect(address)
