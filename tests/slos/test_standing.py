@@ -146,7 +146,7 @@ def test_failures_that_the_target_allows_do_not_call(window_days: int) -> None:
 
 
 def test_hours_that_were_read_and_left_out_are_told_from_hours_without_data() -> None:
-    nothing = {name: (0.0, 0.0) for name in HOURS}
+    nothing = dict.fromkeys(HOURS, (0.0, 0.0))
     assert judge(Counts(None, 0, 0, nothing), None, 28, AS_OF).reason == "No data yet."
     none_believed = judge(Counts(None, 0, 0, nothing, left_out=72), None, 28, AS_OF)
     assert none_believed.reason.startswith("No data yet: 72 hours were read and left out")
