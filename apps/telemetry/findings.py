@@ -139,7 +139,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from incomplete answers; they are asked for again until they are whole, or a week old.",
+        "{hours} came from incomplete answers and are asked for again until they are whole, or a week old: {words}.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(

@@ -67,7 +67,7 @@ def test_what_matters_most_comes_first_and_each_says_when() -> None:
         Counted(implausible=2),
         END,
     )
-    assert [sentence.split(" ")[0] for sentence in told.warnings] == ["No", "This", "The", "2"]
+    assert [sentence.split(" ")[0] for sentence in told.warnings] == ["No", "This", "The", "In"]
     assert told.warnings[0].endswith("nothing ever fails. Since 2026-11-09.")
     assert told.warnings[2].endswith("2 hours left out. From 2026-11-02 to 2026-11-06.")
     assert told.warnings[3].endswith("they were added. On 2026-11-10.")

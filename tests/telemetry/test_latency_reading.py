@@ -278,7 +278,8 @@ def test_a_day_is_taken_from_the_first_metric_unless_a_later_one_counts_clearly_
     )
     fleet.says(HTTP, success(matrix(*full)))
     fleet.says(SECONDS, success(matrix(*histogram({"service_name": "shop"}, {"0.2": "5", "+Inf": seen}))))
-    with source_on(fleet) as (source, server):
+    config = load_config().model_copy(update={"order": ("otel-spanmetrics", "http")})
+    with source_on(fleet, config=config) as (source, server):
         bins = source.latency(["shop"], START, END, HOUR).buckets["shop"]
         whole = [query for query in server.queries() if HTTP in query and "service, le" in query]
     assert [counts[-1] for counts in bins.cumulative] == [taken] * 3

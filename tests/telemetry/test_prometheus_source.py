@@ -30,18 +30,20 @@ def _no_waits_between_tries() -> Iterator[None]:
         yield
 
 
+_LABELS = re.compile(r'count by .(?P<label>[^,]+), .*=~?"(?P<matcher>(?:[^"\\]|\\.)*)"}\[\d+s\]\)\)?$')
 _EVIDENCE = re.compile(r"resets\(|min_over_time\(|^count by")
 
 
 class Fleet:
     """Answers queries by the metric they name; what is not set is empty.
 
-    Questions about evidence (resets, births, labels) are answered only by patterns that name their function.
+    Questions about evidence (resets, births) are answered only by patterns that name their function. Every series has
+    the labels of ``labels``, which hold an HTTP status.
     """
 
     def __init__(self, *metrics: str) -> None:
         self.metrics = list(metrics)
-        self.labels: list[str] = []
+        self.labels: list[str] = ["code"]
         self.replies: dict[str, Reply | Callable[[Form], Reply]] = {}
 
     def says(self, pattern: str, reply: Reply | Callable[[Form], Reply]) -> None:
@@ -55,12 +57,21 @@ class Fleet:
         if path.endswith("/labels"):
             return success(self.labels)
         query = form["query"][0]
+        if self.labels and (found := _LABELS.match(query)):
+            return self._labels_of(found["label"], found["matcher"], form)
         for pattern, reply in self.replies.items():
             if _EVIDENCE.search(query) and not _EVIDENCE.search(pattern.replace("\\", "").lstrip("^")):
                 continue
             if re.search(pattern, query):
                 return reply(form) if callable(reply) else reply
         return success(matrix())
+
+    def _labels_of(self, label: str, matcher: str, form: Form) -> Reply:
+        names = [name.replace("\\\\", "") for name in matcher.split("|")]
+        first, last, step = (int(form[name][0]) for name in ("start", "end", "step"))
+        values = [(at, "1") for at in range(first, last + 1, step)]
+        series = [({label: name} | dict.fromkeys(self.labels, "200"), values) for name in names]
+        return success(matrix(*series))
 
 
 @contextmanager
@@ -100,7 +111,7 @@ def test_counts_are_placed_at_the_start_of_their_bins() -> None:
     assert bins.at == [START, START + HOUR, START + 2 * HOUR]
     assert bins.total == [100, 200, 0]
     assert bins.bad == [1, 0, 0]
-    asked = next(one for one in server.asked if one.path.endswith("query_range"))
+    asked = next(one for one in server.asked if "sum by" in one.form.get("query", [""])[0])
     assert (asked.form["start"], asked.form["end"]) == ([str(START + HOUR)], [str(END)])
 
 

@@ -90,7 +90,10 @@ def test_findings_about_latencies_may_have_a_window_of_their_own(known: dict[str
     ((finding,),) = queries.findings_in(
         [known["shop"]], moment(0), moment(6), latency_start=moment(1)
     ).values()
-    assert (finding.hours, finding.words) == (1, "2 bins left out whose percentile is below a smaller one.")
+    assert (finding.hours, finding.words) == (
+        1,
+        "1 hour with percentiles left out that are below a smaller percentile of the same time.",
+    )
 
 
 def test_a_finding_that_is_gone_when_its_hours_are_read_again_goes(known: dict[str, int]) -> None:
@@ -164,7 +167,8 @@ def test_hours_that_stand_on_incomplete_answers_are_told_with_what_the_source_sa
     partial = Scripted({"shop": {0: Hour(90, 1, is_partial=True), 1: WHOLE}}, warnings=["store-2 is away"])
     read(partial, known, run=1, minute=0)
     ((finding,),) = queries.findings_in([known["shop"]], moment(0), moment(2)).values()
-    assert finding.words == "1 hour came from incomplete answers and are asked for again: store-2 is away"
+    assert finding.words.startswith("1 hour came from incomplete answers and are asked for again")
+    assert finding.words.endswith("store-2 is away.")
     read(Scripted({"shop": {0: WHOLE}}), known, run=2, minute=1)
     assert found_hours(known["shop"], "partial") == set()
     read(partial, known, run=3, minute=2)

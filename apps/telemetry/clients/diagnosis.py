@@ -28,7 +28,7 @@ _COME_BACK_SHARE = 0.6
 _MAY_LIE_BELOW = 0.25
 #: Where nothing is counted meanwhile: a counter is climbed to by a step that is so large a part of the largest fall.
 _LARGE_STEP = 0.6
-#: Below this a counter is too young to tell writers apart, and too small to do harm.
+#: Values below this come back by chance; a counter that is mostly below it is too young to tell writers apart.
 _LEAST_LEVEL = 100.0
 
 
@@ -72,20 +72,33 @@ def _has_several_writers(samples: Sequence[float], falls: int) -> bool:
     A process that restarts again and again comes by the same values, too, but not above them more often than below, and
     climbs to them in small steps.
     """
-    if falls < _LEAST_FALLS or falls < _LEAST_SHARE * len(samples) or max(samples) < _LEAST_LEVEL:
+    if falls < _LEAST_FALLS or falls < _LEAST_SHARE * len(samples):
         return False
     judged = came_back = above = below = 0
     for place, value in enumerate(samples):
-        later = samples[place + 2 : place + 1 + _COMES_BACK_WITHIN]
-        if not later:
+        if value < _LEAST_LEVEL:
+            continue
+        if place + 2 >= len(samples):
             break
         judged += 1
+        # What a counter reaches without a fall in between, it has not come back to.
+        end = place + 1 + _COMES_BACK_WITHIN
+        fall = next(
+            (at for at in range(place, min(end, len(samples)) - 1) if samples[at + 1] < samples[at]), end
+        )
+        later = samples[max(place + 2, fall + 1) : end]
+        if not later:
+            continue
         nearest = min(later, key=lambda one: abs(one - value))
         if abs(nearest - value) <= _AS_BEFORE * max(1.0, value):
             came_back += 1
             above += nearest > value
             below += nearest < value
-    if not judged or came_back < _COME_BACK_SHARE * judged or below > _MAY_LIE_BELOW * came_back:
+    if (
+        2 * judged < len(samples)
+        or came_back < _COME_BACK_SHARE * judged
+        or below > _MAY_LIE_BELOW * came_back
+    ):
         return False
     steps = [after - before for before, after in pairwise(samples)]
     return 2 * above >= came_back or max(steps) >= -_LARGE_STEP * min(steps)

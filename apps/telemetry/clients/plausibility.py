@@ -245,7 +245,7 @@ class Judge:
             self._note("every_request_failed", busy, query=query)
         warned = ended & self.evidence.warned
         if warned:
-            self._note("partial", warned)
+            self._note("partial", warned, words="the source gave warnings")
 
     def _note(self, kind: str, ended: set[int], subject: str = "", **detail: str | int | float) -> None:
         self.findings.append(Finding(kind, {at - self.step for at in ended}, dict(detail), subject))
