@@ -22,7 +22,7 @@ DOUBT = 0.02
 """Chance that the level of failures lies lower than what is said to be clearly counted."""
 LEAST_STRETCHES = 6
 """A record is cut into no fewer stretches than this, unless it has no more bins."""
-MOST_A_DAY = 3.0
+MOST_A_DAY = 2.0
 """A day counts as no more independent failures than this: what comes once a week need not show in it."""
 _Z = 2.053749
 """The normal quantile that goes with :data:`DOUBT`."""
