@@ -16,7 +16,7 @@ LEAST_REQUESTS = 300
 299).
 """
 NEARLY_ALL = 0.9
-"""Of the requests: where fewer failed, a target next to nothing is what so little history leaves, not what was counted."""
+"""Of the requests: where fewer failed, a target next to nothing is what little history leaves, not what was counted."""
 NAMED_TARGET = 0.999
 """The target that a reason takes as its example."""
 
