@@ -29,11 +29,11 @@ from apps.engine.rounding import percent
 from apps.engine.seeding import generator_for
 from apps.engine.series import DAY_SECONDS, ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
-from apps.engine.verdicts import Judgement, hardly_kept, judge
+from apps.engine.verdicts import Judgement, hardly_kept, is_hardly_kept, judge
 from apps.engine.window.backtest import backtest_targets
 from apps.engine.window.blocks import block_length
 from apps.engine.window.resampling import draw_plan
-from apps.engine.window.tiers import LEAST_TARGET, Tier, WindowModel, build_model, make_tiers
+from apps.engine.window.tiers import Tier, WindowModel, build_model, make_tiers
 
 PUBLISHED_CONFIDENCE = 0.2
 """Confidence in numbers that rest on a published SLA and nothing else."""
@@ -174,9 +174,8 @@ def _availability(reading: Reading, archetype: Archetype, window_days: int, seed
         window_requests=judgement.expected_requests,
         prior=prior,
     )
-    balanced = model.target(_BALANCED)
-    if balanced < LEAST_TARGET:
-        return _Availability(hardly_kept(service.service_id, counts, judgement.expected_requests, balanced))
+    if is_hardly_kept(counts, model.target(_BALANCED)):
+        return _Availability(hardly_kept(service.service_id, counts, judgement.expected_requests))
     if judgement.verdict == "cold_start":
         title = archetype.title if published is None else "its published SLA"
         judgement = Judgement(

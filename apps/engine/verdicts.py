@@ -16,6 +16,8 @@ LEAST_REQUESTS = 300
 """Under this many requests in a window even a spotless record does not support 99 % (ln 0.05 / ln 0.99 =
 299).
 """
+NEARLY_ALL = 0.9
+"""Of the requests: where fewer failed, a target next to nothing is what little history leaves, not what was counted."""
 NAMED_TARGET = 0.999
 """The target that a reason takes as its example."""
 
@@ -67,14 +69,17 @@ def judge(
     return Judgement("ok", None, expected)
 
 
-def hardly_kept(
-    service_id: str, counts: ObservedCounts, expected: float | None, balanced: float
-) -> Judgement:
-    """The verdict on a service of which even the ``balanced`` target would be too low to be a promise."""
+def is_hardly_kept(counts: ObservedCounts, balanced: float) -> bool:
+    """Whether nearly every request failed and even the ``balanced`` target would be too low to be a promise."""
+    return balanced <= LEAST_TARGET + 1e-12 and counts.failures >= NEARLY_ALL * counts.requests
+
+
+def hardly_kept(service_id: str, counts: ObservedCounts, expected: float | None) -> Judgement:
+    """Return the verdict on such a service."""
     return _nothing_kept(
         f"{counts.failures:,.0f} of {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as "
-        f"failed: its balanced target would be {percent(balanced)}, and less than {percent(LEAST_TARGET)} is no "
-        "promise. If that is not so, the query of its failures selects too many requests.",
+        f"failed: its balanced target would be no more than {percent(LEAST_TARGET)}, which is no promise. If that is "
+        "not so, the query of its failures selects too many requests.",
         expected,
     )
 

@@ -95,7 +95,7 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     for cause, kind, change in scaled:
         result = results[change]
         # Neither what would move nothing nor what would move it the wrong way, nor what would leave nothing to promise.
-        if percent(result) == percent(target) or result < LEAST_TARGET:
+        if percent(result) == percent(target) or result <= LEAST_TARGET:
             continue
         if (result > target) is (change.scale < 1):
             found.append(_scaled(cause, kind, change.scale, result, service_id))

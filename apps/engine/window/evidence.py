@@ -18,13 +18,13 @@ from apps.engine.types import Floats
 
 FIRST_WEEK_DAYS = 7.0
 """From here on a record needs no prior: the forecast learned from services as young."""
-DOUBT = 0.025
+DOUBT = 0.02
 """Chance that the level of failures lies lower than what is said to be clearly counted."""
 LEAST_STRETCHES = 6
 """A record is cut into no fewer stretches than this, unless it has no more bins."""
-MOST_A_DAY = 3.0
+MOST_A_DAY = 2.0
 """A day counts as no more independent failures than this: what comes once a week need not show in it."""
-_Z = 1.959964
+_Z = 2.053749
 """The normal quantile that goes with :data:`DOUBT`."""
 _TINY = 1e-300
 
@@ -49,7 +49,7 @@ class Prior:
 class Evidence:
     """What records of so many days show, one entry a record, shape ``(n,)``.
 
-    ``lowest`` is the level of failures that was clearly counted: with 97.5 % the true one is no lower. ``weight`` is
+    ``lowest`` is the level of failures that was clearly counted: with 98 % the true one is no lower. ``weight`` is
     how much of each target is left to the prior.
     """
 

@@ -25,7 +25,7 @@ from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""
 LEAST_TARGET = 0.01
-"""Less is no promise: no tier is below it, and where the balanced one would be, nothing can be promised."""
+"""Less is no promise: no tier is below it."""
 COLD_START_DAYS = 30
 THIN_REQUESTS = needed_requests(0.999)
 """Windows of no more requests than these have the rule of three's word, those of twice as many the forecast's."""
@@ -104,7 +104,8 @@ class WindowModel:
     ) -> Floats:
         """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
 
-        In the first week that is what was clearly counted. Where a window has few requests, counting has its word:
+        In the first week that is what was clearly counted, and never is more than all but :data:`LEAST_TARGET` expected
+        to fail. Where a window has few requests, counting has its word:
         without it a clean record of some hundred requests would prove three nines.
         """
         value = np.maximum(value, LEAST_UNAVAILABILITY)
@@ -115,7 +116,7 @@ class WindowModel:
             bad = np.asarray(scales) @ self.bad
             floor = predictive_quantile(bad, self.total, self.window_requests, 1 - breach_probability)
             value = np.maximum(value, thin * floor)
-        result: Floats = np.minimum(1.0, value)
+        result: Floats = np.minimum(1 - LEAST_TARGET, value)
         return result
 
     def expected(self, breach_probability: float) -> float:
@@ -134,7 +135,7 @@ class WindowModel:
             return value
         expected = evidence.expected_of_its_kind(self.prior, breach_probability)
         mixture: Floats = value ** (1 - evidence.weight) * expected**evidence.weight
-        return mixture
+        return np.minimum(1 - LEAST_TARGET, mixture)
 
     def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
         """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
@@ -189,7 +190,7 @@ def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
     bad = float(model.bad.sum())
     rate, slack = bad / model.total, _Z90 * math.sqrt(bad) / model.total
     tiers: dict[TierName, Tier] = {}
-    worst = 1.0 - LEAST_TARGET
+    worst = 1.0
     for name, chance in TIER_BREACH_PROBABILITY.items():
         middle = min(worst, 1 - model.target(chance))
         worst = middle
