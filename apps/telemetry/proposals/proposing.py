@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,15 +11,14 @@ from apps.telemetry.clients import failures
 from apps.telemetry.clients.families import BucketSelector, MetricFamily, Selector, TelemetryConfig
 from apps.telemetry.clients.promql import one_of
 from apps.telemetry.clients.surveying import Described, Enough, Group, Surveyor
-from apps.telemetry.proposals import comparing, labels, names
-from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Proposal, Survey, Twice
+from apps.telemetry.proposals import comparing, labels, names, weighing
+from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Proposal, Survey
 from apps.telemetry.proposals.names import Candidate
 
 #: The most metrics that are looked at closely; each takes five questions at most.
 MAX_LOOKED_AT = 40
 #: Bounds from 1 on and beyond this are milliseconds rather than seconds.
 _LONGEST_SECONDS = 120.0
-_VALUES_SHOWN = 6
 
 type Progress = Callable[[int, int], None]
 
@@ -30,6 +29,23 @@ class _Found:
 
     proposal: Proposal
     rates: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """How a metric is labelled.
+
+    Parameters:
+        present: the names of its labels.
+        groups: its series by the labels that may be of use.
+        ranked: the labels that may name services, the best first; one at least.
+    """
+
+    series: int
+    present: frozenset[str]
+    uses: labels.Uses
+    groups: Sequence[Group]
+    ranked: Sequence[labels.ServiceLabel]
 
 
 @dataclass(slots=True)
@@ -102,92 +118,88 @@ class Proposer:
     def _look(
         self, candidate: Candidate, counted: Selector, presets: Sequence[tuple[str, MetricFamily]]
     ) -> _Found | None:
-        surveyor = self.surveyor
-        series = surveyor.series_of(counted)
-        if not series:
-            self._left_out["without a series now"] += series == 0
+        looked = self._labelled(candidate, counted, [family.service_label for _, family in presets])
+        if looked is None:
             return None
-        found_labels = surveyor.labels_of(counted)
-        if found_labels is None:
-            return None
-        wanted = [family.service_label for _, family in presets]
-        uses = labels.uses(found_labels, wanted=wanted)
-        if not uses.services:
-            self._left_out["without a label that names a service"] += 1
-            return None
-        if series > surveyor.limits.series:
-            surveyor.not_looked_at[candidate.metric] = (
-                f"It has {series:,} series; up to {surveyor.limits.series:,} are looked at. Describe "
-                "it by hand, with a "
-                "where that narrows it."
-            )
-            return None
-        groups = surveyor.groups_of(counted, uses.all, services=uses.services)
-        if not groups:
-            return None
-        ranked = labels.service_labels(groups, uses.services)
-        if not ranked:
-            self._left_out["without a label that names a service"] += 1
-            return None
-        preset, chosen = _preset_for(presets, ranked, candidate)
-        evidence = Evidence(series=series, services=len(chosen.services))
+        preset, chosen = _preset_for(presets, looked.ranked, candidate)
+        evidence = Evidence(series=looked.series, services=len(chosen.services))
         evidence.other_labels = [
             f"{one.label} ({len(one.services):,})"
-            for one in ranked
+            for one in looked.ranked
             if one is not chosen and one.coverage >= 0.5
         ]
-        doubts = _label_doubts(chosen, ranked)
+        doubts = weighing.label_doubts(chosen, looked.ranked)
         if preset:
             family = preset[1]
         elif presets:
             family = presets[0][1].model_copy(update={"service_label": chosen.label})
         else:
-            recognised = failures.recognise(
-                labels.values_by_label(groups, uses.failures),
-                too_many_requests_fail=self.config.too_many_requests_fail,
-            )
-            bad = self._bad(candidate, counted, recognised, evidence, doubts)
+            bad = self._bad(candidate, counted, looked, evidence, doubts)
             if candidate.kind == "counters" and not bad and not names.says_requests(candidate.metric):
                 self._left_out["counters without a sign of failures"] += 1
                 return None
             family = _family(candidate, chosen.label, counted, bad)
-        rates = self._count(family, series, evidence, frozenset(found_labels))
-        busiest = max(rates, key=lambda one: rates[one], default=next(iter(sorted(chosen.services))))
+        rates = self._count(family, looked, evidence)
+        busiest = max(rates, key=lambda one: rates[one], default=min(chosen.services))
         family = self._latency(candidate, family, busiest, evidence, doubts, is_known=bool(presets))
-        evidence.twice = _twice(groups, chosen.label, uses)
-        if len(groups) >= surveyor.limits.groups:
-            doubts.append(
-                f"It has more than {len(groups):,} combinations of labels; the rest was not looked at."
-            )
-        name = (
-            preset[0]
-            if preset
-            else self._name(f"{presets[0][0]}-{chosen.label}" if presets else candidate.base)
-        )
-        score = (
-            (200 if preset else candidate.score)
-            + (4 if evidence.failures_by else 0)
-            + (2 if evidence.buckets else 0)
-        )
+        evidence.twice = weighing.twice(looked.groups, chosen.label, looked.uses)
+        limit = self.surveyor.limits.groups
+        if len(looked.groups) >= limit:
+            doubts.append(f"It has more than {limit:,} combinations of labels; the rest was not looked at.")
+        base = f"{presets[0][0]}-{chosen.label}" if presets else candidate.base
         proposal = Proposal(
-            name=name, family=family, preset=preset is not None, score=score, evidence=evidence, doubts=doubts
+            name=preset[0] if preset else self._name(base),
+            family=family,
+            preset=preset is not None,
+            score=weighing.score(candidate, evidence, is_preset=preset is not None),
+            evidence=evidence,
+            doubts=doubts,
         )
         return _Found(proposal, rates)
+
+    def _labelled(self, candidate: Candidate, counted: Selector, wanted: Sequence[str]) -> _Looked | None:
+        """Ask how many series a metric has and how they are labelled, unless there are too many to ask."""
+        surveyor = self.surveyor
+        series = surveyor.series_of(counted)
+        if not series:
+            self._left_out["without a series now"] += series == 0
+            return None
+        found = surveyor.labels_of(counted)
+        if found is None:
+            return None
+        uses = labels.uses(found, wanted=wanted)
+        if series > surveyor.limits.series:
+            surveyor.not_looked_at[candidate.metric] = (
+                f"It has {series:,} series; up to {surveyor.limits.series:,} are looked at. "
+                "Describe it by hand, with a where that narrows it."
+            )
+            return None
+        groups = (uses.services and surveyor.groups_of(counted, uses.all, services=uses.services)) or []
+        ranked = labels.service_labels(groups, uses.services)
+        if not ranked:
+            self._left_out["without a label that names a service"] += 1
+            return None
+        return _Looked(series, frozenset(found), uses, groups, ranked)
 
     def _bad(
         self,
         candidate: Candidate,
         counted: Selector,
-        recognised: failures.Recognised | None,
+        looked: _Looked,
         evidence: Evidence,
         doubts: list[str],
     ) -> tuple[Selector, ...]:
+        """How failures are told, by labels or by another metric; the evidence says which, or a doubt why not."""
         if candidate.kind in {"ratios", "probes"}:
             return ()
+        recognised = failures.recognise(
+            labels.values_by_label(looked.groups, looked.uses.failures),
+            too_many_requests_fail=self.config.too_many_requests_fail,
+        )
         if recognised is not None:
             evidence.failures_by = list(recognised.labels)
             evidence.failures_are_told = True
-            evidence.failure_values = list(recognised.values[:_VALUES_SHOWN])
+            evidence.failure_values = list(recognised.values[: weighing.VALUES_SHOWN])
             return tuple(counted.model_copy(update={"where": (one,)}) for one in recognised.matchers)
         if candidate.failed:
             evidence.failures_by = list(candidate.failed)
@@ -201,18 +213,16 @@ class Proposer:
         )
         return ()
 
-    def _count(
-        self, family: MetricFamily, series: int, evidence: Evidence, present: frozenset[str]
-    ) -> dict[str, float]:
+    def _count(self, family: MetricFamily, looked: _Looked, evidence: Evidence) -> dict[str, float]:
         """Ask how much was counted of each service, and how much of it failed; return requests a second."""
         surveyor = self.surveyor
-        window = surveyor.window_for(series)
-        failing = tuple(label for label in _failure_labels(family) if label in present)
+        window = surveyor.window_for(looked.series)
+        failing = tuple(label for label in weighing.failure_labels(family) if label in looked.present)
         by = (family.service_label, *failing)
         groups = surveyor.requests_of(family.counted, by, window, kind=family.kind)
         if groups is None:
             return {}
-        total, failed = _sums(groups, family, failing)
+        total, failed = weighing.sums(groups, family, failing)
         named = {service: value for service, value in total.items() if service not in {"", "unknown"}}
         evidence.window_seconds = window
         evidence.names = sorted(named, key=lambda one: (-named[one], one))[:NAMES_SHOWN]
@@ -329,68 +339,3 @@ def _family(
     if candidate.kind == "ratios":
         return MetricFamily(kind="ratios", service_label=service_label, bad=(counted,))
     return MetricFamily(kind=candidate.kind, service_label=service_label, total=counted, bad=bad)
-
-
-def _label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLabel]) -> list[str]:
-    doubts = []
-    if chosen.coverage < 0.9:
-        doubts.append(
-            f"{1 - chosen.coverage:.0%} of its series have no label {chosen.label} and are not read."
-        )
-    rivals = [
-        one
-        for one in ranked
-        if one is not chosen
-        and one.coverage >= 0.9
-        and len(one.services) > 1
-        and one.services != chosen.services
-        and not labels.is_more_telling(chosen, one)
-    ]
-    if rivals:
-        told = ", ".join(f"{one.label} ({len(one.services):,} names)" for one in rivals[:3])
-        doubts.append(f"The service may also be named by {told}.")
-    return doubts
-
-
-def _failure_labels(family: MetricFamily) -> tuple[str, ...]:
-    """The labels by which a family's failures can be told from one question about its total."""
-    if family.kind not in {"counters", "rates"} or family.total is None:
-        return ()
-    own = [selector for selector in family.bad if selector.metric == family.total.metric]
-    return tuple(dict.fromkeys(label for selector in own for label, _, _ in selector.parsed()))
-
-
-def _sums(
-    groups: Sequence[Group], family: MetricFamily, failing: Sequence[str]
-) -> tuple[dict[str, float], dict[str, float]]:
-    total: dict[str, float] = defaultdict(float)
-    failed: dict[str, float] = defaultdict(float)
-    for group in groups:
-        if group.value != group.value:
-            continue
-        service = group.labels.get(family.service_label, "")
-        total[service] += group.value
-        if failing and any(
-            comparing.matches(selector, group.labels)
-            for selector in family.bad
-            if family.total is not None and selector.metric == family.total.metric
-        ):
-            failed[service] += group.value
-    return dict(total), dict(failed)
-
-
-def _twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> list[Twice]:
-    found = []
-    for is_replica, wanted in ((False, uses.environments), (True, uses.replicas)):
-        for label, services in labels.told_apart_by(groups, service_label, wanted).items():
-            values = Counter(value for some in services.values() for value in some)
-            found.append(
-                Twice(
-                    label=label,
-                    values=sorted(values, key=lambda one: (-values[one], one))[:_VALUES_SHOWN],
-                    services=len(services),
-                    names=sorted(services)[:NAMES_SHOWN],
-                    is_replica=is_replica,
-                )
-            )
-    return found
