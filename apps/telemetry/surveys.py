@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from apps.telemetry import sources
+from apps.telemetry.clients.dialects import Dialect
 from apps.telemetry.clients.errors import SourceError, SourceRefused
 from apps.telemetry.clients.families import MetricFamily
 from apps.telemetry.clients.surveying import Enough, Limits, Surveyor
@@ -22,8 +23,6 @@ type Progress = Callable[[int, int], None]
 TRY_SECONDS = 10.0
 #: Of how many families somebody who waits is told the services.
 _FAMILIES_TRIED = 6
-#: What servers call themselves, and what people call them.
-_KINDS = {"grafana mimir": "Grafana Mimir", "mimir": "Grafana Mimir", "thanos": "Thanos", "cortex": "Cortex"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +78,13 @@ def try_out(where: sources.Connection) -> Tried:
             names, has_more = surveyor.names()
         except SourceError as error:
             return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
-        kind, version = surveyor.build()
+        dialect, version = surveyor.build()
         present = set(names)
         families = [(name, family) for name, family in config.ordered() if family.counted.metric in present]
         services = _services(surveyor, [family for _, family in families[:_FAMILIES_TRIED]])
     return Tried(
         is_up=True,
-        kind=_KINDS.get(kind.lower(), kind or "Prometheus"),
+        kind="Prometheus" if dialect is Dialect.UNKNOWN else dialect.value,
         version=version,
         metrics=len(names),
         has_more_metrics=has_more,

@@ -73,7 +73,7 @@ def test_what_is_connected_is_read_from_by_every_process(server: Server) -> None
 
 def test_the_preview_asks_the_server_and_says_what_it_is(server: Server) -> None:
     shown = preview("telemetry.connect", {"url": server.url}, actor=person())
-    assert "Grafana Mimir 2.53.1 answers with 2 metrics" in shown.summary
+    assert "Mimir 2.53.1 answers with 2 metrics" in shown.summary
     assert "http" in shown.touches[0].names
     assert list(shown.touches[1].names) == ["shop", "web"]
     assert not shown.warnings

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.errors import SourceError
-from apps.telemetry.clients.families import load_config
+from apps.telemetry.clients.families import Selector, load_config
 from apps.telemetry.clients.last_good import LastGood
 from apps.telemetry.clients.prometheus_http import PrometheusHttp
 from apps.telemetry.clients.surveying import Limits, Surveyor
 from apps.telemetry.proposals.documents import Proposal, Survey
 from apps.telemetry.proposals.proposing import MAX_LOOKED_AT, Proposer
 from tests.telemetry.large_server import LargeServer
-from tests.telemetry.prometheus_server import Reply, error, serving
+from tests.telemetry.prometheus_server import Form, Reply, error, matrix, serving, success
+
+NOW = 1_760_000_400
 
 CONFIG = load_config()
 STATUSES = {"service": [f"service-{number}" for number in range(40)], "code": ["200", "404", "500"]}
@@ -193,3 +195,22 @@ def test_whatever_metrics_there_are_it_stays_within_bounds_and_proposes_what_can
         assert one.family.service_label in metrics[one.family.counted.metric][1]
         assert 0 <= (one.evidence.failure_share or 0) <= 1
     assert Survey.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_a_server_whose_newest_samples_are_some_minutes_old_is_looked_at_as_of_then() -> None:
+    """A scrape that has stopped, or a recording: the metrics are there, and nothing has a value now."""
+    asked: list[int] = []
+
+    def answer(path: str, form: Form) -> Reply:
+        if path.endswith("/query_range"):
+            return success(matrix(({}, [(NOW - 1900, "4"), (NOW - 1780, "4")])))
+        asked.append(int(form["time"][0]))
+        value = [{"metric": {}, "value": [NOW, "4"]}] if asked[-1] <= NOW - 1780 else []
+        return success({"resultType": "vector", "result": value})
+
+    with serving(answer) as server:
+        http = PrometheusHttp(server.url, CircuitBreaker(server.url), LastGood(None, server.url))
+        surveyor = Surveyor(http, now=float(NOW))
+        assert surveyor.series_of(Selector(metric="calls_total")) == 4
+        http.close()
+    assert asked == [NOW, NOW - 1780]

@@ -16,6 +16,7 @@ from typing import Any
 
 from apps.core.resilience import Clock, Deadline
 from apps.telemetry.clients import promql
+from apps.telemetry.clients.dialects import Dialect, recognise, version
 from apps.telemetry.clients.errors import (
     SourceError,
     SourceRefused,
@@ -25,7 +26,7 @@ from apps.telemetry.clients.errors import (
 )
 from apps.telemetry.clients.families import Selector
 from apps.telemetry.clients.personal_data import without_personal_data
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.prometheus_http import Answer, PrometheusHttp
 
 HOUR = 3600
 DAY = 86_400
@@ -34,6 +35,9 @@ _SAMPLES_PER_QUESTION = 2_000_000
 _SAMPLES_PER_SECOND = 1 / 15
 #: So many answers in a row that do not come in time are a sign to leave a server alone.
 _SLOW_ANSWERS = 3
+#: Metrics without a sample now of which it is asked when they had one; and how far the instants are apart.
+_LOOKS_BACK = 3
+_LOOK_BACK_STEP = 120
 #: From the longest to the shortest: what is counted over.
 WINDOWS = (DAY, HOUR, 300)
 
@@ -97,6 +101,7 @@ class Surveyor:
     """What was not answered, and why."""
     _deadline: Deadline = field(init=False)
     _slow: int = 0
+    _looks_back: int = _LOOKS_BACK
 
     def __post_init__(self) -> None:
         self._deadline = Deadline(self.limits.seconds, self.clock)
@@ -119,14 +124,15 @@ class Surveyor:
         found = sorted({str(name) for name in data}) if isinstance(data, list) else []
         return found[:limit], len(found) >= limit
 
-    def build(self) -> tuple[str, str]:
-        """What the server calls itself and its version, as far as it says so; empty texts otherwise."""
+    def build(self) -> tuple[Dialect, str]:
+        """Which server this is and its version, as far as it says so."""
         try:
-            data = self._ask("status/buildinfo", {}, method="GET")
+            answer = self._answer("status/buildinfo", {}, method="GET")
         except (SourceError, Enough):
-            return "", ""
-        told = data if isinstance(data, Mapping) else {}
-        return str(told.get("application", ""))[:60], str(told.get("version", ""))[:60]
+            return Dialect.UNKNOWN, ""
+        told = answer.data if isinstance(answer.data, Mapping) else {}
+        dialect = recognise(told, answer.headers)
+        return dialect, version(dialect, told)[:60]
 
     def described(self) -> dict[str, Described]:
         """What is known of each metric; empty where the server does not tell."""
@@ -148,9 +154,34 @@ class Surveyor:
         }
 
     def series_of(self, selector: Selector) -> int | None:
-        """How many series a metric has now; ``None`` where that is not known."""
-        groups = self._vector(f"count({promql.vector(selector)})", selector.metric)
+        """How many series a metric has now; ``None`` where that is not known.
+
+        Where the newest samples are some minutes old (a scrape that has stopped, a recording), the survey goes on as if
+        it were then.
+        """
+        query = f"count({promql.vector(selector)})"
+        groups = self._vector(query, selector.metric)
+        if groups == [] and self._looks_back:
+            self._looks_back -= 1
+            newest = self._newest(query, selector.metric)
+            if newest is not None:
+                self.now, self._looks_back = newest, 0
+                groups = self._vector(query, selector.metric)
         return None if groups is None else round(sum(group.value for group in groups))
+
+    def _newest(self, query: str, about: str) -> float | None:
+        """The newest instant of the last hour at which a query has a value."""
+        form = {"query": query, "step": str(_LOOK_BACK_STEP), **self._last_hour()}
+        try:
+            data = self._ask("query_range", form)
+        except (SourceRefused, SourceTimeout, TooMuchData) as error:
+            self.not_looked_at[about] = error.detail
+            return None
+        result = data.get("result", []) if isinstance(data, Mapping) else []
+        instants = [
+            float(at) for one in result if isinstance(one, Mapping) for at, _ in one.get("values", ())
+        ]
+        return max(instants, default=None)
 
     def labels_of(self, selector: Selector) -> list[str] | None:
         """The names of a metric's labels, which an index tells without reading a series."""
@@ -236,6 +267,9 @@ class Surveyor:
         ]
 
     def _ask(self, path: str, form: Mapping[str, str | list[str]], *, method: str = "POST") -> Any:
+        return self._answer(path, form, method=method).data
+
+    def _answer(self, path: str, form: Mapping[str, str | list[str]], *, method: str = "POST") -> Answer:
         if self.asked >= self.limits.questions:
             raise Enough(f"{self.limits.questions} questions are asked, which is the limit.")
         left = self._deadline.remaining()
@@ -243,9 +277,9 @@ class Surveyor:
             raise Enough(f"{self.limits.seconds:g} s are over, which is the limit.")
         self.asked += 1
         try:
-            data = self.http.ask(path, form, method=method).data
+            answer = self.http.ask(path, form, method=method)
             self._slow = 0
-            return data
+            return answer
         except SourceTimeout as error:
             self._slow += 1
             if self._slow >= _SLOW_ANSWERS:
