@@ -120,7 +120,7 @@ KINDS: Mapping[str, Kind] = {
     "environments": Kind(
         "one name for several environments",
         "This name stands for {count} services, told apart by {label}: {shares}. The numbers mix them. "
-        'Narrow the metric family to one: where = ["{label}={example}"].',
+        'Narrow the metric family to one: where = ["{matcher}"].',
         Effect.IN_DOUBT,
         0.6,
     ),

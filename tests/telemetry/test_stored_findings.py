@@ -119,19 +119,19 @@ def test_what_is_known_of_an_hour_stays_where_its_new_figures_are_refused(known:
 
 
 def test_the_newest_detail_is_told(known: dict[str, int]) -> None:
-    for run, example in enumerate(("staging", "production")):
+    for run, matcher in enumerate(("env!=prod", "env!=staging")):
         detail: dict[str, str | int | float] = {
             "count": 2,
             "label": "env",
             "shares": "half",
-            "example": example,
+            "matcher": matcher,
         }
         source = Scripted(
             {"shop": {0: WHOLE}}, findings={"shop": [Finding("environments", {at(0)}, detail, "env")]}
         )
         read(source, known, run=run, minute=run)
     ((finding,),) = queries.findings_in([known["shop"]], moment(0), moment(1)).values()
-    assert 'where = ["env=production"]' in finding.words
+    assert 'where = ["env!=staging"]' in finding.words
     row = FindingDay.objects.get()
     assert row.updated_at - row.first_seen_at == timedelta(minutes=1)
 

@@ -62,6 +62,13 @@ def one_of(label: str, values: Sequence[str]) -> str:
     return f"{name(label)}=~{quoted('|'.join(regex_literal(value) for value in values))}"
 
 
+def all_but(label: str, values: Sequence[str]) -> str:
+    """Write, as a family's ``where`` takes it, that a label has none of the values; it may be absent."""
+    if len(values) == 1:
+        return f"{label}!={values[0]}"
+    return f"{label}!~{'|'.join(regex_literal(value) for value in values)}"
+
+
 def vector(selector: Selector, *extra: str) -> str:
     """Write an instant selector."""
     matchers = [f"{name(label)}{operator}{quoted(value)}" for label, operator, value in selector.parsed()]

@@ -278,7 +278,7 @@ def _environment_words(label: str, shares: Mapping[str, float]) -> dict[str, str
         "label": label,
         "count": len(ranked),
         "shares": listed(shown, "and"),
-        "example": scrubbed(ranked[0]),
+        "matcher": scrubbed(promql.all_but(label, ranked[1:][:_MOST_SHARES_SHOWN])),
     }
 
 

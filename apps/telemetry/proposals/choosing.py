@@ -156,7 +156,7 @@ def _narrowing(number: int, proposal: Proposal, posted: Mapping[str, str]) -> li
     for index, one in enumerate(proposal.evidence.twice):
         value = str(posted.get(f"place-{number}-{index}", ALL))
         if value in one.values:
-            found.append(f"{one.label}={value}")
+            found.append(one.only(value))
     return found
 
 

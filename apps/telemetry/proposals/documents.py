@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.telemetry.clients.families import MetricFamily
+from apps.telemetry.clients.promql import all_but
 
 #: How many names of services a proposal tells.
 NAMES_SHOWN = 8
@@ -26,9 +27,13 @@ class Twice(_Document):
 
     @property
     def where(self) -> str:
-        """The matcher that reads one of them."""
+        """The matcher that leaves one of them, production if there is one, and every service without the label."""
         preferred = (one for one in self.values if one.lower().startswith("prod"))
-        return f"{self.label}={next(preferred, self.values[0])}"
+        return self.only(next(preferred, self.values[0]))
+
+    def only(self, value: str) -> str:
+        """The matcher that leaves one of them: without the others, so that services without the label stay."""
+        return all_but(self.label, [one for one in self.values if one != value])
 
 
 class Evidence(_Document):
