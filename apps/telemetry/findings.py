@@ -63,8 +63,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "several_writers": Kind(
         "several writers in one series",
-        "The counter falls in nearly every sample: {resets} times in {samples} samples of an hour, and "
-        "returns to where it was. Several processes write the same series without a label of their own. "
+        "The counter falls again and again ({resets} times in {samples} samples of an hour) and returns to "
+        "where it was: several processes write the same series without a label of their own. "
         "{hours} left out; give each writer a label, such as instance.",
         Effect.LEFT_OUT,
     ),

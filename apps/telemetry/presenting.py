@@ -11,6 +11,7 @@ from apps.telemetry.clients.base import Explanation, Finding
 from apps.telemetry.findings import KINDS, Effect, words
 from apps.telemetry.queries import CountPoint, FoundStretch, StoredFinding
 from apps.ui.charts import Chart, DayOfHours, hours_by_day
+from apps.ui.format import percent, plural, utc_stamp
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -47,6 +48,7 @@ class ServiceData:
     left_out: int
     missing: int
     chart: Chart | None
+    chart_title: str
     stretches: Sequence[FoundStretch]
     findings: Sequence[ShownFinding]
 
@@ -56,8 +58,10 @@ def service_data(service_pk: int, start: datetime | None, now: datetime) -> Serv
     newest = queries.newest_hour_ends([service_pk]).get(service_pk, now)
     end = max(newest, min(now.replace(minute=0, second=0, microsecond=0), newest + DAY))
     begin = end - USUAL_DAYS * DAY if start is None or start >= end else max(start, end - MOST_DAYS * DAY)
-    begin = begin.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = _midnight(begin)
     points = queries.availability_hours(service_pk, begin, end)
+    if points:
+        begin = max(begin, _midnight(points[0].start))
     found = queries.findings_in([service_pk], begin, end).get(service_pk, [])
     if not points and not found:
         return None
@@ -74,9 +78,18 @@ def service_data(service_pk: int, start: datetime | None, now: datetime) -> Serv
         left_out=left_out,
         missing=max(0, (end - first) // HOUR - len(observed) - left_out),
         chart=hours_by_day(_days(points, begin.date(), (end - HOUR).date())) if points else None,
+        chart_title=_chart_title(len(observed), left_out),
         stretches=queries.stretches_in(service_pk, begin, end),
         findings=sorted((_shown(one) for one in found), key=_rank),
     )
+
+
+def _chart_title(hours: int, left_out: int) -> str:
+    return f"{plural(hours, 'hour')} with data, {f'{left_out:,}' if left_out else 'none'} left out"
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _days(points: Sequence[CountPoint], first: date, last: date) -> list[DayOfHours]:
@@ -145,7 +158,7 @@ def reading_words(found: Explanation) -> Iterator[str]:
         yield "Nothing: no metric family has data under this name in this window."
     else:
         total, bad = sum(bins.total), sum(bins.bad)
-        share = f"{1 - bad / total:.4%} good" if total else "no requests"
+        share = f"{percent(1 - bad / total)} good" if total else "no requests"
         yield f"{len(bins.at):,} hours, {total:,.0f} requests, {bad:,.0f} failed: {share}."
         for stretch in found.availability.stretches.get(found.service_id, []):
             yield f"{stretch.family}: {stretch.bins:,} hours, {_stamp(stretch.start)} to {_stamp(stretch.end)}."
@@ -175,4 +188,4 @@ def moment(text: str) -> datetime | None:
 
 
 def _stamp(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return utc_stamp(datetime.fromtimestamp(at, UTC))

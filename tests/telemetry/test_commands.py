@@ -173,7 +173,7 @@ def test_checking_shows_queries_answers_and_what_would_be_read(prometheus: Serve
     out, _ = run("telemetry", "check", "--service", "shop", "--end", "2023-08-23T10:00:00")
     assert 'sum by (service) (increase(http_requests_total{service="shop"}[3600s1ms]))' in out
     assert "1 series, 24 values" in out
-    assert "24 hours, 2,400 requests, 24 failed: 99.0000% good" in out
+    assert "24 hours, 2,400 requests, 24 failed: 99\N{NARROW NO-BREAK SPACE}% good" in out
     assert "Label ip: " in out
     assert "10.0.0.1" not in out
     assert not SliHour.objects.exists()
