@@ -243,9 +243,12 @@ class Judge:
         if busy and all(bad >= total for bad, total in zip(made.bad, made.total, strict=True)):
             query = settled.failures_in_words()
             self._note("every_request_failed", busy, query=query)
-        warned = ended & self.evidence.warned
-        if warned:
-            self._note("partial", warned, words="the source gave warnings")
+        warned, lacking = ended & self.evidence.warned, ended & self.evidence.partial
+        reasons = ["the source gave warnings"] if warned else []
+        if lacking - warned:
+            reasons.append("some series count NaN")
+        if lacking:
+            self._note("partial", lacking, words=", and ".join(reasons))
 
     def _note(self, kind: str, ended: set[int], subject: str = "", **detail: str | int | float) -> None:
         self.findings.append(Finding(kind, {at - self.step for at in ended}, dict(detail), subject))

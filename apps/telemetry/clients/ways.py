@@ -125,7 +125,7 @@ class WaySettler:
         total, labels = self.asks.family.counted, profile.failures()
         if any(failures.could_match(one, total, labels) for one in declared):
             return (*declared, *self._of_the_others(declared, labels))
-        query = listed([promql.vector(one) for one in declared], "or")
+        query = listed([_in_short(one, total) for one in declared], "or")
         recognised = failures.recognise(labels, too_many_requests_fail=self.too_many_requests_fail)
         if recognised is not None:
             if declared:
@@ -257,6 +257,14 @@ class WaySettler:
                     service, value = (series.labels.get(one, "") for one in (total.label, label))
                     found[service][value] += sum(counts)
         return found
+
+
+def _in_short(selector: Selector, total: Selector) -> str:
+    """A selector of failures without what it shares with that of all requests."""
+    own = set(total.where) if selector.metric == total.metric else set()
+    return promql.vector(
+        selector.model_copy(update={"where": tuple(one for one in selector.where if one not in own)})
+    )
 
 
 def _condition(declared: Sequence[Selector], total: Selector, labels: Mapping[str, set[str]]) -> str:
