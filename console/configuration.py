@@ -177,7 +177,7 @@ def check_config_file(path: Path) -> None:
         return
     from apps.core.errors import InvalidInput
     from apps.engine.archetypes import Archetypes
-    from apps.telemetry.clients.families import load_config
+    from apps.telemetry.clients.prometheus.families import load_config
 
     _check_is_toml(path)
     document = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -24,10 +24,11 @@ from apps.catalog.validation import Graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
-from apps.telemetry import discovering, sources, surveys
+from apps.telemetry import discovering, sources
 from apps.telemetry.clients.base import Explanation
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.setup import surveys
 
 logger = structlog.get_logger(__name__)
 
@@ -124,7 +125,7 @@ def _perform(run: TelemetryRun, progress: Progress) -> _Performed:
 
 
 def _import(run: TelemetryRun, progress: Progress) -> _Performed:
-    from apps.telemetry.importing import import_directory
+    from apps.telemetry.imports.importing import import_directory
 
     now = timezone.now()
 
@@ -154,9 +155,9 @@ def _discover(run: TelemetryRun, progress: Progress) -> _Performed:
 
 
 def _read_source(run: TelemetryRun, progress: Progress) -> _Performed:
-    from apps.telemetry.collecting import collect
-    from apps.telemetry.judging import Reading
-    from apps.telemetry.rereading import ask_again
+    from apps.telemetry.storing.collecting import collect
+    from apps.telemetry.storing.replacing import Reading
+    from apps.telemetry.storing.rereading import ask_again
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")

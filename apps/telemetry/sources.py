@@ -13,12 +13,12 @@ from django.core.cache import cache as answers
 
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.resilience import CircuitBreaker
-from apps.telemetry import sealing, stored
-from apps.telemetry.clients.families import TelemetryConfig, load_config
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.prometheus import PrometheusSource
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
+from apps.telemetry.clients.prometheus.source import PrometheusSource
 from apps.telemetry.models import FamilySet
+from apps.telemetry.setup import sealing, stored
 
 logger = structlog.get_logger(__name__)
 

@@ -10,7 +10,8 @@ import structlog
 from django.utils import timezone
 
 from apps.core.errors import BallastError
-from apps.telemetry import services, uploads
+from apps.telemetry import services
+from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
 
 logger = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ def discover_day() -> None:
 @dramatiq.actor(actor_name="telemetry.keep_house", queue_name="default")
 def keep_house() -> None:
     """Make the partitions of the coming weeks, drop what is old."""
-    from apps.telemetry.retention import drop_old, keep_partitions_ahead
+    from apps.telemetry.storing.retention import drop_old, keep_partitions_ahead
 
     made = keep_partitions_ahead(timezone.now().date())
     logger.info("telemetry.housekeeping", partitions_made=made, rows_deleted=drop_old())

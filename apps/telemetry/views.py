@@ -19,7 +19,8 @@ from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
 from apps.core.http import actor_from
-from apps.telemetry import queries, services, uploads
+from apps.telemetry import queries, services
+from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.presenting import checked, moment, service_data
 

@@ -18,10 +18,10 @@ from django_htmx.http import HttpResponseClientRefresh
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.http import actor_from
-from apps.telemetry import setup_state
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, toml, words
 from apps.telemetry.proposals.documents import Survey
+from apps.telemetry.setup import state as setup_state
 
 PAGE = "telemetry/setup.html"
 #: What of the page refreshes itself while a worker is at it.

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Team
 from apps.catalog.models import Dependency, Service
-from apps.telemetry.aggregates import ensure_partitions
+from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.slos.conftest import DAY, HOUR, full_hour
 from tests.vacuum import vacuum
 

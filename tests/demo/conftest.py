@@ -21,8 +21,8 @@ from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
 from apps.demo.signins import FILE_NAME
 from apps.slos import status
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import SliHour
+from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.demo.fleets import NOW, tiny_fleet
 
 # What a password costs to check is Django's to test; here it would be most of a load.

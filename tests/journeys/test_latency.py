@@ -15,8 +15,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.journeys import compute
 from apps.journeys.models import Journey, JourneyResult
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import LatencyHour, SliHour
+from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.journeys.conftest import journey_input
 from tests.slos.conftest import copy_rows, full_hour, make_edge, make_hours, make_service
 

@@ -12,11 +12,11 @@ import pytest
 from apps.core.resilience import CircuitBreaker
 from apps.engine.latency.percentiles import percentile
 from apps.telemetry.clients.base import LatencyReading
-from apps.telemetry.clients.families import TelemetryConfig, load_config
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.native_histograms import GRID_MS
-from apps.telemetry.clients.prometheus import PrometheusSource
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.latencies.native_histograms import GRID_MS
+from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
+from apps.telemetry.clients.prometheus.source import PrometheusSource
 from tests.real.prometheus import Metric
 from tests.real.prometheus3 import CustomBuckets, Exponential, NativeHistogram, running_prometheus3
 

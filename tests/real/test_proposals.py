@@ -11,9 +11,10 @@ import pytest
 from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
-from apps.telemetry import sources, surveys
-from apps.telemetry.clients.families import load_config
+from apps.telemetry import sources
+from apps.telemetry.clients.prometheus.families import load_config
 from apps.telemetry.proposals.documents import Proposal, Survey
+from apps.telemetry.setup import surveys
 from tests.real.own_metrics import DAY, fleet
 from tests.real.prometheus import running_prometheus
 

@@ -11,10 +11,10 @@ import pytest
 
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.base import AvailabilityReading, Finding
-from apps.telemetry.clients.families import MetricFamily, Selector, load_config
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.prometheus import PrometheusSource
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.prometheus.families import MetricFamily, Selector, load_config
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
+from apps.telemetry.clients.prometheus.source import PrometheusSource
 from tests.real.prometheus import Metric, running_prometheus
 from tests.telemetry.test_failures import SPELLINGS
 

@@ -19,8 +19,8 @@ from apps.catalog.models import Dependency, Service
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 from apps.slos.models import Recommendation
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour
+from apps.telemetry.storing.aggregates import ensure_partitions
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -17,8 +17,8 @@ from apps.slos import inputs
 from apps.slos.data_findings import MOST_TOLD, UNNAMED, Counted, tell, told_of
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import FindingDay, SliHour
-from apps.telemetry.noting import by_day
 from apps.telemetry.queries import StoredFinding
+from apps.telemetry.storing.noting import by_day
 from tests.pages import client_of, links, text_of
 from tests.slos.conftest import compute, full_hour, make_hours, make_service, steady
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from apps.telemetry.importing import ImportResult, import_directory
+from apps.telemetry.imports.importing import ImportResult, import_directory
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 HOUR = 3600

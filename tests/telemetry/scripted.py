@@ -22,8 +22,8 @@ from apps.telemetry.clients.base import (
     SourceStatus,
     Stretch,
 )
-from apps.telemetry.collecting import CollectResult, collect
-from apps.telemetry.judging import Reading
+from apps.telemetry.storing.collecting import CollectResult, collect
+from apps.telemetry.storing.replacing import Reading
 
 HOUR = 3600
 TEN_MINUTES = 600

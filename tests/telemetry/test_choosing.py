@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.clients.families import MetricFamily, load_config
+from apps.telemetry.clients.prometheus.families import MetricFamily, load_config
 from apps.telemetry.proposals import choosing, toml
 from apps.telemetry.proposals.documents import Evidence, Proposal, Survey, Twice
 

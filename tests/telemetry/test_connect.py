@@ -18,8 +18,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.telemetry import sealing, services, sources
+from apps.telemetry import services, sources
 from apps.telemetry.models import StoredConnection
+from apps.telemetry.setup import sealing
 from tests.telemetry.prometheus_server import Form, Reply, Server, serving, success
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.diagnosis import Cause, diagnose
+from apps.telemetry.clients.counts.diagnosis import Cause, diagnose
 
 seeds = st.integers(0, 10**9)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.dialects import (
+from apps.telemetry.clients.prometheus.dialects import (
     Dialect,
     is_an_outage,
     is_over_a_limit,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.failures import could_match, recognise
-from apps.telemetry.clients.families import Selector
+from apps.telemetry.clients.counts.failures import could_match, recognise
+from apps.telemetry.clients.prometheus.families import Selector
 
 #: Labels of the field, values that are no failures, and values that are.
 SPELLINGS = [

@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.clients import promql
-from apps.telemetry.clients.families import PRESETS_FILE, MetricFamily, Selector, load_config, preset_names
+from apps.telemetry.clients.prometheus import promql
+from apps.telemetry.clients.prometheus.families import (
+    PRESETS_FILE,
+    MetricFamily,
+    Selector,
+    load_config,
+    preset_names,
+)
 
 
 def own(tmp_path: Path, text: str) -> Path:

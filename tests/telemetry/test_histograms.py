@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.histograms import (
+from apps.telemetry.clients.latencies.histograms import (
     FALLING,
     NO_END,
     NO_NUMBER,

@@ -8,8 +8,8 @@ import pytest
 
 from apps.catalog.models import Dependency, Service
 from apps.core.errors import InvalidInput
-from apps.telemetry.aggregates import Stored
 from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour
+from apps.telemetry.storing.aggregates import Stored
 from tests.telemetry.folders import (
     BUCKETS,
     DEPENDENCIES,

@@ -381,8 +381,8 @@ def test_only_decimal_notation_counts(tmp_path: Path, cell: str, words: str) -> 
     )
 )
 def test_digits_of_other_scripts_are_no_number(text: str) -> None:
-    from apps.telemetry.clients.instants import parse_instant
-    from apps.telemetry.clients.numbers import are_plain, read_number
+    from apps.telemetry.clients.files.instants import parse_instant
+    from apps.telemetry.clients.files.numbers import are_plain, read_number
 
     for cell in (text, f"1{text}", f"{text}.5", f"1_{text}"):
         assert not are_plain([cell])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.clients.instants import parse_instant
+from apps.telemetry.clients.files.instants import parse_instant
 from apps.telemetry.models import SliHour
 from tests.telemetry.folders import HOUR, SERVICES, SLI, START, import_folder, write, write_services
 from tests.telemetry.test_import import hours, refused

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from apps.accounts.models import Team
 from apps.catalog.models import Dependency, Service
 from apps.core.errors import InvalidInput
-from apps.telemetry.importing import ImportResult
+from apps.telemetry.imports.importing import ImportResult
 from apps.telemetry.models import EdgeHour, LatencyHour, SliDay, SliHour
 from tests.telemetry.folders import BUCKETS, DEPENDENCIES, EDGE_SLI, HOUR, SERVICES, SLI, START, import_folder
 from tests.telemetry.test_import import snapshot

@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.clients.jumps import OUT_OF_ALL_PROPORTION, jumps
+from apps.telemetry.clients.counts.jumps import OUT_OF_ALL_PROPORTION, jumps
 
 HOUR = 3600
 START = 490_000 * HOUR

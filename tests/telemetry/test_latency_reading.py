@@ -11,9 +11,9 @@ import pytest
 
 from apps.telemetry.clients.base import LatencyReading
 from apps.telemetry.clients.errors import BadAnswer
-from apps.telemetry.clients.families import TelemetryConfig, load_config
-from apps.telemetry.clients.histograms import FALLING, NO_END, SERIES_WITHOUT_END
-from apps.telemetry.clients.native_histograms import GRID_MS
+from apps.telemetry.clients.latencies.histograms import FALLING, NO_END, SERIES_WITHOUT_END
+from apps.telemetry.clients.latencies.native_histograms import GRID_MS
+from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
 from apps.telemetry.findings import words
 from tests.telemetry.prometheus_server import Reply, error, matrix, success
 from tests.telemetry.test_prometheus_source import END, ENDS, HOUR, START, Fleet, source_on

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from apps.engine.latency.percentiles import percentile
 from apps.telemetry.clients.errors import BadAnswer
-from apps.telemetry.clients.matrix import series_of
-from apps.telemetry.clients.native_histograms import GRID_MS, has_custom_bounds, on_stable_bounds
+from apps.telemetry.clients.latencies.native_histograms import GRID_MS, has_custom_bounds, on_stable_bounds
+from apps.telemetry.clients.prometheus.matrix import series_of
 
 STEP = 2.0**0.25
 AT = 3600

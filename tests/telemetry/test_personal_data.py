@@ -6,7 +6,11 @@ from collections import Counter
 
 import pytest
 
-from apps.telemetry.clients.personal_data import personal_data_kind, scrubbed, without_personal_data
+from apps.telemetry.clients.prometheus.personal_data import (
+    personal_data_kind,
+    scrubbed,
+    without_personal_data,
+)
 
 
 @pytest.mark.parametrize(

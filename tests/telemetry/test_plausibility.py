@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.telemetry.clients.base import CountBins, Finding
-from apps.telemetry.clients.counting import Evidence
-from apps.telemetry.clients.diagnosis import Cause, Diagnosis
-from apps.telemetry.clients.plausibility import Judge
-from apps.telemetry.clients.ways import Settled
+from apps.telemetry.clients.counts.counting import Evidence
+from apps.telemetry.clients.counts.diagnosis import Cause, Diagnosis
+from apps.telemetry.clients.counts.plausibility import Judge
+from apps.telemetry.clients.counts.ways import Settled
 from apps.telemetry.findings import KINDS, Effect, words
 
 HOUR = 3600

@@ -20,8 +20,8 @@ from apps.telemetry.clients.errors import (
     SourceUnavailable,
     TooMuchData,
 )
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
 from tests.telemetry.prometheus_server import Reply, error, matrix, serving, success
 
 

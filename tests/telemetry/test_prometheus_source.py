@@ -11,10 +11,10 @@ import stamina
 
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.errors import SourceRefused, SourceUnavailable, TooMuchData
-from apps.telemetry.clients.families import TelemetryConfig, load_config
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.prometheus import PrometheusSource
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
+from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
+from apps.telemetry.clients.prometheus.source import PrometheusSource
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, serving, success
 from tests.telemetry.test_prometheus_http import Shelf
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.telemetry.rereading import HOUR, LONGEST_WINDOW, MOST_WINDOWS, plan
+from apps.telemetry.storing.rereading import HOUR, LONGEST_WINDOW, MOST_WINDOWS, plan
 from tests.telemetry.scripted import moment
 
 DUE = st.dictionaries(

@@ -10,7 +10,7 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.telemetry.models import SliDay, SliHour
-from apps.telemetry.retention import DAYS_KEPT_DAYS, HOURS_KEPT_DAYS, drop_old, keep_partitions_ahead
+from apps.telemetry.storing.retention import DAYS_KEPT_DAYS, HOURS_KEPT_DAYS, drop_old, keep_partitions_ahead
 from tests.telemetry.folders import SLI, import_folder, write, write_services
 
 pytestmark = pytest.mark.django_db

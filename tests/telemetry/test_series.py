@@ -11,8 +11,8 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.telemetry import series
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import SliHour
+from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.telemetry.folders import BUCKETS, EDGE_SLI, HOUR, SLI, START, import_folder, write, write_services
 from tests.vacuum import vacuum
 

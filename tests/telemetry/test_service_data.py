@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import FindingDay, SliHour, StretchDay
 from apps.telemetry.presenting import service_data
+from apps.telemetry.storing.aggregates import ensure_partitions
 from apps.ui.charts import DayOfHours, hours_by_day
 from tests.pages import ROLES, client_of, text_of
 

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from apps.catalog.models import Service
 from apps.telemetry import services, sources
-from apps.telemetry.clients.families import load_config
+from apps.telemetry.clients.prometheus.families import load_config
 from apps.telemetry.models import FamilySet, StoredConnection, TelemetryRun
 from tests.pages import HTMX, ROLES, client_of, text_of
 from tests.telemetry.large_server import LargeServer

@@ -18,7 +18,7 @@ from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.telemetry import sources
-from apps.telemetry.clients.families import load_config
+from apps.telemetry.clients.prometheus.families import load_config
 from apps.telemetry.models import FamilySet
 from tests.telemetry.large_server import LargeServer
 from tests.telemetry.prometheus_server import serving

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Service
 from apps.telemetry import queries
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.clients.base import Finding
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import FindingDay, SliHour, StretchDay
-from apps.telemetry.noting import by_day
 from apps.telemetry.queries.findings import within
-from apps.telemetry.retention import HOURS_KEPT_DAYS, drop_old
+from apps.telemetry.storing.aggregates import ensure_partitions
+from apps.telemetry.storing.noting import by_day
+from apps.telemetry.storing.retention import HOURS_KEPT_DAYS, drop_old
 from tests.telemetry.folders import SLI, import_folder, write, write_services
 from tests.telemetry.scripted import BEGIN, Hour, Scripted, at, moment, read
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.errors import SourceError
-from apps.telemetry.clients.families import Selector, load_config
-from apps.telemetry.clients.last_good import LastGood
-from apps.telemetry.clients.prometheus_http import PrometheusHttp
-from apps.telemetry.clients.surveying import Limits, Surveyor
+from apps.telemetry.clients.prometheus.families import Selector, load_config
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
+from apps.telemetry.clients.prometheus.last_good import LastGood
+from apps.telemetry.clients.prometheus.surveying import Limits, Surveyor
 from apps.telemetry.proposals.documents import Proposal, Survey
 from apps.telemetry.proposals.proposing import MAX_LOOKED_AT, Proposer
 from tests.telemetry.large_server import LargeServer

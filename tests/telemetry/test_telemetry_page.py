@@ -13,9 +13,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from apps.catalog.models import Service
-from apps.telemetry.aggregates import ensure_partitions
 from apps.telemetry.models import SliDay, SliHour, TelemetryRun
 from apps.telemetry.queries import DAY
+from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, text_of
 from tests.telemetry.prometheus_server import Server
 

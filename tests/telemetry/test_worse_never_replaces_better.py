@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Service
 from apps.telemetry.models import ContestedHour, EdgeHour, LatencyHour, SliDay, SliHour
-from apps.telemetry.rereading import hours_to_ask_again
+from apps.telemetry.storing.rereading import hours_to_ask_again
 from tests.telemetry.scripted import Hour, Scripted, moment, read
 
 pytestmark = pytest.mark.django_db

@@ -21,8 +21,9 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict
-from apps.telemetry import sealing, sources, stored, surveys
+from apps.telemetry import sources
 from apps.telemetry.models import StoredConnection
+from apps.telemetry.setup import sealing, stored, surveys
 
 MAX_ADDRESS = 2_000
 _NAMES_SHOWN = 10

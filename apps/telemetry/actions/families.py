@@ -22,12 +22,13 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput
-from apps.telemetry import services, sources, stored, surveys
+from apps.telemetry import services, sources
 from apps.telemetry.actions.readings import requested
 from apps.telemetry.clients.errors import SourceError
-from apps.telemetry.clients.families import MetricFamily, load_config
+from apps.telemetry.clients.prometheus.families import MetricFamily, load_config
 from apps.telemetry.models import FamilySet, TelemetryRun
 from apps.telemetry.proposals import toml
+from apps.telemetry.setup import stored, surveys
 
 MAX_FAMILIES = 200
 _NAMES_SHOWN = 10

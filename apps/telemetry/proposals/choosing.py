@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from apps.core.errors import FieldProblem, InvalidInput
-from apps.telemetry.clients.families import MetricFamily, Selector
+from apps.telemetry.clients.prometheus.families import MetricFamily, Selector
 from apps.telemetry.proposals import words
 from apps.telemetry.proposals.documents import Proposal, Survey, Twice
 

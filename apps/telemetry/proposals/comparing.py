@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from apps.telemetry.clients.families import Selector
+from apps.telemetry.clients.prometheus.families import Selector
 
 #: How many of the services of the smaller family the other has to know before the two are compared.
 _SHARED = 0.5

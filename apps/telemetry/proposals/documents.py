@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from apps.telemetry.clients.families import MetricFamily
-from apps.telemetry.clients.promql import all_but
+from apps.telemetry.clients.prometheus.families import MetricFamily
+from apps.telemetry.clients.prometheus.promql import all_but
 
 #: How many names of services a proposal tells.
 NAMES_SHOWN = 8

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from apps.telemetry.clients.failures import CANDIDATE
-from apps.telemetry.clients.surveying import Group
+from apps.telemetry.clients.counts.failures import CANDIDATE
+from apps.telemetry.clients.prometheus.surveying import Group
 
 #: The likeliest names first. What an application says of itself comes before what the scrape adds.
 SERVICE = (

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from apps.telemetry.clients.families import MetricFamily
-from apps.telemetry.clients.surveying import Described
+from apps.telemetry.clients.prometheus.families import MetricFamily
+from apps.telemetry.clients.prometheus.surveying import Described
 
 type Kind = Literal["counters", "rates", "ratios", "probes"]
 

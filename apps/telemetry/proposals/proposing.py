@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from apps.telemetry.clients import failures
-from apps.telemetry.clients.families import BucketSelector, MetricFamily, Selector, TelemetryConfig
-from apps.telemetry.clients.promql import one_of
-from apps.telemetry.clients.surveying import Described, Enough, Group, Surveyor
+from apps.telemetry.clients.counts import failures
+from apps.telemetry.clients.prometheus.families import BucketSelector, MetricFamily, Selector, TelemetryConfig
+from apps.telemetry.clients.prometheus.promql import one_of
+from apps.telemetry.clients.prometheus.surveying import Described, Enough, Group, Surveyor
 from apps.telemetry.proposals import comparing, labels, names, weighing
 from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Proposal, Survey
 from apps.telemetry.proposals.names import Candidate

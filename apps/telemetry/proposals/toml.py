@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from apps.telemetry.clients.families import MetricFamily
+from apps.telemetry.clients.prometheus.families import MetricFamily
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from apps.telemetry.clients.families import MetricFamily
-from apps.telemetry.clients.surveying import Group
+from apps.telemetry.clients.prometheus.families import MetricFamily
+from apps.telemetry.clients.prometheus.surveying import Group
 from apps.telemetry.proposals import comparing, labels
 from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Twice
 from apps.telemetry.proposals.names import Candidate

@@ -128,7 +128,7 @@ class Command(BaseCommand):
         from apps.engine.evaluation.rolling import LEAST_DAYS, MOST_DAYS
         from apps.slos.evaluating import commit, write
         from apps.slos.recorded import evaluate
-        from apps.telemetry.recording import read_recording
+        from apps.telemetry.imports.recording import read_recording
 
         if not 1 <= holdout_days <= 90:
             raise CommandError("--holdout-days must lie between 1 and 90.")

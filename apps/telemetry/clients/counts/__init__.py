@@ -1,0 +1,1 @@
+"""Requests and failures: how they are told, read, judged, and chosen among metric families."""

@@ -1,0 +1,241 @@
+"""Reads requests and failures of one metric family, with the evidence that tells whether to believe them.
+
+Beside the counts stand how often counters fell, and what new series began with: a counter that is born above zero
+loses its first value in an increase.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from apps.telemetry.clients.base import Finding
+from apps.telemetry.clients.counts.diagnosis import Diagnosis, diagnose
+from apps.telemetry.clients.counts.ways import Settled, Way
+from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.clients.prometheus import promql
+from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
+from apps.telemetry.clients.prometheus.matrix import Values
+from apps.telemetry.clients.prometheus.promql import Counted
+
+#: Counters of a service that fall so often within a bin are looked at one by one.
+_MANY_RESETS = 3
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What came for one service, by the instant at which each bin ends.
+
+    ``resets`` is how often counters fell, ``worst_resets`` the largest share of its samples in which one did;
+    ``births`` and ``bad_births`` are what new series began with, in requests and in failures, ``born`` how many.
+    """
+
+    settled: Settled
+    total: Values = field(default_factory=dict)
+    bad: Values = field(default_factory=dict)
+    partial: set[int] = field(default_factory=set)
+    """Bins of which the source said that its answer may lack data, and those without the series that count NaN."""
+    warned: set[int] = field(default_factory=set)
+    """The former of these."""
+    resets: Values = field(default_factory=dict)
+    worst_resets: Values = field(default_factory=dict)
+    births: Values = field(default_factory=dict)
+    bad_births: Values = field(default_factory=dict)
+    born: Values = field(default_factory=dict)
+    dated: Values = field(default_factory=dict)
+    """What of ``births`` is known to have happened within its bin, for the series say when they were created."""
+    bad_dated: Values = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class CountReader:
+    """Reads one family.
+
+    Parameters:
+        present: the metrics that the source has.
+    """
+
+    asks: FamilyQuestions
+    present: frozenset[str] = frozenset()
+
+    def read(self, settled: Mapping[str, Settled], span: Span) -> dict[str, Evidence]:
+        """Read the settled services that have data, in ``[start, end)`` and bins of ``step`` seconds.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        found = {service: Evidence(one) for service, one in settled.items()}
+        members: dict[Way, list[str]] = defaultdict(list)
+        for service, one in settled.items():
+            members[one.way].append(service)
+        for way, services in members.items():
+            self._read(way, services, span, found)
+        return {service: evidence for service, evidence in found.items() if evidence.total}
+
+    def look(
+        self, service: str, way: Way, step: int, ends_at: int, *, of_bad: bool, by_falls: bool
+    ) -> Diagnosis | None:
+        """Say from its samples why a counter fell in the bin that ends at an instant; ``None`` without samples."""
+        counted = self.asks.total()
+        if of_bad:
+            counted = next(iter(self.asks.bads(way.bad)), counted)
+        name, ask = self.asks.name, self.asks.questions.instant
+        try:
+            fallen = ask("counter that fell", name, counted.fallen(service, step, by_falls=by_falls), ends_at)
+            if not fallen:
+                return None
+            labels = sorted(item for item in fallen[0].labels.items() if item[0] != "__name__")
+            samples = promql.exactly(counted.metric, labels) + counted.window(step)
+            found = ask("samples", name, samples, ends_at)
+        except SourceError:
+            return None
+        values = [one.values[at] for one in found[:1] for at in sorted(one.values)]
+        return diagnose([value for value in values if not math.isnan(value)]) if values else None
+
+    def _read(self, way: Way, services: Sequence[str], span: Span, found: Mapping[str, Evidence]) -> None:
+        family = self.asks.family
+        total = self.asks.total(way.replicas)
+        for service, values, partial in self._sums("requests", total, services, span, found):
+            _add(found[service].total, values)
+            found[service].partial |= partial
+        with_data = [service for service in services if found[service].total]
+        bads = self.asks.bads(way.bad, way.replicas)
+        for bad in bads if with_data else ():
+            for service, values, partial in self._sums("failures", bad, with_data, span, found):
+                _add(found[service].bad, values)
+                found[service].partial |= partial
+        if family.kind != "counters" or not with_data:
+            return
+        for service, values in self.asks.evidence("resets", total.resets, with_data, span).items():
+            found[service].resets = values
+        suspects = [one for one in with_data if max(found[one].resets.values(), default=0) >= _MANY_RESETS]
+        shares = self.asks.evidence("resets by sample", total.worst_resets, suspects, span)
+        for service, values in shares.items():
+            found[service].worst_resets = values
+        if not self.asks.facts.counts_first_value and not total.selectors[0].native:
+            self._read_births(total, bads, with_data, span, found)
+
+    def _read_births(
+        self,
+        total: Counted,
+        bads: Sequence[Counted],
+        services: Sequence[str],
+        span: Span,
+        found: Mapping[str, Evidence],
+    ) -> None:
+        for service, values in self._born(total, total, services, span).items():
+            found[service].births = values
+        born = [service for service in services if found[service].births]
+        label = promql.name(total.label)
+        counted = self.asks.evidence(
+            "series born",
+            lambda some, step: f"count by ({label}) ({total.births(total, some, step)})",
+            born,
+            span,
+        )
+        for service, values in counted.items():
+            found[service].born = values
+        for bad in bads:
+            # Failures in a metric of their own are born whether or not series of requests were.
+            some = born if bad.metric == total.metric else services
+            for service, values in self._born(bad, total, some, span).items():
+                _add(found[service].bad_births, values)
+        created = promql.created_metric(total.metric)
+        if created in self.present and born:
+            self._date_births(created, total, bads, born, span, found)
+
+    def _born(
+        self, counted: Counted, total: Counted, services: Sequence[str], span: Span, *created: str
+    ) -> dict[str, Values]:
+        label = promql.name(total.label)
+
+        def began(some: Sequence[str], step: int) -> str:
+            return f"sum by ({label}) ({counted.births(total, some, step, created=created)})"
+
+        return self.asks.evidence("series born", began, services, span)
+
+    def _date_births(
+        self,
+        created: str,
+        total: Counted,
+        bads: Sequence[Counted],
+        services: Sequence[str],
+        span: Span,
+        found: Mapping[str, Evidence],
+    ) -> None:
+        """Take out what series began with that are older than their bin, and trust those that are not."""
+        for counted in (total, *(bad for bad in bads if bad.metric == total.metric)):
+            older = self._born(counted, total, services, span, created, "<")
+            newer = self._born(counted, total, services, span, created, ">=")
+            for service in services:
+                evidence = found[service]
+                births = evidence.births if counted is total else evidence.bad_births
+                _add(births, {at: -value for at, value in older.get(service, {}).items()})
+                _add(evidence.dated if counted is total else evidence.bad_dated, newer.get(service, {}))
+
+    def _sums(
+        self,
+        purpose: str,
+        counted: Counted,
+        services: Sequence[str],
+        span: Span,
+        found: Mapping[str, Evidence],
+    ) -> Iterator[tuple[str, Values, set[int]]]:
+        """Sums per service, with the bins that are partial; where some series count NaN, those of the others."""
+        spoilt: dict[str, set[int]] = {}
+        asks, step, asked = self.asks, span[2], set(services)
+        for part in asks.questions.ask_range(
+            purpose,
+            asks.name,
+            lambda batch: counted.summed(batch, step),
+            services,
+            span,
+            (counted.label,),
+            asks.quality,
+        ):
+            for series in part.series:
+                service = series.labels.get(counted.label, "")
+                if service not in asked:
+                    continue
+                values = {at: value for at, value in series.values.items() if not math.isnan(value)}
+                if len(values) < len(series.values):
+                    spoilt.setdefault(service, set()).update(series.values.keys() - values.keys())
+                if part.is_partial:
+                    found[service].warned |= values.keys()
+                yield service, values, set(values) if part.is_partial else set()
+        for service, values in self._without_nan(purpose, counted, spoilt, span, found):
+            yield service, values, {at for at, value in values.items() if not math.isnan(value)}
+
+    def _without_nan(
+        self,
+        purpose: str,
+        counted: Counted,
+        spoilt: Mapping[str, set[int]],
+        span: Span,
+        found: Mapping[str, Evidence],
+    ) -> Iterator[tuple[str, Values]]:
+        services, step = sorted(spoilt), span[2]
+        queries = (counted.summed_finite, counted.series_count, counted.finite_count)
+        sums, series, finite = (self.asks.evidence(purpose, query, services, span) for query in queries)
+        for service in services:
+            known, all_of, good = (each.get(service, {}) for each in (sums, series, finite))
+            worst = max(spoilt[service], key=lambda at: (all_of.get(at, 0.0) - good.get(at, 0.0), at))
+            of = int(all_of.get(worst, 0))
+            found[service].findings.append(
+                Finding(
+                    "not_a_number",
+                    {at - step for at in spoilt[service]},
+                    {"bad": of - int(good.get(worst, 0)), "of": of},
+                    counted.metric,
+                )
+            )
+            # Where no series counts a number, NaN tells the judge so.
+            yield service, {at: known.get(at, math.nan) for at in spoilt[service]}
+
+
+def _add(known: Values, more: Values) -> None:
+    for at, value in more.items():
+        known[at] = known.get(at, 0.0) + value

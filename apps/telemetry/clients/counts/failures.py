@@ -1,0 +1,185 @@
+"""Tells failures by the labels that a counter of requests really has.
+
+The same thing goes by many names: ``code="503"``, ``status="5xx"``, ``grpc_code="Unavailable"``,
+``outcome="SERVER_ERROR"``, ``classification="failure"``. A label is recognised by its name and by the values that it
+has, so that ``code`` is understood as an HTTP status or as a gRPC status, whichever it holds.
+
+What counts as a failure is what the server is to blame for: HTTP 5xx; the gRPC codes that OpenTelemetry's semantic
+conventions count as errors of a server (Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable, DataLoss).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from apps.telemetry.clients.prometheus.families import Selector
+
+TOO_MANY_REQUESTS = "429"
+_HTTP_FAILURES = "5.."
+#: What stands in the place of a status where there was no answer; alone it may be a status of its own.
+_NO_ANSWER = frozenset({"0", "-1", "-"})
+#: How many values a sentence shows.
+_SHOWN_VALUES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLabel:
+    """One way in which a label tells failures.
+
+    Parameters:
+        kind: what the values are, in words.
+        name: pattern of the label's name, in lower case with underscores.
+        good: pattern of values that are no failures, in lower case.
+        bad: pattern of values that are failures, in lower case.
+        matcher: what follows the label in a matcher, such as ``=~5..``.
+        examples: values that are failures.
+    """
+
+    kind: str
+    name: re.Pattern[str]
+    good: re.Pattern[str]
+    bad: re.Pattern[str]
+    matcher: str
+    examples: tuple[str, ...]
+
+    def reads(self, values: Collection[str]) -> bool:
+        """Whether the values are of this kind: one at least, and no more than one in four of another."""
+        given = [value.lower() for value in values if value]
+        told = [value for value in given if value not in _NO_ANSWER] or given
+        known = [value for value in told if self.good.fullmatch(value) or self.bad.fullmatch(value)]
+        return bool(known) and 4 * len(known) >= 3 * len(told)
+
+
+def _label(kind: str, name: str, good: str, bad: str, matcher: str, *examples: str) -> FailureLabel:
+    return FailureLabel(kind, re.compile(name), re.compile(good), re.compile(bad), matcher, examples)
+
+
+_STATUS_NAMES = r"(.*_)?(status|code|statuscode|status_?code)(_value)?|(.*_)?(code|status)_class"
+_GRPC_GOOD = (
+    r"ok|cancell?ed|invalid_?argument|not_?found|already_?exists|permission_?denied|resource_?exhausted"
+    r"|failed_?precondition|aborted|out_?of_?range|unauthenticated"
+)
+_GRPC_BAD = r"unknown|deadline_?exceeded|unimplemented|internal|unavailable|data_?loss"
+
+#: The likeliest first; of one kind several labels may be there, of which each series is counted once.
+LABELS: Sequence[FailureLabel] = (
+    _label("HTTP status", _STATUS_NAMES, r"[1-4]\d\d", r"5\d\d", f"=~{_HTTP_FAILURES}", "500", "503", "599"),
+    _label("class of HTTP status", _STATUS_NAMES, r"[1-4]xx", r"5xx", "=~(?i:5xx)", "5xx", "5XX"),
+    _label("class of HTTP status", r".*class.*", r"[1-4]", r"5", "=5", "5"),
+    _label("span status", _STATUS_NAMES, r"status_code_(unset|ok)", r"status_code_error", "=~STATUS_CODE_ERROR",
+           "STATUS_CODE_ERROR"),
+    _label("gRPC status", _STATUS_NAMES, _GRPC_GOOD, _GRPC_BAD, f"=~(?i:{_GRPC_BAD})",
+           "Internal", "UNAVAILABLE", "DEADLINE_EXCEEDED", "unknown"),
+    _label("gRPC status", r".*(grpc|rpc).*(code|status)", r"0|1|3|5|6|7|8|9|1[016]", r"2|4|1[2-5]",
+           "=~2|4|12|13|14|15", "13", "14"),
+    _label("span status", r"(otel_)?status_code|span_status", r"ok|unset", r"error", "=~(?i:error)", "ERROR"),
+    _label("outcome", r"(.*_)?outcome|(.*_)?result|(.*_)?classification|(.*_)?status|(.*_)?state|(.*_)?response_type",
+           r"success(ful)?|succeeded|ok|good|informational|redirection|client_error|complete[d]?|pass(ed)?|hit|miss"
+           r"|processed|accepted|delivered|sent|done|none",
+           r"fail(ed|ure)?|errors?|errored|server_error|time_?out|timed_?out|exception|crash(ed)?|n?ko|unknown|dropped"
+           r"|unavailable|internal_error|system_error",
+           r"=~(?i:fail(ed|ure)?|errors?|errored|server_error|time_?out|timed_?out|exception|crash(ed)?|n?ko|unknown"
+           r"|dropped|unavailable|internal_error|system_error)", "failure", "error", "SERVER_ERROR"),
+    _label("success", r"(.*_)?(success|successful|succeeded|ok|is_success)", r"true|1|yes", r"false|0|no",
+           "=~(?i:false|0|no)", "false"),
+    _label("error", r"(.*_)?(error|errored|is_error|has_error|failed|is_failed|failure)", r"false|0|no|none|null|nil",
+           r"true|1|yes", "=~(?i:true|1|yes)", "true"),
+    _label("type of error", r"(.*_)?(error|error_type|error_class|error_code)", r"none|false|no|0|null|nil|ok",
+           r"(?!(?:none|false|no|0|null|nil|ok)$).+", "!~(?i:|none|false|no|0|null|nil|ok|[1-4]..)", "timeout", "500"),
+)  # fmt: skip
+
+#: Names that may tell failures: which labels are worth a look.
+CANDIDATE = re.compile(
+    r".*(status|code|outcome|result|classification|success|error|fail|state|response_type|class).*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """How a service's failures are told.
+
+    Parameters:
+        kind: what the labels hold, in words.
+        labels: the labels, each of which tells some series' failures.
+        matchers: one a label, as a selector's ``where`` takes it; together they are a union.
+        values: some of the values seen.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    matchers: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+def recognise(
+    values_by_label: Mapping[str, Collection[str]], *, too_many_requests_fail: bool = False
+) -> Recognised | None:
+    """How failures are told by these labels, or ``None`` where none of them is known to tell.
+
+    Parameters:
+        values_by_label: values seen of each label; an empty one stands for series without it.
+        too_many_requests_fail: whether an HTTP status 429 is a failure.
+    """
+    for form in LABELS:
+        found = [
+            label
+            for label in sorted(values_by_label)
+            if form.name.fullmatch(_plain(label)) and form.reads(values_by_label[label])
+        ]
+        if found:
+            matcher = with_429(form.matcher) if too_many_requests_fail else form.matcher
+            values = sorted({value for label in found for value in values_by_label[label] if value})
+            return Recognised(
+                form.kind,
+                tuple(found),
+                tuple(f"{label}{matcher}" for label in found),
+                tuple(values[:_SHOWN_VALUES]),
+            )
+    return None
+
+
+def with_429(matcher: str) -> str:
+    """A matcher of HTTP failures that takes 429 as well; any other as it is."""
+    return f"{matcher}|{TOO_MANY_REQUESTS}" if matcher.endswith(f"=~{_HTTP_FAILURES}") else matcher
+
+
+def could_match(selector: Selector, total: Selector, values_by_label: Mapping[str, Collection[str]]) -> bool:
+    """Whether a selector of failures could match series of ``total`` if a request failed.
+
+    It cannot where a label that it asks for is on none of them, or holds values of a known kind of which it selects no
+    failure. Of another metric than ``total`` it is not known: that is ``False`` too.
+    """
+    if selector.metric != total.metric:
+        return False
+    own = set(total.parsed())
+    for label, operator, wanted in selector.parsed():
+        if (label, operator, wanted) in own or operator in {"!=", "!~"}:
+            continue
+        values = [value for value in values_by_label.get(label, ()) if value]
+        if not values:
+            return False
+        examples = _failures_like(label, values)
+        if examples and not any(_selects(operator, wanted, value) for value in (*examples, *values)):
+            return False
+    return True
+
+
+def _failures_like(label: str, values: Collection[str]) -> tuple[str, ...]:
+    return next(
+        (form.examples for form in LABELS if form.name.fullmatch(_plain(label)) and form.reads(values)), ()
+    )
+
+
+def _selects(operator: str, wanted: str, value: str) -> bool:
+    if operator == "=":
+        return value == wanted
+    try:
+        return re.fullmatch(wanted, value) is not None
+    except re.error:  # RE2 knows some that Python does not
+        return True
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^a-z0-9_]", "_", label.lower())

@@ -1,0 +1,148 @@
+"""Looks at the labels that the series of each service really have.
+
+They tell how failures are told, whether one name stands for several environments, and whether several collectors
+count the same requests. Only labels whose name says that they may tell such a thing are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from apps.telemetry.clients.base import ReadingQuality
+from apps.telemetry.clients.counts.failures import CANDIDATE
+from apps.telemetry.clients.errors import BadAnswer, SourceRefused, SourceTimeout
+from apps.telemetry.clients.prometheus.asking import by_the_day
+from apps.telemetry.clients.prometheus.matrix import Series
+from apps.telemetry.clients.prometheus.promql import Counted, vector
+from apps.telemetry.clients.prometheus.questions import Questions
+
+#: How many combinations of values one service is taken to have when answers are sized.
+_TYPICAL_COMBINATIONS = 64
+#: More labels than these are not looked at; the names that come first in the alphabet stay.
+_MOST_LABELS = 24
+
+#: Labels that tell environments apart: two of their values under one name are two services.
+ENVIRONMENT = re.compile(
+    r"(.*_)?(env|environment|environment_name|stage|namespace|namespace_name|tenant_env|deployment_env)"
+)
+#: Labels that may hold environments: only where their values say so.
+PLACE = re.compile(
+    r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm)"
+)
+_ENVIRONMENT_NAMES = re.compile(
+    r"(?:.*[-_./])?(?:(?P<production>prod(?:uction)?|live)|(?P<staging>stag(?:e|ing)|pre-?prod(?:uction)?|uat)"
+    r"|(?P<development>dev(?:elop(?:ment)?)?|local|sandbox|int(?:egration)?)"
+    r"|(?P<test>test(?:ing)?|qa|ci|e2e|perf|load)|(?P<demo>demo|canary|preview))\d*(?:[-_./].*)?"
+)
+#: Labels of whoever collects: their values may repeat the same counters.
+COLLECTOR = re.compile(
+    r".*replica.*|prometheus|prometheus_(server|instance|cluster)|(.*_)?(collector|collector_id|scraper|monitor|agent"
+    r"|vmagent|agent_hostname|shipper|receiver|ingester|observer)"
+)
+
+
+@dataclass(slots=True)
+class Profile:
+    """Values of one service's labels; an empty value stands for series without the label. ``series`` by value."""
+
+    values: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def failures(self) -> dict[str, set[str]]:
+        """The labels that may tell failures."""
+        return {label: seen for label, seen in self.values.items() if CANDIDATE.fullmatch(_plain(label))}
+
+    def environments(self) -> dict[str, set[str]]:
+        """The labels by which this name is several services, with their values."""
+        return {label: seen for label, seen in self.values.items() if _tells_environments(label, seen)}
+
+    def collectors(self) -> dict[str, set[str]]:
+        """The labels of collectors that have several values."""
+        return {
+            label: seen
+            for label, seen in self.values.items()
+            if COLLECTOR.fullmatch(_plain(label)) and len(seen - {""}) > 1
+        }
+
+
+@dataclass(slots=True)
+class Profiler:
+    """Asks for profiles; label names are asked for once per metric and time."""
+
+    questions: Questions
+    quality: ReadingQuality
+    known_names: dict[tuple[str, int, int], tuple[str, ...]] = field(default_factory=dict)
+
+    def profiles(
+        self, family: str, counted: Counted, services: Sequence[str], span: tuple[int, int, int]
+    ) -> dict[str, Profile] | None:
+        """Profiles of services that have series in the span; ``None`` where the source has no answer to that.
+
+        Raises:
+            SourceUnavailable: the source does not answer at all.
+        """
+        days = by_the_day(span)
+        try:
+            labels = self._candidates(counted, span[0], span[1])
+            if not labels:
+                return {service: Profile() for service in services}
+            found: dict[str, Profile] = defaultdict(Profile)
+            for part in self.questions.ask_range(
+                "labels",
+                family,
+                lambda batch: counted.values_of(labels, batch, days[2]),
+                services,
+                days,
+                (counted.label, *labels),
+                self.quality,
+                per_service=_TYPICAL_COMBINATIONS,
+            ):
+                for series in part.series:
+                    _note(found, series, counted.label, labels)
+        except (SourceRefused, SourceTimeout, BadAnswer) as error:
+            self.quality.merge(
+                ReadingQuality(
+                    notes=[f"The labels of {counted.metric} could not be looked at: {error.detail}"]
+                )
+            )
+            return None
+        return found
+
+    def _candidates(self, counted: Counted, start: int, end: int) -> tuple[str, ...]:
+        key = (vector(counted.selectors[0]), start, end)
+        if key not in self.known_names:
+            names = self.questions.label_names(key[0], start, end)
+            self.known_names[key] = tuple(
+                name for name in sorted(names) if name != counted.label and is_worth_a_look(name)
+            )[:_MOST_LABELS]
+        return self.known_names[key]
+
+
+def is_worth_a_look(label: str) -> bool:
+    """Whether a label's name says that it may tell failures, environments or collectors."""
+    plain = _plain(label)
+    return any(pattern.fullmatch(plain) for pattern in (CANDIDATE, ENVIRONMENT, PLACE, COLLECTOR))
+
+
+def _note(found: Mapping[str, Profile], series: Series, service_label: str, labels: Collection[str]) -> None:
+    profile = found[series.labels.get(service_label, "")]
+    for label in labels:
+        profile.values[label].add(series.labels.get(label, ""))
+
+
+def _tells_environments(label: str, values: Collection[str]) -> bool:
+    named = [value for value in values if value]
+    if len(named) < 2:
+        return False
+    if ENVIRONMENT.fullmatch(_plain(label)):
+        return True
+    if not PLACE.fullmatch(_plain(label)):
+        return False
+    kinds = [found.lastgroup for value in named if (found := _ENVIRONMENT_NAMES.fullmatch(value.lower()))]
+    return len(kinds) == len(named) and len(set(kinds)) > 1
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^a-z0-9_]", "_", label.lower())

@@ -1,0 +1,1 @@
+"""Latency histograms, classic and native, and percentile gauges."""

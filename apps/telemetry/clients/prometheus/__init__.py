@@ -1,0 +1,1 @@
+"""Prometheus and what speaks like it: its HTTP API, its query language, and what it is asked."""

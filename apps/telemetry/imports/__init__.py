@@ -1,0 +1,1 @@
+"""Folders of files: checked whole, then stored whole."""

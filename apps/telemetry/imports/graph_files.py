@@ -1,0 +1,125 @@
+"""Reads ``services.csv`` and ``dependencies.csv`` into the rows that the catalog takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apps.catalog.models import DiscoverySource
+from apps.catalog.spelling import Spellings
+from apps.catalog.validation import Graph, validate_graph
+from apps.telemetry.clients.files.csv_rows import Problems, read_chunks
+from apps.telemetry.clients.files.instants import quoted
+from apps.telemetry.clients.files.numbers import are_plain, not_a_number
+
+SERVICE_REQUIRED = ("service_id", "team", "criticality", "external", "published_sla")
+SERVICE_OPTIONAL = ("archetype", "on_call")
+DEPENDENCY_REQUIRED = ("source", "target", "mode", "criticality")
+_MAX_RETRIES_DIGITS = 4
+NUMBERS = {"published_sla", "calls_per_request", "redundancy_needed", "timeout_ms"}
+#: Of these a fraction is nothing, so ``1.000`` is a thousand with a point and not one.
+_WHOLE_NUMBERS = {"redundancy_needed", "timeout_ms"}
+DEPENDENCY_OPTIONAL = (
+    "calls_per_request", "redundancy_group", "redundancy_needed", "max_retries", "protocol", "timeout_ms"
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class GraphFiles:
+    """The graph of a folder. ``graph`` is ``None`` where the folder has neither file."""
+
+    spellings: Spellings
+    """How each service is spelt; names of other files are compared with these."""
+    graph: Graph | None = None
+    names: set[str] = field(default_factory=set)
+    """Every service that the two files name, as it is spelt: those that exist once the graph is applied."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Where each of them is named first: ``services.csv line 2``."""
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+def read_graph(paths: Mapping[str, Path], problems: Problems, known: Iterable[str] = ()) -> GraphFiles:
+    """Read and check both files; what is wrong is named by file and line. ``known`` are the services of the catalog."""
+    files = GraphFiles(Spellings(known, DiscoverySource.FILE))
+    payload: dict[str, list[dict[str, Any]]] = {}
+    lines: dict[str, list[int]] = {}
+    for list_name, file, required, optional in (
+        ("services", "services.csv", SERVICE_REQUIRED, SERVICE_OPTIONAL),
+        ("dependencies", "dependencies.csv", DEPENDENCY_REQUIRED, DEPENDENCY_OPTIONAL),
+    ):
+        if file not in paths:
+            continue
+        payload[list_name], lines[list_name] = _rows(paths[file], required, optional, problems)
+        files.rows[file] = len(payload[list_name])
+    if not payload:
+        return files
+    for list_name, columns in (("services", ("service_id",)), ("dependencies", ("source", "target"))):
+        for row, line in zip(payload.get(list_name, []), lines.get(list_name, []), strict=True):
+            for name in (row[column] for column in columns if column in row):
+                files.places.setdefault(
+                    files.spellings.settle(name), f"{paths[f'{list_name}.csv'].name} line {line}"
+                )
+    files.names = set(files.places)
+    graph, found = validate_graph(
+        [(1, payload)],
+        name_row=lambda name, place: f"line {lines[name][place.row - 1]}",
+        spellings=files.spellings,
+    )
+    for problem in found.kept:
+        problems.add(
+            paths[f"{problem.list}.csv"].name,
+            lines[problem.list][problem.row - 1],
+            *_in_a_file(problem.field, problem.message),
+        )
+    problems.count += found.count - len(found.kept)
+    files.graph = graph
+    return files
+
+
+def _rows(
+    path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
+) -> tuple[list[dict[str, Any]], list[int]]:
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for chunk in read_chunks(path, required, optional, problems):
+        names = list(chunk.columns)
+        for cells, line in zip(zip(*chunk.columns.values(), strict=True), chunk.lines, strict=True):
+            rows.append(_row(dict(zip(names, cells, strict=True))))
+            lines.append(line)
+            for name in NUMBERS & rows[-1].keys():
+                fault = _fault_of_number(name, rows[-1][name])
+                if fault:
+                    problems.add(path.name, line, name, fault)
+                    del rows[-1][name]
+    return rows, lines
+
+
+def _fault_of_number(name: str, cell: str) -> str:
+    """What is wrong with a number that the catalog's rows would take in their own way."""
+    if not are_plain((cell,)):
+        return not_a_number(cell)
+    if name in _WHOLE_NUMBERS and "." in cell:
+        return f"{quoted(cell)} is not a whole number: write it without a point"
+    return ""
+
+
+def _row(cells: Mapping[str, str]) -> dict[str, Any]:
+    """Leave out what is blank: a blank says nothing."""
+    row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell != ""}
+    if "max_retries" in row:
+        retries = row.pop("max_retries")
+        is_number = retries.isascii() and retries.isdecimal() and len(retries) <= _MAX_RETRIES_DIGITS
+        row["retry_config"] = {"max_retries": int(retries)} if is_number else retries
+    return row
+
+
+def _in_a_file(field_path: str, message: str) -> tuple[str, str]:
+    """The column and the words for a problem that the catalog found."""
+    if field_path.startswith("retry_config"):
+        return (
+            "max_retries",
+            f"write a whole number of at most {_MAX_RETRIES_DIGITS} digits, or leave it blank",
+        )
+    return field_path, message

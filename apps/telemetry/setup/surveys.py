@@ -1,0 +1,176 @@
+"""Looks at the metrics of a Prometheus: whether it answers at all, and which families would read it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from apps.telemetry import sources
+from apps.telemetry.clients.errors import SourceError, SourceRefused
+from apps.telemetry.clients.prometheus.dialects import Dialect
+from apps.telemetry.clients.prometheus.families import MetricFamily
+from apps.telemetry.clients.prometheus.surveying import Enough, Limits, Surveyor
+from apps.telemetry.proposals.documents import Survey
+from apps.telemetry.proposals.proposing import Proposer
+
+type Progress = Callable[[int, int], None]
+
+#: How long a person waits to hear whether an address is right.
+TRY_SECONDS = 10.0
+#: Of how many families somebody who waits is told the services.
+_FAMILIES_TRIED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an address answered.
+
+    Parameters:
+        detail: what is the matter, in words, where it is not up.
+        families: those of the configuration that it has metrics of.
+    """
+
+    is_up: bool
+    detail: str = ""
+    kind: str = ""
+    version: str = ""
+    metrics: int = 0
+    has_more_metrics: bool = False
+    families: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One sentence on what was found."""
+        if not self.is_up:
+            return self.detail
+        more = "more than " if self.has_more_metrics else ""
+        known = (
+            f"{len(self.families):,} of the families that Ballast knows have metrics there, of "
+            f"{len(self.services):,} service{'' if len(self.services) == 1 else 's'}"
+            if self.families
+            else "none of the families that Ballast knows has metrics there, so the next step looks for others"
+        )
+        server = " ".join(word for word in (self.kind, self.version) if word)
+        return f"{server} answers with {more}{self.metrics:,} metrics; {known}."
+
+
+def try_out(where: sources.Connection) -> Tried:
+    """Ask an address for its version, the names of its metrics and the services of those, within a few seconds.
+
+    It does not raise.
+    """
+    config = sources.telemetry_config()
+    try:
+        refuse_link_local(where.url)
+        http = sources.http_to(
+            where, config, timeout_seconds=TRY_SECONDS, budget_seconds=TRY_SECONDS, is_apart=True
+        )
+    except SourceError as error:
+        return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
+    with http:
+        surveyor = Surveyor(http, Limits(seconds=TRY_SECONDS, question_seconds=TRY_SECONDS))
+        try:
+            names, has_more = surveyor.names()
+        except SourceError as error:
+            return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
+        dialect, version = surveyor.build()
+        present = set(names)
+        families = [(name, family) for name, family in config.ordered() if family.counted.metric in present]
+        services = _services(surveyor, [family for _, family in families[:_FAMILIES_TRIED]])
+    return Tried(
+        is_up=True,
+        kind="Prometheus" if dialect is Dialect.UNKNOWN else dialect.value,
+        version=version,
+        metrics=len(names),
+        has_more_metrics=has_more,
+        families=tuple(name for name, _ in families),
+        services=tuple(sorted(services)),
+    )
+
+
+def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
+    """The services that families have series of, as far as the surveyor may ask; of a very large metric none."""
+    found: set[str] = set()
+    try:
+        for family in families:
+            series = surveyor.series_of(family.counted)
+            if series and series <= surveyor.limits.series:
+                label = family.service_label
+                groups = surveyor.groups_of(family.counted, (label,), services=(label,)) or ()
+                found |= {group.labels.get(label, "") for group in groups}
+    except Enough:
+        pass  # What was found until then is told; it is no promise.
+    return found - {""}
+
+
+def refuse_link_local(url: str) -> None:
+    """Refuse an address where no Prometheus is but a cloud's metadata are: 169.254.0.0/16, fe80::/10.
+
+    Raises:
+        SourceRefused: the host is, or is called, such an address.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return  # That it cannot be reached, the connection says better.
+    if any(_is_link_local(one) for one in found):
+        raise SourceRefused(
+            f"{host} is a link-local address, where no Prometheus is. Write the address of your Prometheus."
+        )
+
+
+def _is_link_local(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_link_local
+
+
+def in_words_of_the_page(text: str) -> str:
+    """A message that names settings, for somebody who fills in a form."""
+    for setting, words in (
+        ("PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID", "the token and the tenant"),
+        ("PROMETHEUS_TOKEN or PROMETHEUS_ORG_ID", "The token or the tenant"),
+        ("PROMETHEUS_URL", "the address"),
+        ("PROMETHEUS_TOKEN", "the token"),
+        ("PROMETHEUS_ORG_ID", "the tenant"),
+    ):
+        text = text.replace(f". {setting}", f". {words[0].upper()}{words[1:]}").replace(setting, words)
+    return text
+
+
+def look(progress: Progress = lambda _done, _total: None, *, limits: Limits | None = None) -> Survey:
+    """Look at the metrics of the Prometheus that is set up, and propose families.
+
+    Raises:
+        NoSource: none is set up.
+        SourceError: it does not even tell the names of its metrics.
+    """
+    limits = limits or Limits()
+    config = sources.telemetry_config()
+    http = sources.http_to(sources.required(), config, timeout_seconds=limits.question_seconds, is_apart=True)
+    with http:
+        return Proposer(Surveyor(http, limits, now=time.time()), config, progress).survey()
+
+
+def services_of(families: Sequence[MetricFamily]) -> set[str]:
+    """The services that families have series of now, within a few seconds; of a very large metric none.
+
+    Raises:
+        SourceError: the server does not answer.
+        NoSource: none is set up.
+    """
+    http = sources.http_to(
+        sources.required(),
+        sources.telemetry_config(),
+        timeout_seconds=TRY_SECONDS,
+        budget_seconds=2 * TRY_SECONDS,
+        is_apart=True,
+    )
+    with http:
+        return _services(Surveyor(http, Limits(seconds=2 * TRY_SECONDS)), families)
