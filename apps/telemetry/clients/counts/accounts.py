@@ -27,6 +27,8 @@ class FamilyAccount:
     family: str
     bins: CountBins
     findings: list[Finding]
+    metric: str
+    label: str
 
 
 def read_family(
@@ -80,7 +82,8 @@ def read_family(
 
         judge = Judge(evidence, span[2], usual.get(service_id, {}), look)
         bins = judge.bins()
-        yield FamilyAccount(service_id, asks.name, bins, judge.findings)
+        counted = asks.family.counted.metric
+        yield FamilyAccount(service_id, asks.name, bins, judge.findings, counted, asks.family.service_label)
 
 
 def take(accounts: Sequence[FamilyAccount], reading: AvailabilityReading) -> None:
@@ -93,6 +96,8 @@ def take(accounts: Sequence[FamilyAccount], reading: AvailabilityReading) -> Non
                 account.family,
                 dict(zip(account.bins.at, account.bins.total, strict=True)),
                 frozenset(account.bins.implausible),
+                account.metric,
+                account.label,
             )
             for account in accounts
         ]

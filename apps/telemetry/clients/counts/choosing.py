@@ -17,11 +17,24 @@ FULL_SHARE = 0.8
 
 @dataclass(slots=True)
 class Account:
-    """What one family says: ``totals`` by the start of each bin with data, and the bins that it threw out."""
+    """What one family says.
+
+    Parameters:
+        totals: requests by the start of each bin with data.
+        left_out: bins that it threw out.
+        metric: what it counts by, and ``label``, which of the metric's labels names the service. By another label the
+            same series add up to something else, such as all services of a job: that may fill, but is no fuller.
+    """
 
     name: str
     totals: Mapping[int, float]
     left_out: frozenset[int] = frozenset()
+    metric: str = ""
+    label: str = ""
+
+    def regroups(self, other: Account) -> bool:
+        """Whether this counts the series of another account by another label."""
+        return bool(self.metric) and self.metric == other.metric and self.label != other.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +77,14 @@ def _ranked(accounts: Sequence[Account], bins: set[int], choice: Choice) -> list
     """Put the fullest of a day first; the others keep their order."""
     ranked = [each for each in accounts if bins & (each.totals.keys() | each.left_out)]
     best = ranked[0]
-    for other in ranked[1:]:
+    rivals = [
+        each for place, each in enumerate(ranked) if not any(each.regroups(one) for one in ranked[:place])
+    ]
+    for other in rivals[1:]:
         common = bins.intersection(best.totals, other.totals)
         if sum(best.totals[at] for at in common) < FULL_SHARE * sum(other.totals[at] for at in common):
             best = other
-    for other in ranked:
+    for other in rivals:
         common = bins.intersection(best.totals, other.totals)
         taken_total = sum(best.totals[at] for at in common)
         other_total = sum(other.totals[at] for at in common)

@@ -243,7 +243,7 @@ class HistogramReader:
             self.quality,
             per_service=_NATIVE_VALUES,
         ):
-            is_doubtful |= part.is_partial
+            is_doubtful |= part.is_partial or part.is_remarked
             for series in part.series:
                 service = series.labels.get(label, "")
                 found[service].update(series.histograms)

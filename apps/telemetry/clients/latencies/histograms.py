@@ -76,6 +76,9 @@ class Assembly:
     lacking: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     uneven: dict[int, tuple[frozenset[float], frozenset[float]]] = field(default_factory=dict)
     partial: set[int] = field(default_factory=set)
+    metric: str = ""
+    label: str = ""
+    """Which label of the metric names the service."""
 
     @classmethod
     def of_totals(cls, totals: Mapping[int, float]) -> Assembly:

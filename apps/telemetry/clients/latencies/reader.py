@@ -13,15 +13,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.clients.base import BucketBins, Finding, LatencyReading
-from apps.telemetry.clients.latencies.histogram_reading import DAY, HistogramReader, Span, milliseconds
+from apps.telemetry.clients.counts.choosing import Account, choose
+from apps.telemetry.clients.latencies.histogram_reading import HistogramReader, Span, milliseconds
 from apps.telemetry.clients.latencies.histograms import Assembly, assemble, percentile_bins
 from apps.telemetry.clients.latencies.promql import histograms_of, percentile_query
 from apps.telemetry.clients.prometheus.families import MetricFamily, Selector
 from apps.telemetry.clients.prometheus.matrix import Values
 from apps.telemetry.clients.prometheus.questions import Questions
-
-#: One that counts less than this share of another is no full account of the requests.
-FULL_SHARE = 0.8
 
 
 @dataclass(slots=True)
@@ -84,7 +82,9 @@ class LatencyReader:
                 reader = HistogramReader(self.questions, name, histogram, reading.quality)
                 wanted = self._worth_reading(reader, services, found, span, leave_out)
                 for service, account in reader.read(wanted, span).items():
-                    found[service].append(assemble(account, span[2], leave_out.get(service, ())))
+                    assembly = assemble(account, span[2], leave_out.get(service, ()))
+                    assembly.metric, assembly.label = histogram.metric, histogram.label
+                    found[service].append(assembly)
         return found
 
     def _worth_reading(
@@ -109,6 +109,7 @@ class LatencyReader:
                 if at - span[2] not in leave_out.get(service, ())
             }
             offer = Assembly.of_totals(mine)
+            offer.metric, offer.label = reader.histogram.metric, reader.histogram.label
             if len(found[service]) in _taken([*found[service], offer]).values():
                 wanted.append(service)
         return wanted
@@ -178,25 +179,11 @@ def _put(reading: LatencyReading, service: str, found: Sequence[Assembly], step_
 
 def _taken(found: Sequence[Assembly]) -> dict[int, int]:
     """Which metric each bin is taken from, by its place. A bin that the taken one left out is taken from no other."""
-    days: dict[int, set[int]] = defaultdict(set)
-    totals = [assembly.totals for assembly in found]
-    known = [totals[place].keys() | assembly.left_out for place, assembly in enumerate(found)]
-    for bins in known:
-        for at in bins:
-            days[at // DAY].add(at)
-    taken: dict[int, int] = {}
-    for day in days.values():
-        places = [place for place, bins in enumerate(known) if day & bins]
-        best = places[0]
-        for other in places[1:]:
-            common = day.intersection(totals[best], totals[other])
-            if sum(totals[best][at] for at in common) < FULL_SHARE * sum(totals[other][at] for at in common):
-                best = other
-        for at in day:
-            taken[at] = next(
-                place for place in (best, *(each for each in places if each != best)) if at in known[place]
-            )
-    return taken
+    accounts = [
+        Account(str(place), one.totals, one.left_out, one.metric, one.label)
+        for place, one in enumerate(found)
+    ]
+    return {at: int(place) for at, place in choose(accounts).taken.items()}
 
 
 def _whole_bins(starts: Iterable[int], span: Span) -> set[int]:

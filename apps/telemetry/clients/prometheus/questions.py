@@ -28,10 +28,11 @@ type BuildQuery = Callable[[Sequence[str]], str]
 
 @dataclass(slots=True)
 class Part:
-    """A part of an answer: the series in it, and whether the source doubted it."""
+    """A part of an answer: the series in it, whether the source doubted it, and whether it remarked on the query."""
 
     series: list[Series]
     is_partial: bool
+    is_remarked: bool = False
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class Questions:
             raise
         series = [_on_the_grid(one, start, step) for one in series]
         self.tell(purpose, family, query, series)
-        return Part(series, is_partial=bool(answer.warnings))
+        return Part(series, is_partial=bool(answer.warnings), is_remarked=bool(answer.notes))
 
     def label_names(self, selector: str, start: int, end: int) -> list[str]:
         """Names of the labels that series of a selector have within a time.
