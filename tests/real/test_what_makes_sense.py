@@ -92,6 +92,14 @@ def dips(world: World) -> None:
     world.requests("dip", values, code="200")
 
 
+def dips_all_the_time(world: World) -> None:
+    rate = world.rate()
+    values = counter(rate, start=world.source.uniform(1e4, 1e6) * rate)
+    for place in range(7, SAMPLES, PER_HOUR):
+        values[place] = (values[place] or 0.0) - 2 * rate
+    world.requests("dips", values, code="200")
+
+
 def restarts(world: World) -> None:
     rate = world.rate()
     at = world.source.randrange(PER_HOUR, SAMPLES - PER_HOUR)
@@ -171,8 +179,8 @@ def sampled_spans(world: World) -> None:
 
 
 KINDS = (
-    told_by_labels, told_by_nothing, several_writers, dips, restarts, a_crash_loop, born_above_zero, collectors,
-    environments, not_a_number, a_jump, sampled_spans,
+    told_by_labels, told_by_nothing, several_writers, dips, dips_all_the_time, restarts, a_crash_loop,
+    born_above_zero, collectors, environments, not_a_number, a_jump, sampled_spans,
 )  # fmt: skip
 
 
@@ -232,6 +240,11 @@ def test_several_writers_are_left_out(told: Told) -> None:
 def test_a_dip_costs_its_hour_and_no_other(told: Told) -> None:
     assert told.left_out("dip") == 1
     assert "dip" in told.findings("dip")
+
+
+def test_dips_in_every_hour_leave_nothing_to_believe(told: Told) -> None:
+    assert told.left_out("dips") == HOURS
+    assert "dip" in told.findings("dips")
 
 
 def test_restarts_cost_nothing(told: Told) -> None:

@@ -69,7 +69,7 @@ def _label(
 
 
 _STATUS_NAMES = r"(.*_)?(status|code|statuscode|status_?code)(_value)?|(.*_)?(code|status)_(class|family)"
-#: A status code with its protocol before it or its name behind it: ``500 Internal Server Error``, ``HTTP_503``, ``500.0``.
+#: A status code with its protocol before it or its name behind it: ``500 Internal Server Error``, ``HTTP_503``.
 _WORDED = "(http[ _/-]?)?({codes})([.]0+|[ :_-].*)?"
 _WORDED_FAILURES = _WORDED.format(codes=r"5\d\d")
 _GRPC_GOOD = (
@@ -117,7 +117,8 @@ LABELS: Sequence[FailureLabel] = (
     _label("gRPC status", _STATUS_NAMES, r"0|1|3|5|6|7|8|9|1[016]", r"2|4|1[2-5]", "=~2|4|12|13|14|15", "13", "14",
            needs=("0", "[2-9]|1[0-6]")),
     _label("span status", r"(otel_)?status_code|span_status", r"ok|unset", r"error", "=~(?i:error)", "ERROR"),
-    _label("outcome", r"(.*_)?outcome|(.*_)?result|(.*_)?classification|(.*_)?status(_family)?|(.*_)?state|(.*_)?response_type",
+    _label("outcome",
+           r"(.*_)?outcome|(.*_)?result|(.*_)?classification|(.*_)?status(_family)?|(.*_)?state|(.*_)?response_type",
            r"success(ful)?|succeeded|ok|good|informational|redirection|client_error|complete[d]?|pass(ed)?|hit|miss"
            r"|processed|accepted|delivered|sent|done|none",
            r"fail(ed|ure)?|errors?|errored|server_error|time_?out|timed_?out|exception|crash(ed)?|n?ko|unknown|dropped"
@@ -214,8 +215,8 @@ def could_match(selector: Selector, total: Selector, values_by_label: Mapping[st
 def _could_come(label: str, operator: str, wanted: str, values: Collection[str]) -> bool:
     """Whether a value that is wanted and not there yet may still come.
 
-    Not where what is wanted is a status of one kind, and the values are of another, whether or not that one is known. What
-    is wanted in words of a family's own is believed.
+    Not where what is wanted is a status of one kind, and the values are of another, whether or not that one is known.
+    What is wanted in words of a family's own is believed.
     """
     forms = [form for form in LABELS if form.name.fullmatch(_plain(label))]
     wanting = [form for form in forms if any(_selects(operator, wanted, one) for one in form.examples)]
