@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.telemetry.clients.base import CountBins, Finding
@@ -43,6 +43,8 @@ _DIP_ADDS = 0.1
 #: Failures that jump are looked at where they are this share of the requests.
 _BAD_SHARE = 0.01
 
+_NAN_LEFT_OUT = "series that count NaN are left out of them"
+
 type Look = Callable[[int, bool, bool], Diagnosis | None]
 """Look at the samples of a counter that fell in the bin that ends at an instant: of failures or of requests, the one
 that fell most often or the one that counts most. ``None`` where they cannot be had.
@@ -56,12 +58,14 @@ class Judge:
     Parameters:
         usual: requests of other hours that are known, by their start.
         look: how raw samples are looked at.
+        warnings: what the source said beside its answers.
     """
 
     evidence: Evidence
     step: int
     usual: Mapping[int, float]
     look: Look
+    warnings: Sequence[str] = ()
     total: dict[int, float] = field(init=False)
     bad: dict[int, float] = field(init=False)
     findings: list[Finding] = field(default_factory=list)
@@ -280,17 +284,22 @@ class Judge:
         busy = {at + self.step for at, total in zip(made.at, made.total, strict=True) if total > 0}
         settled = self.evidence.settled
         for finding in (*settled.findings, *self.evidence.findings):
-            self.findings.append(
-                Finding(finding.kind, finding.hours or set(made.at), finding.detail, finding.subject)
-            )
+            hours = finding.hours or set(made.at)
+            # Where no series counts a number, nothing is kept, which is said as such.
+            if finding.kind == "not_a_number":
+                hours = hours & set(made.at)
+            if hours or not finding.hours:
+                self.findings.append(Finding(finding.kind, hours, finding.detail, finding.subject))
         if settled.unseen and not self.evidence.bad and busy:
             self._note("failures_unseen", busy, query=settled.unseen, condition=settled.condition)
         if busy and all(bad >= total for bad, total in zip(made.bad, made.total, strict=True)):
             query = settled.failures_in_words()
             self._note("every_request_failed", busy, query=query)
         warned = ended & self.evidence.warned
-        if warned:
-            self._note("partial", warned, words="the source gave warnings")
+        spoilt = (ended & self.evidence.partial) - warned
+        said = [("; ".join(self.warnings) or "the source gave warnings", warned), (_NAN_LEFT_OUT, spoilt)]
+        if warned or spoilt:
+            self._note("partial", warned | spoilt, words="; ".join(text for text, bins in said if bins))
 
     def _note(self, kind: str, ended: set[int], subject: str = "", **detail: str | int | float) -> None:
         self.findings.append(Finding(kind, {at - self.step for at in ended}, dict(detail), subject))

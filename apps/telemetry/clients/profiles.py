@@ -30,7 +30,8 @@ ENVIRONMENT = re.compile(
 )
 #: Labels that may hold environments: only where their values say so.
 PLACE = re.compile(
-    r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm)"
+    r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm|job|project"
+    r"|project_id|account|account_name|tenant|subscription|domain|slot|profile|deployment|system|org)"
 )
 _ENVIRONMENT_NAMES = re.compile(
     r"(?:.*[-_./])?(?:(?P<production>prod(?:uction)?|live)|(?P<staging>stag(?:e|ing)|pre-?prod(?:uction)?|uat)"

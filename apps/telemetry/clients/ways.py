@@ -22,7 +22,7 @@ from apps.telemetry.clients.profiles import Profile, Profiler
 _LAG_SECONDS = 600
 #: And by this share of itself, where nothing is counted now.
 _LAG_SHARE = 0.001
-#: What the counters of two collectors count in an hour differs by so many times the root of it, and this share of it, at
+#: What two collectors count in an hour differs by so many times the root of it, and this share of it, at
 #: most. What two processes count that share the same load by chance differs by more: by the root of twice of it.
 _APART_BY_CHANCE = 0.6
 _APART_SHARE = 0.0003
@@ -202,7 +202,9 @@ class WaySettler:
             return f"sum by ({by}) (max without ({without}) (increase({vector}[{_LAG_SECONDS}s])))"
 
         def apart(batch: Sequence[str], _: int) -> str:
-            counts = f"increase({promql.vector(total.selectors[0], promql.one_of(total.label, batch))}[{window}s])"
+            counts = (
+                f"increase({promql.vector(total.selectors[0], promql.one_of(total.label, batch))}[{window}s])"
+            )
             most, least = (f"{which} without ({without}) ({counts})" for which in ("max", "min"))
             alike = f"{_APART_BY_CHANCE} * sqrt({most}) + {_APART_SHARE} * ({most}) + 1"
             return f"sum by ({by}) ({most} - {least}) / sum by ({by}) ({alike})"
