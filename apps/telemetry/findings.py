@@ -161,6 +161,15 @@ KINDS: Mapping[str, Kind] = {
         Effect.MENDED,
         concerns="latency",
     ),
+    "unit_doubtful": Kind(
+        "latencies in another unit",
+        "The bounds of the latency histograms of {hours} reach from {low} to {high}, which few requests do. If they "
+        'are written in {other}, set unit = "{other}" where the metric family names the buckets; if they were made '
+        "for {other}, give the histogram buckets that fit.",
+        Effect.IN_DOUBT,
+        0.8,
+        concerns="latency",
+    ),
     "percentiles_impossible": Kind(
         "percentiles that cannot be true",
         "{hours} with percentiles left out that are below a smaller percentile of the same time.",

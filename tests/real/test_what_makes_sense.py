@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import pytest
 
@@ -92,6 +93,14 @@ def dips(world: World) -> None:
     world.requests("dip", values, code="200")
 
 
+def dips_all_the_time(world: World) -> None:
+    rate = world.rate()
+    values = counter(rate, start=world.source.uniform(1e4, 1e6) * rate)
+    for place in range(7, SAMPLES, PER_HOUR):
+        values[place] = (values[place] or 0.0) - 2 * rate
+    world.requests("dips", values, code="200")
+
+
 def restarts(world: World) -> None:
     rate = world.rate()
     at = world.source.randrange(PER_HOUR, SAMPLES - PER_HOUR)
@@ -130,6 +139,13 @@ def collectors(world: World) -> None:
         # Replicas of the service itself, which happen to be told by a label of that name.
         start = world.source.uniform(1, 50) * 1000 * rate
         world.requests("scaled", counter(rate, start), code="200", replica=replica)
+        # Begun together, with the same load but for chance.
+        load = [world.source.gauss(100 * rate, (100 * rate) ** 0.5) for _ in range(SAMPLES)]
+        world.requests("alike", list(accumulate(load)), code="200", replica=replica)
+    half = SAMPLES // 2
+    late: Values = [*[None] * half, *counter(rate, rate * half, SAMPLES - half)]
+    world.requests("late", counter(rate), code="200", replica="a")
+    world.requests("late", late, code="200", replica="b")
 
 
 def environments(world: World) -> None:
@@ -171,8 +187,8 @@ def sampled_spans(world: World) -> None:
 
 
 KINDS = (
-    told_by_labels, told_by_nothing, several_writers, dips, restarts, a_crash_loop, born_above_zero, collectors,
-    environments, not_a_number, a_jump, sampled_spans,
+    told_by_labels, told_by_nothing, several_writers, dips, dips_all_the_time, restarts, a_crash_loop,
+    born_above_zero, collectors, environments, not_a_number, a_jump, sampled_spans,
 )  # fmt: skip
 
 
@@ -234,6 +250,11 @@ def test_a_dip_costs_its_hour_and_no_other(told: Told) -> None:
     assert "dip" in told.findings("dip")
 
 
+def test_dips_in_every_hour_leave_nothing_to_believe(told: Told) -> None:
+    assert told.left_out("dips") == HOURS
+    assert "dip" in told.findings("dips")
+
+
 def test_restarts_cost_nothing(told: Told) -> None:
     for service in ("restart", "crash-loop"):
         assert told.left_out(service) == 0
@@ -252,7 +273,13 @@ def test_collectors_that_see_the_same_count_once_and_replicas_of_a_service_each(
     assert told.share("pair") == pytest.approx(0.2)
     once = told.sums("pair")[0]
     assert told.reading.series["pair"].total[3] * HOURS == pytest.approx(once, rel=0.01)
-    assert "replicas_merged" not in told.findings("scaled")
+    for service in ("scaled", "alike"):
+        assert "replicas_merged" not in told.findings(service)
+
+
+def test_a_collector_that_begins_later_counts_nothing_new(told: Told) -> None:
+    assert told.findings("late").keys() == {"replicas_merged"}
+    assert told.sums("late")[0] == pytest.approx(told.reading.series["late"].total[3] * HOURS, rel=0.01)
 
 
 def test_one_name_for_several_environments_is_said(told: Told) -> None:

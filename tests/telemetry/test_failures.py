@@ -36,7 +36,19 @@ SPELLINGS = [
     ("error", ["false"], ["true"]),
     ("error", ["", "none"], ["timeout", "ConnectionReset"]),
     ("error_type", [""], ["500", "java.io.IOException"]),
+    ("status", ["200 OK", "404 Not Found"], ["500 Internal Server Error", "503 Service Unavailable"]),
+    ("code", ["200.0", "404.0"], ["500.0"]),
+    ("code", ["HTTP_200", "http-301"], ["HTTP_502"]),
+    ("code", ["http_2xx", "http_4xx"], ["http_5xx"]),
+    ("status", ["OK", "NOT_FOUND", "NO_CONTENT"], ["INTERNAL_SERVER_ERROR", "BAD_GATEWAY"]),
+    ("status_code", ["NotFound", "Created"], ["ServiceUnavailable", "GatewayTimeout"]),
+    ("status", ["2", "4"], ["5"]),
+    ("code", ["0", "5"], ["13", "14"]),
+    ("status_family", ["SUCCESSFUL", "CLIENT_ERROR"], ["SERVER_ERROR"]),
+    ("ok", ["True"], ["False"]),
 ]
+#: Of these a single value may be any kind of number.
+NUMBERS = {"rpc_grpc_status_code", "response_code"}
 
 
 def selects(matcher: str, label: str, value: str) -> bool:
@@ -72,7 +84,7 @@ def test_it_is_told_before_the_first_failure(
     # A 0 or 5 alone may be any kind of number; what is recognised tells no good value as bad.
     if found is not None:
         assert [value for value in good if selects(found.matchers[0], label, value)] == []
-    elif label not in {"rpc_grpc_status_code", "response_code"}:
+    elif label not in NUMBERS and not seen <= {"0", "4", "5"}:
         pytest.fail(f"{label} with {seen} is not recognised")
 
 
@@ -99,6 +111,10 @@ def test_too_many_requests_fail_by_choice_alone() -> None:
     assert not selects(usual.matchers[0], "code", "429")
     assert selects(chosen.matchers[0], "code", "429")
     assert not selects(chosen.matchers[0], "code", "404")
+    worded = recognise({"status": {"200 OK", "429 Too Many Requests"}}, too_many_requests_fail=True)
+    assert worded is not None
+    assert selects(worded.matchers[0], "status", "429 Too Many Requests")
+    assert not selects(worded.matchers[0], "status", "404 Not Found")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +128,12 @@ def test_too_many_requests_fail_by_choice_alone() -> None:
         (("code=500",), {"code": {"200"}}, True),
         (("code!~2..",), {"code": {"200"}}, True),
         (("result=bad",), {"result": {"fine", "well"}}, True),
+        (("status=~5..",), {"status": {"200 OK", "404 Not Found"}}, False),
+        (("status=~5..",), {"status": {"OK", "NOT_FOUND"}}, False),
+        (("status=~5..",), {"status": {"red", "green"}}, False),
+        (("status=~5..",), {"status": {"200", "red", "green"}}, True),
+        (("code=~5..",), {"code": {"0", "13"}}, False),
+        (("code=~5..",), {"code": {"http_2xx"}}, False),
         (("kind=x", "code=~5.."), {"kind": {"x"}, "code": {"200"}}, True),
         (("kind=x", "code=~5.."), {"code": {"200"}}, False),
     ],

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.families import (
     PRESETS_FILE,
     MetricFamily,
@@ -15,6 +14,7 @@ from apps.telemetry.clients.prometheus.families import (
     load_config,
     preset_names,
 )
+from apps.telemetry.clients.prometheus.source import promql
 
 
 def own(tmp_path: Path, text: str) -> Path:

@@ -23,6 +23,7 @@ from apps.telemetry.clients.latencies.histograms import (
     bounds_text,
     uneven_bounds,
 )
+from apps.telemetry.findings import words
 
 HOUR = 3600
 BOUNDS_MS = [1.0, 2.5, 5.0, 10.0, 25.0, 100.0, 250.0, 1000.0, 2500.0, 10_000.0]
@@ -168,3 +169,19 @@ def test_no_more_bounds_are_named_than_anybody_reads() -> None:
     assert bounds_text([math.inf]) == "+Inf"
     assert bounds_text([2500.0, 0.5]) == "0.5, 2,500 ms"
     assert bounds_text([*range(1, 100), math.inf]) == "1, 2, 3, 4, 5, 6, 93 more ms and +Inf"
+
+
+@given(st.sampled_from([0.001, 1.0, 1000.0]), st.booleans())
+def test_bounds_that_are_a_thousand_times_off_are_told(off: float, with_zero: bool) -> None:
+    bounds = [
+        bound * off
+        for bound in (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0)
+    ]
+    layout = {
+        bound: 10.0 * place for place, bound in enumerate([*([0.0] if with_zero else []), *bounds, math.inf])
+    }
+    (*told,) = assembled([layout]).findings({0})
+    assert [one.kind for one in told] == ([] if off == 1.0 else ["unit_doubtful"])
+    for one in told:
+        assert one.detail["other"] == ("ms" if off > 1 else "s")
+        assert "unit = " in words(one.kind, one.detail, 1)

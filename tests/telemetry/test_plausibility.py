@@ -163,3 +163,50 @@ def test_what_falls_hour_after_hour_is_no_counter() -> None:
     bins, findings = judged(evidence, Cause.RESTART)
     assert len(bins.implausible) == 72
     assert findings["no_counter"].detail["share"] == "50%"
+
+
+@given(seeds)
+def test_dips_in_every_hour_are_left_out_and_restarts_in_every_hour_are_not(seed: int) -> None:
+    source = random.Random(seed)
+    hours = source.randint(1, 72)
+    of_bad = source.random() < 0.5
+    evidence = steady(hours, total=1e7)
+    for at in ends(hours):
+        counted, resets = (evidence.bad, evidence.bad_resets) if of_bad else (evidence.total, evidence.resets)
+        counted[at], resets[at] = source.uniform(0.9, 1.1) * 620_000.0, 1.0
+    left_out, findings = judged(evidence, Cause.DIP)
+    assert left_out.at == []
+    assert findings["dip"].hours == {at - HOUR for at in ends(hours)}
+    believed, findings = judged(evidence, Cause.RESTART)
+    assert believed.implausible == []
+    assert not findings
+
+
+def test_a_dip_that_adds_next_to_nothing_costs_no_hour() -> None:
+    evidence = steady(total=1e8)
+    evidence.resets = dict.fromkeys(ends(72), 1.0)
+    assert judged(evidence, Cause.DIP)[0].implausible == []
+
+
+def test_writers_of_a_failures_counter_of_its_own_are_told() -> None:
+    evidence = steady()
+    evidence.bad_worst_resets = dict.fromkeys(ends(72)[10:20], 0.6)
+    bins, findings = judged(evidence, Cause.SEVERAL_WRITERS)
+    assert findings["several_writers"].hours == set(bins.implausible) == {at - HOUR for at in ends(72)[10:20]}
+
+
+@given(seeds)
+def test_no_counter_is_believed_where_it_rises_for_once(seed: int) -> None:
+    """A gauge rises by chance for hours; hours after it was mended count."""
+    source = random.Random(seed)
+    evidence = steady(120)
+    mended = source.randint(80, 110)
+    rising = set(source.sample(ends(mended)[1:-1], 15))
+    evidence.worst_resets = {at: 0.5 for at in ends(mended) if at not in rising}
+    runs = max(
+        len(run) for run in "".join("r" if at in rising else " " for at in ends(mended)).split() or [""]
+    )
+    bins, _ = judged(evidence, Cause.RESTART)
+    assert set(bins.at) >= {at - HOUR for at in ends(120)[mended:]}
+    if runs < 6:
+        assert bins.at == [at - HOUR for at in ends(120)[mended:]]

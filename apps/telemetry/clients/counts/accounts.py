@@ -17,6 +17,8 @@ from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
 
 #: Looks at raw samples in one reading of a family: two small questions each.
 _MOST_LOOKS = 60
+#: Warnings of the source that are repeated with the hours that they concern.
+_WARNINGS_TOLD = 3
 
 
 @dataclass(slots=True)
@@ -80,7 +82,8 @@ def read_family(
         ) -> Diagnosis | None:
             return looking(service_id, evidence, ends_at, of_bad, by_falls)
 
-        judge = Judge(evidence, span[2], usual.get(service_id, {}), look)
+        warnings = asks.quality.warnings[:_WARNINGS_TOLD]
+        judge = Judge(evidence, span[2], usual.get(service_id, {}), look, warnings)
         bins = judge.bins()
         counted = asks.family.counted.metric
         yield FamilyAccount(service_id, asks.name, bins, judge.findings, counted, asks.family.service_label)

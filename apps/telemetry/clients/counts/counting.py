@@ -15,10 +15,10 @@ from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.counts.diagnosis import Diagnosis, diagnose
 from apps.telemetry.clients.counts.ways import Settled, Way
 from apps.telemetry.clients.errors import SourceError
-from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
-from apps.telemetry.clients.prometheus.matrix import Values
+from apps.telemetry.clients.prometheus.matrix import Series, Values
 from apps.telemetry.clients.prometheus.promql import Counted
+from apps.telemetry.clients.prometheus.source import promql
 
 #: Counters of a service that fall so often within a bin are looked at one by one.
 _MANY_RESETS = 3
@@ -28,7 +28,8 @@ _MANY_RESETS = 3
 class Evidence:
     """What came for one service, by the instant at which each bin ends.
 
-    ``resets`` is how often counters fell, ``worst_resets`` the largest share of its samples in which one did;
+    ``resets`` is how often counters fell, ``worst_resets`` the largest share of its samples in which one did, and those
+    that begin with ``bad`` are of failures that have a metric of their own;
     ``births`` and ``bad_births`` are what new series began with, in requests and in failures, ``born`` how many.
     """
 
@@ -41,6 +42,8 @@ class Evidence:
     """The former of these."""
     resets: Values = field(default_factory=dict)
     worst_resets: Values = field(default_factory=dict)
+    bad_resets: Values = field(default_factory=dict)
+    bad_worst_resets: Values = field(default_factory=dict)
     births: Values = field(default_factory=dict)
     bad_births: Values = field(default_factory=dict)
     born: Values = field(default_factory=dict)
@@ -79,17 +82,17 @@ class CountReader:
         self, service: str, way: Way, step: int, ends_at: int, *, of_bad: bool, by_falls: bool
     ) -> Diagnosis | None:
         """Say from its samples why a counter fell in the bin that ends at an instant; ``None`` without samples."""
-        counted = self.asks.total()
-        if of_bad:
-            counted = next(iter(self.asks.bads(way.bad)), counted)
         name, ask = self.asks.name, self.asks.questions.instant
+        found: list[Series] = []
         try:
-            fallen = ask("counter that fell", name, counted.fallen(service, step, by_falls=by_falls), ends_at)
-            if not fallen:
-                return None
-            labels = sorted(item for item in fallen[0].labels.items() if item[0] != "__name__")
-            samples = promql.exactly(counted.metric, labels) + counted.window(step)
-            found = ask("samples", name, samples, ends_at)
+            for counted in self.asks.bads(way.bad) if of_bad else [self.asks.total()]:
+                query = counted.fallen(service, step, by_falls=by_falls)
+                fallen = ask("counter that fell", name, query, ends_at)
+                if fallen:
+                    labels = sorted(item for item in fallen[0].labels.items() if item[0] != "__name__")
+                    samples = promql.exactly(counted.metric, labels) + counted.window(step)
+                    found = ask("samples", name, samples, ends_at)
+                    break
         except SourceError:
             return None
         values = [one.values[at] for one in found[:1] for at in sorted(one.values)]
@@ -109,14 +112,25 @@ class CountReader:
                 found[service].partial |= partial
         if family.kind != "counters" or not with_data:
             return
-        for service, values in self.asks.evidence("resets", total.resets, with_data, span).items():
-            found[service].resets = values
-        suspects = [one for one in with_data if max(found[one].resets.values(), default=0) >= _MANY_RESETS]
-        shares = self.asks.evidence("resets by sample", total.worst_resets, suspects, span)
-        for service, values in shares.items():
-            found[service].worst_resets = values
+        for service, resets, shares in self._resets(total, with_data, span):
+            found[service].resets, found[service].worst_resets = resets, shares
+        for bad in bads:
+            if bad.metric != total.metric:
+                for service, resets, shares in self._resets(bad, with_data, span):
+                    _add(found[service].bad_resets, resets)
+                    _keep_largest(found[service].bad_worst_resets, shares)
         if not self.asks.facts.counts_first_value and not total.selectors[0].native:
             self._read_births(total, bads, with_data, span, found)
+
+    def _resets(
+        self, counted: Counted, services: Sequence[str], span: Span
+    ) -> Iterator[tuple[str, Values, Values]]:
+        """How often counters fell, and of services whose counters fell often, in which share of the samples."""
+        resets = self.asks.evidence("resets", counted.resets, services, span)
+        suspects = [one for one, values in resets.items() if max(values.values(), default=0) >= _MANY_RESETS]
+        shares = self.asks.evidence("resets by sample", counted.worst_resets, suspects, span)
+        for service, values in resets.items():
+            yield service, values, shares.get(service, {})
 
     def _read_births(
         self,
@@ -234,6 +248,11 @@ class CountReader:
             )
             # Where no series counts a number, NaN tells the judge so.
             yield service, {at: known.get(at, math.nan) for at in spoilt[service]}
+
+
+def _keep_largest(known: Values, more: Values) -> None:
+    for at, value in more.items():
+        known[at] = max(known.get(at, 0.0), value)
 
 
 def _add(known: Values, more: Values) -> None:

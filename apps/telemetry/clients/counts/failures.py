@@ -35,6 +35,7 @@ class FailureLabel:
         bad: pattern of values that are failures, in lower case.
         matcher: what follows the label in a matcher, such as ``=~5..``.
         examples: values that are failures.
+        needs: patterns of values of which each has to be there, where a label of that name may hold anything.
     """
 
     kind: str
@@ -43,39 +44,81 @@ class FailureLabel:
     bad: re.Pattern[str]
     matcher: str
     examples: tuple[str, ...]
+    needs: tuple[re.Pattern[str], ...] = ()
 
     def reads(self, values: Collection[str]) -> bool:
         """Whether the values are of this kind: one at least, and no more than one in four of another."""
         given = [value.lower() for value in values if value]
         told = [value for value in given if value not in _NO_ANSWER] or given
-        known = [value for value in told if self.good.fullmatch(value) or self.bad.fullmatch(value)]
-        return bool(known) and 4 * len(known) >= 3 * len(told)
+        known = [value for value in told if self.knows(value)]
+        has_all = all(any(one.fullmatch(value) for value in given) for one in self.needs)
+        return has_all and bool(known) and 4 * len(known) >= 3 * len(told)
+
+    def knows(self, value: str) -> bool:
+        """Whether a value in lower case is of this kind."""
+        return bool(self.good.fullmatch(value) or self.bad.fullmatch(value))
 
 
-def _label(kind: str, name: str, good: str, bad: str, matcher: str, *examples: str) -> FailureLabel:
-    return FailureLabel(kind, re.compile(name), re.compile(good), re.compile(bad), matcher, examples)
+def _label(
+    kind: str, name: str, good: str, bad: str, matcher: str, *examples: str, needs: Sequence[str] = ()
+) -> FailureLabel:
+    patterns = tuple(re.compile(one) for one in needs)
+    return FailureLabel(
+        kind, re.compile(name), re.compile(good), re.compile(bad), matcher, examples, patterns
+    )
 
 
-_STATUS_NAMES = r"(.*_)?(status|code|statuscode|status_?code)(_value)?|(.*_)?(code|status)_class"
+_STATUS_NAMES = r"(.*_)?(status|code|statuscode|status_?code)(_value)?|(.*_)?(code|status)_(class|family)"
+#: A status code with its protocol before it or its name behind it: ``500 Internal Server Error``, ``HTTP_503``.
+_WORDED = "(http[ _/-]?)?({codes})([.]0+|[ :_-].*)?"
+_WORDED_FAILURES = _WORDED.format(codes=r"5\d\d")
 _GRPC_GOOD = (
     r"ok|cancell?ed|invalid_?argument|not_?found|already_?exists|permission_?denied|resource_?exhausted"
     r"|failed_?precondition|aborted|out_?of_?range|unauthenticated"
 )
 _GRPC_BAD = r"unknown|deadline_?exceeded|unimplemented|internal|unavailable|data_?loss"
+#: HTTP statuses by the names of their codes (RFC 9110), as enumerations of languages write them.
+_NAMES_GOOD = (
+    r"continue|switching[ _-]?protocols|ok|created|accepted|non[ _-]?authoritative[ _-]?information|no[ _-]?content"
+    r"|reset[ _-]?content|partial[ _-]?content|multi[ _-]?status|multiple[ _-]?choices|moved[ _-]?permanently|found"
+    r"|see[ _-]?other|not[ _-]?modified|(temporary|permanent)[ _-]?redirect|bad[ _-]?request|unauthorized"
+    r"|payment[ _-]?required|forbidden|not[ _-]?found|method[ _-]?not[ _-]?allowed|not[ _-]?acceptable"
+    r"|request[ _-]?time[ _-]?out|conflict|gone|length[ _-]?required|precondition[ _-]?(failed|required)"
+    r"|(payload|content|request[ _-]?entity)[ _-]?too[ _-]?large|(request[ _-]?)?uri[ _-]?too[ _-]?long"
+    r"|unsupported[ _-]?media[ _-]?type|(requested[ _-]?)?range[ _-]?not[ _-]?satisfiable|expectation[ _-]?failed"
+    r"|unprocessable[ _-]?(entity|content)|locked|failed[ _-]?dependency|too[ _-]?many[ _-]?requests"
+)
+_NAMES_BAD = (
+    r"internal[ _-]?server[ _-]?error|not[ _-]?implemented|bad[ _-]?gateway|service[ _-]?unavailable"
+    r"|gateway[ _-]?time[ _-]?out|http[ _-]?version[ _-]?not[ _-]?supported|insufficient[ _-]?storage"
+    r"|loop[ _-]?detected|network[ _-]?authentication[ _-]?required"
+)
 
 #: The likeliest first; of one kind several labels may be there, of which each series is counted once.
 LABELS: Sequence[FailureLabel] = (
     _label("HTTP status", _STATUS_NAMES, r"[1-4]\d\d", r"5\d\d", f"=~{_HTTP_FAILURES}", "500", "503", "599"),
+    _label("HTTP status with words", _STATUS_NAMES, _WORDED.format(codes=r"[1-4]\d\d"), _WORDED_FAILURES,
+           f"=~(?i:{_WORDED_FAILURES})", "500 Internal Server Error", "http_500"),
     _label("class of HTTP status", _STATUS_NAMES, r"[1-4]xx", r"5xx", "=~(?i:5xx)", "5xx", "5XX"),
+    _label("class of HTTP status", _STATUS_NAMES, r"http[ _/-]?[1-4]xx", r"http[ _/-]?5xx", "=~(?i:http[ _/-]?5xx)",
+           "http_5xx", "HTTP 5XX"),
     _label("class of HTTP status", r".*class.*", r"[1-4]", r"5", "=5", "5"),
+    # A digit may be anything's status: 2 has to be among them, and no 0, which gRPC begins with.
+    _label("class of HTTP status", _STATUS_NAMES, r"[1-4]", r"5", "=5", "5", needs=("2",)),
     _label("span status", _STATUS_NAMES, r"status_code_(unset|ok)", r"status_code_error", "=~STATUS_CODE_ERROR",
            "STATUS_CODE_ERROR"),
-    _label("gRPC status", _STATUS_NAMES, _GRPC_GOOD, _GRPC_BAD, f"=~(?i:{_GRPC_BAD})",
+    # OK and NOT_FOUND are names of both, so what fails is told by the names of both.
+    _label("gRPC status", _STATUS_NAMES, _GRPC_GOOD, _GRPC_BAD, f"=~(?i:{_GRPC_BAD}|{_NAMES_BAD})",
            "Internal", "UNAVAILABLE", "DEADLINE_EXCEEDED", "unknown"),
+    _label("name of HTTP status", _STATUS_NAMES, _NAMES_GOOD, _NAMES_BAD, f"=~(?i:{_GRPC_BAD}|{_NAMES_BAD})",
+           "INTERNAL_SERVER_ERROR", "BadGateway", "Service Unavailable"),
     _label("gRPC status", r".*(grpc|rpc).*(code|status)", r"0|1|3|5|6|7|8|9|1[016]", r"2|4|1[2-5]",
            "=~2|4|12|13|14|15", "13", "14"),
+    _label("gRPC status", _STATUS_NAMES, r"0|1|3|5|6|7|8|9|1[016]", r"2|4|1[2-5]", "=~2|4|12|13|14|15", "13", "14",
+           needs=("0", "[2-9]|1[0-6]")),
     _label("span status", r"(otel_)?status_code|span_status", r"ok|unset", r"error", "=~(?i:error)", "ERROR"),
-    _label("outcome", r"(.*_)?outcome|(.*_)?result|(.*_)?classification|(.*_)?status|(.*_)?state|(.*_)?response_type",
+    _label("outcome",
+           r"(.*_)?outcome|(.*_)?result|(.*_)?classification|(.*_)?status(_family)?|(.*_)?state|(.*_)?response_type",
            r"success(ful)?|succeeded|ok|good|informational|redirection|client_error|complete[d]?|pass(ed)?|hit|miss"
            r"|processed|accepted|delivered|sent|done|none",
            r"fail(ed|ure)?|errors?|errored|server_error|time_?out|timed_?out|exception|crash(ed)?|n?ko|unknown|dropped"
@@ -92,7 +135,7 @@ LABELS: Sequence[FailureLabel] = (
 
 #: Names that may tell failures: which labels are worth a look.
 CANDIDATE = re.compile(
-    r".*(status|code|outcome|result|classification|success|error|fail|state|response_type|class).*"
+    r".*(status|code|outcome|result|classification|success|error|fail|state|response_type|class).*|(.*_)?ok"
 )
 
 
@@ -142,6 +185,9 @@ def recognise(
 
 def with_429(matcher: str) -> str:
     """A matcher of HTTP failures that takes 429 as well; any other as it is."""
+    if matcher.endswith(f"=~(?i:{_WORDED_FAILURES})"):
+        also = _WORDED.format(codes=rf"5\d\d|{TOO_MANY_REQUESTS}")
+        return matcher.replace(_WORDED_FAILURES, also)
     return f"{matcher}|{TOO_MANY_REQUESTS}" if matcher.endswith(f"=~{_HTTP_FAILURES}") else matcher
 
 
@@ -158,18 +204,26 @@ def could_match(selector: Selector, total: Selector, values_by_label: Mapping[st
         if (label, operator, wanted) in own or operator in {"!=", "!~"}:
             continue
         values = [value for value in values_by_label.get(label, ()) if value]
-        if not values:
-            return False
-        examples = _failures_like(label, values)
-        if examples and not any(_selects(operator, wanted, value) for value in (*examples, *values)):
+        if not values or not (
+            any(_selects(operator, wanted, value) for value in values)
+            or _could_come(label, operator, wanted, values)
+        ):
             return False
     return True
 
 
-def _failures_like(label: str, values: Collection[str]) -> tuple[str, ...]:
-    return next(
-        (form.examples for form in LABELS if form.name.fullmatch(_plain(label)) and form.reads(values)), ()
-    )
+def _could_come(label: str, operator: str, wanted: str, values: Collection[str]) -> bool:
+    """Whether a value that is wanted and not there yet may still come.
+
+    Not where what is wanted is a status of one kind, and the values are of another, whether or not that one is known.
+    What is wanted in words of a family's own is believed.
+    """
+    forms = [form for form in LABELS if form.name.fullmatch(_plain(label))]
+    wanting = [form for form in forms if any(_selects(operator, wanted, one) for one in form.examples)]
+    reading = next((form for form in forms if form.reads(values)), None)
+    if reading is not None:
+        return reading in wanting
+    return not wanting or any(form.knows(value.lower()) for form in wanting for value in values)
 
 
 def _selects(operator: str, wanted: str, value: str) -> bool:

@@ -6,7 +6,8 @@ Pure but for the two looks at raw samples, which whoever reads the source does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.telemetry.clients.base import CountBins, Finding
@@ -33,8 +34,16 @@ _HOURS_AROUND = 3
 _ENOUGH_CALM = 24
 #: A counter that falls in so many samples of most of so many bins is none.
 _RESTLESS_BINS = 12
+#: And so are bins in which it fell less, with such bins before and behind them within so many.
+_RESTLESS_WITHIN = 6
+#: Where counters fall in most bins, one knows nothing that is usual: so many are looked at, the largest first.
+_LOOKS_EVERYWHERE = 3
+#: A dip matters where it adds so large a part of what its bin counts.
+_DIP_ADDS = 0.1
 #: Failures that jump are looked at where they are this share of the requests.
 _BAD_SHARE = 0.01
+
+_NAN_LEFT_OUT = "series that count NaN are left out of them"
 
 type Look = Callable[[int, bool, bool], Diagnosis | None]
 """Look at the samples of a counter that fell in the bin that ends at an instant: of failures or of requests, the one
@@ -49,12 +58,14 @@ class Judge:
     Parameters:
         usual: requests of other hours that are known, by their start.
         look: how raw samples are looked at.
+        warnings: what the source said beside its answers.
     """
 
     evidence: Evidence
     step: int
     usual: Mapping[int, float]
     look: Look
+    warnings: Sequence[str] = ()
     total: dict[int, float] = field(init=False)
     bad: dict[int, float] = field(init=False)
     findings: list[Finding] = field(default_factory=list)
@@ -98,33 +109,44 @@ class Judge:
             self._throw_out("impossible", bins, subject=reason, what=reason)
 
     def _throw_out_writers(self) -> None:
-        suspects = {
-            at: share
-            for at, share in self.evidence.worst_resets.items()
-            if share >= _WRITERS_FROM and at in self.total
-        }
-        if not suspects:
-            return
+        for of_bad, shares in ((False, self.evidence.worst_resets), (True, self.evidence.bad_worst_resets)):
+            suspects = {
+                at: share
+                for at, share in shares.items()
+                if share >= _WRITERS_FROM and at in self.total and at not in self._left_out
+            }
+            if suspects:
+                self._throw_out_suspects(suspects, of_bad=of_bad)
+
+    def _throw_out_suspects(self, suspects: Mapping[int, float], *, of_bad: bool) -> None:
         worst = max(suspects, key=lambda at: (suspects[at], at))
-        seen = self._looked(worst, of_bad=False, by_falls=True)
+        seen = self._looked(worst, of_bad=of_bad, by_falls=True)
         if seen is None:
             bins = [at for at, share in suspects.items() if share >= _WRITERS_SURELY]
         elif seen.cause is Cause.SEVERAL_WRITERS:
             bins = [at for at, share in suspects.items() if 2 * share >= suspects[worst]]
         else:
-            self._throw_out_restless()
+            self._throw_out_restless(suspects)
             return
         detail = {"resets": "a third", "samples": "the"} if seen is None else {}
         if seen is not None:
             detail = {"resets": f"{seen.falls:,}", "samples": f"{seen.samples:,}"}
         self._throw_out("several_writers", bins, **detail)
 
-    def _throw_out_restless(self) -> None:
+    def _throw_out_restless(self, suspects: Mapping[int, float]) -> None:
         """Bins of a counter that falls again and again, hour after hour: it counts something else, or nothing."""
-        restless = [at for at, share in self.evidence.worst_resets.items() if share >= _WRITERS_SURELY]
-        if len(restless) >= _RESTLESS_BINS and 2 * len(restless) > len(self.total):
-            worst = max(self.evidence.worst_resets[at] for at in restless)
-            self._throw_out("no_counter", self.total.keys() & set(restless), share=f"{worst:.0%}")
+        restless = sorted(at for at, share in suspects.items() if share >= _WRITERS_SURELY)
+        if len(restless) < _RESTLESS_BINS or 2 * len(restless) <= len(self.total):
+            return
+        within = _RESTLESS_WITHIN * self.step
+        among = {
+            at
+            for at in self.total
+            for place in (bisect_left(restless, at),)
+            if 0 < place < len(restless) and at - restless[place - 1] <= within >= restless[place] - at
+        }
+        share = max(suspects[at] for at in restless)
+        self._throw_out("no_counter", among | set(restless), share=f"{share:.0%}")
 
     def _throw_out_dips(self) -> None:
         """Hours that count the whole counter again, since it fell a little and went on."""
@@ -145,6 +167,28 @@ class Judge:
                 elif seen is None and not of_bad and times > SUSPECT_AFTER_A_FALL:
                     self._throw_out_jump(ends_at, times)
             self._throw_out("dip", dips, fall=fall)
+        self._throw_out_dips_everywhere()
+
+    def _throw_out_dips_everywhere(self) -> None:
+        """Hours with dips where so many have one that none stands out."""
+        for of_bad in (False, True):
+            counted = self.bad if of_bad else self.total
+            resets = self.evidence.bad_resets if of_bad else self.evidence.resets
+            kept = counted.keys() - self._left_out
+            fell = sorted((at for at in kept if resets.get(at)), key=lambda at: (-counted[at], at))
+            calm = sorted(counted[at] for at in kept if not resets.get(at))
+            known = len(calm) if of_bad else len(calm) + len(self.usual)
+            if not fell or (known >= _ENOUGH_CALM and 2 * len(fell) <= len(kept)):
+                continue
+            fall = ""
+            for ends_at in fell[:_LOOKS_EVERYWHERE]:
+                seen = self._looked(ends_at, of_bad=of_bad, by_falls=False)
+                if seen is None or seen.cause is not Cause.DIP or seen.fell_to < _DIP_ADDS * counted[ends_at]:
+                    break
+                fall = f"{seen.fell_from - seen.fell_to:,.6g} of {seen.fell_from:,.6g}"
+            else:
+                least = WORTH_A_LOOK * calm[len(calm) // 2] if calm else 0.0
+                self._throw_out("dip", [at for at in fell if counted[at] > least], fall=fall)
 
     def _throw_out_jumps(self) -> None:
         totals = self._starts(self.total)
@@ -163,7 +207,12 @@ class Judge:
     ) -> dict[int, float]:
         """Bins in which a counter fell that jump, held against those in which none did where there are enough."""
         every = self._starts(values)
-        fell = {at: value for at, value in every.items() if self.evidence.resets.get(at + self.step)}
+        evidence = self.evidence
+        fell = {
+            at: value
+            for at, value in every.items()
+            if evidence.resets.get(at + self.step) or (of_bad and evidence.bad_resets.get(at + self.step))
+        }
         calm = {at: value for at, value in every.items() if at not in fell} | (
             {} if of_bad else {**self.usual}
         )
@@ -235,20 +284,22 @@ class Judge:
         busy = {at + self.step for at, total in zip(made.at, made.total, strict=True) if total > 0}
         settled = self.evidence.settled
         for finding in (*settled.findings, *self.evidence.findings):
-            self.findings.append(
-                Finding(finding.kind, finding.hours or set(made.at), finding.detail, finding.subject)
-            )
+            hours = finding.hours or set(made.at)
+            # Where no series counts a number, nothing is kept, which is said as such.
+            if finding.kind == "not_a_number":
+                hours = hours & set(made.at)
+            if hours or not finding.hours:
+                self.findings.append(Finding(finding.kind, hours, finding.detail, finding.subject))
         if settled.unseen and not self.evidence.bad and busy:
             self._note("failures_unseen", busy, query=settled.unseen, condition=settled.condition)
         if busy and all(bad >= total for bad, total in zip(made.bad, made.total, strict=True)):
             query = settled.failures_in_words()
             self._note("every_request_failed", busy, query=query)
-        warned, lacking = ended & self.evidence.warned, ended & self.evidence.partial
-        reasons = ["the source gave warnings"] if warned else []
-        if lacking - warned:
-            reasons.append("some series count NaN")
-        if lacking:
-            self._note("partial", lacking, words=", and ".join(reasons))
+        warned = ended & self.evidence.warned
+        spoilt = (ended & self.evidence.partial) - warned
+        said = [("; ".join(self.warnings) or "the source gave warnings", warned), (_NAN_LEFT_OUT, spoilt)]
+        if warned or spoilt:
+            self._note("partial", warned | spoilt, words="; ".join(text for text, bins in said if bins))
 
     def _note(self, kind: str, ended: set[int], subject: str = "", **detail: str | int | float) -> None:
         self.findings.append(Finding(kind, {at - self.step for at in ended}, dict(detail), subject))

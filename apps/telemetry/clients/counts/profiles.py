@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.telemetry.clients.base import ReadingQuality
-from apps.telemetry.clients.counts.failures import CANDIDATE
+from apps.telemetry.clients.counts.failures import CANDIDATE, LABELS
 from apps.telemetry.clients.errors import BadAnswer, SourceRefused, SourceTimeout
 from apps.telemetry.clients.prometheus.asking import by_the_day
 from apps.telemetry.clients.prometheus.matrix import Series
@@ -21,8 +21,8 @@ from apps.telemetry.clients.prometheus.questions import Questions
 
 #: How many combinations of values one service is taken to have when answers are sized.
 _TYPICAL_COMBINATIONS = 64
-#: More labels than these are not looked at; the names that come first in the alphabet stay.
-_MOST_LABELS = 24
+#: More labels than these are not looked at: those of known names stay, then those that come first in the alphabet.
+_MOST_LABELS = 32
 
 #: Labels that tell environments apart: two of their values under one name are two services.
 ENVIRONMENT = re.compile(
@@ -30,7 +30,8 @@ ENVIRONMENT = re.compile(
 )
 #: Labels that may hold environments: only where their values say so.
 PLACE = re.compile(
-    r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm)"
+    r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm|job|project"
+    r"|project_id|account|account_name|tenant|subscription|domain|slot|profile|deployment|system|org)"
 )
 _ENVIRONMENT_NAMES = re.compile(
     r"(?:.*[-_./])?(?:(?P<production>prod(?:uction)?|live)|(?P<staging>stag(?:e|ing)|pre-?prod(?:uction)?|uat)"
@@ -114,16 +115,22 @@ class Profiler:
         key = (vector(counted.selectors[0]), start, end)
         if key not in self.known_names:
             names = self.questions.label_names(key[0], start, end)
-            self.known_names[key] = tuple(
-                name for name in sorted(names) if name != counted.label and is_worth_a_look(name)
-            )[:_MOST_LABELS]
+            some = (name for name in names if name != counted.label and is_worth_a_look(name))
+            ranked = sorted(some, key=lambda name: (_is_by_chance(name), name))
+            self.known_names[key] = tuple(sorted(ranked[:_MOST_LABELS]))
         return self.known_names[key]
 
 
 def is_worth_a_look(label: str) -> bool:
     """Whether a label's name says that it may tell failures, environments or collectors."""
+    return CANDIDATE.fullmatch(_plain(label)) is not None or not _is_by_chance(label)
+
+
+def _is_by_chance(label: str) -> bool:
+    """Whether a label's name has a word in it that may tell something, and is not one that is known to."""
     plain = _plain(label)
-    return any(pattern.fullmatch(plain) for pattern in (CANDIDATE, ENVIRONMENT, PLACE, COLLECTOR))
+    known = (ENVIRONMENT, PLACE, COLLECTOR, *(form.name for form in LABELS))
+    return not any(pattern.fullmatch(plain) for pattern in known)
 
 
 def _note(found: Mapping[str, Profile], series: Series, service_label: str, labels: Collection[str]) -> None:

@@ -14,15 +14,19 @@ from dataclasses import dataclass, field
 from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.counts import failures
 from apps.telemetry.clients.counts.profiles import Profile, Profiler
-from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span, by_the_day, listed
 from apps.telemetry.clients.prometheus.families import Selector
 from apps.telemetry.clients.prometheus.personal_data import scrubbed
+from apps.telemetry.clients.prometheus.source import promql
 
 #: A collector's counter may lag behind by what is counted in so long.
 _LAG_SECONDS = 600
 #: And by this share of itself, where nothing is counted now.
 _LAG_SHARE = 0.001
+#: What two collectors count in an hour differs by so many times the root of it, and this share of it, at
+#: most. What two processes count that share the same load by chance differs by more: by the root of twice of it.
+_APART_BY_CHANCE = 0.6
+_APART_SHARE = 0.0003
 _MOST_SHARES_SHOWN = 4
 #: Another environment that has less than this share of the requests moves no number.
 _LEAST_SHARE = 0.001
@@ -198,11 +202,23 @@ class WaySettler:
             vector = promql.vector(total.selectors[0], promql.one_of(total.label, batch))
             return f"sum by ({by}) (max without ({without}) (increase({vector}[{_LAG_SECONDS}s])))"
 
+        def apart(batch: Sequence[str], _: int) -> str:
+            counts = (
+                f"increase({promql.vector(total.selectors[0], promql.one_of(total.label, batch))}[{window}s])"
+            )
+            most, least = (f"{which} without ({without}) ({counts})" for which in ("max", "min"))
+            alike = f"{_APART_BY_CHANCE} * sqrt({most}) + {_APART_SHARE} * ({most}) + 1"
+            return f"sum by ({by}) ({most} - {least}) / sum by ({by}) ({alike})"
+
         days = by_the_day(span)
         lags, levels, repeated, counted = (
             self.asks.evidence("replicas", query, services, days) for query in (lag, level, repeats, recent)
         )
+        distances = self.asks.evidence("replicas", apart, sorted(repeated), (span[0], span[1], window))
         for service, known in repeated.items():
+            hourly = list(distances.get(service, {}).values())
+            if 2 * sum(distance > 1 for distance in hourly) > len(hourly):
+                continue
             judged = [at for at, sets in known.items() if sets and at in levels.get(service, {})]
             same = [
                 at

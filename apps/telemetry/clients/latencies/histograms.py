@@ -31,6 +31,11 @@ NO_NUMBER = "counts are negative or no numbers"
 FALLING = "cumulative counts fall"
 SERIES_WITHOUT_END = "those of series without a +Inf bucket"
 SERIES_WITHOUT_NUMBER = "those of series that count NaN or a negative number"
+#: Requests that take this long at least, or no longer than that: rather another unit.
+_LONG_MS = 5000.0
+_SHORT_MS = 60.0
+_TINY_MS = 0.1
+_LEAST_BOUNDS = 3
 #: How many bounds a finding names.
 _BOUNDS_NAMED = 6
 
@@ -109,7 +114,27 @@ class Assembly:
             others = frozenset().union(*(every | some for every, some in uneven.values())) - kept
             detail: dict[str, str | int | float] = {"kept": bounds_text(kept), "dropped": bounds_text(others)}
             found.append(Finding("bounds_shared", set(uneven), detail))
+        units = {
+            at: unit
+            for at, made in self.bins.items()
+            if at in taken and (unit := _other_unit(made.bounds_ms))
+        }
+        if units:
+            newest = self.bins[max(units)].bounds_ms
+            low, high = (f"{bound:,g} ms" for bound in (next(one for one in newest if one > 0), newest[-2]))
+            detail = {"low": low, "high": high, "other": units[max(units)]}
+            found.append(Finding("unit_doubtful", set(units), detail))
         return found
+
+
+def _other_unit(bounds_ms: Sequence[float]) -> str:
+    """The unit that bounds seem to be written in, where they were read in another; empty where they make sense."""
+    finite = [bound for bound in bounds_ms if 0 < bound < math.inf]
+    if len(finite) < _LEAST_BOUNDS:
+        return ""
+    if finite[0] >= _LONG_MS:
+        return "ms"
+    return "s" if finite[-1] <= _SHORT_MS and finite[0] <= _TINY_MS else ""
 
 
 def assemble(account: Account, step_seconds: int, leave_out: Collection[int] = ()) -> Assembly:

@@ -199,7 +199,10 @@ class Counted:
             instant = vector(Selector(metric=metric), one_of(self.label, services))
             first = f"({first}) and (last_over_time({instant}{window}) {comparison} (time() - {step}))"
         if self.replicas:
-            first = f"max without ({name(self.replicas)}) ({first})"
+            # Another replica that begins to collect counts nothing new.
+            known = self.over(services, lambda one: f"last_over_time({one}[{step}s] offset {step}s)")
+            without = f"max without ({name(self.replicas)})"
+            first = f"({without} ({first})) unless ({without} ({known}))"
         before = total.over(services, lambda one: f"last_over_time({one}[{step}s] offset {step}s)")
         return f"(({first}) > 0) and on ({label}) ({before})"
 

@@ -22,7 +22,6 @@ from apps.telemetry.clients.counts.accounts import FamilyAccount, read_family, t
 from apps.telemetry.clients.counts.profiles import Profiler
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.latencies.reader import LatencyReader
-from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions
 from apps.telemetry.clients.prometheus.dialects import Dialect, recognise, version
 from apps.telemetry.clients.prometheus.discovery import Discoverer
@@ -30,6 +29,7 @@ from apps.telemetry.clients.prometheus.families import MetricFamily, Selector, T
 from apps.telemetry.clients.prometheus.http import PrometheusHttp
 from apps.telemetry.clients.prometheus.matrix import CountAssembly, Values
 from apps.telemetry.clients.prometheus.questions import SAMPLE_SERIES, Part, Questions
+from apps.telemetry.clients.prometheus.source import promql
 
 _DAY = 86_400
 

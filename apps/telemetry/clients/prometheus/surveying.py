@@ -22,11 +22,11 @@ from apps.telemetry.clients.errors import (
     SourceUnavailable,
     TooMuchData,
 )
-from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.dialects import Dialect, recognise, version
 from apps.telemetry.clients.prometheus.families import Selector
 from apps.telemetry.clients.prometheus.http import Answer, PrometheusHttp
 from apps.telemetry.clients.prometheus.personal_data import without_personal_data
+from apps.telemetry.clients.prometheus.source import promql
 
 HOUR = 3600
 DAY = 86_400
