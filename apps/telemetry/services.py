@@ -396,7 +396,7 @@ def source_check(*, patient: bool = False) -> dict[str, Any]:
     try:
         timeout = None if patient else LOOK_TIMEOUT_SECONDS
         source = sources.prometheus_source(timeout_seconds=timeout, budget_seconds=timeout)
-    except SourceError as error:
+    except (SourceError, sources.NoSource, sources.SecretUnreadable) as error:
         return {"configured": True, "is_up": False, "detail": error.detail, "version": "", "families": []}
     try:
         status = source.check()

@@ -241,7 +241,7 @@ class PrometheusSource:
             answer = self.http.ask("label/__name__/values", form, method="GET", stale_question=question)
             if not isinstance(answer.data, list):
                 raise BadAnswer(f"{self.http.url} did not answer with a list of metric names.")
-            quality.merge(ReadingQuality(age_seconds=answer.age_seconds))
+            quality.merge(ReadingQuality(warnings=list(answer.warnings), age_seconds=answer.age_seconds))
             self._present[start, end] = frozenset(str(name) for name in answer.data)
         return self._present[start, end]
 
