@@ -47,7 +47,8 @@ class Tried:
             return self.detail
         more = "more than " if self.has_more_metrics else ""
         known = (
-            f"{len(self.families):,} of the families that Ballast knows have metrics there, of "
+            f"{len(self.families):,} of the families that Ballast knows "
+            f"{'has' if len(self.families) == 1 else 'have'} metrics there, of "
             f"{len(self.services):,} service{'' if len(self.services) == 1 else 's'}"
             if self.families
             else "none of the families that Ballast knows has metrics there, so the next step looks for others"

@@ -54,7 +54,7 @@ def test_metrics_of_ones_own_are_recognised_with_their_evidence() -> None:
     assert [(one.metric, one.unit) for one in own.family.buckets] == [("orders_http_seconds_bucket", "s")]
     environments = next(one for one in own.evidence.twice if one.label == "env")
     assert environments.services == 3
-    assert environments.where == "env=production"
+    assert environments.where == "env=~production|"
 
 
 def test_what_is_not_sure_is_said() -> None:

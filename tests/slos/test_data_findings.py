@@ -30,7 +30,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     "dip": {"fall": 12},
     "jump": {"times": 40, "total": "2,000,000"},
     "births_counted": {"series": 2, "requests": 5, "failures": 0},
-    "environments": {"count": 2, "label": "env", "shares": "half each", "matcher": "env!=staging"},
+    "environments": {"count": 2, "label": "env", "shares": "half each", "matcher": "env=~production|"},
     "ratio_alone": {"metric": "error_ratio"},
 }
 

@@ -160,7 +160,7 @@ def test_starting_stores_what_is_ticked_and_reads_the_past(admin: Client, server
     assert response["Location"] == reverse("telemetry-setup") + "#started"
     stored = FamilySet.objects.get().by_name
     assert list(stored) == ["orders-http-requests"]
-    assert stored["orders-http-requests"]["where"] == ["env!=staging"]
+    assert stored["orders-http-requests"]["where"] == ["env=~production|"]
     run = TelemetryRun.objects.get(kind="backfill")
     assert run.parameters == {"days": 7, "discover": True}
     assert sources.telemetry_config().order[0] == "orders-http-requests"

@@ -22,7 +22,7 @@ rates as their mean, ratios and probes sample by sample. Percentiles that were c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from apps.telemetry.clients.families import MetricFamily, Selector, ServiceGraph
@@ -62,11 +62,13 @@ def one_of(label: str, values: Sequence[str]) -> str:
     return f"{name(label)}=~{quoted('|'.join(regex_literal(value) for value in values))}"
 
 
-def all_but(label: str, values: Sequence[str]) -> str:
-    """Write, as a family's ``where`` takes it, that a label has none of the values; it may be absent."""
-    if len(values) == 1:
-        return f"{label}!={values[0]}"
-    return f"{label}!~{'|'.join(regex_literal(value) for value in values)}"
+def just(label: str, value: str, values: Collection[str]) -> str:
+    """Write, as a family's ``where`` takes it, that of a label's ``values`` only one is read.
+
+    The pattern matches the empty text as well: services that do not have the label stay in, unless to lack it is one of
+    the values between which to choose.
+    """
+    return f"{label}={value}" if not value or "" in values else f"{label}=~{regex_literal(value)}|"
 
 
 def vector(selector: Selector, *extra: str) -> str:

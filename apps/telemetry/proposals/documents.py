@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.telemetry.clients.families import MetricFamily
-from apps.telemetry.clients.promql import all_but
+from apps.telemetry.clients.promql import just
 
 #: How many names of services a proposal tells.
 NAMES_SHOWN = 8
@@ -32,8 +32,8 @@ class Twice(_Document):
         return self.only(next(preferred, self.values[0]))
 
     def only(self, value: str) -> str:
-        """The matcher that leaves one of them: without the others, so that services without the label stay."""
-        return all_but(self.label, [one for one in self.values if one != value])
+        """The matcher that leaves one of them, however many there are, and services without the label."""
+        return just(self.label, value, self.values)
 
 
 class Evidence(_Document):
@@ -54,10 +54,6 @@ class Evidence(_Document):
     failure_values: list[str] = []
     buckets: int = 0
     unit: str = ""
-    largest_seconds: float | None = None
-    """The largest finite bound of the histogram."""
-    other_labels: list[str] = []
-    """Other labels that may name the service, with how many services each tells."""
     twice: list[Twice] = []
 
 
