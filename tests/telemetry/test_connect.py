@@ -20,7 +20,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.telemetry import sealing, services, sources
+from apps.telemetry import checks, sealing, sources
 from apps.telemetry.clients.bounded import bound
 from apps.telemetry.clients.errors import SourceRefused
 from apps.telemetry.models import StoredConnection
@@ -69,7 +69,7 @@ def test_what_is_connected_is_read_from_by_every_process(server: Server) -> None
     assert not sources.is_configured()
     connect(server.url, token=TOKEN, org_id="shop")
     assert sources.is_configured()
-    services.source_check()
+    checks.source_check()
     asked = server.asked[-1]
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
     assert asked.headers["X-Scope-OrgID"] == "shop"
@@ -205,7 +205,7 @@ def test_a_name_that_turns_out_to_be_a_cloud_s_metadata_is_sent_nothing() -> Non
 
 def test_what_was_connected_is_not_asked_either_where_it_is_a_cloud_s_metadata() -> None:
     connect("http://169.254.169.254")
-    found = services.source_check()
+    found = checks.source_check()
     assert not found["is_up"]
     assert "link-local" in found["detail"]
 
@@ -237,7 +237,7 @@ def test_another_secret_key_is_said_to_be_the_trouble(server: Server, settings: 
     former, settings.SECRET_KEY = settings.SECRET_KEY, "another-secret-of-more-than-32-characters"
     with pytest.raises(BallastError, match="Connect it again"):
         sources.prometheus_source()
-    assert "Connect it again" in services.source_check()["detail"]
+    assert "Connect it again" in checks.source_check()["detail"]
     settings.SECRET_KEY_FALLBACKS = [former]
     found = sources.connection()
     assert found is not None
