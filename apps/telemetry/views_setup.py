@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
-from apps.core.errors import Conflict, InvalidInput
+from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.http import actor_from
 from apps.telemetry import setup_state
 from apps.telemetry.actions.families import named
@@ -201,6 +201,8 @@ def _written(text: str) -> dict[str, Any]:
 @require_safe
 def download(request: HttpRequest, what: str) -> HttpResponse:
     """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
+    if what not in {"stored", "recommended"}:
+        raise NotFound("There are two files: of the families that are stored, and of those that are recommended.")
     state = setup_state.look()
     if what == "stored":
         text = state.stored_toml

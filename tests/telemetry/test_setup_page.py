@@ -182,6 +182,11 @@ def test_what_is_changed_in_the_form_is_what_is_stored(admin: Client, server: Se
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["other", "a%0Ab", "%00"])
+def test_no_other_file_can_be_downloaded(admin: Client, name: str) -> None:
+    assert admin.get(f"/telemetry/setup/{name}.toml").status_code in {400, 404}
+
+
 @pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "a"])
 def test_what_is_no_toml_is_said(admin: Client, text: str) -> None:
     response = admin.post(reverse("telemetry-families"), {"toml": text, "version": "9" * 5_000})
