@@ -156,7 +156,9 @@ class Discover(Action[DiscoverInput]):
         undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
         undo += "go stale after seven days."
         try:
-            source = sources.prometheus_source(timeout_seconds=checks.LOOK_TIMEOUT_SECONDS)
+            source = sources.prometheus_source(
+                timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
+            )
             try:
                 found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
             finally:
