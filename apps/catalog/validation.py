@@ -201,7 +201,7 @@ def _once[RowT: Row](
     kept = []
     for index, row in enumerate(rows):
         first = first_at.setdefault(key(row), index)
-        if first == index or rows[first] != row or respelt[first] == respelt[index] is False:
+        if first == index or rows[first] != row or not (respelt[first] or respelt[index]):
             kept.append(index)
     return [rows[index] for index in kept], [places[index] for index in kept]
 

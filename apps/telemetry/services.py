@@ -25,8 +25,6 @@ from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
 from apps.telemetry import discovering, sources
-from apps.telemetry.clients.base import Explanation
-from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
 
@@ -41,10 +39,6 @@ CATCH_UP = timedelta(days=7)
 OVERLAP = 2 * HOUR
 #: An hour is complete for us only this long after its end.
 SETTLE = timedelta(minutes=2)
-#: How long a person waits for one question of the check page.
-LOOK_TIMEOUT_SECONDS = 10.0
-#: And for all questions about one service.
-LOOK_BUDGET_SECONDS = 20.0
 _WARNINGS_KEPT = 50
 
 type Progress = Callable[[int, int], None]
@@ -356,57 +350,3 @@ def lives_off_discovery() -> bool:
 def awaits_a_source() -> bool:
     """Whether there is nothing but the demo, and nowhere to read anything else from."""
     return not Service.objects.exclude(origin="demo").exists() and not sources.is_configured()
-
-
-def explain(
-    service_id: str, *, hours: int = 24, end: datetime | None = None, patient: bool = False
-) -> Explanation:
-    """Show how one service is read: the resolved queries, what came back, what would be stored. Stores none.
-
-    Serves the last good answers, with their age, while the source is down.
-
-    Parameters:
-        patient: take the configured time for each question instead of the few seconds that a page waits.
-
-    Raises:
-        NoSource: none is set up.
-    """
-    source = sources.prometheus_source(
-        serve_stale=True,
-        timeout_seconds=None if patient else LOOK_TIMEOUT_SECONDS,
-        budget_seconds=None if patient else LOOK_BUDGET_SECONDS,
-    )
-    last = last_complete_hour(end or timezone.now()) if end is None else end
-    try:
-        finish = int(last.timestamp()) // 3600 * 3600
-        return source.explain(service_id, finish - hours * 3600, finish, 3600)
-    finally:
-        source.close()
-
-
-def source_check(*, patient: bool = False) -> dict[str, Any]:
-    """Ask the source whether it answers. It does not raise, and waits a few seconds at most unless ``patient``."""
-    if not sources.is_configured():
-        return {
-            "configured": False,
-            "is_up": False,
-            "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
-            "version": "",
-            "families": [],
-        }
-    try:
-        timeout = None if patient else LOOK_TIMEOUT_SECONDS
-        source = sources.prometheus_source(timeout_seconds=timeout, budget_seconds=timeout)
-    except SourceError as error:
-        return {"configured": True, "is_up": False, "detail": error.detail, "version": "", "families": []}
-    try:
-        status = source.check()
-    finally:
-        source.close()
-    return {
-        "configured": True,
-        "is_up": status.is_up,
-        "detail": status.detail,
-        "version": status.version,
-        "families": list(status.families),
-    }

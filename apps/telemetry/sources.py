@@ -180,6 +180,7 @@ def http_to(
         read_timeout_seconds=min(config.read_timeout_seconds, timeout),
         max_bytes=config.max_answer_mb * 1024 * 1024,
         budget_seconds=budget_seconds,
+        may_be_link_local=where.said_by == "environment",
     )
 
 

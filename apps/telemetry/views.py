@@ -19,7 +19,7 @@ from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
 from apps.core.http import actor_from
-from apps.telemetry import queries, services
+from apps.telemetry import checks, queries
 from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.presenting import checked, moment, service_data
@@ -56,10 +56,10 @@ def telemetry(request: HttpRequest) -> HttpResponse:
 def check(request: HttpRequest) -> HttpResponse:
     """Whether the source answers, and what it says of one service now. Stores nothing."""
     service_id = request.GET.get("service", "").strip()
-    context: dict[str, Any] = {"check": services.source_check(), "service_id": service_id}
+    context: dict[str, Any] = {"check": checks.source_check(), "service_id": service_id}
     try:
         if service_id:
-            found = services.explain(service_id)
+            found = checks.explain(service_id)
             if context["check"]["is_up"] or found.quality.age_seconds:
                 context |= {"found": found, "read": checked(found)}
     except BallastError as error:

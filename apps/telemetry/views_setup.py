@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
-from apps.core.errors import Conflict, InvalidInput
+from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.http import actor_from
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, toml, words
@@ -129,7 +129,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
                 {"families": named(list(merged.items())), "order": state.order, "version": _version(posted)},
                 actor=actor,
             )
-        days = int(posted["days"]) if posted.get("days", "").isdecimal() else DAYS[1]
+        days = _number(posted.get("days", ""), DAYS[1])
         dispatch("telemetry.backfill", {"days": days, "discover": True}, actor=actor)
     except (InvalidInput, Conflict) as error:
         by_number: dict[int, list[str]] = {}
@@ -146,7 +146,12 @@ def start(request: HttpRequest) -> HttpResponseBase:
 
 
 def _version(posted: Mapping[str, str]) -> int:
-    return int(posted["version"]) if posted.get("version", "").isdecimal() else 0
+    return _number(posted.get("version", ""), 0)
+
+
+def _number(text: str, otherwise: int) -> int:
+    """A number that was sent along, or another one where none was that can be meant."""
+    return int(text) if text.isdecimal() and len(text) < 19 else otherwise
 
 
 @login_required
@@ -174,8 +179,8 @@ def _written(text: str) -> dict[str, Any]:
     """The action's input from the text of a configuration file."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"This is not TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and very deep arrays, too
+        raise InvalidInput(f"This is not TOML that can be read: {error}.") from error
     table = document.get("telemetry", {})
     own = table.get("families", {}) if isinstance(table, dict) else None
     unknown = [
@@ -196,6 +201,10 @@ def _written(text: str) -> dict[str, Any]:
 @require_safe
 def download(request: HttpRequest, what: str) -> HttpResponse:
     """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
+    if what not in {"stored", "recommended"}:
+        raise NotFound(
+            "There are two files: of the families that are stored, and of those that are recommended."
+        )
     state = setup_state.look()
     if what == "stored":
         text = state.stored_toml

@@ -53,6 +53,8 @@ def test_a_family_reads_what_its_exporter_emits(reading: AvailabilityReading, ex
     bins = reading.series[expected.service]
     total, failed = sum(bins.total), sum(bins.bad)
     assert {stretch.family for stretch in reading.stretches[expected.service]} == {expected.family}
+    kinds = {finding.kind for finding in reading.quality.findings.get(expected.service, [])}
+    assert ("ratio_alone" in kinds) == (CONFIG.families[expected.family].kind == "ratios")
     if expected.total is None:
         assert failed / total == pytest.approx(expected.failed, abs=0.005)
     else:

@@ -11,7 +11,7 @@ import time_machine
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.telemetry import services
+from apps.telemetry import checks, services
 from apps.telemetry.clients.errors import SourceRefused
 from apps.telemetry.models import ContestedHour, EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success
@@ -225,7 +225,7 @@ def test_runs_without_an_end_are_found_again(prometheus: Server, shop: Service) 
 
 def test_explaining_stores_nothing(prometheus: Server, shop: Service) -> None:
     with time_machine.travel(END + timedelta(minutes=30), tick=False):
-        found = services.explain("shop")
+        found = checks.explain("shop")
     assert len(found.availability.series["shop"].at) == 24
     assert found.end == int(END.timestamp())
     assert not SliHour.objects.exists()
@@ -233,14 +233,14 @@ def test_explaining_stores_nothing(prometheus: Server, shop: Service) -> None:
 
 
 def test_checking_the_source_says_whether_it_answers(prometheus: Server) -> None:
-    status = services.source_check()
+    status = checks.source_check()
     assert (status["configured"], status["is_up"], status["version"]) == (True, True, "3.1.0")
     prometheus.answering = lambda path, form: Reply(body=b"", status=401)
-    assert not services.source_check()["is_up"]
+    assert not checks.source_check()["is_up"]
 
 
 def test_checking_without_a_source_says_so() -> None:
-    assert services.source_check()["configured"] is False
+    assert checks.source_check()["configured"] is False
 
 
 def store_partial(fleet: Fleet, value: str) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.clients.prometheus.families import MetricFamily, load_config
+from apps.telemetry.clients.prometheus.families import MetricFamily, Selector, load_config
 from apps.telemetry.proposals import choosing, toml
+from apps.telemetry.proposals.comparing import matches
 from apps.telemetry.proposals.documents import Evidence, Proposal, Survey, Twice
 
 CONFIG = load_config()
@@ -58,6 +59,21 @@ def test_a_built_in_family_is_stored_only_where_it_is_narrowed() -> None:
     [(name, family)] = choosing.chosen(found, {"place-0-0": "production"})
     assert (name, family.where) == ("http", ("env!=staging",))
     assert family.total == CONFIG.families["http"].total
+
+
+PLACE_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+@given(st.sets(PLACE_NAMES, min_size=2, max_size=12), st.data())
+def test_one_place_is_read_and_no_other_however_many_there_are(places: set[str], data: st.DataObject) -> None:
+    shown = data.draw(st.lists(st.sampled_from(sorted(places)), min_size=2, unique=True))
+    one = data.draw(st.sampled_from(shown))
+    matcher = Twice(label="env", values=shown, services=2, names=[]).only(one)
+    selector = Selector(metric="requests_total", where=(matcher,))
+    read = {place for place in places if matches(selector, {"env": place})}
+    # Of the places that these services have one is read; what others have, or none, stays.
+    assert read & set(shown) == {one}
+    assert places - set(shown) <= read
 
 
 def test_a_place_that_was_not_proposed_is_not_taken() -> None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpcore
+import httpx
 import pytest
 import stamina
 from hypothesis import given
@@ -18,7 +20,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.telemetry import services, sources
+from apps.telemetry import checks, sources
+from apps.telemetry.clients.errors import SourceRefused
+from apps.telemetry.clients.prometheus.bounded import bound
 from apps.telemetry.models import StoredConnection
 from apps.telemetry.setup import sealing
 from tests.telemetry.prometheus_server import Form, Reply, Server, serving, success
@@ -66,7 +70,7 @@ def test_what_is_connected_is_read_from_by_every_process(server: Server) -> None
     assert not sources.is_configured()
     connect(server.url, token=TOKEN, org_id="shop")
     assert sources.is_configured()
-    services.source_check()
+    checks.source_check()
     asked = server.asked[-1]
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
     assert asked.headers["X-Scope-OrgID"] == "shop"
@@ -184,11 +188,57 @@ def test_a_cloud_s_metadata_are_not_asked(host: str) -> None:
     assert "link-local" in shown.warnings[0]
 
 
+def test_a_name_that_turns_out_to_be_a_cloud_s_metadata_is_sent_nothing() -> None:
+    class Metadata(httpcore.MockStream):
+        def get_extra_info(self, info: str) -> Any:
+            return ("169.254.169.254", 80) if info == "server_addr" else None
+
+    class Network(httpcore.MockBackend):
+        def connect_tcp(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+            return Metadata([b"HTTP/1.1 200 OK\r\n\r\n"])
+
+    transport = httpx.HTTPTransport()
+    transport._pool._network_backend = Network([])
+    client = bound(httpx.Client(transport=transport), may_be_link_local=False)
+    with client, pytest.raises(SourceRefused, match="link-local"):
+        client.get("http://metadata.example.org")
+
+
+def test_what_was_connected_is_not_asked_either_where_it_is_a_cloud_s_metadata() -> None:
+    connect("http://169.254.169.254")
+    found = checks.source_check()
+    assert not found["is_up"]
+    assert "link-local" in found["detail"]
+
+
+def test_the_same_key_with_another_secret_is_another_request(server: Server) -> None:
+    def connect_once(data: dict[str, Any]) -> bool:
+        return dispatch("telemetry.connect", data, actor=person(), idempotency_key="once").replayed
+
+    first = {"url": server.url.replace("//", "//me:one@")}
+    assert not connect_once(first)
+    assert connect_once(first)
+    for other in (
+        {"url": server.url.replace("//", "//me:two@")},
+        {"url": server.url, "credentials": {"token": "x"}},
+    ):
+        with pytest.raises(Conflict, match="different request"):
+            connect_once(other)
+
+
+@pytest.mark.parametrize("field", ["user", "org_id"])
+def test_what_cannot_be_sent_is_refused(field: str) -> None:
+    for text in ("a\0b", "a\nb"):
+        with pytest.raises(InvalidInput):
+            connect("http://127.0.0.1:9", **{field: text})
+
+
 def test_another_secret_key_is_said_to_be_the_trouble(server: Server, settings: Settings) -> None:
     connect(server.url, token=TOKEN)
     former, settings.SECRET_KEY = settings.SECRET_KEY, "another-secret-of-more-than-32-characters"
     with pytest.raises(BallastError, match="Connect it again"):
         sources.prometheus_source()
+    assert "Connect it again" in checks.source_check()["detail"]
     settings.SECRET_KEY_FALLBACKS = [former]
     found = sources.connection()
     assert found is not None

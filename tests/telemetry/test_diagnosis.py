@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import accumulate
 
@@ -72,7 +73,7 @@ def test_a_small_fall_is_a_dip(seed: int, samples: int, rate: float, depth: floa
     assert (found.fell_from, found.fell_to) == (before, series[place])
 
 
-@given(st.lists(st.floats(0, 1e12), max_size=60))
+@given(st.lists(st.floats(-1e12, 1e12) | st.sampled_from([0.0, -1.0, math.inf]), max_size=60))
 def test_any_samples_have_a_diagnosis(samples: list[float]) -> None:
     found = diagnose(samples)
     assert found.samples == len(samples)

@@ -19,7 +19,7 @@ from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.telemetry import services, sources, tasks
-from apps.telemetry.clients.prometheus.source import discovery
+from apps.telemetry.clients.prometheus import discovery
 from apps.telemetry.models import EdgeHour, SliHour, TelemetryRun
 from apps.telemetry.sources import NoSource
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import InvalidInput
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.families import (
     PRESETS_FILE,
     MetricFamily,
@@ -14,7 +15,6 @@ from apps.telemetry.clients.prometheus.families import (
     load_config,
     preset_names,
 )
-from apps.telemetry.clients.prometheus.source import promql
 
 
 def own(tmp_path: Path, text: str) -> Path:

@@ -166,8 +166,28 @@ def test_an_instant_has_one_histogram() -> None:
         {"count": "x"},
         {"count": "1", "buckets": [[0, "NaN", "1", "1"]]},
         {"count": "1", "buckets": 5},
+        {"count": "1", "buckets": [[0, "2", "1", "1"]]},
+        {"count": "1", "buckets": [[0, "+Inf", "+Inf", "1"]]},
     ],
 )
 def test_a_sample_of_another_shape_is_a_bad_answer(sample: Any) -> None:
     with pytest.raises(BadAnswer):
         list(series_of({"result": [{"metric": {}, "histograms": [[1, sample]]}]}, "http://source"))
+
+
+_BORDERS = st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0, math.inf, 1e15, 1e15 + 1, 5e-324])
+
+
+@given(st.lists(st.tuples(_BORDERS, _BORDERS, st.floats(0, 1e9)), max_size=6), st.sampled_from([1.0, 1000.0]))
+def test_whatever_borders_a_server_makes_up_have_counts_or_are_refused(
+    buckets: list[tuple[float, float, float]], factor: float
+) -> None:
+    rows = [[0, repr(lower), repr(upper), repr(count)] for lower, upper, count in buckets]
+    data = {"result": [{"metric": {}, "histograms": [[AT, {"count": "5", "buckets": rows}]]}]}
+    try:
+        (series,) = series_of(data, "http://source")
+    except BadAnswer:
+        assert any(upper < lower or lower == math.inf for lower, upper, _ in buckets)
+        return
+    (layout,) = on_stable_bounds(series.histograms, factor).values()
+    assert all(count >= 0 for count in layout.values())

@@ -182,6 +182,18 @@ def test_what_is_changed_in_the_form_is_what_is_stored(admin: Client, server: Se
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["other", "a%0Ab", "%00"])
+def test_no_other_file_can_be_downloaded(admin: Client, name: str) -> None:
+    assert admin.get(f"/telemetry/setup/{name}.toml").status_code in {400, 404}
+
+
+@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "a"])
+def test_what_is_no_toml_is_said(admin: Client, text: str) -> None:
+    response = admin.post(reverse("telemetry-families"), {"toml": text, "version": "9" * 5_000})
+    assert response.status_code == 422
+    assert "not TOML" in text_of(response)
+
+
 def test_what_cannot_be_used_is_said_where_it_was_written(admin: Client, server: Server) -> None:
     looked(admin, server.url)
     number = number_of(setup(admin), "orders_http_requests_total")

@@ -134,6 +134,11 @@ def test_what_somebody_else_stored_meanwhile_is_not_overwritten() -> None:
         ({"families": [{"name": "x", "family": {**ORDERS, "colour": "red"}}]}, "families.0.family.colour"),
         ({"families": [{"name": "x", "family": ORDERS}] * 2}, "body"),
         ({"families": [], "order": ["nobody"]}, "order"),
+        ({"families": [{"name": "x", "family": {**ORDERS, "where": ["a=\0"]}}]}, "families.0.family.where.0"),
+        (
+            {"families": [{"name": "x", "family": {**ORDERS, "where": ["a=~5("]}}]},
+            "families.0.family.where.0",
+        ),
     ],
 )
 def test_it_names_what_is_wrong(data: dict[str, Any], field: str) -> None:
@@ -180,3 +185,28 @@ def test_another_process_takes_it_up() -> None:
     thread.start()
     thread.join()
     assert seen == ["orders"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_store_at_once_one_is_told() -> None:
+    person()
+    together = threading.Barrier(2)
+    outcomes: list[str] = []
+
+    def store_mine(name: str) -> None:
+        try:
+            together.wait(timeout=20)
+            store((name, ORDERS), version=0)
+            outcomes.append("stored")
+        except Conflict:
+            outcomes.append("told")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=store_mine, args=(name,)) for name in ("mine", "yours")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["stored", "told"]
+    assert FamilySet.objects.count() == 1

@@ -214,3 +214,31 @@ def test_a_server_whose_newest_samples_are_some_minutes_old_is_looked_at_as_of_t
         assert surveyor.series_of(Selector(metric="calls_total")) == 4
         http.close()
     assert asked == [NOW, NOW - 1780]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"metric": _JSON, "value": _JSON | st.tuples(st.just(1), _JSON), "values": _JSON}
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.builds(lambda rows: {"resultType": "vector", "result": rows}, _ROWS) | _JSON, _JSON)
+def test_answers_of_any_shape_end_no_survey(vector: object, other: object) -> None:
+    def reply(path: str, form: Form) -> Reply:
+        if path.endswith("__name__/values"):
+            return success(["http_requests_total", "shop_requests_total"])
+        return success(vector if "query" in path else other)
+
+    with serving(reply) as running:
+        http = PrometheusHttp(running.url, CircuitBreaker(running.url), LastGood(None, running.url))
+        with http:
+            found = Proposer(Surveyor(http, Limits()), CONFIG).survey()
+    assert found.metrics == 2

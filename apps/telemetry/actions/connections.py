@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from django.conf import settings
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from django.utils.crypto import salted_hmac
+from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
 
 from apps.core.actions import (
     Action,
@@ -28,6 +29,7 @@ from apps.telemetry.setup import sealing, stored, surveys
 MAX_ADDRESS = 2_000
 _NAMES_SHOWN = 10
 OBJECT = ("telemetry.connection", "prometheus")
+_ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
 
 def address_problem(url: str) -> str:
@@ -57,12 +59,28 @@ class Credentials(ActionInput):
         ""
     )
     user: Annotated[
-        str, Field(max_length=200, description="For basic authentication, where there is no token.")
+        str,
+        Field(
+            max_length=200,
+            pattern=_ON_ONE_LINE,
+            description="For basic authentication, where there is no token.",
+        ),
     ] = ""
     password: Annotated[SecretStr, Field(max_length=2_000, description="With the user.")] = SecretStr("")
     org_id: Annotated[
-        str, Field(max_length=200, description="Sent as `X-Scope-OrgID`, which names the tenant of Mimir.")
+        str,
+        Field(
+            max_length=200,
+            pattern=_ON_ONE_LINE,
+            description="Sent as `X-Scope-OrgID`, which names the tenant of Mimir.",
+        ),
     ] = ""
+
+    @field_serializer("token", "password", when_used="json")
+    def _as_fingerprint(self, secret: SecretStr) -> str:
+        # Two requests with the same idempotency key are the same only if their secrets are.
+        text = secret.get_secret_value()
+        return salted_hmac(OBJECT[0], text, algorithm="sha256").hexdigest() if text else ""
 
     @model_validator(mode="after")
     def _token_or_user(self) -> Self:
@@ -79,6 +97,7 @@ class ConnectInput(ActionInput):
         Field(
             min_length=1,
             max_length=MAX_ADDRESS,
+            repr=False,
             description="The address under which `/api/v1/query` lies, such as "
             "http://prometheus:9090; for Mimir it usually "
             "ends in /prometheus. A user and password in it are taken out and kept apart.",
@@ -93,6 +112,12 @@ class ConnectInput(ActionInput):
         if problem:
             raise ValueError(problem)
         return url
+
+    @field_serializer("url", when_used="json")
+    def _without_password(self, url: str) -> str:
+        found = self.connection()
+        known = salted_hmac(OBJECT[0], f"{found.user}\n{found.password}", algorithm="sha256").hexdigest()
+        return f"{known} {found.url}" if "@" in url else url
 
     def connection(self) -> sources.Connection:
         """The connection that is meant."""
@@ -117,6 +142,10 @@ class Connect(Action[ConnectInput]):
     permission = "telemetry.configure"
     risk = Risk.MEDIUM
     Input = ConnectInput
+
+    def target(self, data: ConnectInput, *, lock: bool) -> None:
+        if lock:
+            stored.lock()
 
     def guard(self, call: Call[ConnectInput]) -> None:
         _refuse_where_the_environment_says()
@@ -184,6 +213,10 @@ class Disconnect(Action[DisconnectInput]):
     permission = "telemetry.configure"
     risk = Risk.MEDIUM
     Input = DisconnectInput
+
+    def target(self, data: DisconnectInput, *, lock: bool) -> None:
+        if lock:
+            stored.lock()
 
     def guard(self, call: Call[DisconnectInput]) -> None:
         _refuse_where_the_environment_says()

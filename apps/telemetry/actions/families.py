@@ -111,6 +111,10 @@ class StoreFamilies(Action[StoreFamiliesInput]):
     risk = Risk.MEDIUM
     Input = StoreFamiliesInput
 
+    def target(self, data: StoreFamiliesInput, *, lock: bool) -> None:
+        if lock:
+            stored.lock()  # so that nobody else can store others between the check of the version and the change
+
     def guard(self, call: Call[StoreFamiliesInput]) -> None:
         below = load_config(settings.CONFIG_FILE)
         known = {*below.families, *(one.name for one in call.input.families)}

@@ -18,7 +18,7 @@ from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant
 from apps.core.models import AuditEntry
-from apps.telemetry import discovering, services, sources
+from apps.telemetry import checks, discovering, services, sources
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.models import TelemetryRun
 
@@ -156,9 +156,11 @@ class Discover(Action[DiscoverInput]):
         undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
         undo += "go stale after seven days."
         try:
-            source = sources.prometheus_source(timeout_seconds=services.LOOK_TIMEOUT_SECONDS)
+            source = sources.prometheus_source(
+                timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
+            )
             try:
-                found = discovering.look(source, start, end, max_seconds=services.LOOK_TIMEOUT_SECONDS)
+                found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
             finally:
                 source.close()
         except SourceError as error:

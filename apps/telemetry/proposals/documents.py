@@ -32,7 +32,9 @@ class Twice(_Document):
         return self.only(next(preferred, self.values[0]))
 
     def only(self, value: str) -> str:
-        """The matcher that leaves one of them: without the others, so that services without the label stay."""
+        """The matcher that leaves one of them: without the others, so that services without the label stay, and those
+        that have a value which none of these services has.
+        """
         return all_but(self.label, [one for one in self.values if one != value])
 
 
@@ -54,10 +56,6 @@ class Evidence(_Document):
     failure_values: list[str] = []
     buckets: int = 0
     unit: str = ""
-    largest_seconds: float | None = None
-    """The largest finite bound of the histogram."""
-    other_labels: list[str] = []
-    """Other labels that may name the service, with how many services each tells."""
     twice: list[Twice] = []
 
 

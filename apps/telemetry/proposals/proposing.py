@@ -123,11 +123,6 @@ class Proposer:
             return None
         preset, chosen = _preset_for(presets, looked.ranked, candidate)
         evidence = Evidence(series=looked.series, services=len(chosen.services))
-        evidence.other_labels = [
-            f"{one.label} ({len(one.services):,})"
-            for one in looked.ranked
-            if one is not chosen and one.coverage >= 0.5
-        ]
         doubts = weighing.label_doubts(chosen, looked.ranked)
         if preset:
             family = preset[1]
@@ -285,7 +280,6 @@ class Proposer:
             unit = "ms" if positive and positive[-1] > _LONGEST_SECONDS and positive[0] >= 1 else "s"
             doubts.append(f"Nothing says the unit of {selector.metric}; by its bounds it is taken as {unit}.")
         evidence.unit = unit
-        evidence.largest_seconds = bounds[-1] / (1000 if unit == "ms" else 1) if bounds else None
         if is_known:
             return family
         found = BucketSelector(metric=selector.metric, native=selector.native, unit=unit)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from django.db import connection
+
 from apps.telemetry.models import FamilySet, StoredConnection
+
+
+def lock() -> None:
+    """Let nobody else change any of it until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('telemetry_stored'))")
 
 
 def newest_connection() -> StoredConnection | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from apps.telemetry import sources
-from apps.telemetry.clients.errors import SourceError, SourceRefused
+from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.clients.prometheus.dialects import Dialect
 from apps.telemetry.clients.prometheus.families import MetricFamily
 from apps.telemetry.clients.prometheus.surveying import Enough, Limits, Surveyor
@@ -50,7 +47,8 @@ class Tried:
             return self.detail
         more = "more than " if self.has_more_metrics else ""
         known = (
-            f"{len(self.families):,} of the families that Ballast knows have metrics there, of "
+            f"{len(self.families):,} of the families that Ballast knows "
+            f"{'has' if len(self.families) == 1 else 'have'} metrics there, of "
             f"{len(self.services):,} service{'' if len(self.services) == 1 else 's'}"
             if self.families
             else "none of the families that Ballast knows has metrics there, so the next step looks for others"
@@ -66,7 +64,6 @@ def try_out(where: sources.Connection) -> Tried:
     """
     config = sources.telemetry_config()
     try:
-        refuse_link_local(where.url)
         http = sources.http_to(
             where, config, timeout_seconds=TRY_SECONDS, budget_seconds=TRY_SECONDS, is_apart=True
         )
@@ -106,29 +103,6 @@ def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
     except Enough:
         pass  # What was found until then is told; it is no promise.
     return found - {""}
-
-
-def refuse_link_local(url: str) -> None:
-    """Refuse an address where no Prometheus is but a cloud's metadata are: 169.254.0.0/16, fe80::/10.
-
-    Raises:
-        SourceRefused: the host is, or is called, such an address.
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        return  # That it cannot be reached, the connection says better.
-    if any(_is_link_local(one) for one in found):
-        raise SourceRefused(
-            f"{host} is a link-local address, where no Prometheus is. Write the address of your Prometheus."
-        )
-
-
-def _is_link_local(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_link_local
 
 
 def in_words_of_the_page(text: str) -> str:

@@ -156,7 +156,8 @@ def ask_again(
     """
     start, end = window
     service_of = {pk: service_id for service_id, pk in known.items()}
-    due = hours_to_ask_again(end - reach, start, end)
+    # A service that came into the catalog meanwhile has its turn next time.
+    due = {pk: hours for pk, hours in hours_to_ask_again(end - reach, start, end).items() if pk in service_of}
     plans = plan(due, turn=int(end.timestamp()) // 3600)
     asked = 0
     for part in plans:

@@ -15,10 +15,10 @@ from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.counts.diagnosis import Diagnosis, diagnose
 from apps.telemetry.clients.counts.ways import Settled, Way
 from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
 from apps.telemetry.clients.prometheus.matrix import Series, Values
 from apps.telemetry.clients.prometheus.promql import Counted
-from apps.telemetry.clients.prometheus.source import promql
 
 #: Counters of a service that fall so often within a bin are looked at one by one.
 _MANY_RESETS = 3

@@ -57,13 +57,18 @@ def diagnose(samples: Sequence[float]) -> Diagnosis:
     falls = [place for place, (before, after) in enumerate(pairwise(samples)) if after < before]
     if not falls:
         return Diagnosis(Cause.NONE, samples=len(samples))
-    slightest = min(falls, key=lambda place: 1 - samples[place + 1] / samples[place])
+    slightest = min(falls, key=lambda place: _depth(samples[place], samples[place + 1]))
     cause = Cause.RESTART
     if _has_several_writers(samples, len(falls)):
         cause = Cause.SEVERAL_WRITERS
     elif any(_is_dip(samples, place) for place in falls):
         cause = Cause.DIP
     return Diagnosis(cause, len(falls), len(samples), samples[slightest], samples[slightest + 1])
+
+
+def _depth(before: float, after: float) -> float:
+    """Which share of a counter a fall takes; all of one that was not above zero, as no counter should be."""
+    return 1 - after / before if before > 0 else 1.0
 
 
 def _has_several_writers(samples: Sequence[float], falls: int) -> bool:

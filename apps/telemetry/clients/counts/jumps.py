@@ -6,6 +6,7 @@ or week is a habit; the rest is put to other evidence, or left out where it is a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 HOUR = 3600
@@ -35,12 +36,12 @@ def jumps(totals: Mapping[int, float], known: Mapping[int, float], *, factor: fl
         known: requests of the hours that tell what is usual, by their start; may hold those that are judged.
     """
     found: dict[int, float] = {}
+    hours = sorted(known)
     for at, total in totals.items():
         if total <= factor or not _stands_out(known, at, total, factor):
             continue
-        others = sorted(
-            count for other, count in known.items() if other != at and abs(other - at) <= _WEEK + HOUR
-        )
+        near = hours[bisect_left(hours, at - _WEEK - HOUR) : bisect_right(hours, at + _WEEK + HOUR)]
+        others = sorted(known[other] for other in near if other != at)
         if len(others) < _LEAST_HOURS:
             continue
         peaks = max(_LEAST_PEAKS, int(len(others) * _PEAK_SHARE))

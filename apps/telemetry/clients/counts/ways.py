@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.counts import failures
 from apps.telemetry.clients.counts.profiles import Profile, Profiler
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span, by_the_day, listed
 from apps.telemetry.clients.prometheus.families import Selector
 from apps.telemetry.clients.prometheus.personal_data import scrubbed
-from apps.telemetry.clients.prometheus.source import promql
 
 #: A collector's counter may lag behind by what is counted in so long.
 _LAG_SECONDS = 600
@@ -81,13 +81,13 @@ class WaySettler:
         profiles = self.profiler.profiles(self.asks.name, total, services, span)
         if profiles is None:
             declared = self._declared()
-            return {service: Settled(Way(declared)) for service in services}
+            return {service: self._begun(Way(declared)) for service in services}
         settled: dict[str, Settled] = {}
         heard = self._heard_elsewhere([service for service in services if service in profiles], span)
         some = {service: profiles[service] for service in services if service in profiles}
         repeated = self._repeated(some, span)
         for service, profile in some.items():
-            found = settled[service] = Settled()
+            found = settled[service] = self._begun(Way())
             found.way = Way(
                 self._declared() if service in heard else self._failures(profile, found),
                 repeated.get(service, ""),
@@ -96,6 +96,13 @@ class WaySettler:
                 values = sorted(profile.values[found.way.replicas] - {""})
                 found.note("replicas_merged", label=found.way.replicas, values=_shown(values))
         self._find_environments(some, settled, span)
+        return settled
+
+    def _begun(self, way: Way) -> Settled:
+        """What is to be said of any service of the family."""
+        settled = Settled(way)
+        if self.asks.family.kind == "ratios":
+            settled.note("ratio_alone", metric=self.asks.family.counted.metric)
         return settled
 
     # Failures
@@ -303,7 +310,7 @@ def _environment_words(label: str, shares: Mapping[str, float]) -> dict[str, str
         "label": label,
         "count": len(ranked),
         "shares": listed(shown, "and"),
-        "matcher": scrubbed(promql.all_but(label, ranked[1:][:_MOST_SHARES_SHOWN])),
+        "matcher": scrubbed(promql.all_but(label, ranked[1:])),
     }
 
 

@@ -151,21 +151,19 @@ class HistogramReader:
                         series_of[service, ends_at][series.labels.get("le", "")] = count
                         if part.is_partial:
                             accounts[service].partial.update(
-                                _within(accounts[service], ends_at - width, ends_at)
+                                _within(accounts[service], ends_at - width, ends_at, span[2])
                             )
             for (service, ends_at), counts in sorted(series_of.items()):
                 uneven = set(uneven_bounds(counts, self.factor))
-                uneven |= self._not_numbers(accounts[service], counts, ends_at - width, ends_at)
+                uneven |= self._not_numbers(accounts[service], counts, (ends_at - width, ends_at, span[2]))
                 if uneven:
                     found[service].append(_Window(ends_at - width, ends_at, frozenset(uneven)))
         return found
 
-    def _not_numbers(
-        self, account: Account, counts: dict[str, float], start: int, end: int
-    ) -> set[Spellings]:
+    def _not_numbers(self, account: Account, counts: dict[str, float], span: Span) -> set[Spellings]:
         """The bounds at which some bin counts no number; such bins are noted."""
         bounds: set[float] = set()
-        for at in _within(account, start, end):
+        for at in _within(account, *span):
             bad = {bound for bound, count in account.layouts[at][0].items() if not 0.0 <= count < math.inf}
             if bad:
                 account.not_numbers.add(at)
@@ -204,16 +202,16 @@ class HistogramReader:
                         partial[service].update(series.values)
         except (SourceRefused, _TooManyBounds):
             for service in services:
-                self._keep_shared(accounts[service], window)
+                self._keep_shared(accounts[service], window, step)
             return
         for service in services:
             account = accounts[service]
             account.partial |= partial[service]
-            for at in _within(account, window.start, window.end):
+            for at in _within(account, window.start, window.end, step):
                 some = [by_end[at] for by_end in apart[service].values() if at in by_end]
                 account.layouts[at] = some or account.layouts[at]
 
-    def _keep_shared(self, account: Account, window: _Window) -> None:
+    def _keep_shared(self, account: Account, window: _Window, step: int) -> None:
         """Leave out the bounds that not all series have."""
         uneven = frozenset(
             bound
@@ -221,7 +219,7 @@ class HistogramReader:
             for text in texts
             if (bound := bound_ms(text, self.factor)) is not None
         )
-        for at in _within(account, window.start, window.end):
+        for at in _within(account, window.start, window.end, step):
             (layout,) = account.layouts[at]
             account.shared[at] = uneven.intersection(layout) - {math.inf}
             account.layouts[at] = [
@@ -322,9 +320,9 @@ def _days(span: Span) -> Iterator[Span]:
         yield rest, end, end - rest
 
 
-def _within(account: Account, start: int, end: int) -> list[int]:
-    """The ends of an account's bins within a time."""
-    return [at for at in account.layouts if start < at <= end]
+def _within(account: Account, start: int, end: int, step: int) -> list[int]:
+    """The ends of an account's bins of ``step`` seconds within a time that begins where one of them does."""
+    return [at for at in range(start + step, end + 1, step) if at in account.layouts]
 
 
 def _joined(windows: Sequence[_Window]) -> list[_Window]:

@@ -176,6 +176,10 @@ def assemble(account: Account, step_seconds: int, leave_out: Collection[int] = (
 
 def combined(layouts: Sequence[Layout]) -> HistogramBin:
     """Put layouts together that each rise; at a bound that one lacks, it counts what it has at the bound before."""
+    if len(layouts) == 1:
+        (layout,) = layouts
+        alone = sorted(layout)
+        return HistogramBin(tuple(alone), [whole(layout[bound]) for bound in alone])
     bounds = sorted(_bounds(layouts))
     counts = [0.0] * len(bounds)
     for layout in layouts:

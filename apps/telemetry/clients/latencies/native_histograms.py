@@ -67,6 +67,8 @@ def native_histogram(sample: Any) -> NativeHistogram:
     ]
     if any(math.isnan(bucket.lower) or math.isnan(bucket.upper) for bucket in buckets):
         raise ValueError("a bucket's border is NaN")
+    if any(bucket.lower > bucket.upper or bucket.lower == math.inf for bucket in buckets):
+        raise ValueError("a bucket ends before it begins")
     return NativeHistogram(float(sample["count"]), tuple(sorted(buckets, key=lambda each: each.upper)))
 
 
@@ -148,6 +150,8 @@ def _is_exponential(bucket: Bucket) -> bool:
     if farther == math.inf or nearer == farther:
         return False
     octaves = math.log2(farther) - math.log2(nearer)
+    if octaves == 0.0:
+        return False
     schema = -math.log2(octaves)
     return (
         _is_whole(schema)

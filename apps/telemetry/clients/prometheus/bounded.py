@@ -1,4 +1,4 @@
-"""Keeps every wait on a socket within the deadline of its question.
+"""Keeps every wait on a socket within the deadline of its question, and connections away from where none should go.
 
 httpx bounds each read on its own, so a server that sends a byte now and then, be it within its headers, would never be
 given up. Here no single wait is longer than what is left of the whole.
@@ -16,6 +16,8 @@ import httpcore
 import httpx
 
 from apps.core.resilience import Deadline
+from apps.telemetry.clients.prometheus.addresses import refuse_link_local
+from apps.telemetry.clients.errors import SourceRefused
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
@@ -30,12 +32,16 @@ def until(deadline: Deadline) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def bound(client: httpx.Client) -> httpx.Client:
-    """Let a client, and its ways through proxies, heed :func:`until`; returns the client."""
+def bound(client: httpx.Client, *, may_be_link_local: bool = True) -> httpx.Client:
+    """Let a client, and its ways through proxies, heed :func:`until`; returns the client.
+
+    Parameters:
+        may_be_link_local: whether a host may turn out to be such an address; if not, nothing is sent to it.
+    """
     for transport in (client._transport, *client._mounts.values()):
         pool = getattr(transport, "_pool", None)
         if pool is not None:
-            pool._network_backend = _Backend(pool._network_backend)
+            pool._network_backend = _Backend(pool._network_backend, may_be_link_local)
     return client
 
 
@@ -76,8 +82,9 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+    def __init__(self, backend: httpcore.NetworkBackend, may_be_link_local: bool) -> None:
         self._backend = backend
+        self._may_be_link_local = may_be_link_local
 
     def connect_tcp(
         self,
@@ -88,7 +95,15 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        if not self._may_be_link_local:
+            # Of the connection itself: what a name stands for may change between a look at it and its use.
+            try:
+                refuse_link_local(str(stream.get_extra_info("server_addr")[0]))
+            except SourceRefused:
+                stream.close()
+                raise
+        return _Stream(stream)
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from apps.core.resilience import Deadline
 from apps.telemetry.clients.base import Discovery, Edge, ReadingQuality, SeenCalls
 from apps.telemetry.clients.errors import SourceTimeout, TooMuchData
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.families import MetricFamily, ServiceGraph
 from apps.telemetry.clients.prometheus.matrix import Series
 from apps.telemetry.clients.prometheus.questions import Questions
-from apps.telemetry.clients.prometheus.source import promql
 
 #: What the catalog, its pages and a nightly recommendation are built for.
 MAX_SERVICES = 10_000

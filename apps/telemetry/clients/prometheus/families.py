@@ -26,6 +26,9 @@ _METRIC = re.compile(r"[^\W\d][\w:./-]*|[:][\w:./-]*")
 _LABEL = re.compile(r"[^\W\d][\w./-]*")
 _MATCHER = re.compile(r"(?P<label>[^\W\d][\w./-]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
 
+#: How ``re`` begins what it says of patterns that are wrong in RE2 too, which knows some that Python does not.
+_WRONG_EVERYWHERE = ("missing )", "unbalanced parenthesis", "unterminated character set", "nothing to repeat")
+
 
 def _metric_name(name: str) -> str:
     if not _METRIC.fullmatch(name):
@@ -40,11 +43,23 @@ def _label_name(name: str) -> str:
 
 
 def _matcher(text: str) -> str:
-    if not _MATCHER.fullmatch(text):
+    found = _MATCHER.fullmatch(text)
+    if not found or "\0" in text:
         raise ValueError(
             f"{text!r} is not of the form label=value, label!=value, label=~regex or label!~regex"
         )
+    if found["operator"] in {"=~", "!~"} and (problem := _no_regex(found["value"])):
+        raise ValueError(f"{found['value']!r} is not a regular expression: {problem}")
     return text
+
+
+def _no_regex(pattern: str) -> str:
+    """What is wrong with a pattern in Python's syntax and in RE2's alike; one would refuse every question about it."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return error.msg if error.msg.startswith(_WRONG_EVERYWHERE) else ""
+    return ""
 
 
 MetricName = Annotated[str, AfterValidator(_metric_name)]

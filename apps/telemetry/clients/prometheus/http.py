@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,6 +24,7 @@ from apps.core.resilience import (
     DeadlineExceeded,
     call_with_retries,
 )
+from apps.telemetry.clients.prometheus.addresses import refuse_link_local
 from apps.telemetry.clients.errors import (
     BadAnswer,
     SourceRefused,
@@ -80,6 +82,7 @@ class PrometheusHttp:
         read_timeout_seconds: the longest silence within an answer.
         max_bytes: the largest body read, after decompression.
         budget_seconds: for all questions of this connection together, where somebody waits for the last of them.
+        may_be_link_local: whether the address may be one at which clouds hand out credentials.
     """
 
     url: str
@@ -94,6 +97,7 @@ class PrometheusHttp:
     read_timeout_seconds: float = 30.0
     max_bytes: int = 64 * 1024 * 1024
     budget_seconds: float | None = None
+    may_be_link_local: bool = True
     clock: Clock = time.monotonic
     _budget: Deadline | None = field(init=False, default=None, repr=False)
     _client: httpx.Client = field(init=False, repr=False)
@@ -102,6 +106,8 @@ class PrometheusHttp:
     def __post_init__(self) -> None:
         if self.budget_seconds is not None:
             self._budget = Deadline(self.budget_seconds, self.clock)
+        if not self.may_be_link_local:
+            refuse_link_local(_host(self.url))
         headers = {"Accept": "application/json", "User-Agent": "ballast"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -121,7 +127,7 @@ class PrometheusHttp:
             )
         except UnicodeEncodeError:
             raise SourceRefused(UNSENDABLE) from None
-        self._client = bound(client)
+        self._client = bound(client, may_be_link_local=self.may_be_link_local)
 
     def __enter__(self) -> PrometheusHttp:
         return self
@@ -288,6 +294,13 @@ def _answer(
         failure=failure,
         headers=headers or {},
     )
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # What is wrong with it, the first question tells.
 
 
 def _texts(given: object) -> tuple[str, ...]:

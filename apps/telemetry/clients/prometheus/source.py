@@ -22,6 +22,7 @@ from apps.telemetry.clients.counts.accounts import FamilyAccount, read_family, t
 from apps.telemetry.clients.counts.profiles import Profiler
 from apps.telemetry.clients.errors import BadAnswer, SourceError, SourceRefused
 from apps.telemetry.clients.latencies.reader import LatencyReader
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions
 from apps.telemetry.clients.prometheus.dialects import Dialect, recognise, version
 from apps.telemetry.clients.prometheus.discovery import Discoverer
@@ -29,7 +30,6 @@ from apps.telemetry.clients.prometheus.families import MetricFamily, Selector, T
 from apps.telemetry.clients.prometheus.http import PrometheusHttp
 from apps.telemetry.clients.prometheus.matrix import CountAssembly, Values
 from apps.telemetry.clients.prometheus.questions import SAMPLE_SERIES, Part, Questions
-from apps.telemetry.clients.prometheus.source import promql
 
 _DAY = 86_400
 
@@ -241,7 +241,7 @@ class PrometheusSource:
             answer = self.http.ask("label/__name__/values", form, method="GET", stale_question=question)
             if not isinstance(answer.data, list):
                 raise BadAnswer(f"{self.http.url} did not answer with a list of metric names.")
-            quality.merge(ReadingQuality(age_seconds=answer.age_seconds))
+            quality.merge(ReadingQuality(warnings=list(answer.warnings), age_seconds=answer.age_seconds))
             self._present[start, end] = frozenset(str(name) for name in answer.data)
         return self._present[start, end]
 

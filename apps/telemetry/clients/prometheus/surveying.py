@@ -16,17 +16,17 @@ from typing import Any
 
 from apps.core.resilience import Clock, Deadline
 from apps.telemetry.clients.errors import (
+    BadAnswer,
     SourceError,
     SourceRefused,
     SourceTimeout,
     SourceUnavailable,
-    TooMuchData,
 )
+from apps.telemetry.clients.prometheus import matrix, promql
 from apps.telemetry.clients.prometheus.dialects import Dialect, recognise, version
 from apps.telemetry.clients.prometheus.families import Selector
 from apps.telemetry.clients.prometheus.http import Answer, PrometheusHttp
 from apps.telemetry.clients.prometheus.personal_data import without_personal_data
-from apps.telemetry.clients.prometheus.source import promql
 
 HOUR = 3600
 DAY = 86_400
@@ -149,7 +149,7 @@ class Surveyor:
                 str(one.get("type", "")), str(one.get("help", ""))[:300], str(one.get("unit", ""))
             )
             for name, told in data.items()
-            for one in told[:1]
+            for one in (told[:1] if isinstance(told, list) else ())
             if isinstance(one, Mapping)
         }
 
@@ -167,21 +167,16 @@ class Surveyor:
             if newest is not None:
                 self.now, self._looks_back = newest, 0
                 groups = self._vector(query, selector.metric)
-        return None if groups is None else round(sum(group.value for group in groups))
+        if groups is None:
+            return None
+        count = sum(group.value for group in groups)
+        return round(count) if math.isfinite(count) else None
 
-    def _newest(self, query: str, about: str) -> float | None:
+    def _newest(self, query: str, about: str) -> int | None:
         """The newest instant of the last hour at which a query has a value."""
         form = {"query": query, "step": str(_LOOK_BACK_STEP), **self._last_hour()}
-        try:
-            data = self._ask("query_range", form)
-        except (SourceRefused, SourceTimeout, TooMuchData) as error:
-            self.not_looked_at[about] = error.detail
-            return None
-        result = data.get("result", []) if isinstance(data, Mapping) else []
-        instants = [
-            float(at) for one in result if isinstance(one, Mapping) for at, _ in one.get("values", ())
-        ]
-        return max(instants, default=None)
+        series = self._series("query_range", form, about)
+        return max((at for one in series or () for at in one.values), default=None)
 
     def labels_of(self, selector: Selector) -> list[str] | None:
         """The names of a metric's labels, which an index tells without reading a series."""
@@ -245,26 +240,26 @@ class Surveyor:
 
     def _vector(self, query: str, about: str, *, keep: Iterable[str] = ()) -> list[Group] | None:
         form = {"query": query, "time": str(int(self.now)), "timeout": f"{self.limits.question_seconds:g}s"}
-        try:
-            data = self._ask("query", form)
-        except (SourceRefused, SourceTimeout, TooMuchData) as error:
-            self.not_looked_at[about] = error.detail
+        series = self._series("query", form, about)
+        if series is None:
             return None
-        result = data.get("result", []) if isinstance(data, Mapping) else []
         kept = frozenset(keep)
         dropped: Counter[str] = Counter()
         return [
-            Group(
-                without_personal_data(
-                    {str(name): str(text) for name, text in one.get("metric", {}).items()},
-                    keep=kept,
-                    dropped=dropped,
-                ),
-                _number(one["value"][1]),
-            )
-            for one in result
-            if isinstance(one, Mapping) and one.get("value")
+            Group(without_personal_data(one.labels, keep=kept, dropped=dropped), value)
+            for one in series
+            for value in one.values.values()
         ]
+
+    def _series(
+        self, path: str, form: Mapping[str, str | list[str]], about: str
+    ) -> list[matrix.Series] | None:
+        """The series of an answer; where there is none, what it was about is not looked at."""
+        try:
+            return list(matrix.series_of(self._ask(path, form), self.http.url))
+        except (SourceRefused, SourceTimeout, BadAnswer) as error:
+            self.not_looked_at[about] = error.detail
+            return None
 
     def _ask(self, path: str, form: Mapping[str, str | list[str]], *, method: str = "POST") -> Any:
         return self._answer(path, form, method=method).data

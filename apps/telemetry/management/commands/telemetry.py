@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import BallastError
-from apps.telemetry import services
+from apps.telemetry import checks
 from apps.telemetry.management import proposing
 from apps.telemetry.management.checking import query_lines, reading_lines
 from apps.telemetry.management.running import aware, discover, discovery_words
@@ -66,11 +66,11 @@ class Command(BaseCommand):
             self.stderr.write(warning)
 
     def _check(self, options: dict[str, Any]) -> None:
-        status = services.source_check(patient=True)
+        status = checks.source_check(patient=True)
         if not status["configured"]:
             raise CommandError(f"There is no source to check: {status['detail']}")
         try:
-            found = services.explain(
+            found = checks.explain(
                 options["service"], hours=options["hours"], end=options["end"], patient=status["is_up"]
             )
         except BallastError as error:
