@@ -9,10 +9,11 @@ import pytest
 
 from apps.core.resilience import CircuitBreaker
 from apps.telemetry.clients.base import AvailabilityReading
+from apps.telemetry.clients.prometheus import promql
 from apps.telemetry.clients.prometheus.families import load_config
 from apps.telemetry.clients.prometheus.http import PrometheusHttp
 from apps.telemetry.clients.prometheus.last_good import LastGood
-from apps.telemetry.clients.prometheus.source import PrometheusSource, promql
+from apps.telemetry.clients.prometheus.source import PrometheusSource
 from tests.real.prometheus import Metric
 from tests.real.prometheus3 import EVERY_PROMETHEUS, Exponential, NativeHistogram, running_prometheus3
 from tests.telemetry.exposed.reading import Expected, expectations, metrics

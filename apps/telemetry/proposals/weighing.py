@@ -13,6 +13,8 @@ from apps.telemetry.proposals.names import Candidate
 
 #: How many values of a label are told.
 VALUES_SHOWN = 6
+#: Places of one name that can be told apart; more of them stay together.
+PLACES_KEPT = 40
 
 
 def label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLabel]) -> list[str]:
@@ -74,7 +76,7 @@ def twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> lis
             found.append(
                 Twice(
                     label=label,
-                    values=sorted(values, key=lambda one: (-values[one], one))[:VALUES_SHOWN],
+                    values=sorted(values, key=lambda one: (-values[one], one))[:PLACES_KEPT],
                     services=len(services),
                     names=sorted(services)[:NAMES_SHOWN],
                     is_replica=is_replica,

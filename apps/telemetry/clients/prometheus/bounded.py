@@ -16,8 +16,8 @@ import httpcore
 import httpx
 
 from apps.core.resilience import Deadline
-from apps.telemetry.clients.prometheus.addresses import refuse_link_local
 from apps.telemetry.clients.errors import SourceRefused
+from apps.telemetry.clients.prometheus.addresses import refuse_link_local
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 

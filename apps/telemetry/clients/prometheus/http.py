@@ -24,7 +24,6 @@ from apps.core.resilience import (
     DeadlineExceeded,
     call_with_retries,
 )
-from apps.telemetry.clients.prometheus.addresses import refuse_link_local
 from apps.telemetry.clients.errors import (
     BadAnswer,
     SourceRefused,
@@ -32,6 +31,7 @@ from apps.telemetry.clients.errors import (
     SourceUnavailable,
     TooMuchData,
 )
+from apps.telemetry.clients.prometheus.addresses import refuse_link_local
 from apps.telemetry.clients.prometheus.bounded import bound, until
 from apps.telemetry.clients.prometheus.dialects import partial_signs, without_remarks
 from apps.telemetry.clients.prometheus.last_good import LastGood
