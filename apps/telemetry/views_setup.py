@@ -202,7 +202,9 @@ def _written(text: str) -> dict[str, Any]:
 def download(request: HttpRequest, what: str) -> HttpResponse:
     """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
     if what not in {"stored", "recommended"}:
-        raise NotFound("There are two files: of the families that are stored, and of those that are recommended.")
+        raise NotFound(
+            "There are two files: of the families that are stored, and of those that are recommended."
+        )
     state = setup_state.look()
     if what == "stored":
         text = state.stored_toml
