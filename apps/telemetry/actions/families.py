@@ -222,7 +222,8 @@ def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[
     if not sources.is_configured():
         return [], ["No Prometheus is set up, so nobody knows which services these families read."]
     try:
-        return sorted(surveys.services_of(list(families.values()))), []
+        found, refused = surveys.services_of(list(families.values()))
+        return sorted(found), [surveys.in_words_of_the_page(one) for one in refused]
     except SourceError as error:
         return [], [
             f"Which services they read is not known now: {surveys.in_words_of_the_page(error.detail)}"

@@ -132,8 +132,10 @@ def look(progress: Progress = lambda _done, _total: None, *, limits: Limits | No
         return Proposer(Surveyor(http, limits, now=time.time()), config, progress).survey()
 
 
-def services_of(families: Sequence[MetricFamily]) -> set[str]:
+def services_of(families: Sequence[MetricFamily]) -> tuple[set[str], list[str]]:
     """The services that families have series of now, within a few seconds; of a very large metric none.
+
+    With them, what the server did not answer: the metric and why.
 
     Raises:
         SourceError: the server does not answer.
@@ -147,4 +149,6 @@ def services_of(families: Sequence[MetricFamily]) -> set[str]:
         is_apart=True,
     )
     with http:
-        return _services(Surveyor(http, Limits(seconds=2 * TRY_SECONDS)), families)
+        surveyor = Surveyor(http, Limits(seconds=2 * TRY_SECONDS))
+        found = _services(surveyor, families)
+        return found, [f"{metric}: {why}" for metric, why in surveyor.not_looked_at.items()]

@@ -26,6 +26,10 @@ _METRIC = re.compile(r"[^\W\d][\w:./-]*|[:][\w:./-]*")
 _LABEL = re.compile(r"[^\W\d][\w./-]*")
 _MATCHER = re.compile(r"(?P<label>[^\W\d][\w./-]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
 
+_LOOKS_AROUND = re.compile(r"\(\?(?:[=!>]|<[=!]|P=)")
+_REFERS_BACK = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+_LITERAL = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)
+_POSIX_CLASS = re.compile(r"\[:\^?\w+:\]")
 #: How ``re`` begins what it says of patterns that are wrong in RE2 too, which knows some that Python does not.
 _WRONG_EVERYWHERE = ("missing )", "unbalanced parenthesis", "unterminated character set", "nothing to repeat")
 
@@ -54,9 +58,11 @@ def _matcher(text: str) -> str:
 
 
 def _no_regex(pattern: str) -> str:
-    """What is wrong with a pattern in Python's syntax and in RE2's alike; one would refuse every question about it."""
+    """What is wrong with a pattern for a server, which knows RE2; it would refuse every question about the family."""
+    if _LOOKS_AROUND.search(_LITERAL.sub("", pattern)) or _REFERS_BACK.search(pattern):
+        return "Prometheus knows no look-around and no references to groups; write two matchers, one with !~"
     try:
-        re.compile(pattern)
+        re.compile(_POSIX_CLASS.sub("a", pattern))
     except re.error as error:
         return error.msg if error.msg.startswith(_WRONG_EVERYWHERE) else ""
     return ""
