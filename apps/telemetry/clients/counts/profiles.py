@@ -114,7 +114,7 @@ class Profiler:
     def _candidates(self, counted: Counted, start: int, end: int) -> tuple[str, ...]:
         key = (vector(counted.selectors[0]), start, end)
         if key not in self.known_names:
-            names = self.questions.label_names(key[0], start, end)
+            names = self.questions.label_names(key[0], start, end, self.quality)
             some = (name for name in names if name != counted.label and is_worth_a_look(name))
             ranked = sorted(some, key=lambda name: (_is_by_chance(name), name))
             self.known_names[key] = tuple(sorted(ranked[:_MOST_LABELS]))

@@ -124,8 +124,8 @@ class Questions:
         self.tell(purpose, family, query, series)
         return Part(series, is_partial=bool(answer.warnings), is_remarked=bool(answer.notes))
 
-    def label_names(self, selector: str, start: int, end: int) -> list[str]:
-        """Names of the labels that series of a selector have within a time.
+    def label_names(self, selector: str, start: int, end: int, quality: ReadingQuality) -> list[str]:
+        """Names of the labels that series of a selector have within a time; warnings are noted.
 
         Raises:
             SourceError: the source cannot be read.
@@ -135,6 +135,7 @@ class Questions:
         answer = self.http.ask("labels", form, method="GET", stale_question=question)
         if not isinstance(answer.data, list):
             raise BadAnswer(f"{self.http.url} did not answer with a list of label names.")
+        quality.merge(ReadingQuality(warnings=list(answer.warnings), notes=list(answer.notes)))
         return [str(one) for one in answer.data]
 
     def instant(self, purpose: str, family: str, query: str, at: int) -> list[Series]:
