@@ -49,6 +49,13 @@ KINDS: Mapping[str, Kind] = {
         Effect.IN_DOUBT,
         0.5,
     ),
+    "failures_partly_unseen": Kind(
+        "failures told of a part",
+        "{share} of the requests are in series without {labels}, which tell no failures and so count as answered. "
+        "Give them the label, or leave them out of the metric family.",
+        Effect.IN_DOUBT,
+        0.8,
+    ),
     "failures_recognised": Kind(
         "failures told by another label",
         "Failures are told by the label {label} ({values}), since {query} matches no series of this service.",

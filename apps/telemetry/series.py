@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ type Edge = tuple[int, int]
 
 HOUR = 3600
 DAY = 86_400
+
+#: Fewer finite bounds than these, shared by all hours, tell nothing of a percentile.
+_LEAST_SHARED = 3
 
 _HEADER_BYTES = 19
 _TRAILER_BYTES = 2
@@ -129,7 +133,11 @@ def load_edges(source_pks: Sequence[int], start: datetime, end: datetime) -> dic
 
 
 def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Buckets]:
-    """Hourly histograms of each service that has any, over the bounds that all its hours there share."""
+    """Hourly histograms of each service that has any, over the bounds that all its hours there share.
+
+    Where these are too few to read anything from, over all bounds: at one that an hour lacks, its requests count from
+    its bound before, so that a percentile reads too high, if anything.
+    """
     shapes = connection.cursor()
     shapes.execute(
         "SELECT DISTINCT cardinality(bounds_ms) FROM telemetry_latencyhour"
@@ -158,19 +166,19 @@ def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> 
 
 def _one_histogram(parts: Sequence[NDArray[Any]], end: int) -> Buckets:
     """Put a service's histograms on a grid. Cumulative counts need only a common bound to be comparable."""
-    shared = None
-    for part in parts:
-        for bounds in np.unique(part["bounds"], axis=0):
-            shared = bounds if shared is None else np.intersect1d(shared, bounds)
-    assert shared is not None
+    layouts = [(part, bounds) for part in parts for bounds in np.unique(part["bounds"], axis=0)]
+    every = [bounds for _, bounds in layouts]
+    kept = reduce(np.intersect1d, every)
+    if np.isfinite(kept).sum() < _LEAST_SHARED:
+        kept = reduce(np.union1d, every)
     first = min(int(part["at"][0]) for part in parts)
-    cumulative = np.full(((end - first) // HOUR, len(shared)), np.nan)
-    for part in parts:
-        for bounds in np.unique(part["bounds"], axis=0):
-            chosen = part[(part["bounds"] == bounds).all(axis=1)]
-            columns = np.searchsorted(bounds, shared)
-            cumulative[(chosen["at"] - first) // HOUR] = chosen["cumulative"][:, columns]
-    return Buckets(first, HOUR, shared.astype(np.float64), cumulative)
+    cumulative = np.full(((end - first) // HOUR, len(kept)), np.nan)
+    for part, bounds in layouts:
+        chosen = part[(part["bounds"] == bounds).all(axis=1)]
+        none_below = np.zeros((len(chosen), 1))
+        reached = np.hstack([none_below, chosen["cumulative"]])
+        cumulative[(chosen["at"] - first) // HOUR] = reached[:, np.searchsorted(bounds, kept, side="right")]
+    return Buckets(first, HOUR, kept.astype(np.float64), cumulative)
 
 
 def load_percentiles(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Percentiles]:

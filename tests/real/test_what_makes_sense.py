@@ -77,6 +77,18 @@ def told_by_nothing(world: World) -> None:
     world.requests("untold", counter(world.rate()), method="GET")
 
 
+def told_in_part(world: World) -> None:
+    rate = world.rate()
+    world.requests("in-part", counter(7 * rate), code="200", pod="a")
+    world.requests("in-part", counter(rate), code="500", pod="a")
+    world.requests("in-part", counter(2 * rate), pod="b")
+    # Each series has one of the labels, or an error alone.
+    world.requests("in-turn", counter(rate), code="200", pod="a")
+    world.requests("in-turn", counter(rate), status="2xx", pod="b")
+    world.requests("errors-alone", counter(9 * rate), method="GET")
+    world.requests("errors-alone", counter(rate), method="GET", error="timeout")
+
+
 def several_writers(world: World) -> None:
     for number in range(2, 5):
         rate = world.rate()
@@ -187,7 +199,7 @@ def sampled_spans(world: World) -> None:
 
 
 KINDS = (
-    told_by_labels, told_by_nothing, several_writers, dips, dips_all_the_time, restarts, a_crash_loop,
+    told_by_labels, told_by_nothing, told_in_part, several_writers, dips, dips_all_the_time, restarts, a_crash_loop,
     born_above_zero, collectors, environments, not_a_number, a_jump, sampled_spans,
 )  # fmt: skip
 
@@ -237,6 +249,14 @@ def test_failures_are_told_by_whatever_label_the_series_have(told: Told) -> None
 def test_failures_that_nothing_tells_are_a_question(told: Told) -> None:
     assert told.findings("untold")["failures_unseen"].hours == set(told.reading.series["untold"].at)
     assert told.sums("untold")[1] == 0
+
+
+def test_requests_of_which_no_failure_can_be_told_are_said(told: Told) -> None:
+    assert told.share("in-part") == pytest.approx(0.1)
+    assert told.findings("in-part")["failures_partly_unseen"].detail == {"share": "20%", "labels": "code"}
+    for service in ("in-turn", "errors-alone"):
+        assert "failures_partly_unseen" not in told.findings(service)
+    assert told.share("errors-alone") == pytest.approx(0.1)
 
 
 def test_several_writers_are_left_out(told: Told) -> None:

@@ -50,6 +50,7 @@ class Scripted:
     calls: dict[Edge, dict[int, Hour]] = field(default_factory=dict)
     histograms: dict[str, dict[int, float]] = field(default_factory=dict)
     """Requests that were timed."""
+    bounds_ms: tuple[float, ...] = (100.0, math.inf)
     percentiles: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     """The 95th percentiles of ten minutes each, for services without histograms."""
     histograms_are_partial: bool = False
@@ -110,8 +111,10 @@ class Scripted:
             for number, count in sorted(self.histograms.get(service_id, {}).items()):
                 if start <= at(number) < end:
                     bins.at.append(at(number))
-                    bins.bounds_ms.append((100.0, math.inf))
-                    bins.cumulative.append([count / 2, count])
+                    bins.bounds_ms.append(self.bounds_ms)
+                    bins.cumulative.append(
+                        [count * (place + 1) / len(self.bounds_ms) for place in range(len(self.bounds_ms))]
+                    )
             if bins.at:
                 reading.buckets[service_id] = bins
                 if self.histograms_are_partial:

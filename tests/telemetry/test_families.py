@@ -74,6 +74,23 @@ def test_a_file_of_ones_own_adds_a_family_and_keeps_the_presets(tmp_path: Path) 
     assert config.service_graph is not None
 
 
+def test_new_families_of_a_file_without_an_order_are_tried_first(tmp_path: Path) -> None:
+    config = load_config(
+        own(
+            tmp_path,
+            """
+            [telemetry.families.mine]
+            service_label = "app"
+            total = { metric = "rpc_total" }
+            [telemetry.families.http]
+            like = "http"
+            service_label = "app"
+            """,
+        )
+    )
+    assert config.order == ("mine", *load_config().order)
+
+
 LIKE = """
 [telemetry]
 order = ["mine"]

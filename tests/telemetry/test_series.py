@@ -116,23 +116,41 @@ def test_edges_come_by_source_and_target(tmp_path: Path) -> None:
     }
 
 
-def test_histograms_keep_the_bounds_that_all_hours_share(tmp_path: Path) -> None:
-    write_services(tmp_path, "a")
-    hours = [
-        [(5, 1), (10, 2), ("+Inf", 3)],
-        [(5, 10), (10, 20), ("+Inf", 30)],
-        [(5, 100), (20, 200), ("+Inf", 300)],
-        [(5, 7), ("+Inf", 9)],
-    ]
+def buckets_of(folder: Path, hours: list[list[tuple[float | str, int]]]) -> series.Buckets:
+    write_services(folder, "a")
     rows = [
         ("a", START + i * HOUR, HOUR, bound, count) for i, hour in enumerate(hours) for bound, count in hour
     ]
-    write(tmp_path, "latency_buckets.csv", BUCKETS, rows)
-    import_folder(tmp_path)
-    buckets = series.load_buckets(list(pks().values()), BEGIN, BEGIN + timedelta(hours=5))[pks()["a"]]
-    np.testing.assert_array_equal(buckets.bounds_ms, [5, np.inf])
+    write(folder, "latency_buckets.csv", BUCKETS, rows)
+    import_folder(folder)
+    return series.load_buckets(list(pks().values()), BEGIN, BEGIN + timedelta(hours=5))[pks()["a"]]
+
+
+def test_histograms_keep_the_bounds_that_all_hours_share(tmp_path: Path) -> None:
+    buckets = buckets_of(
+        tmp_path,
+        [
+            [(2, 0), (3, 1), (5, 1), (10, 2), ("+Inf", 3)],
+            [(2, 5), (3, 8), (5, 10), (10, 20), ("+Inf", 30)],
+            [(2, 50), (3, 90), (5, 100), (20, 200), ("+Inf", 300)],
+            [(2, 1), (3, 2), (5, 7), ("+Inf", 9)],
+        ],
+    )
+    np.testing.assert_array_equal(buckets.bounds_ms, [2, 3, 5, np.inf])
     np.testing.assert_array_equal(
-        buckets.cumulative, [[1, 3], [10, 30], [100, 300], [7, 9], [np.nan, np.nan]]
+        buckets.cumulative, [[0, 1, 1, 3], [5, 8, 10, 30], [50, 90, 100, 300], [1, 2, 7, 9], [np.nan] * 4]
+    )
+
+
+def test_histograms_whose_hours_share_too_few_bounds_never_read_too_low(tmp_path: Path) -> None:
+    """A release may change every bound; no request then counts below a bound that it may not have kept."""
+    buckets = buckets_of(
+        tmp_path, [[(5, 1), (20, 2), ("+Inf", 3)], [(5, 10), (10, 20), ("+Inf", 30)], [(7, 4), ("+Inf", 9)]]
+    )
+    np.testing.assert_array_equal(buckets.bounds_ms, [5, 7, 10, 20, np.inf])
+    np.testing.assert_array_equal(
+        buckets.cumulative,
+        [[1, 1, 1, 2, 3], [10, 10, 20, 20, 30], [0, 4, 4, 4, 9], [np.nan] * 5, [np.nan] * 5],
     )
 
 

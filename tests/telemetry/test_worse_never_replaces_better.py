@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -49,12 +50,13 @@ class Model:
         elif new.is_partial:
             if old.is_partial and not new.is_implausible and new.total >= old.total and new.bad >= old.bad:
                 self._take(number, new)
-        elif trust or (old.is_partial and not new.is_implausible):
+        elif trust:
             self._take(number, new)
         elif new.is_implausible or clearly_less(new.total, old.total) or clearly_less(new.bad, old.bad):
             self._contest(number, new, run, minute)
         elif (
-            (new.total >= old.total and new.bad >= old.bad)
+            old.is_partial
+            or (new.total >= old.total and new.bad >= old.bad)
             or clearly_less(old.total, new.total)
             or clearly_less(old.bad, new.bad)
         ):
@@ -260,3 +262,17 @@ def test_percentiles_give_way_only_to_complete_ones_with_as_many_bins() -> None:
     less = Scripted({"shop": {0: Hour(50, 1)}}, percentiles={"shop": {0: [82.0, 92.0]}})
     read(less, known, run=6, minute=50)
     assert stored() == (120, [82.0, 92.0]), "percentiles are judged on their own"
+
+
+def test_a_histogram_that_lacks_bounds_replaces_none_that_has_them() -> None:
+    shop = Service.objects.create(service_id="shop")
+
+    whole, coarse = (50.0, 100.0, math.inf), (100.0, math.inf)
+    for run, (bounds, count, stands) in enumerate(
+        [(coarse, 100.0, coarse), (whole, 100.0, whole), (coarse, 101.0, whole), (coarse, 150.0, coarse)]
+    ):
+        source = Scripted(
+            requests={"shop": {0: Hour(count)}}, histograms={"shop": {0: count}}, bounds_ms=bounds
+        )
+        read(source, {"shop": shop.pk}, run=run, minute=10 * run, trust=False)
+        assert tuple(LatencyHour.objects.get(service_id=shop.pk).bounds_ms) == stands

@@ -231,7 +231,10 @@ def _stretch_rows(
 
 
 def _partial_words(measure: str, quality: ReadingQuality) -> str:
-    said = "; ".join(quality.warnings[:_WARNINGS_TOLD]) or "the source did not say why"
+    said = (
+        "; ".join(one.rstrip(". ") for one in quality.warnings[:_WARNINGS_TOLD])
+        or "the source did not say why"
+    )
     return said if measure == ContestedHour.Measure.REQUESTS else f"{_NOUNS[measure]}, {said}"
 
 

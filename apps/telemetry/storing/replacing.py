@@ -2,7 +2,8 @@
 
 A partial answer fills gaps and never takes the place of an hour that was read whole. An hour that has less when it
 is read again is contested: what is stored stands, the new figures are kept apart, and a second reading decides. More
-than before is late data and is taken. Requests, calls between services and latency histograms are judged alike.
+than before is late data and is taken, but a histogram of as many requests that lacks bounds is worse. Requests, calls
+between services and latency histograms are judged alike.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class _Measure:
         rows: service_id, target_id, bin_start, total, bad, observed, is_partial, is_implausible, and more.
         stored: the stored row's target, total, bad, observed, is_implausible, in SQL over ``s``.
         more: columns that ``rows`` has beyond those and that writing needs.
+        coarser: whether ``n`` tells less than ``s`` of as many requests, in SQL.
     """
 
     table: str
@@ -56,6 +58,7 @@ class _Measure:
     observed: str
     implausible: str
     more: str
+    coarser: str = "false"
 
 
 _REQUESTS = """
@@ -130,6 +133,7 @@ _MEASURES: Mapping[str, _Measure] = {
     ContestedHour.Measure.LATENCY: _Measure(
         "telemetry_latencyhour", "service_id", _LATENCY, "0", "s.cumulative[cardinality(s.cumulative)]",
         "0::double precision", "3600", "false", ", n.bounds_ms, n.cumulative",
+        "n.bounds_ms <@ s.bounds_ms AND cardinality(n.bounds_ms) < cardinality(s.bounds_ms)",
     ),
 }  # fmt: skip
 
@@ -166,8 +170,10 @@ _JUDGE = """
         WHEN n.is_partial THEN 'keep'
         WHEN %(trust)s THEN 'take'
         WHEN n.observed = 0 THEN 'contest'
-        WHEN s.is_partial OR n.observed > {s_observed} THEN 'take'
+        WHEN n.observed > {s_observed} THEN 'take'
         WHEN {total_shrinks} OR {bad_shrinks} THEN 'contest'
+        WHEN {coarser} AND NOT {total_grows} THEN 'keep'
+        WHEN s.is_partial THEN 'take'
         WHEN (n.total >= {s_total} AND n.bad >= {s_bad}) OR {total_grows} OR {bad_grows} THEN 'take'
         ELSE 'agree' END AS verdict) v
     CROSS JOIN LATERAL (SELECT CASE
@@ -257,6 +263,7 @@ def _judgement(name: str, measure: _Measure) -> str:
         table=measure.table,
         owner=measure.owner,
         more=measure.more,
+        coarser=measure.coarser,
         s_target=measure.target,
         s_total=measure.total,
         s_bad=measure.bad,

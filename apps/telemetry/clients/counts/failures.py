@@ -212,6 +212,15 @@ def could_match(selector: Selector, total: Selector, values_by_label: Mapping[st
     return True
 
 
+def tells_success(label: str, values: Collection[str]) -> bool:
+    """Whether requests that did not fail have a value of their own here, so that none at all is none of these."""
+    lower = [value.lower() for value in values if value]
+    return any(
+        form.name.fullmatch(_plain(label)) and form.reads(lower) and any(map(form.good.fullmatch, lower))
+        for form in LABELS
+    )
+
+
 def _could_come(label: str, operator: str, wanted: str, values: Collection[str]) -> bool:
     """Whether a value that is wanted and not there yet may still come.
 

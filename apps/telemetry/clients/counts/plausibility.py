@@ -297,7 +297,10 @@ class Judge:
             self._note("every_request_failed", busy, query=query)
         warned = ended & self.evidence.warned
         spoilt = (ended & self.evidence.partial) - warned
-        said = [("; ".join(self.warnings) or "the source gave warnings", warned), (_NAN_LEFT_OUT, spoilt)]
+        said = [
+            ("; ".join(one.rstrip(". ") for one in self.warnings) or "the source gave warnings", warned),
+            (_NAN_LEFT_OUT, spoilt),
+        ]
         if warned or spoilt:
             self._note("partial", warned | spoilt, words="; ".join(text for text, bins in said if bins))
 

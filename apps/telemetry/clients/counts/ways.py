@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from apps.telemetry.clients.base import Finding
 from apps.telemetry.clients.counts import failures
@@ -27,6 +27,8 @@ _LAG_SHARE = 0.001
 #: most. What two processes count that share the same load by chance differs by more: by the root of twice of it.
 _APART_BY_CHANCE = 0.6
 _APART_SHARE = 0.0003
+#: Requests of which no failure can be told, where others' failures are: fewer than this share matter little.
+_LEAST_UNTOLD = 0.01
 _MOST_SHARES_SHOWN = 4
 #: Another environment that has less than this share of the requests moves no number.
 _LEAST_SHARE = 0.001
@@ -95,6 +97,7 @@ class WaySettler:
             if found.way.replicas:
                 values = sorted(profile.values[found.way.replicas] - {""})
                 found.note("replicas_merged", label=found.way.replicas, values=_shown(values))
+        self._find_untold(some, settled, span)
         self._find_environments(some, settled, span)
         return settled
 
@@ -168,6 +171,40 @@ class WaySettler:
         without = tuple(f"{label}=" for label in sorted(telling))
         matchers = recognised.matchers if recognised else ()
         return tuple(total.model_copy(update={"where": (*total.where, *without, one)}) for one in matchers)
+
+    def _find_untold(
+        self, profiles: Mapping[str, Profile], settled: Mapping[str, Settled], span: Span
+    ) -> None:
+        """Say of services how many of their requests are in series that have none of the labels that tell failures."""
+        total = self.asks.total()
+        own = {label for label, _, _ in total.selectors[0].parsed()}
+        members: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for service, profile in profiles.items():
+            bad = settled[service].way.bad
+            telling = {label for one in bad for label, _, _ in one.parsed()} - own
+            seen = {label: profile.values.get(label, {""}) for label in telling}
+            if (
+                not settled[service].unseen
+                and all(one.metric == total.metric for one in bad)
+                and telling
+                and all("" in values for values in seen.values())
+                and any(failures.tells_success(label, values) for label, values in seen.items())
+            ):
+                members[tuple(sorted(label for label, values in seen.items() if values - {""}))].append(
+                    service
+                )
+        for labels, services in members.items():
+            where = (*total.selectors[0].where, *(f"{label}=" for label in labels))
+            untold = replace(total, selectors=(total.selectors[0].model_copy(update={"where": where}),))
+            days = by_the_day(span)
+            lacking = self.asks.evidence("requests without a status", untold.summed, services, days)
+            every = self.asks.evidence("requests", total.summed, sorted(lacking), days)
+            for service, values in lacking.items():
+                whole = sum(every.get(service, {}).values())
+                if whole > 0 and (share := sum(values.values()) / whole) >= _LEAST_UNTOLD:
+                    settled[service].note(
+                        "failures_partly_unseen", share=f"{share:.0%}", labels=listed(labels, "or")
+                    )
 
     # Collectors that count the same
 

@@ -121,7 +121,9 @@ class Assembly:
         }
         if units:
             newest = self.bins[max(units)].bounds_ms
-            low, high = (f"{bound:,g} ms" for bound in (next(one for one in newest if one > 0), newest[-2]))
+            low, high = (
+                f"{bound:,.10g} ms" for bound in (next(one for one in newest if one > 0), newest[-2])
+            )
             detail = {"low": low, "high": high, "other": units[max(units)]}
             found.append(Finding("unit_doubtful", set(units), detail))
         return found

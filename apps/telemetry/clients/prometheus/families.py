@@ -232,7 +232,8 @@ class TelemetryConfig(_Strict):
 def load_config(path: Path | None = None, stored: Mapping[str, object] | None = None) -> TelemetryConfig:
     """Put together what says how to read: the presets, over them a file, over that what is stored.
 
-    A family of the same name replaces the one below it as a whole; any other key replaces that key.
+    A family of the same name replaces the one below it as a whole; any other key replaces that key. New families of a
+    file that gives no order are tried first.
 
     Parameters:
         path: a file whose ``[telemetry]`` table is taken; it need not have one.
@@ -243,7 +244,7 @@ def load_config(path: Path | None = None, stored: Mapping[str, object] | None = 
     """
     merged = _over({}, _table(PRESETS_FILE))
     if path is not None and path != PRESETS_FILE and path.exists():
-        merged = _over(merged, _table(path))
+        merged = _over(merged, _in_order(_table(path), merged))
     if stored:
         merged = _over(merged, stored)
     try:
@@ -266,6 +267,15 @@ def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str,
     known, own = _mapping(below, "families"), _mapping(above, "families")
     families = {**known, **{name: _resolved(name, own, known) for name in own}}
     return {**below, **above, "families": families}
+
+
+def _in_order(above: Mapping[str, object], below: Mapping[str, object]) -> dict[str, object]:
+    """A file's table with an order: its own, or its new families before those that are tried without it."""
+    order, known = below.get("order"), _mapping(below, "families")
+    new = [name for name in _mapping(above, "families") if name not in known]
+    if "order" in above or not isinstance(order, list):
+        return dict(above)
+    return {**above, "order": [*new, *order]}
 
 
 def _resolved(
