@@ -49,10 +49,12 @@ class Prior:
 class Evidence:
     """What records of so many days show, one entry a record, shape ``(n,)``.
 
-    ``lowest`` is the level of failures that was clearly counted: with 98 % the true one is no lower. ``weight`` is
-    how much of each target is left to the prior.
+    ``counted`` is the share of requests that failed, which no target of the first week is better than. ``lowest`` is
+    the level that was clearly counted: with 98 % the true one is no lower. ``weight`` is how much of each target is
+    left to the prior.
     """
 
+    counted: Floats
     lowest: Floats
     weight: Floats
 
@@ -70,7 +72,11 @@ class Evidence:
         seen = np.maximum(failures, prior.typical * float(total.sum())) * alike
         told = 1.0 / (1.0 / np.maximum(seen, _TINY) + 1.0 / (MOST_A_DAY * days))
         before = 1.0 / prior.spread**2
-        return cls(lowest_level(total, failures, worth), before / (before + told) * youth(days))
+        return cls(
+            counted=failures / float(total.sum()),
+            lowest=lowest_level(total, failures, worth),
+            weight=before / (before + told) * youth(days),
+        )
 
     def expected_of_its_kind(self, prior: Prior, breach_probability: float) -> Floats:
         """The prior's quantile, moved so that the typical window is no better than what was clearly counted."""

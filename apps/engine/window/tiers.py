@@ -129,13 +129,13 @@ class WindowModel:
         """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor.
 
         ``evidence`` has one entry, or one a value. Where ``value`` was floored neither part is better than what was
-        clearly counted, and so their mean is not.
+        clearly counted, and so their mean is not; nor is it better than what was counted.
         """
         if evidence is None:
             return value
         expected = evidence.expected_of_its_kind(self.prior, breach_probability)
         mixture: Floats = value ** (1 - evidence.weight) * expected**evidence.weight
-        return np.minimum(1 - LEAST_TARGET, mixture)
+        return np.minimum(1 - LEAST_TARGET, np.maximum(mixture, evidence.counted))
 
     def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
         """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
