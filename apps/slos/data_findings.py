@@ -72,6 +72,17 @@ def tell(found: Sequence[StoredFinding], counted: Counted, end: datetime) -> Tol
     return Told(tuple(warnings), tuple(sorted(doubts.items())), tuple(left_out.items()))
 
 
+def hours_left_out(found: Sequence[StoredFinding]) -> int:
+    """How many hours with requests were left out for what was found; an hour that several findings name counts once."""
+    return hours_together(
+        [
+            one
+            for one in found
+            if (kind := one.described) and kind.effect == Effect.LEFT_OUT and kind.concerns == "requests"
+        ]
+    )
+
+
 def told_of(sentence: str) -> date | None:
     """The first day that a sentence of :func:`tell` speaks of; ``None`` where it is not one about a finding."""
     found = _WHEN.search(sentence)

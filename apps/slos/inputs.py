@@ -24,7 +24,7 @@ from apps.engine.types import (
     Quality,
     ServiceInput,
 )
-from apps.slos.data_findings import Counted, tell
+from apps.slos.data_findings import Counted, hours_left_out, tell
 from apps.slos.events import LATENCY_DAYS
 from apps.telemetry.queries import StoredFinding, findings_in
 from apps.telemetry.series import (
@@ -156,7 +156,8 @@ def _series(found: Counts) -> CountSeries:
 def _quality(found: Counts | None, findings: Sequence[StoredFinding], hour: datetime) -> Quality:
     told = tell(findings, _counted(found), hour)
     return Quality(
-        found.implausible if found else 0,
+        # Where no hour is left, only the findings know how many there were.
+        found.implausible if found else hours_left_out(findings),
         found.partial if found else 0,
         told.warnings,
         told.doubts,

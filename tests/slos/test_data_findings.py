@@ -184,3 +184,15 @@ def test_the_page_leads_from_a_finding_to_its_time() -> None:
 def test_every_kind_left_out_has_a_title_to_be_counted_under() -> None:
     assert all(kind.title for kind in KINDS.values())
     assert UNNAMED not in {kind.title for kind in KINDS.values()}
+
+
+@pytest.mark.django_db
+def test_of_a_service_whose_every_hour_was_left_out_the_number_is_known() -> None:
+    service = make_service("checkout")
+    end = full_hour()
+    hours = [end - ago * HOUR for ago in range(1, 31)]
+    store(service.pk, "dip", hours)
+    store(service.pk, "jump", hours[:2])
+    (given_to,) = inputs.load([service], end)
+    assert given_to.counts is None
+    assert given_to.quality.implausible_bins == 30
