@@ -46,9 +46,6 @@ MIGRATE_TIMEOUT_S = 300.0
 READY_TIMEOUT_S = 60.0
 # So many ends in a row before the first page was ever served mean that it will never be.
 GIVE_UP_AFTER = 4
-# Granian stops its own workers by force after this long. It matters beyond long requests: a worker that is
-# told to stop while it loads the application does not hear it.
-WEB_KILL_TIMEOUT_S = 6
 
 
 class StartError(Exception):
@@ -156,19 +153,12 @@ class Supervisor:
 
     def _make_children(self) -> None:
         env = {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        bin_dir = Path(sys.executable).parent
 
         def child(name: str, *command: str) -> Child:
             return Child(name, command, data_dir=self.data_dir, env=env)
 
         self._serving = [
-            child(
-                "web",
-                *(str(bin_dir / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(self.port)),
-                *("--workers", "2", "--blocking-threads", "4", "--backpressure", "64", "--no-ws"),
-                *("--respawn-failed-workers", "--workers-kill-timeout", str(WEB_KILL_TIMEOUT_S)),
-                *("--log-level", "warning", "console.wsgi:application"),
-            ),
+            child("web", sys.executable, "-m", "console.edge", "--host", HOST),
             child(
                 "worker-interactive", sys.executable, "-m", "console.workers", "interactive", "--threads", "2"
             ),
