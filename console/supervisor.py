@@ -26,7 +26,6 @@ from console.configuration import Configuration, check_config_file
 from console.embedded import EmbeddedError, Servers, ensure
 from console.embedded.errors import os_errors_explained
 from console.embedded.identity import die_with_parent
-from console.embedded.logs import last_words
 from console.embedded.state import make_data_dir, port_is_free
 from console.environment import ConfigurationError
 from console.healthcheck import answers
@@ -155,7 +154,8 @@ class Supervisor:
         env = {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
 
         def child(name: str, *command: str) -> Child:
-            return Child(name, command, data_dir=self.data_dir, env=env)
+            log_bytes = self.configuration.log_file_mb * 1024 * 1024
+            return Child(name, command, data_dir=self.data_dir, env=env, log_bytes=log_bytes)
 
         self._serving = [
             child("web", sys.executable, "-m", "console.edge", "--host", HOST),
@@ -183,7 +183,7 @@ class Supervisor:
             self._look_after_children()
             web = self._serving[0]
             if web.failures >= GIVE_UP_AFTER or time.monotonic() > deadline:
-                words = last_words(self.data_dir, "web", since=0)
+                words = web.log.last_words()
                 raise StartError(f"The web server does not answer: {words or 'see logs/web.log'}")
         self._has_served = True
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import socket
+import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,8 @@ READ_BYTES = 64 * 1024
 HELD_IN_MEMORY = 256 * 1024
 # A client that was refused in the middle of its body may take this long to read why.
 LINGER_S = 2.0
+ENDED_LINGER_S = 0.5
+RESET = struct.pack("ii", 1, 0)
 AT_WORK = math.inf
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 ENDED = (
@@ -74,11 +78,11 @@ class Client:
             )
 
     def end(self, reason: BallastError | None) -> None:
-        """End it while it waits for its client; ``reason`` is said where a request had begun."""
+        """End it while it waits for its client, and say ``reason``, unless it rests between two requests."""
         if self._task is not None and not self._is_ended and self.due != AT_WORK:
             self._is_ended = True
             self.due = AT_WORK
-            self._reason = None if self.is_idle else reason
+            self._reason = reason
             self._task.cancel()
 
     async def serve(self) -> None:
@@ -93,7 +97,7 @@ class Client:
                 pass
         except asyncio.CancelledError:
             if self._is_ended:
-                await self._say(self._reason, linger=False)
+                await self._say(None if self.is_idle and self._has_served else self._reason, ENDED_LINGER_S)
         except h11.RemoteProtocolError as error:
             await self._say(BadRequest(f"This is not HTTP/1.1 as Ballast reads it: {error}."))
         except BallastError as error:
@@ -292,29 +296,32 @@ class Client:
         await self.writer.drain()
         self.due = AT_WORK
 
-    async def _say(self, error: BallastError | None, *, linger: bool = True) -> None:
+    async def _say(self, error: BallastError | None, linger_s: float = LINGER_S) -> None:
         """Refuse, where no answer has begun yet, and wait a little for the client to read it."""
         if error is None or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         status, headers, body = refusal(error, self._path)
         with contextlib.suppress(OSError, TimeoutError, h11.LocalProtocolError):
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(linger_s):
                 self.due = AT_WORK
                 self._write(_response(status, [*headers, (b"connection", b"close")]))
                 if not self._is_head:
                     self._write(h11.Data(body))
                 self._write(h11.EndOfMessage())
-                if linger:
-                    # A connection that is closed over unread bytes is reset, and the answer is lost with it.
-                    self.writer.write_eof()
-                    while await self.reader.read(READ_BYTES):
-                        pass
+                # A connection that is closed over unread bytes is reset, and the answer is lost with it.
+                self.writer.write_eof()
+                while await self.reader.read(READ_BYTES):
+                    pass
 
     async def _close(self) -> None:
         self.writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self.writer.wait_closed()
+                return
+        # Reset, so that the kernel does not go on for minutes with what the client does not take.
+        with contextlib.suppress(OSError):
+            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.writer.transport.abort()
 
 

@@ -52,6 +52,13 @@ class Head:
         lines.append(b"%s: %s\r\n\r\n" % (PEER_HEADER, peer.encode("ascii", "replace")))
         return b"".join(lines)
 
+    def asking_who(self, peer: str) -> bytes:
+        """A request to a web process, in the same name, that asks whether whoever sent this one is signed in."""
+        lines = [b"GET /-/known HTTP/1.1\r\n"]
+        lines += [b"%s: %s\r\n" % header for header in self.headers if not header[0].startswith(b"content-")]
+        lines.append(b"%s: %s\r\n\r\n" % (PEER_HEADER, peer.encode("ascii", "replace")))
+        return b"".join(lines)
+
 
 def read_head(request: h11.Request, *, session_cookie: bytes) -> Head:
     """Check what h11 has parsed and take out what ends here.

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from apps.core.errors import NotSignedIn, TooLarge
+from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
 from console.configuration import Configuration
 from console.edge.buffers import Budget
 from console.edge.client import AT_WORK, Client
@@ -22,6 +22,8 @@ from console.embedded.state import run_dir
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 SESSION_COOKIE = b"ballast_session"
+# What a web process answers below /-/known about somebody who is signed in.
+KNOWN = 204
 BACKLOG = 1024
 SWEEP_S = 0.25
 # When it stops: requests in hand may take this long, those that are still being sent this long.
@@ -75,9 +77,9 @@ class Edge:
         server.close()
         await self._drain()
         sweeper.cancel()
+        await asyncio.gather(*(process.stop() for process in self.pool.processes))
         for keeper in keepers:
             keeper.cancel()
-        await asyncio.gather(*(process.stop() for process in self.pool.processes))
         self.probes.close()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -90,7 +92,26 @@ class Edge:
                 f"Without an API key or a session at most {self.limits.anonymous_body_kb} KB are taken. "
                 "Sign in, or send an API key in the header X-API-Key."
             )
-        raise NotSignedIn("")
+        async with self.pool.thread(address) as lease:
+            try:
+                upstream = await lease.process.connect()
+                try:
+                    async with asyncio.timeout(self.limits.web_answer_timeout_s):
+                        answer = await upstream.ask(head.asking_who(peer), None, b"GET")
+                finally:
+                    upstream.close()
+            except (OSError, EOFError):
+                raise Unavailable(
+                    "It cannot be found out just now who you are. Nothing was changed; try again in a moment.",
+                    headers={"Retry-After": "5"},
+                ) from None
+        if answer.status == RateLimited.status:
+            raise RateLimited("Too many keys that are not accepted.", headers={"Retry-After": "60"})
+        if answer.status != KNOWN:
+            raise NotSignedIn(
+                "The session or the API key is not known, or no longer. A large body is read only of somebody who "
+                "is signed in."
+            )
 
     def client_of(self, head: Head, peer: str) -> str:
         """The client's address as the trusted proxies in front tell it."""

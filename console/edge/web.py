@@ -41,6 +41,7 @@ class WebProcess:
         self._idle: list[Upstream] = []
         self._process: asyncio.subprocess.Process | None = None
         self._starts = 0
+        self._is_stopping = False
 
     @property
     def socket(self) -> Path:
@@ -62,12 +63,12 @@ class WebProcess:
             upstream.close()
 
     async def keep_running(self) -> None:
-        """Run it, again and again, with growing pauses. Returns when it ends before any page was ever served."""
+        """Run it, again and again, with growing pauses. Returns when it was stopped, or ends before it ever served."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             status = await self._run_once()
-            if not self.has_served:
+            if not self.has_served or self._is_stopping:
                 return
             if loop.time() - began > STABLE_AFTER_S:
                 self.failures = 0
@@ -124,6 +125,7 @@ class WebProcess:
 
     async def stop(self) -> None:
         """Let it finish what it has in hand, for as long as granian grants, then end it."""
+        self._is_stopping = True
         process = self._process
         if process is None or process.returncode is not None:
             return
