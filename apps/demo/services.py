@@ -22,7 +22,7 @@ from apps.demo import decisions, journeys, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
-from apps.slos.objectives import status
+from apps.slos.services import refresh_statuses
 from apps.telemetry.models import SliHour, TelemetryRun
 from apps.telemetry.services import execute_run, request_run, store_hours
 
@@ -71,7 +71,7 @@ def bring_up_to_date(
         report.decisions += decisions.make_on_recommendations(demo)
         report.journeys = journeys.make(demo, since=standing.since)
         if report.decisions or report.recommendations:
-            status.refresh(queries.service_pks())
+            refresh_statuses(queries.service_pks())
     return report
 
 
