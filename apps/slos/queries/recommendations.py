@@ -15,10 +15,10 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
 from apps.catalog.models import Service
-from apps.slos import recommendation_cache
-from apps.slos.documents import SLI_TYPES, stored_document
+from apps.slos.documents import recommendation_cache
+from apps.slos.documents.assembled import SLI_TYPES, stored_document
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
-from apps.slos.questions import Due
+from apps.slos.objectives.questions import Due
 
 TABLE_LIMIT = 50
 SORTS = {
