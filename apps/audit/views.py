@@ -81,7 +81,9 @@ def _day(text: str) -> date | None:
 
 def _controls(query: QueryDict) -> list[dict[str, Any]]:
     area = query.get("action", "")
-    areas = words.AREAS if area in dict(words.AREAS) else (*words.AREAS, (area, area))
+    areas = words.areas()
+    if area not in dict(areas):
+        areas.append((area, area))
     controls: list[dict[str, Any]] = [
         {"name": "service", "label": "Service", "value": query.get("service", "")},
         {"name": "action", "label": "About", "value": area, "choices": areas},

@@ -10,23 +10,20 @@ from apps.core import actions
 from apps.core.actions import FieldChange
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
+from apps.core.rooms import rooms
 from apps.slos.told import told
 from apps.ui.format import percent
 
 SOURCE_WORDS = {"web": "in the browser", "api": "over the API", "command": "by command", "task": "by itself"}
-AREAS = (
-    ("", "everything"),
-    ("slos", "recommendations and SLOs"),
-    ("catalog", "services and dependencies"),
-    ("journeys", "journeys"),
-    ("telemetry", "telemetry and imports"),
-    ("accounts", "people and keys"),
-    ("demo", "the demo"),
-)
 LONGEST = 300
+"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
 SAID_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
 """Fields that the page shows beside the changes already; the raw record holds them too."""
-"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
+
+
+def areas() -> list[tuple[str, str]]:
+    """Return what the trail can be narrowed to: the first part of the actions' names, and the words for it."""
+    return [("", "everything"), *(pair for room in rooms() for pair in room.audit_areas.items())]
 
 
 def what(entry: AuditEntry) -> str:

@@ -1,12 +1,11 @@
-from importlib import import_module, util
-
-from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
+from apps.core.rooms import Room, modules
 
-class CoreConfig(AppConfig):
+
+class CoreRoom(Room):
     name = "apps.core"
-    label = "core"
+    place = 0
 
     def ready(self) -> None:
         from apps.core.grants import grant_application_role
@@ -14,9 +13,5 @@ class CoreConfig(AppConfig):
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
         # Actions and subscribers register themselves on import; every process has to know all of them, because a
         # published event gets one delivery row for each subscriber.
-        for config in apps.get_app_configs():
-            if not config.name.startswith("apps."):
-                continue
-            for door in ("actions", "subscribers"):
-                if util.find_spec(f"{config.name}.{door}"):
-                    import_module(f"{config.name}.{door}")
+        for door in ("actions", "subscribers"):
+            list(modules(door))

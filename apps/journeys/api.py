@@ -19,6 +19,7 @@ from apps.journeys.models import Journey
 from apps.journeys.steps import MAX_STEPS, parse_all
 
 router = Router(tags=["journeys"])
+ROUTERS = (router,)
 
 
 class StepOut(Schema):

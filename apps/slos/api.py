@@ -33,6 +33,7 @@ from apps.slos.schemas import (
 from apps.slos.words import SLI_WORDS, slo_snapshot
 
 router = Router(tags=["slos"])
+ROUTERS = (router,)
 
 _MODIFIED: dict[str, str] = {
     SliType.AVAILABILITY: "availability_target",
