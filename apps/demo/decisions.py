@@ -39,7 +39,7 @@ def recommend_first(say: Callable[[str], None]) -> int:
     missing = [pk for pk in pks if pk not in known]
     if not missing:
         return 0
-    from apps.slos import compute
+    from apps.slos.making import compute
 
     say(f"Computing recommendations for {len(missing)} services.")
     compute.refresh(missing, reason="the demo was loaded")

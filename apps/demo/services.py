@@ -25,7 +25,7 @@ from apps.demo import decisions, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
-from apps.slos import status
+from apps.slos.objectives import status
 from apps.telemetry.imports.importing import import_directory
 from apps.telemetry.models import SliHour, TelemetryRun
 from apps.telemetry.services import execute_run, request_run

@@ -29,7 +29,7 @@ from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.journeys import graph as graphs
 from apps.journeys.told import sentence, step_told
-from apps.slos import compute, footing, inputs
+from apps.slos.making import compute, footing, inputs
 from apps.slos.models import Recommendation, SliType
 from apps.telemetry.series import Buckets, load_buckets
 

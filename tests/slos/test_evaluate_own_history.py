@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.slos.recorded import inputs
+from apps.slos.evaluation.recorded import inputs
 from apps.telemetry.imports.recording import read_recording
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, model_validator
 from apps.catalog.models import Service
 from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
-from apps.slos import events, lifecycle, risk
 from apps.slos.actions.decide import (
     changes_between,
     check_number,
@@ -20,8 +19,10 @@ from apps.slos.actions.decide import (
     promises_now,
 )
 from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
-from apps.slos.lifecycle import active_slo
+from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo
+from apps.slos.objectives import events, lifecycle
+from apps.slos.objectives.lifecycle import active_slo
 from apps.slos.told import promise_text
 from apps.slos.words import SLI_WORDS, is_latency, promise_words, promised_share, slo_snapshot
 

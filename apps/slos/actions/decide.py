@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, model_validator
 from apps.catalog.models import Service
 from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import FieldProblem, InvalidInput
-from apps.slos import lifecycle, risk
 from apps.slos.actions.inputs import (
     OptionalRationale,
     Rationale,
@@ -22,7 +21,9 @@ from apps.slos.actions.inputs import (
     Version,
     number_fits_the_sli,
 )
+from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.objectives import lifecycle
 from apps.slos.told import promise_text
 from apps.slos.words import (
     SLI_WORDS,

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
-from apps.slos import lifecycle, storing
 from apps.slos.actions.inputs import MAX_RATIONALE
+from apps.slos.making import storing
 from apps.slos.models import SliType
+from apps.slos.objectives import lifecycle
 
 NAMES_IN_EVENT = 1_000
 

@@ -24,8 +24,8 @@ from apps.slos.lists.common import (
     words_in,
 )
 from apps.slos.models import Recommendation, SliType
+from apps.slos.objectives.questions import due_reasons
 from apps.slos.queries import RecommendationFilters
-from apps.slos.questions import due_reasons
 from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
 from apps.ui.format import plural
 from apps.ui.tables import Column, Table, sort_from

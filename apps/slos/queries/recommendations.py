@@ -16,10 +16,10 @@ from apps.accounts.models import User
 from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.rooms import Scope
-from apps.slos import recommendation_cache
-from apps.slos.documents import SLI_TYPES, stored_document
+from apps.slos.documents import recommendation_cache
+from apps.slos.documents.assembled import SLI_TYPES, stored_document
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
-from apps.slos.questions import Due
+from apps.slos.objectives.questions import Due
 
 TABLE_LIMIT = 50
 SORTS = {

@@ -24,8 +24,8 @@ from apps.engine.types import (
     Quality,
     ServiceInput,
 )
-from apps.slos.data_findings import Counted, hours_left_out, tell
-from apps.slos.events import LATENCY_DAYS
+from apps.slos.documents.data_findings import Counted, hours_left_out, tell
+from apps.slos.objectives.events import LATENCY_DAYS
 from apps.telemetry.queries import StoredFinding, findings_in
 from apps.telemetry.series import (
     Buckets,

@@ -1,7 +1,7 @@
 """The arithmetic of error budgets, in plain Python so that a web process may use it.
 
 The rules that say when somebody has to look are in :mod:`apps.engine.window.burn_rate`, and
-:mod:`apps.slos.standing` asks them.
+:mod:`apps.slos.objectives.standing` asks them.
 """
 
 from __future__ import annotations

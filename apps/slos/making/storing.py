@@ -15,7 +15,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.slos.documents import SLI_TYPES, part, shared_part
+from apps.slos.documents.assembled import SLI_TYPES, part, shared_part
 from apps.slos.models import EdgeEstimate, Recommendation, SliType
 
 LIFETIME = timedelta(hours=24)

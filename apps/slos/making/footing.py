@@ -23,7 +23,7 @@ from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, 
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
 from apps.engine.reading import Known, read
 from apps.engine.types import CommunicationMode, GraphFigure
-from apps.slos import inputs
+from apps.slos.making import inputs
 
 FEW = 20
 """For so many services and fewer only the nearest of what is below them is composed: somebody may be waiting."""

@@ -3,7 +3,7 @@
 ``calibration.json`` is made of the two committed reports, never written by hand: of the evaluation on simulated
 services, and of that on real histories, which gives one regime: sites watched by probes.
 
-    .venv/bin/python -m apps.slos.calibration docs/evaluation/report.json docs/evaluation/real-histories.json
+    .venv/bin/python -m apps.slos.evaluation.calibration docs/evaluation/report.json docs/evaluation/real-histories.json
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     """Make the shipped file of the two reports that are named."""
     if len(arguments) != 2:
         sys.stderr.write(
-            "Name the two reports: python -m apps.slos.calibration "
+            "Name the two reports: python -m apps.slos.evaluation.calibration "
             "docs/evaluation/report.json docs/evaluation/real-histories.json\n"
         )
         return 2

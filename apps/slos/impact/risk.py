@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.actions import Touch
-from apps.slos import events
-from apps.slos.impact import analyse
-from apps.slos.lifecycle import current_recommendation
+from apps.slos.impact.analysis import analyse
+from apps.slos.impact.upstream import upstream_with_slo
 from apps.slos.models import Recommendation, ServiceStatus, SliType
-from apps.slos.upstream import upstream_with_slo
+from apps.slos.objectives import events
+from apps.slos.objectives.lifecycle import current_recommendation
 from apps.slos.words import TIERS, is_latency, number_words, tier_number
 from apps.ui.format import chance_words, missed_words, percent, plural
 

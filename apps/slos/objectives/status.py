@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.slos.models import ServiceStatus
-from apps.slos.questions import Due, due_reasons
-from apps.slos.standing import STALE_AFTER, Counts, Standing, judge
+from apps.slos.objectives.questions import Due, due_reasons
+from apps.slos.objectives.standing import STALE_AFTER, Counts, Standing, judge
 
 BATCH = 1_000
 

@@ -1,6 +1,7 @@
 """What stand-ins and retries leave of a failure on its way up: the composite's rules, for processes without numpy.
 
-Written out once for numbers and for arrays of any kind that adds and multiplies (apps/slos/influence.py uses both).
+Written out once for numbers and for arrays of any kind that adds and multiplies (apps/slos/impact/influence.py uses
+both).
 """
 
 from __future__ import annotations

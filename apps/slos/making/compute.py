@@ -23,10 +23,11 @@ from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment
 from apps.engine.reading import Known
 from apps.engine.recommend import conclude
-from apps.slos import footing, inputs, recommendation_cache, storing
-from apps.slos.documents import unstored_document
+from apps.slos.documents import recommendation_cache
+from apps.slos.documents.assembled import unstored_document
+from apps.slos.making import footing, inputs, storing
+from apps.slos.making.side_by_side import Asked, computers
 from apps.slos.models import Recommendation, SliType
-from apps.slos.side_by_side import Asked, computers
 
 logger = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
-from apps.slos.influence import Edges
-from apps.slos.stand_ins import Group, Member, left_by_retries
+from apps.slos.impact.influence import Edges
+from apps.slos.impact.stand_ins import Group, Member, left_by_retries
 
 MAX_DEPTH = 10
 """The most calls that may be asked for; without a number it is as far as the graph goes."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.engine.window.burn_rate import ALERT_RULES, LEAST_PAGE_FAILURES, is_few, rule_holds
-from apps.slos.budgets import budget_left, burn_rate, exhausted_at
 from apps.slos.models import ServiceStatus
+from apps.slos.objectives.budgets import budget_left, burn_rate, exhausted_at
 from apps.ui.format import count, number, percent, plural
 
 NAMES = {3_600: "1h", 6 * 3_600: "6h", 24 * 3_600: "1d", 72 * 3_600: "3d"}

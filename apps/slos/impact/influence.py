@@ -1,8 +1,8 @@
 """The chance that each upstream service fails because one service does: r = F(r), solved over the whole graph.
 
 F_u(r) = 1 − Π over edges u → v of (1 − carried·r_v) · Π over groups of (1 − weight·hit), with r = 1 for the service
-itself and the hit of apps/slos/stand_ins.py. F is monotone on [0, 1]^n, so sweeps from all 0 rise to a solution and
-sweeps from all 1 fall to one. Among services that a failure reaches at all (by edges that carry something) there is
+itself and the hit of apps/slos/impact/stand_ins.py. F is monotone on [0, 1]^n, so sweeps from all 0 rise to a solution
+and sweeps from all 1 fall to one. Among services that a failure reaches at all (by edges that carry something) there is
 only one as long as there are no groups: F(λr) > λF(r) for 0 < λ < 1 after as many steps as the walk is long, so of
 two solutions neither can be below the other by a factor. The start may then be chosen: 1 where failures multiply on
 their way up, 0 where they die out. Stand-ins in a cycle could hold each other down from 1; a failure that begins at
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.slos.stand_ins import Group, group_hit
+from apps.slos.impact.stand_ins import Group, group_hit
 
 MAX_SWEEPS = 60
 SETTLED = 1e-6

@@ -7,10 +7,11 @@ graph is followed at once::
     r(self) = 1        r(u) = 1 − Π over edges u → v of (1 − q·h·r(v))
 
 so that a service reached by two paths is not hit twice by one failure, and a cycle is solved by repeating
-until nothing moves (apps/slos/influence.py says why it does). q and h are those that the newest recommendation of
-``u`` found, declared calls or the engine's documented priors otherwise. As in the composite, asynchronous edges and
+until nothing moves (apps/slos/impact/influence.py says why it does). q and h are those that the newest recommendation
+of ``u`` found, declared calls or the engine's documented priors otherwise. As in the composite, asynchronous edges and
 those with an evidenced fallback carry nothing, retries that were not measured spare what the next try finds working,
-and a redundancy group is one factor: it fails as far as too few of its members are left (apps/slos/stand_ins.py).
+and a redundancy group is one factor: it fails as far as too few of its members are left
+(apps/slos/impact/stand_ins.py).
 
 Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
 between what this service delivers today and what it would promise. Latency: percentiles do not add, so no
@@ -27,9 +28,9 @@ from typing import NamedTuple
 from django.db import connection
 
 from apps.catalog.models import Service
-from apps.slos.influence import influence as solve
+from apps.slos.impact.influence import influence as solve
+from apps.slos.impact.upstream import Upstream, as_array, walk
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
-from apps.slos.upstream import Upstream, as_array, walk
 from apps.slos.words import PERCENTILE_SHARE, is_latency
 from apps.ui.format import plural
 
