@@ -37,6 +37,8 @@ EVERYBODY: Holders = {
 ADMIN: Holders = {"sre_admin": Scope.ALL}
 ADMIN_AND_OWNER: Holders = {"sre_admin": Scope.ALL, "service_owner": Scope.OWN_TEAMS}
 ADMIN_AND_ANY_OWNER: Holders = {"sre_admin": Scope.ALL, "service_owner": Scope.ALL}
+NOBODY: Holders = {}
+"""What only the system itself does."""
 
 
 class Room(AppConfig):

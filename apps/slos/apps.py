@@ -1,4 +1,4 @@
-from apps.core.rooms import ADMIN_AND_OWNER, EVERYBODY, Room
+from apps.core.rooms import ADMIN_AND_OWNER, EVERYBODY, NOBODY, Room
 from apps.ui.navigation import Entry
 
 
@@ -22,6 +22,7 @@ class SlosRoom(Room):
         "slos.view": EVERYBODY,
         "slos.decide": ADMIN_AND_OWNER,
         "slos.regenerate": ADMIN_AND_OWNER,
+        "slos.store_recommendations": NOBODY,
     }
     audit_areas = {"slos": "recommendations and SLOs"}
     newest_data = "apps.slos.queries.newest_data"

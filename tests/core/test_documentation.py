@@ -51,6 +51,5 @@ def test_what_is_said_of_an_action_is_so() -> None:
 
 
 def test_every_action_asks_for_a_permission_that_a_room_declares() -> None:
-    internal = {"slos.store_recommendations"}  # the system's own, which no role holds
     for action in all_actions():
-        assert action.permission in permissions() or action.permission in internal, action.name
+        assert action.permission in permissions(), action.name
