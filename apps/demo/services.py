@@ -17,7 +17,6 @@ from django.db.models import Max
 
 from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
-from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.demo_parts import ORIGIN, Story, parts
 from apps.core.models import AuditEntry
@@ -25,10 +24,9 @@ from apps.demo import decisions, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
-from apps.slos.objectives import status
-from apps.telemetry.imports.importing import import_directory
+from apps.slos.services import refresh_statuses
 from apps.telemetry.models import SliHour, TelemetryRun
-from apps.telemetry.services import execute_run, request_run
+from apps.telemetry.services import execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
 #: What is missing for longer than this moves recommendations, so it is imported as history is.
@@ -76,7 +74,7 @@ def bring_up_to_date(
         report.decisions += decisions.make_on_recommendations(demo)
         report.parts = _load_parts(demo, standing.since)
         if report.decisions or report.recommendations:
-            status.refresh(queries.service_pks())
+            refresh_statuses(queries.service_pks())
     return report
 
 
@@ -139,19 +137,7 @@ def _add_hours(folder: Path, now: datetime) -> None:
     """Store an hour or a few as a collection from a source would: no run for each, and recommendations stay
     as they are.
     """
-    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
-    assert result.start is not None
-    assert result.end is not None
-    with transaction.atomic():
-        outbox.publish(
-            "telemetry.stored",
-            {
-                "kind": TelemetryRun.Kind.COLLECTION,
-                "window_start": result.start.isoformat(),
-                "window_end": result.end.isoformat(),
-            },
-            aggregate="telemetry:demo",
-        )
+    store_hours(folder, now=now, origin=ORIGIN)
 
 
 def _see_edges(demo: Fleet, until: int) -> None:

@@ -41,10 +41,10 @@ class JourneysPart(DemoPart):
         if not created:
             return 0
         Journey.objects.filter(slug__in=created).update(origin=ORIGIN)
-        from apps.journeys import compute
+        from apps.journeys.services import refresh_results
 
         pks = [str(pk) for pk in Journey.objects.filter(slug__in=created).values_list("pk", flat=True)]
-        compute.refresh(pks, reason="the demo was loaded")
+        refresh_results(pks, reason="the demo was loaded")
         return len(created)
 
     def count(self) -> int:
