@@ -89,17 +89,18 @@ def promise_words(slo: ActiveSlo | None) -> str:
 def promise_text(snapshot: Mapping[str, Any] | None) -> str:
     """A promise from its snapshot, in one line: ``99.9 % over 28 days``.
 
-    Raises :class:`LookupError` where a part of it is missing, as it may be in a record of an older version.
+    Raises :class:`LookupError` or :class:`TypeError` where a part of it is missing or is no number, as may be in a
+    record of an older version.
     """
     if not snapshot:
         return "none"
-    needed = ["sli_type", "target", "window_days"]
-    needed += ["threshold_ms"] if is_latency(snapshot["sli_type"]) else []
-    terms = {name: snapshot[name] for name in needed}
-    if None in terms.values():
-        raise LookupError(f"A part is missing: {terms}")
+    sli_type = snapshot["sli_type"]
+    names = ("target", "window_days", "threshold_ms") if is_latency(sli_type) else ("target", "window_days")
+    terms = {name: snapshot[name] for name in names}
+    if not all(isinstance(value, int | float) for value in terms.values()):
+        raise TypeError(f"One of these is no number: {terms}")
     basis, source = snapshot.get("basis") or ActiveSlo.LatencyBasis.REQUESTS, snapshot.get("source") or ""
-    return promise_words(ActiveSlo(basis=basis, source=source, **terms))
+    return promise_words(ActiveSlo(sli_type=sli_type, basis=basis, source=source, **terms))
 
 
 def sli_told(entry: AuditEntry) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.actions import AnyAction, all_actions
@@ -40,6 +40,7 @@ RECORDS = st.one_of(SNAPSHOT, st.builds(lambda a, b: a | b, SNAPSHOT, st.diction
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
+@settings(max_examples=30)
 @given(before=RECORDS, after=RECORDS, label=st.text(max_size=30), object_id=st.text(max_size=30))
 def test_every_action_tells_whatever_is_recorded(
     action: AnyAction, before: Any, after: Any, label: str, object_id: str
