@@ -15,9 +15,9 @@ from apps.core.dispatcher import dispatch
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
-from apps.slos import computation, impact, queries, retrieval
-from apps.slos.documents import only
-from apps.slos.events import newest_end
+from apps.slos import computation, queries, retrieval
+from apps.slos.documents.assembled import only
+from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
     DecisionIn,
@@ -31,8 +31,10 @@ from apps.slos.schemas import (
     SloQuery,
 )
 from apps.slos.words import SLI_WORDS, slo_snapshot
+from apps.telemetry.queries import newest_end
 
 router = Router(tags=["slos"])
+ROUTERS = (router,)
 
 _MODIFIED: dict[str, str] = {
     SliType.AVAILABILITY: "availability_target",
@@ -190,7 +192,7 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any
                 )
             ],
         )
-    found = impact.analyse(service, data.sli_type, data.proposed_target, data.depth)
+    found = analyse(service, data.sli_type, data.proposed_target, data.depth)
     return {
         "service_id": found.service_id,
         "sli_type": found.sli_type,

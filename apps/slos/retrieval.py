@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.errors import Unavailable
-from apps.slos import computation, recommendation_cache
-from apps.slos.documents import with_age
+from apps.slos import computation
+from apps.slos.documents import recommendation_cache
+from apps.slos.documents.assembled import with_age
 from apps.slos.queries.recommendations import (
     Generation,
     current_generation,

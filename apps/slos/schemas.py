@@ -10,8 +10,8 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, field_validator
 
 from apps.core.pagination import PageQuery
+from apps.slos.impact.upstream import MAX_DEPTH
 from apps.slos.models import SliType
-from apps.slos.upstream import MAX_DEPTH
 
 
 class RecommendationQuery(Schema):

@@ -8,7 +8,8 @@ from django.utils import timezone
 from apps.catalog.models import Service
 from apps.core.models import OutboxEvent
 from apps.core.outbox import subscribe
-from apps.slos import recommendation_cache, storing
+from apps.slos.documents import recommendation_cache
+from apps.slos.making import storing
 from apps.slos.queueing import COMPUTE_ONE, REFRESH, REFRESH_STATUS, enqueue
 
 

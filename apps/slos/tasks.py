@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import dramatiq
 import structlog
 
-from apps.slos import computation, status, storing
+from apps.slos import computation
+from apps.slos.making import storing
+from apps.slos.objectives import status
 from apps.slos.queueing import COMPUTE_ONE, REFRESH, REFRESH_STATUS
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +28,7 @@ def compute_one(
     not_after: float | None = None,
 ) -> None:
     """Compute one service while somebody waits, and answer on the ticket."""
-    from apps.slos import compute
+    from apps.slos.making import compute
 
     if not_after is not None and time.time() > not_after:
         logger.info("slos.computation_too_late", service=service_pk)
@@ -50,7 +52,7 @@ def refresh_recommendations(
     What was made before the instant ``outdated`` (ISO 8601) counts as outdated. The subscriber that asks has
     marked it so already, but its transaction may not have ended when this begins.
     """
-    from apps.slos import compute
+    from apps.slos.making import compute
 
     if outdated is not None:
         storing.mark_outdated(services, made_before=datetime.fromisoformat(outdated))
@@ -62,7 +64,7 @@ def refresh_recommendations(
 )
 def refresh_hourly() -> None:
     """The hour's work: statuses first, which people look at, then the recommendations that are due."""
-    from apps.slos import compute
+    from apps.slos.making import compute
 
     status.refresh()
     compute.refresh(None, reason="hourly refresh")

@@ -11,7 +11,7 @@ from typing import Any
 from apps.engine.evaluation.evaluate import TIERS
 from apps.engine.evaluation.summary import summarise
 from apps.engine.simulation.fleet import FAMILIES
-from apps.slos.evaluating import run
+from apps.slos.evaluation.evaluating import run
 
 
 def test_it_prints_how_often_tiers_were_missed() -> None:

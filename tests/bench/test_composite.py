@@ -10,7 +10,7 @@ import numpy as np
 from apps.engine.evaluation.composite import by_chance, summarise_composite
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
-from apps.slos.evaluating import run_composite
+from apps.slos.evaluation.evaluating import run_composite
 
 GRAPHS = 1_000
 SERVICES, EDGES = 5_000, 25_000

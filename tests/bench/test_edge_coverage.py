@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.engine.evaluation.dependencies_report import EDGE_TITLES
 from apps.engine.evaluation.edges import summarise_edges
-from apps.slos.evaluating import run_edges
+from apps.slos.evaluation.evaluating import run_edges
 
 SEEDS = (1, 2, 3)
 SERVICES = 250

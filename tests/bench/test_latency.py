@@ -16,7 +16,7 @@ from apps.engine.latency.dependence import Dependence, LatencyDistribution
 from apps.engine.latency.end_to_end import Call, Parallel, Serial, end_to_end
 from apps.engine.latency.thresholds import from_buckets, latency_document, look_ahead
 from apps.engine.simulation.latency_fleet import FAMILIES, simulate_latencies
-from apps.slos.evaluating import run_latency
+from apps.slos.evaluation.evaluating import run_latency
 
 
 def test_it_prints_how_often_thresholds_were_exceeded() -> None:

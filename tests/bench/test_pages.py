@@ -9,7 +9,8 @@ from django.db import connection, connections
 from django.test import Client
 
 from apps.catalog.models import Service
-from apps.slos import compute, status
+from apps.slos.making import compute
+from apps.slos.objectives import status
 from tests.bench.conftest import EDGES, SERVICES
 from tests.bench.timing import p95, show
 from tests.slos.conftest import make_user

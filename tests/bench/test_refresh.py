@@ -10,8 +10,9 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.catalog.models import Dependency, Service
-from apps.slos import compute, status
+from apps.slos.making import compute
 from apps.slos.models import Recommendation, ServiceStatus
+from apps.slos.objectives import status
 from apps.telemetry.models import SliHour
 from tests.bench.conftest import SERVICES, WINDOW
 from tests.slos.conftest import DAY, HOUR, full_hour

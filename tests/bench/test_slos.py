@@ -11,9 +11,11 @@ import pytest
 from django.test import Client
 
 from apps.catalog.models import Service
-from apps.slos import compute, queries, status
-from apps.slos.impact import analyse
+from apps.slos import queries
+from apps.slos.impact.analysis import analyse
+from apps.slos.making import compute
 from apps.slos.models import Recommendation
+from apps.slos.objectives import status
 from tests.bench.conftest import EDGES, SERVICES, WINDOW
 from tests.bench.timing import p95, show
 from tests.slos.conftest import make_user, running_worker

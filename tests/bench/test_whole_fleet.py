@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from apps.catalog.models import Dependency, Service
-from apps.slos import compute
+from apps.slos.making import compute
 from apps.slos.models import Recommendation
 from tests.bench.conftest import SERVICES, WINDOW
 from tests.slos.conftest import DAY, HOUR, full_hour

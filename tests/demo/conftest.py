@@ -20,7 +20,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
 from apps.demo.signins import FILE_NAME
-from apps.slos import status
+from apps.slos.objectives import status
 from apps.telemetry.models import SliHour
 from apps.telemetry.storing.aggregates import ensure_partitions
 from tests.demo.fleets import NOW, tiny_fleet

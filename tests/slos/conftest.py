@@ -155,7 +155,7 @@ def acting(user: User) -> Actor:
 
 def compute(*services: Service, as_of: datetime | None = None) -> None:
     """Compute and store with the real engine, as a worker does."""
-    from apps.slos import compute as computing
+    from apps.slos.making import compute as computing
 
     at = as_of or full_hour()
     computing.store(

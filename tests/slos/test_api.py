@@ -13,10 +13,11 @@ from django.test import Client
 from apps.accounts.models import Team, User
 from apps.catalog.models import Service
 from apps.core.actions import Actor
-from apps.slos import computation, status
-from apps.slos import compute as computing
-from apps.slos.documents import part
+from apps.slos import computation
+from apps.slos.documents.assembled import part
+from apps.slos.making import compute as computing
 from apps.slos.models import ActiveSlo, Recommendation, SliType
+from apps.slos.objectives import status
 from apps.slos.schemas import RecommendationOut
 from tests.slos.conftest import (
     compute,

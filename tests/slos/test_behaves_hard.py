@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from apps.slos import compute as computing
+from apps.slos.making import compute as computing
 from apps.slos.models import EdgeEstimate
 from tests.slos.conftest import current, full_hour, make_user
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.engine.window import burn_rate as engine
-from apps.slos import budgets
-from apps.slos.decisions import Question, due_reason
+from apps.slos.objectives import budgets
+from apps.slos.objectives.decisions import Question, due_reason
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 

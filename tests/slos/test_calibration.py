@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apps.engine.forecast.regimes import REGIMES
-from apps.slos.calibration import SHIPPED, TIERS, calibration, condensed, main, written
+from apps.slos.evaluation.calibration import SHIPPED, TIERS, calibration, condensed, main, written
 from apps.slos.presenting.certainty import KINDS
 
 EVALUATION = Path(__file__).resolve().parents[2] / "docs" / "evaluation"
@@ -47,7 +47,7 @@ def report() -> dict[str, object]:
 def test_what_is_shipped_is_what_the_two_committed_reports_say() -> None:
     found, histories = (json.loads(path.read_text()) for path in REPORTS)
     assert SHIPPED.read_bytes() == written(found, histories).encode(), (
-        "make it anew: python -m apps.slos.calibration docs/evaluation/report.json "
+        "make it anew: python -m apps.slos.evaluation.calibration docs/evaluation/report.json "
         "docs/evaluation/real-histories.json"
     )
 
@@ -92,7 +92,7 @@ def test_of_real_histories_the_regime_is_kept_and_how_it_was_judged() -> None:
 
 
 def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.slos.calibration.SHIPPED", tmp_path / "calibration.json")
+    monkeypatch.setattr("apps.slos.evaluation.calibration.SHIPPED", tmp_path / "calibration.json")
     calibration.cache_clear()
     (tmp_path / "report.json").write_text(json.dumps(report()))
     (tmp_path / "real.json").write_text(json.dumps(real()))

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine.types import Quality
-from apps.slos import inputs
-from apps.slos.data_findings import MOST_TOLD, UNNAMED, Counted, tell, told_of
+from apps.slos.documents.data_findings import MOST_TOLD, UNNAMED, Counted, tell, told_of
+from apps.slos.making import inputs
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import FindingDay, SliHour
 from apps.telemetry.queries import StoredFinding

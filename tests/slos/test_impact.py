@@ -13,8 +13,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.engine.edges import estimates as engine
 from apps.engine.graph import redundancy
-from apps.slos import stand_ins, upstream
-from apps.slos.impact import Effect, analyse
+from apps.slos.impact import stand_ins, upstream
+from apps.slos.impact.analysis import Effect, analyse
 from apps.slos.models import EdgeEstimate, ServiceStatus
 from tests.slos.conftest import full_hour, make_edge, make_service
 

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from apps.slos import influence
-from apps.slos.influence import Edges
-from apps.slos.stand_ins import Group, Member
+from apps.slos.impact import influence
+from apps.slos.impact.influence import Edges
+from apps.slos.impact.stand_ins import Group, Member
 
 
 def edges_of(rows: list[tuple[int, int, float]]) -> Edges:

@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.slos import risk
-from apps.slos.events import LATENCY_DAYS
+from apps.slos.impact import risk
 from apps.slos.models import Recommendation
+from apps.slos.objectives.events import LATENCY_DAYS
 from apps.slos.presenting.tiers import nothing_judged
 from tests.pages import client_of, text_of
 from tests.slos.conftest import compute, current, full_hour, make_hours, make_latency, make_service
@@ -54,7 +54,7 @@ def set_threshold(service: Service, threshold: float, **backtest: Any) -> None:
 def test_a_tier_and_the_dialog_about_the_same_threshold_count_the_same_windows(search: Service) -> None:
     from apps.engine.latency.backtest import add_backtests
     from apps.engine.latency.thresholds import from_buckets
-    from apps.slos.inputs import load
+    from apps.slos.making.inputs import load
 
     until = full_hour()
     as_of = int(until.timestamp())

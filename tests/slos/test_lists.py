@@ -13,9 +13,10 @@ from apps.accounts.models import Team
 from apps.catalog.models import CycleAlert, Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.slos import queries, status
+from apps.slos import queries
+from apps.slos.objectives import status
+from apps.slos.objectives.questions import due_reasons
 from apps.slos.queries import RecommendationFilters, ServiceFilters
-from apps.slos.questions import due_reasons
 from tests.slos.conftest import compute, make_hours, make_service, make_user, steady
 
 

@@ -10,8 +10,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
-from apps.slos import risk, status
+from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo
+from apps.slos.objectives import status
 from tests.slos.conftest import (
     acting,
     compute,
@@ -116,7 +117,7 @@ def test_its_preview_counts_the_past_months_that_would_have_missed_it(moody: Ser
 
 def test_its_count_of_the_past_is_the_one_of_the_engine(moody: Service) -> None:
     from apps.engine.window.backtest import backtest_target
-    from apps.slos.inputs import load
+    from apps.slos.making.inputs import load
 
     as_of = full_hour()
     [given] = load([moody], as_of)

@@ -61,7 +61,7 @@ def fleet(shop: Team) -> list[Service]:
 def test_one_that_the_engine_fails_on_is_left_out_named_and_makes_the_command_fail(
     fleet: list[Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apps.slos import inputs
+    from apps.slos.making import inputs
 
     batches = inputs.batches
 

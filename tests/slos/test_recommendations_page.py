@@ -12,7 +12,7 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.slos import status
+from apps.slos.objectives import status
 from tests.pages import HTMX, ROLES, client_of, rows_of, text_of
 from tests.slos.conftest import compute, make_hours, make_service
 

@@ -10,9 +10,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.slos import compute as computing
-from apps.slos import status, storing
+from apps.slos.making import compute as computing
+from apps.slos.making import storing
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
+from apps.slos.objectives import status
 from tests.slos.conftest import DAY, HOUR, compute, current, full_hour, make_hours, make_service
 
 

@@ -10,8 +10,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.slos import questions
 from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.objectives import questions
 from tests.slos.conftest import acting, compute, current, make_user
 
 

@@ -17,8 +17,8 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.slos import status
 from apps.slos.models import Recommendation
+from apps.slos.objectives import status
 from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, given, links, text_of
 from tests.slos.conftest import compute, current, make_edge, make_hours, make_service, steady
 

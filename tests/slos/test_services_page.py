@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.slos import status
+from apps.slos.objectives import status
 from tests.pages import HOSTILE_IDS, HTMX, ROLES, client_of, rows_of, text_of
 from tests.slos.conftest import make_hours, make_service, steady
 

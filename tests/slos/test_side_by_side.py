@@ -24,8 +24,8 @@ import structlog
 
 from apps.catalog.models import Service
 from apps.engine.types import GraphFigure, Quality, ServiceInput
-from apps.slos import compute as computing
-from apps.slos import footing, inputs, side_by_side
+from apps.slos.making import compute as computing
+from apps.slos.making import footing, inputs, side_by_side
 from apps.slos.models import Recommendation
 from apps.telemetry.series import Counts, load_counts
 from tests.house.running import is_alive, until_gone
@@ -225,7 +225,7 @@ _ALONE = """
 import multiprocessing.util, os, shutil, sys
 from apps.engine.archetypes import Archetypes
 from apps.engine.types import ServiceInput
-from apps.slos import side_by_side
+from apps.slos.making import side_by_side
 side_by_side.LEAST_SERVICES = 0
 if __name__ == "__main__":
     os.sched_getaffinity = lambda pid: {0, 1}
@@ -259,7 +259,7 @@ def test_where_none_can_be_begun_the_process_computes_alone(tmp_path: Path, reas
 
 _PARENT = """
 import sys, time
-from apps.slos import side_by_side
+from apps.slos.making import side_by_side
 side_by_side.LEAST_SERVICES = 0
 if __name__ == "__main__":
     import os

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine.window.burn_rate import LEAST_PAGE_FAILURES, count_alerts
-from apps.slos.standing import NAMES, Counts, judge
+from apps.slos.objectives.standing import NAMES, Counts, judge
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = {name: seconds // 3_600 for seconds, name in NAMES.items()}

@@ -11,10 +11,11 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.slos import queries, status
-from apps.slos.events import newest_end
+from apps.slos import queries
 from apps.slos.models import ActiveSlo, ServiceStatus
+from apps.slos.objectives import status
 from apps.telemetry.models import SliHour
+from apps.telemetry.queries import newest_end
 from tests.slos.conftest import full_hour, make_hours, make_latency, make_service, steady
 
 

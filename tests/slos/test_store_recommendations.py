@@ -13,8 +13,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import NotAllowed
 from apps.core.models import AuditEntry
-from apps.slos import compute as computing
-from apps.slos import storing
+from apps.slos.making import compute as computing
+from apps.slos.making import storing
 from apps.slos.models import Recommendation
 from tests.slos.conftest import compute, current, full_hour, make_hours, make_service
 

@@ -125,7 +125,7 @@ def test_two_computations_of_one_service_leave_one_current_recommendation(people
 
 def test_two_who_ask_for_the_same_recommendation_have_it_made_once(people: list[Actor]) -> None:
     from apps.catalog.models import Service
-    from apps.slos import compute as computing
+    from apps.slos.making import compute as computing
     from apps.slos.models import Recommendation
 
     pk = Service.objects.get().pk
@@ -140,8 +140,8 @@ def test_two_who_ask_for_the_same_recommendation_have_it_made_once(people: list[
 
 def test_two_decisions_at_once_start_one_renewal(people: list[Actor]) -> None:
     from apps.catalog.models import Service
-    from apps.slos import compute as computing
-    from apps.slos.storing import mark_outdated
+    from apps.slos.making import compute as computing
+    from apps.slos.making.storing import mark_outdated
 
     pk = Service.objects.get().pk
     mark_outdated([pk])

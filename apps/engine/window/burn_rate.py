@@ -8,8 +8,9 @@ multi-burn-rate alerts. A rule holds when, over its long window,
 - for a page, the failures are a rate and no accident (:func:`is_a_rate`), for the same chapter warns of services with
   little traffic, where a single failure is a high rate.
 
-:func:`rule_holds` is that rule for numbers and arrays alike. How a service stands now (``apps/slos/standing.py``) and
-the pages a month that a target would have cost (:func:`count_alerts`) both ask it, so that they cannot disagree.
+:func:`rule_holds` is that rule for numbers and arrays alike. How a service stands now
+(``apps/slos/objectives/standing.py``) and the pages a month that a target would have cost (:func:`count_alerts`) both
+ask it, so that they cannot disagree.
 """
 
 from __future__ import annotations

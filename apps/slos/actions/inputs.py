@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from apps.core.actions import ActionInput, blank_is_empty
-from apps.slos import lifecycle
 from apps.slos.models import SliType
+from apps.slos.objectives import lifecycle
 
 MAX_RATIONALE = 2_000
 

@@ -12,8 +12,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from apps.slos.calibration import TIERS, Calibration, Group, calibration
-from apps.slos.data_findings import UNNAMED, told_of
+from apps.slos.documents.data_findings import UNNAMED, told_of
+from apps.slos.evaluation.calibration import TIERS, Calibration, Group, calibration
 from apps.telemetry.findings import KINDS as FINDINGS
 from apps.ui.format import count, duration, percent, plural, window_noun
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.models import Case, IntegerField, Value, When
 
 from apps.accounts.models import User
+from apps.slos.objectives.questions import due_reasons
 from apps.slos.queries.recommendations import Decision, due_statuses
-from apps.slos.questions import due_reasons
 
 SHOWN = 5
 _CRITICAL_FIRST = Case(

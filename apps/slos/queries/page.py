@@ -11,10 +11,12 @@ from django.utils import timezone
 from apps.catalog.models import CycleAlert, Service
 from apps.catalog.queries import cycles_of
 from apps.core.models import AuditEntry
-from apps.slos import events
-from apps.slos.documents import SLI_TYPES, with_age
-from apps.slos.events import Day
+from apps.slos.documents.assembled import SLI_TYPES, with_age
+from apps.slos.impact.upstream import upstream_with_slo
 from apps.slos.models import ActiveSlo, ServiceStatus
+from apps.slos.objectives import events
+from apps.slos.objectives.events import Day
+from apps.slos.objectives.questions import Due, due_reasons
 from apps.slos.queries.promises import BurnDown, burn_down, decisions_history, slo_history
 from apps.slos.queries.recommendations import (
     active_slos,
@@ -22,9 +24,7 @@ from apps.slos.queries.recommendations import (
     current_recommendations,
     last_recommendations,
 )
-from apps.slos.questions import Due, due_reasons
-from apps.slos.upstream import upstream_with_slo
-from apps.telemetry.queries import LatencyPoint, latency_points
+from apps.telemetry.queries import LatencyPoint, latency_points, newest_end
 
 CHART_DAYS = 90
 LATENCY_CHART_DAYS = 14
@@ -34,7 +34,7 @@ LATENCY_CHART_DAYS = 14
 class ServicePage:
     """One service: how it stands, what it promises, what it could promise, whom it touches, what was decided.
 
-    ``recommendation`` is the document of :mod:`apps.slos.documents` with ``is_stale`` and ``age_seconds``, or
+    ``recommendation`` is the document of :mod:`apps.slos.documents.assembled` with ``is_stale`` and ``age_seconds``, or
     ``None`` where none was ever made. ``versions`` holds the version of each promise (0 for none), which a
     decision sends back.
     """
@@ -72,7 +72,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         # What was decided on a moment ago is still shown until the next one is there.
         document = last_recommendations(service) or document
     slos = {slo.sli_type: slo for slo in active_slos(service)}
-    as_of = events.newest_end(service.pk, now)
+    as_of = newest_end(service.pk, now)
     since = as_of - timedelta(days=CHART_DAYS) if as_of else now
     return ServicePage(
         service=service,

@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
-from apps.slos import events
-from apps.slos.budgets import budget_left
 from apps.slos.models import ActiveSlo
+from apps.slos.objectives import events
+from apps.slos.objectives.budgets import budget_left
 
 HISTORY_LIMIT = 50
 

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.management.running import described
+from apps.telemetry.wording import described
 
 LATENCY, EDGES, COMPOSITE, YOUNG = "latency", "edges", "composite", "young"
 """Among the families: simulated histograms of all kinds, for thresholds of p95 and p99; dependencies of known call
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         # Here and not above: listing the commands must not load scipy.
         from apps.engine.evaluation.dependencies_report import composite_line, edges_line
         from apps.engine.simulation.fleet import FAMILIES
-        from apps.slos.evaluating import (
+        from apps.slos.evaluation.evaluating import (
             commit,
             run,
             run_bins,
@@ -126,9 +126,9 @@ class Command(BaseCommand):
     def evaluate_files(self, source: Path, holdout_days: int, out: Path) -> None:
         """Score windows of the past of the services in ``sli.csv``, each held out in its turn."""
         from apps.engine.evaluation.rolling import LEAST_DAYS, MOST_DAYS
-        from apps.slos.evaluating import commit, write
-        from apps.slos.recorded import evaluate
-        from apps.telemetry.imports.recording import read_recording
+        from apps.slos.evaluation.evaluating import commit, write
+        from apps.slos.evaluation.recorded import evaluate
+        from apps.telemetry.recording import read_recording
 
         if not 1 <= holdout_days <= 90:
             raise CommandError("--holdout-days must lie between 1 and 90.")

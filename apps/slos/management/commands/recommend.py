@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Here and not above: listing the commands must not load scipy.
-        from apps.slos import compute
+        from apps.slos.making import compute
 
         if not 1 <= options["window_days"] <= 90:
             raise CommandError("--window-days must lie between 1 and 90.")
@@ -83,7 +83,7 @@ class Command(BaseCommand):
             )
 
     def keep(self, kept: list[dict[str, Any]]) -> None:
-        from apps.slos import compute
+        from apps.slos.making import compute
 
         compute.store(
             kept,

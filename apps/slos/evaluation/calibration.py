@@ -1,0 +1,112 @@
+"""How often recommendations held where the future was known: what the page of a service says of its numbers.
+
+``calibration.json`` is made of the two committed reports, never written by hand: of the evaluation on simulated
+services, and of that on real histories, which gives one regime: sites watched by probes.
+
+    .venv/bin/python -m apps.slos.evaluation.calibration docs/evaluation/report.json docs/evaluation/real-histories.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).with_name("calibration.json")
+TIERS = ("conservative", "balanced", "aggressive")
+YOUNG = "young"
+"""The family of services in their first week, as the report calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Histories that look alike: how many futures were held out, and the share that missed each tier, 0..1.
+
+    ``cases`` are services where they are simulated, each with one future, and windows where they are real.
+    """
+
+    cases: int
+    missed: Mapping[str, float]
+    standard_error: Mapping[str, float]
+    is_real: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was simulated (``about``: services, seed, commit) and what was real (``real``: pages, sites, windows), the
+    whole of the simulation, services in their first week, and each regime the engine sees.
+    """
+
+    about: Mapping[str, str]
+    real: Mapping[str, str]
+    overall: Group
+    young: Group
+    regimes: Mapping[str, Group]
+
+
+def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shipped of the two reports: their origins, the whole, the first week, and the regimes.
+
+    Of services in their first week those count that are as others of no known kind: who is far off its kind was
+    simulated to be.
+    """
+    simulated = {name: _group(found, is_real=False) for name, found in report["groups"]["regime"].items()}
+    return {
+        "about": {
+            "services": f"{report['overall']['services']:,} simulated, of {len(report['families'])} kinds",
+            **{name: str(report["about"][name]) for name in ("shown", "seed", "commit")},
+        },
+        "real": {name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
+        "overall": _group(report["overall"], is_real=False),
+        "young": _group(report["young"]["families"][YOUNG], is_real=False),
+        "regimes": simulated | {real["regime"]: _group(real, is_real=True)},
+    }
+
+
+def _group(found: Mapping[str, Any], *, is_real: bool) -> dict[str, Any]:
+    return {
+        "cases": found["with_number"],
+        "missed": {tier: found[tier]["missed"] for tier in TIERS},
+        "standard_error": {tier: found[tier]["standard_error"] for tier in TIERS},
+        "is_real": is_real,
+    }
+
+
+def written(report: Mapping[str, Any], real: Mapping[str, Any]) -> str:
+    """Return the shipped file's text for the two reports."""
+    return json.dumps(condensed(report, real), indent=1, sort_keys=True) + "\n"
+
+
+@cache
+def calibration() -> Calibration:
+    """Return what is shipped; read once."""
+    found = json.loads(SHIPPED.read_text())
+    return Calibration(
+        found["about"],
+        found["real"],
+        Group(**found["overall"]),
+        Group(**found["young"]),
+        {name: Group(**group) for name, group in found["regimes"].items()},
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Make the shipped file of the two reports that are named."""
+    if len(arguments) != 2:
+        sys.stderr.write(
+            "Name the two reports: python -m apps.slos.evaluation.calibration "
+            "docs/evaluation/report.json docs/evaluation/real-histories.json\n"
+        )
+        return 2
+    report, real = (json.loads(Path(name).read_text()) for name in arguments)
+    SHIPPED.write_text(written(report, real))
+    sys.stdout.write(f"{SHIPPED.name}: {len(calibration().regimes)} regimes.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

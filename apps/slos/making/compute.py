@@ -1,0 +1,298 @@
+"""Making recommendations: load, ask the engine, store. Only workers and commands import this module."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.catalog.queries import cycle_members
+from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.core.instants import whole_hour
+from apps.engine.archetypes import Archetypes
+from apps.engine.assessment import Assessment
+from apps.engine.reading import Known
+from apps.engine.recommend import conclude
+from apps.slos.documents import recommendation_cache
+from apps.slos.documents.assembled import unstored_document
+from apps.slos.making import footing, inputs, storing
+from apps.slos.making.side_by_side import Asked, computers
+from apps.slos.models import Recommendation, SliType
+from apps.telemetry.queries import NEWEST_END, newest_complete_end, newest_end
+
+logger = structlog.get_logger(__name__)
+
+STORED_AT_ONCE = 100
+MAX_ROUNDS = 3
+RENEW_BEFORE = timedelta(minutes=90)
+"""Recommendations are renewed before they expire, so that pages need not wait for one."""
+RENEW_WHEN_BEHIND = timedelta(hours=24)
+_LOCK = "slos.refresh"
+_ONE = "slos.compute"
+
+_ENDS = f"""
+SELECT s.id, {NEWEST_END}
+FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
+"""  # noqa: S608
+
+# A recommendation is due when one is missing or about to expire, when a day of data has come since, or when
+# there was too little data for an availability and there is more now: a service without latencies is none of those
+# every hour.
+_DUE = f"""
+WITH ends AS MATERIALIZED ({_ENDS})
+SELECT e.id, e.max FROM ends e(id, max)
+WHERE (
+    SELECT count(*) FILTER (WHERE r.expires_at > %(soon)s AND (e.max IS NULL OR (
+        r.as_of > e.max - make_interval(secs => %(behind)s)
+        AND (r.verdict IN ('ok', 'cold_start') OR r.sli_type <> 'availability' OR r.as_of >= e.max))))
+    FROM slos_recommendation r WHERE r.service_id = e.id AND r.status = 'current'
+) < 3
+ORDER BY e.max NULLS LAST, e.id
+"""  # noqa: S608
+
+
+# Those about to expire of which nothing has come since they were made; rows are locked in the order of storing.
+_PROLONG = f"""
+WITH ends AS MATERIALIZED ({_ENDS}), same AS MATERIALIZED (
+    SELECT r.id FROM slos_recommendation r JOIN ends e(id, max) ON e.id = r.service_id
+    WHERE r.status = 'current' AND r.expires_at > %(now)s AND r.expires_at <= %(soon)s AND r.as_of >= e.max
+    ORDER BY r.service_id, r.sli_type FOR UPDATE OF r SKIP LOCKED
+)
+UPDATE slos_recommendation r SET expires_at = %(until)s FROM same WHERE r.id = same.id RETURNING r.service_id
+"""  # noqa: S608
+
+
+@cache
+def archetypes() -> Archetypes:
+    """Return the priors: of the installation's own file where it has any, else those that ship."""
+    for path in (settings.CONFIG_FILE, settings.BASE_DIR / "fixtures" / "archetypes.toml"):
+        if path.is_file():
+            document = tomllib.loads(path.read_text())
+            if "archetypes" in document:
+                return Archetypes.from_mapping(document)
+    return Archetypes.built_in()
+
+
+def default_as_of(now: datetime | None = None) -> datetime:
+    """Return the end of the newest complete bin over the fleet, or the last full hour without data."""
+    now = now or timezone.now()
+    return newest_complete_end(now) or whole_hour(now)
+
+
+def service_as_of(service_pk: int, now: datetime) -> datetime:
+    """Return the end of a service's newest complete hour, of the fleet's (:func:`default_as_of`) where it has none."""
+    return newest_end(service_pk, now) or default_as_of(now)
+
+
+class Unassessable(Exception):
+    """The engine failed on a service: the message names it and holds the traceback."""
+
+
+def documents(
+    groups: Sequence[tuple[datetime, Sequence[Service]]],
+    *,
+    window_days: int | None = None,
+    seed: int = 0,
+    has_stored: bool = False,
+    leave_out: bool = False,
+) -> Generator[dict[str, Any]]:
+    """Yield the engine's document of each service, in the order given. Stores nothing.
+
+    ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
+    taken as its own computation left it; without, it is computed too, from what was known at the instant alone, of
+    which there must be one. The graph below all is composed once, while they are assessed, by several processes
+    where there are many. A service that the engine fails on is logged and left out with ``leave_out``, else it
+    raises :class:`Unassessable` in its place; where it could be read, its edges count for others all the same.
+    Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
+    """
+    names = [service.service_id for _, services in groups for service in services]
+    if len(set(names)) < len(names):
+        raise ValueError("a service cannot be computed twice in one run")
+    if not has_stored and len({as_of for as_of, services in groups if services}) > 1:
+        raise ValueError("what stands below can be computed at one instant alone")
+    if not names:
+        return
+    cycles = cycle_members()
+    known: dict[str, Known] = {}
+    with computers(len(names)) as by:
+        for as_of, services in groups:
+            asked = Asked(int(as_of.timestamp()), window_days or settings.WINDOW_DAYS, seed, archetypes())
+            for batch in inputs.batches(services, as_of, cycles=cycles):
+                known |= by.begin(batch, asked)
+        graph = footing.figures(groups, known, has_stored=has_stored, cycles=cycles, seed=seed)
+        for name in names:
+            found = by.found(name)
+            if isinstance(found, Assessment):
+                yield conclude(found, graph.get(name))
+            elif leave_out:
+                logger.error("slos.assessment_failed", service=name, error=found.error)
+            else:
+                raise Unassessable(f"{name} could not be assessed: {found.error}")
+
+
+def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
+    """Store documents through the action that only the system may use; returns its counts."""
+    result = dispatch(
+        "slos.store_recommendations", {"documents": list(found), "rationale": rationale}, actor=actor
+    )
+    return result.value
+
+
+def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
+    """Compute one service from its newest data, and store it if asked; returns the answer for who waits."""
+    now = timezone.now()
+    with _one_at_a_time([service_pk]):
+        if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
+            return {"state": "stored"}
+        return _compute_one(service_pk, now, window_days=window_days, store=store, asked_by=asked_by)
+
+
+def _made_since(service_pk: int, moment: datetime) -> bool:
+    """Whether somebody who asked for the same, and was first, has had it made meanwhile."""
+    made = Recommendation.objects.filter(
+        service=service_pk,
+        status=Recommendation.Status.CURRENT,
+        generated_at__gte=moment,
+        expires_at__gt=moment,
+    )
+    return made.count() == len(SliType.values)
+
+
+def _compute_one(
+    service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str
+) -> dict[str, Any]:
+    service = Service.objects.get(pk=service_pk)
+    as_of = service_as_of(service_pk, now)
+    (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
+    if not store:
+        return {"state": "computed", "document": unstored_document(document, now)}
+    _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
+    return {"state": "stored"}
+
+
+def _keep(found: Sequence[dict[str, Any]], reason: str) -> dict[str, Any]:
+    return store(found, actor=Actor.system("recommendations"), rationale=reason)
+
+
+def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, list[int]]:
+    """Return the services whose recommendations are to be made anew, by the end of their newest data."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _DUE,
+            {
+                "now": now,
+                "all": services is None,
+                "services": list(services or ()),
+                "soon": now + RENEW_BEFORE,
+                "behind": RENEW_WHEN_BEHIND.total_seconds(),
+            },
+        )
+        found: dict[datetime | None, list[int]] = {}
+        for pk, end in cursor.fetchall():
+            found.setdefault(end, []).append(pk)
+        return found
+
+
+def prolong(now: datetime | None = None) -> int:
+    """Let recommendations live on that are about to expire and would come out the same. Returns of how many services.
+
+    A recommendation is made at the end of its service's newest data, and nothing after that instant is read for it.
+    So where no hour has come since, and neither the graph nor loaded history has outdated it, making it anew
+    would give the same numbers. What has expired already is made anew in any case.
+    """
+    now = now or timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PROLONG,
+            {
+                "now": now,
+                "all": True,
+                "services": [],
+                "soon": now + RENEW_BEFORE,
+                "until": now + storing.LIFETIME,
+            },
+        )
+        pks = [pk for (pk,) in cursor.fetchall()]
+    recommendation_cache.forget(sorted(set(pks)))
+    return len(set(pks))
+
+
+def refresh(services: Sequence[int] | None, *, reason: str) -> int:
+    """Make anew what is due, of these services or of all. Returns how many.
+
+    What is about to expire and would come out the same is prolonged and neither computed nor rewritten.
+    Idempotent: what was just made is not due. One run over the whole fleet at a time; a second finds it under
+    way and leaves, and the first looks again before it ends, so that nothing that became due meanwhile is
+    left.
+    """
+    if services is not None:
+        # Two who ask for the same wait for each other; the second finds that nothing is due any more.
+        with _one_at_a_time(services):
+            return _refresh_due(services, reason)
+    made = 0
+    with _alone() as is_alone:
+        if is_alone:
+            prolong()
+        for _ in range(MAX_ROUNDS if is_alone else 0):
+            count = _refresh_due(None, reason)
+            made += count
+            if not count:
+                break
+    return made
+
+
+def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
+    now = timezone.now()
+    made = 0
+    groups = [
+        (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
+        for end, pks in due(services, now).items()
+    ]
+    with closing(documents(groups, has_stored=True, leave_out=True)) as found:
+        while some := list(islice(found, STORED_AT_ONCE)):
+            made += int(_keep(some, reason)["services"])
+    logger.info("slos.recommendations_refreshed", services=made, reason=reason)
+    return made
+
+
+@contextmanager
+def _one_at_a_time(services: Sequence[int]) -> Iterator[None]:
+    """Hold the lock of each of a few services, or that of any many; whoever computes one of them waits."""
+    keys = sorted(set(services)) if len(services) <= footing.FEW else [0]
+    with connection.cursor() as cursor:
+        try:
+            for key in keys:
+                cursor.execute("SELECT pg_advisory_lock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key])
+            yield
+        finally:
+            for key in keys:
+                cursor.execute(
+                    "SELECT pg_advisory_unlock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key]
+                )
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Hold the lock of fleet-wide runs, if nobody else does. It is the session's, so a killed worker lets go
+    of it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_LOCK])
+        row = cursor.fetchone()
+        held = bool(row and row[0])
+        try:
+            yield held
+        finally:
+            if held:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [_LOCK])

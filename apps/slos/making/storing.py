@@ -1,0 +1,172 @@
+"""Storing what the engine found: three rows a service take the place of the ones before, and its edges are
+noted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Max
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.slos.documents.assembled import SLI_TYPES, part, shared_part
+from apps.slos.models import EdgeEstimate, Recommendation, SliType
+
+LIFETIME = timedelta(hours=24)
+KEPT_UNDECIDED = timedelta(days=30)
+"""How long a superseded or expired recommendation is kept that nobody decided on and no promise rests on."""
+
+_COPY_EDGES = """
+COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness, hardness_source,
+    availability, availability_source, has_fallback, behaves_hard, as_of) FROM STDIN
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored: service primary keys and how often each availability verdict came out."""
+
+    services: list[int]
+    verdicts: dict[str, int]
+    as_of: datetime | None
+
+
+def store(documents: Sequence[Mapping[str, Any]], *, now: datetime | None = None) -> Stored:
+    """Store the engine's documents as the current recommendations, inside the caller's transaction.
+
+    Services are locked in order, so that two computations of one service follow each other. A service that
+    the catalog does not know (any more) is left out.
+    """
+    now = now or timezone.now()
+    wanted = {str(document["service_id"]): document for document in documents}
+    services = list(
+        Service.objects.select_for_update(of=("self",), no_key=True)
+        .filter(service_id__in=wanted)
+        .order_by("pk")
+    )
+    pks = [service.pk for service in services]
+    Recommendation.objects.filter(service__in=pks, status=Recommendation.Status.CURRENT).update(
+        status=Recommendation.Status.SUPERSEDED
+    )
+    rows = [
+        _row(service, wanted[service.service_id], sli_type, now)
+        for service in services
+        for sli_type in SLI_TYPES
+    ]
+    Recommendation.objects.bulk_create(rows)
+    _store_edges(services, wanted)
+    verdicts = Counter(row.verdict for row in rows if row.sli_type == SliType.AVAILABILITY)
+    return Stored(pks, dict(sorted(verdicts.items())), max((row.as_of for row in rows), default=None))
+
+
+def _row(service: Service, document: Mapping[str, Any], sli_type: str, now: datetime) -> Recommendation:
+    found = part(document, sli_type)
+    tiers = found.get("tiers") or {}
+
+    def number(tier: str) -> float | None:
+        value = tiers.get(tier, {}).get("target")
+        return None if value is None else float(value)
+
+    return Recommendation(
+        service=service,
+        sli_type=sli_type,
+        status=Recommendation.Status.CURRENT,
+        verdict=found["verdict"],
+        conservative=number("conservative"),
+        balanced=number("balanced"),
+        aggressive=number("aggressive"),
+        composite=(found.get("composite") or {}).get("point"),
+        confidence=float(document["confidence"]),
+        document=found,
+        shared=shared_part(document, sli_type),
+        as_of=datetime.fromisoformat(str(document["as_of"])),
+        window_days=int(document["window_days"]),
+        seed=int(document["seed"]),
+        generated_at=now,
+        expires_at=now + LIFETIME,
+    )
+
+
+def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[str, Any]]) -> None:
+    edges: dict[int, list[Mapping[str, Any]]] = {
+        service.pk: (part(documents[service.service_id], SliType.AVAILABILITY).get("composite") or {}).get(
+            "dependencies"
+        )
+        or []
+        for service in services
+    }
+    names_of = {service.pk: service.service_id for service in services}
+    names = {str(edge["target_id"]) for found in edges.values() for edge in found}
+    targets = dict(Service.objects.filter(service_id__in=names).values_list("service_id", "pk"))
+    EdgeEstimate.objects.filter(source__in=edges).delete()
+    with connection.cursor() as cursor, cursor.copy(_COPY_EDGES) as copy:
+        for source, found in edges.items():
+            as_of = datetime.fromisoformat(str(documents[names_of[source]]["as_of"]))
+            for edge in found:
+                target = targets.get(str(edge["target_id"]))
+                if target is not None and edge["call_probability"] is not None:
+                    copy.write_row((source, target, *_edge(edge), as_of))
+
+
+def _edge(edge: Mapping[str, Any]) -> Sequence[object]:
+    availability = edge.get("availability")
+    return (
+        float(edge["call_probability"]),
+        str(edge["call_probability_source"]),
+        # An asynchronous edge has no hardness: its failure is not the caller's.
+        float(edge["hardness"] or 0.0),
+        str(edge["hardness_source"] or "asynchronous"),
+        None if availability is None else float(availability),
+        str(edge.get("availability_source") or ""),
+        bool(edge.get("has_fallback")),
+        bool(edge.get("behaves_hard")),
+    )
+
+
+def mark_outdated(
+    services: Sequence[int] | None, *, made_before: datetime | None = None, now: datetime | None = None
+) -> int:
+    """Let the current recommendations of these services (or of all) expire now: they are made anew.
+
+    With ``made_before`` those made since then are left alone, so that saying it twice costs nothing.
+    """
+    now = now or timezone.now()
+    rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
+    if made_before is not None:
+        rows = rows.filter(generated_at__lt=made_before)
+    if services is not None:
+        rows = rows.filter(service__in=services)
+    return rows.update(expires_at=now)
+
+
+def expire(*, now: datetime | None = None) -> int:
+    """Give the status ``expired`` to what has been past its time for a day; until then it is stale."""
+    now = now or timezone.now()
+    return Recommendation.objects.filter(
+        status=Recommendation.Status.CURRENT, expires_at__lte=now - LIFETIME
+    ).update(status=Recommendation.Status.EXPIRED)
+
+
+def prune(*, now: datetime | None = None) -> int:
+    """Delete old recommendations that nobody decided on, except the newest of each kind. Returns how many
+    went.
+    """
+    now = now or timezone.now()
+    newest = (
+        Recommendation.objects.values("service", "sli_type")
+        .annotate(newest=Max("generated_at"))
+        .values("newest")
+    )
+    old = Recommendation.objects.filter(
+        status__in=[Recommendation.Status.SUPERSEDED, Recommendation.Status.EXPIRED],
+        generated_at__lt=now - KEPT_UNDECIDED,
+        decided_at__isnull=True,
+        activeslo__isnull=True,
+    ).exclude(generated_at__in=newest)
+    return old.delete()[0]

@@ -1,0 +1,34 @@
+"""The arithmetic of error budgets, in plain Python so that a web process may use it.
+
+The rules that say when somebody has to look are in :mod:`apps.engine.window.burn_rate`, and
+:mod:`apps.slos.objectives.standing` asks them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+
+def burn_rate(bad: float, total: float, target: float) -> float | None:
+    """Share of failed requests over the share that the target allows; ``None`` without requests."""
+    return None if total <= 0 else bad / total / (1 - target)
+
+
+def budget_left(bad: float, total: float, target: float) -> float | None:
+    """Share of the budget left: 1 untouched, 0 spent, negative overspent; ``None`` without requests."""
+    spent = burn_rate(bad, total, target)
+    return None if spent is None else 1 - spent
+
+
+def exhausted_at(left: float, burn_1d: float | None, window_days: int, as_of: datetime) -> datetime | None:
+    """When nothing is left if the last day goes on; ``as_of`` when it is spent, ``None`` when that never
+    comes.
+
+    The window rolls: while new failures come in at ``burn_1d``, those of a window ago leave, on average at
+    the rate at which the window spent (``1 - left``). At a burn of 1 or less the budget is never used up.
+    """
+    if left <= 0:
+        return as_of
+    if burn_1d is None or burn_1d <= 1:
+        return None
+    return as_of + timedelta(days=left * window_days / (burn_1d - (1 - left)))
