@@ -34,6 +34,7 @@ from apps.slos.words import SLI_WORDS, slo_snapshot
 from apps.telemetry.queries import newest_end
 
 router = Router(tags=["slos"])
+ROUTERS = (router,)
 
 _MODIFIED: dict[str, str] = {
     SliType.AVAILABILITY: "availability_target",
