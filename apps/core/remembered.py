@@ -23,11 +23,15 @@ from django.db.migrations import RunSQL
 MOST_ANSWERS = 500
 """Answers kept in a process; the one that was not asked for the longest goes first."""
 
+LONGEST_WAIT_S = 2.0
+"""How long a request waits for another that reads the same answer before it reads it itself."""
+
 _MARKS = (
     "SELECT table_name, string_agg(mark::text, ' ' ORDER BY mark) FROM core_tablechange GROUP BY table_name"
 )
 
-_kept: OrderedDict[Hashable, tuple[tuple[str, ...], Any]] = OrderedDict()
+_kept: OrderedDict[Hashable, tuple[tuple[str, ...], tuple[Any]]] = OrderedDict()
+_reading: dict[Hashable, threading.Lock] = {}
 _lock = threading.Lock()
 _request: ContextVar[dict[str, Mapping[str, str]] | None] = ContextVar("marks of a request", default=None)
 
@@ -46,19 +50,44 @@ def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[
         return read()
     marks = _marks()
     now = tuple(marks.get(table, "") for table in tables)
+    known = _find(key, now)
+    if known is not None:
+        return known[0]  # type: ignore[no-any-return]
+    with _one_at_a_time(key):
+        known = _find(key, now)
+        if known is None:
+            # The marks were read first: an answer is never older than the marks that it is kept under.
+            known = (read(),)
+            with _lock:
+                _kept[key] = (now, known)
+                _kept.move_to_end(key)
+                while len(_kept) > MOST_ANSWERS:
+                    _kept.popitem(last=False)
+    return known[0]  # type: ignore[no-any-return]
+
+
+def _find(key: Hashable, now: tuple[str, ...]) -> tuple[Any] | None:
     with _lock:
-        before, answer = _kept.get(key, (None, None))
-        if before == now:
-            _kept.move_to_end(key)
-            return answer  # type: ignore[return-value]
-    # The marks were read first: an answer is never older than the marks that it is kept under.
-    found = read()
-    with _lock:
-        _kept[key] = (now, found)
+        before, answer = _kept.get(key, ((), None))
+        if answer is None or before != now:
+            return None
         _kept.move_to_end(key)
-        while len(_kept) > MOST_ANSWERS:
-            _kept.popitem(last=False)
-    return found
+        return answer
+
+
+@contextmanager
+def _one_at_a_time(key: Hashable) -> Iterator[None]:
+    """Let one request read an answer while the others who want the same wait for it, though not for ever."""
+    with _lock:
+        reading = _reading.setdefault(key, threading.Lock())
+    has_it = reading.acquire(timeout=LONGEST_WAIT_S)
+    try:
+        yield
+    finally:
+        with _lock:
+            _reading.pop(key, None)
+        if has_it:
+            reading.release()
 
 
 def forget_all() -> None:

@@ -12,7 +12,7 @@ from apps.catalog.models import CycleAlert, Service
 from apps.catalog.queries import cycles_of
 from apps.core.models import AuditEntry
 from apps.slos.documents.assembled import SLI_TYPES, with_age
-from apps.slos.impact.upstream import upstream_with_slo
+from apps.slos.impact.callers import Reaching, reaching
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import events
 from apps.slos.objectives.events import Day
@@ -28,6 +28,7 @@ from apps.telemetry.queries import LatencyPoint, latency_points
 
 CHART_DAYS = 90
 LATENCY_CHART_DAYS = 14
+UPSTREAM_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ServicePage:
     latency: list[LatencyPoint]
     history: list[ActiveSlo]
     decisions: list[AuditEntry]
-    upstream: list[str]
+    upstream: Reaching
     cycles: list[CycleAlert]
     as_of: datetime | None
 
@@ -88,7 +89,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         else [],
         history=slo_history(service),
         decisions=decisions_history(service),
-        upstream=upstream_with_slo(service),
+        upstream=reaching(service, limit=UPSTREAM_NAMED),
         cycles=cycles_of(service),
         as_of=as_of,
     )
