@@ -5,13 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from django.core.cache import cache
 from django.http import HttpRequest
 
 from apps.ui import navigation
-
-NEWEST_SECONDS = 15
-"""How long the age of the data may be behind: it is asked of every hour there is, for every page."""
 
 
 class Shell:
@@ -51,7 +47,7 @@ class Shell:
         if not self.is_signed_in:
             return None
         newest = navigation.provided(navigation.NEWEST_DATA)
-        return cache.get_or_set("shell:newest-data", newest, NEWEST_SECONDS) if newest else None
+        return newest() if newest else None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
