@@ -82,7 +82,7 @@ def services_csv(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def service(request: HttpRequest, service_id: str) -> HttpResponse:
     """What can this service promise, what does it promise, and how sure are we."""
-    page = queries.service_page(get_service(service_id))
+    page = queries.service_page(get_service(service_id, "status"))
     shown = present(page, request.user)  # type: ignore[arg-type]
     awaiting = request.GET.get("awaiting")
     if _is_fragment(request) and awaiting and shown.renewal and shown.renewal.key == awaiting:

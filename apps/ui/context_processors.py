@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import cached_property
 
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from apps.ui import navigation
 
@@ -19,6 +21,11 @@ class Shell:
     @cached_property
     def navigation(self) -> tuple[navigation.Group, ...]:
         return navigation.groups(self._request.user, self._request.path)
+
+    @cached_property
+    def rooms(self) -> SafeString:
+        """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
+        return render_to_string("components/navigation.html", {"groups": self.navigation})
 
     @cached_property
     def search_url(self) -> str:

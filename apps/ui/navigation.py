@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
@@ -79,8 +79,13 @@ def provided(dotted_name: str) -> Callable[..., Any] | None:
 
 def address(url_name: str) -> str:
     """The address of a page, or nothing where no such page exists."""
+    return _address(url_name, get_urlconf(), get_script_prefix())
+
+
+@cache
+def _address(url_name: str, urlconf: str | None, _prefix: str) -> str:
     try:
-        return reverse(url_name)
+        return reverse(url_name, urlconf)
     except NoReverseMatch:
         return ""
 

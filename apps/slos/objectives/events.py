@@ -48,14 +48,13 @@ class PastWindow:
 
 def newest_end(service_pk: int, before: datetime) -> datetime | None:
     """Return the end of a service's newest complete hour at or before an instant, ``None`` without data."""
-    newest = (
-        SliHour.objects.filter(
-            service_id=service_pk, bin_start__lte=before - timedelta(hours=1), observed_seconds__gt=0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT bin_start FROM telemetry_slihour WHERE service_id = %s AND bin_start <= %s"
+            " AND observed_seconds > 0 ORDER BY bin_start DESC LIMIT 1",
+            [service_pk, before - timedelta(hours=1)],
         )
-        .order_by("-bin_start")
-        .values_list("bin_start", flat=True)
-        .first()
-    )
+        (newest,) = cursor.fetchone() or (None,)
     return newest + timedelta(hours=1) if newest else None
 
 
