@@ -52,7 +52,7 @@ def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[
     now = tuple(marks.get(table, "") for table in tables)
     known = _find(key, now)
     if known is not None:
-        return known[0]  # type: ignore[no-any-return]
+        return known[0]
     with _one_at_a_time(key):
         known = _find(key, now)
         if known is None:
@@ -63,7 +63,7 @@ def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[
                 _kept.move_to_end(key)
                 while len(_kept) > MOST_ANSWERS:
                     _kept.popitem(last=False)
-    return known[0]  # type: ignore[no-any-return]
+    return known[0]
 
 
 def _find(key: Hashable, now: tuple[str, ...]) -> tuple[Any] | None:
@@ -120,9 +120,9 @@ def _marks() -> Mapping[str, str]:
 
 def watch(*tables: str) -> RunSQL:
     """Return the step of a migration after which changes of these tables leave marks."""
-    create = [
+    create = "; ".join(
         f"CREATE TRIGGER {table}_marked AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
         " FOR EACH STATEMENT EXECUTE FUNCTION core_mark_change()"
         for table in tables
-    ]
-    return RunSQL(create, [f"DROP TRIGGER {table}_marked ON {table}" for table in tables])
+    )
+    return RunSQL(create, "; ".join(f"DROP TRIGGER {table}_marked ON {table}" for table in tables))
