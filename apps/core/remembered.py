@@ -52,7 +52,7 @@ def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[
     now = tuple(marks.get(table, "") for table in tables)
     known = _find(key, now)
     if known is not None:
-        return known[0]
+        return known[0]  # type: ignore[no-any-return]
     with _one_at_a_time(key):
         known = _find(key, now)
         if known is None:

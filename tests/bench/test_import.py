@@ -76,5 +76,6 @@ def test_import_of_a_month_of_a_large_fleet(tmp_path: Path, capsys: pytest.Captu
         ):
             print(f"{what:<28}{seconds:>10.1f}{loaded / seconds:>12,.0f}")
         print(
-            f"peak memory of the process: importing {import_mb:,.0f} MB (bar {BAR_MB}), then loading {peak_mb():,.0f} MB"
+            f"peak memory of the process: importing {import_mb:,.0f} MB (bar {BAR_MB}), "
+            f"then loading {peak_mb():,.0f} MB"
         )

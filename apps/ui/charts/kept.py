@@ -21,7 +21,7 @@ def kept[**ArgumentsP](draw: Callable[ArgumentsP, Chart]) -> Callable[ArgumentsP
 
     @wraps(draw)
     def drawn(*args: ArgumentsP.args, **kwargs: ArgumentsP.kwargs) -> Chart:
-        return known(*map(_fixed, args), **{name: _fixed(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
+        return known(*map(_fixed, args), **{name: _fixed(value) for name, value in kwargs.items()})
 
     return drawn
 
