@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from apps.ui import navigation
+from apps.ui.navigation import Item
 
 
 class Shell:
@@ -33,7 +34,7 @@ class Shell:
 
     @cached_property
     def needs_you_url(self) -> str:
-        return navigation.address("recommendations") or navigation.address("overview")
+        return self._most_urgent.href if self._most_urgent else ""
 
     @cached_property
     def is_signed_in(self) -> bool:
@@ -41,20 +42,27 @@ class Shell:
 
     @cached_property
     def needs_you(self) -> int:
+        return self._most_urgent.count if self._most_urgent else 0
+
+    @cached_property
+    def needs_you_label(self) -> str:
+        return self._most_urgent.label if self._most_urgent else ""
+
+    @cached_property
+    def _most_urgent(self) -> Item | None:
+        """The first entry of the rail, which has counted them already, where something waits for this person."""
         if not self.is_signed_in:
-            return 0
-        for group in self.navigation:  # The rail has counted them already.
-            for item in group.items:
-                if item.href == self.needs_you_url:
-                    return item.count
-        return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
+            return None
+        return next((item for group in self.navigation for item in group.items if item.count), None)
 
     @cached_property
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None
-        newest = navigation.provided(navigation.NEWEST_DATA)
-        return newest() if newest else None
+        for name in navigation.declared("newest_data"):
+            newest: datetime | None = navigation.provided(name)()
+            return newest
+        return None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:

@@ -46,18 +46,6 @@ class PastWindow:
     good_share: float
 
 
-def newest_end(service_pk: int, before: datetime) -> datetime | None:
-    """Return the end of a service's newest complete hour at or before an instant, ``None`` without data."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT bin_start FROM telemetry_slihour WHERE service_id = %s AND bin_start <= %s"
-            " AND observed_seconds > 0 ORDER BY bin_start DESC LIMIT 1",
-            [service_pk, before - timedelta(hours=1)],
-        )
-        (newest,) = cursor.fetchone() or (None,)
-    return newest + timedelta(hours=1) if newest else None
-
-
 def availability_days(service_pk: int, since: datetime, until: datetime) -> list[Day]:
     """Requests and failures by day; a stored day wins over the sum of its hours."""
     with connection.cursor() as cursor:

@@ -25,7 +25,7 @@ from apps.slos.queries.recommendations import (
     current_recommendations,
     last_recommendations,
 )
-from apps.telemetry.queries import LatencyPoint, latency_points
+from apps.telemetry.queries import LatencyPoint, latency_points, newest_end
 
 CHART_DAYS = 90
 LATENCY_CHART_DAYS = 14
@@ -81,7 +81,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         else active_slos(service)
     )
     slos = {slo.sli_type: slo for slo in in_force}
-    as_of = events.newest_end(service.pk, now)
+    as_of = newest_end(service.pk, now)
     since = as_of - timedelta(days=CHART_DAYS) if as_of else now
     return ServicePage(
         service=service,

@@ -13,9 +13,10 @@ from django.db.models import F, Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.remembered import remembered
+from apps.core.rooms import Scope
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import SLI_TYPES, stored_document
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
@@ -186,7 +187,7 @@ def teams_decided_for(user: User | None) -> frozenset[int] | None:
 
     Two users for whom it is the same have the same decisions before them.
     """
-    scope = Scope.ALL if user is None else PERMISSIONS["slos.decide"].get(user.role)
+    scope = Scope.ALL if user is None else scope_of(user, "slos.decide")
     if user is None or scope is Scope.ALL:
         return None
     return team_ids(user) if scope is Scope.OWN_TEAMS else frozenset()
