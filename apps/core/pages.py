@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 READ = ("GET", "HEAD")
-SEND = ("POST",)
-FORM = ("GET", "POST")
+POST = ("POST",)
+GET_OR_POST = ("GET", "POST")
 
 type View[**P, RequestT: HttpRequest] = Callable[Concatenate[RequestT, P], HttpResponseBase]
 
@@ -61,9 +61,9 @@ def page[**P](
 
 
 @overload
-def page[**P](
+def page[ViewT: Callable[..., HttpResponseBase]](
     *, public: Literal[True], methods: Sequence[str] = READ
-) -> Callable[[View[P, HttpRequest]], View[P, HttpRequest]]: ...
+) -> Callable[[ViewT], ViewT]: ...
 
 
 def page(
