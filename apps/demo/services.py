@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from django.db import transaction
-from django.db.models import Max
 
 from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
@@ -25,7 +24,8 @@ from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
 from apps.slos.services import refresh_statuses
-from apps.telemetry.models import SliHour, TelemetryRun
+from apps.telemetry.models import TelemetryRun
+from apps.telemetry.queries import newest_ends
 from apps.telemetry.services import execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
@@ -86,18 +86,10 @@ def _load_parts(demo: Fleet, since: datetime) -> dict[str, int]:
     return {part.words: part.load(story) for part in parts()}
 
 
-def newest_hour_end() -> datetime | None:
-    """Return the end of the newest hour stored for the demo, or ``None`` without any."""
-    newest = SliHour.objects.filter(service__in=queries.service_pks()).aggregate(newest=Max("bin_start"))[
-        "newest"
-    ]
-    return newest + timedelta(hours=1) if newest else None
-
-
 def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
     """Store what is missing up to the last full hour, by way of the same files that anybody would import."""
     until = int(now.timestamp()) // HOUR_SECONDS * HOUR_SECONDS
-    newest = newest_hour_end()
+    newest = max(newest_ends(queries.service_pks(), now).values(), default=None)
     if newest is not None and int(newest.timestamp()) >= until:
         return 0
     with TemporaryDirectory(prefix="ballast-demo-") as name:
