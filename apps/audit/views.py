@@ -93,33 +93,26 @@ def _controls(query: QueryDict) -> list[dict[str, Any]]:
     return controls
 
 
+def _without(query: QueryDict, *names: str) -> str:
+    """The query as an address has it, without some of its names."""
+    rest = query.copy()
+    for name in names:
+        rest.pop(name, None)
+    return rest.urlencode()
+
+
 @page("audit.view")
 def audit(request: PageRequest) -> HttpResponse:
     """The page, or with htmx its table."""
-    query = request.GET.copy()
-    query.pop("cursor", None)
     wrong = _wrong_dates(request.GET)
-    context: dict[str, Any]
+    query = _without(request.GET, "cursor", *dict(wrong))
+    context: dict[str, Any] = {"controls": _controls(request.GET), "query": query}
     if wrong:
-        without = query.copy()
-        for name, _ in wrong:
-            without.pop(name, None)
-        context = {
-            "rows": [],
-            "controls": _controls(request.GET),
-            "query": without.urlencode(),
-            "wrong": [text for _, text in wrong],
-        }
+        context |= {"rows": [], "wrong": [text for _, text in wrong]}
         return draw(request, PAGE, context, part="entries", status=InvalidInput.status)
-    filters = _filters(request.GET)
-    page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))
-    context = {
-        "page": page,
-        "rows": [Row(entry, sentence(entry), words.where(entry)) for entry in page.items],
-        "controls": _controls(request.GET),
-        "query": query.urlencode(),
-        "is_older": "cursor" in request.GET,
-    }
+    found = queries.audit_page(request.user, _filters(request.GET), cursor=request.GET.get("cursor"))
+    rows = [Row(entry, sentence(entry), words.where(entry)) for entry in found.items]
+    context |= {"page": found, "rows": rows, "is_older": "cursor" in request.GET}
     return draw(request, PAGE, context, part="entries")
 
 
