@@ -15,11 +15,13 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
 from apps.accounts.actions import CreateApiKeyInput
+from apps.accounts.api_keys import find as find_key
+from apps.accounts.authentication import CHALLENGE, KEY_HEADER
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
 from apps.core.http import client_ip
 from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
-from apps.core.rate_limit import Limit, take_or_refuse
+from apps.core.rate_limit import Limit, api_limit, take_or_refuse
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 PAGE = "accounts/api_keys.html"
@@ -87,3 +89,16 @@ def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
     if request.htmx:
         return HttpResponseClientRedirect(reverse("api-keys"))
     return redirect("api-keys")
+
+
+@page(public=True, methods=("GET",))
+def known(request: HttpRequest) -> HttpResponse:
+    """204 for who is signed in or sends a key that is accepted, else 401: the edge asks before it reads a large body.
+
+    Keys that are not accepted are counted against the address, as they are by the API.
+    """
+    key = request.headers.get(KEY_HEADER, "")
+    if find_key(key) is not None if key else request.user.is_authenticated:
+        return HttpResponse(status=204)
+    take_or_refuse(f"ip:{client_ip(request)}", api_limit())
+    return HttpResponse(status=401, headers=CHALLENGE)

@@ -8,7 +8,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from apps.catalog.queries import get_service, open_cycles
+from apps.catalog.queries import get_service
 from apps.core.csv import csv_response
 from apps.core.pages import PageRequest, draw, page
 from apps.slos import lists, queries
@@ -16,7 +16,6 @@ from apps.slos.presenting import present, who_may_decide
 from apps.telemetry import services as telemetry
 
 LEAST_BUDGETS = 10
-CYCLES_SHOWN = 3
 
 
 @page("slos.view")
@@ -33,7 +32,6 @@ def overview(request: PageRequest) -> HttpResponse:
         "fleet": fleet,
         "needs": queries.needs(request.user),
         "teams": queries.team_standings(),
-        "cycles": open_cycles(limit=CYCLES_SHOWN),
         "budgets": lists.service_rows(promised),
         "verdicts": [
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
@@ -67,7 +65,7 @@ def services_csv(request: PageRequest) -> HttpResponseBase:
 @page("slos.view")
 def service(request: PageRequest, service_id: str) -> HttpResponse:
     """What can this service promise, what does it promise, and how sure are we."""
-    page = queries.service_page(get_service(service_id))
+    page = queries.service_page(get_service(service_id, "status"))
     shown = present(page, request.user)
     awaiting = request.GET.get("awaiting")
     if request.htmx and awaiting and shown.renewal and shown.renewal.key == awaiting:
