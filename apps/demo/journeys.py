@@ -50,7 +50,7 @@ def make(demo: Fleet, *, since: datetime) -> int:
     if not created:
         return 0
     Journey.objects.filter(slug__in=created).update(origin=queries.ORIGIN)
-    from apps.journeys import compute
+    from apps.journeys.making import compute
 
     pks = [str(pk) for pk in Journey.objects.filter(slug__in=created).values_list("pk", flat=True)]
     compute.refresh(pks, reason="the demo was loaded")

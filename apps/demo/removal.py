@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from apps.accounts.models import Team, User
-from apps.catalog.locking import lock_graph
+from apps.catalog.graph.locking import lock_graph
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.catalog.services import publish_graph_changed
 from apps.core.errors import Conflict

@@ -18,9 +18,9 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from apps.catalog.ingesting.validation import Graph
 from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.services import apply_graph
-from apps.catalog.validation import Graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput

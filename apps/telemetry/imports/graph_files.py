@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from apps.catalog.ingesting.validation import Graph, validate_graph
 from apps.catalog.models import DiscoverySource
 from apps.catalog.spelling import Spellings
-from apps.catalog.validation import Graph, validate_graph
 from apps.telemetry.clients.files.csv_rows import Problems, read_chunks
 from apps.telemetry.clients.files.instants import quoted
 from apps.telemetry.clients.files.numbers import are_plain, not_a_number

@@ -27,8 +27,8 @@ from apps.engine.reading import Reading, read
 from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
-from apps.journeys import graph as graphs
-from apps.journeys.told import sentence, step_told
+from apps.journeys.making import graph as graphs
+from apps.journeys.what_if.told import sentence, step_told
 from apps.slos.making import compute, footing, inputs
 from apps.slos.models import Recommendation, SliType
 from apps.telemetry.series import Buckets, load_buckets

@@ -12,9 +12,10 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.journeys import latency_page, queries
+from apps.journeys import queries
 from apps.journeys.models import Journey, JourneyResult
-from apps.journeys.steps import ChangeStep, query
+from apps.journeys.pages import latency_page
+from apps.journeys.what_if.steps import ChangeStep, query
 from apps.journeys.words import path_name, shares
 from apps.slos.lists.common import (
     ROWS_PER_PAGE,
