@@ -13,7 +13,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.catalog import mapping, queries
-from apps.catalog.models import Ingestion
 
 
 @login_required
@@ -49,7 +48,6 @@ def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpR
 def ingestion(request: HttpRequest, ingestion_id: UUID) -> HttpResponse:
     """How far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
     found = queries.ingestion(ingestion_id)
-    finished = (Ingestion.State.COMPLETED, Ingestion.State.FAILED, Ingestion.State.ABANDONED)
-    context: dict[str, Any] = {"ingestion": found, "is_over": found.state in finished}
+    context: dict[str, Any] = {"ingestion": found, "is_over": found.is_over}
     template = "catalog/ingestion.html" + ("#status" if getattr(request, "htmx", False) else "")
     return render(request, template, context)

@@ -9,13 +9,13 @@ from django.db.models import ProtectedError
 
 from apps.accounts.models import Team, User
 from apps.catalog.graph.locking import lock_graph
-from apps.catalog.models import CycleAlert, Ingestion, Service
+from apps.catalog.models import CycleAlert, Service
 from apps.catalog.services import publish_graph_changed
 from apps.core.errors import Conflict
+from apps.core.models import Run
 from apps.demo.locking import claim_until_commit
 from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
 from apps.journeys.models import Journey
-from apps.telemetry.models import TelemetryRun
 
 
 def remove(actor: User | None) -> dict[str, int]:
@@ -47,8 +47,7 @@ def remove(actor: User | None) -> dict[str, int]:
     )
     Journey.objects.filter(origin=ORIGIN).delete()
     Service.objects.filter(pk__in=pks).delete()
-    TelemetryRun.objects.filter(origin=ORIGIN).delete()
-    Ingestion.objects.filter(origin=ORIGIN).delete()
+    Run.objects.filter(origin=ORIGIN).delete()
     for alert in CycleAlert.objects.all():
         if names.issuperset(alert.members):
             alert.delete()

@@ -7,6 +7,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
 from apps.core import outbox
 from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.core.errors import Conflict
 from apps.demo import decisions, journeys, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
@@ -111,9 +114,9 @@ def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
 def _import(folder: Path) -> None:
     """Import as any folder is: with a run that says what came of it."""
     # A process that was killed leaves a run of a folder that is gone.
-    TelemetryRun.objects.filter(
-        origin=queries.ORIGIN, state__in=[TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING]
-    ).delete()
+    for left in TelemetryRun.objects.filter(origin=queries.ORIGIN).exclude(state__in=TelemetryRun.ENDED):
+        with suppress(Conflict):
+            dispatch("core.cancel_run", {"run_id": str(left.pk)}, actor=Actor.system("demo"))
     run = request_run(
         TelemetryRun.Kind.IMPORT,
         source="files",
@@ -135,7 +138,7 @@ def _add_hours(folder: Path, now: datetime) -> None:
         outbox.publish(
             "telemetry.stored",
             {
-                "kind": TelemetryRun.Kind.COLLECTION,
+                "kind": "collection",
                 "window_start": result.start.isoformat(),
                 "window_end": result.end.isoformat(),
             },

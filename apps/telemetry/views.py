@@ -80,9 +80,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     address = reverse(_room(found), args=[run_id])
     if request.path != address:
         return redirect(address)
-    is_over = found.state in (TelemetryRun.State.COMPLETED, TelemetryRun.State.FAILED)
     template = "telemetry/run.html" + ("#status" if getattr(request, "htmx", False) else "")
-    return render(request, template, {"run": found, "is_over": is_over})
+    return render(request, template, {"run": found, "is_over": found.is_over})
 
 
 def _room(found: TelemetryRun) -> str:

@@ -147,6 +147,7 @@ def ended(
 
 def _wake_next(run: Run) -> None:
     """Those that wait for this one's place begin now."""
+    leases.take_turns(run)
     waiting = Run.objects.filter(kind=run.kind, dedupe_key=run.dedupe_key, state=Run.State.PENDING)
     for pk in waiting.order_by("created_at").values_list("pk", flat=True)[:2]:
         outbox.publish(RING, {"run": str(pk)}, aggregate=f"run:{pk}")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
+from apps.core.actions import Action, ActionInput, Call, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant
 from apps.core.models import AuditEntry
@@ -261,14 +261,13 @@ def _csv_files(folder: Path) -> list[str]:
 
 def requested(run: TelemetryRun) -> Outcome:
     """The outcome of an action that records a run for a worker."""
-    described: dict[str, Any] = {"kind": run.kind, "source": run.source, **run.parameters}
+    described: dict[str, Any] = {"kind": run.what, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}
     return Outcome(
         result={"run": str(run.pk), "state": run.state, **described},
         object_type="telemetry.run",
         object_id=str(run.pk),
-        object_label=f"{run.get_kind_display()} from {run.source}",
+        object_label=f"{run.what.capitalize()} from {run.source}",
         after=described,
-        events=[Event("telemetry.run_requested", {"run": str(run.pk)}, aggregate=f"telemetry:{run.pk}")],
     )
