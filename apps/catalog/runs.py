@@ -9,9 +9,7 @@ from django.urls import reverse
 from apps.catalog.models import Ingestion
 from apps.core.actions import Actor, Event
 from apps.core.models import Run
-from apps.core.runs.kinds import Kind, Parameters, Subject, register
-from apps.core.runs.levers import same_again
-from apps.core.runs.starting import start
+from apps.core.runs import Kind, Parameters, Subject, register, same_again, start
 
 INGEST = "catalog.ingest"
 REFRESH_CYCLES = "catalog.refresh_cycles"

@@ -13,7 +13,7 @@ from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
-from apps.core.runs.holding import Holding
+from apps.core.runs import Holding
 
 
 @dramatiq.actor(actor_name="catalog.abandon_incomplete", queue_name="default")

@@ -6,9 +6,7 @@ from datetime import timedelta
 
 from apps.core.actions import Actor
 from apps.core.models import Run
-from apps.core.runs.kinds import Kind, Parameters, register
-from apps.core.runs.levers import same_again
-from apps.core.runs.starting import start
+from apps.core.runs import Kind, Parameters, register, same_again, start
 
 EXTEND = "demo.extend"
 

@@ -9,8 +9,7 @@ from django.db import transaction
 
 from apps.core import instants
 from apps.core.actions import Actor
-from apps.core.runs.holding import Holding
-from apps.core.runs.kinds import Done
+from apps.core.runs import Done, Holding
 from apps.demo import runs
 
 

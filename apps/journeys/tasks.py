@@ -9,8 +9,7 @@ import dramatiq
 import structlog
 from django.db import transaction
 
-from apps.core.runs.holding import Holding
-from apps.core.runs.kinds import Done
+from apps.core.runs import Done, Holding
 from apps.journeys import runs
 from apps.journeys.queueing import WHAT_IF
 from apps.slos import computation

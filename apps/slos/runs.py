@@ -12,9 +12,7 @@ from datetime import datetime, timedelta
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.models import Run
-from apps.core.runs.kinds import Kind, Parameters, Subject, register
-from apps.core.runs.levers import same_again
-from apps.core.runs.starting import start
+from apps.core.runs import Kind, Parameters, Subject, register, same_again, start
 
 REFRESH = "slos.refresh"
 REFRESH_STATUS = "slos.refresh_status"

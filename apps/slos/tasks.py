@@ -9,8 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from apps.core.runs.holding import Holding
-from apps.core.runs.kinds import Done
+from apps.core.runs import Done, Holding
 from apps.slos import computation, runs
 from apps.slos.making import storing
 from apps.slos.objectives import status

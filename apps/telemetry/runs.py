@@ -11,8 +11,7 @@ from django.urls import reverse
 
 from apps.core.actions import Actor, Event
 from apps.core.models import Run
-from apps.core.runs.kinds import Kind, Parameters, Subject, register
-from apps.core.runs.starting import start
+from apps.core.runs import Kind, Parameters, Subject, register, start
 from apps.telemetry.models import TelemetryRun
 
 STORED = "telemetry.stored"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,16 +16,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from apps.catalog.ingesting.validation import Graph
 from apps.catalog.models import DiscoverySource, Service
-from apps.catalog.services import apply_graph
+from apps.catalog.services import Graph, apply_graph
+from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import InvalidInput
-from apps.core.runs.ending import end
-from apps.core.runs.executing import execute
-from apps.core.runs.holding import Holding
-from apps.core.runs.kinds import Done
-from apps.core.runs.starting import start
+from apps.core.instants import whole_hour
+from apps.core.runs import Done, Holding, end, execute, start
 from apps.telemetry import discovering, runs, sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
@@ -43,7 +40,7 @@ type Progress = Callable[[int, int], None]
 
 def last_complete_hour(now: datetime) -> datetime:
     """The end of the newest hour that is over and settled."""
-    return (now - SETTLE).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return whole_hour(now - SETTLE)
 
 
 def request_run(
@@ -143,6 +140,31 @@ def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Per
     result = import_directory(Path(wanted.path), now=now, apply_graph=apply, progress=progress)
     window = (result.start, result.end) if result.start and result.end else None
     return _Performed(result.summary(), result.warnings, window)
+
+
+def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
+    """Store the observations of a folder as a collection from a source does, without a run for each.
+
+    The graph stays as it is, and recommendations do until the next refresh. ``origin`` names who does it.
+
+    Raises:
+        InvalidInput: something is wrong with the folder; nothing was stored.
+    """
+    from apps.telemetry.imports.importing import import_directory
+
+    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
+    if result.start is None or result.end is None:
+        return
+    with transaction.atomic():
+        outbox.publish(
+            runs.STORED,
+            {
+                "kind": "collection",
+                "window_start": result.start.isoformat(),
+                "window_end": result.end.isoformat(),
+            },
+            aggregate=f"telemetry:{origin}",
+        )
 
 
 def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:

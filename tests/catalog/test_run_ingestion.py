@@ -148,7 +148,7 @@ class Killed(BaseException):
         "apps.catalog.services._discover",
         "apps.catalog.services.merge_edges",
         "apps.catalog.services.refresh_cycles",
-        "apps.catalog.ingesting.ingestion.ending.end",
+        "apps.catalog.ingesting.ingestion.end",
         "apps.core.runs.ending.ended",
         "apps.core.dispatcher._record",
     ],

@@ -26,7 +26,7 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.instants import AwareInstant
-from apps.core.runs import ending
+from apps.core.runs import ended
 
 MAX_PARTS = 100
 NAMES_SHOWN = 5
@@ -180,5 +180,5 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
         ingestion.lease_token += 1  # Whoever held it before it came to rest has lost it.
         ingestion.stop_asked_by = call.actor.name
         ingestion.save(update_fields=["lease_token", "stop_asked_by"])
-        outcome = ending.ended(ingestion, Ingestion.State.CANCELLED, summary={})
+        outcome = ended(ingestion, Ingestion.State.CANCELLED, summary={})
         return replace(outcome, result=ingestion_result(ingestion))

@@ -25,10 +25,7 @@ from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
-from apps.core.runs import ending
-from apps.core.runs.executing import execute
-from apps.core.runs.holding import Holding
-from apps.core.runs.starting import make_ready, start
+from apps.core.runs import Holding, end, execute, make_ready, start
 
 RECEIVE_WITHIN = timedelta(days=7)
 """An ingestion whose parts have not all come by then is abandoned."""
@@ -109,7 +106,7 @@ def _apply(ingestion: Ingestion, holding: Holding) -> None:
     if not problems and ingestion.requested_by is not None:
         check_ownership(graph, ingestion.requested_by, problems)
     if problems:
-        ending.end(holding, "failed", summary={}, errors=problems.documents(), error_count=problems.count)
+        end(holding, "failed", summary={}, errors=problems.documents(), error_count=problems.count)
         return
     for row, place in zip(graph.dependencies, graph.dependency_places, strict=True):
         if row.observed_at is None:
@@ -124,7 +121,7 @@ def _apply(ingestion: Ingestion, holding: Holding) -> None:
         report=lambda rows: holding.progress(rows, ingestion.rows_total),
         actor=_actor(ingestion),
     )
-    ending.end(holding, "completed", summary=summary | {"warnings": spellings.remarks()})
+    end(holding, "completed", summary=summary | {"warnings": spellings.remarks()})
 
 
 def _parts(ingestion: Ingestion) -> Iterator[tuple[int, datetime, dict[str, Any]]]:

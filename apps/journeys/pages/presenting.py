@@ -17,7 +17,10 @@ from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.pages import latency_page
 from apps.journeys.what_if.steps import ChangeStep, query
 from apps.journeys.words import path_name, shares
-from apps.slos.lists.common import (
+from apps.slos.words import TIERS
+from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
+from apps.ui.links import action_url
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
     Listing,
@@ -28,9 +31,6 @@ from apps.slos.lists.common import (
     pager_of,
     words_in,
 )
-from apps.slos.words import TIERS
-from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
-from apps.ui.links import action_url
 from apps.ui.tables import Column, Table, sort_from
 
 LINKS_SHOWN = 12

@@ -5,21 +5,21 @@ All of them only record the intent; a worker, or the command that asked, does th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from django.conf import settings
 from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
-from apps.core.instants import AwareInstant
+from apps.core.instants import AwareInstant, whole_hour
 from apps.core.models import AuditEntry
 from apps.telemetry import checks, discovering, services, sources
 from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.imports.roots import import_root
 from apps.telemetry.models import TelemetryRun
 
 MAX_BACKFILL_DAYS = 731
@@ -35,11 +35,6 @@ _TRUSTED = (
     "which leave a gap. Only incomplete answers still replace nothing that is complete."
 )
 _TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
-
-
-def import_root() -> Path:
-    """The folder below which an import may read that was not asked for on this machine's command line."""
-    return Path(settings.DATA_DIR) / "imports"
 
 
 class BackfillInput(ActionInput):
@@ -71,8 +66,7 @@ class BackfillInput(ActionInput):
 
 def _whole_hours(days: int, end: datetime | None) -> tuple[datetime, datetime]:
     newest = services.last_complete_hour(timezone.now())
-    last = min(newest, end) if end else newest
-    last = last.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    last = whole_hour(min(newest, end) if end else newest)
     return last - timedelta(days=days), last
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apps.catalog.ingesting.validation import Graph, validate_graph
 from apps.catalog.models import DiscoverySource
+from apps.catalog.services import Graph, validate_graph
 from apps.catalog.spelling import Spellings
 from apps.telemetry.clients.files.csv_rows import Problems, read_chunks
 from apps.telemetry.clients.files.instants import quoted
