@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 
 from apps.catalog.graph.traversal import subgraph
-from apps.catalog.ingesting.progress import rows_done
 from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
@@ -222,11 +221,10 @@ def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) ->
 
 
 def ingestion(ingestion_id: UUID | str) -> Ingestion:
-    """Return an ingestion; ``rows_done`` counts on while it runs. Raises :class:`NotFound`."""
+    """Return an ingestion. Raises :class:`NotFound`."""
     found = Ingestion.objects.filter(pk=ingestion_id).first()
     if found is None:
         raise NotFound(f"There is no ingestion {ingestion_id}.")
-    found.rows_done = rows_done(found)
     return found
 
 

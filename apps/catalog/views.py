@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.catalog import mapping, queries
-from apps.catalog.models import Ingestion
 from apps.core.pages import PageRequest, draw, page
 
 
@@ -42,6 +41,5 @@ def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpR
 def ingestion(request: PageRequest, ingestion_id: UUID) -> HttpResponse:
     """How far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
     found = queries.ingestion(ingestion_id)
-    finished = (Ingestion.State.COMPLETED, Ingestion.State.FAILED, Ingestion.State.ABANDONED)
-    context: dict[str, Any] = {"ingestion": found, "is_over": found.state in finished}
+    context: dict[str, Any] = {"ingestion": found, "is_over": found.is_over}
     return draw(request, "catalog/ingestion.html", context, part="status")

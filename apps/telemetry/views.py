@@ -71,8 +71,7 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponse:
     address = reverse(_room(found), args=[run_id])
     if request.path != address:
         return redirect(address)
-    is_over = found.state in (TelemetryRun.State.COMPLETED, TelemetryRun.State.FAILED)
-    return draw(request, "telemetry/run.html", {"run": found, "is_over": is_over}, part="status")
+    return draw(request, "telemetry/run.html", {"run": found, "is_over": found.is_over}, part="status")
 
 
 def _room(found: TelemetryRun) -> str:
