@@ -47,6 +47,11 @@ class Shell:
         return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
 
     @cached_property
+    def shortcomings(self) -> list[str]:
+        found = navigation.provided(navigation.SHORTCOMINGS)
+        return list(found()) if found and self.is_signed_in else []
+
+    @cached_property
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None

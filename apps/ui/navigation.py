@@ -67,6 +67,9 @@ DECISIONS_DUE = "apps.slos.queries.decisions_due_count"
 NEWEST_DATA = "apps.slos.queries.newest_data"
 """``callable() -> datetime | None``: the end of the newest complete bin of telemetry."""
 
+SHORTCOMINGS = "apps.core.shortcomings.shortcomings"
+"""``callable() -> list[str]``: what this installation goes without at the moment."""
+
 
 @cache
 def provided(dotted_name: str) -> Callable[..., Any] | None:
