@@ -15,6 +15,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 REMEMBERED_SECONDS = 60.0
 """How long this process tells of a full disk of the database after it has met one: it is not looked for."""
 
+INSUFFICIENT_RESOURCES = "53"
+"""The class of SQLSTATE for memory, connections and other things that run out."""
 RETRY_LATER = {"Retry-After": "60"}
 
 _met_at: float | None = None
@@ -44,7 +46,7 @@ def lacking(error: BaseException) -> BallastError | None:
                 "PostgreSQL raise the limit.",
                 headers=RETRY_LATER,
             )
-        case errors.InsufficientResources() as found:
+        case errors.Error(sqlstate=str(state)) as found if state.startswith(INSUFFICIENT_RESOURCES):
             return DatabaseAway(
                 f"PostgreSQL has too little to spare ({_first_line(found)}). Nothing was changed. Try again in a "
                 "moment; whoever runs PostgreSQL gives it more memory or connections.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +44,19 @@ class House:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+    @classmethod
+    @contextmanager
+    def started(cls, **env: str) -> Iterator[House]:
+        """A console that runs within the block, on a data folder that is gone afterwards."""
+        parent = Path(tempfile.mkdtemp(prefix="ballast-frozen-"))
+        parent.chmod(0o711)
+        try:
+            with Running(parent / "data", **env) as running:
+                running.await_ready()
+                yield cls(running)
+        finally:
+            shutil.rmtree(parent, ignore_errors=True)
 
     def browser(self) -> httpx.Client:
         """A browser in which nobody has signed in."""

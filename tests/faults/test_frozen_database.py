@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.faults.frozen_house import HANGS_S, House
-from tests.house.running import Running
 from tests.house.waiting import until
 
 type Ask = Callable[[House, httpx.Client], httpx.Response]
@@ -38,16 +34,6 @@ KINDS: dict[str, Ask] = {
 }
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    parent = Path(tempfile.mkdtemp(prefix="ballast-frozen-"))
-    parent.chmod(0o711)
-    with Running(parent / "data") as running:
-        running.await_ready()
-        yield House(running)
-    shutil.rmtree(parent, ignore_errors=True)
-
-
 @pytest.fixture
 def browser(house: House) -> Iterator[httpx.Client]:
     with house.browser() as plain:
@@ -68,7 +54,9 @@ def until_somebody(house: House, is_at: str) -> None:
     """Wait until a connection of the application waits as ``is_at`` says of ``pg_stat_activity``."""
     with house.superuser() as connection:
         query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'ballast_app' AND {is_at}"
-        until(lambda: (connection.execute(query).fetchone() or [0])[0], f"somebody is at {is_at}", deadline_s=15)
+        until(
+            lambda: (connection.execute(query).fetchone() or [0])[0], f"somebody is at {is_at}", deadline_s=15
+        )
 
 
 def told(answer: httpx.Response, kind: str) -> str:
