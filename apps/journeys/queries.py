@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.accounts.models import Team, User
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.errors import NotFound
+from apps.core.rooms import Scope
 from apps.journeys.models import Journey, JourneyResult
 from apps.slos.models import Recommendation, SliType
 
@@ -55,11 +54,6 @@ def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
     return rows.order_by(order, "name")
 
 
-def services_by_id(names: Iterable[str]) -> dict[str, Service]:
-    """Return the catalog's services of these names, with their recommendations' place in one query."""
-    return {each.service_id: each for each in Service.objects.filter(service_id__in=set(names))}
-
-
 def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:
     """Return the services that a filter lets through, with team and, of their newest availability recommendation,
     ``promise`` (the balanced tier) and ``composite``, in no order.
@@ -93,7 +87,7 @@ def teams_with_services() -> list[str]:
 
 def teams_for(user: User) -> list[str]:
     """Return the teams that this user may own a journey for, by name."""
-    scope = PERMISSIONS["journeys.edit"].get(user.role)
+    scope = scope_of(user, "journeys.edit")
     if scope is None:
         return []
     rows = Team.objects.all() if scope is Scope.ALL else Team.objects.filter(pk__in=team_ids(user))

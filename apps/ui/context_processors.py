@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from django.core.cache import cache
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from apps.ui import navigation
-
-NEWEST_SECONDS = 15
-"""How long the age of the data may be behind: it is asked of every hour there is, for every page."""
+from apps.ui.navigation import Item
 
 
 class Shell:
@@ -25,12 +24,17 @@ class Shell:
         return navigation.groups(self._request.user, self._request.path)
 
     @cached_property
+    def rooms(self) -> SafeString:
+        """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
+        return render_to_string("components/navigation.html", {"groups": self.navigation})
+
+    @cached_property
     def search_url(self) -> str:
         return navigation.address("services") if self.is_signed_in else ""
 
     @cached_property
     def needs_you_url(self) -> str:
-        return navigation.address("recommendations") or navigation.address("overview")
+        return self._most_urgent.href if self._most_urgent else ""
 
     @cached_property
     def is_signed_in(self) -> bool:
@@ -38,13 +42,18 @@ class Shell:
 
     @cached_property
     def needs_you(self) -> int:
+        return self._most_urgent.count if self._most_urgent else 0
+
+    @cached_property
+    def needs_you_label(self) -> str:
+        return self._most_urgent.label if self._most_urgent else ""
+
+    @cached_property
+    def _most_urgent(self) -> Item | None:
+        """The first entry of the rail, which has counted them already, where something waits for this person."""
         if not self.is_signed_in:
-            return 0
-        for group in self.navigation:  # The rail has counted them already.
-            for item in group.items:
-                if item.href == self.needs_you_url:
-                    return item.count
-        return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
+            return None
+        return next((item for group in self.navigation for item in group.items if item.count), None)
 
     @cached_property
     def shortcomings(self) -> list[str]:
@@ -55,8 +64,10 @@ class Shell:
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None
-        newest = navigation.provided(navigation.NEWEST_DATA)
-        return cache.get_or_set("shell:newest-data", newest, NEWEST_SECONDS) if newest else None
+        for name in navigation.declared("newest_data"):
+            newest: datetime | None = navigation.provided(name)()
+            return newest
+        return None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:

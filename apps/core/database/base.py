@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.backends.postgresql import base
 from psycopg_pool import PoolTimeout
 
-from apps.core.database.errors import OutcomeUnknown
+from apps.core.database.errors import OutcomeUnknown, ServerSilent
 from apps.core.database.waiting import Patience, PatientConnection
 from apps.core.database.watch import ServerWatch
 
@@ -75,9 +75,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.watch.refuse_while_silent()
         try:
             connection = super().get_new_connection(conn_params)
-        except (PoolTimeout, psycopg.errors.ConnectionTimeout):
+        except (PoolTimeout, psycopg.errors.ConnectionTimeout) as error:
             # So that those who come next need not find out by waiting, too.
-            self.watch.is_silent()
+            if self.watch.is_silent():
+                raise ServerSilent(str(error)) from error
             raise
         self._make_patient(connection)
         return connection

@@ -1,13 +1,14 @@
 """What this process knows of whether PostgreSQL lives.
 
 A query that takes long and a server that is frozen look the same from the client: nothing comes. So whoever has
-waited for long asks the server for another connection. Where that is not answered either, the breaker opens, and for
-a second everybody is refused at once; then one request asks again.
+waited for long asks the server for another connection. Where that is not answered either, everybody is refused at
+once from then on, while a thread asks again until the server is back. No request waits for that.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,12 +16,11 @@ import psycopg
 import structlog
 
 from apps.core.database.errors import ServerSilent
-from apps.core.resilience import BreakerState, CircuitBreaker, CircuitOpen
 
 logger = structlog.get_logger(__name__)
 
-OPEN_SECONDS = 1.0
-"""How long nobody asks a silent server. Short, so that its return is noticed at once."""
+ASK_AGAIN_SECONDS = 0.5
+"""The pause between two questions to a silent server. Short, so that its return is noticed at once."""
 CONNECT_SECONDS = 2
 """How long a new connection may take. libpq does not go below two seconds."""
 
@@ -36,49 +36,50 @@ class ServerWatch:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._breaker = CircuitBreaker("PostgreSQL", failures_to_open=1, open_seconds=OPEN_SECONDS)
         self._asking = threading.Lock()
         self._asked = 0
-        self._last_was_silent = False
-
-    @property
-    def is_known_silent(self) -> bool:
-        """Whether the last attempt found the server silent; asks nobody."""
-        return self._breaker.state is not BreakerState.CLOSED
+        self._is_silent = False
+        self._waiter: threading.Thread | None = None
 
     def refuse_while_silent(self) -> None:
-        """Return at once where all is well, or raise :class:`ServerSilent`. One caller a second asks the server."""
-        if self.is_known_silent and self._ask() is False:
+        """Return where nothing is known against the server, else raise :class:`ServerSilent`. Either at once."""
+        if self._is_silent:
+            self._await_return()
             raise ServerSilent("PostgreSQL gives no sign of life.")
 
     def is_silent(self) -> bool:
-        """Ask the server now, unless another thread has just begun to: then wait for what that one hears."""
+        """Ask the server now, unless it is known to be silent or another thread begins to ask at this moment."""
         seen = self._asked
         with self._asking:
-            if self._asked > seen:
-                # Somebody began to ask after this call, and has the answer.
-                return self._last_was_silent
+            if self._is_silent or self._asked > seen:
+                return self._is_silent
             self._asked += 1
-            self._last_was_silent = self._ask() is False
-            return self._last_was_silent
+            self._is_silent = not self._answers()
+            if self._is_silent:
+                logger.error("database.silent")
+                self._await_return()
+            return self._is_silent
 
-    def _ask(self) -> bool:
-        """Whether the server lives, as far as the breaker lets one find out."""
-        try:
-            with self._breaker.guard():
-                self._connect()
-        except (CircuitOpen, ServerSilent):
-            return False
-        return True
-
-    def _connect(self) -> None:
+    def _answers(self) -> bool:
         try:
             psycopg.connect(**{**self._parameters(), "connect_timeout": CONNECT_SECONDS}).close()
         except psycopg.OperationalError as error:
-            if is_refusal(error):
-                return
-            logger.error("database.silent", error=repr(error))
-            raise ServerSilent(str(error)) from error
+            return is_refusal(error)
+        return True
+
+    def _await_return(self) -> None:
+        """Have a thread ask until the server answers; one that did not survive a fork is replaced."""
+        if self._waiter is None or not self._waiter.is_alive():
+            self._waiter = threading.Thread(
+                target=self._ask_until_it_answers, name="database-watch", daemon=True
+            )
+            self._waiter.start()
+
+    def _ask_until_it_answers(self) -> None:
+        while not self._answers():
+            time.sleep(ASK_AGAIN_SECONDS)
+        logger.info("database.answers")
+        self._is_silent = False
 
 
 def is_refusal(error: psycopg.OperationalError) -> bool:

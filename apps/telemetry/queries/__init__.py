@@ -3,16 +3,8 @@
 from apps.telemetry.queries.counts import (
     DAY,
     HOUR,
-    WINDOWS,
     CountPoint,
-    WindowSum,
-    availability_days,
     availability_hours,
-    caller_sums,
-    edge_sums,
-    has_edge_data,
-    sums_between,
-    window_sums,
 )
 from apps.telemetry.queries.findings import (
     FoundStretch,
@@ -22,38 +14,30 @@ from apps.telemetry.queries.findings import (
     stretches_in,
 )
 from apps.telemetry.queries.latency import LatencyPoint, histogram_quantile, latency_points
-from apps.telemetry.queries.quality import DataQuality, data_quality, newest_complete_end, newest_hour_ends
+from apps.telemetry.queries.newest import NEWEST_END, newest_complete_end, newest_end, newest_ends
 from apps.telemetry.queries.runs import Reach, SourceState, reach, recent_runs, run_detail, source_status
 
 __all__ = [
     "DAY",
     "HOUR",
-    "WINDOWS",
+    "NEWEST_END",
     "CountPoint",
-    "DataQuality",
     "FoundStretch",
     "LatencyPoint",
     "Reach",
     "SourceState",
     "StoredFinding",
-    "WindowSum",
-    "availability_days",
     "availability_hours",
-    "caller_sums",
-    "data_quality",
-    "edge_sums",
     "findings_in",
-    "has_edge_data",
     "histogram_quantile",
     "hours_together",
     "latency_points",
     "newest_complete_end",
-    "newest_hour_ends",
+    "newest_end",
+    "newest_ends",
     "reach",
     "recent_runs",
     "run_detail",
     "source_status",
     "stretches_in",
-    "sums_between",
-    "window_sums",
 ]
