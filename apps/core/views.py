@@ -11,10 +11,9 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from apps.core import queries
-from apps.core.errors import Unavailable
 from apps.core.http import is_api
 from apps.core.pages import page
-from apps.core.problems import catalogue, from_status, problem_response, translated, unknown_host
+from apps.core.problems import catalogue, frameless, from_status, problem_response, translated, unknown_host
 
 
 @page(public=True)
@@ -55,10 +54,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = translated(cause) if isinstance(cause, Exception) else None
     if is_api(request):
         return problem_response(error or from_status(500), request)
-    if error is None or error.status != Unavailable.status:
+    if error is None or not error.stands_alone:
         return defaults.server_error(request)
-    page = render_to_string("503.html", {"error": error, "path": request.get_full_path()})
-    return HttpResponse(page, status=error.status, headers=error.headers)
+    return frameless(error, request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

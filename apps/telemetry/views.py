@@ -49,14 +49,11 @@ def telemetry(request: PageRequest) -> HttpResponse:
 def check(request: PageRequest) -> HttpResponse:
     """Whether the source answers, and what it says of one service now. Stores nothing."""
     service_id = request.GET.get("service", "").strip()
-    context: dict[str, Any] = {"check": checks.source_check(), "service_id": service_id}
-    try:
-        if service_id:
-            found = checks.explain(service_id)
-            if context["check"]["is_up"] or found.quality.age_seconds:
-                context |= {"found": found, "read": checked(found)}
-    except BallastError as error:
-        context["problem"] = error
+    look = checks.look(service_id)
+    context: dict[str, Any] = {"look": look, "check": look.check, "service_id": service_id}
+    context |= {"problem": look.problem, "found": look.found}
+    if look.found is not None:
+        context["read"] = checked(look.found)
     return render(request, "telemetry/check.html", context)
 
 
