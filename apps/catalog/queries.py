@@ -10,18 +10,18 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 
 from apps.catalog.graph.traversal import subgraph
-from apps.catalog.ingesting.progress import rows_done
 from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
+from apps.core.remembered import remembered
 
 __all__ = ["subgraph"]
 
 
-def get_service(service_id: str) -> Service:
-    """Return a service with its team. Raises :class:`NotFound`."""
-    service = service_called(service_id, Service.objects.select_related("team"))
+def get_service(service_id: str, *beside: str) -> Service:
+    """Return a service with its team, and what else stands ``beside`` it, in one query. Raises :class:`NotFound`."""
+    service = service_called(service_id, Service.objects.select_related("team", *beside))
     if service is None:
         raise NotFound(f"There is no service called {service_id}.")
     return service
@@ -178,8 +178,18 @@ def open_cycle_count() -> int:
 
 def cycles_of(service: Service) -> list[CycleAlert]:
     """Return the cycles that a service is in now."""
+    return remembered("catalog.cycles_of", ("catalog_cyclealert",), _cycles_by_member).get(
+        service.service_id, []
+    )
+
+
+def _cycles_by_member() -> dict[str, list[CycleAlert]]:
     rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
-    return list(rows.filter(members__contains=[service.service_id]).order_by("-state", "-detected_at", "pk"))
+    found: dict[str, list[CycleAlert]] = {}
+    for cycle in rows.order_by("-state", "-detected_at", "pk"):
+        for member in cycle.members:
+            found.setdefault(member, []).append(cycle)
+    return found
 
 
 def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
@@ -211,11 +221,10 @@ def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) ->
 
 
 def ingestion(ingestion_id: UUID | str) -> Ingestion:
-    """Return an ingestion; ``rows_done`` counts on while it runs. Raises :class:`NotFound`."""
+    """Return an ingestion. Raises :class:`NotFound`."""
     found = Ingestion.objects.filter(pk=ingestion_id).first()
     if found is None:
         raise NotFound(f"There is no ingestion {ingestion_id}.")
-    found.rows_done = rows_done(found)
     return found
 
 

@@ -22,7 +22,10 @@ _MAX_DECIMALS = 6
 
 
 def _decimal_text(value: Decimal, decimals: int, *, trim: bool, rounding: str = ROUND_HALF_EVEN) -> str:
-    text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
+    if decimals >= 0 and rounding == ROUND_HALF_EVEN:
+        text = f"{value:,.{decimals}f}"  # The same in one step: pages write thousands of figures.
+    else:
+        text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
     if trim and "." in text:
         text = text.rstrip("0").rstrip(".")
     return text.replace("-", MINUS)
