@@ -10,7 +10,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import dramatiq
 from django.conf import settings
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import (
     Callbacks,
     CurrentMessage,
@@ -20,6 +19,7 @@ from dramatiq.middleware import (
     TimeLimit,
 )
 
+from console.signed_messages import SignedEncoder, SignedRedisBroker
 from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard, ScheduledRuns
 
 QUEUES = ("interactive", "default", "bulk")
@@ -49,8 +49,9 @@ def broker_url(redis_url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{REDIS_DATABASE}"))
 
 
-def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
+def make_broker(redis_url: str, *, namespace: str = "ballast") -> SignedRedisBroker:
     """A broker on ``redis_url``. It connects when the first message is sent, not now."""
+    dramatiq.set_encoder(SignedEncoder())
     url = broker_url(redis_url)
     # What comes later in the list sees a message's end earlier. The scheduler's bookkeeping must come after
     # Retries has decided whether a message failed for good, and connections are given back when all others
@@ -66,7 +67,7 @@ def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
         Retries(max_retries=MAX_RETRIES, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
         PoisonGuard(),
     ]
-    broker = RedisBroker(  # type: ignore[no-untyped-call]
+    broker = SignedRedisBroker(  # type: ignore[no-untyped-call]
         url=url,
         middleware=middleware,
         namespace=namespace,

@@ -20,7 +20,8 @@ def rows_done(ingestion: Ingestion) -> int:
     """Return how many rows are done: 0 of a running one whose number the cache has lost."""
     if ingestion.state != Ingestion.State.RUNNING:
         return ingestion.rows_done
-    return min(int(cache.get(_key(ingestion.pk), 0)), ingestion.rows_total)
+    done: int = cache.get(_key(ingestion.pk), 0)
+    return min(done, ingestion.rows_total)
 
 
 def _key(ingestion_id: UUID) -> str:

@@ -51,7 +51,15 @@ class Shell:
         if not self.is_signed_in:
             return None
         newest = navigation.provided(navigation.NEWEST_DATA)
-        return cache.get_or_set("shell:newest-data", newest, NEWEST_SECONDS) if newest else None
+        if newest is None:
+            return None
+
+        def written() -> str:
+            found = newest()
+            return found.isoformat() if found else ""
+
+        text = cache.get_or_set("shell:newest-data-at", written, NEWEST_SECONDS)
+        return datetime.fromisoformat(text) if text else None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
