@@ -8,6 +8,7 @@ is there to do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from dramatiq import Actor
 from dramatiq.errors import BrokerError
 
 from apps.core.models import ScheduledRun
+from apps.core.runs.reconciling import EVERY_SECONDS, reconcile
 from apps.core.schedule import Job
 
 logger = structlog.get_logger(__name__)
@@ -97,6 +99,7 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
     leadership: psycopg.Connection | None = None
     trouble = ""
     cleaned: datetime | None = None
+    reconcile_at = 0.0
     while not should_stop():
         pause = TICK_S
         try:
@@ -107,6 +110,9 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
                 pause = FOLLOWER_TICK_S
             else:
                 leadership.execute("SELECT 1")
+                if time.monotonic() >= reconcile_at:
+                    reconcile()
+                    reconcile_at = time.monotonic() + EVERY_SECONDS
                 now = timezone.now()
                 for name in run_due(now):
                     logger.info("schedule.enqueued", job=name)

@@ -28,6 +28,8 @@ _ADMIN = {"sre_admin": Scope.ALL}
 _ADMIN_AND_OWNER = {"sre_admin": Scope.ALL, "service_owner": Scope.OWN_TEAMS}
 
 PERMISSIONS: dict[str, dict[str, Scope]] = {
+    "core.view_runs": _EVERYBODY,
+    "core.control_runs": {"sre_admin": Scope.ALL, "service_owner": Scope.ALL},
     "catalog.view": _EVERYBODY,
     "catalog.ingest": {"sre_admin": Scope.ALL, "service_owner": Scope.ALL},
     "catalog.edit_service": _ADMIN_AND_OWNER,

@@ -13,8 +13,8 @@ from pydantic import Field
 from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
+from apps.catalog.graph.traversal import MAX_DEPTH
 from apps.catalog.models import CycleAlert, Ingestion, Service
-from apps.catalog.traversal import MAX_DEPTH
 from apps.core.errors import NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, PageQuery

@@ -12,11 +12,12 @@ class CoreConfig(AppConfig):
         from apps.core.grants import grant_application_role
 
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
-        # Actions and subscribers register themselves on import; every process has to know all of them, because a
-        # published event gets one delivery row for each subscriber.
+        import_module("apps.core.runs.levers")
+        # Actions, kinds of runs and subscribers register themselves on import; every process has to know all of them,
+        # because a published event gets one delivery row for each subscriber.
         for config in apps.get_app_configs():
             if not config.name.startswith("apps."):
                 continue
-            for door in ("actions", "subscribers"):
+            for door in ("actions", "runs", "subscribers"):
                 if util.find_spec(f"{config.name}.{door}"):
                     import_module(f"{config.name}.{door}")

@@ -38,10 +38,10 @@ def recommend_first(say: Callable[[str], None]) -> int:
     missing = [pk for pk in pks if pk not in known]
     if not missing:
         return 0
-    from apps.slos.making import compute
+    from apps.slos.services import refresh_recommendations
 
     say(f"Computing recommendations for {len(missing)} services.")
-    compute.refresh(missing, reason="the demo was loaded")
+    refresh_recommendations(missing, reason="the demo was loaded")
     return len(missing)
 
 

@@ -13,6 +13,7 @@ from apps.core.models import AuditEntry
 from apps.demo import queries, signins
 from apps.demo.description import Fleet
 from apps.journeys.models import Journey
+from apps.journeys.services import refresh_results
 
 logger = structlog.get_logger(__name__)
 
@@ -50,8 +51,6 @@ def make(demo: Fleet, *, since: datetime) -> int:
     if not created:
         return 0
     Journey.objects.filter(slug__in=created).update(origin=queries.ORIGIN)
-    from apps.journeys import compute
-
     pks = [str(pk) for pk in Journey.objects.filter(slug__in=created).values_list("pk", flat=True)]
-    compute.refresh(pks, reason="the demo was loaded")
+    refresh_results(pks, reason="the demo was loaded")
     return len(created)

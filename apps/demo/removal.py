@@ -8,9 +8,8 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from apps.accounts.models import Team, User
-from apps.catalog.locking import lock_graph
 from apps.catalog.models import CycleAlert, Ingestion, Service
-from apps.catalog.services import publish_graph_changed
+from apps.catalog.services import lock_graph, publish_graph_changed
 from apps.core.errors import Conflict
 from apps.demo.locking import claim_until_commit
 from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts

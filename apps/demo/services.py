@@ -17,16 +17,14 @@ from django.db.models import Max
 
 from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
-from apps.core import outbox
 from apps.core.actions import Actor
 from apps.demo import decisions, journeys, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
-from apps.slos.objectives import status
-from apps.telemetry.imports.importing import import_directory
+from apps.slos.services import refresh_statuses
 from apps.telemetry.models import SliHour, TelemetryRun
-from apps.telemetry.services import execute_run, request_run
+from apps.telemetry.services import execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
 #: What is missing for longer than this moves recommendations, so it is imported as history is.
@@ -73,7 +71,7 @@ def bring_up_to_date(
         report.decisions += decisions.make_on_recommendations(demo)
         report.journeys = journeys.make(demo, since=standing.since)
         if report.decisions or report.recommendations:
-            status.refresh(queries.service_pks())
+            refresh_statuses(queries.service_pks())
     return report
 
 
@@ -128,19 +126,7 @@ def _add_hours(folder: Path, now: datetime) -> None:
     """Store an hour or a few as a collection from a source would: no run for each, and recommendations stay
     as they are.
     """
-    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
-    assert result.start is not None
-    assert result.end is not None
-    with transaction.atomic():
-        outbox.publish(
-            "telemetry.stored",
-            {
-                "kind": TelemetryRun.Kind.COLLECTION,
-                "window_start": result.start.isoformat(),
-                "window_end": result.end.isoformat(),
-            },
-            aggregate="telemetry:demo",
-        )
+    store_hours(folder, now=now, origin=queries.ORIGIN)
 
 
 def _see_edges(demo: Fleet, until: int) -> None:

@@ -20,8 +20,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
-from apps.journeys import forms, presenting, queries, what_if_page, what_if_start
+from apps.journeys import queries
 from apps.journeys.models import Journey
+from apps.journeys.pages import forms, presenting, what_if_page, what_if_start
 
 FORM = "journeys/form.html"
 

@@ -19,8 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import DiscoverySource, Service
-from apps.catalog.services import apply_graph
-from apps.catalog.validation import Graph
+from apps.catalog.services import Graph, apply_graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
@@ -135,6 +134,31 @@ def _import(run: TelemetryRun, progress: Progress) -> _Performed:
     result = import_directory(Path(run.parameters["path"]), now=now, apply_graph=apply, progress=progress)
     window = (result.start, result.end) if result.start and result.end else None
     return _Performed(result.summary(), result.warnings, window)
+
+
+def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
+    """Store the observations of a folder as a collection from a source does, without a run for each.
+
+    The graph stays as it is, and recommendations do until the next refresh. ``origin`` names who does it.
+
+    Raises:
+        InvalidInput: something is wrong with the folder; nothing was stored.
+    """
+    from apps.telemetry.imports.importing import import_directory
+
+    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
+    if result.start is None or result.end is None:
+        return
+    with transaction.atomic():
+        outbox.publish(
+            "telemetry.stored",
+            {
+                "kind": TelemetryRun.Kind.COLLECTION,
+                "window_start": result.start.isoformat(),
+                "window_end": result.end.isoformat(),
+            },
+            aggregate=f"telemetry:{origin}",
+        )
 
 
 def _discover(run: TelemetryRun, progress: Progress) -> _Performed:

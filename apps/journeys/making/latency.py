@@ -30,9 +30,9 @@ from apps.engine.latency.end_to_end import (
 )
 from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
-from apps.journeys.waiting import CallGraph, Held, apart
+from apps.journeys.making.waiting import CallGraph, Held, apart
 from apps.journeys.words import LATENCY_SHARE
-from apps.slos.making.compute import newest_ends
+from apps.slos.services import newest_ends
 from apps.telemetry.models import LatencyHour
 from apps.telemetry.series import load_buckets, load_percentiles
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from django.http import QueryDict
 
@@ -12,9 +11,6 @@ from apps.ui.format import count, plural
 from apps.ui.tables import Pager, Table
 
 ROWS_PER_PAGE = 100
-
-type Level = Literal["ok", "warn", "bad", ""]
-type MeterLevel = Literal["ok", "warn", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +114,3 @@ def nothing_matches(noun: str, query: QueryDict, filters: Sequence[Filter]) -> t
 def words_in(query: QueryDict, name: str = "q") -> str:
     """What was typed into a search field."""
     return str(query.get(name, "")).strip()
-
-
-def meter_level(left: float | None) -> MeterLevel:
-    """The colour of a budget's bar: spent, a quarter or less, more."""
-    return "bad" if (left or 0.0) <= 0 else "warn" if (left or 0.0) < 0.25 else "ok"
-
-
-def meter_words(left: float | None) -> str:
-    """What the bar says to those who do not see it."""
-    return "" if left is None else f"{max(0, round(left * 100))} % of the budget left"

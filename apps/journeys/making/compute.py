@@ -16,8 +16,9 @@ from apps.catalog.models import Service
 from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path, Step, evaluate
 from apps.engine.rounding import ratio
 from apps.engine.types import TIER_BREACH_PROBABILITY
-from apps.journeys import graph as graphs
-from apps.journeys import latency, models
+from apps.journeys import models
+from apps.journeys.making import graph as graphs
+from apps.journeys.making import latency
 from apps.journeys.models import Journey
 
 logger = structlog.get_logger(__name__)

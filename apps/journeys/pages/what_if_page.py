@@ -12,9 +12,9 @@ from django.urls import reverse
 
 from apps.catalog.models import Service
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
-from apps.journeys import computation
-from apps.journeys.presenting import try_url
-from apps.journeys.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
+from apps.journeys.pages.presenting import try_url
+from apps.journeys.what_if import computation
+from apps.journeys.what_if.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
 from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui.format import chance_words, number, percent, plural, points
 from apps.ui.forms import Field

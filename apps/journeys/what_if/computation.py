@@ -14,7 +14,7 @@ from dramatiq.errors import DramatiqError
 from apps.core.errors import Unavailable
 from apps.core.resilience import CircuitOpen
 from apps.journeys.queueing import WHAT_IF
-from apps.journeys.steps import ChangeStep, as_dict
+from apps.journeys.what_if.steps import ChangeStep, as_dict
 from apps.slos import computation
 from apps.slos.queueing import enqueue
 

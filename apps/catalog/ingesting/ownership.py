@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from apps.accounts.models import Team, User
 from apps.accounts.permissions import team_ids
+from apps.catalog.ingesting.validation import Graph, Place, Problems, RowProblem
 from apps.catalog.models import Service
-from apps.catalog.validation import Graph, Place, Problems, RowProblem
 
 
 def check_ownership(graph: Graph, user: User, problems: Problems) -> None:

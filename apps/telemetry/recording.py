@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.catalog.validation import Graph
+from apps.catalog.services import Graph
 from apps.core.errors import InvalidInput
 from apps.telemetry.clients.files.csv_rows import Problems
 from apps.telemetry.clients.files.folder import NothingToRead, look_into

@@ -12,11 +12,15 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.journeys import latency_page, queries
+from apps.journeys import queries
 from apps.journeys.models import Journey, JourneyResult
-from apps.journeys.steps import ChangeStep, query
+from apps.journeys.pages import latency_page
+from apps.journeys.what_if.steps import ChangeStep, query
 from apps.journeys.words import path_name, shares
-from apps.slos.lists.common import (
+from apps.slos.words import TIERS
+from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
+from apps.ui.links import action_url
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
     Listing,
@@ -27,9 +31,6 @@ from apps.slos.lists.common import (
     pager_of,
     words_in,
 )
-from apps.slos.words import TIERS
-from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
-from apps.ui.links import action_url
 from apps.ui.tables import Column, Table, sort_from
 
 LINKS_SHOWN = 12

@@ -22,12 +22,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.catalog import progress
+from apps.catalog.ingesting import progress
+from apps.catalog.ingesting.ownership import check_ownership
+from apps.catalog.ingesting.validation import Problems, validate_graph
 from apps.catalog.models import DiscoverySource, Ingestion, IngestionPart
-from apps.catalog.ownership import check_ownership
 from apps.catalog.services import apply_graph
 from apps.catalog.spelling import Spellings
-from apps.catalog.validation import Problems, validate_graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import Conflict

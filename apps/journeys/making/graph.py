@@ -18,7 +18,7 @@ from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetGraph, GroupRule
 from apps.engine.journeys.predicted import Predicted
 from apps.engine.types import TierName
-from apps.journeys.graph_rows import CRITICALITIES, Node, edges_below, more_of, nodes, seen_by_callers
+from apps.journeys.making.graph_rows import CRITICALITIES, Node, edges_below, more_of, nodes, seen_by_callers
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from django.http import QueryDict
 
 from apps.catalog.models import Service
 from apps.journeys import queries
-from apps.slos.lists.common import (
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
     Listing,

@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from apps.catalog.cycles import refresh_cycles
-from apps.catalog.locking import lock_graph
-from apps.catalog.merging import merge_edges
+from apps.catalog.graph.cycles import refresh_cycles
+from apps.catalog.graph.locking import lock_graph
+from apps.catalog.graph.merging import merge_edges
 from apps.catalog.models import Service
 from apps.catalog.services import publish_graph_changed
 

@@ -27,10 +27,10 @@ from apps.engine.reading import Reading, read
 from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
-from apps.journeys import graph as graphs
-from apps.journeys.told import sentence, step_told
-from apps.slos.making import compute, footing, inputs
+from apps.journeys.making import graph as graphs
+from apps.journeys.what_if.told import sentence, step_told
 from apps.slos.models import Recommendation, SliType
+from apps.slos.services import archetypes, figures_below, load_inputs, service_as_of
 from apps.telemetry.series import Buckets, load_buckets
 
 LATENCY_BACK = timedelta(days=28)
@@ -45,7 +45,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     ]
     below = graphs.load([service_pk])
     newest = _newest(service)
-    as_of = newest.as_of if newest else compute.service_as_of(service_pk, timezone.now())
+    as_of = newest.as_of if newest else service_as_of(service_pk, timezone.now())
     try:
         found = _levels(service, below, wanted, as_of)
     except _Impossible as refusal:
@@ -162,14 +162,14 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
     seed = newest.seed if newest else 0
     window_days = newest.window_days if newest else settings.WINDOW_DAYS
     cycles = cycle_members()
-    given = replace(inputs.load([service], as_of, cycles=cycles)[0], buckets=None, percentiles=None)
+    given = replace(load_inputs([service], as_of, cycles=cycles)[0], buckets=None, percentiles=None)
     if newest is not None and _holds(newest):
         found = newest.document
     else:
         # What stands below is taken as its own computation left it, as where one service is made anew.
         reading = read(given, int(as_of.timestamp()))
         known = {service.service_id: reading.known}
-        graph = footing.figures([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
+        graph = figures_below([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
         found = _availability(_assessed(reading, window_days, seed), graph.get(service.service_id))
     start = _Start(
         given,
@@ -203,7 +203,7 @@ def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
 
 
 def _assessed(reading: Reading, window_days: int, seed: int) -> Assessment:
-    return assess(reading, window_days=window_days, seed=seed, archetypes=compute.archetypes())
+    return assess(reading, window_days=window_days, seed=seed, archetypes=archetypes())
 
 
 def _availability(assessed: Assessment, graph: GraphFigure | None) -> dict[str, Any]:
