@@ -98,5 +98,5 @@ DROP FUNCTION core_check_audit_entry();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0004_scheduled_run_sent")]
+    dependencies = [("core", "0005_run")]
     operations = [migrations.RunSQL(CREATE, DROP)]
