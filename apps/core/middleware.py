@@ -37,8 +37,10 @@ class ProbeMiddleware:
 class RequestIdMiddleware:
     """Give every request the id under which its log lines, audit entries and error answers stand.
 
-    A proxy's ``X-Request-ID`` is taken over where it looks like one. It stands in the request's headers from here on,
-    where the log's own middleware, further in, finds it.
+    It is always made here, however many proxies are trusted: with an id of one's own one could make entries look like
+    part of somebody else's request. An ``X-Request-ID`` that came along is logged beside it, as ``client_request_id``.
+    Ours stands in the request's headers from here on, where the log's own middleware, further in, finds it, and in the
+    answer's.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -46,12 +48,16 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        request_id = str(uuid.uuid4())
         request.META["HTTP_X_REQUEST_ID"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        if REQUEST_ID.fullmatch(given):
+            structlog.contextvars.bind_contextvars(client_request_id=given)
         try:
-            return self.get_response(request)
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id
+            return response
         finally:
             structlog.contextvars.clear_contextvars()
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from apps.catalog import progress
+from apps.catalog.ingesting import progress
 from apps.catalog.models import Ingestion
 from apps.core import rate_limit
 from apps.core.cache import TolerantRedisCache
