@@ -133,6 +133,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.ui.middleware.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
 ]
