@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib import import_module, util
 from typing import Any
 
 import psycopg
 import redis
 import structlog
-from django.apps import apps
 from django.db import DatabaseError, IntegrityError, close_old_connections, connection, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -26,6 +24,7 @@ from dramatiq import Actor
 from dramatiq.errors import BrokerError
 
 from apps.core.models import ScheduledRun
+from apps.core.rooms import modules
 from apps.core.runs.reconciling import EVERY_SECONDS, reconcile
 from apps.core.schedule import Job
 
@@ -45,12 +44,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def jobs() -> list[Job]:
-    """Every app's periodic jobs. Raises :class:`RuntimeError` where two have the same name."""
+    """Every room's periodic jobs. Raises :class:`RuntimeError` where two have the same name."""
     found: dict[str, Job] = {}
-    for config in apps.get_app_configs():
-        if not config.name.startswith("apps.") or not util.find_spec(f"{config.name}.schedule"):
-            continue
-        for job in getattr(import_module(f"{config.name}.schedule"), "JOBS", ()):
+    for module in modules("schedule"):
+        for job in module.JOBS:
             if job.name in found:
                 raise RuntimeError(f"Two periodic jobs are called {job.name}.")
             found[job.name] = job

@@ -1,6 +1,13 @@
-from django.apps import AppConfig
+from apps.core.rooms import ADMIN, EVERYBODY, Room
+from apps.ui.navigation import Entry
 
 
-class AccountsConfig(AppConfig):
+class AccountsRoom(Room):
     name = "apps.accounts"
-    label = "accounts"
+    place = 50
+    navigation = (Entry("Prove", "API keys", "api-keys", "accounts.manage_own_keys", place=90),)
+    permissions = {
+        "accounts.manage_own_keys": EVERYBODY,
+        "accounts.manage_users": ADMIN,
+    }
+    audit_areas = {"accounts": "people and keys"}

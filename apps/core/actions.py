@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.db import models
 from pydantic import BaseModel, ConfigDict
@@ -144,6 +144,16 @@ class Outcome:
     """What the caller alone gets, once, beside ``result``: kept nowhere, missing from a replayed answer."""
 
 
+type Mark = Literal["", "ok", "warn"]
+"""``ok`` for what holds from now on, ``warn`` for what was refused or ended; most actions have none."""
+
+
+def subject_after(title: str, entry: AuditEntry) -> str:
+    """Return a title and what the entry is about: ``Create user: ada``."""
+    subject = entry.object_label or entry.object_id
+    return f"{title}: {subject}" if subject else title
+
+
 class Action[InputT: ActionInput]:
     """A lever. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
 
@@ -157,6 +167,8 @@ class Action[InputT: ActionInput]:
     success_status: ClassVar[int] = 200
     answer_shows_once: ClassVar[bool] = False
     """Its answer holds what nothing shows again, such as a password; the common dialog, which closes, would lose it."""
+    mark: ClassVar[Mark] = ""
+    """The mark beside its entries in a timeline."""
 
     def target(self, data: InputT, *, lock: bool) -> Any:
         """Return the object that the permission is asked on, locked for the change when ``lock`` is true.
@@ -175,6 +187,14 @@ class Action[InputT: ActionInput]:
     def done(self, result: dict[str, Any]) -> str:
         """Return one sentence that says what was done, from the action's result."""
         return f"{self.title}: done."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        """Say what an entry of this action in the audit trail did, without who and when.
+
+        Entries are never rewritten, so the record may be of an older version: :func:`apps.core.sentences.sentence`
+        falls back on the title where this raises because something is not there.
+        """
+        return subject_after(self.title, entry)
 
     def preview(self, call: Call[InputT]) -> Preview:
         """Say what would happen, without doing any of it."""

@@ -61,6 +61,11 @@ def clocks(*, database: Clock | None = None, machine: Clock | None = None) -> It
         _clock, _own_clock = kept
 
 
+def whole_hour(moment: datetime) -> datetime:
+    """Return the beginning of the hour that an instant lies in, in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
 _NUMBER = re.compile(r"\s*[+-]?[0-9.]+(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 
 

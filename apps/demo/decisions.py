@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.catalog.models import Service
 from apps.core.actions import Actor
+from apps.core.demo_parts import ORIGIN
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
 from apps.core.models import AuditEntry
@@ -77,7 +78,7 @@ def _make(decisions: list[Decision]) -> int:
 
 def _open(demo: Fleet) -> list[Decision]:
     """Return the decisions not made yet. One that a person made in the meantime stands."""
-    origin = {"service__origin": queries.ORIGIN}
+    origin = {"service__origin": ORIGIN}
     made = set(ActiveSlo.objects.filter(**origin).values_list("service__service_id", "sli_type"))
     decided = Recommendation.objects.filter(**origin, decided_at__isnull=False)
     made |= set(decided.values_list("service__service_id", "sli_type"))

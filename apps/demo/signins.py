@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import Team, User
-from apps.demo.queries import ORIGIN, ORIGIN_REMOVED
+from apps.core.demo_parts import ORIGIN
+from apps.demo.queries import ORIGIN_REMOVED
 
 FILE_NAME = "demo_signins.json"
 #: Letters and digits that nobody takes for one another when they read a password off a terminal.

@@ -20,6 +20,7 @@ from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import MAX_STEPS, parse_all
 
 router = Router(tags=["journeys"])
+ROUTERS = (router,)
 
 
 class StepOut(Schema):

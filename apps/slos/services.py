@@ -3,7 +3,7 @@
 Only workers and commands import this module: it loads the engine. Pages ask :mod:`apps.slos.queries`.
 """
 
-from apps.slos.making.compute import archetypes, newest_ends, service_as_of
+from apps.slos.making.compute import archetypes, service_as_of
 from apps.slos.making.compute import refresh as refresh_recommendations
 from apps.slos.making.footing import figures as figures_below
 from apps.slos.making.inputs import load as load_inputs
@@ -13,7 +13,6 @@ __all__ = [
     "archetypes",
     "figures_below",
     "load_inputs",
-    "newest_ends",
     "refresh_recommendations",
     "refresh_statuses",
     "service_as_of",

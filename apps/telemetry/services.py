@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from apps.catalog.services import Graph, apply_graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
+from apps.core.instants import whole_hour
 from apps.telemetry import discovering, sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
@@ -45,7 +46,7 @@ type Progress = Callable[[int, int], None]
 
 def last_complete_hour(now: datetime) -> datetime:
     """The end of the newest hour that is over and settled."""
-    return (now - SETTLE).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return whole_hour(now - SETTLE)
 
 
 def request_run(

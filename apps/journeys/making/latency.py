@@ -15,6 +15,7 @@ import numpy as np
 from django.db.models import Max
 from django.utils import timezone
 
+from apps.core.instants import whole_hour
 from apps.engine.graph.fleet import FleetEdge
 from apps.engine.journeys.availability import Path
 from apps.engine.latency.dependence import Dependence, LatencyDistribution
@@ -32,8 +33,8 @@ from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
 from apps.journeys.making.waiting import CallGraph, Held, apart
 from apps.journeys.words import LATENCY_SHARE
-from apps.slos.services import newest_ends
 from apps.telemetry.models import LatencyHour
+from apps.telemetry.queries import newest_ends
 from apps.telemetry.series import load_buckets, load_percentiles
 
 LATENCY_BACK = timedelta(days=60)
@@ -132,9 +133,9 @@ def end_of_data(services: Collection[int]) -> datetime:
     """The end of the newest complete hour that any of these services has: history may have been loaded that ended
     long ago. The last full hour where they have none.
     """
-    now = timezone.now().astimezone(UTC)
-    last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-    counted = [end for end in newest_ends(list(services), now).values() if end is not None]
+    now = timezone.now()
+    last = whole_hour(now) - timedelta(hours=1)
+    counted = newest_ends(services, now).values()
     timed = LatencyHour.objects.filter(service_id__in=services, bin_start__lte=last)
     newest = None if counted else timed.aggregate(newest=Max("bin_start"))["newest"]
     return max(counted, default=(newest or last) + timedelta(hours=1))

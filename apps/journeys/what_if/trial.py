@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members
+from apps.core.instants import whole_hour
 from apps.engine.assessment import Assessment, assess
 from apps.engine.explanation.changed_causes import with_changed_causes
 from apps.engine.graph.edge_table import EdgeTable
@@ -111,7 +112,7 @@ def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float
     if not wanted:
         return {}
     services = dict(Service.objects.filter(service_id__in=wanted).values_list("service_id", "pk"))
-    end = as_of.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    end = whole_hour(as_of)
     buckets = load_buckets(sorted(services.values()), end - LATENCY_BACK, end)
     return {
         (step.target_id, step.value): slower_share(buckets[services[step.target_id]], step.value)
