@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
@@ -58,13 +59,17 @@ class Shell:
             return None
         for name in navigation.declared("newest_data"):
             newest = navigation.provided(name)
-            text = cache.get_or_set("shell:newest-data-at", lambda: _written(newest()), NEWEST_SECONDS)
-            return datetime.fromisoformat(text) if text else None
+            return _remembered(newest)
         return None
 
 
-def _written(instant: datetime | None) -> str:
-    return instant.isoformat() if instant else ""
+def _remembered(newest: Callable[[], datetime | None]) -> datetime | None:
+    def written() -> str:
+        instant = newest()
+        return instant.isoformat() if instant else ""
+
+    text = cache.get_or_set("shell:newest-data-at", written, NEWEST_SECONDS)
+    return datetime.fromisoformat(text) if text else None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
