@@ -137,3 +137,45 @@ class ProblemPagesMiddleware:
         if error.status >= 500:
             logger.error("request.failed", status=error.status, error=repr(exception))
         return problem_response(error, request) if is_api(request) else error_page(error, request)
+
+
+class ApiMethodsMiddleware:
+    """Have every address of the API take HEAD where it takes GET, and OPTIONS, and say so in ``Allow``.
+
+    HEAD is GET without its body, with the same permissions. OPTIONS names the methods of an address, to anybody: they
+    stand in the OpenAPI document, which anybody reads.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_api(request):
+            return self.get_response(request)
+        if request.method == "HEAD":
+            return self._head(request)
+        response = self.get_response(request)
+        if response.status_code == 405 and "Allow" in response:
+            methods = {method.strip() for method in response["Allow"].split(",")}
+            methods |= {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+            allow = ", ".join(sorted(methods))
+            if request.method == "OPTIONS":
+                return HttpResponse(status=204, headers={"Allow": allow})
+            response["Allow"] = allow
+        return response
+
+    def _head(self, request: HttpRequest) -> HttpResponse:
+        request.method = "GET"
+        try:
+            response = self.get_response(request)
+        finally:
+            request.method = "HEAD"
+        if response.status_code == 405 and "Allow" in response:
+            methods = {*response["Allow"].replace(" ", "").split(","), "OPTIONS"}
+            response["Allow"] = ", ".join(sorted(methods))
+        if response.streaming:
+            response.streaming_content = []  # type: ignore[attr-defined]
+        elif response.status_code != 405:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
+        return response
