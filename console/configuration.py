@@ -57,6 +57,21 @@ class Configuration:
     api_rate_per_minute: int
     api_rate_burst: int
 
+    web_processes: int
+    web_threads: int
+    web_queue_timeout_s: int
+    web_answer_timeout_s: int
+    client_header_timeout_s: int
+    client_body_timeout_s: int
+    client_bytes_per_s: int
+    client_idle_timeout_s: int
+    client_answer_timeout_s: int
+    connections: int
+    connections_per_address: int
+    anonymous_body_kb: int
+    buffer_mb: int
+    log_file_mb: int
+
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Configuration:
         """Read the environment. Raises `ConfigurationError` for the first variable that cannot be used."""
@@ -90,6 +105,20 @@ class Configuration:
             session_cookie_age=env.number("SESSION_COOKIE_AGE", 12 * 3600, least=1),
             api_rate_per_minute=env.number("API_RATE_PER_MINUTE", 600, least=1),
             api_rate_burst=env.number("API_RATE_BURST", 200, least=1),
+            web_processes=env.number("WEB_PROCESSES", 2, least=1, most=100),
+            web_threads=env.number("WEB_THREADS", 4, least=1, most=100),
+            web_queue_timeout_s=env.number("WEB_QUEUE_TIMEOUT_S", 10, least=1),
+            web_answer_timeout_s=env.number("WEB_ANSWER_TIMEOUT_S", 60, least=1),
+            client_header_timeout_s=env.number("CLIENT_HEADER_TIMEOUT_S", 10, least=1),
+            client_body_timeout_s=env.number("CLIENT_BODY_TIMEOUT_S", 20, least=1),
+            client_bytes_per_s=env.number("CLIENT_BYTES_PER_S", 4096, least=1),
+            client_idle_timeout_s=env.number("CLIENT_IDLE_TIMEOUT_S", 30, least=1),
+            client_answer_timeout_s=env.number("CLIENT_ANSWER_TIMEOUT_S", 30, least=1),
+            connections=env.number("CONNECTIONS", 1000, least=10, most=100_000),
+            connections_per_address=env.number("CONNECTIONS_PER_ADDRESS", 100, least=1),
+            anonymous_body_kb=env.number("ANONYMOUS_BODY_KB", 64, least=1),
+            buffer_mb=env.number("BUFFER_MB", 256, least=16),
+            log_file_mb=env.number("LOG_FILE_MB", 10, least=1),
         )
         _check_databases(found)
         _check_redis(found)

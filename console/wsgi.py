@@ -1,4 +1,4 @@
-"""The web process: `granian --interface wsgi console.wsgi:application`."""
+"""The application for a WSGI server. `console.edge` serves it behind its deadlines and limits."""
 
 import os
 import sys

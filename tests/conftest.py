@@ -163,9 +163,14 @@ def _flush_as_the_owner() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(request: pytest.FixtureRequest) -> None:
-    """Give each test that uses the database a cache of its own: keys under a prefix nobody else has."""
+    """Give each test that uses the database a cache of its own: keys under a prefix nobody else has, and nothing
+    remembered.
+    """
     marked = request.node.get_closest_marker("django_db")
     if marked or {"db", "transactional_db"} & set(request.fixturenames):
         from django.core.cache import cache
 
+        from apps.core.remembered import forget_all
+
         cache.key_prefix = f"test-{uuid.uuid4().hex}"
+        forget_all()

@@ -19,10 +19,12 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
 from apps.accounts.actions import CreateApiKeyInput
+from apps.accounts.api_keys import find as find_key
+from apps.accounts.authentication import CHALLENGE, KEY_HEADER
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
 from apps.core.http import actor_from, client_ip
-from apps.core.rate_limit import Limit, take_or_refuse
+from apps.core.rate_limit import Limit, api_limit, take_or_refuse
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 PAGE = "accounts/api_keys.html"
@@ -98,3 +100,17 @@ def revoke_api_key(request: HttpRequest, key_id: int) -> HttpResponseBase:
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponseClientRedirect(reverse("api-keys"))
     return redirect("api-keys")
+
+
+@never_cache
+@require_GET
+def known(request: HttpRequest) -> HttpResponse:
+    """204 for who is signed in or sends a key that is accepted, else 401: the edge asks before it reads a large body.
+
+    Keys that are not accepted are counted against the address, as they are by the API.
+    """
+    key = request.headers.get(KEY_HEADER, "")
+    if find_key(key) is not None if key else request.user.is_authenticated:
+        return HttpResponse(status=204)
+    take_or_refuse(f"ip:{client_ip(request)}", api_limit())
+    return HttpResponse(status=401, headers=CHALLENGE)

@@ -127,6 +127,16 @@ class TooLarge(BallastError):
     meaning = "The body is above 10 MB. Send it in parts."
 
 
+class TooSlow(BallastError):
+    status = 408
+    slug = "too-slow"
+    title = "The request took too long to arrive"
+    meaning = (
+        "The head or the body of the request did not arrive in time, or its answer was not taken. Nothing was changed. "
+        "`CLIENT_HEADER_TIMEOUT_S` and `CLIENT_BODY_TIMEOUT_S` are the deadlines."
+    )
+
+
 class RateLimited(BallastError):
     status = 429
     slug = "rate-limited"

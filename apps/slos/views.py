@@ -12,14 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.accounts.models import User
-from apps.catalog.queries import get_service, open_cycles
+from apps.catalog.queries import get_service
 from apps.core.csv import csv_response
 from apps.slos import lists, queries
 from apps.slos.presenting import present, who_may_decide
 from apps.telemetry import services as telemetry
 
 LEAST_BUDGETS = 10
-CYCLES_SHOWN = 3
 
 
 def _is_fragment(request: HttpRequest) -> bool:
@@ -43,7 +42,6 @@ def overview(request: HttpRequest) -> HttpResponse:
         "fleet": fleet,
         "needs": queries.needs(user),
         "teams": queries.team_standings(),
-        "cycles": open_cycles(limit=CYCLES_SHOWN),
         "budgets": lists.service_rows(promised),
         "verdicts": [
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
@@ -84,7 +82,7 @@ def services_csv(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def service(request: HttpRequest, service_id: str) -> HttpResponse:
     """What can this service promise, what does it promise, and how sure are we."""
-    page = queries.service_page(get_service(service_id))
+    page = queries.service_page(get_service(service_id, "status"))
     shown = present(page, request.user)  # type: ignore[arg-type]
     awaiting = request.GET.get("awaiting")
     if _is_fragment(request) and awaiting and shown.renewal and shown.renewal.key == awaiting:

@@ -24,6 +24,7 @@ from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
 from apps.core.instants import whole_hour
+from apps.core.remembered import remembered
 from apps.telemetry import discovering, sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
@@ -374,4 +375,8 @@ def lives_off_discovery() -> bool:
 
 def awaits_a_source() -> bool:
     """Whether there is nothing but the demo, and nowhere to read anything else from."""
-    return not Service.objects.exclude(origin="demo").exists() and not sources.is_configured()
+    others = Service.objects.exclude(origin="demo")
+    return (
+        not remembered("telemetry.not_only_demo", ("catalog_service",), others.exists)
+        and not sources.is_configured()
+    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
-from django.core.cache import cache
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from apps.ui import navigation
 from apps.ui.navigation import Item
-
-NEWEST_SECONDS = 15
-"""How long the age of the data may be behind: it is asked of every hour there is, for every page."""
 
 
 class Shell:
@@ -25,6 +22,11 @@ class Shell:
     @cached_property
     def navigation(self) -> tuple[navigation.Group, ...]:
         return navigation.groups(self._request.user, self._request.path)
+
+    @cached_property
+    def rooms(self) -> SafeString:
+        """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
+        return render_to_string("components/navigation.html", {"groups": self.navigation})
 
     @cached_property
     def search_url(self) -> str:
@@ -58,18 +60,9 @@ class Shell:
         if not self.is_signed_in:
             return None
         for name in navigation.declared("newest_data"):
-            newest = navigation.provided(name)
-            return _remembered(newest)
+            newest: datetime | None = navigation.provided(name)()
+            return newest
         return None
-
-
-def _remembered(newest: Callable[[], datetime | None]) -> datetime | None:
-    def written() -> str:
-        instant = newest()
-        return instant.isoformat() if instant else ""
-
-    text = cache.get_or_set("shell:newest-data-at", written, NEWEST_SECONDS)
-    return datetime.fromisoformat(text) if text else None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:

@@ -98,5 +98,5 @@ DROP FUNCTION core_check_audit_entry();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0005_run")]
+    dependencies = [("core", "0006_table_changes")]
     operations = [migrations.RunSQL(CREATE, DROP)]
