@@ -131,6 +131,24 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _the_databases_clock_travels_along() -> Iterator[None]:
+    """Where a test travels in time, the database's clock does as well."""
+    from datetime import UTC, datetime
+
+    import time_machine
+
+    from apps.core import instants
+
+    def moment() -> datetime:
+        if time_machine.escape_hatch.is_travelling():
+            return datetime.now(UTC)
+        return instants._database_clock()
+
+    with instants.clocks(database=moment):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _flush_as_the_owner() -> Iterator[None]:
     """Empty the tables after a transactional test as their owner; the application's role may not."""
     from django.test import TransactionTestCase

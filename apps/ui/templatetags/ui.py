@@ -36,7 +36,7 @@ def _figure(name: str, function: Callable[..., str]) -> None:
     register.filter(name, write)
 
 
-for _name in ("percent", "percent_number", "points", "nines", "count", "number", "ms", "duration"):
+for _name in ("percent", "percent_number", "points", "count", "number", "ms", "duration"):
     _figure(_name, getattr(fmt, _name))
 
 
