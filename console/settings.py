@@ -129,8 +129,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.core.visible_pages.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
+    # Innermost: what it says of methods stands in the problem that is made of a 405.
+    "apps.core.middleware.ApiMethodsMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 
 from apps.catalog.graph.traversal import subgraph
-from apps.catalog.ingesting.progress import rows_done
 from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
@@ -166,9 +165,14 @@ CYCLES_SHOWN = 50
 """Cycles that a page lists; the API has all of them, page by page."""
 
 
-def open_cycles(*, limit: int = CYCLES_SHOWN) -> list[CycleAlert]:
-    """Return the first of the cycles that exist now, the unacknowledged first, then the newest."""
-    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED).select_related("acknowledged_by")
+def open_cycles(*, limit: int = CYCLES_SHOWN, with_people: bool = True) -> list[CycleAlert]:
+    """Return the first of the cycles that exist now, the unacknowledged first, then the newest.
+
+    ``with_people`` reads who acknowledged each of them as well.
+    """
+    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
+    if with_people:
+        rows = rows.select_related("acknowledged_by")
     return list(rows.order_by("-state", "-detected_at", "pk")[:limit])
 
 
@@ -222,11 +226,10 @@ def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) ->
 
 
 def ingestion(ingestion_id: UUID | str) -> Ingestion:
-    """Return an ingestion; ``rows_done`` counts on while it runs. Raises :class:`NotFound`."""
+    """Return an ingestion. Raises :class:`NotFound`."""
     found = Ingestion.objects.filter(pk=ingestion_id).first()
     if found is None:
         raise NotFound(f"There is no ingestion {ingestion_id}.")
-    found.rows_done = rows_done(found)
     return found
 
 

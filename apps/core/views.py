@@ -9,22 +9,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonR
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views import defaults
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
 from apps.core import queries
 from apps.core.http import is_api
+from apps.core.pages import page
 from apps.core.problems import catalogue, frameless, from_status, problem_response, translated, unknown_host
 
 
-@never_cache
-@require_safe
+@page(public=True)
 def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(queries.liveness())
 
 
-@never_cache
-@require_safe
+@page(public=True)
 def ready(request: HttpRequest) -> HttpResponse:
     readiness = queries.readiness()
     return JsonResponse(readiness.document, status=readiness.http_status)
@@ -41,7 +38,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return HttpResponseBadRequest(page)
 
 
-@require_safe
+@page(public=True)
 def problem_catalogue(request: HttpRequest) -> HttpResponse:
     """Explain every kind of problem: where the ``type`` of a problem document leads, signed in or not."""
     return render(request, "errors/catalogue.html", {"kinds": catalogue()})

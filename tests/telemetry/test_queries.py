@@ -95,10 +95,10 @@ def test_the_newest_hour_is_the_last_that_is_over_and_has_data(
 def test_the_state_of_the_source_is_known_without_asking_it(tmp_path: Path) -> None:
     load_hours(tmp_path, [(1, 0)])
     TelemetryRun.objects.create(
-        kind="collection", source="prometheus", state="completed", requested_by_name="system"
+        kind="telemetry.collection", source="prometheus", state="completed", requested_by_name="system"
     )
     TelemetryRun.objects.create(
-        kind="collection",
+        kind="telemetry.collection",
         source="prometheus",
         state="failed",
         requested_by_name="system",

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from apps.core.errors import FieldProblem, InvalidInput
-from apps.telemetry.actions import import_root
 from apps.telemetry.clients.files.folder import FILES, listed, meant_by
+from apps.telemetry.imports.roots import import_root
 
 ACCEPTED = FILES
 
