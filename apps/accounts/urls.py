@@ -1,12 +1,19 @@
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from apps.accounts import views
+from apps.accounts.views import account, keys, people, signing_in, teams
 
 urlpatterns = [
-    path("sign-in/", views.SignInView.as_view(), name="login"),
-    path("sign-out/", LogoutView.as_view(), name="logout"),
-    path("api-keys/", views.api_keys, name="api-keys"),
-    path("api-keys/make/", views.make_api_key, name="api-key-make"),
-    path("api-keys/<int:key_id>/revoke/", views.revoke_api_key, name="api-key-revoke"),
+    path("sign-in/", signing_in.SignInView.as_view(), name="login"),
+    path("sign-out/", signing_in.SignOutView.as_view(), name="logout"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.password, name="account-password"),
+    path("api-keys/", keys.api_keys, name="api-keys"),
+    path("api-keys/make/", keys.make_api_key, name="api-key-make"),
+    path("api-keys/<int:key_id>/revoke/", keys.revoke_api_key, name="api-key-revoke"),
+    path("people/", people.people, name="people"),
+    path("new-person/", people.new_person, name="new-person"),
+    path("people/<str:username>/", people.person, name="person"),
+    path("people/<str:username>/reset-password/", people.reset_password, name="reset-password"),
+    path("teams/", teams.teams, name="teams"),
+    path("teams/<int:team_id>/", teams.team, name="team"),
 ]

@@ -59,6 +59,8 @@ ROOMS = (
     Room("Decide", "Journeys", "journeys", "journeys.view"),
     Room("Decide", "What if", "what-ifs", "journeys.view"),
     Room("Prove", "Audit", "audit", "audit.view"),
+    Room("Prove", "People", "people", "accounts.view_people"),
+    Room("Prove", "Teams", "teams", "accounts.view_teams"),
     Room("Prove", "API keys", "api-keys", "accounts.manage_own_keys"),
 )
 

@@ -1,0 +1,169 @@
+"""People: the list, one person, and the two pages that show a password once."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from pydantic import BaseModel
+
+from apps.accounts import lists, queries, words
+from apps.accounts.actions.passwords import ResetPasswordInput
+from apps.accounts.actions.people import CreateUserInput
+from apps.accounts.models import User, UserSession
+from apps.core import actions
+from apps.core.actions import Preview
+from apps.core.dispatcher import dispatch, preview
+from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from apps.core.http import actor_from
+from apps.core.models import AuditEntry
+from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
+
+ENTRIES_SHOWN = 15
+SESSIONS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """One session as a table draws it."""
+
+    session: UserSession
+    browser: str
+    is_open: bool
+    is_this: bool
+
+
+def may_see(request: HttpRequest, permission: str, what: str) -> None:
+    """Raise :class:`NotAllowed`, naming who may, unless the person holds the permission."""
+    actor = actor_from(request)
+    if not actor.may(permission):
+        raise NotAllowed(f"{what}: {actor.refusal(permission)}")
+
+
+def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
+    """Return a person's sessions as rows, open ones first; ``key_digest`` tells which one asks."""
+    open_ids = set(queries.open_session_ids(user))
+    return [
+        SessionLine(
+            one, words.browser_words(one.user_agent), one.pk in open_ids, one.key_digest == key_digest
+        )
+        for one in queries.sessions_of(user)[:SESSIONS_SHOWN]
+    ]
+
+
+def _is_fragment(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+@login_required
+@never_cache
+@require_safe
+def people(request: HttpRequest) -> HttpResponse:
+    """Who can sign in, with what role, and who has not been here for long."""
+    may_see(request, "accounts.view_people", "See people")
+    context = {
+        "listing": lists.people_listing(request.GET),
+        "may_manage": request.user.has_perm("accounts.manage_users"),
+    }
+    return render(request, "accounts/people.html" + ("#listing" if _is_fragment(request) else ""), context)
+
+
+@login_required
+@never_cache
+@require_safe
+def person(request: HttpRequest, username: str) -> HttpResponse:
+    """What one person may do, where they are signed in, and what they did."""
+    may_see(request, "accounts.view_people", "See people")
+    found = queries.find_person(username)
+    word, level = lists.state_of(found)
+    context = {
+        "person": found,
+        "word": word,
+        "level": level,
+        "sessions": session_lines(found),
+        "keys": queries.keys_of(found),
+        "entries": [(entry, _said(entry)) for entry in queries.entries_of(found, ENTRIES_SHOWN)],
+        "alone": [service for _, service in queries.solely_owned(found)],
+        "may_manage": request.user.has_perm("accounts.manage_users"),
+        "is_self": found.pk == request.user.pk,
+    }
+    return render(request, "accounts/person.html" + ("#person" if _is_fragment(request) else ""), context)
+
+
+def _said(entry: AuditEntry) -> str:
+    try:
+        title = actions.get(entry.action).title
+    except NotFound:
+        title = entry.action  # Of a version that knew this action.
+    return f"{title}: {entry.object_label}" if entry.object_label else title
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def new_person(request: HttpRequest) -> HttpResponse:
+    """Make an account and show its first password, this once."""
+    may_see(request, "accounts.manage_users", "Create user")
+    return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def reset_password(request: HttpRequest, username: str) -> HttpResponse:
+    """Say what a reset ends; then do it and show the password, this once."""
+    may_see(request, "accounts.manage_users", "Reset password")
+    found = queries.find_person(username)
+    fixed = {"username": found.get_username()}
+    return _shown_once(
+        request,
+        "accounts.reset_password",
+        ResetPasswordInput,
+        "accounts/reset_password.html",
+        fixed,
+        {"person": found},
+    )
+
+
+def _shown_once(
+    request: HttpRequest,
+    name: str,
+    model: type[BaseModel],
+    template: str,
+    fixed: dict[str, Any],
+    context: dict[str, Any] | None = None,
+) -> HttpResponse:
+    """Show the form of an action whose answer is shown once, or that answer.
+
+    Sending the same form again shows that it was done, not the password.
+    """
+    context = dict(context or {})
+    actor = actor_from(request)
+    if request.method == "GET":
+        context["preview"] = _preview(name, fixed, actor) if fixed else None
+        context["fields"] = fields_for(model, fixed, hidden=fixed)
+        context["idempotency_key"] = uuid.uuid4().hex
+        return render(request, template, context)
+    data = values_from(model, request.POST) | fixed
+    key = request.POST.get("idempotency_key") or uuid.uuid4().hex
+    try:
+        context["made"] = dispatch(name, data, actor=actor, idempotency_key=key).value
+    except (InvalidInput, Conflict) as error:
+        errors = errors_by_field(error.fields)
+        shown = {field: texts for field, texts in errors.items() if field in model.model_fields}
+        context["fields"] = fields_for(model, data, shown, hidden=fixed)
+        rest = [text for field, texts in errors.items() if field not in shown for text in texts]
+        context["form_errors"] = rest or ([error.detail] if not shown else errors.get(FORM_ERRORS))
+        context["idempotency_key"] = uuid.uuid4().hex
+        return render(request, template, context, status=error.status)
+    return render(request, template, context)
+
+
+def _preview(name: str, fixed: dict[str, Any], actor: actions.Actor) -> Preview:
+    return preview(name, fixed | {"rationale": "—"}, actor=actor)
