@@ -1,4 +1,4 @@
-"""The root of API v1: who is let in, how errors are answered, and the apps' routers.
+"""The root of API v1: who is let in, how errors are answered, and the rooms' routers.
 
 Every error is an RFC 9457 problem; those that no endpoint declares are added to the OpenAPI document here.
 """
@@ -21,10 +21,6 @@ from apps.accounts.authentication import (
     SessionAuthentication,
     client_name,
 )
-from apps.audit import api as audit_api
-from apps.catalog import api as catalog_api
-from apps.core.api import health_router
-from apps.core.api import router as actions_router
 from apps.core.dispatcher import invalid_input
 from apps.core.errors import (
     MAX_FIELD_PROBLEMS,
@@ -40,9 +36,8 @@ from apps.core.http import StrictParser
 from apps.core.openapi import complete
 from apps.core.problems import from_status, problem_response, translated
 from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.core.rooms import modules
 from apps.core.wording import plain
-from apps.journeys import api as journeys_api
-from apps.slos import api as slos_api
 
 logger = structlog.get_logger(__name__)
 
@@ -156,11 +151,11 @@ def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     return problem_response(InternalError("The log has the details under this request id."), request)
 
 
-api.add_router("", health_router)
-api.add_router("", actions_router)
-api.add_router("", catalog_api.router)
-api.add_router("", slos_api.router)
-api.add_router("", journeys_api.router)
-api.add_router("", audit_api.router)
-# The rest of its path is the service id, so it comes after all routes below a service.
-api.add_router("", catalog_api.detail_router)
+_rooms = list(modules("api"))
+for _room in _rooms:
+    for _router in _room.ROUTERS:
+        api.add_router("", _router)
+# A route whose last part takes the rest of the path comes after all others, which it would hide.
+for _room in _rooms:
+    for _router in getattr(_room, "LAST_ROUTERS", ()):
+        api.add_router("", _router)

@@ -8,16 +8,15 @@ is there to do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib import import_module, util
 from typing import Any
 
 import psycopg
 import redis
 import structlog
-from django.apps import apps
 from django.db import DatabaseError, IntegrityError, close_old_connections, connection, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -25,6 +24,8 @@ from dramatiq import Actor
 from dramatiq.errors import BrokerError
 
 from apps.core.models import ScheduledRun
+from apps.core.rooms import modules
+from apps.core.runs.reconciling import EVERY_SECONDS, reconcile
 from apps.core.schedule import Job
 
 logger = structlog.get_logger(__name__)
@@ -43,12 +44,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def jobs() -> list[Job]:
-    """Every app's periodic jobs. Raises :class:`RuntimeError` where two have the same name."""
+    """Every room's periodic jobs. Raises :class:`RuntimeError` where two have the same name."""
     found: dict[str, Job] = {}
-    for config in apps.get_app_configs():
-        if not config.name.startswith("apps.") or not util.find_spec(f"{config.name}.schedule"):
-            continue
-        for job in getattr(import_module(f"{config.name}.schedule"), "JOBS", ()):
+    for module in modules("schedule"):
+        for job in module.JOBS:
             if job.name in found:
                 raise RuntimeError(f"Two periodic jobs are called {job.name}.")
             found[job.name] = job
@@ -97,6 +96,7 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
     leadership: psycopg.Connection | None = None
     trouble = ""
     cleaned: datetime | None = None
+    reconcile_at = 0.0
     while not should_stop():
         pause = TICK_S
         try:
@@ -107,6 +107,9 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
                 pause = FOLLOWER_TICK_S
             else:
                 leadership.execute("SELECT 1")
+                if time.monotonic() >= reconcile_at:
+                    reconcile()
+                    reconcile_at = time.monotonic() + EVERY_SECONDS
                 now = timezone.now()
                 for name in run_due(now):
                     logger.info("schedule.enqueued", job=name)

@@ -1,17 +1,12 @@
-"""All pages, by noun. Each app names its own routes."""
+"""All pages: every room's own routes, found in its ``urls.py``; and the API."""
 
 from django.urls import include, path
 
+from apps.core.rooms import modules
 from console.api import api
 
 urlpatterns = [
-    path("", include("apps.slos.urls")),
-    path("", include("apps.journeys.urls")),
-    path("", include("apps.catalog.urls")),
-    path("", include("apps.telemetry.urls")),
-    path("", include("apps.audit.urls")),
-    path("", include("apps.accounts.urls")),
-    path("", include("apps.core.urls")),
+    *(path("", include(room)) for room in modules("urls")),
     path("api/v1/", api.urls),
 ]
 

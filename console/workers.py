@@ -32,14 +32,12 @@ PRELOADED = ("scipy.stats", "networkx", "apps.engine.recommend")
 
 
 def setup() -> None:
-    """Load Django and every app's actors."""
+    """Load Django and every room's actors."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     django.setup()
-    from django.apps import apps
+    from apps.core.rooms import modules
 
-    for config in apps.get_app_configs():
-        if config.name.startswith("apps.") and util.find_spec(f"{config.name}.tasks"):
-            import_module(f"{config.name}.tasks")
+    list(modules("tasks"))
 
 
 def preload() -> None:

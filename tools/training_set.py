@@ -8,9 +8,9 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from apps.engine.decomposition import decompose
 from apps.engine.edges.dependencies import service_composite
 from apps.engine.edges.estimates import estimate_edges
-from apps.engine.explanation.decomposition import decompose
 from apps.engine.forecast.features import feature_rows
 from apps.engine.forecast.history import history_of
 from apps.engine.forecast.inputs import dependency_share_of

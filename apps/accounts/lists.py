@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -10,10 +11,9 @@ from django.urls import reverse
 from apps.accounts import queries
 from apps.accounts.models import Team, User
 from apps.accounts.queries import PEOPLE_ORDERS, TEAM_ORDERS, PeopleFilters
-from apps.ui.listings import (
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
-    Level,
     Listing,
     choices,
     listing_of,
@@ -23,6 +23,8 @@ from apps.ui.listings import (
     words_in,
 )
 from apps.ui.tables import Column, Table, sort_from
+
+type Level = Literal["ok", "warn", "bad", ""]
 
 PEOPLE_COLUMNS = (
     Column("Name", "name"),

@@ -1,9 +1,12 @@
-"""Which role may do what, and on which objects: the one table that authorisation goes by."""
+"""Which role may do what, and on which objects: what the rooms declare, and the one question that is asked of it."""
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
+
+from apps.core.rooms import Holders, Scope, rooms
 
 
 class Person(Protocol):
@@ -16,39 +19,25 @@ class Person(Protocol):
     def teams(self) -> Any: ...
 
 
-class Scope(enum.Enum):
-    """How far a role's permission reaches."""
+@cache
+def permissions() -> Mapping[str, Holders]:
+    """Return every permission that a room declares, and who holds it.
 
-    ALL = "all"
-    OWN_TEAMS = "own teams"
+    Raises :class:`RuntimeError` where two rooms declare the same one.
+    """
+    found: dict[str, Holders] = {}
+    for room in rooms():
+        for name, holders in room.permissions.items():
+            if name in found:
+                raise RuntimeError(f"Two rooms declare the permission {name}.")
+            found[name] = holders
+    return found
 
 
-_EVERYBODY = {"sre_admin": Scope.ALL, "service_owner": Scope.ALL, "auditor": Scope.ALL, "viewer": Scope.ALL}
-_ADMIN = {"sre_admin": Scope.ALL}
-_ADMIN_AND_OWNER = {"sre_admin": Scope.ALL, "service_owner": Scope.OWN_TEAMS}
+def scope_of(user: Person, permission: str) -> Scope | None:
+    """Return how far this user holds a permission; ``None`` where they do not, or where there is no such one."""
+    return permissions().get(permission, {}).get(user.role)
 
-PERMISSIONS: dict[str, dict[str, Scope]] = {
-    "catalog.view": _EVERYBODY,
-    "catalog.ingest": {"sre_admin": Scope.ALL, "service_owner": Scope.ALL},
-    "catalog.edit_service": _ADMIN_AND_OWNER,
-    "catalog.acknowledge_cycle": {"sre_admin": Scope.ALL, "service_owner": Scope.ALL},
-    "telemetry.view": _EVERYBODY,
-    "telemetry.collect": _ADMIN,
-    "telemetry.configure": _ADMIN,
-    "slos.view": _EVERYBODY,
-    "slos.decide": _ADMIN_AND_OWNER,
-    "slos.regenerate": _ADMIN_AND_OWNER,
-    "journeys.view": _EVERYBODY,
-    "journeys.edit": _ADMIN_AND_OWNER,
-    "audit.view": {"sre_admin": Scope.ALL, "auditor": Scope.ALL, "service_owner": Scope.OWN_TEAMS},
-    "accounts.manage_own_keys": _EVERYBODY,
-    "accounts.manage_own_account": _EVERYBODY,
-    "accounts.view_people": {"sre_admin": Scope.ALL, "auditor": Scope.ALL},
-    "accounts.view_teams": _EVERYBODY,
-    "accounts.manage_users": _ADMIN,
-    "demo.load": _ADMIN,
-    "demo.remove": _ADMIN,
-}
 
 ROLE_WORDS = {
     "sre_admin": "an SRE admin",
@@ -72,7 +61,7 @@ def allowed(user: Person, permission: str, target: Any = None) -> bool:
 
     Without a target the question is whether the user may do this to *something*: what a menu asks.
     """
-    scope = PERMISSIONS.get(permission, {}).get(user.role)
+    scope = scope_of(user, permission)
     if scope is None:
         return False
     if scope is Scope.ALL or target is None:
@@ -92,14 +81,14 @@ def team_ids(user: Person) -> frozenset[int]:
 
 def who_may(permission: str, target: Any = None) -> str:
     """Return a sentence that names who holds a permission, for the person who does not."""
-    roles = [ROLE_WORDS[role] for role in PERMISSIONS.get(permission, {})]
+    roles = [ROLE_WORDS[role] for role in permissions().get(permission, {})]
     if not roles:
         return "nobody may do this."
     named = roles[0] if len(roles) == 1 else ", ".join(roles[:-1]) + " or " + roles[-1]
     team = getattr(getattr(target, "service", target), "team", None)
     owners = (
         f" It belongs to team {team}."
-        if team is not None and "service_owner" in PERMISSIONS[permission]
+        if team is not None and "service_owner" in permissions()[permission]
         else ""
     )
     return f"only {named} may do this.{owners}"

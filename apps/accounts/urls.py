@@ -1,10 +1,11 @@
 from django.urls import path
 
 from apps.accounts.views import account, keys, people, signing_in, teams
+from apps.core.pages import FORM, SEND, page
 
 urlpatterns = [
-    path("sign-in/", signing_in.SignInView.as_view(), name="login"),
-    path("sign-out/", signing_in.SignOutView.as_view(), name="logout"),
+    path("sign-in/", page(public=True, methods=FORM)(signing_in.SignInView.as_view()), name="login"),
+    path("sign-out/", page(public=True, methods=SEND)(signing_in.SignOutView.as_view()), name="logout"),
     path("account/", account.account, name="account"),
     path("account/password/", account.password, name="account-password"),
     path("api-keys/", keys.api_keys, name="api-keys"),

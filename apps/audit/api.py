@@ -16,6 +16,7 @@ from apps.core.models import AuditEntry
 from apps.core.pagination import Page, PageOut, PageQuery
 
 router = Router(tags=["audit"])
+ROUTERS = (router,)
 
 
 class AuditEntryOut(Schema):

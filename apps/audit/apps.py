@@ -1,6 +1,11 @@
-from django.apps import AppConfig
+from apps.core.rooms import Room, Scope
+from apps.ui.navigation import Entry
 
 
-class AuditConfig(AppConfig):
+class AuditRoom(Room):
     name = "apps.audit"
-    label = "audit"
+    place = 60
+    navigation = (Entry("Prove", "Audit", "audit", "audit.view", place=10),)
+    permissions = {
+        "audit.view": {"sre_admin": Scope.ALL, "auditor": Scope.ALL, "service_owner": Scope.OWN_TEAMS},
+    }

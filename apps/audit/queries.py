@@ -12,12 +12,13 @@ from django.db.models import QuerySet
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.accounts.models import User
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids, who_may
+from apps.accounts.permissions import scope_of, team_ids, who_may
 from apps.catalog.models import Service
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.instants import Instant
 from apps.core.models import AuditEntry
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
+from apps.core.rooms import Scope
 
 NEWEST_FIRST = ("-created_at", "-id")
 EXPORT_ROWS = 100_000
@@ -62,7 +63,7 @@ def visible_entries(user: User) -> QuerySet[AuditEntry]:
 
     Raises :class:`NotAllowed` for a role that sees none.
     """
-    scope = PERMISSIONS["audit.view"].get(user.role)
+    scope = scope_of(user, "audit.view")
     if scope is None or not user.is_active:
         raise NotAllowed(f"Read the audit trail: {who_may('audit.view')}")
     entries = AuditEntry.objects.all()

@@ -22,6 +22,7 @@ from apps.core.csv import csv_response
 from apps.core.dispatcher import invalid_input
 from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
+from apps.core.sentences import sentence
 
 PAGE = "audit/list.html"
 
@@ -81,7 +82,9 @@ def _day(text: str) -> date | None:
 
 def _controls(query: QueryDict) -> list[dict[str, Any]]:
     area = query.get("action", "")
-    areas = words.AREAS if area in dict(words.AREAS) else (*words.AREAS, (area, area))
+    areas = words.areas()
+    if area not in dict(areas):
+        areas.append((area, area))
     controls: list[dict[str, Any]] = [
         {"name": "service", "label": "Service", "value": query.get("service", "")},
         {"name": "action", "label": "About", "value": area, "choices": areas},
@@ -117,7 +120,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))  # type: ignore[arg-type]
     context = {
         "page": page,
-        "rows": [Row(entry, words.what(entry), words.where(entry)) for entry in page.items],
+        "rows": [Row(entry, sentence(entry), words.where(entry)) for entry in page.items],
         "controls": _controls(request.GET),
         "query": query.urlencode(),
         "is_older": "cursor" in request.GET,
@@ -134,7 +137,7 @@ def audit_entry(request: HttpRequest, entry_id: UUID) -> HttpResponse:
     entry = queries.audit_entry(request.user, entry_id)  # type: ignore[arg-type]
     context = {
         "entry": entry,
-        "what": words.what(entry),
+        "what": sentence(entry),
         "where": words.where(entry),
         "changes": words.changes(entry),
         "before": _readable(entry.before),

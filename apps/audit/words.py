@@ -1,4 +1,4 @@
-"""An audit entry as people read it: what was done in a sentence, and what it changed line by line."""
+"""An audit entry as people read it: how it came in, and what it changed line by line."""
 
 from __future__ import annotations
 
@@ -6,39 +6,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from apps.core import actions
 from apps.core.actions import FieldChange
-from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
-from apps.slos.told import told
+from apps.core.rooms import rooms
 from apps.ui.format import percent
 
 SOURCE_WORDS = {"web": "in the browser", "api": "over the API", "command": "by command", "task": "by itself"}
-AREAS = (
-    ("", "everything"),
-    ("slos", "recommendations and SLOs"),
-    ("catalog", "services and dependencies"),
-    ("journeys", "journeys"),
-    ("telemetry", "telemetry and imports"),
-    ("accounts", "people and keys"),
-    ("demo", "the demo"),
-)
 LONGEST = 300
+"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
 SAID_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
 """Fields that the page shows beside the changes already; the raw record holds them too."""
-"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
 
 
-def what(entry: AuditEntry) -> str:
-    """Say what was done, without who and when: ``Availability 99.9 % over 28 days set by hand``."""
-    if entry.action.startswith("slos."):
-        return told(entry)
-    try:
-        title = actions.get(entry.action).title
-    except NotFound:
-        title = entry.action  # Of a version that knew this action.
-    subject = entry.object_label or entry.object_id
-    return f"{title}: {subject}" if subject and subject not in title else title
+def areas() -> list[tuple[str, str]]:
+    """Return what the trail can be narrowed to: the first part of the actions' names, and the words for it."""
+    return [("", "everything"), *(pair for room in rooms() for pair in room.audit_areas.items())]
 
 
 def where(entry: AuditEntry) -> str:

@@ -13,13 +13,17 @@ from pydantic import Field
 from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
+from apps.catalog.graph.traversal import MAX_DEPTH
 from apps.catalog.models import CycleAlert, Ingestion, Service
-from apps.catalog.traversal import MAX_DEPTH
 from apps.core.errors import NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, PageQuery
 
 router = Router(tags=["catalog"])
+detail_router = Router(tags=["catalog"])
+ROUTERS = (router,)
+LAST_ROUTERS = (detail_router,)
+"""Its route takes the rest of the path, so it comes after every other room's."""
 
 
 class ServiceOut(Schema):
@@ -242,10 +246,6 @@ def service_called_dependencies(request: HttpRequest) -> Any:
     """The one service whose address is that of the import."""
     _may_view(request)
     return queries.get_service("dependencies")
-
-
-detail_router = Router(tags=["catalog"])
-"""Mounted after every other router: its route takes the rest of the path."""
 
 
 @detail_router.get("/services/{service_path:service_id}", response=ServiceOut, summary="Read a service")

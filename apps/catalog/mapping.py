@@ -10,8 +10,7 @@ from django.urls import reverse
 
 from apps.catalog import queries
 from apps.catalog.models import Service
-from apps.ui.charts import GraphEdge, GraphNode, dependency_graph
-from apps.ui.charts.svg import Chart
+from apps.ui.charts import Chart, GraphEdge, GraphNode, dependency_graph
 
 MAX_DRAWN = 60
 """More nodes than this make a drawing that nobody reads; the nearest are drawn, and the page says so."""

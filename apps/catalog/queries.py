@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 
+from apps.catalog.graph.traversal import subgraph
+from apps.catalog.ingesting.progress import rows_done
 from apps.catalog.models import CycleAlert, Dependency, DependencySighting, Ingestion, Service
-from apps.catalog.progress import rows_done
 from apps.catalog.sources import OBSERVING
 from apps.catalog.spelling import service_called
-from apps.catalog.traversal import subgraph
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
 

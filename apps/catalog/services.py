@@ -10,16 +10,26 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from apps.catalog.cycles import refresh_cycles
-from apps.catalog.locking import lock_graph
-from apps.catalog.merging import merge_edges
+from apps.catalog.graph.cycles import refresh_cycles
+from apps.catalog.graph.locking import lock_graph
+from apps.catalog.graph.merging import merge_edges
+from apps.catalog.ingesting.validation import Graph, validate_graph
 from apps.catalog.schemas import DependencyRow, ServiceRow
 from apps.catalog.sources import declares
 from apps.catalog.spelling import Spellings
-from apps.catalog.validation import validate_graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
+
+__all__ = [
+    "Graph",
+    "apply_graph",
+    "lock_graph",
+    "publish_graph_changed",
+    "record_service_updates",
+    "upsert_graph",
+    "validate_graph",
+]
 
 NAMES_IN_EVENT = 500
 """How many changed services an event names; above it, subscribers take everything as changed."""

@@ -8,8 +8,9 @@ import dramatiq
 from django.db import transaction
 from django.utils import timezone
 
-from apps.catalog import cycles, ingestion, staleness
-from apps.catalog.locking import lock_graph
+from apps.catalog.graph import cycles, staleness
+from apps.catalog.graph.locking import lock_graph
+from apps.catalog.ingesting import ingestion
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.db import models
 from pydantic import BaseModel, ConfigDict
@@ -144,6 +144,16 @@ class Outcome:
     """What the caller alone gets, once, beside ``result``: kept nowhere, missing from a replayed answer."""
 
 
+type Mark = Literal["", "ok", "warn"]
+"""``ok`` for what holds from now on, ``warn`` for what was refused or ended; most actions have none."""
+
+
+def subject_after(title: str, entry: AuditEntry) -> str:
+    """Return a title and what the entry is about: ``Create user: ada``."""
+    subject = entry.object_label or entry.object_id
+    return f"{title}: {subject}" if subject else title
+
+
 class Action[InputT: ActionInput]:
     """A lever. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
 
@@ -160,6 +170,8 @@ class Action[InputT: ActionInput]:
     is_internal: ClassVar[bool] = False
     """The code itself does it, in consequence of something, such as a sign-in. No button, API call or command reaches
     it, and no permission is asked; :func:`apps.core.dispatcher.record` runs it."""
+    mark: ClassVar[Mark] = ""
+    """The mark beside its entries in a timeline."""
 
     def target(self, data: InputT, *, lock: bool) -> Any:
         """Return the object that the permission is asked on, locked for the change when ``lock`` is true.
@@ -178,6 +190,14 @@ class Action[InputT: ActionInput]:
     def done(self, result: dict[str, Any]) -> str:
         """Return one sentence that says what was done, from the action's result."""
         return f"{self.title}: done."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        """Say what an entry of this action in the audit trail did, without who and when.
+
+        Entries are never rewritten, so the record may be of an older version: :func:`apps.core.sentences.sentence`
+        falls back on the title where this raises because something is not there.
+        """
+        return subject_after(self.title, entry)
 
     def preview(self, call: Call[InputT]) -> Preview:
         """Say what would happen, without doing any of it."""

@@ -17,6 +17,7 @@ from apps.core.http import actor_from, dispatch_api
 
 router = Router(tags=["actions"])
 health_router = Router(tags=["health"])
+ROUTERS = (health_router, router)
 
 
 class ActionOut(Schema):

@@ -1,22 +1,26 @@
-from importlib import import_module, util
+from importlib import import_module
 
-from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
+from apps.core.rooms import ADMIN_AND_ANY_OWNER, EVERYBODY, NOBODY, Room, modules
 
-class CoreConfig(AppConfig):
+
+class CoreRoom(Room):
     name = "apps.core"
-    label = "core"
+    place = 0
+    permissions = {
+        "core.view_runs": EVERYBODY,
+        "core.control_runs": ADMIN_AND_ANY_OWNER,
+        "core.end_run": NOBODY,
+    }
+    audit_areas = {"core": "long work"}
 
     def ready(self) -> None:
         from apps.core.grants import grant_application_role
 
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
-        # Actions and subscribers register themselves on import; every process has to know all of them, because a
-        # published event gets one delivery row for each subscriber.
-        for config in apps.get_app_configs():
-            if not config.name.startswith("apps."):
-                continue
-            for door in ("actions", "subscribers"):
-                if util.find_spec(f"{config.name}.{door}"):
-                    import_module(f"{config.name}.{door}")
+        import_module("apps.core.runs.levers")
+        # Actions, kinds of runs and subscribers register themselves on import; every process has to know all of them,
+        # because a published event gets one delivery row for each subscriber.
+        for door in ("actions", "runs", "subscribers"):
+            list(modules(door))

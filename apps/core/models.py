@@ -163,3 +163,116 @@ class MessageStart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.message_id}: {self.starts}"
+
+
+class Run(models.Model):
+    """Long work that was accepted: what it is, how far it is, who holds it, how it ended.
+
+    PostgreSQL is the truth of it; a message in Redis only wakes a worker. :mod:`apps.core.runs` holds the lifecycle,
+    and nothing else writes the columns of state, lease and bell. A room that has more to say of its runs adds a table
+    whose key is this one's.
+    """
+
+    class State(models.TextChoices):
+        PREPARING = "preparing"
+        """What it needs is still coming in; nobody is told to begin."""
+        PENDING = "pending"
+        RUNNING = "running"
+        PAUSED = "paused"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        GIVEN_UP = "given_up"
+        """Begun as often as it may be, and never brought to an end: it kills its workers."""
+
+    class Stop(models.TextChoices):
+        NONE = ""
+        PAUSE = "pause"
+        CANCEL = "cancel"
+
+    ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED, State.GIVEN_UP)
+    WAITING = (State.PREPARING, State.PENDING, State.PAUSED)
+
+    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    kind = models.TextField()
+    state = models.TextField(choices=State.choices, default=State.PENDING)
+    parameters = models.JSONField(default=dict)
+    position = models.JSONField(default=dict)
+    """Where work that can go on from there has got to."""
+    origin = models.TextField(blank=True, default="")
+    """A mark, such as ``demo``, on what belongs together."""
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    requested_by_name = models.TextField()
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
+    person_waits = models.BooleanField(default=False)
+    dedupe_key = models.TextField(blank=True, default="")
+    """Requests of one kind with the same key become one run, as long as it has not begun; one of them runs at a
+    time."""
+    takes_more = models.BooleanField(default=True)
+    """It has not begun: a further request with its key is merged into it."""
+    queue = models.TextField(default="default")
+    attempts = models.PositiveIntegerField(default=0)
+    """Counted before the work begins: whoever is killed by it cannot count afterwards."""
+    max_attempts = models.PositiveIntegerField(default=3)
+    progress_done = models.BigIntegerField(default=0)
+    progress_total = models.BigIntegerField(default=0)
+    summary = models.JSONField(default=dict)
+    warnings = models.JSONField(default=list)
+    errors = models.JSONField(default=list)
+    error_count = models.PositiveIntegerField(default=0)
+    lease_owner = models.TextField(blank=True, default="")
+    lease_token = models.BigIntegerField(default=0)
+    """Grows with every claim. Who holds an older one has lost the run and may change nothing any more."""
+    lease_until = models.DateTimeField(null=True)
+    message_id = models.TextField(blank=True, default="")
+    """The message that shall wake a worker, until one has been woken."""
+    rung_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True)
+    stop = models.TextField(choices=Stop.choices, blank=True, default=Stop.NONE)
+    """What a person asked of a running one."""
+    stop_asked_by = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "kind", "dedupe_key", condition=Q(takes_more=True) & ~Q(dedupe_key=""), name="run_one_waiting"
+            ),
+            models.UniqueConstraint(
+                "kind",
+                "dedupe_key",
+                condition=Q(state="running") & ~Q(dedupe_key=""),
+                name="run_one_running",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_until__isnull=False), name="run_is_held_while_running"
+            ),
+            models.CheckConstraint(
+                condition=Q(takes_more=False) | Q(state__in=("preparing", "pending")),
+                name="run_takes_more_only_before_it_begins",
+            ),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True)
+                | Q(state__in=("completed", "failed", "cancelled", "given_up")),
+                name="run_is_over_when_finished",
+            ),
+        ]
+        indexes = [
+            models.Index(F("created_at").desc(), F("id").desc(), name="run_newest"),
+            models.Index("kind", F("created_at").desc(), name="run_kind_newest"),
+            models.Index(
+                "created_at", condition=Q(state__in=("pending", "running")), name="run_to_look_after"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to one of its ends."""
+        return self.state in self.ENDED

@@ -6,6 +6,8 @@ import dramatiq
 import structlog
 
 from apps.core import services
+from apps.core.runs import executing, purging
+from apps.core.runs.bells import ACTOR
 
 logger = structlog.get_logger(__name__)
 
@@ -18,4 +20,11 @@ def purge() -> None:
         events=services.purge_delivered_events(),
         idempotency_keys=services.purge_idempotency_keys(),
         message_starts=services.purge_message_starts(),
+        runs=purging.purge_runs(),
     )
+
+
+@dramatiq.actor(actor_name=ACTOR, queue_name="default", max_retries=0, notify_shutdown=True)
+def execute_run(run_id: str) -> None:
+    """Do a run, if nobody else does. What fails in it is kept with it, and tried again from PostgreSQL."""
+    executing.execute(run_id)

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
+from apps.core.demo_parts import ORIGIN, parts
 from apps.core.errors import Conflict
 from apps.demo import description, queries, removal, signins
 
@@ -82,7 +83,7 @@ class Remove(Action[DemoInput]):
         found = queries.counts(call.actor.user)
         edges = queries.foreign_edges()
         own = f"{len(edges)} dependencies between your services and the demo's go with it." if edges else ""
-        services = Service.objects.filter(origin=queries.ORIGIN).order_by("service_id")
+        services = Service.objects.filter(origin=ORIGIN).order_by("service_id")
         return Preview(
             summary="The demo goes, with all that was observed, recommended and decided about its services."
             if found["services"]
@@ -93,7 +94,7 @@ class Remove(Action[DemoInput]):
                 Touch(found["bins"], "hours and days of telemetry"),
                 Touch(found["slos"], "SLOs, past ones included"),
                 Touch(found["recommendations"], "recommendations"),
-                Touch(found["journeys"], "journeys"),
+                *(Touch(found[part.words], part.words) for part in parts()),
                 Touch(found["users"], "users"),
                 Touch(found["teams"], "teams"),
                 Touch(len(edges), "dependencies of your own services", edges[:5]),

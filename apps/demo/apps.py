@@ -1,6 +1,8 @@
-from django.apps import AppConfig
+from apps.core.rooms import ADMIN, Room
 
 
-class DemoConfig(AppConfig):
+class DemoRoom(Room):
     name = "apps.demo"
-    label = "demo"
+    place = 70
+    permissions = {"demo.load": ADMIN, "demo.remove": ADMIN}
+    audit_areas = {"demo": "the demo"}

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.catalog.models import Service
 from apps.core.actions import Actor
+from apps.core.demo_parts import ORIGIN
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
 from apps.core.models import AuditEntry
@@ -38,10 +39,10 @@ def recommend_first(say: Callable[[str], None]) -> int:
     missing = [pk for pk in pks if pk not in known]
     if not missing:
         return 0
-    from apps.slos.making import compute
+    from apps.slos.services import refresh_recommendations
 
     say(f"Computing recommendations for {len(missing)} services.")
-    compute.refresh(missing, reason="the demo was loaded")
+    refresh_recommendations(missing, reason="the demo was loaded")
     return len(missing)
 
 
@@ -77,7 +78,7 @@ def _make(decisions: list[Decision]) -> int:
 
 def _open(demo: Fleet) -> list[Decision]:
     """Return the decisions not made yet. One that a person made in the meantime stands."""
-    origin = {"service__origin": queries.ORIGIN}
+    origin = {"service__origin": ORIGIN}
     made = set(ActiveSlo.objects.filter(**origin).values_list("service__service_id", "sli_type"))
     decided = Recommendation.objects.filter(**origin, decided_at__isnull=False)
     made |= set(decided.values_list("service__service_id", "sli_type"))

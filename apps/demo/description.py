@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 PATH = Path(__file__).resolve().parents[2] / "fixtures" / "demo.toml"
+OWN_TABLES = {
+    *("seed", "history_days", "hourly_days", "edge_days", "latency_days", "bucket_bounds_ms"),
+    *("profiles", "kinds", "services", "events", "decisions"),
+}
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 #: ``full``: its own series and those of the calls to it; ``edges``: only its callers saw it; ``none``: nobody
@@ -136,24 +140,6 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class JourneySpec:
-    """A user journey: who keeps it, what it aims at, and its paths as the action takes them."""
-
-    name: str
-    team: str
-    by: str
-    paths: tuple[dict[str, Any], ...]
-    target: float | None = None
-    latency_target_ms: float | None = None
-    description: str = ""
-
-    @property
-    def service_ids(self) -> set[str]:
-        """The services on its paths."""
-        return {step["service_id"] for path in self.paths for step in path["steps"]}
-
-
-@dataclass(frozen=True, slots=True)
 class Fleet:
     """The whole description, in the order of the file."""
 
@@ -168,7 +154,8 @@ class Fleet:
     calls: tuple[CallSpec, ...]
     events: tuple[Event, ...]
     decisions: tuple[Decision, ...]
-    journeys: tuple[JourneySpec, ...] = ()
+    tables: dict[str, tuple[dict[str, Any], ...]]
+    """The tables that other rooms read, by their names: see :mod:`apps.core.demo_parts`."""
 
     @property
     def service_ids(self) -> list[str]:
@@ -208,10 +195,6 @@ def _check(fleet: Fleet) -> Fleet:
     for decision in fleet.decisions:
         if decision.service not in ids:
             raise DescriptionError(f"decisions: there is no service {decision.service}.")
-    for journey in fleet.journeys:
-        strange = sorted(journey.service_ids - ids)
-        if strange:
-            raise DescriptionError(f"journeys: {journey.name}: there is no service {strange[0]}.")
     for event in fleet.events:
         if event.service != "*" and event.service not in ids:
             raise DescriptionError(f"events: {event.note}: there is no service {event.service}.")
@@ -264,7 +247,7 @@ def parse(document: dict[str, Any]) -> Fleet:
                 for service_id in table["services"]
                 for sli in table.get("slis", ["availability"])
             ),
-            journeys=tuple(_build(JourneySpec, "journeys", table) for table in document.get("journeys", ())),
+            tables={name: tuple(rows) for name, rows in document.items() if name not in OWN_TABLES},
         )
     )
 

@@ -10,12 +10,11 @@ from django.db.models import PROTECT, ManyToOneRel, Q
 
 from apps.accounts.models import Team, User
 from apps.catalog.models import Dependency, Ingestion, Service
+from apps.core.demo_parts import ORIGIN, parts
 from apps.core.models import AuditEntry
-from apps.journeys.models import Journey
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.telemetry.models import TelemetryRun
 
-ORIGIN = "demo"
 #: A demo user who is in the audit trail: kept, but nobody can sign in as them.
 ORIGIN_REMOVED = "demo, removed"
 OBJECT_TYPE = "demo"
@@ -126,7 +125,7 @@ def counts(acting: User | None = None) -> dict[str, int]:
         "bins": bin_count(pks),
         "slos": ActiveSlo.objects.filter(**services).count(),
         "recommendations": Recommendation.objects.filter(**services).count(),
-        "journeys": Journey.objects.filter(origin=ORIGIN).count(),
+        **{part.words: part.count() for part in parts()},
         "teams": Team.objects.filter(origin=ORIGIN).count() - teams_kept,
         "teams_kept": teams_kept,
         "users": User.objects.filter(origin=ORIGIN).count() - users_kept,

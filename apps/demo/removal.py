@@ -8,13 +8,12 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from apps.accounts.models import Team, User
-from apps.catalog.locking import lock_graph
 from apps.catalog.models import CycleAlert, Ingestion, Service
-from apps.catalog.services import publish_graph_changed
+from apps.catalog.services import lock_graph, publish_graph_changed
+from apps.core.demo_parts import ORIGIN, parts
 from apps.core.errors import Conflict
 from apps.demo.locking import claim_until_commit
-from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN, ORIGIN_REMOVED, counts
-from apps.journeys.models import Journey
+from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN_REMOVED, counts
 from apps.telemetry.models import TelemetryRun
 
 
@@ -45,7 +44,8 @@ def remove(actor: User | None) -> dict[str, int]:
         .exclude(pk__in=pks)
         .values_list("service_id", flat=True)
     )
-    Journey.objects.filter(origin=ORIGIN).delete()
+    for part in reversed(parts()):
+        part.remove()
     Service.objects.filter(pk__in=pks).delete()
     TelemetryRun.objects.filter(origin=ORIGIN).delete()
     Ingestion.objects.filter(origin=ORIGIN).delete()

@@ -7,26 +7,26 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from django.db import transaction
-from django.db.models import Max
 
 from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
-from apps.core import outbox
 from apps.core.actions import Actor
-from apps.demo import decisions, journeys, queries, signins
+from apps.core.demo_parts import ORIGIN, Story, parts
+from apps.core.models import AuditEntry
+from apps.demo import decisions, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
-from apps.slos.objectives import status
-from apps.telemetry.imports.importing import import_directory
-from apps.telemetry.models import SliHour, TelemetryRun
-from apps.telemetry.services import execute_run, request_run
+from apps.slos.services import refresh_statuses
+from apps.telemetry.models import TelemetryRun
+from apps.telemetry.queries import newest_ends
+from apps.telemetry.services import execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
 #: What is missing for longer than this moves recommendations, so it is imported as history is.
@@ -43,7 +43,8 @@ class Report:
     hours: int = 0
     recommendations: int = 0
     decisions: int = 0
-    journeys: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
+    """How many came of what each room adds, under its words for them."""
 
 
 def bring_up_to_date(
@@ -71,24 +72,24 @@ def bring_up_to_date(
         report.decisions = decisions.make_by_hand(demo)
         report.recommendations = decisions.recommend_first(say)
         report.decisions += decisions.make_on_recommendations(demo)
-        report.journeys = journeys.make(demo, since=standing.since)
+        report.parts = _load_parts(demo, standing.since)
         if report.decisions or report.recommendations:
-            status.refresh(queries.service_pks())
+            refresh_statuses(queries.service_pks())
     return report
 
 
-def newest_hour_end() -> datetime | None:
-    """Return the end of the newest hour stored for the demo, or ``None`` without any."""
-    newest = SliHour.objects.filter(service__in=queries.service_pks()).aggregate(newest=Max("bin_start"))[
-        "newest"
-    ]
-    return newest + timedelta(hours=1) if newest else None
+def _load_parts(demo: Fleet, since: datetime) -> dict[str, int]:
+    actors = {
+        name: Actor.person(user, AuditEntry.Source.COMMAND) for name, user in signins.demo_users().items()
+    }
+    story = Story(since, demo.tables, actors)
+    return {part.words: part.load(story) for part in parts()}
 
 
 def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
     """Store what is missing up to the last full hour, by way of the same files that anybody would import."""
     until = int(now.timestamp()) // HOUR_SECONDS * HOUR_SECONDS
-    newest = newest_hour_end()
+    newest = max(newest_ends(queries.service_pks(), now).values(), default=None)
     if newest is not None and int(newest.timestamp()) >= until:
         return 0
     with TemporaryDirectory(prefix="ballast-demo-") as name:
@@ -112,14 +113,14 @@ def _import(folder: Path) -> None:
     """Import as any folder is: with a run that says what came of it."""
     # A process that was killed leaves a run of a folder that is gone.
     TelemetryRun.objects.filter(
-        origin=queries.ORIGIN, state__in=[TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING]
+        origin=ORIGIN, state__in=[TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING]
     ).delete()
     run = request_run(
         TelemetryRun.Kind.IMPORT,
         source="files",
         parameters={"path": str(folder)},
         actor=Actor.system("demo"),
-        origin=queries.ORIGIN,
+        origin=ORIGIN,
     )
     execute_run(run.pk)
 
@@ -128,19 +129,7 @@ def _add_hours(folder: Path, now: datetime) -> None:
     """Store an hour or a few as a collection from a source would: no run for each, and recommendations stay
     as they are.
     """
-    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
-    assert result.start is not None
-    assert result.end is not None
-    with transaction.atomic():
-        outbox.publish(
-            "telemetry.stored",
-            {
-                "kind": TelemetryRun.Kind.COLLECTION,
-                "window_start": result.start.isoformat(),
-                "window_end": result.end.isoformat(),
-            },
-            aggregate="telemetry:demo",
-        )
+    store_hours(folder, now=now, origin=ORIGIN)
 
 
 def _see_edges(demo: Fleet, until: int) -> None:
@@ -157,5 +146,5 @@ def _see_edges(demo: Fleet, until: int) -> None:
             seen,
             discovery_source=DiscoverySource.OTEL,
             observed_at=datetime.fromtimestamp(until, UTC),
-            origin=queries.ORIGIN,
+            origin=ORIGIN,
         )

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from apps.engine.archetypes import Archetype, Archetypes
 from apps.engine.data_quality import confidence_of, quality_document
+from apps.engine.decomposition import decompose
 from apps.engine.edges.dependencies import counted_factors
 from apps.engine.edges.estimates import EdgeEstimate, published_availability
 from apps.engine.explanation.attribution import Contribution, attribute
 from apps.engine.explanation.counterfactuals import Counterfactual, counterfactuals
-from apps.engine.explanation.decomposition import decompose
 from apps.engine.explanation.narrative import Seen, cold_start_reason
 from apps.engine.explanation.what_if import KnownPast
 from apps.engine.forecast.regimes import Regime

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from apps.engine.confidence import ConfidenceInput, combine, confidence_parts
+from apps.engine.counting import needed_requests
 from apps.engine.rounding import ratio
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Quality
-from apps.engine.window.counting import needed_requests
 from apps.engine.window.tiers import Tier
 
 

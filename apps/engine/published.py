@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from apps.engine.archetypes import Archetype
 from apps.engine.edges.estimates import EXTERNAL_ALLOWANCE
+from apps.engine.forecast.evidence import Prior
 from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
-from apps.engine.window.evidence import Prior
 from apps.engine.window.tiers import LEAST_TARGET, LEAST_UNAVAILABILITY, Tier
 
 

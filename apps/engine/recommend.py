@@ -8,6 +8,7 @@ from dataclasses import replace
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
 from apps.engine.data_quality import iso
+from apps.engine.decomposition import labels_of
 from apps.engine.edges.dependencies import (
     ServiceComposite,
     composite_document,
@@ -16,7 +17,6 @@ from apps.engine.edges.dependencies import (
 from apps.engine.edges.warnings import composite_warnings
 from apps.engine.explanation.attribution import BASE, Contribution
 from apps.engine.explanation.counterfactuals import Counterfactual
-from apps.engine.explanation.decomposition import labels_of
 from apps.engine.explanation.narrative import summarise, with_what_is_missing
 from apps.engine.reading import read
 from apps.engine.rounding import percent, ratio

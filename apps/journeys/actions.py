@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.accounts.models import Team
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.actions import (
     Action,
@@ -20,6 +20,7 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
+from apps.core.rooms import Scope
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
 from apps.journeys.services import ask_anew, free_slug
@@ -54,7 +55,7 @@ def _team(name: str | None) -> Team | None:
 
 def _must_own(actor: Actor, name: str | None) -> None:
     """Owners keep journeys of their own teams; who may act on all may give one to any team or to none."""
-    if actor.user is None or PERMISSIONS["journeys.edit"].get(actor.user.role) is Scope.ALL:
+    if actor.user is None or scope_of(actor.user, "journeys.edit") is Scope.ALL:
         return
     own = dict(Team.objects.filter(pk__in=team_ids(actor.user)).values_list("name", "pk"))
     if name not in own:

@@ -14,11 +14,13 @@ from apps.catalog.queries import get_service
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
 from apps.core.pagination import PageOut, PageQuery, paginate
-from apps.journeys import computation, queries
+from apps.journeys import queries
 from apps.journeys.models import Journey
-from apps.journeys.steps import MAX_STEPS, parse_all
+from apps.journeys.what_if import computation
+from apps.journeys.what_if.steps import MAX_STEPS, parse_all
 
 router = Router(tags=["journeys"])
+ROUTERS = (router,)
 
 
 class StepOut(Schema):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import ActionInput
 from apps.journeys.models import MAX_NAME_LENGTH
-from apps.slos.actions.inputs import inside, no_percentage
+from apps.slos.actions import inside, no_percentage
 
 MAX_PATHS = 12
 MAX_STEPS = 40

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.accounts.models import Team, User
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.errors import NotFound
+from apps.core.rooms import Scope
 from apps.journeys.models import Journey, JourneyResult
 from apps.slos.models import Recommendation, SliType
 
@@ -93,7 +94,7 @@ def teams_with_services() -> list[str]:
 
 def teams_for(user: User) -> list[str]:
     """Return the teams that this user may own a journey for, by name."""
-    scope = PERMISSIONS["journeys.edit"].get(user.role)
+    scope = scope_of(user, "journeys.edit")
     if scope is None:
         return []
     rows = Team.objects.all() if scope is Scope.ALL else Team.objects.filter(pk__in=team_ids(user))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.utils import timezone
@@ -21,6 +21,13 @@ def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None
         [JourneyResult(journey_id=pk, requested_at=now) for pk in pks], ignore_conflicts=True
     )
     return [str(pk) for pk in pks]
+
+
+def refresh_results(journeys: Sequence[str], *, reason: str) -> None:
+    """Compute these journeys here and now. For workers and commands: it loads the engine."""
+    from apps.journeys.making import compute
+
+    compute.refresh(journeys, reason=reason)
 
 
 def free_slug(name: str) -> str:

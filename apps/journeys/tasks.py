@@ -20,7 +20,7 @@ RUN_TIME_LIMIT_MS = 30 * 60 * 1000
 @dramatiq.actor(actor_name=REFRESH, queue_name="default", time_limit=RUN_TIME_LIMIT_MS)
 def refresh(journeys: list[str] | None = None, reason: str = "", asked: str | None = None) -> None:
     """Compute the journeys that were asked for anew, of these or of all."""
-    from apps.journeys import compute
+    from apps.journeys.making import compute
 
     at = datetime.fromisoformat(asked) if asked else None
     compute.refresh(journeys, reason=reason or "asked for", asked=at)
@@ -31,7 +31,7 @@ def refresh(journeys: list[str] | None = None, reason: str = "", asked: str | No
 )
 def refresh_hourly() -> None:
     """Compute all journeys from the newest recommendations."""
-    from apps.journeys import compute
+    from apps.journeys.making import compute
 
     compute.refresh(None, reason="hourly refresh", is_forced=True)
 
@@ -41,7 +41,7 @@ def what_if(
     service_pk: int, steps: list[dict[str, Any]], ticket: str, not_after: float | None = None
 ) -> None:
     """Say what some steps would do, while somebody waits. Stores nothing."""
-    from apps.journeys import trial
+    from apps.journeys.what_if import trial
 
     if not_after is not None and time.time() > not_after:
         logger.info("journeys.what_if_too_late", service=service_pk)

@@ -14,14 +14,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from apps.accounts.models import User
-from apps.accounts.permissions import PERMISSIONS, Scope
+from apps.accounts.permissions import scope_of
 from apps.catalog.queries import get_service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
-from apps.journeys import forms, presenting, queries, what_if_page, what_if_start
+from apps.core.rooms import Scope
+from apps.journeys import queries
 from apps.journeys.models import Journey
+from apps.journeys.pages import forms, presenting, what_if_page, what_if_start
 
 FORM = "journeys/form.html"
 
@@ -112,7 +114,7 @@ def _may_edit(request: HttpRequest, found: Journey | None) -> Actor:
 
 def _any_team(request: HttpRequest) -> bool:
     user: User = request.user  # type: ignore[assignment]
-    return PERMISSIONS["journeys.edit"].get(user.role) is Scope.ALL
+    return scope_of(user, "journeys.edit") is Scope.ALL
 
 
 def _form(

@@ -19,7 +19,6 @@ from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
-from apps.slos.objectives.events import newest_end
 from apps.slos.schemas import (
     DecisionIn,
     DecisionOut,
@@ -32,8 +31,10 @@ from apps.slos.schemas import (
     SloQuery,
 )
 from apps.slos.words import SLI_WORDS, slo_snapshot
+from apps.telemetry.queries import newest_end
 
 router = Router(tags=["slos"])
+ROUTERS = (router,)
 
 _MODIFIED: dict[str, str] = {
     SliType.AVAILABILITY: "availability_target",

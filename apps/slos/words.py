@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from apps.core.models import AuditEntry
 from apps.slos.models import ActiveSlo, Recommendation, SliType
 from apps.ui.format import ms, ms_exact, percent, percent_exact
 
@@ -83,6 +84,31 @@ def promise_words(slo: ActiveSlo | None) -> str:
     of = "requests" if slo.basis == ActiveSlo.LatencyBasis.REQUESTS else "bins"
     within = promised_number(slo.sli_type, float(slo.threshold_ms or 0.0), slo.source)
     return f"{percent(float(slo.target))} of {of} within {within} over {slo.window_days} days"
+
+
+def promise_text(snapshot: Mapping[str, Any] | None) -> str:
+    """A promise from its snapshot, in one line: ``99.9 % over 28 days``.
+
+    Raises :class:`LookupError` or :class:`TypeError` where a part of it is missing or is no number, as may be in a
+    record of an older version.
+    """
+    if not snapshot:
+        return "none"
+    sli_type = snapshot["sli_type"]
+    names = ("target", "window_days", "threshold_ms") if is_latency(sli_type) else ("target", "window_days")
+    terms = {name: snapshot[name] for name in names}
+    if not all(isinstance(value, int | float) for value in terms.values()):
+        raise TypeError(f"One of these is no number: {terms}")
+    basis, source = snapshot.get("basis") or ActiveSlo.LatencyBasis.REQUESTS, snapshot.get("source") or ""
+    return promise_words(ActiveSlo(sli_type=sli_type, basis=basis, source=source, **terms))
+
+
+def sli_told(entry: AuditEntry) -> str:
+    """Which SLI an entry of the audit trail is about, to begin a sentence with: ``Availability``."""
+    named = str((entry.after or entry.before or {}).get("sli_type"))
+    label = entry.object_label
+    words = SLI_WORDS.get(named, "") or next((one for one in SLI_WORDS.values() if label.startswith(one)), "")
+    return words.capitalize() or "SLO"
 
 
 def slo_number(slo: ActiveSlo) -> float:

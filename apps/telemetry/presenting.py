@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from apps.core.instants import whole_hour
 from apps.telemetry import queries
 from apps.telemetry.clients.base import Explanation, Finding
 from apps.telemetry.findings import KINDS, Effect, words
@@ -55,8 +56,8 @@ class ServiceData:
 
 def service_data(service_pk: int, start: datetime | None, now: datetime) -> ServiceData | None:
     """What is stored of a service from ``start`` on, by default the newest 31 days; ``None`` where nothing is."""
-    newest = queries.newest_hour_ends([service_pk]).get(service_pk, now)
-    end = max(newest, min(now.replace(minute=0, second=0, microsecond=0), newest + DAY))
+    newest = queries.newest_end(service_pk, now) or now
+    end = max(newest, min(whole_hour(now), newest + DAY))
     begin = end - USUAL_DAYS * DAY if start is None or start >= end else max(start, end - MOST_DAYS * DAY)
     begin = _midnight(begin)
     points = queries.availability_hours(service_pk, begin, end)

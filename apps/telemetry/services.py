@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,11 +19,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import DiscoverySource, Service
-from apps.catalog.services import apply_graph
-from apps.catalog.validation import Graph
+from apps.catalog.services import Graph, apply_graph
 from apps.core import outbox
 from apps.core.actions import Actor
 from apps.core.errors import BallastError, InvalidInput
+from apps.core.instants import whole_hour
 from apps.telemetry import discovering, sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
@@ -46,7 +46,7 @@ type Progress = Callable[[int, int], None]
 
 def last_complete_hour(now: datetime) -> datetime:
     """The end of the newest hour that is over and settled."""
-    return (now - SETTLE).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return whole_hour(now - SETTLE)
 
 
 def request_run(
@@ -135,6 +135,31 @@ def _import(run: TelemetryRun, progress: Progress) -> _Performed:
     result = import_directory(Path(run.parameters["path"]), now=now, apply_graph=apply, progress=progress)
     window = (result.start, result.end) if result.start and result.end else None
     return _Performed(result.summary(), result.warnings, window)
+
+
+def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
+    """Store the observations of a folder as a collection from a source does, without a run for each.
+
+    The graph stays as it is, and recommendations do until the next refresh. ``origin`` names who does it.
+
+    Raises:
+        InvalidInput: something is wrong with the folder; nothing was stored.
+    """
+    from apps.telemetry.imports.importing import import_directory
+
+    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
+    if result.start is None or result.end is None:
+        return
+    with transaction.atomic():
+        outbox.publish(
+            "telemetry.stored",
+            {
+                "kind": TelemetryRun.Kind.COLLECTION,
+                "window_start": result.start.isoformat(),
+                "window_end": result.end.isoformat(),
+            },
+            aggregate=f"telemetry:{origin}",
+        )
 
 
 def _discover(run: TelemetryRun, progress: Progress) -> _Performed:

@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 
 from apps.ui import navigation
+from apps.ui.navigation import Item
 
 NEWEST_SECONDS = 15
 """How long the age of the data may be behind: it is asked of every hour there is, for every page."""
@@ -30,7 +31,7 @@ class Shell:
 
     @cached_property
     def needs_you_url(self) -> str:
-        return navigation.address("recommendations") or navigation.address("overview")
+        return self._most_urgent.href if self._most_urgent else ""
 
     @cached_property
     def is_signed_in(self) -> bool:
@@ -38,20 +39,26 @@ class Shell:
 
     @cached_property
     def needs_you(self) -> int:
+        return self._most_urgent.count if self._most_urgent else 0
+
+    @cached_property
+    def needs_you_label(self) -> str:
+        return self._most_urgent.label if self._most_urgent else ""
+
+    @cached_property
+    def _most_urgent(self) -> Item | None:
+        """The first entry of the rail, which has counted them already, where something waits for this person."""
         if not self.is_signed_in:
-            return 0
-        for group in self.navigation:  # The rail has counted them already.
-            for item in group.items:
-                if item.href == self.needs_you_url:
-                    return item.count
-        return navigation.waiting(navigation.DECISIONS_DUE, self._request.user)
+            return None
+        return next((item for group in self.navigation for item in group.items if item.count), None)
 
     @cached_property
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None
-        newest = navigation.provided(navigation.NEWEST_DATA)
-        return cache.get_or_set("shell:newest-data", newest, NEWEST_SECONDS) if newest else None
+        for name in navigation.declared("newest_data"):
+            return cache.get_or_set("shell:newest-data", navigation.provided(name), NEWEST_SECONDS)
+        return None
 
 
 def shell(request: HttpRequest) -> dict[str, object]:

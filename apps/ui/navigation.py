@@ -1,6 +1,4 @@
-"""The rail: four verbs and the rooms under each. A room is listed here once and appears when its address
-exists.
-"""
+"""The rail: four verbs and the rooms under each. Every room declares its own entries, in its ``apps.py``."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
@@ -16,23 +15,32 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
 
+VERBS = ("See", "Decide", "Act", "Prove")
+
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """One entry. ``count`` is the dotted name of ``callable(user) -> int``: how many things wait here for a
-    person.
+class Entry:
+    """One entry of the rail, shown where its page exists and the user holds ``permission``.
+
+    ``place`` orders the entries of a verb, the lowest first. ``count`` is the dotted name of ``callable(user) -> int``:
+    how many things wait here for this person.
     """
 
     verb: str
     label: str
     url_name: str
     permission: str
+    place: int = 100
     count: str = ""
+
+    def __post_init__(self) -> None:
+        if self.verb not in VERBS:
+            raise ValueError(f"{self.label}: {self.verb} is none of the verbs {', '.join(VERBS)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A room as the rail draws it."""
+    """An entry as the rail draws it."""
 
     label: str
     href: str
@@ -46,37 +54,23 @@ class Group:
     items: tuple[Item, ...]
 
 
-ROOMS = (
-    Room("See", "Overview", "overview", "slos.view"),
-    Room("See", "Services", "services", "catalog.view"),
-    Room("See", "Dependency map", "dependency-map", "catalog.view"),
-    Room("See", "Telemetry", "telemetry", "telemetry.view"),
-    Room("See", "Imports", "ingestions", "catalog.view"),
-    Room(
-        "Decide", "Recommendations", "recommendations", "slos.view", "apps.slos.queries.decisions_due_count"
-    ),
-    Room("Decide", "Budgets", "slos", "slos.view"),
-    Room("Decide", "Journeys", "journeys", "journeys.view"),
-    Room("Decide", "What if", "what-ifs", "journeys.view"),
-    Room("Prove", "Audit", "audit", "audit.view"),
-    Room("Prove", "People", "people", "accounts.view_people"),
-    Room("Prove", "Teams", "teams", "accounts.view_teams"),
-    Room("Prove", "API keys", "api-keys", "accounts.manage_own_keys"),
-)
-
-DECISIONS_DUE = "apps.slos.queries.decisions_due_count"
-"""``callable(user) -> int``: the decisions that this user may take and that are due."""
-NEWEST_DATA = "apps.slos.queries.newest_data"
-"""``callable() -> datetime | None``: the end of the newest complete bin of telemetry."""
+def declared(name: str) -> list[Any]:
+    """Return what the rooms declare under a name, leaving out those that declare nothing."""
+    found = (getattr(config, name, None) for config in apps.get_app_configs())
+    return [value for value in found if value]
 
 
 @cache
-def provided(dotted_name: str) -> Callable[..., Any] | None:
-    """The function of that dotted name, or ``None`` in an installation without that room."""
-    try:
-        return import_string(dotted_name)  # type: ignore[no-any-return]
-    except ImportError:
-        return None
+def entries() -> tuple[Entry, ...]:
+    """Return every room's entries, in the order of the rail."""
+    found = [entry for own in declared("navigation") for entry in own]
+    return tuple(sorted(found, key=lambda entry: (VERBS.index(entry.verb), entry.place, entry.label)))
+
+
+@cache
+def provided(dotted_name: str) -> Callable[..., Any]:
+    """Return the function of that dotted name. It is looked up late: apps.py is read before there are models."""
+    return import_string(dotted_name)  # type: ignore[no-any-return]
 
 
 def address(url_name: str) -> str:
@@ -88,25 +82,25 @@ def address(url_name: str) -> str:
 
 
 def groups(user: AbstractBaseUser | AnonymousUser, path: str) -> tuple[Group, ...]:
-    """The rail for this user; the room with the longest address that begins ``path`` is the current one."""
+    """The rail for this user; the entry with the longest address that begins ``path`` is the current one."""
     allowed = [
-        (room, href)
-        for room in ROOMS
-        if (href := address(room.url_name)) and user.has_perm(room.permission)  # type: ignore[union-attr]
+        (entry, href)
+        for entry in entries()
+        if (href := address(entry.url_name)) and user.has_perm(entry.permission)  # type: ignore[union-attr]
     ]
     fitting = [href for _, href in allowed if path == href or (href != "/" and path.startswith(href))]
     current = max(fitting, key=len, default="")
     found: list[Group] = []
-    for verb in dict.fromkeys(room.verb for room, _ in allowed):
+    for verb in dict.fromkeys(entry.verb for entry, _ in allowed):
         items = tuple(
-            Item(room.label, href, waiting(room.count, user), href == current)
-            for room, href in allowed
-            if room.verb == verb
+            Item(entry.label, href, waiting(entry.count, user), href == current)
+            for entry, href in allowed
+            if entry.verb == verb
         )
         found.append(Group(verb, items))
     return tuple(found)
 
 
 def waiting(dotted_name: str, user: AbstractBaseUser | AnonymousUser) -> int:
-    counter = provided(dotted_name) if dotted_name else None
-    return int(counter(user)) if counter else 0
+    """Count what waits for this person, by the function of that dotted name; without a name, nothing does."""
+    return int(provided(dotted_name)(user)) if dotted_name else 0

@@ -129,8 +129,8 @@ def test_a_person_is_shown_with_what_they_hold_and_did(grace: User) -> None:
         "backstage",
         "payments",
         "The only owner of 1 service: ledger",
-        "Sign-in failed",
-        "Sign in: grace",
+        "Sign-in as grace failed",
+        "grace signed in with",
     ):
         assert words in page, words
 

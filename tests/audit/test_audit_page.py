@@ -67,8 +67,8 @@ def test_whole_days_are_asked_for_with_both_ends(db: None) -> None:
         entry(f"slos.day{day}", object_label=f"day {day}", created_at=moment)
     client = client_of("auditor")
     found = rows_of(audit(client, since="2026-05-02", until="2026-05-02"))
-    assert found == ["day 2"]
-    assert rows_of(audit(client, since="2026-05-02")) == ["day 3", "day 2"]
+    assert found == ["slos.day2: day 2"]
+    assert rows_of(audit(client, since="2026-05-02")) == ["slos.day3: day 3", "slos.day2: day 2"]
     assert len(rows_of(audit(client, until="2026-05-02"))) == 2
 
 
@@ -101,7 +101,7 @@ def test_older_entries_are_a_page_away_and_so_are_the_newest(db: None) -> None:
     older = first.content.decode().split('rel="next" href="?')[1].split('"')[0].replace("&amp;", "&")
     second = client.get(f"{reverse('audit')}?{older}")
     assert "action=slos" in older
-    assert shown[0] == "entry 000"
+    assert shown[0] == "slos.other: entry 000"
     assert not set(shown) & set(rows_of(second))
     assert "Newest entries" in text_of(second)
 
@@ -111,10 +111,10 @@ def test_ids_of_any_characters_lead_to_their_service_and_their_entries(db: None)
         entry("slos.other", name, object_label=name)
     client = client_of("auditor")
     response = audit(client)
-    assert sorted(rows_of(response)) == sorted(HOSTILE_IDS)
+    assert sorted(rows_of(response)) == sorted(f"slos.other: {name}" for name in HOSTILE_IDS)
     assert "<script>alert" not in response.content.decode()
     for name in HOSTILE_IDS:
-        assert rows_of(audit(client, service=name)) == [name]
+        assert rows_of(audit(client, service=name)) == [f"slos.other: {name}"]
         page = client.get(reverse("audit-entry", args=[AuditEntry.objects.get(service_id=name).pk]))
         assert page.status_code == 200
         assert "<script>alert" not in page.content.decode()

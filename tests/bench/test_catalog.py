@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.catalog import ingestion
+from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Dependency, Service
 from apps.catalog.queries import subgraph
 from apps.catalog.services import upsert_graph

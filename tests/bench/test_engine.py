@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.decomposition import decompose
 from apps.engine.edges.dependencies import service_composite
 from apps.engine.edges.estimates import estimate_edges
 from apps.engine.explanation.attribution import balanced_values
-from apps.engine.explanation.decomposition import decompose
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.published import archetype_prior

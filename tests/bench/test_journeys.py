@@ -12,9 +12,10 @@ from django.test import Client
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.journeys import compute as computing
-from apps.journeys import graph, trial
+from apps.journeys.making import compute as computing
+from apps.journeys.making import graph
 from apps.journeys.models import Journey
+from apps.journeys.what_if import trial
 from tests.bench.conftest import EDGES, SERVICES
 from tests.bench.timing import p95, show
 from tests.slos.conftest import compute, make_user, running_worker

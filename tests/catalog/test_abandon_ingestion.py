@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import User
-from apps.catalog import ingestion
+from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Ingestion, Service
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, NotAllowed

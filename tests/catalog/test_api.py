@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.catalog import ingestion
+from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Ingestion
 from tests.catalog.conftest import State, edges
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from apps.accounts.models import User
-from apps.catalog.cycles import find_cycles, fingerprint
+from apps.catalog.graph.cycles import find_cycles, fingerprint
+from apps.catalog.graph.staleness import refresh_staleness
 from apps.catalog.models import CycleAlert, Dependency, Service
 from apps.catalog.queries import cycle_members, cycles_of, open_cycles
 from apps.catalog.sources import STALE_AFTER
-from apps.catalog.staleness import refresh_staleness
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.models import AuditEntry

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.catalog import progress
+from apps.catalog.ingesting import progress
 from apps.catalog.models import Ingestion
 from tests.pages import HTMX, ROLES, client_of, text_of
 

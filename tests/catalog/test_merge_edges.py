@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from apps.catalog.graph.staleness import refresh_staleness
 from apps.catalog.models import Dependency, DependencySighting
 from apps.catalog.sources import STALE_AFTER, STANDING
-from apps.catalog.staleness import refresh_staleness
 from tests.catalog.conftest import NOW, State, edge, published
 
 

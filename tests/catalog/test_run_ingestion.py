@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import Team, User
-from apps.catalog import ingestion, progress
+from apps.catalog.ingesting import ingestion, progress
 from apps.catalog.models import Dependency, Ingestion, Service
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
@@ -139,13 +139,13 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     "where",
     [
-        "apps.catalog.ingestion.validate_graph",
+        "apps.catalog.ingesting.ingestion.validate_graph",
         "apps.catalog.services._write_services",
         "apps.catalog.services._discover",
         "apps.catalog.services.merge_edges",
         "apps.catalog.services.refresh_cycles",
-        "apps.catalog.ingestion.finish",
-        "apps.catalog.ingestion._tell",
+        "apps.catalog.ingesting.ingestion.finish",
+        "apps.catalog.ingesting.ingestion._tell",
     ],
 )
 def test_invariant_a_worker_killed_anywhere_leaves_nothing_half_done_and_the_next_finishes(

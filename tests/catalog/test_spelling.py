@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.accounts.models import User
-from apps.catalog import ingestion, queries
+from apps.catalog import queries
+from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Dependency, Ingestion, Service
 from apps.catalog.schemas import service_id_problem
 from apps.catalog.spelling import NAMES_TOLD, Spellings, difference, forms_of, look_of

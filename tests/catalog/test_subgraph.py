@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.catalog.graph.traversal import Direction
 from apps.catalog.models import Dependency, Service
 from apps.catalog.queries import subgraph
-from apps.catalog.traversal import Direction
 from apps.core.errors import NotFound
 from tests.catalog.conftest import NOW, State
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.validation import MAX_PROBLEMS, validate_graph
+from apps.catalog.ingesting.validation import MAX_PROBLEMS, validate_graph
 from tests.catalog.conftest import NOW, edge
 
 

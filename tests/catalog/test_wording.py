@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from apps.catalog.ingesting.validation import validate_graph
 from apps.catalog.schemas import DependencyRows, ServiceRows
-from apps.catalog.validation import validate_graph
 
 SERVICE: list[tuple[dict[str, Any], str, str]] = [
     (

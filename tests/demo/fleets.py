@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from apps.demo.description import Fleet, fleet
 
@@ -38,6 +39,11 @@ TINY = (
 )
 
 
+def services_of(journey: dict[str, Any]) -> set[str]:
+    """The services on a journey's paths."""
+    return {step["service_id"] for path in journey["paths"] for step in path["steps"]}
+
+
 def tiny_fleet() -> Fleet:
     """Some of the demo fleet with nine days of history, seven of them by the hour: enough to load and
     to remove.
@@ -53,5 +59,5 @@ def tiny_fleet() -> Fleet:
         calls=tuple(call for call in whole.calls if call.source in TINY and call.target in TINY),
         events=tuple(event for event in whole.events if event.service in (*TINY, "*")),
         decisions=tuple(decision for decision in whole.decisions if decision.service in TINY),
-        journeys=tuple(journey for journey in whole.journeys if journey.service_ids <= set(TINY)),
+        tables={"journeys": tuple(row for row in whole.tables["journeys"] if services_of(row) <= set(TINY))},
     )

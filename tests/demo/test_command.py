@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from apps.catalog.models import Service
+from apps.core.demo_parts import ORIGIN
 from apps.core.models import AuditEntry
-from apps.demo import queries
 from tests.demo.fleets import tiny_fleet
 from tests.demo.snapshots import demo, everything, remove
 
@@ -19,7 +19,7 @@ def test_ensure_respects_a_removal(loaded: Any, settings: Any) -> None:
     _, err = demo("ensure")
     assert "was removed" in err
     assert "demo load" in err
-    assert not Service.objects.filter(origin=queries.ORIGIN).exists()
+    assert not Service.objects.filter(origin=ORIGIN).exists()
 
 
 def test_sign_ins_are_printed_with_name_password_and_what_they_are_for(loaded: Any, passwords: Path) -> None:

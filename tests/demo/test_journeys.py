@@ -5,28 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from apps.core.actions import Actor
+from apps.core.demo_parts import parts
 from apps.core.dispatcher import dispatch
 from apps.demo import services
-from apps.demo.description import DescriptionError, fleet, parse
+from apps.demo.description import fleet
 from apps.journeys.models import Journey, JourneyResult
-from tests.demo.fleets import NOW, tiny_fleet
+from tests.demo.fleets import NOW, services_of, tiny_fleet
 from tests.demo.snapshots import remove
-from tests.demo.test_describe import document
 
 
 def test_there_are_two_with_paths_over_the_fleet() -> None:
-    assert [journey.name for journey in fleet().journeys] == ["Check out", "Payout"]
-    assert all(len(journey.paths) == 2 for journey in fleet().journeys)
+    rows = fleet().tables["journeys"]
+    assert [row["name"] for row in rows] == ["Check out", "Payout"]
+    assert all(len(row["paths"]) == 2 and services_of(row) <= set(fleet().service_ids) for row in rows)
 
 
-def test_a_journey_over_a_service_that_is_not_there_is_named() -> None:
-    wrong = document()
-    wrong["journeys"][0]["paths"][0]["steps"].append({"service_id": "nobody"})
-    with pytest.raises(DescriptionError, match="journeys: Check out: there is no service nobody"):
-        parse(wrong)
+def test_every_table_of_the_description_is_read_by_somebody() -> None:
+    assert set(fleet().tables) == {part.words for part in parts()}
 
 
 def test_they_come_with_the_demo_and_are_computed(loaded: Any) -> None:
@@ -38,7 +34,7 @@ def test_they_come_with_the_demo_and_are_computed(loaded: Any) -> None:
 
 def test_one_that_somebody_deleted_does_not_come_back(loaded: Any) -> None:
     dispatch("journeys.delete", {"journey": "payout", "version": 1}, actor=Actor.system("test"))
-    assert services.bring_up_to_date(NOW + timedelta(hours=2), demo=tiny_fleet()).journeys == 0
+    assert services.bring_up_to_date(NOW + timedelta(hours=2), demo=tiny_fleet()).parts == {"journeys": 0}
     assert not Journey.objects.exists()
 
 

@@ -15,6 +15,7 @@ from apps.accounts.models import ApiKey, Team, User
 from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
 from apps.catalog.services import upsert_graph
 from apps.core.actions import Actor
+from apps.core.demo_parts import ORIGIN
 from apps.core.dispatcher import preview
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
@@ -92,7 +93,7 @@ def test_edges_between_own_and_demo_services_are_named_before_they_go(mine: User
 
 
 def users_of_the_demo() -> int:
-    return User.objects.filter(origin=queries.ORIGIN).count()
+    return User.objects.filter(origin=ORIGIN).count()
 
 
 def test_users_who_stand_in_the_audit_trail_are_not_said_to_go(loaded: Any) -> None:
@@ -107,7 +108,7 @@ def test_users_who_stand_in_the_audit_trail_are_not_said_to_go(loaded: Any) -> N
 
 
 def test_whoever_is_about_to_stand_in_the_audit_trail_is_not_said_to_go(loaded: Any) -> None:
-    newcomer = User.objects.create_user("eve", role="sre_admin", origin=queries.ORIGIN)
+    newcomer = User.objects.create_user("eve", role="sre_admin", origin=ORIGIN)
     actor = Actor.person(newcomer, AuditEntry.Source.COMMAND)
     assert newcomer not in queries.kept_users()
     shown = preview("demo.remove", {}, actor=actor)
@@ -120,7 +121,7 @@ def test_whoever_is_about_to_stand_in_the_audit_trail_is_not_said_to_go(loaded: 
 def test_a_team_that_stays_is_not_said_to_go(mine: User, loaded: Any) -> None:
     Service.objects.filter(service_id="acme/db").update(team=Team.objects.get(name="risk"))
     mine.teams.add(Team.objects.get(name="payments"))
-    teams = Team.objects.filter(origin=queries.ORIGIN).count()
+    teams = Team.objects.filter(origin=ORIGIN).count()
     shown = preview("demo.remove", {}, actor=Actor.system("test"))
     assert next(touch.count for touch in shown.touches if touch.label == "teams") == teams - 2
     assert "2 teams have services or people of your own: kept, and yours from now on." in shown.warnings

@@ -9,6 +9,7 @@ import pytest
 
 from apps.accounts.models import User
 from apps.core.actions import Actor
+from apps.core.demo_parts import ORIGIN
 from apps.core.errors import NotAllowed
 from apps.core.models import AuditEntry
 from apps.demo import queries
@@ -29,7 +30,7 @@ def test_it_leaves_exactly_what_was_there_before(mine: User, load: Callable[[], 
     before.pop("accounts_user")
     after.pop("accounts_user")
     assert after == before
-    assert User.objects.filter(origin=queries.ORIGIN).count() == 0
+    assert User.objects.filter(origin=ORIGIN).count() == 0
     assert ActiveSlo.objects.get().service.service_id == "acme/api"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from apps.engine.decomposition import decompose, dependency_share
 from apps.engine.edges.dependencies import counted_factors
 from apps.engine.edges.estimates import estimate_edges
-from apps.engine.explanation.decomposition import decompose, dependency_share
 from apps.engine.series import observe
 from apps.engine.types import CountSeries, DependencyInput
 from tests.engine.build import end_of, with_dependency

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import gammaincinv
 
 from apps.engine.archetypes import Archetypes
+from apps.engine.forecast.evidence import DOUBT, Evidence, Prior, independent_failures
 from apps.engine.published import archetype_prior, published_prior
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
-from apps.engine.window.evidence import DOUBT, Evidence, Prior, independent_failures
 
 ARCHETYPES = Archetypes.built_in()
 PRIORS = [archetype_prior(each) for each in ARCHETYPES.by_name.values()] + [

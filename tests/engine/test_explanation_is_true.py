@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine.explanation.decomposition import held_within, scaled_failures
+from apps.engine.decomposition import held_within, scaled_failures
 from apps.engine.explanation.what_if import KnownPast, with_scaled_cause
 from apps.engine.forecast.batch import PastFeatures
 from apps.engine.forecast.inputs import dependency_share_of

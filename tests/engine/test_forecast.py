@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine.explanation.decomposition import Cause, Decomposition
+from apps.engine.decomposition import Cause, Decomposition
 from apps.engine.forecast.features import FEATURES, feature_rows
 from apps.engine.forecast.history import history_of
 from apps.engine.forecast.model import CHANCES, built_in

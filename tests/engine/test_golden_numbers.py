@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from apps.engine.counting import needed_requests
 from apps.engine.edges.composite import compose, simple_factor
 from apps.engine.graph.redundancy import (
     k_of_n_unavailability,
@@ -11,7 +12,6 @@ from apps.engine.graph.redundancy import (
     stand_in_unavailability,
 )
 from apps.engine.window.burn_rate import ALERT_RULES
-from apps.engine.window.counting import needed_requests
 from apps.engine.window.downtime import availability_interval
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from apps.engine.evaluation.latency_bins import evaluate_bins_numbers
-from apps.engine.latency.percentiles import percentile
 from apps.engine.latency.thresholds import from_buckets, history_of
+from apps.engine.percentiles import percentile
 from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import FAMILIES
 from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from apps.engine.latency.backtest import add_backtests, over_thresholds
-from apps.engine.latency.percentiles import percentile
 from apps.engine.latency.thresholds import from_buckets
+from apps.engine.percentiles import percentile
 from apps.engine.recommend import recommend
 from apps.engine.types import BucketSeries, Floats, PercentileSeries, ServiceInput
 from tests.engine.build import DAY, HOUR, START

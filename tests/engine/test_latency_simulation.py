@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.engine.simulation.latency import Behaviour, Hours, Shape
 from apps.engine.simulation.latency_fleet import FAMILIES, MIXED, simulate_latencies, simulate_latency
 

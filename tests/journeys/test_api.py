@@ -10,7 +10,7 @@ from django.test import Client
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.journeys import compute
+from apps.journeys.making import compute
 from apps.journeys.models import Journey
 from tests.journeys.conftest import journey_input
 from tests.pages import client_of
@@ -105,6 +105,6 @@ def test_a_step_that_does_not_fit_is_a_problem_of_its_place(
 def test_without_a_worker_it_is_503_with_a_time_to_come_back(
     fleet: dict[str, Service], reader: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.journeys.computation.DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr("apps.journeys.what_if.computation.DEADLINE_SECONDS", 0.2)
     answer = reader.get("/api/v1/services/web/what-if")
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")

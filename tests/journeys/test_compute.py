@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.catalog.models import Dependency, Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.journeys import compute, graph
+from apps.journeys.making import compute, graph
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.services import ask_anew
 from apps.slos.models import Recommendation

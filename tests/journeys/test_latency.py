@@ -13,7 +13,7 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.journeys import compute
+from apps.journeys.making import compute
 from apps.journeys.models import Journey, JourneyResult
 from apps.telemetry.models import LatencyHour, SliHour
 from apps.telemetry.storing.aggregates import ensure_partitions

@@ -8,7 +8,7 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
-from apps.journeys import compute, graph
+from apps.journeys.making import compute, graph
 from apps.journeys.models import Journey
 from apps.slos.models import EdgeEstimate
 from tests.journeys.conftest import journey_input

@@ -13,7 +13,7 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
-from apps.journeys import compute
+from apps.journeys.making import compute
 from apps.journeys.models import Journey
 from apps.journeys.services import ask_anew
 from tests.journeys.conftest import journey_input

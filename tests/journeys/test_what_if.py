@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.journeys import trial
+from apps.journeys.what_if import trial
 from apps.slos.models import Recommendation
 from apps.telemetry.series import Buckets
 from tests.slos.conftest import compute, full_hour, make_edge, make_hours, make_latency, make_service

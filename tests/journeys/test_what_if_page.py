@@ -10,7 +10,7 @@ from django.test import Client
 from apps.catalog.models import Service
 from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
-from apps.journeys.steps import ChangeStep, parse, parse_all, query
+from apps.journeys.what_if.steps import ChangeStep, parse, parse_all, query
 from apps.slos.models import Recommendation
 from tests.pages import HOSTILE_IDS, HTMX, client_of, text_of
 from tests.slos.conftest import make_service
@@ -173,7 +173,7 @@ def test_choosing_a_kind_brings_its_number_and_what_it_may_be_about(
 def test_without_a_worker_it_says_so_with_what_to_do(
     fleet: dict[str, Service], reader: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.journeys.computation.DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr("apps.journeys.what_if.computation.DEADLINE_SECONDS", 0.2)
     page = reader.get(HERE)
     assert page.status_code == 503
     assert "No worker answered" in text_of(page)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from apps.core.resilience import CircuitBreaker
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.telemetry.clients.base import BucketBins, LatencyReading
 from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
 from apps.telemetry.clients.prometheus.http import PrometheusHttp

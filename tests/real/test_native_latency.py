@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from apps.core.resilience import CircuitBreaker
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.telemetry.clients.base import LatencyReading
 from apps.telemetry.clients.latencies.native_histograms import GRID_MS
 from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.engine.window import evidence
+from apps.engine.forecast import evidence
 from apps.slos.evaluation.calibration import TIERS, calibration
 from apps.slos.presenting.certainty import (
     FIRST_WEEK_DAYS,

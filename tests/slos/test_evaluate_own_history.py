@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.slos.evaluation.recorded import inputs
-from apps.telemetry.imports.recording import read_recording
+from apps.telemetry.recording import read_recording
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

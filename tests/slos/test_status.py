@@ -14,8 +14,8 @@ from apps.core.dispatcher import dispatch
 from apps.slos import queries
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import status
-from apps.slos.objectives.events import newest_end
 from apps.telemetry.models import SliHour
+from apps.telemetry.queries import newest_end
 from tests.slos.conftest import full_hour, make_hours, make_latency, make_service, steady
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.catalog.models import Dependency, Service
-from apps.telemetry.imports.recording import read_recording
 from apps.telemetry.models import EdgeHour, LatencyHour, SliHour
+from apps.telemetry.recording import read_recording
 from tests.telemetry.folders import (
     BUCKETS,
     DEPENDENCIES,

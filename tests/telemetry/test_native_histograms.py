@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.telemetry.clients.errors import BadAnswer
 from apps.telemetry.clients.latencies.native_histograms import GRID_MS, has_custom_bounds, on_stable_bounds
 from apps.telemetry.clients.prometheus.matrix import series_of

@@ -157,10 +157,23 @@ def test_quality_counts_gaps_partial_and_implausible_hours(tmp_path: Path) -> No
     assert (quality.first, quality.last) == (BEGIN, BEGIN + timedelta(hours=7))
 
 
-def test_the_newest_hour_is_told_by_service_and_of_all(tmp_path: Path) -> None:
-    load_hours(tmp_path, [(1, 0)] * 5)
-    assert queries.newest_hour_ends([pk("shop")]) == {pk("shop"): BEGIN + timedelta(hours=5)}
-    assert queries.newest_complete_end() == BEGIN + timedelta(hours=5)
+@pytest.mark.parametrize(
+    ("minutes", "hours"), [(59, None), (60, 1), (119, 1), (120, 2), (300, 2), (420, 7), (10_000, 7)]
+)
+def test_the_newest_hour_is_the_last_that_is_over_and_has_data(
+    tmp_path: Path, minutes: int, hours: int | None
+) -> None:
+    load_hours(tmp_path, [(1, 0), (1, 0), None, (1, 0), None, None, (1, 0), (1, 0)])
+    left_out = [BEGIN + timedelta(hours=3), BEGIN + timedelta(hours=7)]
+    SliHour.objects.filter(bin_start__in=left_out).update(total=0, observed_seconds=0, is_implausible=True)
+    silent = Service.objects.create(service_id="silent").pk
+    now = BEGIN + timedelta(minutes=minutes)
+    end = None if hours is None else BEGIN + timedelta(hours=hours)
+    told = {} if end is None else {pk("shop"): end}
+    assert queries.newest_ends(None, now) == queries.newest_ends([silent, pk("shop")], now) == told
+    assert queries.newest_ends([silent], now) == queries.newest_ends([], now) == {}
+    assert queries.newest_end(pk("shop"), now) == queries.newest_complete_end(now) == end
+    assert queries.newest_end(silent, now) is None
 
 
 def test_the_state_of_the_source_is_known_without_asking_it(tmp_path: Path) -> None:

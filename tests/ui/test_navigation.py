@@ -26,6 +26,8 @@ urlpatterns = [
 
 
 class Person:
+    is_authenticated = True
+
     def __init__(self, *permissions: str) -> None:
         self.permissions = permissions
 
@@ -33,10 +35,18 @@ class Person:
         return permission in self.permissions
 
 
+class Visit:
+    path = "/"
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+
+
 @pytest.fixture(autouse=True)
 def _these_addresses_and_no_figures(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ROOT_URLCONF = __name__
-    monkeypatch.setattr(navigation, "ROOMS", tuple(replace(room, count="") for room in navigation.ROOMS))
+    found = tuple(replace(entry, count="") for entry in navigation.entries())
+    monkeypatch.setattr(navigation, "entries", lambda: found)
 
 
 def labels(person: Person, path: str = "/") -> list[str]:
@@ -73,16 +83,35 @@ def test_the_room_one_stands_in_is_marked(path: str, current: list[str]) -> None
 
 
 def test_the_number_of_things_that_wait_comes_from_the_room_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    rooms = (
-        navigation.Room("Decide", "Recommendations", "recommendations", "slos.view", f"{__name__}.seven"),
-    )
-    monkeypatch.setattr(navigation, "ROOMS", rooms)
-    (group,) = navigation.groups(Person("slos.view"), "/")  # type: ignore[arg-type]
-    assert group.items[0].count == 7
+    _waits_in("recommendations", monkeypatch)
+    see, decide = navigation.groups(Person("slos.view"), "/")  # type: ignore[arg-type]
+    assert [item.count for item in see.items + decide.items] == [0, 7]
 
 
 def test_a_room_that_counts_nothing_shows_no_number() -> None:
-    assert navigation.waiting("apps.ui.nowhere.count", Person()) == 0  # type: ignore[arg-type]
+    groups = navigation.groups(Person("catalog.view"), "/")  # type: ignore[arg-type]
+    assert [item.count for group in groups for item in group.items] == [0, 0]
+
+
+@pytest.mark.parametrize("where", ["recommendations", "audit"])
+def test_the_bar_leads_to_where_something_waits(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _waits_in(where, monkeypatch)
+    shell = Shell(Visit(Person("slos.view", "audit.view")))  # type: ignore[arg-type]
+    assert (shell.needs_you, shell.needs_you_url, shell.needs_you_label) == (
+        7,
+        f"/{where}/",
+        where.capitalize(),
+    )
+
+
+def test_the_bar_leads_nowhere_while_nothing_waits() -> None:
+    shell = Shell(Visit(Person("slos.view", "audit.view")))  # type: ignore[arg-type]
+    assert (shell.needs_you, shell.needs_you_url) == (0, "")
+
+
+def test_an_entry_under_an_unknown_verb_is_refused() -> None:
+    with pytest.raises(ValueError, match="Ponder is none of the verbs See, Decide, Act, Prove"):
+        navigation.Entry("Ponder", "Clouds", "overview", "slos.view")
 
 
 def test_the_frame_asks_for_nothing_until_it_is_drawn() -> None:
@@ -95,12 +124,17 @@ def test_the_frame_asks_for_nothing_until_it_is_drawn() -> None:
 
 
 def test_who_is_not_signed_in_is_shown_no_figures() -> None:
-    class Visit:
-        user = AnonymousUser()
-        path = "/"
-
-    shell = Shell(Visit())  # type: ignore[arg-type]
+    shell = Shell(Visit(AnonymousUser()))  # type: ignore[arg-type]
     assert (shell.needs_you, shell.data_as_of, shell.search_url, shell.navigation) == (0, None, "", ())
+
+
+def _waits_in(url_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have seven things wait in that room."""
+    found = tuple(
+        replace(entry, count=f"{__name__}.seven" if entry.url_name == url_name else "")
+        for entry in navigation.entries()
+    )
+    monkeypatch.setattr(navigation, "entries", lambda: found)
 
 
 def seven(user: object) -> int:

@@ -25,6 +25,7 @@ from apps.accounts.models import User
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
+from apps.core.models import AuditEntry
 from apps.core.rate_limit import Limit, take_or_refuse
 
 MAX_PASSWORD = 1_000
@@ -124,6 +125,9 @@ class ChangePassword(Action[ChangePasswordInput]):
     def done(self, result: dict[str, Any]) -> str:
         return "Your password is changed."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Password of {entry.object_label} changed"
+
 
 def _accept(user: User, current: str, new: str) -> None:
     """Raise :class:`InvalidInput` unless the new password is another one and good enough."""
@@ -193,3 +197,6 @@ class ResetPassword(Action[ResetPasswordInput]):
             after={"must_change_password": True, "sessions_ended": len(ended)},
             events=[Event("accounts.password_reset", {"user_id": user.pk, "sessions_ended": len(ended)})],
         )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Password of {entry.object_label} reset"

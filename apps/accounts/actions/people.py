@@ -24,6 +24,7 @@ from apps.accounts.actions.common import (
 from apps.accounts.models import User
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict
+from apps.core.models import AuditEntry
 
 GENERATED_PASSWORD_BYTES = 18
 
@@ -77,6 +78,9 @@ class CreateUser(Action[CreateUserInput]):
             after=describe_user(user),
             events=[Event("accounts.user_created", {"user_id": user.pk})],
         )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"User {entry.object_label} created as {User.Role(entry.after['role']).label}"
 
 
 class SetRoleInput(ActionInput):
@@ -136,3 +140,9 @@ class SetRole(Action[SetRoleInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is {User.Role(result['role']).label} from now on."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        before, after = (User.Role(record["role"]).label for record in (entry.before, entry.after))
+        if before == after:
+            return f"Teams of {entry.object_label} changed"
+        return f"Role of {entry.object_label} changed from {before} to {after}"

@@ -12,6 +12,7 @@ from apps.accounts.models import User, UserSession
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import Conflict, NotFound
+from apps.core.models import AuditEntry
 from apps.ui.format import plural
 
 NO_SESSION = "There is no such session."
@@ -79,6 +80,9 @@ class EndSession(Action[EndSessionInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['user']} is signed out there: {result['browser']}."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Session of {entry.object_label} ended: {entry.before['browser']}"
+
 
 class EndSessionsInput(ActionInput):
     username: KnownUsername
@@ -137,6 +141,9 @@ class EndSessions(Action[EndSessionsInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"{plural(result['sessions_ended'], 'session')} of {result['username']} ended."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{plural(entry.after['sessions_ended'], 'session')} of {entry.object_label} ended"
 
 
 def _own_or_admin(call: Call[Any], owner_id: int, otherwise: str) -> None:

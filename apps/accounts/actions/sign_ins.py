@@ -16,9 +16,11 @@ from apps.accounts.sign_ins import SCOPES, UNKNOWN
 from apps.accounts.words import browser_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, register
 from apps.core.errors import NotSignedIn
+from apps.core.models import AuditEntry
+from apps.ui.format import plural
 
-INTERNAL = "internal"
-"""Stands for a permission: no role has it, and none is asked."""
+INTERNAL = "accounts.record_sign_ins"
+"""No role holds it, and none is asked for it: what is recorded has happened."""
 
 
 class BySelfInput(ActionInput):
@@ -65,6 +67,9 @@ class SignedIn(_BySelf):
         if not users.filter(is_active=True).exists():
             raise NotSignedIn("Your account was changed while you signed in. Try again.")
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} signed in with {entry.after['browser']}"
+
 
 @register
 class SignedOut(_BySelf):
@@ -73,6 +78,9 @@ class SignedOut(_BySelf):
     name = "accounts.sign_out"
     title = "Sign out"
     topic = "accounts.signed_out"
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} signed out"
 
 
 class AttemptInput(ActionInput):
@@ -107,6 +115,11 @@ class SignInFailed(Action[AttemptInput]):
             events=[Event("accounts.sign_in_failed", {"user_id": data.user_id, "ip": call.actor.ip})],
         )
 
+    def sentence(self, entry: AuditEntry) -> str:
+        if entry.object_type == "user":
+            return f"Sign-in as {entry.object_label} failed"
+        return "Sign-in under an unknown name failed"
+
 
 class LockedInput(AttemptInput):
     scope: str
@@ -134,6 +147,10 @@ class SignInLocked(Action[LockedInput]):
         after = {"locked": scope.words, "failed_attempts": data.attempts, "for_seconds": data.seconds}
         payload = {"user_id": data.user_id, "ip": call.actor.ip, "scope": scope.name}
         return Outcome(result={}, **about, after=after, events=[Event("accounts.sign_in_locked", payload)])
+
+    def sentence(self, entry: AuditEntry) -> str:
+        after, who = entry.after, f" as {entry.object_label}" if entry.object_type == "user" else ""
+        return f"Sign-ins{who} locked after {after['failed_attempts']} failures: {after['locked']}"
 
 
 class CountedInput(ActionInput):
@@ -170,3 +187,9 @@ class SignInsCounted(Action[CountedInput]):
             after=after,
             events=[Event("accounts.sign_ins_counted", payload)],
         )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        after, who = entry.after, f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if "refused" in after:
+            return f"{plural(after['refused'], 'sign-in')}{who} refused while locked: {after['counted_together']}"
+        return f"{plural(after['failed'], 'further sign-in')} under unknown names failed"

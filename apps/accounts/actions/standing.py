@@ -22,6 +22,10 @@ from apps.accounts.queries import keys_in_use, solely_owned
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict
+from apps.core.models import AuditEntry
+from apps.ui.format import plural
+
+CLOSED = (("sessions_ended", "session"), ("keys_revoked", "key"))
 
 
 class StandingInput(ActionInput):
@@ -44,6 +48,12 @@ def close_doors(user: User) -> dict[str, int]:
     ended = sessions.end_all(user)
     revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
     return {"sessions_ended": len(ended), "keys_revoked": revoked}
+
+
+def closed_words(closed: dict[str, Any]) -> str:
+    """Say what ended with a person's access: ``, with 2 sessions and 1 key``; nothing where nothing did."""
+    counts = [plural(closed[name], noun) for name, noun in CLOSED if closed[name]]
+    return f", with {' and '.join(counts)}" if counts else ""
 
 
 @register
@@ -107,6 +117,9 @@ class Deactivate(_Standing):
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is deactivated."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} deactivated{closed_words(entry.after)}"
+
 
 @register
 class Reactivate(_Standing):
@@ -151,3 +164,6 @@ class Reactivate(_Standing):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is active again."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} reactivated"

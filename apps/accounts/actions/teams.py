@@ -18,6 +18,7 @@ from apps.accounts.actions.common import (
 from apps.accounts.models import Team, User
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
+from apps.core.models import AuditEntry
 from apps.ui.format import plural
 
 TeamName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -87,6 +88,9 @@ class CreateTeam(Action[CreateTeamInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} is there."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Team {entry.object_label} created"
+
 
 class _OnTeam[InputT: ActionInput](Action[InputT]):
     permission = "accounts.manage_users"
@@ -135,6 +139,9 @@ class RenameTeam(_OnTeam[RenameTeamInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"The team is called {result['name']}."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Team {entry.before['name']} renamed to {entry.after['name']}"
+
 
 class ArchiveTeamInput(ActionInput):
     team_id: TeamId
@@ -180,6 +187,9 @@ class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} is archived."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Team {entry.object_label} archived"
+
 
 class RestoreTeamInput(ActionInput):
     team_id: TeamId
@@ -210,6 +220,9 @@ class RestoreTeam(_OnTeam[RestoreTeamInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} is in use again."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"Team {entry.object_label} restored"
 
 
 class MemberInput(ActionInput):
@@ -259,6 +272,10 @@ class AddMember(_OnTeam[MemberInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
+    def sentence(self, entry: AuditEntry) -> str:
+        (who,) = set(entry.after["members"]) - set(entry.before["members"])
+        return f"{who} added to team {entry.object_label}"
+
 
 @register
 class RemoveMember(_OnTeam[MemberInput]):
@@ -296,3 +313,7 @@ class RemoveMember(_OnTeam[MemberInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        (who,) = set(entry.before["members"]) - set(entry.after["members"])
+        return f"{who} removed from team {entry.object_label}"

@@ -5,29 +5,24 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts import queries, sessions
 from apps.accounts.actions.passwords import ChangePasswordInput
-from apps.accounts.models import User
 from apps.accounts.views.people import session_lines
 from apps.core.dispatcher import dispatch
 from apps.core.errors import InvalidInput
-from apps.core.http import actor_from, client_ip
+from apps.core.http import client_ip
+from apps.core.pages import FORM, PageRequest, draw, page
 from apps.ui.forms import errors_by_field, fields_for
 
 
-@login_required
-@never_cache
-@require_safe
-def account(request: HttpRequest) -> HttpResponse:
+@page("accounts.manage_own_account")
+def account(request: PageRequest) -> HttpResponse:
     """Where one is signed in, and with what one's programs come in."""
-    user: User = request.user  # type: ignore[assignment]
+    user = request.user
     lines = session_lines(user, sessions.digest(request.session.session_key or ""))
     this = next((line.session.pk for line in lines if line.is_this), None)
     context = {
@@ -37,17 +32,14 @@ def account(request: HttpRequest) -> HttpResponse:
         "others": sum(1 for line in lines if line.is_open and not line.is_this),
         "keys": queries.keys_in_use(user),
     }
-    is_fragment = getattr(request, "htmx", False)
-    return render(request, "accounts/account.html" + ("#account" if is_fragment else ""), context)
+    return draw(request, "accounts/account.html", context, part="account")
 
 
+@page("accounts.manage_own_account", methods=FORM)
 @sensitive_post_parameters()
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def password(request: HttpRequest) -> HttpResponseBase:
+def password(request: PageRequest) -> HttpResponseBase:
     """Choose another password; this browser stays signed in, every other is signed out."""
-    user: User = request.user  # type: ignore[assignment]
+    user = request.user
     if request.method == "GET":
         return _form(request)
     given = {name: request.POST.get(name, "") for name in ChangePasswordInput.model_fields}
@@ -56,7 +48,7 @@ def password(request: HttpRequest) -> HttpResponseBase:
         return _form(request, {"new_password": ["The two passwords differ."]}, status=InvalidInput.status)
     was_told = user.must_change_password
     try:
-        dispatch("accounts.change_password", given, actor=actor_from(request))
+        dispatch("accounts.change_password", given, actor=request.actor)
     except InvalidInput as error:
         return _form(request, errors_by_field(error.fields), status=error.status)
     user.refresh_from_db()
@@ -70,8 +62,8 @@ def password(request: HttpRequest) -> HttpResponseBase:
 
 
 def _form(
-    request: HttpRequest, errors: dict[str, list[str]] | None = None, *, status: int = 200
+    request: PageRequest, errors: dict[str, list[str]] | None = None, *, status: int = 200
 ) -> HttpResponse:
     """The form, empty: what was typed is never sent back."""
     context = {"fields": fields_for(ChangePasswordInput, {}, errors)}
-    return render(request, "accounts/password.html", context, status=status)
+    return draw(request, "accounts/password.html", context, status=status)

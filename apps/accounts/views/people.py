@@ -6,11 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.http import HttpResponse
 from pydantic import BaseModel
 
 from apps.accounts import lists, queries, words
@@ -20,9 +16,9 @@ from apps.accounts.models import User, UserSession
 from apps.core import actions
 from apps.core.actions import Preview
 from apps.core.dispatcher import dispatch, preview
-from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from apps.core.http import actor_from
-from apps.core.models import AuditEntry
+from apps.core.errors import Conflict, InvalidInput
+from apps.core.pages import FORM, PageRequest, draw, page
+from apps.core.sentences import sentence
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 ENTRIES_SHOWN = 15
@@ -39,13 +35,6 @@ class SessionLine:
     is_this: bool
 
 
-def may_see(request: HttpRequest, permission: str, what: str) -> None:
-    """Raise :class:`NotAllowed`, naming who may, unless the person holds the permission."""
-    actor = actor_from(request)
-    if not actor.may(permission):
-        raise NotAllowed(f"{what}: {actor.refusal(permission)}")
-
-
 def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
     """Return a person's sessions as rows, open ones first; ``key_digest`` tells which one asks."""
     open_ids = set(queries.open_session_ids(user))
@@ -57,29 +46,19 @@ def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
     ]
 
 
-def _is_fragment(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False))
-
-
-@login_required
-@never_cache
-@require_safe
-def people(request: HttpRequest) -> HttpResponse:
+@page("accounts.view_people")
+def people(request: PageRequest) -> HttpResponse:
     """Who can sign in, with what role, and who has not been here for long."""
-    may_see(request, "accounts.view_people", "See people")
     context = {
         "listing": lists.people_listing(request.GET),
         "may_manage": request.user.has_perm("accounts.manage_users"),
     }
-    return render(request, "accounts/people.html" + ("#listing" if _is_fragment(request) else ""), context)
+    return draw(request, "accounts/people.html", context, part="listing")
 
 
-@login_required
-@never_cache
-@require_safe
-def person(request: HttpRequest, username: str) -> HttpResponse:
+@page("accounts.view_people")
+def person(request: PageRequest, username: str) -> HttpResponse:
     """What one person may do, where they are signed in, and what they did."""
-    may_see(request, "accounts.view_people", "See people")
     found = queries.find_person(username)
     word, level = lists.state_of(found)
     context = {
@@ -88,37 +67,23 @@ def person(request: HttpRequest, username: str) -> HttpResponse:
         "level": level,
         "sessions": session_lines(found),
         "keys": queries.keys_of(found),
-        "entries": [(entry, _said(entry)) for entry in queries.entries_of(found, ENTRIES_SHOWN)],
+        "entries": [(entry, sentence(entry)) for entry in queries.entries_of(found, ENTRIES_SHOWN)],
         "alone": [service for _, service in queries.solely_owned(found)],
         "may_manage": request.user.has_perm("accounts.manage_users"),
         "is_self": found.pk == request.user.pk,
     }
-    return render(request, "accounts/person.html" + ("#person" if _is_fragment(request) else ""), context)
+    return draw(request, "accounts/person.html", context, part="person")
 
 
-def _said(entry: AuditEntry) -> str:
-    try:
-        title = actions.get(entry.action).title
-    except NotFound:
-        title = entry.action  # Of a version that knew this action.
-    return f"{title}: {entry.object_label}" if entry.object_label else title
-
-
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def new_person(request: HttpRequest) -> HttpResponse:
+@page("accounts.manage_users", methods=FORM)
+def new_person(request: PageRequest) -> HttpResponse:
     """Make an account and show its first password, this once."""
-    may_see(request, "accounts.manage_users", "Create user")
     return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def reset_password(request: HttpRequest, username: str) -> HttpResponse:
+@page("accounts.manage_users", methods=FORM)
+def reset_password(request: PageRequest, username: str) -> HttpResponse:
     """Say what a reset ends; then do it and show the password, this once."""
-    may_see(request, "accounts.manage_users", "Reset password")
     found = queries.find_person(username)
     fixed = {"username": found.get_username()}
     return _shown_once(
@@ -132,7 +97,7 @@ def reset_password(request: HttpRequest, username: str) -> HttpResponse:
 
 
 def _shown_once(
-    request: HttpRequest,
+    request: PageRequest,
     name: str,
     model: type[BaseModel],
     template: str,
@@ -144,12 +109,12 @@ def _shown_once(
     Sending the same form again shows that it was done, not the password.
     """
     context = dict(context or {})
-    actor = actor_from(request)
+    actor = request.actor
     if request.method == "GET":
         context["preview"] = _preview(name, fixed, actor) if fixed else None
         context["fields"] = fields_for(model, fixed, hidden=fixed)
         context["idempotency_key"] = uuid.uuid4().hex
-        return render(request, template, context)
+        return draw(request, template, context)
     data = values_from(model, request.POST) | fixed
     key = request.POST.get("idempotency_key") or uuid.uuid4().hex
     try:
@@ -161,8 +126,8 @@ def _shown_once(
         rest = [text for field, texts in errors.items() if field not in shown for text in texts]
         context["form_errors"] = rest or ([error.detail] if not shown else errors.get(FORM_ERRORS))
         context["idempotency_key"] = uuid.uuid4().hex
-        return render(request, template, context, status=error.status)
-    return render(request, template, context)
+        return draw(request, template, context, status=error.status)
+    return draw(request, template, context)
 
 
 def _preview(name: str, fixed: dict[str, Any], actor: actions.Actor) -> Preview:

@@ -7,8 +7,8 @@ from typing import Literal
 from django.utils import timezone
 from pydantic import Field
 
-from apps.catalog.locking import lock_graph
-from apps.catalog.merging import merge_edges
+from apps.catalog.graph.locking import lock_graph
+from apps.catalog.graph.merging import merge_edges
 from apps.catalog.models import Dependency, DependencySighting, Service
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 from pydantic import Field
 
-from apps.catalog import ingestion as ingestions
+from apps.catalog.ingesting import ingestion as ingestions
 from apps.catalog.models import Ingestion
 from apps.catalog.schemas import DependencyRows, ServiceRows, Source
 from apps.core.actions import (

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from apps.accounts.models import Team
 from apps.accounts.permissions import team_ids
-from apps.catalog.locking import lock_graph
+from apps.catalog.graph.locking import lock_graph
 from apps.catalog.models import Dependency, Service
 from apps.catalog.schemas import JsonObject, PublishedSla, ServiceCriticality, ServiceId, Text
 from apps.catalog.spelling import difference, service_called, shown, stored

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.counting import rate_upper
 from apps.engine.edges.call_probability import CALL_PROBABILITY_PRIOR, call_probability
 from apps.engine.edges.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
 from apps.engine.graph.redundancy import retried_unavailability
@@ -25,7 +26,6 @@ from apps.engine.types import (
     Floats,
     HardnessSource,
 )
-from apps.engine.window.counting import rate_upper
 
 HARDNESS_PRIOR: Mapping[Criticality, float] = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
 FALLBACK_HARDNESS = 0.1

@@ -13,7 +13,7 @@ import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, CUT, TIERS
 from apps.engine.forecast.latency_features import SHARES
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import FAMILIES, SimulatedLatency, simulate_latency
 from apps.engine.types import Floats, ServiceInput

@@ -19,8 +19,8 @@ from apps.engine.evaluation.latency import (
     offered,
     simulated_latencies,
 )
-from apps.engine.latency.percentiles import percentile
 from apps.engine.latency.thresholds import BINS_SHARE, HOUR_SECONDS
+from apps.engine.percentiles import percentile
 from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import SimulatedLatency
 from apps.engine.types import Floats, PercentileSeries, ServiceInput

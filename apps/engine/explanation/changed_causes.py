@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import held_within
+from apps.engine.decomposition import held_within
 from apps.engine.explanation.what_if import KnownPast
 from apps.engine.types import CountSeries, ServiceInput
 

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from apps.engine.explanation.decomposition import Cause
+from apps.engine.counting import needed_requests
+from apps.engine.decomposition import Cause
 from apps.engine.explanation.pasts import Asked, Change
 from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
-from apps.engine.window.counting import needed_requests
 from apps.engine.window.tiers import LEAST_TARGET, WindowModel
 
 MAX_CAUSES = 2

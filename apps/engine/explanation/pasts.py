@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import scaled_failures
+from apps.engine.decomposition import scaled_failures
 from apps.engine.explanation.what_if import KnownPast
 from apps.engine.forecast.batch import PastFeatures
 from apps.engine.forecast.history import History, history_of

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.decomposition import (
+    Decomposition,
+    decompose,
+    dependency_share,
+    held_within,
+    scaled_failures,
+)
 from apps.engine.edges.dependencies import CountedFactor, counted_factors
 from apps.engine.edges.estimates import (
     EdgeEstimate,
     first_estimate,
     watched_since,
     with_hardness_in_each,
-)
-from apps.engine.explanation.decomposition import (
-    Decomposition,
-    decompose,
-    dependency_share,
-    held_within,
-    scaled_failures,
 )
 from apps.engine.reading import read
 from apps.engine.series import ObservedCounts, observe

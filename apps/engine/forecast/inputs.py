@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import Decomposition
+from apps.engine.decomposition import Decomposition
 from apps.engine.types import Floats
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from apps.engine.forecast.changes import CHANGE_FEATURES, Changes, changes
 from apps.engine.forecast.latency_pieces import REPLICATES, blocks, by_hour, resampled
 from apps.engine.forecast.requests import Load
-from apps.engine.latency.percentiles import percentiles
+from apps.engine.percentiles import percentiles
 from apps.engine.running_sums import running_sums, sums_of_stretches
 from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import Decomposition
+from apps.engine.decomposition import Decomposition
 from apps.engine.forecast.features import feature_rows
 from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of

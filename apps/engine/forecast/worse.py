@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from apps.engine.forecast.evidence import FIRST_WEEK_DAYS
 from apps.engine.forecast.history import History
 from apps.engine.types import Floats
-from apps.engine.window.evidence import FIRST_WEEK_DAYS
 
 ADDED = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
 """Shares of all requests that are taken to have failed besides."""

@@ -31,7 +31,7 @@ import numpy as np
 
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule, group_weight
-from apps.engine.reach_groups import Coincidence, CommonCause, Group, Worlds
+from apps.engine.graph.reach_groups import Coincidence, CommonCause, Group, Worlds
 from apps.engine.seeding import generator_for
 from apps.engine.types import Floats
 

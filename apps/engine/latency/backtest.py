@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.engine.latency.percentiles import percentiles
 from apps.engine.latency.thresholds import BINS_SHARE, DAY_SECONDS, HOUR_SECONDS, Histograms
+from apps.engine.percentiles import percentiles
 from apps.engine.rounding import milliseconds
 from apps.engine.types import BucketSeries, Floats, PercentileSeries
 from apps.engine.window.backtest import (

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.archetypes import Archetype
+from apps.engine.forecast.evidence import youth
 from apps.engine.forecast.latency import LatencyPrediction, built_in
 from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.engine.rounding import duration, milliseconds
 from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
-from apps.engine.window.evidence import youth
 from apps.engine.window.tiers import COLD_START_DAYS
 
 PRIOR_DAYS = 5.0

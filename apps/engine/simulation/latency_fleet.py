@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.latency.percentiles import percentile
+from apps.engine.percentiles import percentile
 from apps.engine.simulation.fleet import CUT_HOUR, HOUR_SECONDS, PAST_DAYS, START, WINDOW_DAYS
 from apps.engine.simulation.latency import (
     Behaviour,

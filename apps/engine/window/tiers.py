@@ -2,8 +2,8 @@
 
 The tiers are quantiles of the forecast (``apps.engine.forecast``). In a service's first week they are no better than
 what was clearly counted, and mixed with the archetype's prior as far as the record leaves that open
-(``apps.engine.window.evidence``). Beside it stands what the history alone shows: a block bootstrap of past (bad, total)
-pairs, and what counting leaves possible at this traffic. Attribution says what the forecast adds to that;
+(``apps.engine.forecast.evidence``). Beside it stands what the history alone shows: a block bootstrap of past (bad,
+total) pairs, and what counting leaves possible at this traffic. Attribution says what the forecast adds to that;
 counterfactuals ask the forecast again.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.engine.explanation.decomposition import Cause, Decomposition, scaled_failures
+from apps.engine.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
+from apps.engine.decomposition import Cause, Decomposition, scaled_failures
+from apps.engine.forecast.evidence import FIRST_WEEK_DAYS, Evidence, Prior
 from apps.engine.forecast.service import Doubt, ServiceForecast
 from apps.engine.series import ObservedCounts
 from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
-from apps.engine.window.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
-from apps.engine.window.evidence import FIRST_WEEK_DAYS, Evidence, Prior
 from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 
 LEAST_UNAVAILABILITY = 1e-9

@@ -3,5 +3,6 @@ recommendation.
 """
 
 from apps.slos.actions import by_hand, decide, recommendations
+from apps.slos.actions.inputs import inside, no_percentage
 
-__all__ = ["by_hand", "decide", "recommendations"]
+__all__ = ["by_hand", "decide", "inside", "no_percentage", "recommendations"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from django.conf import settings
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
+from apps.core.models import AuditEntry
 from apps.slos.actions.decide import (
     changes_between,
     check_number,
@@ -23,8 +24,15 @@ from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo
 from apps.slos.objectives import events, lifecycle
 from apps.slos.objectives.lifecycle import active_slo
-from apps.slos.told import promise_text
-from apps.slos.words import SLI_WORDS, is_latency, promise_words, promised_share, slo_snapshot
+from apps.slos.words import (
+    SLI_WORDS,
+    is_latency,
+    promise_text,
+    promise_words,
+    promised_share,
+    sli_told,
+    slo_snapshot,
+)
 
 BY_HAND = ActiveSlo.Source.MANUAL
 Window = Annotated[
@@ -69,6 +77,7 @@ class RetireInput(SloInput):
 class _ByHand[InputT: SloInput](Action[InputT]):
     permission = "slos.decide"
     risk = Risk.MEDIUM
+    mark: ClassVar[Mark] = "ok"
 
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
@@ -141,6 +150,9 @@ class Set(_ByHand[SetInput]):
     title = "Set SLO"
     Input = SetInput
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{sli_told(entry)} {promise_text(entry.after)} set by hand"
+
     def preview(self, call: Call[SetInput]) -> Preview:
         self._free(call)
         terms = _terms(call.target, call.input, None)
@@ -179,6 +191,9 @@ class Edit(_ByHand[EditInput]):
     title = "Edit SLO"
     Input = EditInput
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{sli_told(entry)} changed from {promise_text(entry.before)} to {promise_text(entry.after)}"
+
     def preview(self, call: Call[EditInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)
         terms = _terms(call.target, call.input, before)
@@ -204,7 +219,11 @@ class Retire(_ByHand[RetireInput]):
     name = "slos.retire"
     title = "Retire SLO"
     risk = Risk.HIGH
+    mark = "warn"
     Input = RetireInput
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{sli_told(entry)} {promise_text(entry.before)} retired"
 
     def preview(self, call: Call[RetireInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.utils import timezone
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, Call, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
 from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.models import AuditEntry
 from apps.slos.actions.inputs import (
     OptionalRationale,
     Rationale,
@@ -24,15 +25,16 @@ from apps.slos.actions.inputs import (
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.objectives import lifecycle
-from apps.slos.told import promise_text
 from apps.slos.words import (
     SLI_WORDS,
     is_latency,
     number_words,
+    promise_text,
     promise_words,
     promised_number,
     promised_share,
     recommendation_words,
+    sli_told,
     slo_snapshot,
     tier_number,
 )
@@ -168,6 +170,7 @@ def decided(recommendation: Recommendation) -> dict[str, Any]:
 class _Decision[InputT: DecisionInput](Action[InputT]):
     permission = "slos.decide"
     risk = Risk.MEDIUM
+    mark: ClassVar[Mark] = "ok"
 
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
@@ -242,6 +245,12 @@ class Accept(_Decision[AcceptInput]):
     title = "Accept tier"
     Input = AcceptInput
 
+    def sentence(self, entry: AuditEntry) -> str:
+        tier = (entry.after or {}).get("tier")
+        return f"{sli_told(entry)} {promise_text(entry.after)} accepted" + (
+            f", the {tier} tier" if tier else ""
+        )
+
     def preview(self, call: Call[AcceptInput]) -> Preview:
         recommendation = self.seen(call)
         number = tier_number(recommendation, call.input.tier)
@@ -280,6 +289,9 @@ class Modify(_Decision[ModifyInput]):
     title = "Modify recommendation"
     Input = ModifyInput
 
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{sli_told(entry)} {promise_text(entry.after)} chosen in place of the tiers"
+
     def preview(self, call: Call[ModifyInput]) -> Preview:
         recommendation = self.seen(call)
         terms, source = self._terms(call, recommendation), ActiveSlo.Source.MODIFIED
@@ -314,7 +326,11 @@ class Reject(_Decision[RejectInput]):
     name = "slos.reject"
     title = "Reject recommendation"
     risk = Risk.LOW
+    mark = "warn"
     Input = RejectInput
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{sli_told(entry)} recommendation rejected"
 
     def preview(self, call: Call[RejectInput]) -> Preview:
         recommendation = self.seen(call)

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.models import AuditEntry
 from apps.slos.actions.inputs import MAX_RATIONALE
 from apps.slos.making import storing
 from apps.slos.models import SliType
 from apps.slos.objectives import lifecycle
+from apps.ui.format import plural
 
 NAMES_IN_EVENT = 1_000
 
@@ -34,6 +36,9 @@ class Regenerate(Action[RegenerateInput]):
     risk = Risk.LOW
     Input = RegenerateInput
     success_status = 202
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return "A new recommendation asked for"
 
     def target(self, data: RegenerateInput, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=False)
@@ -89,6 +94,12 @@ class StoreRecommendations(Action[StoreInput]):
     permission = "slos.store_recommendations"
     risk = Risk.LOW
     Input = StoreInput
+
+    def sentence(self, entry: AuditEntry) -> str:
+        number = (entry.after or {}).get("services")
+        if not number:
+            return "Recommendations made anew"
+        return f"{plural(number, 'service')} got new recommendations"
 
     def preview(self, call: Call[StoreInput]) -> Preview:
         return Preview(summary=f"{len(call.input.documents)} services get new recommendations.")

@@ -14,7 +14,7 @@ from apps.engine.evaluation.evaluate import Outcome
 from apps.engine.evaluation.latency import LatencyOutcome
 from apps.engine.evaluation.rolling import rolling, rolling_latency
 from apps.engine.types import BucketSeries, CountSeries, DependencyInput, ServiceInput
-from apps.telemetry.imports.recording import Recording
+from apps.telemetry.recording import Recording
 from apps.telemetry.series import Buckets, Counts
 
 FAMILY = "recorded"

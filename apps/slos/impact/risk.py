@@ -14,6 +14,7 @@ from apps.slos.models import Recommendation, ServiceStatus, SliType
 from apps.slos.objectives import events
 from apps.slos.objectives.lifecycle import current_recommendation
 from apps.slos.words import TIERS, is_latency, number_words, tier_number
+from apps.telemetry.queries import newest_end
 from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
@@ -27,7 +28,7 @@ def missed_before(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> tuple[int, int]:
     """Return how many past windows would have missed a promise, of how many that can be judged."""
-    until = events.newest_end(service.pk, timezone.now())
+    until = newest_end(service.pk, timezone.now())
     if until is None:
         return 0, 0
     # As far as the engine's backtest of a tier looks, so that a dialog and a tier's strip agree.

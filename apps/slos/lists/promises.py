@@ -8,22 +8,20 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.slos import queries
-from apps.slos.lists.common import (
+from apps.slos.lists.levels import MeterLevel, meter_level, meter_words
+from apps.slos.models import ActiveSlo, ServiceStatus, SliType
+from apps.slos.words import SLI_WORDS, promise_words
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
     Listing,
-    MeterLevel,
     choices,
     listing_of,
-    meter_level,
-    meter_words,
     nothing_matches,
     page_of,
     pager_of,
     words_in,
 )
-from apps.slos.models import ActiveSlo, ServiceStatus, SliType
-from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui.tables import Column, Table, sort_from
 
 

@@ -11,10 +11,15 @@ from django.http import QueryDict
 from apps.accounts.models import User
 from apps.catalog.models import Service
 from apps.slos import queries
-from apps.slos.lists.common import (
+from apps.slos.lists.levels import Level
+from apps.slos.models import Recommendation, SliType
+from apps.slos.objectives.questions import due_reasons
+from apps.slos.queries import RecommendationFilters
+from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
+from apps.ui.format import plural
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
-    Level,
     Listing,
     choices,
     listing_of,
@@ -23,11 +28,6 @@ from apps.slos.lists.common import (
     pager_of,
     words_in,
 )
-from apps.slos.models import Recommendation, SliType
-from apps.slos.objectives.questions import due_reasons
-from apps.slos.queries import RecommendationFilters
-from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
-from apps.ui.format import plural
 from apps.ui.tables import Column, Table, sort_from
 
 VERDICT_WORDS: Mapping[str, str] = {

@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from apps.slos import queries
-from apps.slos.lists.common import (
+from apps.slos.lists.levels import Level, MeterLevel, meter_level, meter_words
+from apps.slos.models import ServiceStatus
+from apps.slos.queries import ServiceFilters, ServiceRow
+from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
-    Level,
     Listing,
-    MeterLevel,
     choices,
     listing_of,
-    meter_level,
-    meter_words,
     nothing_matches,
     page_of,
     pager_of,
     words_in,
 )
-from apps.slos.models import ServiceStatus
-from apps.slos.queries import ServiceFilters, ServiceRow
 from apps.ui.tables import Column, Table, sort_from
 
 STATE_WORDS: Mapping[str, tuple[str, Level]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
+from apps.core.instants import whole_hour
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment
 from apps.engine.reading import Known
@@ -28,6 +29,7 @@ from apps.slos.documents.assembled import unstored_document
 from apps.slos.making import footing, inputs, storing
 from apps.slos.making.side_by_side import Asked, computers
 from apps.slos.models import Recommendation, SliType
+from apps.telemetry.queries import NEWEST_END, newest_complete_end, newest_end
 
 logger = structlog.get_logger(__name__)
 
@@ -39,11 +41,10 @@ RENEW_WHEN_BEHIND = timedelta(hours=24)
 _LOCK = "slos.refresh"
 _ONE = "slos.compute"
 
-_ENDS = """
-SELECT s.id, (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
-    WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour' AND h.observed_seconds > 0)
+_ENDS = f"""
+SELECT s.id, {NEWEST_END}
 FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
-"""
+"""  # noqa: S608
 
 # A recommendation is due when one is missing or about to expire, when a day of data has come since, or when
 # there was too little data for an availability and there is more now: a service without latencies is none of those
@@ -83,27 +84,15 @@ def archetypes() -> Archetypes:
     return Archetypes.built_in()
 
 
-def newest_ends(services: Sequence[int] | None, now: datetime) -> dict[int, datetime | None]:
-    """Return the end of each service's newest complete hour."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ENDS, {"now": now, "all": services is None, "services": list(services or ())})
-        return dict(cursor.fetchall())
-
-
 def default_as_of(now: datetime | None = None) -> datetime:
     """Return the end of the newest complete bin over the fleet, or the last full hour without data."""
     now = now or timezone.now()
-    ends = [end for end in newest_ends(None, now).values() if end is not None]
-    return max(ends) if ends else _full_hour(now)
+    return newest_complete_end(now) or whole_hour(now)
 
 
 def service_as_of(service_pk: int, now: datetime) -> datetime:
     """Return the end of a service's newest complete hour, of the fleet's (:func:`default_as_of`) where it has none."""
-    return newest_ends([service_pk], now).get(service_pk) or default_as_of(now)
-
-
-def _full_hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return newest_end(service_pk, now) or default_as_of(now)
 
 
 class Unassessable(Exception):

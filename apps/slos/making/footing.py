@@ -20,7 +20,8 @@ from django.db import connection
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
-from apps.engine.graph.reachable import EdgeFigure, compose_reachable, edge_figure
+from apps.engine.edges.figures import edge_figure
+from apps.engine.graph.reachable import EdgeFigure, compose_reachable
 from apps.engine.reading import Known, read
 from apps.engine.types import CommunicationMode, GraphFigure
 from apps.slos.making import inputs

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 import numpy as np
 
 from apps.catalog.models import Service
 from apps.catalog.queries import EngineEdge, cycle_members, edges_for_engine, targets_called
+from apps.core.instants import whole_hour
 from apps.engine.types import (
     BucketSeries,
     CountSeries,
@@ -89,7 +90,7 @@ class _Counts:
 
     def of(self, pks: Sequence[int]) -> dict[int, Counts]:
         """Those of each service that has any."""
-        hour = _hour(self.as_of)
+        hour = whole_hour(self.as_of)
         missing = [pk for pk in pks if pk not in self._known]
         read = load_counts(missing, hour - HOURS_BACK, hour) if missing else {}
         self._known |= {pk: read.get(pk) for pk in missing}
@@ -97,10 +98,6 @@ class _Counts:
         for pk in list(self._known)[: max(0, len(self._known) - MOST_COUNTS)]:
             del self._known[pk]
         return found
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _load(
@@ -114,7 +111,7 @@ def _load(
     pks = [service.pk for service in services]
     edges = edges_for_engine(pks)
     targets = sorted({edge.target_pk for edge in edges})
-    hour = _hour(as_of)
+    hour = whole_hour(as_of)
     day = hour.replace(hour=0)
     counts = known.of(sorted({*pks, *targets}))
     calls = load_edges(pks, hour - HOURS_BACK, hour)

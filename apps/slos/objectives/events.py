@@ -46,19 +46,6 @@ class PastWindow:
     good_share: float
 
 
-def newest_end(service_pk: int, before: datetime) -> datetime | None:
-    """Return the end of a service's newest complete hour at or before an instant, ``None`` without data."""
-    newest = (
-        SliHour.objects.filter(
-            service_id=service_pk, bin_start__lte=before - timedelta(hours=1), observed_seconds__gt=0
-        )
-        .order_by("-bin_start")
-        .values_list("bin_start", flat=True)
-        .first()
-    )
-    return newest + timedelta(hours=1) if newest else None
-
-
 def availability_days(service_pk: int, since: datetime, until: datetime) -> list[Day]:
     """Requests and failures by day; a stored day wins over the sum of its hours."""
     with connection.cursor() as cursor:

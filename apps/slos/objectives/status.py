@@ -15,17 +15,16 @@ from apps.catalog.models import Service
 from apps.slos.models import ServiceStatus
 from apps.slos.objectives.questions import Due, due_reasons
 from apps.slos.objectives.standing import STALE_AFTER, Counts, Standing, judge
+from apps.telemetry.queries import NEWEST_END
 
 BATCH = 1_000
 
 # ``ends`` finds each service's newest complete hour by one index probe a partition; ``sums`` then reads every
 # hour of the windows once. Bins later than the clock do not count, whatever a source sends.
-_COUNTS = """
+_COUNTS = f"""
 WITH ends AS MATERIALIZED (
     SELECT s.id, a.target, coalesce(a.window_days, %(window)s) AS window_days,
-        (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
-         WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour'
-           AND h.observed_seconds > 0) AS as_of
+        {NEWEST_END} AS as_of
     FROM catalog_service s
     LEFT JOIN slos_activeslo a ON a.service_id = s.id AND a.sli_type = 'availability' AND a.ended_at IS NULL
     WHERE %(all)s OR s.id = ANY(%(services)s)
@@ -51,16 +50,14 @@ SELECT e.id, e.target, e.window_days, e.as_of, coalesce(s.total, 0), coalesce(s.
     (SELECT count(*) FROM telemetry_slihour h WHERE h.service_id = e.id AND h.is_implausible
        AND h.bin_start >= coalesce(e.as_of, %(now)s::timestamptz - interval '7 days')) AS left_out
 FROM ends e LEFT JOIN sums s ON s.id = e.id ORDER BY e.id
-"""
+"""  # noqa: S608
 
 
 # What a status is made of has changed: the newest hour, the promise, or how far behind the fleet the service
 # is. ``since`` names hours that were read again, whose counts may have changed where they stood.
-_CHANGED = """
+_CHANGED = f"""
 WITH ends AS MATERIALIZED (
-    SELECT s.id, (SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
-        WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour'
-          AND h.observed_seconds > 0) AS as_of
+    SELECT s.id, {NEWEST_END} AS as_of
     FROM catalog_service s
 )
 SELECT e.id FROM ends e
@@ -70,7 +67,7 @@ WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
     OR a.target::float8 IS DISTINCT FROM t.target OR coalesce(a.window_days, %(window)s) <> t.window_days
     OR (t.state <> 'no_data' AND e.as_of < (SELECT max(as_of) FROM ends) - %(stale)s::interval)
     OR e.as_of > %(since)s::timestamptz
-"""
+"""  # noqa: S608
 
 
 def changed(*, now: datetime | None = None, since: datetime | None = None) -> list[int]:

@@ -21,7 +21,7 @@ from apps.slos.presenting.renewal import Renewal, renewal
 from apps.slos.presenting.tiers import Offer, latency_notes, offer
 from apps.slos.queries import ServicePage
 from apps.slos.words import SLI_WORDS
-from apps.ui.charts.svg import Chart
+from apps.ui.charts import Chart
 from apps.ui.format import age, bound, duration, percent
 
 __all__ = ["Presented", "present", "who_may_decide"]

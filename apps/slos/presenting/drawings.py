@@ -9,7 +9,7 @@ from apps.slos.models import SliType
 from apps.slos.queries import ServicePage
 from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui import charts
-from apps.ui.charts.svg import Chart
+from apps.ui.charts import Chart
 from apps.ui.format import ms, percent_number
 
 Z_90 = 1.645

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from django.urls import reverse
 
+from apps.core.sentences import mark, sentence
 from apps.slos.queries import ServicePage
-from apps.slos.told import level_of, told
 
 SHOWN = 12
 
@@ -29,10 +29,10 @@ def history(page: ServicePage, *, may_see_audit: bool) -> Sequence[HistoryItem]:
     """Return the newest decisions as lines of a timeline."""
     return [
         HistoryItem(
-            text=f"{told(entry)} by {entry.actor_name}",
+            text=f"{sentence(entry)} by {entry.actor_name}",
             at=entry.created_at,
             detail=f"“{entry.rationale}”" if entry.rationale else "",
-            level=level_of(entry.action),
+            level=mark(entry),
             href=reverse("audit-entry", args=[entry.pk]) if may_see_audit else "",
         )
         for entry in page.decisions[:SHOWN]

@@ -10,7 +10,7 @@ from apps.slos.presenting.addresses import promise_urls
 from apps.slos.queries import BurnDown, ServicePage
 from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui import charts
-from apps.ui.charts.svg import Chart
+from apps.ui.charts import Chart
 from apps.ui.format import percent
 
 SOURCE_WORDS = {"accepted": "accepted", "modified": "chosen in place of the tiers", "manual": "set by hand"}

@@ -26,7 +26,7 @@ from apps.slos.words import (
     with_ordered_intervals,
 )
 from apps.ui import charts
-from apps.ui.charts.scale import as_date
+from apps.ui.charts import as_date
 from apps.ui.format import (
     bound,
     chance_words,

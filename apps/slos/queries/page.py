@@ -24,7 +24,7 @@ from apps.slos.queries.recommendations import (
     current_recommendations,
     last_recommendations,
 )
-from apps.telemetry.queries import LatencyPoint, latency_points
+from apps.telemetry.queries import LatencyPoint, latency_points, newest_end
 
 CHART_DAYS = 90
 LATENCY_CHART_DAYS = 14
@@ -72,7 +72,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         # What was decided on a moment ago is still shown until the next one is there.
         document = last_recommendations(service) or document
     slos = {slo.sli_type: slo for slo in active_slos(service)}
-    as_of = events.newest_end(service.pk, now)
+    as_of = newest_end(service.pk, now)
     since = as_of - timedelta(days=CHART_DAYS) if as_of else now
     return ServicePage(
         service=service,

@@ -13,8 +13,9 @@ from django.db.models import F, Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.permissions import PERMISSIONS, Scope, team_ids
+from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
+from apps.core.rooms import Scope
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import SLI_TYPES, stored_document
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
@@ -185,7 +186,7 @@ def due_statuses(user: User | None) -> QuerySet[ServiceStatus]:
     rows = ServiceStatus.objects.filter(decision_due=True)
     if user is None:
         return rows
-    scope = PERMISSIONS["slos.decide"].get(user.role)
+    scope = scope_of(user, "slos.decide")
     if scope is None:
         return rows.none()
     return rows if scope is Scope.ALL else rows.filter(service__team__in=team_ids(user))

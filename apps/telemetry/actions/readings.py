@@ -5,7 +5,7 @@ All of them only record the intent; a worker, or the command that asked, does th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from pydantic import Field
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
-from apps.core.instants import AwareInstant
+from apps.core.instants import AwareInstant, whole_hour
 from apps.core.models import AuditEntry
 from apps.telemetry import checks, discovering, services, sources
 from apps.telemetry.clients.errors import SourceError
@@ -71,8 +71,7 @@ class BackfillInput(ActionInput):
 
 def _whole_hours(days: int, end: datetime | None) -> tuple[datetime, datetime]:
     newest = services.last_complete_hour(timezone.now())
-    last = min(newest, end) if end else newest
-    last = last.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    last = whole_hour(min(newest, end) if end else newest)
     return last - timedelta(days=days), last
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from apps.catalog.models import DiscoverySource
+from apps.catalog.services import Graph, validate_graph
 from apps.catalog.spelling import Spellings
-from apps.catalog.validation import Graph, validate_graph
 from apps.telemetry.clients.files.csv_rows import Problems, read_chunks
 from apps.telemetry.clients.files.instants import quoted
 from apps.telemetry.clients.files.numbers import are_plain, not_a_number

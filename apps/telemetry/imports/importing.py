@@ -15,7 +15,7 @@ import numpy as np
 from django.db import connection, transaction
 
 from apps.catalog.models import Service
-from apps.catalog.validation import Graph
+from apps.catalog.services import Graph
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.telemetry.clients.files.csv_rows import MAX_PROBLEMS, Problems
 from apps.telemetry.clients.files.folder import NothingToRead, listed, look_into
@@ -69,7 +69,7 @@ def import_directory(
 
     Parameters:
         now: nothing later can have been observed.
-        apply_graph: puts a checked :class:`apps.catalog.validation.Graph` into the catalog, inside the
+        apply_graph: puts a checked :class:`apps.catalog.services.Graph` into the catalog, inside the
             transaction, and says what it changed.
         progress: told bytes done and in total.
 

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from apps.core.models import AuditEntry
 from apps.telemetry import services
 from apps.telemetry.actions import MAX_DISCOVER_DAYS
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.wording import described, problem_lines
 
 _LOOK_AGAIN_SECONDS = 0.2
 
@@ -71,7 +72,7 @@ def _failure(run: TelemetryRun) -> str:
     """What a run that somebody else did says of its end."""
     failure = str(run.summary.get("failure", "The run failed."))
     if run.errors and "file" in run.errors[0]:
-        return "\n".join([failure, *_problem_lines(run.errors, run.error_count)])
+        return "\n".join([failure, *problem_lines(run.errors, run.error_count)])
     return failure
 
 
@@ -120,21 +121,3 @@ def aware(end: str | None) -> str | None:
     if end is None or end.endswith(("Z", "z")) or "+" in end[10:] or "-" in end[10:]:
         return end
     return f"{end}Z" if "T" in end or " " in end else f"{end}T00:00:00Z"
-
-
-def described(error: BallastError) -> str:
-    """The error with its fields, one a line."""
-    problems = error.extra.get("problems")
-    if not problems:
-        return "\n".join(
-            [error.detail, *(f"  {problem.path}: {problem.message}" for problem in error.fields)]
-        )
-    return "\n".join([error.detail, *_problem_lines(problems, int(error.extra["error_count"]))])
-
-
-def _problem_lines(problems: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
-    for problem in problems:
-        field = f" {problem['field']}:" if problem["field"] else ""
-        yield f"  {problem['file']}:{problem['line']}:{field} {problem['reason']}"
-    if count > len(problems):
-        yield f"  … and {count - len(problems):,} more."

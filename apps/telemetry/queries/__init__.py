@@ -22,12 +22,14 @@ from apps.telemetry.queries.findings import (
     stretches_in,
 )
 from apps.telemetry.queries.latency import LatencyPoint, histogram_quantile, latency_points
-from apps.telemetry.queries.quality import DataQuality, data_quality, newest_complete_end, newest_hour_ends
+from apps.telemetry.queries.newest import NEWEST_END, newest_complete_end, newest_end, newest_ends
+from apps.telemetry.queries.quality import DataQuality, data_quality
 from apps.telemetry.queries.runs import Reach, SourceState, reach, recent_runs, run_detail, source_status
 
 __all__ = [
     "DAY",
     "HOUR",
+    "NEWEST_END",
     "WINDOWS",
     "CountPoint",
     "DataQuality",
@@ -48,7 +50,8 @@ __all__ = [
     "hours_together",
     "latency_points",
     "newest_complete_end",
-    "newest_hour_ends",
+    "newest_end",
+    "newest_ends",
     "reach",
     "recent_runs",
     "run_detail",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Max
 
-from apps.telemetry.models import SliHour
 from apps.telemetry.queries.counts import HOUR
 
 
@@ -58,25 +55,3 @@ def data_quality(service_pk: int, start: datetime, end: datetime) -> DataQuality
         first,
         last,
     )
-
-
-def newest_hour_ends(service_pks: Sequence[int]) -> dict[int, datetime]:
-    """For each service the end of its newest hour that has data."""
-    rows = SliHour.objects.filter(service_id__in=list(service_pks), observed_seconds__gt=0)
-    newest = rows.values("service_id").annotate(newest=Max("bin_start")).values_list("service_id", "newest")
-    return {pk: at + HOUR for pk, at in newest}
-
-
-# One index probe for each service and partition, in place of every hour there is.
-_NEWEST = """
-    SELECT max(found.newest) FROM catalog_service s CROSS JOIN LATERAL (
-        SELECT max(bin_start) AS newest FROM telemetry_slihour WHERE service_id = s.id) found
-"""
-
-
-def newest_complete_end() -> datetime | None:
-    """The end of the newest hour of any service, or ``None`` without data: what ``as of`` defaults to."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NEWEST)
-        newest: datetime | None = cursor.fetchone()[0]
-    return newest + HOUR if newest else None

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.telemetry import sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.queries.counts import DAY
-from apps.telemetry.queries.quality import newest_complete_end
+from apps.telemetry.queries.newest import newest_complete_end
 
 
 def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> list[TelemetryRun]:
@@ -75,7 +75,7 @@ def source_status(*, now: datetime | None = None) -> SourceState:
     url = sources.address()
     last = runs.first()
     success = runs.filter(state=TelemetryRun.State.COMPLETED).first()
-    newest = newest_complete_end()
+    newest = newest_complete_end(now)
     failed = last is not None and last.state == TelemetryRun.State.FAILED
     return SourceState(
         is_configured=bool(url),

@@ -9,6 +9,7 @@ from apps.ui.charts.frame import Event
 from apps.ui.charts.graph import GraphEdge, GraphNode, dependency_graph
 from apps.ui.charts.hours import DayOfHours, hours_by_day
 from apps.ui.charts.latency import LatencySeries, latency_lines
+from apps.ui.charts.scale import as_date
 from apps.ui.charts.small import Window, backtest_strip, meter, sparkline
 from apps.ui.charts.svg import Chart, ChartTable
 from apps.ui.charts.waterfall import Contribution, waterfall
@@ -27,6 +28,7 @@ __all__ = [
     "Reference",
     "TierInterval",
     "Window",
+    "as_date",
     "backtest_strip",
     "burn_down",
     "daily_availability",

@@ -88,6 +88,7 @@ class Frame:
     search_url = "#"
     needs_you_url = "#"
     needs_you = 4
+    needs_you_label = "Recommendations"
 
     def __init__(self, sample: dict[str, Any]) -> None:
         self.navigation = sample["navigation"]

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.management.running import described
+from apps.telemetry.wording import described
 
 LATENCY, EDGES, COMPOSITE, YOUNG = "latency", "edges", "composite", "young"
 """Among the families: simulated histograms of all kinds, for thresholds of p95 and p99; dependencies of known call
@@ -128,7 +128,7 @@ class Command(BaseCommand):
         from apps.engine.evaluation.rolling import LEAST_DAYS, MOST_DAYS
         from apps.slos.evaluation.evaluating import commit, write
         from apps.slos.evaluation.recorded import evaluate
-        from apps.telemetry.imports.recording import read_recording
+        from apps.telemetry.recording import read_recording
 
         if not 1 <= holdout_days <= 90:
             raise CommandError("--holdout-days must lie between 1 and 90.")

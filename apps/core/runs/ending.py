@@ -1,0 +1,249 @@
+"""How runs end, and how they go back to waiting: an end goes through the dispatcher, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from pydantic import Field
+
+from apps.core import instants, outbox
+from apps.core.actions import Action, ActionInput, Actor, Call, Event, Outcome, Preview, Risk, register
+from apps.core.dispatcher import dispatch
+from apps.core.errors import Conflict, NotFound
+from apps.core.models import Run
+from apps.core.runs import kinds, leases
+from apps.core.runs.holding import Holding, LeaseLost
+from apps.core.runs.kinds import Done
+from apps.core.runs.starting import RING
+
+logger = structlog.get_logger(__name__)
+
+ENDED = "core.run_ended"
+"""The event of every end: ``run``, ``kind``, ``state``."""
+SYSTEM = "runs"
+FIRST_DELAY = timedelta(seconds=2)
+LONGEST_DELAY = timedelta(minutes=5)
+ERRORS_KEPT = 300
+WARNINGS_KEPT = 50
+
+type Ending = Literal["completed", "failed", "cancelled", "given_up"]
+
+
+class EndRunInput(ActionInput):
+    """What came of a run, and by which right it is ended."""
+
+    run_id: UUID
+    token: int = Field(description="The fencing token of whoever held it last.")
+    state: Ending
+    is_abandoned: bool = Field(default=False, description="Its holder's lease has run out.")
+    summary: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    errors: list[dict[str, Any]] = Field(default_factory=list)
+    error_count: int = 0
+
+
+def locked(run_id: UUID | str) -> Run:
+    """Return a run, locked until the end of the transaction. Raises :class:`NotFound`."""
+    found = Run.objects.select_for_update(of=("self",)).filter(pk=run_id).first()
+    if found is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return found
+
+
+@register
+class EndRun(Action[EndRunInput]):
+    """Record how a run ended. Only the system does this: no role holds the permission."""
+
+    name = "core.end_run"
+    title = "End a run"
+    permission = "core.end_run"
+    risk = Risk.LOW
+    Input = EndRunInput
+
+    def target(self, data: EndRunInput, *, lock: bool) -> Run | None:
+        if lock:
+            return locked(data.run_id)
+        return Run.objects.filter(pk=data.run_id).first()
+
+    def guard(self, call: Call[EndRunInput]) -> None:
+        run, data = call.target, call.input
+        if run.is_over or run.lease_token != data.token:
+            raise Conflict(f"{run} is {run.get_state_display()} and in other hands.")
+        is_held = run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now())
+        if data.is_abandoned and is_held:
+            raise Conflict(f"{run} is being worked on.")
+        if not data.is_abandoned and run.state != Run.State.RUNNING:
+            raise Conflict(
+                f"{run} is {run.get_state_display()}; only a running one has a holder who can end it."
+            )
+
+    def preview(self, call: Call[EndRunInput]) -> Preview:
+        return Preview(summary=f"{call.target} is recorded as {call.input.state}.")
+
+    def execute(self, call: Call[EndRunInput]) -> Outcome:
+        data = call.input
+        return ended(
+            call.target,
+            data.state,
+            summary=data.summary,
+            warnings=data.warnings,
+            errors=data.errors,
+            error_count=data.error_count,
+        )
+
+
+def ended(
+    run: Run,
+    state: str,
+    *,
+    summary: dict[str, Any],
+    warnings: Sequence[str] = (),
+    errors: Sequence[dict[str, Any]] = (),
+    error_count: int = 0,
+) -> Outcome:
+    """Write the end of a locked run; returns the outcome of the action that ends it."""
+    kind = kinds.get(run.kind)
+    before = run.state
+    run.state, run.finished_at = state, instants.now()
+    run.takes_more, run.stop, run.message_id, run.not_before = False, Run.Stop.NONE, "", None
+    run.lease_until, run.lease_owner = None, ""
+    run.summary, run.warnings = summary, list(warnings)[:WARNINGS_KEPT]
+    run.errors, run.error_count = list(errors)[:ERRORS_KEPT], error_count
+    if state == Run.State.COMPLETED:
+        run.progress_done = run.progress_total
+    run.save(
+        update_fields=[
+            "state", "finished_at", "takes_more", "stop", "message_id", "not_before", "lease_until", "lease_owner",
+            "summary", "warnings", "errors", "error_count", "progress_done",
+        ]
+    )  # fmt: skip
+    if kind.ended is not None:
+        kind.ended(run)
+    if run.dedupe_key:
+        _wake_next(run)
+    subject = kind.subject_of(run)
+    told = {"run": str(run.pk), "kind": run.kind, "state": state}
+    after: dict[str, Any] = {"state": state, "attempts": run.attempts, "asked_by": run.requested_by_name}
+    if error_count:
+        after["error_count"] = error_count
+    if run.stop_asked_by and state == Run.State.CANCELLED:
+        after["cancelled_by"] = run.stop_asked_by
+    return Outcome(
+        result=told,
+        object_type=subject.object_type,
+        object_id=subject.object_id,
+        object_label=subject.label,
+        service_id=subject.service_id,
+        before={"state": before},
+        after=summary | after,
+        events=[Event(ENDED, told, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind.events else ())],
+    )
+
+
+def _wake_next(run: Run) -> None:
+    """Those that wait for this one's place begin now."""
+    waiting = Run.objects.filter(kind=run.kind, dedupe_key=run.dedupe_key, state=Run.State.PENDING)
+    for pk in waiting.order_by("created_at").values_list("pk", flat=True)[:2]:
+        outbox.publish(RING, {"run": str(pk)}, aggregate=f"run:{pk}")
+
+
+def end(
+    holding: Holding,
+    state: Ending,
+    *,
+    done: Done | None = None,
+    summary: dict[str, Any] | None = None,
+    errors: Sequence[dict[str, Any]] = (),
+    error_count: int | None = None,
+) -> None:
+    """End a run that this worker holds; in the caller's transaction if there is one, so that effect and end are one.
+
+    Raises:
+        LeaseLost: somebody else holds it, or has ended it.
+    """
+    done = done or Done()
+    run = holding.run
+    data = {
+        "run_id": run.pk,
+        "token": holding.token,
+        "state": state,
+        "summary": done.summary if summary is None else summary,
+        "warnings": list(done.warnings),
+        "errors": list(errors),
+        "error_count": len(errors) if error_count is None else error_count,
+    }
+    _, total = holding.progressed
+    try:
+        with transaction.atomic():
+            Run.objects.filter(pk=run.pk, lease_token=holding.token).update(progress_total=total)
+            dispatch(EndRun.name, data, actor=Actor.system(SYSTEM))
+    except Conflict as error:
+        raise LeaseLost(error.detail) from error
+    holding.is_over = True
+    logger.info("run.ended", run=str(run.pk), kind=run.kind, state=state, attempts=run.attempts)
+
+
+def settle(run_id: UUID | str) -> bool:
+    """Bring to its end, or to rest, a run that nobody holds and nobody may begin any more. Returns whether it was one.
+
+    That is one which was begun as often as it may be, or whose holder died after a person had asked it to stop.
+    """
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None or run.state not in (Run.State.PENDING, Run.State.RUNNING):
+        return False
+    if run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now()):
+        return False
+    if run.stop == Run.Stop.PAUSE:
+        return _rest(run.pk, run.lease_token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
+    is_cancelled = run.stop == Run.Stop.CANCEL
+    if not is_cancelled and run.attempts < run.max_attempts:
+        return False
+    reason = f"It was begun {run.attempts} times, and its worker died or was lost each time."
+    data: dict[str, Any] = {
+        "run_id": run.pk,
+        "token": run.lease_token,
+        "state": "cancelled" if is_cancelled else "given_up",
+        "is_abandoned": True,
+    }
+    if not is_cancelled:
+        data |= {"summary": {"failure": reason}, "errors": [{"reason": reason}], "error_count": 1}
+    try:
+        dispatch(EndRun.name, data, actor=Actor.system(SYSTEM))
+    except Conflict:
+        return False
+    logger.warning("run.settled", run=str(run.pk), kind=run.kind, state=data["state"], attempts=run.attempts)
+    return True
+
+
+def rest(holding: Holding) -> None:
+    """Lay down a run that a person paused; it is picked up where it got to when it is resumed."""
+    _rest(holding.run.pk, holding.token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
+
+
+def release(holding: Holding) -> None:
+    """Give back a run whose worker has to stop; the attempt does not count."""
+    run = holding.run
+    _rest(run.pk, holding.token, state=Run.State.PENDING, attempts=max(0, run.attempts - 1), rung_at=None)
+
+
+def postpone(holding: Holding) -> None:
+    """Try again later, after an error that may pass: twice as late with each attempt."""
+    delay = min(FIRST_DELAY * 2 ** (holding.run.attempts - 1), LONGEST_DELAY)
+    _rest(
+        holding.run.pk,
+        holding.token,
+        state=Run.State.PENDING,
+        not_before=instants.now() + delay,
+        rung_at=None,
+    )
+
+
+def _rest(run_id: UUID, token: int, **values: Any) -> bool:
+    """Take a run out of its holder's hands without an end."""
+    rows = Run.objects.filter(pk=run_id, lease_token=token, state__in=(Run.State.RUNNING, Run.State.PENDING))
+    return bool(rows.update(lease_until=None, lease_owner="", message_id="", **values))

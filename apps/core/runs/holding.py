@@ -1,0 +1,220 @@
+"""Holding a run: one worker at a time, for a lease on the database's clock, with a token that outlives nobody.
+
+Errors::
+
+    Stopped
+    ├── LeaseLost    somebody else may hold the run now: change nothing more
+    ├── Cancelled    a person asked to end it
+    └── Paused       a person asked to stop it for now
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from apps.core import instants
+from apps.core.models import Run
+from apps.core.runs import kinds, leases
+from apps.core.runs.kinds import Kind, Parameters
+
+logger = structlog.get_logger(__name__)
+
+type Observe = Callable[[int, int], None]
+
+BEAT_SECONDS = 1.0
+"""How often the lease is renewed, progress is written, and a person's wish to stop is heard."""
+
+_CLAIM = """
+UPDATE core_run SET state = 'running', takes_more = false, attempts = attempts + 1, lease_token = lease_token + 1,
+    lease_owner = %(owner)s, lease_until = %(until)s, message_id = '', not_before = NULL,
+    started_at = coalesce(started_at, %(now)s)
+WHERE id = %(id)s AND stop = '' AND attempts < max_attempts
+    AND (dedupe_key = '' OR NOT EXISTS (
+        SELECT 1 FROM core_run other WHERE other.kind = core_run.kind AND other.dedupe_key = core_run.dedupe_key
+            AND other.state = 'running' AND other.id <> core_run.id))
+"""
+_BEAT = """
+UPDATE core_run SET lease_until = %(until)s, progress_done = %(done)s, progress_total = %(total)s
+WHERE id = %(id)s AND lease_token = %(token)s AND state = 'running' RETURNING stop
+"""
+
+
+class Stopped(Exception):
+    """Root of what tells work to go no further."""
+
+
+class LeaseLost(Stopped):
+    """The lease ran out, or the run has ended: somebody else may hold it. What is not committed must not be."""
+
+
+class Cancelled(Stopped):
+    """A person asked to end the run."""
+
+
+class Paused(Stopped):
+    """A person asked to stop the run until it is resumed."""
+
+
+def this_worker() -> str:
+    """Name the process and thread, as the page of a run shows who works on it."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident() % 100_000}"
+
+
+def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
+    """Take a run that waits, or whose holder's lease has run out; ``None`` where there is nothing to take.
+
+    An attempt is counted at once, before anything can go wrong in it. Two who claim at the same moment: one gets it.
+    """
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        return None
+    kind = kinds.get(run.kind)
+    now = instants.now()
+    asked = time.monotonic()
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A run whose row is held by somebody's transaction is being changed: whoever does so rings again if need be.
+        waits = Run.objects.select_for_update(skip_locked=True).filter(leases.waiting(now), pk=run.pk)
+        if not waits.exists() or not _place_is_free(run, cursor):
+            return None
+        given: dict[str, Any] = {
+            "id": run.pk,
+            "owner": owner or this_worker(),
+            "now": now,
+            "until": now + kind.lease,
+        }
+        cursor.execute(_CLAIM, given)
+        if cursor.rowcount != 1:
+            return None
+        run.refresh_from_db()
+    return Holding(run, kind, asked)
+
+
+def _place_is_free(run: Run, cursor: Any) -> bool:
+    """Keep two runs of one key from being claimed at the same moment; the index would refuse the second with an
+    error."""
+    if not run.dedupe_key:
+        return True
+    cursor.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtext('run'), hashtext(%s))", [f"{run.kind}:{run.dedupe_key}"]
+    )
+    row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+class Holding:
+    """A claimed run in the hands of the one who works on it. Safe to share between its thread and the keeper's."""
+
+    def __init__(self, run: Run, kind: Kind, asked: float) -> None:
+        self.run = run
+        self.kind = kind
+        self.token = run.lease_token
+        self.is_over = False
+        self.is_kept = False
+        """A keeper renews the lease, so the work need not."""
+        self.observe: Observe | None = None
+        self._lock = threading.Lock()
+        self._renewed = asked
+        self._stop = ""
+        self._lost = False
+        self._done, self._total = run.progress_done, run.progress_total
+
+    def parameters[ParametersT: Parameters](self, model: type[ParametersT]) -> ParametersT:
+        """What the work is told."""
+        return model.model_validate(self.run.parameters)
+
+    def progress(self, done: int, total: int) -> None:
+        """Note how far the work is, and stop it where it must. Cheap: it is written at most once a second."""
+        with self._lock:
+            self._done, self._total = done, total
+        if self.observe is not None:
+            self.observe(done, total)
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Go on only if this is still the holder and nobody asked to stop.
+
+        Raises:
+            LeaseLost, Cancelled, Paused: the work has to end here; what it has committed stays.
+        """
+        if not self.is_kept and time.monotonic() - self._renewed >= BEAT_SECONDS:
+            self.beat()
+        with self._lock:
+            if self._lost or time.monotonic() - self._renewed > self.kind.lease.total_seconds():
+                raise LeaseLost(f"The lease on {self.run} ran out.")
+            if self._stop == Run.Stop.CANCEL:
+                raise Cancelled(f"{self.run} was cancelled.")
+            if self._stop == Run.Stop.PAUSE:
+                raise Paused(f"{self.run} was paused.")
+
+    def beat(self) -> None:
+        """Renew the lease, write the progress, hear of a wish to stop."""
+        with self._lock:
+            done, total = self._done, self._total
+        asked = time.monotonic()
+        given: dict[str, Any] = {
+            "id": self.run.pk,
+            "token": self.token,
+            "done": done,
+            "total": total,
+            "until": instants.now() + self.kind.lease,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_BEAT, given)
+            row = cursor.fetchone()
+        with self._lock:
+            if row is None:
+                self._lost = True
+            else:
+                self._renewed = asked
+                self._stop = row[0]
+
+    def remember(self, position: dict[str, Any]) -> None:
+        """Keep where the work has got to, in the running transaction, for whoever takes it up from there."""
+        changed = Run.objects.filter(pk=self.run.pk, lease_token=self.token, state=Run.State.RUNNING).update(
+            position=position
+        )
+        if not changed:
+            raise LeaseLost(f"The lease on {self.run} ran out.")
+        self.run.position = position
+
+    @contextmanager
+    def fenced(self) -> Iterator[Self]:
+        """A transaction that commits only while this is the holder: the fence between a worker that was paused for
+        longer than its lease and the one that took over.
+
+        The check comes last, so that the row is not locked while the work goes on.
+
+        Raises:
+            LeaseLost: everything inside the block is undone.
+        """
+        with transaction.atomic():
+            yield self
+            if not self.is_over:
+                self.lock()
+
+    def lock(self) -> Run:
+        """Return the run's row, locked until the end of the transaction, or raise :class:`LeaseLost`."""
+        run = (
+            Run.objects.select_for_update(no_key=True)
+            .filter(pk=self.run.pk, lease_token=self.token, state=Run.State.RUNNING)
+            .first()
+        )
+        if run is None:
+            raise LeaseLost(f"The lease on {self.run} ran out, and somebody else took it or ended it.")
+        return run
+
+    @property
+    def progressed(self) -> tuple[int, int]:
+        """How much is done, and of how much."""
+        with self._lock:
+            return self._done, self._total

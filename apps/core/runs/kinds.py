@@ -1,0 +1,137 @@
+"""Kinds of long work, as the rooms declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from apps.core.actions import Actor, Event
+from apps.core.errors import NotFound
+from apps.core.models import Run
+from apps.core.runs.leases import LONGEST
+
+if TYPE_CHECKING:
+    from apps.core.runs.holding import Holding
+
+DEFAULT_KEPT = timedelta(days=30)
+
+
+class Parameters(BaseModel):
+    """The base of what a kind of work is told. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of work that reached its end."""
+
+    summary: dict[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the audit trail calls a run: the type, the id and the name of its object, and the service it is about."""
+
+    object_type: str
+    object_id: str
+    label: str
+    service_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of long work.
+
+    Parameters:
+        name: stable and dotted, such as ``slos.refresh``; runs are stored under it.
+        title: what it does, as a page and the audit trail say it: ``Make recommendations anew``.
+        parameters: what it is told.
+        work: dotted path of the function ``(holding) -> Done | None`` that does it. A path, because only workers load
+            what it needs. It may run twice and be killed between any two lines; it calls ``holding.progress`` or
+            ``holding.checkpoint`` at least every few seconds where it can stop.
+        queue: the lane of workers.
+        person_waits: somebody looks at a page until it is done; a lost bell is rung again sooner.
+        time_limit: after this the work is broken off, and counts as failed.
+        max_attempts: how often it is begun before it is given up.
+        lease: for how long a worker holds it without a sign of life.
+        permission: what a person needs to cancel, pause, resume or begin it again.
+        only_theirs: of these, only who asked for it, or an SRE admin.
+        can_stop: it calls ``checkpoint`` while it works, so a running one can be cancelled and paused.
+        retried: begins the same again for an actor; ``None`` where what it needs is gone with its end.
+        merge: makes one of the parameters of a run that waits and those of a further request with its key.
+        subject: what the audit trail calls a run.
+        events: what the room publishes when a run has ended, beside ``core.run_ended``.
+        ended: called in the transaction of the end, to let go of what the run needed.
+        label: a few words that tell one run of this kind from another: ``30 days to 2026-11-30``.
+        unit: what progress counts.
+        page: the address of the room's own page of a run; without it, the common page.
+        details: a template that the common page includes, with ``run``.
+        kept: how long an ended run is kept; ``None`` is for ever.
+    """
+
+    name: str
+    title: str
+    parameters: type[Parameters]
+    work: str
+    permission: str
+    queue: str = "default"
+    person_waits: bool = False
+    time_limit: timedelta = timedelta(minutes=10)
+    max_attempts: int = 3
+    lease: timedelta = timedelta(seconds=10)
+    only_theirs: bool = False
+    can_stop: bool = False
+    retried: Callable[[Run, Actor], Run] | None = None
+    merge: Callable[[Any, Any], Any] | None = None
+    subject: Callable[[Run], Subject] | None = None
+    events: Callable[[Run], Sequence[Event]] | None = None
+    ended: Callable[[Run], None] | None = None
+    label: Callable[[Run], str] | None = None
+    unit: str = ""
+    page: Callable[[Run], str] | None = None
+    details: str = ""
+    kept: timedelta | None = DEFAULT_KEPT
+
+    def subject_of(self, run: Run) -> Subject:
+        """What the audit trail calls a run of this kind."""
+        return self.subject(run) if self.subject else Subject("run", str(run.pk), self.title)
+
+    def label_of(self, run: Run) -> str:
+        """A few words that tell this run from others of its kind; empty where there are none."""
+        return self.label(run) if self.label else ""
+
+
+type Work = Callable[["Holding"], Done | None]
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind of work known under its name."""
+    if kind.lease > LONGEST:
+        raise RuntimeError(
+            f"{kind.name}: a lease is at most {LONGEST.total_seconds():.0f} s, and is renewed."
+        )
+    if kind.name in _kinds:
+        raise RuntimeError(f"Two kinds of long work are called {kind.name}.")
+    _kinds[kind.name] = kind
+    return kind
+
+
+def get(name: str) -> Kind:
+    """Return the kind of that name or raise :class:`NotFound`."""
+    try:
+        return _kinds[name]
+    except KeyError:
+        raise NotFound(f"There is no kind of work called {name}.") from None
+
+
+def all_kinds() -> list[Kind]:
+    """Return every kind, by name."""
+    return [_kinds[name] for name in sorted(_kinds)]

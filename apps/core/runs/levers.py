@@ -1,0 +1,258 @@
+"""What a person may do with a run: cancel it, pause and resume it, begin it again."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from apps.core import instants
+from apps.core.actions import Action, ActionInput, Actor, Call, FieldChange, Outcome, Preview, register
+from apps.core.errors import Conflict, NotAllowed, NotFound
+from apps.core.models import Run
+from apps.core.runs import ending, kinds, leases, starting
+from apps.core.runs.kinds import Kind
+
+PERMISSION = "core.control_runs"
+ADMIN = "sre_admin"
+
+
+class RunInput(ActionInput):
+    run_id: UUID = Field(json_schema_extra={"widget": "hidden"})
+    rationale: str = Field(default="", max_length=2000, json_schema_extra={"widget": "textarea"})
+
+
+def check_permission(actor: Actor, run: Run, kind: Kind) -> None:
+    """Raise :class:`NotAllowed` unless an actor may pull the levers of this run, by what its kind asks for."""
+    if actor.user is None:
+        return
+    if not actor.may(kind.permission):
+        raise NotAllowed(f"{kind.title}: {actor.refusal(kind.permission)}")
+    is_theirs = actor.user.pk == run.requested_by_id or actor.user.role == ADMIN
+    if kind.only_theirs and not is_theirs:
+        raise NotAllowed(f"Only {run.requested_by_name}, who began this, or an SRE admin may do this.")
+
+
+def may_pull(actor: Actor, run: Run) -> bool:
+    """Whether the levers are for this actor at all."""
+    try:
+        check_permission(actor, run, kinds.get(run.kind))
+    except (NotAllowed, NotFound):
+        return False
+    return actor.may(PERMISSION)
+
+
+class RunLever(Action[RunInput]):
+    """The base of the levers: the run is locked, and the kind's permission is asked."""
+
+    permission = PERMISSION
+    Input = RunInput
+
+    def target(self, data: RunInput, *, lock: bool) -> Run:
+        if lock:
+            return ending.locked(data.run_id)
+        found = Run.objects.filter(pk=data.run_id).first()
+        if found is None:
+            raise NotFound(f"There is no run {data.run_id}.")
+        return found
+
+    def guard(self, call: Call[RunInput]) -> None:
+        kind = kinds.get(call.target.kind)
+        check_permission(call.actor, call.target, kind)
+        problem = self.problem(call.target, kind)
+        if problem:
+            raise Conflict(problem)
+
+    def problem(self, run: Run, kind: Kind) -> str:
+        """Say why this cannot be done with the run as it is; empty where it can."""
+        raise NotImplementedError
+
+    def outcome(self, run: Run, before: str, after: dict[str, Any] | None = None) -> Outcome:
+        """The outcome of a lever that does not end the run."""
+        subject = kinds.get(run.kind).subject_of(run)
+        return Outcome(
+            result={"run": str(run.pk), "state": str(run.state)},
+            object_type=subject.object_type,
+            object_id=subject.object_id,
+            object_label=subject.label,
+            service_id=subject.service_id,
+            before={"state": before},
+            after=after or {"state": str(run.state)},
+        )
+
+
+def is_held(run: Run) -> bool:
+    """Whether a worker is at it."""
+    return run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now())
+
+
+def _is(run: Run) -> str:
+    return f"This is {run.get_state_display().lower().replace('_', ' ')}"
+
+
+@register
+class CancelRun(RunLever):
+    """End a run. One that waits ends at once; one that a worker has begun ends where it can stop."""
+
+    name = "core.cancel_run"
+    title = "Cancel the run"
+
+    def problem(self, run: Run, kind: Kind) -> str:
+        if run.is_over:
+            return f"{_is(run)} and cannot be cancelled any more."
+        if is_held(run) and not kind.can_stop:
+            return f"{kind.title} cannot be stopped once it has begun; it ends by itself."
+        if run.stop == Run.Stop.CANCEL and is_held(run):
+            return f"{run.stop_asked_by} has asked to cancel it already; it stops within seconds."
+        return ""
+
+    def preview(self, call: Call[RunInput]) -> Preview:
+        run = call.target
+        stays = "What it has stored so far stays." if run.started_at else "Nothing of it has been done."
+        return Preview(
+            summary=f"{kinds.get(run.kind).title}: ended before its end. {stays}",
+            changes=[FieldChange("State", run.state, Run.State.CANCELLED)],
+            undo="Begin it again.",
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return "Cancelled." if result["state"] == Run.State.CANCELLED else "It stops within seconds."
+
+    def execute(self, call: Call[RunInput]) -> Outcome:
+        run: Run = call.target
+        run.stop_asked_by = call.actor.name
+        if not is_held(run):
+            run.lease_token += 1  # A holder that was only asleep finds that it has lost it.
+            run.save(update_fields=["stop_asked_by", "lease_token"])
+            return ending.ended(run, Run.State.CANCELLED, summary={})
+        run.stop = Run.Stop.CANCEL
+        run.save(update_fields=["stop", "stop_asked_by"])
+        return self.outcome(run, run.state, {"asked_to": "cancel"})
+
+
+@register
+class PauseRun(RunLever):
+    """Hold a run until somebody resumes it."""
+
+    name = "core.pause_run"
+    title = "Pause the run"
+
+    def problem(self, run: Run, kind: Kind) -> str:
+        if run.state not in (Run.State.PENDING, Run.State.RUNNING):
+            return f"{_is(run)}; only one that waits or runs can be paused."
+        if is_held(run) and not kind.can_stop:
+            return f"{kind.title} cannot be stopped once it has begun; it ends by itself."
+        if run.stop and is_held(run):
+            return f"{run.stop_asked_by} has asked to {run.stop} it already; it stops within seconds."
+        return ""
+
+    def preview(self, call: Call[RunInput]) -> Preview:
+        run = call.target
+        return Preview(
+            summary=f"{kinds.get(run.kind).title}: nothing more is done until somebody resumes it.",
+            changes=[FieldChange("State", run.state, Run.State.PAUSED)],
+            undo="Resume it.",
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return "Paused." if result["state"] == Run.State.PAUSED else "It pauses within seconds."
+
+    def execute(self, call: Call[RunInput]) -> Outcome:
+        run: Run = call.target
+        before = run.state
+        run.stop_asked_by = call.actor.name
+        if is_held(run):
+            run.stop = Run.Stop.PAUSE
+            run.save(update_fields=["stop", "stop_asked_by"])
+            return self.outcome(run, before, {"asked_to": "pause"})
+        run.state, run.takes_more, run.message_id = Run.State.PAUSED, False, ""
+        run.lease_until, run.lease_owner = None, ""
+        run.lease_token += 1
+        run.save(
+            update_fields=[
+                "state", "takes_more", "message_id", "lease_until", "lease_owner", "lease_token", "stop_asked_by"
+            ]
+        )  # fmt: skip
+        return self.outcome(run, before)
+
+
+@register
+class ResumeRun(RunLever):
+    """Let a paused run go on."""
+
+    name = "core.resume_run"
+    title = "Resume the run"
+
+    def problem(self, run: Run, kind: Kind) -> str:
+        return "" if run.state == Run.State.PAUSED else f"{_is(run)}; only a paused one can be resumed."
+
+    def preview(self, call: Call[RunInput]) -> Preview:
+        return Preview(
+            summary=f"{kinds.get(call.target.kind).title}: a worker takes it up within seconds.",
+            changes=[FieldChange("State", Run.State.PAUSED, Run.State.PENDING)],
+            undo="Pause it again.",
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return "A worker takes it up within seconds."
+
+    def execute(self, call: Call[RunInput]) -> Outcome:
+        run: Run = call.target
+        # A pause is no failure: the attempts that it took begin anew.
+        run.stop, run.stop_asked_by, run.attempts, run.not_before = Run.Stop.NONE, "", 0, None
+        run.save(update_fields=["stop", "stop_asked_by", "attempts", "not_before"])
+        starting.make_ready(run)
+        return self.outcome(run, Run.State.PAUSED)
+
+
+@register
+class RetryRun(RunLever):
+    """Begin the same work again, as a run of its own."""
+
+    name = "core.retry_run"
+    title = "Begin the run again"
+    success_status = 202
+
+    def problem(self, run: Run, kind: Kind) -> str:
+        if run.state not in (Run.State.FAILED, Run.State.CANCELLED, Run.State.GIVEN_UP):
+            return f"{_is(run)}; only one that failed, was cancelled or was given up can be begun again."
+        if kind.retried is None:
+            return f"{kind.title}: what it needs went with its end. Send it again."
+        return ""
+
+    def preview(self, call: Call[RunInput]) -> Preview:
+        return Preview(
+            summary=f"{kinds.get(call.target.kind).title}: the same is done again, from its beginning.",
+            undo="Cancel the new run.",
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return "It is begun again; the new run is listed with the others."
+
+    def execute(self, call: Call[RunInput]) -> Outcome:
+        kind = kinds.get(call.target.kind)
+        assert kind.retried is not None
+        run = kind.retried(call.target, call.actor)
+        subject = kind.subject_of(run)
+        return Outcome(
+            result={"run": str(run.pk), "state": str(run.state)},
+            object_type=subject.object_type,
+            object_id=subject.object_id,
+            object_label=subject.label,
+            service_id=subject.service_id,
+            after={"state": str(run.state), "retry_of": str(call.target.pk)},
+        )
+
+
+def same_again(run: Run, actor: Actor) -> Run:
+    """What most kinds do to begin again: the same parameters in a new run."""
+    kind = kinds.get(run.kind)
+    return starting.start(
+        run.kind,
+        kind.parameters.model_validate(run.parameters),
+        actor=actor,
+        key=run.dedupe_key,
+        origin=run.origin,
+        retry_of=run,
+    )

@@ -1,0 +1,65 @@
+"""What makes up for lost bells and dead holders. The scheduler's leader does it, so it needs neither Redis nor a worker
+to notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import F
+
+from apps.core import instants
+from apps.core.models import Run
+from apps.core.runs import bells, kinds, leases
+from apps.core.runs.ending import settle
+
+logger = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 2.0
+"""How often the scheduler calls :func:`reconcile`."""
+GRACE = timedelta(seconds=15)
+GRACE_WHERE_A_PERSON_WAITS = timedelta(seconds=4)
+"""A bell that was rung this long ago, and of which nothing is seen in Redis, is lost."""
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How many runs were rung for again, and how many were brought to their end."""
+
+    rung: int
+    settled: int
+
+
+def reconcile() -> Reconciled:
+    """Ring for what waits and has no live message; end what nobody may begin any more.
+
+    Raises when Redis is away; what has to be ended has been ended then.
+    """
+    now = instants.now()
+    runs = list(
+        Run.objects.filter(leases.waiting(now)).order_by(F("person_waits").desc(), "created_at")[:AT_ONCE]
+    )
+    settled = {run.pk for run in runs if _is_stuck(run) and settle(run.pk)}
+    known = {kind.name for kind in kinds.all_kinds()}
+    due = [run for run in runs if run.pk not in settled and run.kind in known and _is_due(run, now)]
+    there = bells.still_there([run for run in due if run.message_id])
+    lost = [run for run in due if run.pk not in there]
+    for run in lost:
+        bells.ring(run)
+        logger.info("run.rung_again", run=str(run.pk), kind=run.kind, state=run.state, attempts=run.attempts)
+    return Reconciled(len(lost), len(settled))
+
+
+def _is_stuck(run: Run) -> bool:
+    return bool(run.stop) or run.attempts >= run.max_attempts
+
+
+def _is_due(run: Run, now: datetime) -> bool:
+    if run.rung_at is None:
+        return True
+    if run.state == Run.State.RUNNING and not run.message_id:
+        return True  # Its holder took the last bell.
+    grace = GRACE_WHERE_A_PERSON_WAITS if run.person_waits else GRACE
+    return run.rung_at < now - grace or run.rung_at > now  # the clock was set back

@@ -1,0 +1,94 @@
+"""How long work begins: a row in the transaction that accepts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from apps.core import instants, outbox
+from apps.core.actions import Actor
+from apps.core.models import Run
+from apps.core.runs import kinds
+from apps.core.runs.kinds import Parameters
+
+RING = "core.run_rings"
+"""The event on which the relay rings the bell: with the commit, and not from inside a request."""
+
+
+def start(
+    kind_name: str,
+    parameters: Parameters,
+    *,
+    actor: Actor,
+    key: str = "",
+    origin: str = "",
+    model: type[Run] = Run,
+    is_preparing: bool = False,
+    retry_of: Run | None = None,
+    **columns: Any,
+) -> Run:
+    """Accept work, inside the caller's transaction: with its commit it will be done, whatever happens to Redis.
+
+    With a ``key``, a run of the kind that has the key and has not begun takes the request in: the parameters are
+    merged, and it is returned in place of a new one. One that is running is left alone, and the new one follows it.
+
+    Parameters:
+        model: the room's table beside the run, whose own columns are given as ``columns``.
+        is_preparing: more has to come in before it may begin; :func:`make_ready` says when.
+
+    Raises:
+        RuntimeError: outside a transaction, because the run could then outlive a change that failed.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError(f"start({kind_name!r}) needs the transaction of the change that it follows from.")
+    kind = kinds.get(kind_name)
+    if key:
+        found = _merged(kind, parameters, key)
+        if found is not None:
+            return found
+    now = instants.now()
+    run = model(
+        kind=kind.name,
+        state=Run.State.PREPARING if is_preparing else Run.State.PENDING,
+        parameters=parameters.model_dump(mode="json"),
+        origin=origin,
+        requested_by=actor.user,
+        requested_by_name=actor.name,
+        retry_of=retry_of,
+        person_waits=kind.person_waits,
+        dedupe_key=key,
+        queue=kind.queue,
+        max_attempts=kind.max_attempts,
+        created_at=now,
+        rung_at=None if is_preparing else now,
+        **columns,
+    )
+    run.save(force_insert=(Run,))
+    if not is_preparing:
+        _ask_for_bell(run)
+    return run
+
+
+def make_ready(run: Run) -> None:
+    """Let a locked run that was being prepared begin, inside the caller's transaction."""
+    run.state, run.rung_at = Run.State.PENDING, instants.now()
+    run.save(update_fields=["state", "rung_at"])
+    _ask_for_bell(run)
+
+
+def _ask_for_bell(run: Run) -> None:
+    outbox.publish(RING, {"run": str(run.pk)}, aggregate=f"run:{run.pk}")
+
+
+def _merged(kind: kinds.Kind, parameters: Parameters, key: str) -> Run | None:
+    # Two requests with one key come one after the other: the second finds the run of the first.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", [kind.name, key])
+    waiting = Run.objects.select_for_update().filter(kind=kind.name, dedupe_key=key, takes_more=True).first()
+    if waiting is None or kind.merge is None:
+        return waiting
+    before = kind.parameters.model_validate(waiting.parameters)
+    waiting.parameters = kind.merge(before, parameters).model_dump(mode="json")
+    waiting.save(update_fields=["parameters"])
+    return waiting

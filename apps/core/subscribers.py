@@ -1,0 +1,16 @@
+"""What the core does when it hears of something."""
+
+from __future__ import annotations
+
+from apps.core.models import OutboxEvent, Run
+from apps.core.outbox import subscribe
+from apps.core.runs import bells
+from apps.core.runs.starting import RING
+
+
+@subscribe(RING, name="core.ring_run")
+def ring_run(event: OutboxEvent) -> None:
+    """Wake a worker for a run that waits; the reconciler does it where this fails."""
+    run = Run.objects.filter(pk=event.payload["run"], state=Run.State.PENDING).first()
+    if run is not None:
+        bells.ring(run)

@@ -1,0 +1,160 @@
+"""Computing journeys: load the graph below, ask the engine, store. Only workers and commands import this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path, Step, evaluate
+from apps.engine.rounding import ratio
+from apps.engine.types import TIER_BREACH_PROBABILITY
+from apps.journeys import models
+from apps.journeys.making import graph as graphs
+from apps.journeys.making import latency
+from apps.journeys.models import Journey
+
+logger = structlog.get_logger(__name__)
+
+LINKS_KEPT = 50
+
+
+def refresh(
+    journeys: Sequence[str] | None, *, reason: str, asked: datetime | None = None, is_forced: bool = False
+) -> int:
+    """Compute what has been asked anew of these journeys, or of all. Returns how many were computed.
+
+    ``asked`` is when it was asked for: a worker may be told before the note of it is committed, and would else find
+    that nothing is to be done. ``is_forced`` computes the others, too. Safe to run twice: what was computed since it
+    was asked is left alone.
+    """
+    rows = Journey.objects.select_related("result").order_by("name")
+    if journeys is not None:
+        rows = rows.filter(pk__in=journeys)
+    made = 0
+    for journey in rows:
+        result = getattr(journey, "result", None)
+        if is_forced or result is None or result.is_older_than(asked):
+            made += compute_one(journey)
+    if made:
+        logger.info("journeys.computed", journeys=made, reason=reason)
+    return made
+
+
+def compute_one(journey: Journey) -> bool:
+    """Compute one journey and store what came of it; ``False`` where it changed or went meanwhile."""
+    started = timezone.now()
+    document, as_of = evaluated(journey)
+    with transaction.atomic():
+        current = Journey.objects.select_for_update().filter(pk=journey.pk).values_list("version", flat=True)
+        if list(current) != [journey.version]:
+            return False
+        links = document.get("links") or [{}]
+        values = {
+            "computed_from": started,
+            "computed_at": timezone.now(),
+            "as_of": as_of,
+            "journey_version": journey.version,
+            "availability": document["availability"],
+            "lower": document["interval"][0] if document["interval"] else None,
+            "upper": document["interval"][1] if document["interval"] else None,
+            "chance_missed": document["chance_missed"],
+            "weakest": str(links[0].get("service_id", "")),
+            "document": document,
+        }
+        models.JourneyResult.objects.update_or_create(
+            journey=journey, defaults=values, create_defaults={**values, "requested_at": started}
+        )
+    return True
+
+
+def evaluated(journey: Journey) -> tuple[dict[str, Any], datetime | None]:
+    """Return what a journey achieves as a document, and the oldest instant that it rests on."""
+    paths, gone = _paths(journey.paths)
+    common: dict[str, Any] = {
+        "window_days": settings.WINDOW_DAYS,
+        "seed": 0,
+        "target": journey.target,
+        "gone": gone,
+    }
+    if not paths or gone:
+        return common | _nothing() | {"latency": None}, None
+    members = dict(
+        Service.objects.filter(
+            service_id__in={step.service_id for path in paths for step in path.steps}
+        ).values_list("service_id", "pk")
+    )
+    below = graphs.load(list(members.values()))
+    common["latency"] = latency.evaluated(
+        paths,
+        members,
+        below.graph.edges,
+        until=latency.end_of_data(members.values()),
+        target_ms=journey.latency_target_ms,
+    )
+    if set(members) <= set(below.unknown):
+        return common | _nothing() | {"unknown": sorted(members)}, below.as_of
+    fleet = JourneyFleet(below.graph, below.whole, below.predicted)
+    found = evaluate(paths, fleet, target=journey.target)
+    return common | _document(found, below), below.as_of
+
+
+def _paths(given: Iterable[dict[str, Any]]) -> tuple[list[Path], list[str]]:
+    """The engine's paths, and the services on them that the catalog no longer has."""
+    paths = [
+        Path(
+            str(path.get("name") or f"Path {at + 1}"),
+            float(path["weight"]),
+            tuple(Step(str(step["service_id"]), float(step["calls"])) for step in path["steps"]),
+        )
+        for at, path in enumerate(given)
+    ]
+    names = {step.service_id for path in paths for step in path.steps}
+    known = set(Service.objects.filter(service_id__in=names).values_list("service_id", flat=True))
+    return paths, sorted(names - known)
+
+
+def _nothing() -> dict[str, Any]:
+    empty = ("availability", "standard_error", "interval", "tiers", "chance_missed", "chance_error", "naive")
+    lists: dict[str, Any] = {"paths": [], "links": [], "unknown": [], "fixed": []}
+    return dict.fromkeys(empty) | lists | {"samples": 0, "windows": 0, "services": 0}
+
+
+def _document(found: JourneyResult, below: graphs.GraphBelow) -> dict[str, Any]:
+    return {
+        "availability": ratio(found.availability),
+        "standard_error": found.standard_error,
+        "interval": [ratio(end) for end in found.interval],
+        "tiers": {
+            name: {
+                "target": ratio(target),
+                "error": found.tier_errors[name],
+                "breach_probability": TIER_BREACH_PROBABILITY[name],
+            }
+            for name, target in found.tiers.items()
+        },
+        "chance_missed": found.chance_missed,
+        "chance_error": found.chance_error,
+        "naive": ratio(found.naive),
+        "paths": [asdict(path) for path in found.paths],
+        "links": [
+            {
+                **asdict(link),
+                "own": ratio(link.own),
+                "availability": ratio(1 - below.whole.get(link.service_id, 0.0)),
+            }
+            for link in found.links[:LINKS_KEPT]
+        ],
+        "unknown": list(below.unknown),
+        "fixed": [name for name in found.fixed if name not in below.unknown],
+        "samples": found.samples,
+        "windows": found.windows,
+        "services": len(below.graph.own),
+    }

@@ -1,0 +1,369 @@
+"""A journey as its pages show it: the answer in a sentence, figures, paths and links as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import QueryDict
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.journeys import queries
+from apps.journeys.models import Journey, JourneyResult
+from apps.journeys.pages import latency_page
+from apps.journeys.what_if.steps import ChangeStep, query
+from apps.journeys.words import path_name, shares
+from apps.slos.words import TIERS
+from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
+from apps.ui.links import action_url
+from apps.ui.lists import (
+    ROWS_PER_PAGE,
+    Filter,
+    Listing,
+    choices,
+    listing_of,
+    nothing_matches,
+    page_of,
+    pager_of,
+    words_in,
+)
+from apps.ui.tables import Column, Table, sort_from
+
+LINKS_SHOWN = 12
+SOME_CHANCE, HIGH_CHANCE = 0.05, 0.20
+
+COLUMNS = (
+    Column("Journey", "name"),
+    Column("Team", "team"),
+    Column("Target", "target", numeric=True),
+    Column("Succeeds", "availability", numeric=True, hint="Availability of the journey as things are"),
+    Column("Next month", numeric=True, hint="Nine windows in ten lie in between"),
+    Column("Missed", "chance", hint="How often the target will be missed", descending_first=True),
+    Column("95 % within", numeric=True, hint="End to end, p95 of the last 60 days"),
+    Column("Weakest link"),
+)
+
+
+def standing(journey: Journey, result: JourneyResult | None) -> tuple[str, str]:
+    """The state of a journey as a word and its level: fine up to one window in 20, act from one in five."""
+    if result is None or result.availability is None:
+        return (
+            ("no number yet", "") if result is None or result.computed_at is None else ("no number", "warn")
+        )
+    if journey.target is None or result.chance_missed is None:
+        return "no target", ""
+    if result.chance_missed <= SOME_CHANCE:
+        return "keeps its target", "ok"
+    return (
+        ("at risk", "warn") if result.chance_missed <= HIGH_CHANCE else ("likely to miss its target", "bad")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the list."""
+
+    journey: Journey
+    result: JourneyResult | None
+    word: str
+    level: str
+    interval: str
+    missed: str
+    within: str
+    latency_target: str
+    is_too_slow: bool
+    is_old: bool
+
+
+def listing(request_query: QueryDict) -> Listing[Line]:
+    """The journeys that the address asks for."""
+    sort = sort_from(request_query, COLUMNS, "name")
+    page = page_of(request_query)
+    text, team = words_in(request_query), request_query.get("team", "")
+    rows = queries.journeys(text=text, team=team, service_id=request_query.get("service", ""))
+    first = (page - 1) * ROWS_PER_PAGE
+    found = [_line(one) for one in queries.ordered(rows, sort)[first : first + ROWS_PER_PAGE]]
+    total = rows.count()
+    filters = [
+        Filter("q", "Name contains", text),
+        Filter("team", "Team", team, choices("all teams", queries.teams_with_journeys())),
+    ]
+    table = Table(
+        "journeys",
+        "Journeys",
+        COLUMNS,
+        len(found),
+        total,
+        "journeys",
+        sort,
+        request_query,
+        *(
+            nothing_matches("journey", request_query, filters)
+            or (
+                "No journey here",
+                "A journey is what a user sets out to do, such as checking out, over several services. Create one "
+                "to see how often it succeeds and which service to mend first.",
+            )
+        ),
+    )
+    return listing_of(
+        table, found, filters, sort, pager_of(request_query, page, len(found), total), request_query
+    )
+
+
+def _line(journey: Journey) -> Line:
+    result = queries.result_of(journey)
+    word, level = standing(journey, result)
+    interval, missed = "—", "—"
+    if result is not None and result.lower is not None and result.upper is not None:
+        interval = f"{percent_number(result.lower)} to {percent(result.upper)}"
+    if result is not None and result.chance_missed is not None:
+        missed = missed_words(result.document)
+    return Line(
+        journey,
+        result,
+        word,
+        level,
+        interval,
+        missed,
+        latency_page.short(result.document if result is not None else {}),
+        "" if journey.latency_target_ms is None else ms(journey.latency_target_ms),
+        latency_page.is_too_slow(result.document if result is not None else {}),
+        result is None or result.is_being_made,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One service on a path."""
+
+    service_id: str
+    calls: str
+    is_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    name: str
+    share: str
+    availability: str
+    stops: Sequence[Stop]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A service and what mending it buys. ``try_url`` is the what-if in which a member keeps one nine more."""
+
+    service_id: str
+    place: str
+    availability: str
+    share: str
+    gain: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    service_id: str
+    team: str
+    criticality: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A journey's page."""
+
+    journey: Journey
+    result: JourneyResult | None
+    word: str
+    level: str
+    answer: str
+    interval: str
+    chance: str
+    precision: str
+    naive: str
+    as_of: datetime | None
+    is_renewing: bool
+    is_of_before: bool
+    paths: Sequence[PathRow]
+    links: Sequence[LinkRow]
+    links_left: int
+    weakest: str
+    window: str
+    tiers: Sequence[tuple[str, str, str]]
+    members: Sequence[Member]
+    notes: Sequence[str]
+    times: latency_page.Times | None
+    edit_url: str
+    delete_url: str
+
+
+def present(journey: Journey, user: User) -> Shown:
+    """Turn a journey and what was computed of it into what its page shows."""
+    result = queries.result_of(journey)
+    document: Mapping[str, Any] = result.document if result is not None else {}
+    word, level = standing(journey, result)
+    may_edit = user.has_perm("journeys.edit", journey)
+    window = int(document.get("window_days") or settings.WINDOW_DAYS)
+    links = document.get("links") or []
+    back = {"next": reverse("journeys")}
+    members = journey.members.select_related("team").order_by("service_id")
+    is_of_before = (
+        result is not None and result.computed_at is not None and result.journey_version != journey.version
+    )
+    return Shown(
+        journey=journey,
+        result=result,
+        word=word,
+        level=level,
+        answer=_answer(journey, document),
+        interval=_interval(document),
+        chance=missed_words(document),
+        precision=_precision(document),
+        naive=percent(document.get("naive")),
+        as_of=result.as_of if result else None,
+        is_renewing=result is None or result.is_being_made,
+        is_of_before=is_of_before,
+        paths=_paths(journey, {} if is_of_before else document),
+        links=[_link(link, document) for link in links[:LINKS_SHOWN] if link["gain"] > 0],
+        links_left=max(0, sum(1 for link in links if link["gain"] > 0) - LINKS_SHOWN),
+        weakest=_weakest(links),
+        window=plural(window, "day"),
+        tiers=[
+            (name, percent(tier["target"]), chance_words(tier["breach_probability"], window))
+            for name in TIERS
+            if (tier := (document.get("tiers") or {}).get(name))
+        ],
+        members=[
+            Member(
+                service.service_id,
+                service.team.name if service.team else "—",
+                service.criticality,
+                reverse("service", args=[service.service_id]),
+            )
+            for service in members
+        ],
+        notes=_notes(document),
+        times=latency_page.times(document),
+        edit_url=reverse("edit-journey", args=[journey.slug]) if may_edit else "",
+        delete_url=action_url("journeys.delete", journey=journey.slug, version=journey.version, **back)
+        if may_edit
+        else "",
+    )
+
+
+def missed_words(document: Mapping[str, Any]) -> str:
+    """How often the target is missed; where no window drawn missed it, no more is known than how many were drawn."""
+    chance = document.get("chance_missed")
+    if chance is None:
+        return "—"
+    least = 0.5 / max(1, int(document.get("windows") or 1))
+    return chance_words(max(float(chance), least), int(document.get("window_days", 28)))
+
+
+def _answer(journey: Journey, document: Mapping[str, Any]) -> str:
+    availability, interval = document.get("availability"), document.get("interval")
+    if availability is None or not interval:
+        return ""
+    lost = (1 - availability) * 10_000
+    said = (
+        f"{percent(availability)} of the journeys succeed: {number(lost, 1 if lost < 10 else 0)} in 10,000 do not. "
+        f"Nine months in ten will lie between {percent_number(interval[0])} and {percent(interval[1])}."
+    )
+    if journey.target is not None and document.get("chance_missed") is not None:
+        said += f" The target of {percent(journey.target)} is missed {missed_words(document)}."
+    return said
+
+
+def _interval(document: Mapping[str, Any]) -> str:
+    ends = document.get("interval")
+    return f"{percent_number(ends[0])} to {percent(ends[1])}" if ends else "—"
+
+
+def _precision(document: Mapping[str, Any]) -> str:
+    """How far sampling may be off, in words."""
+    error = document.get("standard_error")
+    if error is None or not document.get("samples"):
+        return ""
+    if error < 1e-9:
+        return "exact for these figures"
+    return f"± {points(1.96 * error, 4).lstrip('+')} points from sampling"
+
+
+def _paths(journey: Journey, document: Mapping[str, Any]) -> list[PathRow]:
+    found = document.get("paths") or []
+    gone = set(document.get("gone") or ())
+    return [
+        PathRow(
+            name=path_name(path, at),
+            share=percent(share, 0 if abs(share * 100 - round(share * 100)) < 0.05 else 1),
+            availability=percent(found[at]["availability"]) if at < len(found) else "—",
+            stops=[
+                Stop(
+                    str(step["service_id"]),
+                    "" if float(step["calls"]) == 1 else f"× {float(step['calls']):g}",
+                    step["service_id"] in gone,
+                )
+                for step in path["steps"]
+            ],
+        )
+        for at, (path, share) in enumerate(zip(journey.paths, shares(journey.paths), strict=True))
+    ]
+
+
+def _link(link: Mapping[str, Any], document: Mapping[str, Any]) -> LinkRow:
+    return LinkRow(
+        service_id=str(link["service_id"]),
+        place="on the journey" if link["is_member"] else "below it",
+        availability=percent(link["own"]),
+        share=percent(link["share"], 0) if link["share"] >= 0.005 else "under 1\u202f%",
+        gain=points(link["gain"]),
+        after=percent(min(1.0, float(document["availability"]) + float(link["gain"]))),
+    )
+
+
+def _weakest(links: Sequence[Mapping[str, Any]]) -> str:
+    if not links or links[0]["gain"] <= 0:
+        return "Weakest link"
+    first = links[0]
+    return (
+        f"Weakest link: {first['service_id']}, behind {percent(first['share'], 0)} of the journey's failures"
+    )
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    said = []
+    gone, unknown, fixed = (list(document.get(name) or ()) for name in ("gone", "unknown", "fixed"))
+    if gone:
+        said.append(
+            f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} no longer in the catalog: the journey has no number "
+            "until its paths are edited."
+        )
+    if unknown:
+        said.append(
+            f"Nothing is known of {_named(unknown)}: counted as never failing, so the true figure is lower."
+        )
+    if fixed:
+        said.append(
+            f"For {_named(fixed)} there is no prediction: taken to fail in every window as often as on average."
+        )
+    return said
+
+
+def _named(names: Sequence[str], shown: int = 3) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {plural(more, 'other')}" if more > 0 else "")
+
+
+def try_url(service_id: str, steps: Sequence[ChangeStep]) -> str:
+    """The address of a what-if."""
+    address = reverse("what-if", args=[service_id])
+    return f"{address}?{query(steps)}" if steps else address
+
+
+__all__ = ["LINKS_SHOWN", "Shown", "count", "listing", "present", "standing", "try_url"]

@@ -1,0 +1,307 @@
+"""Trying steps on a service: the engine run again on a changed past. Only workers and commands import this module.
+
+Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it
+holds, else those that the engine makes of the same data; with steps the composite is moved by what reaches the
+service over the whole graph below it, and the tiers are those of a whole new run on the service's past with each
+cause changed as the steps say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import numpy as np
+from django.conf import settings
+from django.utils import timezone
+
+from apps.catalog.models import Service
+from apps.catalog.queries import cycle_members
+from apps.core.instants import whole_hour
+from apps.engine.assessment import Assessment, assess
+from apps.engine.explanation.changed_causes import with_changed_causes
+from apps.engine.graph.edge_table import EdgeTable
+from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
+from apps.engine.reading import Reading, read
+from apps.engine.recommend import conclude
+from apps.engine.rounding import ratio
+from apps.engine.types import GraphFigure, ServiceInput
+from apps.journeys.making import graph as graphs
+from apps.journeys.what_if.told import sentence, step_told
+from apps.slos.models import Recommendation, SliType
+from apps.slos.services import archetypes, figures_below, load_inputs, service_as_of
+from apps.telemetry.series import Buckets, load_buckets
+
+LATENCY_BACK = timedelta(days=28)
+
+
+def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return ``{"state": "done", …}`` (docs/what-if.md) or ``{"state": "impossible", "step", "detail"}``."""
+    service = Service.objects.get(pk=service_pk)
+    wanted = [
+        ChangeStep(cast(StepKind, step["kind"]), str(step["target_id"]), float(step["value"]))
+        for step in steps
+    ]
+    below = graphs.load([service_pk])
+    newest = _newest(service)
+    as_of = newest.as_of if newest else service_as_of(service_pk, timezone.now())
+    try:
+        found = _levels(service, below, wanted, as_of)
+    except _Impossible as refusal:
+        return {"state": "impossible", "step": refusal.at, "detail": str(refusal)}
+    start = _start(service, newest, as_of)
+    tiers = _in_order(found, [_tiers(start, level) for level in found])
+    first = _document(start, found[0], tiers[0][0])
+    documents = [
+        {
+            "step": {"kind": step.kind, "target_id": step.target_id, "value": step.value},
+            **_document(start, level, made),
+            "unseen": list(unseen),
+            "told": step_told(service.service_id, step, before=found[at], after=level, whole=below.whole),
+        }
+        for at, (step, level, (made, unseen)) in enumerate(zip(wanted, found[1:], tiers[1:], strict=True))
+    ]
+    last = documents[-1] if documents else first
+    return {
+        "state": "done",
+        "service_id": service.service_id,
+        "as_of": start.as_of.isoformat().replace("+00:00", "Z"),
+        "window_days": start.window_days,
+        "verdict": start.verdict,
+        "reason": start.reason,
+        "before": first,
+        "steps": documents,
+        "after": {name: last[name] for name in first},
+        "sentence": sentence(
+            service.service_id, first, last, [step.kind for step in wanted], start.window_days
+        ),
+        "unknown": [name for name in below.unknown if name != service.service_id],
+        "offers": _offers(service.service_id, below),
+    }
+
+
+class _Impossible(Exception):
+    """A step that does not fit; ``at`` is its place, counted from 0."""
+
+    def __init__(self, at: int, detail: str) -> None:
+        super().__init__(detail)
+        self.at = at
+
+
+def _levels(
+    service: Service, below: graphs.GraphBelow, steps: Sequence[ChangeStep], as_of: datetime
+) -> list[Level]:
+    given = Below(service.service_id, below.graph, below.whole, _slow(steps, as_of))
+    try:
+        return levels(given, steps)
+    except ImpossibleStep as refusal:
+        # The first that does not fit is found by trying them one by one.
+        for at in range(len(steps)):
+            try:
+                levels(given, steps[: at + 1])
+            except ImpossibleStep:
+                raise _Impossible(at, str(refusal)) from None
+        raise
+
+
+def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float], float]:
+    """The share of each dependency's answers of the 28 days before ``as_of`` that a timeout would cut."""
+    wanted = {step.target_id for step in steps if step.kind == "timeout"}
+    if not wanted:
+        return {}
+    services = dict(Service.objects.filter(service_id__in=wanted).values_list("service_id", "pk"))
+    end = whole_hour(as_of)
+    buckets = load_buckets(sorted(services.values()), end - LATENCY_BACK, end)
+    return {
+        (step.target_id, step.value): slower_share(buckets[services[step.target_id]], step.value)
+        for step in steps
+        if step.kind == "timeout" and services.get(step.target_id) in buckets
+    }
+
+
+def slower_share(found: Buckets, threshold_ms: float) -> float:
+    """Share of requests slower than a threshold, straight within its bucket; past all bounds that of the last."""
+    counts = np.nansum(found.cumulative, axis=0)
+    if counts[-1] <= 0:
+        return 0.0
+    bounds = np.where(np.isfinite(found.bounds_ms), found.bounds_ms, np.nan)
+    finite = np.isfinite(bounds)
+    known = np.interp(threshold_ms, [0.0, *bounds[finite]], [0.0, *counts[finite]])
+    return float(min(1.0, max(0.0, 1 - known / counts[-1])))
+
+
+type _Made = tuple[dict[str, Any] | None, tuple[str, ...]]
+"""The tiers at a level, and the dependencies of which the past shows no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The service as the engine sees it without any step. ``base`` is its run on the past as causes tell it."""
+
+    given: ServiceInput
+    as_of: datetime
+    seed: int
+    window_days: int
+    verdict: str
+    reason: str | None
+    composite: float | None
+    tiers: dict[str, Any] | None
+    base: dict[str, Any] | None
+
+
+def _newest(service: Service) -> Recommendation | None:
+    return (
+        Recommendation.objects.filter(service=service, sli_type=SliType.AVAILABILITY)
+        .order_by("-generated_at")
+        .first()
+    )
+
+
+def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> _Start:
+    seed = newest.seed if newest else 0
+    window_days = newest.window_days if newest else settings.WINDOW_DAYS
+    cycles = cycle_members()
+    given = replace(load_inputs([service], as_of, cycles=cycles)[0], buckets=None, percentiles=None)
+    if newest is not None and _holds(newest):
+        found = newest.document
+    else:
+        # What stands below is taken as its own computation left it, as where one service is made anew.
+        reading = read(given, int(as_of.timestamp()))
+        known = {service.service_id: reading.known}
+        graph = figures_below([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
+        found = _availability(_assessed(reading, window_days, seed), graph.get(service.service_id))
+    start = _Start(
+        given,
+        as_of,
+        seed,
+        window_days,
+        str(found["verdict"]),
+        found["reason"],
+        (found["composite"] or {}).get("point"),
+        found["tiers"],
+        None,
+    )
+    if found["tiers"] is None or given.counts is None:
+        return start
+    try:
+        same, _ = with_changed_causes(given, as_of=int(as_of.timestamp()), scales={})
+    except ValueError:
+        return start
+    return replace(start, base=_run(start, same))
+
+
+def _holds(newest: Recommendation) -> bool:
+    """Whether a recommendation still says what the engine would: a decided one is not outdated by what changes."""
+    return newest.status == Recommendation.Status.CURRENT and newest.expires_at > timezone.now()
+
+
+def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
+    assessed = _assessed(read(given, int(start.as_of.timestamp())), start.window_days, start.seed)
+    found: dict[str, Any] | None = _availability(assessed, None)["tiers"]
+    return found
+
+
+def _assessed(reading: Reading, window_days: int, seed: int) -> Assessment:
+    return assess(reading, window_days=window_days, seed=seed, archetypes=archetypes())
+
+
+def _availability(assessed: Assessment, graph: GraphFigure | None) -> dict[str, Any]:
+    return cast(dict[str, Any], conclude(assessed, graph)["availability"])
+
+
+def _tiers(start: _Start, level: Level) -> _Made:
+    """The tiers at a level, and the dependencies of which the past shows no failure."""
+    if start.tiers is None:
+        return None, ()
+    if not level.scales and level.own_scale == 1 and level.added == 0:
+        return _plain(start.tiers), ()
+    if start.base is None:
+        return _scaled(start.tiers, dict.fromkeys(start.tiers, level.ratio)), ()
+    changed, unseen = with_changed_causes(
+        start.given,
+        as_of=int(start.as_of.timestamp()),
+        scales=level.scales,
+        own_scale=level.own_scale,
+        added=level.added,
+    )
+    again = _run(start, changed)
+    if again is None:
+        return None, unseen
+    factors = {
+        name: (1 - again[name]["target"]) / (1 - start.base[name]["target"])
+        if start.base[name]["target"] < 1
+        else 1.0
+        for name in start.tiers
+    }
+    return _scaled(start.tiers, factors), unseen
+
+
+def _in_order(found: Sequence[Level], made: Sequence[_Made]) -> list[_Made]:
+    """The tiers of each level, none worse than those of the one before where nothing fails more, nor the reverse.
+
+    The forecast is learned from examples and need not move one way only when a few failures go; that fewer
+    failures cannot support less is known without any example.
+    """
+    ordered = [made[0]]
+    for before, level, (tiers, unseen) in zip(found, found[1:], made[1:], strict=False):
+        last = ordered[-1][0]
+        if tiers is not None and last is not None:
+            if level.fails_no_more_than(before):
+                tiers = {name: max(tiers[name], last[name], key=_target) for name in tiers}
+            elif before.fails_no_more_than(level):
+                tiers = {name: min(tiers[name], last[name], key=_target) for name in tiers}
+        ordered.append((tiers, unseen))
+    return ordered
+
+
+def _target(tier: dict[str, Any]) -> float:
+    return float(tier["target"])
+
+
+def _plain(tiers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {each: tier[each] for each in ("target", "breach_probability", "interval")}
+        for name, tier in tiers.items()
+    }
+
+
+def _scaled(tiers: dict[str, Any], factors: dict[str, float]) -> dict[str, Any]:
+    """The tiers with their failures scaled, ends of the interval with them; still in their order."""
+    result: dict[str, Any] = {}
+    for name, tier in _plain(tiers).items():
+        factor = factors[name]
+        result[name] = {
+            "target": ratio(_less(tier["target"], factor)),
+            "breach_probability": tier["breach_probability"],
+            "interval": [ratio(_less(end, factor)) for end in tier["interval"]],
+        }
+    return result
+
+
+def _less(availability: float, factor: float) -> float:
+    return min(1.0, max(0.0, 1 - (1 - availability) * factor))
+
+
+def _document(start: _Start, level: Level, tiers: dict[str, Any] | None) -> dict[str, Any]:
+    composite = None if start.composite is None else _less(start.composite, level.ratio)
+    return {
+        "composite": ratio(composite),
+        "composite_error": level.error,
+        "tiers": tiers,
+        "loads": [
+            {"target_id": load.target_id, "usual": load.usual, "in_outage": load.in_outage}
+            for load in level.loads
+        ],
+    }
+
+
+def _offers(service_id: str, below: graphs.GraphBelow) -> dict[str, list[str]]:
+    """What a step may be about: direct synchronous dependencies, and all that is below."""
+    table = EdgeTable.of(below.graph.edges)
+    direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
+    called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}
+    only_told = {table.names[number] for number in np.unique(table.targets[table.is_async])} - called
+    reached = below.graph.own.keys() - only_told - direct - {service_id}
+    return {"direct": sorted(direct), "below": sorted(reached)[:500]}

@@ -1,0 +1,27 @@
+"""What is wrong with files that were given, in words for whoever typed the command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from apps.core.errors import BallastError
+
+
+def described(error: BallastError) -> str:
+    """The error with its fields, one a line."""
+    problems = error.extra.get("problems")
+    if not problems:
+        return "\n".join(
+            [error.detail, *(f"  {problem.path}: {problem.message}" for problem in error.fields)]
+        )
+    return "\n".join([error.detail, *problem_lines(problems, int(error.extra["error_count"]))])
+
+
+def problem_lines(problems: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
+    """Say the problems with the rows of files, one a line, and how many more there are of ``count``."""
+    for problem in problems:
+        field = f" {problem['field']}:" if problem["field"] else ""
+        yield f"  {problem['file']}:{problem['line']}:{field} {problem['reason']}"
+    if count > len(problems):
+        yield f"  … and {count - len(problems):,} more."

@@ -1,0 +1,116 @@
+"""What makes up for lost bells: in PostgreSQL stands what is to be done, in Redis only who was told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dramatiq
+import pytest
+
+from apps.core import relay
+from apps.core.models import AuditEntry, Run
+from apps.core.runs import bells
+from apps.core.runs.holding import claim
+from apps.core.runs.reconciling import reconcile
+from tests.core import runs
+from tests.core.runs import KIND, Moving, clock, kind, start
+
+__all__ = ["clock", "kind"]
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kind", "clock")]
+
+
+@pytest.fixture(autouse=True)
+def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The broker, with messages apart from other tests'."""
+    found: Any = dramatiq.get_broker()
+    monkeypatch.setattr(found, "namespace", f"tests-{id(found)}")
+    found.flush_all()
+    yield found
+    found.flush_all()
+
+
+def messages(broker: Any) -> int:
+    return int(broker.client.hlen(f"{broker.namespace}:{KIND.queue}.msgs"))
+
+
+def rung(run: Run) -> Run:
+    """A run whose bell has been rung."""
+    bells.ring(run)
+    return Run.objects.get(pk=run.pk)
+
+
+def test_the_relay_rings_with_the_commit(broker: Any) -> None:
+    run = start()
+    relay.drain()
+    assert messages(broker) == 1
+    assert Run.objects.get(pk=run.pk).message_id != ""
+
+
+def test_a_message_that_is_there_is_not_sent_again(broker: Any, clock: Moving) -> None:
+    rung(start())
+    clock.move(hours=1)
+    assert reconcile().rung == 0
+    assert messages(broker) == 1
+
+
+@pytest.mark.parametrize(("waits", "seconds"), [(True, 5), (False, 16)])
+def test_after_a_flush_it_is_sent_again(broker: Any, clock: Moving, waits: bool, seconds: int) -> None:
+    with runs.known(person_waits=waits):
+        rung(start())
+        broker.client.flushdb()
+        assert reconcile().rung == 0
+        clock.move(seconds=seconds)
+        assert reconcile().rung == 1
+        assert reconcile().rung == 0
+    assert messages(broker) == 1
+
+
+def test_a_bell_that_was_never_rung_is(broker: Any, clock: Moving) -> None:
+    start()
+    clock.move(seconds=16)
+    assert reconcile().rung == 1
+
+
+def test_one_whose_holder_died_is_rung_for_at_once(broker: Any, clock: Moving) -> None:
+    run = rung(start())
+    claim(run.pk)
+    clock.move(seconds=9)
+    assert reconcile().rung == 0
+    clock.move(seconds=2)
+    assert (reconcile().rung, reconcile().rung) == (1, 0)
+
+
+def test_one_whose_time_has_not_come_is_left_alone(broker: Any, clock: Moving) -> None:
+    run = start()
+    Run.objects.filter(pk=run.pk).update(not_before=clock.at.replace(hour=13), rung_at=None)
+    assert reconcile().rung == 0
+    clock.move(hours=1)
+    assert reconcile().rung == 1
+
+
+def test_one_that_kills_its_workers_is_ended(clock: Moving) -> None:
+    run = start()
+    for _ in range(KIND.max_attempts):
+        claim(run.pk)
+        clock.move(seconds=11)
+    assert (reconcile().settled, reconcile().settled) == (1, 0)
+    assert AuditEntry.objects.get().action == "core.end_run"
+
+
+def test_what_this_version_does_not_know_is_left_for_one_that_does(broker: Any, clock: Moving) -> None:
+    run = start()
+    Run.objects.filter(pk=run.pk).update(kind="tests.of_a_newer_version")
+    clock.move(hours=1)
+    assert reconcile().rung == 0
+
+
+def test_a_clock_that_was_set_back_does_not_silence_it(broker: Any, clock: Moving) -> None:
+    clock.move(hours=2)
+    run = rung(start())
+    claim(rung(start()).pk)
+    broker.client.flushdb()
+    clock.move(hours=-2)
+    assert reconcile().rung == 2
+    assert Run.objects.get(pk=run.pk).rung_at == clock.at
