@@ -38,4 +38,4 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 # For the web; the other services of compose.yaml switch it off.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["python", "-m", "console.healthcheck"]
-CMD ["sh", "-c", "exec granian --interface wsgi --host 0.0.0.0 --port \"$PORT\" --workers 2 --blocking-threads 4 --backpressure 64 --no-ws --respawn-failed-workers --workers-kill-timeout 6 --log-level warning console.wsgi:application"]
+CMD ["python", "-m", "console.edge", "--host", "0.0.0.0"]

@@ -30,6 +30,7 @@ class Configuration:
 
     data_dir: Path
     config_file: Path
+    data_dir_min_free_bytes: int
     port: int
     demo: bool
     debug: bool
@@ -40,7 +41,9 @@ class Configuration:
     database_owner_url: str
     database_pool_size: int
     database_statement_timeout_ms: int
+    database_patience_ms: int
     redis_url: str
+    redis_timeout_ms: int
     prometheus_url: str
     prometheus_token: str
     prometheus_org_id: str
@@ -57,6 +60,21 @@ class Configuration:
     api_rate_per_minute: int
     api_rate_burst: int
 
+    web_processes: int
+    web_threads: int
+    web_queue_timeout_s: int
+    web_answer_timeout_s: int
+    client_header_timeout_s: int
+    client_body_timeout_s: int
+    client_bytes_per_s: int
+    client_idle_timeout_s: int
+    client_answer_timeout_s: int
+    connections: int
+    connections_per_address: int
+    anonymous_body_kb: int
+    buffer_mb: int
+    log_file_mb: int
+
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Configuration:
         """Read the environment. Raises `ConfigurationError` for the first variable that cannot be used."""
@@ -64,6 +82,9 @@ class Configuration:
         found = cls(
             data_dir=env.folder("BALLAST_DATA_DIR", PROJECT / ".local"),
             config_file=env.folder("BALLAST_CONFIG", PROJECT / "fixtures" / "ballast.toml"),
+            data_dir_min_free_bytes=env.number(
+                "BALLAST_DATA_DIR_MIN_FREE_BYTES", 256 * 1024 * 1024, most=2**63 - 1
+            ),
             port=env.number("PORT", 8000, least=1, most=65535),
             demo=env.flag("DEMO", default=True),
             debug=env.flag("DEBUG", default=False),
@@ -75,7 +96,9 @@ class Configuration:
             ),
             database_pool_size=env.number("DATABASE_POOL_SIZE", 8, most=1000),
             database_statement_timeout_ms=env.number("DATABASE_STATEMENT_TIMEOUT_MS", 0),
+            database_patience_ms=env.number("DATABASE_PATIENCE_MS", 60_000, least=100),
             redis_url=env.address("REDIS_URL", ("redis", "rediss", "unix"), REDIS_EXAMPLE),
+            redis_timeout_ms=env.number("REDIS_TIMEOUT_MS", 5000, least=10),
             prometheus_url=env.address("PROMETHEUS_URL", ("http", "https"), "http://prometheus:9090"),
             prometheus_token=env.text("PROMETHEUS_TOKEN"),
             prometheus_org_id=env.text("PROMETHEUS_ORG_ID"),
@@ -90,6 +113,20 @@ class Configuration:
             session_cookie_age=env.number("SESSION_COOKIE_AGE", 12 * 3600, least=1),
             api_rate_per_minute=env.number("API_RATE_PER_MINUTE", 600, least=1),
             api_rate_burst=env.number("API_RATE_BURST", 200, least=1),
+            web_processes=env.number("WEB_PROCESSES", 2, least=1, most=100),
+            web_threads=env.number("WEB_THREADS", 4, least=1, most=100),
+            web_queue_timeout_s=env.number("WEB_QUEUE_TIMEOUT_S", 10, least=1),
+            web_answer_timeout_s=env.number("WEB_ANSWER_TIMEOUT_S", 60, least=1),
+            client_header_timeout_s=env.number("CLIENT_HEADER_TIMEOUT_S", 10, least=1),
+            client_body_timeout_s=env.number("CLIENT_BODY_TIMEOUT_S", 20, least=1),
+            client_bytes_per_s=env.number("CLIENT_BYTES_PER_S", 4096, least=1),
+            client_idle_timeout_s=env.number("CLIENT_IDLE_TIMEOUT_S", 30, least=1),
+            client_answer_timeout_s=env.number("CLIENT_ANSWER_TIMEOUT_S", 30, least=1),
+            connections=env.number("CONNECTIONS", 1000, least=10, most=100_000),
+            connections_per_address=env.number("CONNECTIONS_PER_ADDRESS", 100, least=1),
+            anonymous_body_kb=env.number("ANONYMOUS_BODY_KB", 64, least=1),
+            buffer_mb=env.number("BUFFER_MB", 256, least=16),
+            log_file_mb=env.number("LOG_FILE_MB", 10, least=1),
         )
         _check_databases(found)
         _check_redis(found)

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from console.embedded.identity import die_with_parent
-from console.embedded.logs import last_words, log_path, open_log
+from console.embedded.logs import MAX_LOG_BYTES, RotatingLog
 
 RESTART_DELAYS_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a child that ended by itself is started again; the last one repeats."""
 # A child that ran for this long is well; its next failure counts as the first.
 STABLE_AFTER_S = 60.0
+# How long an ended child's last lines are waited for; what it started itself may hold its log open for longer.
+LAST_WORDS_S = 0.3
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -29,18 +31,26 @@ class Child:
     command : program and arguments
     data_dir : where the log goes
     env : added to the supervisor's own environment
+    log_bytes : how long the log's file may get; it and the one before it are kept
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, data_dir: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        data_dir: Path,
+        env: Mapping[str, str],
+        log_bytes: int = MAX_LOG_BYTES,
+    ) -> None:
         self.name = name
         self.command = list(command)
-        self.data_dir = data_dir
+        self.log = RotatingLog(data_dir, name, limit_bytes=log_bytes)
         self.env = dict(env)
         self.failures = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._start_again_at = 0.0
-        self._log_from = 0
 
     @property
     def pid(self) -> int | None:
@@ -48,7 +58,6 @@ class Child:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        log = log_path(self.data_dir, self.name)
         parent = os.getpid()
 
         def bind_to_parent() -> None:
@@ -56,8 +65,7 @@ class Child:
             if os.getppid() != parent:
                 os._exit(1)
 
-        with open_log(self.data_dir, self.name) as output:
-            self._log_from = log.stat().st_size
+        with os.fdopen(self.log.pipe(), "wb") as output:
             self._process = subprocess.Popen(
                 self.command,
                 cwd=PROJECT,
@@ -90,7 +98,8 @@ class Child:
         self._process = None
         self._start_again_at = now + pause
         ended = f"exited with {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
-        words = last_words(self.data_dir, self.name, since=self._log_from)
+        self.log.await_end(LAST_WORDS_S)
+        words = self.log.last_words()
         return f"{self.name} {ended}, starting it again in {pause:g} s" + (f": {words}" if words else "")
 
     def ask_to_stop(self) -> None:
@@ -105,6 +114,7 @@ class Child:
         if self._process is not None:
             self._end_group(signal.SIGKILL)
             self._process.wait()
+            self.log.await_end(LAST_WORDS_S)
 
     def _end_group(self, how: signal.Signals) -> None:
         if self._process is not None:

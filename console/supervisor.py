@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -26,7 +25,6 @@ from console.configuration import Configuration, check_config_file
 from console.embedded import EmbeddedError, Servers, ensure
 from console.embedded.errors import os_errors_explained
 from console.embedded.identity import die_with_parent
-from console.embedded.logs import last_words
 from console.embedded.state import make_data_dir, port_is_free
 from console.environment import ConfigurationError
 from console.healthcheck import answers
@@ -46,9 +44,6 @@ MIGRATE_TIMEOUT_S = 300.0
 READY_TIMEOUT_S = 60.0
 # So many ends in a row before the first page was ever served mean that it will never be.
 GIVE_UP_AFTER = 4
-# Granian stops its own workers by force after this long. It matters beyond long requests: a worker that is
-# told to stop while it loads the application does not hear it.
-WEB_KILL_TIMEOUT_S = 6
 
 
 class StartError(Exception):
@@ -156,19 +151,13 @@ class Supervisor:
 
     def _make_children(self) -> None:
         env = {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        bin_dir = Path(sys.executable).parent
 
         def child(name: str, *command: str) -> Child:
-            return Child(name, command, data_dir=self.data_dir, env=env)
+            log_bytes = self.configuration.log_file_mb * 1024 * 1024
+            return Child(name, command, data_dir=self.data_dir, env=env, log_bytes=log_bytes)
 
         self._serving = [
-            child(
-                "web",
-                *(str(bin_dir / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(self.port)),
-                *("--workers", "2", "--blocking-threads", "4", "--backpressure", "64", "--no-ws"),
-                *("--respawn-failed-workers", "--workers-kill-timeout", str(WEB_KILL_TIMEOUT_S)),
-                *("--log-level", "warning", "console.wsgi:application"),
-            ),
+            child("web", sys.executable, "-m", "console.edge", "--host", HOST),
             child(
                 "worker-interactive", sys.executable, "-m", "console.workers", "interactive", "--threads", "2"
             ),
@@ -193,7 +182,7 @@ class Supervisor:
             self._look_after_children()
             web = self._serving[0]
             if web.failures >= GIVE_UP_AFTER or time.monotonic() > deadline:
-                words = last_words(self.data_dir, "web", since=0)
+                words = web.log.last_words()
                 raise StartError(f"The web server does not answer: {words or 'see logs/web.log'}")
         self._has_served = True
 

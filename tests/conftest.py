@@ -131,6 +131,24 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _the_databases_clock_travels_along() -> Iterator[None]:
+    """Where a test travels in time, the database's clock does as well."""
+    from datetime import UTC, datetime
+
+    import time_machine
+
+    from apps.core import instants
+
+    def moment() -> datetime:
+        if time_machine.escape_hatch.is_travelling():
+            return datetime.now(UTC)
+        return instants._database_clock()
+
+    with instants.clocks(database=moment):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _flush_as_the_owner() -> Iterator[None]:
     """Empty the tables after a transactional test as their owner; the application's role may not."""
     from django.test import TransactionTestCase
@@ -160,9 +178,14 @@ def _flush_as_the_owner() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(request: pytest.FixtureRequest) -> None:
-    """Give each test that uses the database a cache of its own: keys under a prefix nobody else has."""
+    """Give each test that uses the database a cache of its own: keys under a prefix nobody else has, and nothing
+    remembered.
+    """
     marked = request.node.get_closest_marker("django_db")
     if marked or {"db", "transactional_db"} & set(request.fixturenames):
         from django.core.cache import cache
 
+        from apps.core.remembered import forget_all
+
         cache.key_prefix = f"test-{uuid.uuid4().hex}"
+        forget_all()

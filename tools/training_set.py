@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -126,25 +125,3 @@ def make_rows(
             kinds.append(at)
     columns = (features, centres, spreads, later, requests, kinds)
     return Rows(*(np.array(each) for each in columns))
-
-
-def _make(job: tuple[int, range, int, Sequence[str], bool]) -> Rows:
-    return make_rows(*job)
-
-
-def make_all(
-    seed: int,
-    per_family: int,
-    futures: int = FUTURES,
-    families: Sequence[str] = ALL_FAMILIES,
-    vary: bool = True,
-) -> Rows:
-    """The same on two processes."""
-    chunk = 50
-    jobs = [
-        (seed, range(at, min(per_family, at + chunk)), futures, families, vary)
-        for at in range(0, per_family, chunk)
-    ]
-    with get_context("spawn").Pool(2) as pool:
-        parts = pool.map(_make, jobs, chunksize=1)
-    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in NAMES))

@@ -19,7 +19,7 @@ from apps.core.problems import problem_response
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
-OPEN_BEFORE_THE_CHANGE = {"account-password", "logout", "login"}
+OPEN_BEFORE_THE_CHANGE = {"account-password", "logout", "login", "known"}
 
 logger = structlog.get_logger(__name__)
 

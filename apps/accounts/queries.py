@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
@@ -120,7 +122,7 @@ def ordered[RowT: (User, Team)](
 ) -> QuerySet[RowT]:
     """Return the rows in one of the orders; ``-`` before its name turns the first key round."""
     first, *rest = orders[sort.removeprefix("-")]
-    key = first if hasattr(first, "descending") else first.asc()  # type: ignore[attr-defined]
+    key: Any = first if isinstance(first, OrderBy) else first.asc()  # type: ignore[attr-defined]
     if sort.startswith("-"):
         key = key.copy()
         key.reverse_ordering()

@@ -1,11 +1,15 @@
 from django.urls import path
 
 from apps.accounts.views import account, keys, people, signing_in, teams
-from apps.core.pages import FORM, SEND, page
+from apps.core.pages import POST, page
+
+_sign_in = page(public=True, methods=("GET", "HEAD", "POST"))(signing_in.SignInView.as_view())
+_sign_out = page(public=True, methods=POST)(signing_in.SignOutView.as_view())
 
 urlpatterns = [
-    path("sign-in/", page(public=True, methods=FORM)(signing_in.SignInView.as_view()), name="login"),
-    path("sign-out/", page(public=True, methods=SEND)(signing_in.SignOutView.as_view()), name="logout"),
+    path("sign-in/", _sign_in, name="login"),
+    path("sign-out/", _sign_out, name="logout"),
+    path("-/known", keys.known, name="known"),
     path("account/", account.account, name="account"),
     path("account/password/", account.password, name="account-password"),
     path("api-keys/", keys.api_keys, name="api-keys"),

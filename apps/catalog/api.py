@@ -15,6 +15,7 @@ from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
 from apps.catalog.graph.traversal import MAX_DEPTH
 from apps.catalog.models import CycleAlert, Ingestion, Service
+from apps.catalog.wording import ingestion_state, row_errors
 from apps.core.errors import NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, PageQuery
@@ -193,17 +194,16 @@ def ingestion(request: HttpRequest, ingestion_id: UUID) -> dict[str, Any]:
 def ingestion_document(found: Ingestion) -> dict[str, Any]:
     """Return an ingestion as the API shows it."""
     missing: list[int] = []
-    if found.state == Ingestion.State.RECEIVING:
+    if found.state == Ingestion.State.PREPARING:
         missing = sorted(set(range(1, found.parts_expected + 1)) - set(queries.parts_received(found)))
     return {
+        **{name: getattr(found, name) for name in IngestionOut.model_fields if hasattr(found, name)},
         "ingestion_id": found.pk,
+        "state": ingestion_state(found),
         "requested_by": found.requested_by_name,
         "missing_parts": missing,
-        **{
-            name: getattr(found, name)
-            for name in IngestionOut.model_fields
-            if name not in ("ingestion_id", "requested_by", "missing_parts")
-        },
+        "summary": {name: value for name, value in found.summary.items() if name != "failure"},
+        "errors": row_errors(found),
     }
 
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from apps.core.models import UUIDv7
+from apps.core.models import Run
 
 MAX_SERVICE_ID_LENGTH = 255
 
@@ -153,50 +153,40 @@ class DependencySighting(models.Model):
         return f"{self.dependency_id} by {self.discovery_source}"
 
 
-class Ingestion(models.Model):
-    """One bulk change of the graph: received in parts, validated as a whole, applied at once by a worker."""
+class Ingestion(Run):
+    """What a run has beside itself where the graph is changed in bulk: received in parts, validated as a whole, applied
+    at once by a worker.
 
-    class State(models.TextChoices):
-        RECEIVING = "receiving"
-        PENDING = "pending"
-        RUNNING = "running"
-        COMPLETED = "completed"
-        FAILED = "failed"
-        ABANDONED = "abandoned"
+    It is being prepared until all parts are there. Its summary counts services and edges created, updated, unchanged
+    and discovered, and cycles found, and has ``warnings``, sentences about ids that are or look the same. Its errors
+    are ``{"part", "list", "row", "field", "path", "message"}``; at most 300, all counted. Its progress counts rows.
+    """
 
-    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
+    run = models.OneToOneField(
+        Run, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="+"
+    )
     discovery_source = models.TextField(choices=DiscoverySource.choices)
-    state = models.TextField(choices=State.choices, default=State.PENDING)
     parts_expected = models.PositiveIntegerField(default=1)
     parts_received = models.PositiveIntegerField(default=0)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    requested_by_name = models.TextField()
-    origin = models.TextField(blank=True, default="")
-    summary = models.JSONField(default=dict)
-    """Counts once applied: services and edges created, updated, unchanged, discovered; cycles found; and ``warnings``,
-    sentences about ids that are or look the same."""
-    errors = models.JSONField(default=list)
-    """What was wrong, row by row: ``{"part", "list", "row", "field", "path", "message"}``; at most 300, all counted."""
-    error_count = models.PositiveIntegerField(default=0)
-    rows_total = models.PositiveIntegerField(default=0)
-    rows_done = models.PositiveIntegerField(default=0)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    created_at = models.DateTimeField(db_default=Now())
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [models.Index(F("created_at").desc(), name="ingestion_newest")]
 
     def __str__(self) -> str:
-        return f"{self.discovery_source} {self.id}"
+        return f"{self.discovery_source} {self.pk}"
 
     @property
     def counts(self) -> dict[str, Any]:
         """The summary without its warnings."""
-        return {name: value for name, value in self.summary.items() if name != "warnings"}
+        return {name: value for name, value in self.summary.items() if name not in ("warnings", "failure")}
+
+    @property
+    def rows_total(self) -> int:
+        """How many rows have been sent."""
+        return self.progress_total
+
+    @property
+    def rows_done(self) -> int:
+        """How many rows are checked and applied; none of one that did not come to a good end."""
+        is_applied = self.state in (self.State.RUNNING, self.State.COMPLETED)
+        return self.progress_done if is_applied else 0
 
 
 class IngestionPart(models.Model):

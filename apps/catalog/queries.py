@@ -10,19 +10,18 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 
 from apps.catalog.graph.traversal import subgraph
-from apps.catalog.ingesting.progress import rows_done
-from apps.catalog.models import CycleAlert, Dependency, DependencySighting, Ingestion, Service
-from apps.catalog.sources import OBSERVING
+from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
+from apps.core.remembered import remembered
 
 __all__ = ["subgraph"]
 
 
-def get_service(service_id: str) -> Service:
-    """Return a service with its team. Raises :class:`NotFound`."""
-    service = service_called(service_id, Service.objects.select_related("team"))
+def get_service(service_id: str, *beside: str) -> Service:
+    """Return a service with its team, and what else stands ``beside`` it, in one query. Raises :class:`NotFound`."""
+    service = service_called(service_id, Service.objects.select_related("team", *beside))
     if service is None:
         raise NotFound(f"There is no service called {service_id}.")
     return service
@@ -77,19 +76,6 @@ def services_page(
     if sort not in SERVICE_ORDERS:
         raise InvalidInput(f"Services cannot be sorted by {sort}; possible are {', '.join(SERVICE_ORDERS)}.")
     return paginate(services(wanted), order=SERVICE_ORDERS[sort], cursor=cursor, limit=limit)
-
-
-def dependencies_of(
-    service: Service, *, include_stale: bool = True
-) -> tuple[list[Dependency], list[Dependency]]:
-    """Return a service's own edges: to what it calls, and from its callers; each with both ends and sightings."""
-    rows = Dependency.objects.select_related("source__team", "target__team").prefetch_related("sightings")
-    if not include_stale:
-        rows = rows.filter(is_stale=False)
-    return (
-        list(rows.filter(source=service).order_by("target__service_id")),
-        list(rows.filter(target=service).order_by("source__service_id")),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,30 +161,6 @@ def retries_of(retry_config: dict[str, Any]) -> int:
     return 0
 
 
-def divergence(*, limit: int = 500) -> dict[str, list[Dependency]]:
-    """Return the live edges on which declarations and observations differ.
-
-    ``only_declared``: no observer has ever seen it. ``only_observed``: nobody declared it. Empty where only one of the
-    two kinds of source has spoken about the source service, because then there is nothing to compare.
-    """
-    rows = (
-        Dependency.objects.filter(is_stale=False)
-        .select_related("source", "target")
-        .order_by("source__service_id", "target__service_id")
-    )
-    seen = DependencySighting.objects.filter(discovery_source__in=OBSERVING)
-    declared_sources = Dependency.objects.filter(is_declared=True).values("source")
-    observed_sources = Dependency.objects.filter(sightings__discovery_source__in=OBSERVING).values("source")
-    return {
-        "only_declared": list(
-            rows.filter(is_declared=True, source__in=observed_sources).exclude(
-                pk__in=seen.values("dependency")
-            )[:limit]
-        ),
-        "only_observed": list(rows.filter(is_declared=False, source__in=declared_sources)[:limit]),
-    }
-
-
 CYCLES_SHOWN = 50
 """Cycles that a page lists; the API has all of them, page by page."""
 
@@ -216,8 +178,18 @@ def open_cycle_count() -> int:
 
 def cycles_of(service: Service) -> list[CycleAlert]:
     """Return the cycles that a service is in now."""
+    return remembered("catalog.cycles_of", ("catalog_cyclealert",), _cycles_by_member).get(
+        service.service_id, []
+    )
+
+
+def _cycles_by_member() -> dict[str, list[CycleAlert]]:
     rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
-    return list(rows.filter(members__contains=[service.service_id]).order_by("-state", "-detected_at", "pk"))
+    found: dict[str, list[CycleAlert]] = {}
+    for cycle in rows.order_by("-state", "-detected_at", "pk"):
+        for member in cycle.members:
+            found.setdefault(member, []).append(cycle)
+    return found
 
 
 def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
@@ -230,14 +202,6 @@ def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, 
         rows = rows.filter(members__has_any_keys=list(among))
     cycles = rows.order_by("pk").values_list("members", flat=True)
     return {member: tuple(members) for members in cycles for member in members}
-
-
-def get_cycle(cycle_id: int) -> CycleAlert:
-    """Return a cycle alert. Raises :class:`NotFound`."""
-    alert = CycleAlert.objects.select_related("acknowledged_by").filter(pk=cycle_id).first()
-    if alert is None:
-        raise NotFound(f"There is no cycle {cycle_id}.")
-    return alert
 
 
 def cycles_page(
@@ -257,11 +221,10 @@ def ingestions_page(*, cursor: str | None = None, limit: int = DEFAULT_LIMIT) ->
 
 
 def ingestion(ingestion_id: UUID | str) -> Ingestion:
-    """Return an ingestion; ``rows_done`` counts on while it runs. Raises :class:`NotFound`."""
+    """Return an ingestion. Raises :class:`NotFound`."""
     found = Ingestion.objects.filter(pk=ingestion_id).first()
     if found is None:
         raise NotFound(f"There is no ingestion {ingestion_id}.")
-    found.rows_done = rows_done(found)
     return found
 
 
@@ -281,17 +244,6 @@ def catalog_counts() -> dict[str, int]:
     edges = Dependency.objects.aggregate(dependencies=Count("pk"), stale=Count("pk", filter=Q(is_stale=True)))
     cycles = CycleAlert.objects.filter(state=CycleAlert.State.OPEN).count()
     return {**kinds, **edges, "open_cycles": cycles}
-
-
-def redundancy_groups(service: Service) -> dict[str, list[str]]:
-    """Return the groups of targets that stand in for each other, by name."""
-    groups: dict[str, list[str]] = {}
-    rows = Dependency.objects.filter(source=service, is_stale=False).exclude(redundancy_group="")
-    for name, target in rows.order_by("redundancy_group", "target__service_id").values_list(
-        "redundancy_group", F("target__service_id")
-    ):
-        groups.setdefault(name, []).append(target)
-    return groups
 
 
 def most_connected() -> str | None:

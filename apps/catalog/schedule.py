@@ -7,7 +7,7 @@ from datetime import timedelta
 from apps.core.schedule import Job
 
 JOBS = [
-    Job("catalog.reconcile_ingestions", timedelta(minutes=1), "apps.catalog.tasks.reconcile_ingestions"),
+    Job("catalog.abandon_incomplete", timedelta(hours=1), "apps.catalog.tasks.abandon_incomplete"),
     Job(
         "catalog.refresh_staleness",
         timedelta(hours=1),

@@ -39,8 +39,6 @@ STANDING: dict[str, Standing] = {
     DiscoverySource.OTEL: Standing(rank=4, trust=0.90, declares=False),
 }
 
-OBSERVING = tuple(sorted(source for source, standing in STANDING.items() if not standing.declares))
-
 
 def declares(discovery_source: str) -> bool:
     """Say whether a source declares rather than observes. Raises :class:`ValueError` for an unknown one."""

@@ -1,5 +1,3 @@
-from importlib import import_module
-
 from django.db.models.signals import post_migrate
 
 from apps.core.rooms import ADMIN_AND_ANY_OWNER, EVERYBODY, NOBODY, Room, modules
@@ -19,7 +17,6 @@ class CoreRoom(Room):
         from apps.core.grants import grant_application_role
 
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
-        import_module("apps.core.runs.levers")
         # Actions, kinds of runs and subscribers register themselves on import; every process has to know all of them,
         # because a published event gets one delivery row for each subscriber.
         for door in ("actions", "runs", "subscribers"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,26 +9,23 @@ import redis
 import structlog
 from django.core.cache.backends.redis import RedisCache
 
-logger = structlog.get_logger(__name__)
+from apps.core import redis_watch
 
-QUIET_SECONDS = (
-    5.0  # after a failure Redis is left alone for this long, so that pages don't wait for it one by one
-)
+logger = structlog.get_logger(__name__)
 
 
 class TolerantRedisCache(RedisCache):
     """Django's Redis cache, whose failures cost a miss instead of a page."""
 
-    _silent_until = 0.0
+    breaker = redis_watch.breaker
 
     def _try(self, operation: Callable[[], Any], otherwise: Any) -> Any:
-        cls = type(self)
-        if time.monotonic() < cls._silent_until:
-            return otherwise
         try:
-            return operation()
+            with redis_watch.guard(self.breaker):
+                return operation()
+        except redis_watch.RedisSilent:
+            return otherwise
         except (redis.RedisError, OSError) as error:
-            cls._silent_until = time.monotonic() + QUIET_SECONDS
             logger.warning("cache.unavailable", error=repr(error))
             return otherwise
 

@@ -15,6 +15,7 @@ from apps.core import views
 from apps.core.errors import TooLarge
 from apps.core.http import REPLAYED_HEADER, is_api
 from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_response, translated
+from apps.core.remembered import marks_read_once
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -86,6 +87,19 @@ class BodyLimitMiddleware:
         )
         response["Connection"] = "close"
         return response
+
+
+class MarksMiddleware:
+    """Ask once in a request that changes nothing which tables have changed (:mod:`apps.core.remembered`)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        with marks_read_once():
+            return self.get_response(request)
 
 
 class ApiHeadersMiddleware:

@@ -210,8 +210,8 @@ class Run(models.Model):
     dedupe_key = models.TextField(blank=True, default="")
     """Requests of one kind with the same key become one run, as long as it has not begun; one of them runs at a
     time."""
-    takes_more = models.BooleanField(default=True)
-    """It has not begun: a further request with its key is merged into it."""
+    takes_more = models.BooleanField(default=False)
+    """It has a key and has not begun: a further request with its key is merged into it."""
     queue = models.TextField(default="default")
     attempts = models.PositiveIntegerField(default=0)
     """Counted before the work begins: whoever is killed by it cannot count afterwards."""

@@ -9,11 +9,10 @@ from django.db import connection
 from django.db.models import PROTECT, ManyToOneRel, Q
 
 from apps.accounts.models import Team, User
-from apps.catalog.models import Dependency, Ingestion, Service
+from apps.catalog.models import Dependency, Service
 from apps.core.demo_parts import ORIGIN, parts
-from apps.core.models import AuditEntry
+from apps.core.models import AuditEntry, Run
 from apps.slos.models import ActiveSlo, Recommendation
-from apps.telemetry.models import TelemetryRun
 
 #: A demo user who is in the audit trail: kept, but nobody can sign in as them.
 ORIGIN_REMOVED = "demo, removed"
@@ -130,8 +129,7 @@ def counts(acting: User | None = None) -> dict[str, int]:
         "teams_kept": teams_kept,
         "users": User.objects.filter(origin=ORIGIN).count() - users_kept,
         "users_kept": users_kept,
-        "runs": TelemetryRun.objects.filter(origin=ORIGIN).count()
-        + Ingestion.objects.filter(origin=ORIGIN).count(),
+        "runs": Run.objects.filter(origin=ORIGIN).count(),
     }
 
 

@@ -8,13 +8,13 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from apps.accounts.models import Team, User
-from apps.catalog.models import CycleAlert, Ingestion, Service
+from apps.catalog.models import CycleAlert, Service
 from apps.catalog.services import lock_graph, publish_graph_changed
 from apps.core.demo_parts import ORIGIN, parts
 from apps.core.errors import Conflict
+from apps.core.models import Run
 from apps.demo.locking import claim_until_commit
 from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN_REMOVED, counts
-from apps.telemetry.models import TelemetryRun
 
 
 def remove(actor: User | None) -> dict[str, int]:
@@ -47,8 +47,7 @@ def remove(actor: User | None) -> dict[str, int]:
     for part in reversed(parts()):
         part.remove()
     Service.objects.filter(pk__in=pks).delete()
-    TelemetryRun.objects.filter(origin=ORIGIN).delete()
-    Ingestion.objects.filter(origin=ORIGIN).delete()
+    Run.objects.filter(origin=ORIGIN).delete()
     for alert in CycleAlert.objects.all():
         if names.issuperset(alert.members):
             alert.delete()

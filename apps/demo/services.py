@@ -7,6 +7,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from apps.catalog.models import DiscoverySource
 from apps.catalog.services import upsert_graph
 from apps.core.actions import Actor
 from apps.core.demo_parts import ORIGIN, Story, parts
+from apps.core.dispatcher import dispatch
+from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.demo import decisions, queries, signins
 from apps.demo.description import Fleet, fleet
@@ -112,9 +115,9 @@ def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
 def _import(folder: Path) -> None:
     """Import as any folder is: with a run that says what came of it."""
     # A process that was killed leaves a run of a folder that is gone.
-    TelemetryRun.objects.filter(
-        origin=ORIGIN, state__in=[TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING]
-    ).delete()
+    for left in TelemetryRun.objects.filter(origin=ORIGIN).exclude(state__in=TelemetryRun.ENDED):
+        with suppress(Conflict):
+            dispatch("core.cancel_run", {"run_id": str(left.pk)}, actor=Actor.system("demo"))
     run = request_run(
         TelemetryRun.Kind.IMPORT,
         source="files",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from apps.core.actions import Actor
 from apps.core.models import OutboxEvent
 from apps.core.outbox import subscribe
+from apps.demo import runs
 
 
 @subscribe("demo.load_requested", name="demo.load")
@@ -11,9 +13,7 @@ def load(event: OutboxEvent) -> None:
     """Have a worker bring the demo in; where the command that asked is at it, or done, that finds nothing to
     do.
     """
-    from apps.demo.tasks import extend_demo
-
-    extend_demo.send()
+    runs.extend(Actor.system("demo"))
 
 
 @subscribe("demo.removed", name="demo.forget_sign_ins")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.accounts.models import Team, User
@@ -54,11 +52,6 @@ def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
     column = F(SORTS.get(sort.removeprefix("-"), "name"))
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
     return rows.order_by(order, "name")
-
-
-def services_by_id(names: Iterable[str]) -> dict[str, Service]:
-    """Return the catalog's services of these names, with their recommendations' place in one query."""
-    return {each.service_id: each for each in Service.objects.filter(service_id__in=set(names))}
 
 
 def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from apps.core import instants
 from apps.core.models import OutboxEvent
 from apps.core.outbox import subscribe
+from apps.journeys import runs
 from apps.journeys.actions import CHANGED
 from apps.journeys.models import Journey
-from apps.journeys.queueing import REFRESH
 from apps.journeys.services import ask_anew
-from apps.slos.queueing import enqueue
 
 
 @subscribe(CHANGED, name="journeys.compute_on_change")
@@ -19,7 +18,7 @@ def compute_on_change(event: OutboxEvent) -> None:
     """A created or edited journey is computed at once."""
     journeys = event.payload.get("journeys") or []
     if journeys:
-        enqueue(REFRESH, "default", journeys=journeys, reason="the journey changed")
+        runs.refresh(journeys, reason="the journey changed")
 
 
 @subscribe("slos.recommendations_made", name="journeys.compute_on_recommendations")
@@ -39,10 +38,8 @@ def compute_on_graph_change(event: OutboxEvent) -> None:
 
 
 def _refresh(rows: QuerySet[Journey], reason: str) -> None:
-    """Note that these no longer hold and tell a worker; it may read before the note is committed, so it is told
-    when, too.
-    """
-    now = timezone.now()
+    """Note that these no longer hold, and have them computed."""
+    now = instants.now()
     touched = ask_anew(set(rows.values_list("pk", flat=True)), now=now)
     if touched:
-        enqueue(REFRESH, "default", journeys=touched, reason=reason, asked=now.isoformat())
+        runs.refresh(touched, reason=reason, asked=now)

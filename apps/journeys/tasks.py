@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Any
 
 import dramatiq
 import structlog
+from django.db import transaction
 
-from apps.journeys.queueing import REFRESH, WHAT_IF
+from apps.core.runs import Done, Holding
+from apps.journeys import runs
+from apps.journeys.queueing import WHAT_IF
 from apps.slos import computation
 
 logger = structlog.get_logger(__name__)
 
-RUN_TIME_LIMIT_MS = 30 * 60 * 1000
 
-
-@dramatiq.actor(actor_name=REFRESH, queue_name="default", time_limit=RUN_TIME_LIMIT_MS)
-def refresh(journeys: list[str] | None = None, reason: str = "", asked: str | None = None) -> None:
-    """Compute the journeys that were asked for anew, of these or of all."""
-    from apps.journeys.making import compute
-
-    at = datetime.fromisoformat(asked) if asked else None
-    compute.refresh(journeys, reason=reason or "asked for", asked=at)
-
-
-@dramatiq.actor(
-    actor_name="journeys.refresh_hourly", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
-)
+@dramatiq.actor(actor_name="journeys.refresh_hourly", queue_name="default")
 def refresh_hourly() -> None:
     """Compute all journeys from the newest recommendations."""
+    with transaction.atomic():
+        runs.refresh(None, reason="hourly refresh", is_forced=True)
+
+
+def refresh(holding: Holding) -> Done:
+    """Compute the journeys that were asked for anew, of the ones named or of all."""
     from apps.journeys.making import compute
 
-    compute.refresh(None, reason="hourly refresh", is_forced=True)
+    wanted = holding.parameters(runs.Refresh)
+    made = compute.refresh(
+        wanted.journeys,
+        reason=wanted.reason or "asked for",
+        asked=wanted.asked,
+        is_forced=wanted.is_forced,
+        progress=holding.progress,
+    )
+    return Done({"journeys": made})
 
 
 @dramatiq.actor(actor_name=WHAT_IF, queue_name="interactive", max_retries=0)

@@ -6,9 +6,7 @@ from typing import Any
 
 import dramatiq
 
-REFRESH = "slos.refresh_recommendations"
 COMPUTE_ONE = "slos.compute_one"
-REFRESH_STATUS = "slos.refresh_status"
 
 
 def enqueue(actor: str, queue: str, **arguments: Any) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.utils import timezone
+from datetime import datetime
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.models import OutboxEvent
 from apps.core.outbox import subscribe
+from apps.slos import runs
 from apps.slos.documents import recommendation_cache
 from apps.slos.making import storing
-from apps.slos.queueing import COMPUTE_ONE, REFRESH, REFRESH_STATUS, enqueue
 
 
 @subscribe("catalog.graph_changed", name="slos.outdate_on_graph_change")
@@ -20,12 +20,12 @@ def outdate_on_graph_change(event: OutboxEvent) -> None:
     services = None
     if names is not None:
         services = list(Service.objects.filter(service_id__in=names).values_list("pk", flat=True))
-    now = timezone.now()
+    now = instants.now()
     storing.mark_outdated(services, now=now)
     recommendation_cache.forget(services)
     reason = "the dependency graph changed"
-    enqueue(REFRESH, "bulk", services=services, reason=reason, outdated=now.isoformat())
-    enqueue(REFRESH_STATUS, "default", services=services)
+    runs.refresh_recommendations(services, reason=reason, outdated=now)
+    runs.refresh_status(services)
 
 
 @subscribe("telemetry.stored", name="slos.refresh_on_telemetry")
@@ -37,28 +37,14 @@ def refresh_on_telemetry(event: OutboxEvent) -> None:
     outdated = None
     is_hourly = event.payload.get("kind") == "collection"
     if not is_hourly:
-        now = timezone.now()
+        now = instants.now()
         storing.mark_outdated(None, now=now)
         recommendation_cache.forget(None)
-        outdated = now.isoformat()
-    since = event.payload.get("window_start") if is_hourly else None
-    enqueue(REFRESH_STATUS, "default", services=None, since=since, everything=not is_hourly)
-    enqueue(REFRESH, "bulk", services=None, reason="new telemetry", outdated=outdated)
-
-
-@subscribe("slos.regenerate_requested", name="slos.compute_on_request")
-def compute_on_request(event: OutboxEvent) -> None:
-    """Give a person's request to a worker."""
-    payload = event.payload
-    enqueue(
-        COMPUTE_ONE,
-        "interactive",
-        service_pk=payload["service"],
-        window_days=settings.WINDOW_DAYS,
-        store=True,
-        ticket=payload["ticket"],
-        asked_by=payload["asked_by"],
-    )
+        outdated = now
+    start = event.payload.get("window_start") if is_hourly else None
+    since = datetime.fromisoformat(start) if start else None
+    runs.refresh_status(None, since=since, everything=not is_hourly)
+    runs.refresh_recommendations(None, reason="new telemetry", outdated=outdated)
 
 
 @subscribe("slos.recommendations_made", name="slos.forget_on_new_recommendations")
@@ -66,7 +52,7 @@ def forget_on_new_recommendations(event: OutboxEvent) -> None:
     """New numbers: cached documents are outdated, and so is whether a decision is due."""
     services = event.payload.get("services")
     recommendation_cache.forget(services)
-    enqueue(REFRESH_STATUS, "default", services=services)
+    runs.refresh_status(services)
 
 
 @subscribe("slos.slo_changed", name="slos.refresh_on_slo_change")
@@ -74,7 +60,7 @@ def refresh_on_slo_change(event: OutboxEvent) -> None:
     """A changed promise has another budget."""
     services = [event.payload["service"]]
     recommendation_cache.forget(services)
-    enqueue(REFRESH_STATUS, "default", services=services)
+    runs.refresh_status(services)
 
 
 @subscribe("slos.recommendation_decided", name="slos.renew_on_decision")
@@ -82,5 +68,5 @@ def renew_on_decision(event: OutboxEvent) -> None:
     """What was decided on is no longer current: the next one is made, so that nobody waits for it."""
     services = [event.payload["service"]]
     recommendation_cache.forget(services)
-    enqueue(REFRESH, "bulk", services=services, reason="the one before was decided on")
-    enqueue(REFRESH_STATUS, "default", services=services)
+    runs.refresh_recommendations(services, reason="the one before was decided on")
+    runs.refresh_status(services)

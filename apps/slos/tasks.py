@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
 
 import dramatiq
 import structlog
+from django.conf import settings
+from django.db import transaction
 
-from apps.slos import computation
+from apps.core.runs import Done, Holding
+from apps.slos import computation, runs
 from apps.slos.making import storing
 from apps.slos.objectives import status
-from apps.slos.queueing import COMPUTE_ONE, REFRESH, REFRESH_STATUS
+from apps.slos.queueing import COMPUTE_ONE
 
 logger = structlog.get_logger(__name__)
-
-RUN_TIME_LIMIT_MS = int(timedelta(minutes=50).total_seconds() * 1000)
 
 
 @dramatiq.actor(actor_name=COMPUTE_ONE, queue_name="interactive", max_retries=0)
@@ -43,43 +43,48 @@ def compute_one(
         computation.reply(ticket, answer)
 
 
-@dramatiq.actor(actor_name=REFRESH, queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
-def refresh_recommendations(
-    services: list[int] | None = None, reason: str = "", outdated: str | None = None
-) -> None:
-    """Make the recommendations anew that are missing or outdated, of these services or of all.
-
-    What was made before the instant ``outdated`` (ISO 8601) counts as outdated. The subscriber that asks has
-    marked it so already, but its transaction may not have ended when this begins.
-    """
-    from apps.slos.making import compute
-
-    if outdated is not None:
-        storing.mark_outdated(services, made_before=datetime.fromisoformat(outdated))
-    compute.refresh(services, reason=reason or "made anew when due")
-
-
-@dramatiq.actor(
-    actor_name="slos.refresh_hourly", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
-)
+@dramatiq.actor(actor_name="slos.refresh_hourly", queue_name="default")
 def refresh_hourly() -> None:
-    """The hour's work: statuses first, which people look at, then the recommendations that are due."""
+    """The hour's work: statuses, which people look at, and the recommendations that are due."""
+    with transaction.atomic():
+        runs.refresh_status(None)
+        runs.refresh_recommendations(None, reason="hourly refresh")
+
+
+def refresh_recommendations(holding: Holding) -> Done:
+    """Make the recommendations anew that are missing or outdated, of the services named or of all."""
     from apps.slos.making import compute
 
-    status.refresh()
-    compute.refresh(None, reason="hourly refresh")
+    wanted = holding.parameters(runs.Refresh)
+    if wanted.outdated is not None:
+        storing.mark_outdated(wanted.services, made_before=wanted.outdated)
+    made = compute.refresh(
+        wanted.services, reason=wanted.reason or "made anew when due", progress=holding.progress
+    )
+    return Done({"services": made})
 
 
-@dramatiq.actor(actor_name=REFRESH_STATUS, queue_name="default")
-def refresh_status(
-    services: list[int] | None = None, since: str | None = None, everything: bool = False
-) -> None:
-    """Compute the statuses of these services, or of all that changed.
+def refresh_status(holding: Holding) -> Done:
+    """Compute the statuses of the services named, or of all that changed."""
+    wanted = holding.parameters(runs.RefreshStatus)
+    done = status.refresh(wanted.services, since=wanted.since, everything=wanted.everything)
+    return Done({"services": done})
 
-    Hours from the instant ``since`` (ISO 8601) on were read again; ``everything`` takes all as changed.
-    """
-    read_since = None if since is None else datetime.fromisoformat(since)
-    status.refresh(services, since=read_since, everything=everything)
+
+def regenerate(holding: Holding) -> Done:
+    """Compute one service, store it, and answer whoever waits for it."""
+    from apps.slos.making import compute
+
+    wanted = holding.parameters(runs.Regenerate)
+    answer = {"state": "failed"}
+    try:
+        answer = compute.compute_one(
+            wanted.service, window_days=settings.WINDOW_DAYS, store=True, asked_by=wanted.asked_by
+        )
+    finally:
+        for ticket in wanted.tickets:
+            computation.reply(ticket, answer)
+    return Done({"services": 1})
 
 
 @dramatiq.actor(actor_name="slos.keep_house", queue_name="default", max_retries=0)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F
 from django.db.models.functions import Now
 
 from apps.catalog.models import Service
-from apps.core.models import UUIDv7
+from apps.core.models import Run
 
 
 class SliBin(models.Model):
@@ -189,51 +187,30 @@ class StretchDay(DayMask):
         return f"{self.service_id} from {self.family} on {self.day}"
 
 
-class TelemetryRun(models.Model):
-    """One reading of telemetry: a backfill, an hourly collection, an import, a search for services or metrics."""
+class TelemetryRun(Run):
+    """What a run has beside itself where telemetry is read: a backfill, an hourly collection, an import, a search for
+    services or metrics.
+    """
 
     class Kind(models.TextChoices):
-        BACKFILL = "backfill"
-        COLLECTION = "collection"
-        IMPORT = "import"
-        DISCOVERY = "discovery"
-        SURVEY = "survey"
+        BACKFILL = "telemetry.backfill"
+        COLLECTION = "telemetry.collection"
+        IMPORT = "telemetry.import"
+        DISCOVERY = "telemetry.discovery"
+        SURVEY = "telemetry.survey"
 
-    class State(models.TextChoices):
-        PENDING = "pending"
-        RUNNING = "running"
-        COMPLETED = "completed"
-        FAILED = "failed"
-
-    id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
-    kind = models.TextField(choices=Kind.choices)
+    run = models.OneToOneField(
+        Run, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="+"
+    )
     source = models.TextField()
     """``prometheus`` or ``files``."""
-    state = models.TextField(choices=State.choices, default=State.PENDING)
-    parameters = models.JSONField(default=dict)
     window_start = models.DateTimeField(null=True)
     window_end = models.DateTimeField(null=True)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    requested_by_name = models.TextField()
-    origin = models.TextField(blank=True, default="")
-    progress_done = models.PositiveIntegerField(default=0)
-    progress_total = models.PositiveIntegerField(default=0)
-    summary = models.JSONField(default=dict)
-    warnings = models.JSONField(default=list)
-    errors = models.JSONField(default=list)
-    error_count = models.PositiveIntegerField(default=0)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    created_at = models.DateTimeField(db_default=Now())
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
 
-    class Meta:
-        indexes = [models.Index(F("created_at").desc(), name="telemetry_run_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id}"
+    @property
+    def what(self) -> str:
+        """The kind in one word, as the API and events name it: ``backfill``."""
+        return self.kind.removeprefix("telemetry.")
 
 
 class StoredConnection(models.Model):

@@ -26,9 +26,4 @@ JOBS = [
         actor="apps.telemetry.tasks.keep_house",
         offset=timedelta(hours=3),
     ),
-    Job(
-        "telemetry.resume_lost_runs",
-        every=timedelta(minutes=10),
-        actor="apps.telemetry.tasks.resume_lost_runs",
-    ),
 ]

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from uuid import UUID
-
 import dramatiq
 import structlog
 from django.utils import timezone
 
 from apps.core.errors import BallastError
-from apps.telemetry import services
-from apps.telemetry.imports import uploads
-from apps.telemetry.models import TelemetryRun
+from apps.telemetry import runs, services
 
 logger = structlog.get_logger(__name__)
 
-#: A backfill of two years and thousands of services takes its time; what is stored of it stays when it is cut
-#: off.
-RUN_TIME_LIMIT_MS = 2 * 3600 * 1000
-#: A run that was asked for this long ago and came to no end is sent again; one under way is left alone.
-LOST_AFTER = timedelta(minutes=10)
-
-
-@dramatiq.actor(actor_name="telemetry.execute_run", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS)
-def execute_run(run_id: str) -> None:
-    """Do what a recorded run asks for. A failure is recorded with it: trying again unasked would not help."""
-    try:
-        run = services.execute_run(UUID(run_id))
-    except BallastError as error:
-        logger.warning("telemetry.run_failed", run=run_id, error=error.detail)
-        run = TelemetryRun.objects.get(pk=run_id)
-    if run.finished_at is not None:
-        uploads.drop(run.parameters.get("path", ""))
+#: As long as the readings that they make may take.
+RUN_TIME_LIMIT_MS = int(runs.TIME_LIMIT.total_seconds() * 1000)
 
 
 @dramatiq.actor(
@@ -64,10 +44,3 @@ def keep_house() -> None:
 
     made = keep_partitions_ahead(timezone.now().date())
     logger.info("telemetry.housekeeping", partitions_made=made, rows_deleted=drop_old())
-
-
-@dramatiq.actor(actor_name="telemetry.resume_lost_runs", queue_name="default")
-def resume_lost_runs() -> None:
-    """Send again what was asked for and came to no end."""
-    for run_id in services.unfinished_runs(older_than=LOST_AFTER, now=timezone.now()):
-        execute_run.send(str(run_id))

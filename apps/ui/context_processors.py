@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from django.core.cache import cache
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from apps.ui import navigation
 from apps.ui.navigation import Item
-
-NEWEST_SECONDS = 15
-"""How long the age of the data may be behind: it is asked of every hour there is, for every page."""
 
 
 class Shell:
@@ -24,6 +22,11 @@ class Shell:
     @cached_property
     def navigation(self) -> tuple[navigation.Group, ...]:
         return navigation.groups(self._request.user, self._request.path)
+
+    @cached_property
+    def rooms(self) -> SafeString:
+        """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
+        return render_to_string("components/navigation.html", {"groups": self.navigation})
 
     @cached_property
     def search_url(self) -> str:
@@ -53,11 +56,17 @@ class Shell:
         return next((item for group in self.navigation for item in group.items if item.count), None)
 
     @cached_property
+    def shortcomings(self) -> list[str]:
+        found = navigation.provided(navigation.SHORTCOMINGS)
+        return list(found()) if found and self.is_signed_in else []
+
+    @cached_property
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None
         for name in navigation.declared("newest_data"):
-            return cache.get_or_set("shell:newest-data", navigation.provided(name), NEWEST_SECONDS)
+            newest: datetime | None = navigation.provided(name)()
+            return newest
         return None
 
 

@@ -21,12 +21,11 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MAX_DECIMALS = 6
 
 
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def _decimal_text(value: Decimal, decimals: int, *, trim: bool, rounding: str = ROUND_HALF_EVEN) -> str:
-    text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
+    if decimals >= 0 and rounding == ROUND_HALF_EVEN:
+        text = f"{value:,.{decimals}f}"  # The same in one step: pages write thousands of figures.
+    else:
+        text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
     if trim and "." in text:
         text = text.rstrip("0").rstrip(".")
     return text.replace("-", MINUS)
@@ -96,15 +95,6 @@ def points(difference: float | None, digits: int = 3) -> str:
     if text == "0":
         text = f"<{_decimal_text(Decimal(1).scaleb(-decimals), decimals, trim=False)}"
     return f"{MINUS if value < 0 else '+'}{text}"
-
-
-def nines(ratio: float | None) -> str:
-    """How many nines an availability has: ``0.9995`` → ``3.3 nines``."""
-    if ratio is None or not math.isfinite(ratio):
-        return NO_VALUE
-    if ratio >= 1:
-        return "all nines"
-    return f"{-math.log10(1 - ratio):.1f} nines"
 
 
 def count(value: float | None) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def declared(name: str) -> list[Any]:
     return [value for value in found if value]
 
 
+SHORTCOMINGS = "apps.core.shortcomings.shortcomings"
+"""``callable() -> list[str]``: what this installation goes without at the moment."""
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every room's entries, in the order of the rail."""
@@ -76,9 +80,14 @@ def provided(dotted_name: str) -> Callable[..., Any]:
 def address(url_name: str) -> str:
     """The address of a page, or nothing where no such page exists."""
     try:
-        return reverse(url_name)
+        return _address(url_name, get_urlconf(), get_script_prefix())
     except NoReverseMatch:
         return ""
+
+
+@cache
+def _address(url_name: str, urlconf: str | None, _prefix: str) -> str:
+    return reverse(url_name, urlconf)
 
 
 def groups(user: AbstractBaseUser | AnonymousUser, path: str) -> tuple[Group, ...]:

@@ -1,12 +1,16 @@
-"""Log files of the data folder: appended to, private, and cut over before they fill the disk."""
+"""Log files of the data folder: appended to, private, and bounded in size."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
 MAX_LOG_BYTES = 10 * 1024 * 1024
+# What is kept in memory of the newest lines, to say why a program ended.
+TAIL_BYTES = 8_192
 
 
 def log_path(data_dir: Path, name: str) -> Path:
@@ -22,13 +26,115 @@ def open_log(data_dir: Path, name: str) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
 
 
+class RotatingLog:
+    """What a running program writes, in a file and the one before it: never more than twice ``limit_bytes``.
+
+    The program writes into a pipe, and a thread of ours into the file, so that the file can change under a program
+    that knows nothing of it. On a full disk lines are dropped and counted; the program itself never waits for a disk.
+    """
+
+    def __init__(self, data_dir: Path, name: str, *, limit_bytes: int) -> None:
+        self.path = log_path(data_dir, name)
+        self.limit_bytes = limit_bytes
+        self._file: BinaryIO | None = None
+        self._size = 0
+        self._dropped_bytes = 0
+        self._tail = b""
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def pipe(self) -> int:
+        """Return the end of a new pipe that a program may write to; it is read until its last holder closes it."""
+        with self._lock:
+            self._tail = b""
+            with contextlib.suppress(OSError):
+                self._open_once()
+        reading, writing = os.pipe()
+        thread = threading.Thread(
+            target=self._pump, args=(reading,), name=f"log {self.path.stem}", daemon=True
+        )
+        thread.start()
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        return writing
+
+    def await_end(self, timeout_s: float) -> None:
+        """Wait until everything that ended programs wrote is in the file, at most so long."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def last_words(self) -> str:
+        """The last line of the newest program that says why it stopped, or an empty string."""
+        return telling(self._tail)
+
+    def write(self, data: bytes) -> None:
+        """Append, and begin a new file where this one would get too long, at the end of a line."""
+        with self._lock:
+            self._tail = (self._tail + data)[-TAIL_BYTES:]
+            try:
+                self._append(data)
+            except OSError:
+                self._dropped_bytes += len(data)
+                self._close()
+
+    def _append(self, data: bytes) -> None:
+        if self._dropped_bytes:
+            note = f"log: {self._dropped_bytes:,} bytes could not be written and are lost\n".encode()
+            self._dropped_bytes = 0
+            data = note + data
+        self._open_once()
+        while self._size + len(data) > self.limit_bytes:
+            room = self.limit_bytes - self._size
+            # A line that is longer than a whole file is cut.
+            cut = data.rfind(b"\n", 0, max(room, 0)) + 1 or (room if self._size == 0 else 0)
+            self._put(data[:cut])
+            data = data[cut:]
+            self._rotate()
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        assert self._file is not None
+        while data:
+            written = self._file.write(data)
+            self._size += written
+            data = data[written:]
+
+    def _open_once(self) -> None:
+        if self._file is not None:
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
+        self._size = os.fstat(descriptor).st_size
+
+    def _rotate(self) -> None:
+        self._close()
+        self.path.replace(self.path.with_suffix(".log.1"))
+        self._open_once()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def _pump(self, reading: int) -> None:
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            while data := pipe.read(65_536):
+                self.write(data)
+
+
+def telling(text: bytes) -> str:
+    """The last line that says why a program stopped, else the last line of all."""
+    lines = text.decode("utf-8", "replace").splitlines()
+    found = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "No space"))]
+    return (found or lines or [""])[-1].strip()[:300]
+
+
 def last_words(data_dir: Path, name: str, *, since: int) -> str:
     """The last line that a server wrote after byte ``since`` that says why it stopped, or an empty string."""
     try:
         with log_path(data_dir, name).open("rb") as file:
             file.seek(since)
-            lines = file.read()[-8_192:].decode("utf-8", "replace").splitlines()
+            return telling(file.read()[-TAIL_BYTES:])
     except OSError:
         return ""
-    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "No space"))]
-    return (telling or lines or [""])[-1].strip()[:300]

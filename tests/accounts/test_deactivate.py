@@ -83,9 +83,9 @@ def test_the_entry_says_why_and_the_event_tells_of_it(root: User) -> None:
     dispatch(DEACTIVATE, GRACE, actor=acting(root))
     (entry,) = entries(DEACTIVATE)
     assert (entry.actor, entry.object_id, entry.rationale) == (root, str(grace.pk), "left the company")
-    assert entry.before["is_active"] is True
-    assert entry.after["is_active"] is False
-    assert entry.after["sessions_ended"] == 1
+    assert entry.before["is_active"] is True  # type: ignore[index]
+    assert entry.after["is_active"] is False  # type: ignore[index]
+    assert entry.after["sessions_ended"] == 1  # type: ignore[index]
     event = OutboxEvent.objects.get(topic="accounts.user_deactivated")
     assert event.payload == {"user_id": grace.pk, "sessions_ended": 1, "keys_revoked": 0}
 

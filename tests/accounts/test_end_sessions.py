@@ -29,7 +29,7 @@ def test_one_of_ones_own_ends_and_the_others_go_on() -> None:
     assert is_signed_in(here)
     assert not is_signed_in(there)
     (entry,) = entries(END)
-    assert (entry.object_label, entry.before["ip"]) == ("grace", "127.0.0.1")
+    assert (entry.object_label, entry.before["ip"]) == ("grace", "127.0.0.1")  # type: ignore[index]
     assert OutboxEvent.objects.get(topic="accounts.sessions_ended").payload["user_id"] == grace.pk
 
 

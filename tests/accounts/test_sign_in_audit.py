@@ -116,7 +116,7 @@ def test_who_is_deactivated_between_the_password_and_the_session_gets_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     grace = person("grace")
-    real = signing_in.login
+    real = signing_in.login  # type: ignore[attr-defined]
 
     def login(request: object, user: User) -> None:
         real(request, user)  # type: ignore[arg-type]

@@ -189,7 +189,7 @@ def test_however_a_flood_is_made_up_its_entries_are_bounded_and_its_attempts_cou
     counted = AuditEntry.objects.exclude(pk__in=known).filter(action="accounts.sign_ins_counted")
     total: Counter[str] = Counter()
     for entry in counted:
-        total.update({what: entry.after[what] for what in ("refused", "failed") if what in entry.after})
+        total.update({what: entry.after[what] for what in ("refused", "failed") if what in entry.after})  # type: ignore[index, operator]
     assert total == Counter({"refused": 160 - passed, "failed": max(0, passed - UNKNOWN.limit)})
     assert not SignInCount.objects.exists()
 

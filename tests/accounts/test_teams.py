@@ -35,7 +35,7 @@ def test_a_team_is_made_once_in_any_case(root: User) -> None:
     do("create_team", root, name="payments")
     with pytest.raises(Conflict, match="already"):
         do("create_team", root, name="Payments")
-    assert entries("accounts.create_team")[0].after["name"] == "payments"
+    assert entries("accounts.create_team")[0].after["name"] == "payments"  # type: ignore[index]
     assert OutboxEvent.objects.get().topic == "accounts.team_created"
 
 
@@ -52,7 +52,7 @@ def test_a_renamed_team_keeps_its_people_and_services(root: User, payments: Team
     payments.refresh_from_db()
     assert (payments.name, payments.members.count(), payments.services.count()) == ("money", 1, 1)
     (entry,) = entries("accounts.rename_team")
-    assert (entry.before["name"], entry.after["name"]) == ("payments", "money")
+    assert (entry.before["name"], entry.after["name"]) == ("payments", "money")  # type: ignore[index]
 
 
 def test_a_taken_name_is_refused_and_ones_own_in_another_case_is_not(root: User, payments: Team) -> None:
@@ -79,7 +79,7 @@ def test_an_archived_team_has_nobody_and_takes_nobody_until_it_is_restored(
     assert list(shown.touches[0].names) == ["grace"]
     do("archive_team", root, team_id=payments.pk, rationale="merged")
     assert not grace.teams.exists()
-    assert entries("accounts.archive_team")[0].before["members"] == ["grace"]
+    assert entries("accounts.archive_team")[0].before["members"] == ["grace"]  # type: ignore[index]
     with pytest.raises(Conflict, match="archived"):
         do("add_member", root, team_id=payments.pk, username="grace")
     with pytest.raises(Conflict, match="already"):
@@ -143,4 +143,4 @@ def test_it_rejects_everybody_but_an_admin(
 def test_what_is_not_there_is_not_found(root: User) -> None:
     for name, data in ALL[1:]:
         with pytest.raises(NotFound):
-            do(name, root, **{key: 10**9 if value == 0 else value for key, value in data.items()})
+            do(name, root, **{key: 10**9 if value == 0 else value for key, value in data.items()})  # type: ignore[attr-defined]

@@ -15,8 +15,9 @@ from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.latency.dependence import Dependence, LatencyDistribution
 from apps.engine.latency.end_to_end import Call, Parallel, Serial, end_to_end
 from apps.engine.latency.thresholds import from_buckets, latency_document, look_ahead
-from apps.engine.simulation.latency_fleet import FAMILIES, simulate_latencies
+from apps.engine.simulation.latency_fleet import FAMILIES
 from apps.slos.evaluation.evaluating import run_latency
+from tests.engine.samples import simulate_latencies
 
 
 def test_it_prints_how_often_thresholds_were_exceeded() -> None:

@@ -9,6 +9,7 @@ import pytest
 from apps.accounts.models import User
 from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Ingestion, Service
+from apps.catalog.wording import ingestion_state
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import AuditEntry
@@ -28,7 +29,8 @@ def test_it_drops_what_was_sent(admin: User, parts: int) -> None:
     sent = begin(admin, parts=parts)
     dispatch(NAME, {"ingestion_id": str(sent.pk), "rationale": "wrong file"}, actor=acting(admin))
     sent.refresh_from_db()
-    assert sent.state == "abandoned"
+    assert sent.state == Ingestion.State.CANCELLED
+    assert ingestion_state(sent) == "abandoned"
     assert sent.parts.get().payload == {}
     assert ingestion.run(sent.pk) is None
     assert not Service.objects.exists()
@@ -53,7 +55,7 @@ def test_it_rejects_an_owner_who_did_not_begin_it(admin: User, owner: User) -> N
     with pytest.raises(NotAllowed, match="Only sre"):
         dispatch(NAME, {"ingestion_id": str(sent.pk)}, actor=acting(owner))
     sent.refresh_from_db()
-    assert sent.state == "receiving"
+    assert sent.state == Ingestion.State.PREPARING
 
 
 def test_its_preview_does_nothing(admin: User) -> None:
@@ -61,4 +63,4 @@ def test_its_preview_does_nothing(admin: User) -> None:
     seen = preview(NAME, {"ingestion_id": str(sent.pk)}, actor=acting(admin))
     assert "1 rows received so far are dropped" in seen.summary
     sent.refresh_from_db()
-    assert sent.state == "receiving"
+    assert sent.state == Ingestion.State.PREPARING

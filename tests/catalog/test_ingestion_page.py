@@ -10,14 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.catalog.ingesting import progress
+from apps.catalog import runs
 from apps.catalog.models import Ingestion
 from tests.pages import HTMX, ROLES, client_of, text_of
 
 
 def ingestion(**values: Any) -> Ingestion:
-    given = {"discovery_source": "manual", "requested_by_name": "olga", "rows_total": 10} | values
-    return Ingestion.objects.create(**given)
+    given = {"discovery_source": "manual", "requested_by_name": "olga", "progress_total": 10} | values
+    return Ingestion.objects.create(kind=runs.INGEST, **given)
 
 
 def page(client: Client, one: Ingestion, **more: Any) -> Any:
@@ -38,8 +38,7 @@ def test_one_that_is_not_there_is_a_404(db: None) -> None:
 
 
 def test_while_it_runs_the_page_asks_again_and_shows_how_far_it_is(db: None) -> None:
-    running = ingestion(state="running")
-    progress.report(running.pk, 4)
+    running = ingestion(state="running", progress_done=4, lease_until=timezone.now())
     html = page(client_of("viewer"), running).content.decode()
     assert 'hx-trigger="every 1s"' in html
     assert 'max="10" value="4"' in html

@@ -65,8 +65,6 @@ def test_it_knows_only_what_exists(db: None) -> None:
         queries.get_service("a")
     with pytest.raises(NotFound):
         queries.ingestion("01890000-0000-7000-8000-000000000000")
-    with pytest.raises(NotFound):
-        queries.get_cycle(1)
 
 
 def test_the_engine_gets_the_edges_of_many_services_in_one_query(
@@ -126,33 +124,6 @@ def test_whom_services_wait_for_is_read_in_one_query(
 )
 def test_it_reads_the_number_of_retries(config: dict[str, object], retries: int) -> None:
     assert queries.retries_of(config) == retries
-
-
-def test_divergence_names_what_only_one_kind_of_source_knows(state: State) -> None:
-    state("a>both", "a>planned", "quiet>x", by="manual")
-    state("a>both", "a>surprise", "wild>y", by="service_mesh", at=NOW + timedelta(days=900))
-    found = queries.divergence()
-    named = {kind: [f"{edge_.source}>{edge_.target}" for edge_ in edges] for kind, edges in found.items()}
-    assert named == {"only_declared": ["a>planned"], "only_observed": ["a>surprise"]}
-
-
-def test_redundancy_groups_name_the_targets_that_stand_in_for_each_other(state: State) -> None:
-    state(
-        "a>alone",
-        dependencies=[edge("a", "east", redundancy_group="db"), edge("a", "west", redundancy_group="db")],
-    )
-    assert queries.redundancy_groups(Service.objects.get(service_id="a")) == {"db": ["east", "west"]}
-
-
-def test_a_services_own_edges_come_in_both_directions(
-    fleet: None, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    service = Service.objects.get(service_id="pay")
-    with django_assert_num_queries(3):
-        calls, callers = queries.dependencies_of(service)
-        assert [sighting.discovery_source for sighting in callers[0].sightings.all()] == ["manual"]
-        assert [str(edge_.source) for edge_ in callers] == ["web"]
-    assert calls == []
 
 
 def test_the_overview_gets_counts(fleet: None, state: State) -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from apps.accounts.models import User
 from apps.catalog.models import CycleAlert, Dependency
-from apps.catalog.tasks import refresh_cycles
+from apps.catalog.runs import REFRESH_CYCLES
+from apps.core import relay
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import NotAllowed, NotFound
-from apps.core.models import AuditEntry
+from apps.core.models import AuditEntry, Run
+from apps.core.runs.executing import execute
 from tests.catalog.conftest import State, acting, edge, published
 
 NAME = "catalog.retract_dependency"
@@ -42,7 +44,8 @@ def test_an_edge_that_others_know_stays_with_what_they_say(admin: User, state: S
 def test_a_cycle_that_it_opened_is_resolved_by_a_worker(admin: User, state: State) -> None:
     state("a>b", "b>a")
     retract(admin)
-    refresh_cycles.fn()
+    relay.drain()
+    execute(Run.objects.get(kind=REFRESH_CYCLES).pk)
     assert CycleAlert.objects.get().state == "resolved"
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import Team, User
-from apps.catalog.ingesting import ingestion, progress
+from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Dependency, Ingestion, Service
+from apps.catalog.wording import row_errors
+from apps.core import instants
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
+from apps.core.runs.holding import claim
 from tests.catalog.conftest import acting, edge, edges, published
+from tests.core.runs import Moving
 
 type Send = Callable[..., Ingestion]
 
@@ -42,12 +45,13 @@ def test_it_applies_what_was_sent(admin: User) -> None:
     assert sent.parts.get().payload == {}
 
 
-def test_its_end_is_in_the_audit_trail_under_the_name_of_who_asked(admin: User) -> None:
+def test_its_end_is_in_the_audit_trail_with_the_name_of_who_asked(admin: User) -> None:
     sent = send(admin, "a>b")
     ingestion.run(sent.pk)
-    entry = AuditEntry.objects.get(action="catalog.apply_ingestion")
-    assert (entry.actor, entry.source, entry.object_id) == (admin, "task", str(sent.pk))
+    entry = AuditEntry.objects.get(action="core.end_run")
+    assert (entry.source, entry.object_type, entry.object_id) == ("task", "ingestion", str(sent.pk))
     assert entry.after is not None
+    assert entry.after["asked_by"] == admin.username
     assert entry.after["dependencies"]["created"] == 1
 
 
@@ -57,7 +61,7 @@ def test_it_does_nothing_the_second_time(admin: User) -> None:
     with published() as events:
         assert ingestion.run(sent.pk) is None
     assert events == []
-    assert AuditEntry.objects.filter(action="catalog.apply_ingestion").count() == 1
+    assert AuditEntry.objects.filter(action="core.end_run").count() == 1
 
 
 def test_parts_are_checked_together(admin: User) -> None:
@@ -144,8 +148,9 @@ class Killed(BaseException):
         "apps.catalog.services._discover",
         "apps.catalog.services.merge_edges",
         "apps.catalog.services.refresh_cycles",
-        "apps.catalog.ingesting.ingestion.finish",
-        "apps.catalog.ingesting.ingestion._tell",
+        "apps.catalog.ingesting.ingestion.end",
+        "apps.core.runs.ending.ended",
+        "apps.core.dispatcher._record",
     ],
 )
 def test_invariant_a_worker_killed_anywhere_leaves_nothing_half_done_and_the_next_finishes(
@@ -164,49 +169,46 @@ def test_invariant_a_worker_killed_anywhere_leaves_nothing_half_done_and_the_nex
     assert (sent.state, sent.attempts) == ("running", 1)
     assert not Service.objects.exists()
     assert not Team.objects.exists()
-    later = timezone.now() + timedelta(minutes=5)
-    assert ingestion.left_behind(later) == [sent.pk]
-    assert ingestion.run(sent.pk) == "completed"
-    assert ingestion.left_behind(later) == []
+    assert ingestion.run(sent.pk) is None  # its lease has not run out
+    with instants.clocks(database=lambda: timezone.now() + timedelta(minutes=1)):
+        assert ingestion.run(sent.pk) == "completed"
     assert Dependency.objects.count() == 2
-    assert AuditEntry.objects.filter(action="catalog.apply_ingestion").count() == 1
+    assert AuditEntry.objects.filter(action="core.end_run").count() == 1
 
 
-def test_an_error_is_raised_for_a_retry_until_there_were_too_many(
+def test_an_error_is_kept_for_a_retry_until_there_were_too_many(
     admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = send(admin, "a>b")
+    clock = Moving()
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("disk full")
 
     monkeypatch.setattr("apps.catalog.services.merge_edges", fail)
-    for _ in range(ingestion.MAX_ATTEMPTS - 1):
-        with pytest.raises(RuntimeError):
-            ingestion.run(sent.pk)
-    assert ingestion.run(sent.pk) == "failed"
+    with instants.clocks(database=clock):
+        for _ in range(5):
+            sent.refresh_from_db()
+            assert sent.state == "pending"
+            with pytest.raises(RuntimeError):
+                ingestion.run(sent.pk)
+            clock.move(minutes=10)
     sent.refresh_from_db()
-    assert "disk full" in sent.errors[0]["message"]
-    assert ingestion.left_behind(timezone.now() + timedelta(days=1)) == []
+    assert sent.state == "failed"
+    assert row_errors(sent)[0]["message"].startswith("Tried 5 times. RuntimeError")
     assert not Service.objects.exists()
-
-
-def test_a_ready_ingestion_whose_message_was_lost_is_found(admin: User) -> None:
-    sent = send(admin, "a>b")
-    assert ingestion.left_behind(sent.created_at) == []
-    assert ingestion.left_behind(sent.created_at + timedelta(minutes=2)) == [sent.pk]
 
 
 def test_an_ingestion_that_never_became_complete_is_abandoned(admin: User) -> None:
     sent = send(admin, "a>b", parts=2)
     assert ingestion.incomplete(sent.created_at + timedelta(days=6)) == []
     assert ingestion.incomplete(sent.created_at + timedelta(days=8)) == [sent.pk]
-    from apps.catalog.tasks import reconcile_ingestions
+    from apps.catalog.tasks import abandon_incomplete
 
     Ingestion.objects.update(created_at=timezone.now() - timedelta(days=8))
-    reconcile_ingestions.fn()
+    abandon_incomplete.fn()
     sent.refresh_from_db()
-    assert sent.state == "abandoned"
+    assert sent.state == "cancelled"
     assert "seven days" in AuditEntry.objects.get(action="catalog.abandon_ingestion").rationale
 
 
@@ -216,25 +218,13 @@ def test_a_running_ingestion_says_how_far_it_is(admin: User, monkeypatch: pytest
 
     def look(now: object) -> dict[str, int]:
         running = Ingestion.objects.get()
-        seen.append((running.state, progress.rows_done(running)))
+        seen.append((running.state, running.rows_done))
         return {}
 
     monkeypatch.setattr("apps.catalog.services.refresh_cycles", look)
+    monkeypatch.setattr("apps.core.runs.holding.BEAT_SECONDS", 0)
     ingestion.run(sent.pk)
     assert seen == [("running", 2)]
-
-
-@pytest.mark.parametrize(("pair", "state"), [("a>b", "completed"), ("a>a", "failed")])
-def test_it_ends_as_much_later_as_it_took(admin: User, pair: str, state: str) -> None:
-    sent = send(admin, pair)
-    began = sent.created_at - timedelta(days=3)
-    watch = time.monotonic()
-    assert ingestion.run(sent.pk, now=began) == state
-    took = timedelta(seconds=time.monotonic() - watch)
-    sent.refresh_from_db()
-    assert sent.started_at == began
-    assert sent.finished_at is not None
-    assert began < sent.finished_at <= began + took
 
 
 @pytest.mark.parametrize("source", ["hub", "n0"])
@@ -273,12 +263,12 @@ def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 def test_invariant_two_workers_at_one_ingestion_apply_it_once() -> None:
     user = User.objects.create(username="sre", role=User.Role.SRE_ADMIN)
     sent = send(user, "a>b")
-    with transaction.atomic():
-        Ingestion.objects.select_for_update().get()  # what the first worker holds while it applies
-        thread, answers = in_thread(lambda: ingestion.run(sent.pk))
-        thread.join(timeout=30)
-        assert answers == [None]
-    assert ingestion.run(sent.pk) == "completed"
+    holding = claim(sent.pk)  # what the first worker holds while it applies
+    thread, answers = in_thread(lambda: ingestion.run(sent.pk))
+    thread.join(timeout=30)
+    assert answers == [None]
+    assert holding is not None
+    ingestion.apply(holding)
     assert Dependency.objects.count() == 1
 
 

@@ -44,7 +44,9 @@ class Moving:
 class Work:
     """What the kind of the tests does: whatever a test says, once for each call."""
 
-    does: Callable[[Holding], Done | None] = lambda holding: Done({"words": holding.run.parameters["words"]})
+    does: Callable[[Holding], Done | None] = lambda holding: Done(
+        {"words": holding.run.parameters.get("words")}
+    )
     seen: list[list[str]] = field(default_factory=list)
 
 

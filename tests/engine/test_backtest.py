@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from apps.engine.types import CountSeries
-from apps.engine.window.backtest import backtest_target
 from tests.engine.build import DAY, START, end_of, steady
+from tests.engine.samples import backtest_target
 
 
 def _year(bad_days: dict[int, float], days: int = 365) -> CountSeries:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine.edges.composite import Factor, compose, shared_nodes, simple_factor
+from apps.engine.edges.composite import Factor, compose, shared_nodes
+from tests.engine.samples import simple_factor
 
 _SHARE = st.floats(0, 1)
 _OWN = st.floats(0.5, 1)

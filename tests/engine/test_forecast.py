@@ -17,9 +17,10 @@ from apps.engine.forecast.regimes import REGIMES, regimes
 from apps.engine.forecast.service import CANONICAL_REQUESTS, LOWER_SLACK, ServiceForecast
 from apps.engine.recommend import recommend
 from apps.engine.series import ObservedCounts, observe
-from apps.engine.simulation.fleet import FAMILIES, simulate_fleet
+from apps.engine.simulation.fleet import FAMILIES
 from apps.engine.types import CountSeries, ServiceInput
 from tests.engine.build import DAY, START, end_of, hourly, steady
+from tests.engine.samples import simulate_fleet
 
 
 def rows_of(counts: CountSeries) -> Any:

@@ -5,33 +5,20 @@ from __future__ import annotations
 import pytest
 
 from apps.engine.counting import needed_requests
-from apps.engine.edges.composite import compose, simple_factor
+from apps.engine.edges.composite import compose
 from apps.engine.graph.redundancy import (
     k_of_n_unavailability,
     retried_unavailability,
     stand_in_unavailability,
 )
 from apps.engine.window.burn_rate import ALERT_RULES
-from apps.engine.window.downtime import availability_interval
+from tests.engine.samples import simple_factor
 
 
 @pytest.mark.parametrize(("target", "requests"), [(0.999, 2_995), (0.9999, 29_956), (0.99, 299)])
 def test_zero_failures_need_as_many_requests_as_the_rule_of_three_says(target: float, requests: int) -> None:
     # Hanley and Lippman-Hand 1983: n >= ln 0.05 / ln target.
     assert needed_requests(target) == requests
-
-
-@pytest.mark.parametrize(
-    ("failures", "uptime", "downtime", "low", "high"),
-    [(1, 999.0, 1.0, 0.9624, 1.0), (10, 9_990.0, 10.0, 0.9975, 0.9996)],
-)
-def test_few_outages_leave_the_interval_of_trivedi(
-    failures: int, uptime: float, downtime: float, low: float, high: float
-) -> None:
-    # Trivedi, Probability and Statistics with Reliability, Queuing and Computer Science, §10.2.3.
-    found_low, found_high = availability_interval(failures, uptime, downtime)
-    assert found_low == pytest.approx(low, abs=5e-5)
-    assert found_high == pytest.approx(high, abs=5e-5)
 
 
 def test_two_hard_dependencies_at_four_nines_support_less_than_four_nines() -> None:

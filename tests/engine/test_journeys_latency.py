@@ -60,7 +60,8 @@ def test_of_a_hundred_parallel_calls_at_their_p99_most_journeys_are_slow() -> No
 def test_where_all_is_slow_together_percentiles_of_serial_calls_add_and_only_there() -> None:
     path = Serial((Call("a"), Call("b")))
     parts = {"a": exponential(20), "b": exponential(80)}
-    together = end_to_end(path, parts, Dependence.comonotone(("a", "b"))).percentile(0.99)
+    comonotone = Dependence(("a", "b"), np.ones(2), np.ones((2, 2)))
+    together = end_to_end(path, parts, comonotone).percentile(0.99)
     added = sum(float(each.quantile(np.array([0.99]))[0]) for each in parts.values())
     assert within(together.value, added, together.standard_error)
     apart = end_to_end(path, parts).percentile(0.99)

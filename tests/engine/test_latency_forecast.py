@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from apps.engine.forecast.latency import CHANCES, built_in
 from apps.engine.forecast.latency_features import LATENCY_FEATURES, LatencyHistory, latency_rows
 from apps.engine.recommend import recommend
-from apps.engine.simulation.latency_fleet import FAMILIES, simulate_latencies
+from apps.engine.simulation.latency_fleet import FAMILIES
 from apps.engine.types import BucketSeries, Floats, ServiceInput
 from tests.engine.build import START
+from tests.engine.samples import simulate_latencies
 
 BOUNDS = np.array([*(10 * 1.3 ** np.arange(20)), np.inf])
 

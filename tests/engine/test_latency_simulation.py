@@ -7,7 +7,8 @@ import pytest
 
 from apps.engine.percentiles import percentile
 from apps.engine.simulation.latency import Behaviour, Hours, Shape
-from apps.engine.simulation.latency_fleet import FAMILIES, MIXED, simulate_latencies, simulate_latency
+from apps.engine.simulation.latency_fleet import FAMILIES, MIXED, simulate_latency
+from tests.engine.samples import simulate_latencies
 
 
 def test_the_same_seed_gives_the_same_histograms() -> None:

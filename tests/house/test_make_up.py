@@ -46,7 +46,7 @@ def test_a_killed_supervisor_leaves_nothing_in_the_way(kept_data_dir: Path) -> N
 def test_a_child_that_dies_is_started_again(kept_data_dir: Path) -> None:
     with Running(kept_data_dir) as console:
         console.await_ready()
-        relay, web = console.child("relay"), console.child("granian")
+        relay, web = console.child("relay"), console.child("console.edge")
         os.kill(relay, signal.SIGKILL)
         os.kill(web, signal.SIGKILL)
         until(

@@ -217,7 +217,7 @@ def running_worker(
 
     before = dramatiq.get_broker()
     broker = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
-    tasks = [import_module(f"apps.{room}.tasks") for room in rooms]
+    tasks = [import_module(f"apps.{room}.tasks") for room in ("core", *rooms)]
     actors = [value for each in tasks for value in vars(each).values() if isinstance(value, dramatiq.Actor)]
     for actor in actors:
         actor.broker = broker

@@ -15,6 +15,7 @@ from apps.engine.edges import estimates as engine
 from apps.engine.graph import redundancy
 from apps.slos.impact import stand_ins, upstream
 from apps.slos.impact.analysis import Effect, analyse
+from apps.slos.impact.callers import Reaching, reaching
 from apps.slos.models import EdgeEstimate, ServiceStatus
 from tests.slos.conftest import full_hour, make_edge, make_service
 
@@ -181,7 +182,7 @@ def test_it_looks_as_far_as_the_graph_goes(shop: Team, owner: Actor) -> None:
     }
     assert found.affected[-1].influence == pytest.approx(1.0)
     assert (found.depth, found.not_looked_at) == (14, None)
-    assert upstream.upstream_with_slo(services[0]) == ["link-14"]
+    assert reaching(services[0], limit=6) == Reaching(1, ["link-14"])
 
 
 def test_a_cycle_far_up_is_walked_once(shop: Team) -> None:
@@ -190,7 +191,7 @@ def test_a_cycle_far_up_is_walked_once(shop: Team) -> None:
     make_edge(services[0], services[12], calls_per_request=1.0)
     found = analyse(services[0], "availability", 0.5)
     assert len(found.affected) == 13
-    assert upstream.upstream_with_slo(services[0]) == []
+    assert reaching(services[0], limit=6) == Reaching(0, [])
 
 
 def test_an_evidenced_fallback_stops_a_failure(fleet: dict[str, Service]) -> None:
@@ -292,4 +293,5 @@ def test_who_has_a_promise_upstream_is_named_nearest_first(fleet: dict[str, Serv
     make_edge(fleet["batch"], fleet["db"])
     for name in ("web", "app", "db"):
         promise(fleet[name], 0.99, owner)
-    assert upstream.upstream_with_slo(fleet["db"]) == ["app", "web"]
+    assert reaching(fleet["db"], limit=6) == Reaching(2, ["app", "web"])
+    assert reaching(fleet["db"], limit=1) == Reaching(2, ["app"])

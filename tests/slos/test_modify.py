@@ -116,8 +116,8 @@ def test_its_preview_counts_the_past_months_that_would_have_missed_it(moody: Ser
 
 
 def test_its_count_of_the_past_is_the_one_of_the_engine(moody: Service) -> None:
-    from apps.engine.window.backtest import backtest_target
     from apps.slos.making.inputs import load
+    from tests.engine.samples import backtest_target
 
     as_of = full_hour()
     [given] = load([moody], as_of)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
 
 from apps.catalog.models import Service
 from apps.core.actions import Actor
-from apps.core.models import AuditEntry, OutboxEvent
+from apps.core.models import AuditEntry, OutboxEvent, Run
 from apps.telemetry import checks, services
 from apps.telemetry.clients.errors import SourceRefused
 from apps.telemetry.models import ContestedHour, EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
@@ -89,16 +90,23 @@ def test_a_run_that_is_done_is_not_done_again(prometheus: Server, shop: Service)
     assert len(prometheus.asked) == asked
 
 
+def leave_behind(run: TelemetryRun, **values: Any) -> None:
+    """Make a run look as one whose worker was killed a while ago."""
+    past = END - timedelta(days=1)
+    left = {"state": Run.State.RUNNING, "finished_at": None, "lease_until": past} | values
+    Run.objects.filter(pk=run.pk).update(**left)
+
+
 def test_a_run_whose_worker_was_killed_is_taken_up(prometheus: Server, shop: Service) -> None:
     run = backfill()
-    TelemetryRun.objects.filter(pk=run.pk).update(state=TelemetryRun.State.RUNNING)
+    leave_behind(run)
     assert services.execute_run(run.pk).attempts == 2
 
 
 def test_a_run_that_kills_its_workers_is_given_up(prometheus: Server, shop: Service) -> None:
     run = backfill()
-    TelemetryRun.objects.filter(pk=run.pk).update(state=TelemetryRun.State.RUNNING, attempts=3)
-    assert services.execute_run(run.pk).state == TelemetryRun.State.FAILED
+    leave_behind(run, attempts=3)
+    assert services.execute_run(run.pk).state == TelemetryRun.State.GIVEN_UP
 
 
 def test_it_tells_whoever_listens_that_telemetry_was_stored(prometheus: Server, shop: Service) -> None:
@@ -210,17 +218,6 @@ def test_without_a_source_nothing_is_collected(settings: object) -> None:
 def test_a_stored_reading_is_announced_only_within_a_transaction(prometheus: Server, shop: Service) -> None:
     backfill(days=1)
     assert OutboxEvent.objects.filter(topic="telemetry.stored").count() == 1
-
-
-def test_runs_without_an_end_are_found_again(prometheus: Server, shop: Service) -> None:
-    done = backfill(days=1)
-    waiting = services.request_run(
-        TelemetryRun.Kind.BACKFILL, source="prometheus", parameters={}, actor=ACTOR, window=(END - HOUR, END)
-    )
-    later = datetime.now(UTC) + timedelta(minutes=11)
-    assert services.unfinished_runs(older_than=timedelta(minutes=10), now=later) == [waiting.pk]
-    assert services.unfinished_runs(older_than=timedelta(minutes=20), now=later) == []
-    assert done.state == TelemetryRun.State.COMPLETED
 
 
 def test_explaining_stores_nothing(prometheus: Server, shop: Service) -> None:

@@ -18,6 +18,8 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.core.runs.executing import execute
+from apps.core.runs.starting import RING
 from apps.telemetry import services, sources, tasks
 from apps.telemetry.clients.prometheus import discovery
 from apps.telemetry.models import EdgeHour, SliHour, TelemetryRun
@@ -271,7 +273,7 @@ def test_a_source_that_cannot_do_a_day_is_asked_by_the_hour(prometheus: Server, 
 
 def test_a_source_that_refuses_fails_the_run_and_changes_nothing(prometheus: Server, shop: Fleet) -> None:
     shop.replies[CALLS] = error(400, "bad_data", "unknown function")
-    tasks.execute_run.fn(str(services.request_run(
+    execute(str(services.request_run(
         TelemetryRun.Kind.DISCOVERY, source="prometheus", parameters={}, actor=ACTOR, window=(END - DAY, END)
     ).pk))  # fmt: skip
     run = TelemetryRun.objects.get()
@@ -308,11 +310,11 @@ def test_it_rejects_everybody_but_an_admin(role: str, prometheus: Server) -> Non
 def test_it_is_recorded_audited_and_handed_to_a_worker(prometheus: Server, shop: Fleet) -> None:
     result = dispatch("telemetry.discover", {"days": 3}, actor=person("sre_admin"))
     run = TelemetryRun.objects.get(pk=result.value["run"])
-    assert (run.kind, run.state, run.window_start) == ("discovery", "pending", END - 3 * DAY)
+    assert (run.what, run.state, run.window_start) == ("discovery", "pending", END - 3 * DAY)
     assert AuditEntry.objects.get(action="telemetry.discover").object_id == str(run.pk)
-    assert OutboxEvent.objects.get(topic="telemetry.run_requested").payload == {"run": str(run.pk)}
+    assert OutboxEvent.objects.get(topic=RING).payload == {"run": str(run.pk)}
     assert names() == set()
-    tasks.execute_run.fn(str(run.pk))
+    execute(str(run.pk))
     assert "shop" in names()
 
 

@@ -134,8 +134,10 @@ def test_a_viewer_may_not_import_a_graph(db: None) -> None:
 
 def test_what_came_in_is_listed_with_its_fate(db: None) -> None:
     Ingestion.objects.create(discovery_source="manual", requested_by_name="<i>olga</i>", state="failed")
-    TelemetryRun.objects.create(kind="import", source="files", requested_by_name="sam", state="completed")
-    TelemetryRun.objects.create(kind="collection", source="prometheus", requested_by_name="clock")
+    TelemetryRun.objects.create(
+        kind="telemetry.import", source="files", requested_by_name="sam", state="completed"
+    )
+    TelemetryRun.objects.create(kind="telemetry.collection", source="prometheus", requested_by_name="clock")
     response = client_of("viewer").get(reverse("ingestions"))
     words = text_of(response)
     assert "<i>olga</i>" in words
@@ -157,7 +159,7 @@ def test_it_asks_as_much_for_few_imports_as_for_many(db: None) -> None:
     def add(amount: int) -> None:
         for _ in range(amount):
             Ingestion.objects.create(discovery_source="manual", requested_by_name="olga")
-            TelemetryRun.objects.create(kind="import", source="files", requested_by_name="sam")
+            TelemetryRun.objects.create(kind="telemetry.import", source="files", requested_by_name="sam")
 
     add(1)
     few = queries()

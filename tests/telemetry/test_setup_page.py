@@ -62,7 +62,7 @@ def connect(client: Client, url: str, **more: str) -> Any:
 def looked(client: Client, url: str) -> None:
     """Connect, and do what a worker would."""
     connect(client, url)
-    services.execute_run(TelemetryRun.objects.get(kind="survey").pk)
+    services.execute_run(TelemetryRun.objects.get(kind="telemetry.survey").pk)
 
 
 def setup(client: Client) -> str:
@@ -90,7 +90,7 @@ def test_nobody_else_may_change_it(role: str, page: str, server: Server) -> None
 def test_connecting_asks_the_server_keeps_it_and_looks_at_its_metrics(admin: Client, server: Server) -> None:
     response = connect(admin, server.url, token=TOKEN)
     assert response["Location"] == reverse("telemetry-setup") + "#found"
-    assert TelemetryRun.objects.get(kind="survey").state == TelemetryRun.State.PENDING
+    assert TelemetryRun.objects.get(kind="telemetry.survey").state == TelemetryRun.State.PENDING
     page = setup(admin)
     assert server.url in page
     assert "every 1s" in page
@@ -161,7 +161,7 @@ def test_starting_stores_what_is_ticked_and_reads_the_past(admin: Client, server
     stored = FamilySet.objects.get().by_name
     assert list(stored) == ["orders-http-requests"]
     assert stored["orders-http-requests"]["where"] == ["env!=staging"]
-    run = TelemetryRun.objects.get(kind="backfill")
+    run = TelemetryRun.objects.get(kind="telemetry.backfill")
     assert run.parameters == {"days": 7, "discover": True}
     assert sources.telemetry_config().order[0] == "orders-http-requests"
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_used_is_said_where_it_was_written(admin: Client, server:
     assert "is not a label name" in text_of(response)
     assert 'value="two words"' in response.content.decode()
     assert not FamilySet.objects.exists()
-    assert not TelemetryRun.objects.filter(kind="backfill").exists()
+    assert not TelemetryRun.objects.filter(kind="telemetry.backfill").exists()
 
 
 def test_with_built_in_families_alone_nothing_needs_to_be_stored(admin: Client) -> None:
@@ -211,7 +211,7 @@ def test_with_built_in_families_alone_nothing_needs_to_be_stored(admin: Client) 
         looked(admin, server.url)
         start(admin)
     assert not FamilySet.objects.exists()
-    assert TelemetryRun.objects.filter(kind="backfill").exists()
+    assert TelemetryRun.objects.filter(kind="telemetry.backfill").exists()
 
 
 def test_nothing_found_says_what_to_do(admin: Client) -> None:
@@ -222,7 +222,7 @@ def test_nothing_found_says_what_to_do(admin: Client) -> None:
 
 def test_a_look_that_failed_says_why(admin: Client, server: Server) -> None:
     connect(admin, server.url)
-    run = TelemetryRun.objects.get(kind="survey")
+    run = TelemetryRun.objects.get(kind="telemetry.survey")
     TelemetryRun.objects.filter(pk=run.pk).update(state="failed", summary={"failure": "the server went away"})
     assert "The last look failed: the server went away" in text_of(admin.get(reverse("telemetry-setup")))
 
@@ -297,7 +297,7 @@ def test_the_environment_is_said_to_win(admin: Client, server: Server, settings:
 def test_once_it_is_read_the_page_leads_to_the_recommendations(admin: Client, server: Server) -> None:
     looked(admin, server.url)
     TelemetryRun.objects.create(
-        kind="backfill", source="prometheus", state="completed", parameters={"discover": True},
+        kind="telemetry.backfill", source="prometheus", state="completed", parameters={"discover": True},
         summary={"services": 2, "services_with_data": 2, "hours": 48, "latency_hours": 0}, requested_by_name="me",
     )  # fmt: skip
     Service.objects.create(service_id="basket")

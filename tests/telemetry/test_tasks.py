@@ -1,4 +1,4 @@
-"""The actors, the schedule, the subscriber: what is asked for gets done, lost messages are sent again."""
+"""The actors, the schedule, the long work: what is asked for gets done."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from django.utils import timezone
 from django.utils.module_loading import import_string
 from dramatiq import Actor as DramatiqActor
-from dramatiq import Broker, get_broker
 
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.telemetry import services, subscribers, tasks
+from apps.core.runs.executing import execute
+from apps.core.runs.starting import RING
+from apps.telemetry import services, tasks
 from apps.telemetry.models import SliHour, TelemetryRun
 from apps.telemetry.schedule import JOBS
 from tests.telemetry.folders import SLI, START, write, write_services
@@ -25,40 +25,22 @@ pytestmark = pytest.mark.django_db
 COMMAND = Actor.system("test", AuditEntry.Source.COMMAND)
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[object, ...]]]:
-    """The messages that leave, instead of leaving."""
-    messages: list[tuple[str, tuple[object, ...]]] = []
-
-    def enqueue(self: Broker, message: object, *, delay: int | None = None) -> object:
-        messages.append((getattr(message, "actor_name"), tuple(getattr(message, "args"))))  # noqa: B009
-        return message
-
-    monkeypatch.setattr(type(get_broker()), "enqueue", enqueue)
-    return messages
-
-
 def requested_import(tmp_path: Path, *rows: str) -> str:
     write_services(tmp_path, "shop")
     write(tmp_path, "sli.csv", SLI, rows)
     return str(dispatch("telemetry.import", {"path": str(tmp_path)}, actor=COMMAND).value["run"])
 
 
-def test_a_requested_run_is_given_to_a_worker(
-    tmp_path: Path, sent: list[tuple[str, tuple[object, ...]]]
-) -> None:
+def test_a_requested_run_asks_for_a_worker(tmp_path: Path) -> None:
     run_id = requested_import(tmp_path, f"shop,{START},3600,1,0,,,")
-    event = OutboxEvent.objects.get(topic="telemetry.run_requested")
-    subscribers.execute_run(event)
-    subscribers.execute_run(event)
-    assert sent == [(tasks.execute_run.actor_name, (run_id,))] * 2
+    assert OutboxEvent.objects.get(topic=RING).payload == {"run": run_id}
 
 
 def test_the_worker_does_it_once(tmp_path: Path) -> None:
     run_id = requested_import(tmp_path, f"shop,{START},3600,1,0,,,")
     with time_machine.travel("2026-11-01T12:00:00Z"):
-        tasks.execute_run.fn(run_id)
-        tasks.execute_run.fn(run_id)
+        execute(run_id)
+        execute(run_id)
     run = TelemetryRun.objects.get(pk=run_id)
     assert (run.state, run.attempts) == (TelemetryRun.State.COMPLETED, 1)
     assert run.progress_done == run.progress_total > 0
@@ -67,19 +49,10 @@ def test_the_worker_does_it_once(tmp_path: Path) -> None:
 
 def test_a_failure_is_kept_with_the_run_and_not_tried_again(tmp_path: Path) -> None:
     run_id = requested_import(tmp_path, f"shop,{START},3600,1,5,,,")
-    tasks.execute_run.fn(run_id)
+    execute(run_id)
     run = TelemetryRun.objects.get(pk=run_id)
     assert run.state == TelemetryRun.State.FAILED
     assert run.errors[0]["field"] == "bad"
-
-
-def test_lost_runs_are_sent_again(tmp_path: Path, sent: list[tuple[str, tuple[object, ...]]]) -> None:
-    run_id = requested_import(tmp_path, f"shop,{START},3600,1,0,,,")
-    tasks.resume_lost_runs.fn()
-    assert sent == []
-    TelemetryRun.objects.filter(pk=run_id).update(created_at=timezone.now() - timedelta(hours=1))
-    tasks.resume_lost_runs.fn()
-    assert sent == [(tasks.execute_run.actor_name, (run_id,))]
 
 
 def test_collecting_without_a_source_does_nothing() -> None:
@@ -91,7 +64,7 @@ def test_housekeeping_makes_partitions_and_drops_what_is_old(tmp_path: Path) -> 
     old = START - 121 * 86400
     requested = requested_import(tmp_path, f"shop,{START},3600,1,0,,,", f"shop,{old},3600,1,0,,,")
     with time_machine.travel("2026-11-01T12:00:00Z"):
-        tasks.execute_run.fn(requested)
+        execute(requested)
         tasks.keep_house.fn()
     assert SliHour.objects.count() == 1
 

@@ -21,13 +21,13 @@ from tests.telemetry.prometheus_server import Server
 
 
 def run(**values: Any) -> TelemetryRun:
-    given = {"kind": "import", "source": "files", "requested_by_name": "sam"} | values
+    given = {"kind": "telemetry.import", "source": "files", "requested_by_name": "sam"} | values
     return TelemetryRun.objects.create(**given)
 
 
 def run_page(client: Client, one: TelemetryRun, **more: Any) -> Any:
     return client.get(
-        reverse("import-run" if one.kind == "import" else "telemetry-run", args=[one.pk]), **more
+        reverse("import-run" if one.what == "import" else "telemetry-run", args=[one.pk]), **more
     )
 
 
@@ -74,12 +74,12 @@ def test_a_reading_that_is_not_there_is_a_404(db: None) -> None:
 
 @pytest.mark.parametrize(("kind", "room"), [("import", "Imports"), ("collection", "Telemetry")])
 def test_the_menu_shows_the_room_that_a_run_belongs_to(db: None, kind: str, room: str) -> None:
-    html = run_page(client_of("viewer"), run(kind=kind)).content.decode()
+    html = run_page(client_of("viewer"), run(kind=f"telemetry.{kind}")).content.decode()
     assert set(re.findall(r'aria-current="page">([^<]+)<', html)) == {room}
 
 
 def test_a_run_in_the_wrong_room_is_shown_in_its_own(db: None) -> None:
-    client, imported, read = client_of("viewer"), run(), run(kind="collection")
+    client, imported, read = client_of("viewer"), run(), run(kind="telemetry.collection")
     for wrong, own, one in (
         ("telemetry-run", "import-run", imported),
         ("import-run", "telemetry-run", read),
@@ -89,7 +89,7 @@ def test_a_run_in_the_wrong_room_is_shown_in_its_own(db: None) -> None:
 
 
 def test_a_reading_that_goes_on_is_asked_after_again(db: None) -> None:
-    running = run(state="running", progress_done=3, progress_total=9)
+    running = run(state="running", lease_until=timezone.now(), progress_done=3, progress_total=9)
     html = run_page(client_of("viewer"), running).content.decode()
     assert 'hx-trigger="every 1s"' in html
     assert 'max="9" value="3"' in html

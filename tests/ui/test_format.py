@@ -97,7 +97,6 @@ def test_counts_latencies_and_spans() -> None:
     assert fmt.ms(1250) == "1.25\u202fs"
     assert fmt.duration(1320) == "22\u202fmin"
     assert fmt.duration(12_000) == "3\u202fh 20\u202fmin"
-    assert fmt.nines(0.9995) == "3.3 nines"
 
 
 def test_age_is_relative_only_under_an_hour() -> None:

@@ -119,6 +119,11 @@ def describe_user(user: User) -> dict[str, Any]:
     }
 
 
+def recorded(value: Any) -> dict[str, Any]:
+    """Return what an audit entry keeps of before or after; empty where it keeps nothing."""
+    return value or {}
+
+
 def touch(count: int, one: str, many: str, names: Iterable[str]) -> list[Touch]:
     """Return a line of the preview, or none where nothing is touched."""
     return [Touch(count, one if count == 1 else many, list(names)[:NAMES_SHOWN])] if count else []

@@ -17,6 +17,7 @@ from apps.accounts.actions.common import (
     find_user,
     keep_an_admin,
     lock_admins,
+    recorded,
     require_a_present_admin,
     teams_named,
     tidy_names,
@@ -80,7 +81,7 @@ class CreateUser(Action[CreateUserInput]):
         )
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"User {entry.object_label} created as {User.Role(entry.after['role']).label}"
+        return f"User {entry.object_label} created as {User.Role(recorded(entry.after)['role']).label}"
 
 
 class SetRoleInput(ActionInput):
@@ -142,7 +143,9 @@ class SetRole(Action[SetRoleInput]):
         return f"{result['username']} is {User.Role(result['role']).label} from now on."
 
     def sentence(self, entry: AuditEntry) -> str:
-        before, after = (User.Role(record["role"]).label for record in (entry.before, entry.after))
+        before, after = (
+            User.Role(record["role"]).label for record in (recorded(entry.before), recorded(entry.after))
+        )
         if before == after:
             return f"Teams of {entry.object_label} changed"
         return f"Role of {entry.object_label} changed from {before} to {after}"

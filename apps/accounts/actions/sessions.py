@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from apps.accounts import sessions
-from apps.accounts.actions.common import MAX_ID, KnownUsername, find_user, refuse_keys, touch
+from apps.accounts.actions.common import MAX_ID, KnownUsername, find_user, recorded, refuse_keys, touch
 from apps.accounts.models import User, UserSession
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
@@ -81,7 +81,7 @@ class EndSession(Action[EndSessionInput]):
         return f"{result['user']} is signed out there: {result['browser']}."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"Session of {entry.object_label} ended: {entry.before['browser']}"
+        return f"Session of {entry.object_label} ended: {recorded(entry.before)['browser']}"
 
 
 class EndSessionsInput(ActionInput):
@@ -143,7 +143,7 @@ class EndSessions(Action[EndSessionsInput]):
         return f"{plural(result['sessions_ended'], 'session')} of {result['username']} ended."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{plural(entry.after['sessions_ended'], 'session')} of {entry.object_label} ended"
+        return f"{plural(recorded(entry.after)['sessions_ended'], 'session')} of {entry.object_label} ended"
 
 
 def _own_or_admin(call: Call[Any], owner_id: int, otherwise: str) -> None:

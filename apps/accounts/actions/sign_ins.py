@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from apps.accounts.actions.common import MAX_ID
+from apps.accounts.actions.common import MAX_ID, recorded
 from apps.accounts.models import User
 from apps.accounts.sign_ins import SCOPES, UNKNOWN
 from apps.accounts.words import browser_words
@@ -68,7 +68,7 @@ class SignedIn(_BySelf):
             raise NotSignedIn("Your account was changed while you signed in. Try again.")
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} signed in with {entry.after['browser']}"
+        return f"{entry.object_label} signed in with {recorded(entry.after)['browser']}"
 
 
 @register
@@ -149,7 +149,7 @@ class SignInLocked(Action[LockedInput]):
         return Outcome(result={}, **about, after=after, events=[Event("accounts.sign_in_locked", payload)])
 
     def sentence(self, entry: AuditEntry) -> str:
-        after, who = entry.after, f" as {entry.object_label}" if entry.object_type == "user" else ""
+        after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
         return f"Sign-ins{who} locked after {after['failed_attempts']} failures: {after['locked']}"
 
 
@@ -189,7 +189,7 @@ class SignInsCounted(Action[CountedInput]):
         )
 
     def sentence(self, entry: AuditEntry) -> str:
-        after, who = entry.after, f" as {entry.object_label}" if entry.object_type == "user" else ""
+        after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
         if "refused" in after:
             return f"{plural(after['refused'], 'sign-in')}{who} refused while locked: {after['counted_together']}"
         return f"{plural(after['failed'], 'further sign-in')} under unknown names failed"

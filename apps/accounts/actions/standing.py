@@ -14,6 +14,7 @@ from apps.accounts.actions.common import (
     find_user,
     keep_an_admin,
     lock_admins,
+    recorded,
     require_a_present_admin,
     touch,
 )
@@ -118,7 +119,7 @@ class Deactivate(_Standing):
         return f"{result['username']} is deactivated."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} deactivated{closed_words(entry.after)}"
+        return f"{entry.object_label} deactivated{closed_words(recorded(entry.after))}"
 
 
 @register

@@ -12,6 +12,7 @@ from apps.accounts.actions.common import (
     KnownUsername,
     Rationale,
     find_user,
+    recorded,
     require_a_present_admin,
     touch,
 )
@@ -140,7 +141,7 @@ class RenameTeam(_OnTeam[RenameTeamInput]):
         return f"The team is called {result['name']}."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"Team {entry.before['name']} renamed to {entry.after['name']}"
+        return f"Team {recorded(entry.before)['name']} renamed to {recorded(entry.after)['name']}"
 
 
 class ArchiveTeamInput(ActionInput):
@@ -273,7 +274,7 @@ class AddMember(_OnTeam[MemberInput]):
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
     def sentence(self, entry: AuditEntry) -> str:
-        (who,) = set(entry.after["members"]) - set(entry.before["members"])
+        (who,) = set(recorded(entry.after)["members"]) - set(recorded(entry.before)["members"])
         return f"{who} added to team {entry.object_label}"
 
 
@@ -315,5 +316,5 @@ class RemoveMember(_OnTeam[MemberInput]):
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
     def sentence(self, entry: AuditEntry) -> str:
-        (who,) = set(entry.before["members"]) - set(entry.after["members"])
+        (who,) = set(recorded(entry.before)["members"]) - set(recorded(entry.after)["members"])
         return f"{who} removed from team {entry.object_label}"

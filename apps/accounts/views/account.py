@@ -15,7 +15,7 @@ from apps.accounts.views.people import session_lines
 from apps.core.dispatcher import dispatch
 from apps.core.errors import InvalidInput
 from apps.core.http import client_ip
-from apps.core.pages import FORM, PageRequest, draw, page
+from apps.core.pages import GET_OR_POST, PageRequest, draw, page
 from apps.ui.forms import errors_by_field, fields_for
 
 
@@ -35,7 +35,7 @@ def account(request: PageRequest) -> HttpResponse:
     return draw(request, "accounts/account.html", context, part="account")
 
 
-@page("accounts.manage_own_account", methods=FORM)
+@page("accounts.manage_own_account", methods=GET_OR_POST)
 @sensitive_post_parameters()
 def password(request: PageRequest) -> HttpResponseBase:
     """Choose another password; this browser stays signed in, every other is signed out."""

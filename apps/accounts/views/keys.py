@@ -1,11 +1,11 @@
-"""The page of one's own API keys."""
+"""The page of one's own API keys, and whether somebody has one that is accepted."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -13,9 +13,13 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
 from apps.accounts.actions import CreateApiKeyInput
+from apps.accounts.api_keys import find as find_key
+from apps.accounts.authentication import CHALLENGE, KEY_HEADER
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
-from apps.core.pages import FORM, SEND, PageRequest, draw, page
+from apps.core.http import client_ip
+from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
+from apps.core.rate_limit import api_limit, take_or_refuse
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 PAGE = "accounts/api_keys.html"
@@ -32,12 +36,12 @@ def _page(request: PageRequest, **extra: Any) -> HttpResponse:
     return draw(request, PAGE, context | extra, part="keys", status=status)
 
 
-@page("accounts.manage_own_keys")
+@page("accounts.manage_own_keys", methods=("GET",))
 def api_keys(request: PageRequest) -> HttpResponse:
     return _page(request)
 
 
-@page("accounts.manage_own_keys", methods=SEND)
+@page("accounts.manage_own_keys", methods=POST)
 def make_api_key(request: PageRequest) -> HttpResponse:
     """Make a key and show it, this once. Sending the same form again shows that it was made, not the key."""
     data = values_from(CreateApiKeyInput, request.POST)
@@ -51,7 +55,7 @@ def make_api_key(request: PageRequest) -> HttpResponse:
     return _page(request, made=made.value)
 
 
-@page("accounts.manage_own_keys", methods=FORM)
+@page("accounts.manage_own_keys", methods=GET_OR_POST)
 def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
     """Ask first, saying what stops working; then do it."""
     data = {"key_id": key_id}
@@ -63,3 +67,16 @@ def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
     if request.htmx:
         return HttpResponseClientRedirect(reverse("api-keys"))
     return redirect("api-keys")
+
+
+@page(public=True, methods=("GET",))
+def known(request: HttpRequest) -> HttpResponse:
+    """204 for who is signed in or sends a key that is accepted, else 401: the edge asks before it reads a large body.
+
+    Keys that are not accepted are counted against the address, as they are by the API.
+    """
+    key = request.headers.get(KEY_HEADER, "")
+    if find_key(key) is not None if key else request.user.is_authenticated:
+        return HttpResponse(status=204)
+    take_or_refuse(f"ip:{client_ip(request)}", api_limit())
+    return HttpResponse(status=401, headers=CHALLENGE)

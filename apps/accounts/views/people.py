@@ -17,7 +17,7 @@ from apps.core import actions
 from apps.core.actions import Preview
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
-from apps.core.pages import FORM, PageRequest, draw, page
+from apps.core.pages import GET_OR_POST, PageRequest, draw, page
 from apps.core.sentences import sentence
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
@@ -75,13 +75,13 @@ def person(request: PageRequest, username: str) -> HttpResponse:
     return draw(request, "accounts/person.html", context, part="person")
 
 
-@page("accounts.manage_users", methods=FORM)
+@page("accounts.manage_users", methods=GET_OR_POST)
 def new_person(request: PageRequest) -> HttpResponse:
     """Make an account and show its first password, this once."""
     return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
 
 
-@page("accounts.manage_users", methods=FORM)
+@page("accounts.manage_users", methods=GET_OR_POST)
 def reset_password(request: PageRequest, username: str) -> HttpResponse:
     """Say what a reset ends; then do it and show the password, this once."""
     found = queries.find_person(username)

@@ -10,8 +10,6 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
 
 from apps.accounts import queries, sessions, sign_ins
 from apps.accounts.models import UserSession
@@ -34,7 +32,6 @@ def _agent(request: HttpRequest) -> str:
     return request.headers.get("User-Agent", "").replace("\0", "")
 
 
-@method_decorator(never_cache, name="dispatch")
 class SignInView(LoginView):
     """Django's sign-in, which rotates the session; attempts are counted before a password is hashed."""
 

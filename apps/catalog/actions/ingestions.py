@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.ingesting import ingestion as ingestions
 from apps.catalog.models import Ingestion
 from apps.catalog.schemas import DependencyRows, ServiceRows, Source
+from apps.catalog.wording import ingestion_state
 from apps.core.actions import (
     Action,
     ActionInput,
     Actor,
     Call,
-    Event,
     FieldChange,
     Outcome,
     Preview,
@@ -26,6 +26,7 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.instants import AwareInstant
+from apps.core.runs import ended
 
 MAX_PARTS = 100
 NAMES_SHOWN = 5
@@ -48,7 +49,9 @@ class IngestDependenciesInput(ActionInput):
 
 
 def _ingestion(ingestion_id: UUID, *, lock: bool) -> Ingestion:
-    rows = Ingestion.objects.select_for_update(of=("self",)) if lock else Ingestion.objects.all()
+    rows = Ingestion.objects.all()
+    if lock:
+        rows = rows.select_for_update(of=("self", "run"))
     try:
         return rows.get(pk=ingestion_id)
     except Ingestion.DoesNotExist:
@@ -113,13 +116,7 @@ class IngestDependencies(Action[IngestDependenciesInput]):
         payload = data.model_dump(
             mode="json", exclude_none=True, include={"services", "dependencies", "observed_at"}
         )
-        ready = ingestions.receive(ingestion, number=data.part, payload=payload)
-        events = []
-        if ready:
-            key = str(ingestion.pk)
-            events.append(
-                Event("catalog.ingestion_ready", {"ingestion_id": key}, aggregate=f"ingestion:{key}")
-            )
+        ingestions.receive(ingestion, number=data.part, payload=payload)
         return Outcome(
             result=ingestion_result(ingestion),
             object_type="ingestion",
@@ -131,9 +128,8 @@ class IngestDependencies(Action[IngestDependenciesInput]):
                 "parts": ingestion.parts_expected,
                 "services": len(data.services),
                 "dependencies": len(data.dependencies),
-                "state": ingestion.state,
+                "state": ingestion_state(ingestion),
             },
-            events=events,
         )
 
 
@@ -141,7 +137,7 @@ def ingestion_result(ingestion: Ingestion) -> dict[str, Any]:
     """Return what the caller needs to follow an ingestion and to send its other parts."""
     return {
         "ingestion_id": str(ingestion.pk),
-        "state": str(ingestion.state),
+        "state": ingestion_state(ingestion),
         "parts_expected": ingestion.parts_expected,
         "parts_received": ingestion.parts_received,
         "status_url": f"/api/v1/services/dependencies/ingestions/{ingestion.pk}",
@@ -167,26 +163,22 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
 
     def guard(self, call: Call[AbandonIngestionInput]) -> None:
         _must_be_theirs(call.actor, call.target)
-        if call.target.state not in (Ingestion.State.RECEIVING, Ingestion.State.PENDING):
-            raise Conflict(f"This ingestion is {call.target.state}; only one that waits can be abandoned.")
+        if call.target.state not in Ingestion.WAITING:
+            said = ingestion_state(call.target)
+            raise Conflict(f"This ingestion is {said}; only one that waits can be abandoned.")
 
     def preview(self, call: Call[AbandonIngestionInput]) -> Preview:
         ingestion = call.target
         return Preview(
             summary=f"The {ingestion.rows_total:,} rows received so far are dropped. The catalog stays as it is.",
-            changes=[FieldChange("State", ingestion.state, Ingestion.State.ABANDONED)],
+            changes=[FieldChange("State", ingestion_state(ingestion), "abandoned")],
             undo="Send it again.",
         )
 
     def execute(self, call: Call[AbandonIngestionInput]) -> Outcome:
         ingestion = call.target
-        before = {"state": ingestion.state}
-        ingestions.finish(ingestion, Ingestion.State.ABANDONED, timezone.now())
-        return Outcome(
-            result=ingestion_result(ingestion),
-            object_type="ingestion",
-            object_id=str(ingestion.pk),
-            object_label=str(ingestion),
-            before=before,
-            after={"state": ingestion.state},
-        )
+        ingestion.lease_token += 1  # Whoever held it before it came to rest has lost it.
+        ingestion.stop_asked_by = call.actor.name
+        ingestion.save(update_fields=["lease_token", "stop_asked_by"])
+        outcome = ended(ingestion, Ingestion.State.CANCELLED, summary={})
+        return replace(outcome, result=ingestion_result(ingestion))

@@ -15,3 +15,28 @@ nothing is lost, and a bell that rings twice does nothing twice.
 Each room says in ``apps/<room>/runs.py`` which kinds of work it has (:mod:`apps.core.runs.kinds`). Every end goes
 through the dispatcher, so that it has its entry in the audit trail and its event.
 """
+
+from apps.core.runs.ending import end, ended
+from apps.core.runs.executing import Failed, execute
+from apps.core.runs.holding import Holding, LeaseLost, Stopped
+from apps.core.runs.kinds import Done, Kind, Parameters, Subject, register
+from apps.core.runs.levers import same_again
+from apps.core.runs.starting import make_ready, start
+
+__all__ = [
+    "Done",
+    "Failed",
+    "Holding",
+    "Kind",
+    "LeaseLost",
+    "Parameters",
+    "Stopped",
+    "Subject",
+    "end",
+    "ended",
+    "execute",
+    "make_ready",
+    "register",
+    "same_again",
+    "start",
+]

@@ -12,10 +12,21 @@ from django.db import transaction
 from pydantic import Field
 
 from apps.core import instants, outbox
-from apps.core.actions import Action, ActionInput, Actor, Call, Event, Outcome, Preview, Risk, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Actor,
+    Call,
+    Event,
+    Outcome,
+    Preview,
+    Risk,
+    register,
+    subject_after,
+)
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, NotFound
-from apps.core.models import Run
+from apps.core.models import AuditEntry, Run
 from apps.core.runs import kinds, leases
 from apps.core.runs.holding import Holding, LeaseLost
 from apps.core.runs.kinds import Done
@@ -82,6 +93,12 @@ class EndRun(Action[EndRunInput]):
                 f"{run} is {run.get_state_display()}; only a running one has a holder who can end it."
             )
 
+    def sentence(self, entry: AuditEntry) -> str:
+        after = entry.after or {}
+        known = {kind.name: kind.title for kind in kinds.all_kinds()}
+        title = subject_after(known.get(after["kind"], after["kind"]), entry)
+        return f"{title}: {str(after['state']).replace('_', ' ')}"
+
     def preview(self, call: Call[EndRunInput]) -> Preview:
         return Preview(summary=f"{call.target} is recorded as {call.input.state}.")
 
@@ -128,7 +145,12 @@ def ended(
         _wake_next(run)
     subject = kind.subject_of(run)
     told = {"run": str(run.pk), "kind": run.kind, "state": state}
-    after: dict[str, Any] = {"state": state, "attempts": run.attempts, "asked_by": run.requested_by_name}
+    after: dict[str, Any] = {
+        "kind": run.kind,
+        "state": state,
+        "attempts": run.attempts,
+        "asked_by": run.requested_by_name,
+    }
     if error_count:
         after["error_count"] = error_count
     if run.stop_asked_by and state == Run.State.CANCELLED:
@@ -147,6 +169,7 @@ def ended(
 
 def _wake_next(run: Run) -> None:
     """Those that wait for this one's place begin now."""
+    leases.take_turns(run)
     waiting = Run.objects.filter(kind=run.kind, dedupe_key=run.dedupe_key, state=Run.State.PENDING)
     for pk in waiting.order_by("created_at").values_list("pk", flat=True)[:2]:
         outbox.publish(RING, {"run": str(pk)}, aggregate=f"run:{pk}")

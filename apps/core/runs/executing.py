@@ -46,7 +46,7 @@ class Failed(Exception):
         self.summary = {"failure": reason} if summary is None else summary
 
 
-def execute(run_id: UUID | str, *, observe: Observe | None = None) -> Run | None:
+def execute(run_id: UUID | str, *, observe: Observe | None = None, raises: bool = False) -> Run | None:
     """Do a run if it waits or was left behind. Returns it afterwards; ``None`` where there is nothing to do.
 
     ``observe`` is told of progress besides. May be called by anybody at any time and any number of times. An error
@@ -60,14 +60,14 @@ def execute(run_id: UUID | str, *, observe: Observe | None = None) -> Run | None
             return None
         holding.observe = observe
         with kept(holding):
-            _do(holding)
+            _do(holding, raises)
     except LeaseLost as error:
         logger.warning("run.lease_lost", run=str(run_id), error=str(error))
         return None
     return Run.objects.get(pk=run_id)
 
 
-def _do(holding: Holding) -> None:
+def _do(holding: Holding, raises: bool) -> None:
     work: Work = import_string(holding.kind.work)
     try:
         done = work(holding) or Done()
@@ -86,12 +86,18 @@ def _do(holding: Holding) -> None:
         _fail(holding, Failed(reason))
     except Failed as error:
         _fail(holding, error)
+        if raises:
+            raise
     except BallastError as error:
         problems = error.extra.get("problems") or ()
         count = int(error.extra.get("error_count", max(1, len(problems))))
         _fail(holding, Failed(error.detail, errors=problems, error_count=count))
+        if raises:
+            raise
     except Exception as error:
         _broke(holding, error)
+        if raises:
+            raise
     else:
         if not holding.is_over:
             ending.end(holding, "completed", done=done)

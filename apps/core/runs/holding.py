@@ -20,7 +20,8 @@ from typing import Any, Self
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from apps.core import instants
 from apps.core.models import Run
@@ -33,6 +34,9 @@ type Observe = Callable[[int, int], None]
 
 BEAT_SECONDS = 1.0
 """How often the lease is renewed, progress is written, and a person's wish to stop is heard."""
+
+LOCK_TIMEOUT = "5s"
+"""How long a claim waits for whoever changes the run just then, or ends the one before it."""
 
 _CLAIM = """
 UPDATE core_run SET state = 'running', takes_more = false, attempts = attempts + 1, lease_token = lease_token + 1,
@@ -81,34 +85,30 @@ def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
     kind = kinds.get(run.kind)
     now = instants.now()
     asked = time.monotonic()
-    with transaction.atomic(), connection.cursor() as cursor:
-        # A run whose row is held by somebody's transaction is being changed: whoever does so rings again if need be.
-        waits = Run.objects.select_for_update(skip_locked=True).filter(leases.waiting(now), pk=run.pk)
-        if not waits.exists() or not _place_is_free(run, cursor):
-            return None
-        given: dict[str, Any] = {
-            "id": run.pk,
-            "owner": owner or this_worker(),
-            "now": now,
-            "until": now + kind.lease,
-        }
-        cursor.execute(_CLAIM, given)
-        if cursor.rowcount != 1:
-            return None
-        run.refresh_from_db()
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+            waits = Run.objects.select_for_update().filter(leases.waiting(now), pk=run.pk)
+            if not waits.exists():
+                return None
+            if run.dedupe_key:
+                leases.take_turns(run)
+            given: dict[str, Any] = {
+                "id": run.pk,
+                "owner": owner or this_worker(),
+                "now": now,
+                "until": now + kind.lease,
+            }
+            cursor.execute(_CLAIM, given)
+            if cursor.rowcount != 1:
+                return None
+            run.refresh_from_db()
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        logger.warning("run.not_claimed", run=str(run.pk), error=repr(error))
+        return None
     return Holding(run, kind, asked)
-
-
-def _place_is_free(run: Run, cursor: Any) -> bool:
-    """Keep two runs of one key from being claimed at the same moment; the index would refuse the second with an
-    error."""
-    if not run.dedupe_key:
-        return True
-    cursor.execute(
-        "SELECT pg_try_advisory_xact_lock(hashtext('run'), hashtext(%s))", [f"{run.kind}:{run.dedupe_key}"]
-    )
-    row = cursor.fetchone()
-    return bool(row and row[0])
 
 
 class Holding:

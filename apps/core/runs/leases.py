@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Q
 
 from apps.core.models import Run
@@ -30,3 +31,14 @@ def waiting(now: datetime) -> Q:
     """Those that may be begun: pending and due, or left behind. A delay that is longer than any is of another time."""
     is_due = Q(not_before__isnull=True) | Q(not_before__lte=now) | Q(not_before__gt=now + timedelta(hours=1))
     return (Q(state=Run.State.PENDING) & is_due) | run_out(now)
+
+
+def take_turns(run: Run) -> None:
+    """Have the claims and ends of one key come one after the other, until the end of the transaction.
+
+    So a claim that finds the key taken comes before the end that wakes it, and none is left asleep.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('run'), hashtext(%s))", [f"{run.kind}:{run.dedupe_key}"]
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 
 from apps.core import instants
 from apps.core.models import Run
@@ -39,7 +39,9 @@ def reconcile() -> Reconciled:
     """
     now = instants.now()
     runs = list(
-        Run.objects.filter(leases.waiting(now)).order_by(F("person_waits").desc(), "created_at")[:AT_ONCE]
+        Run.objects.filter(leases.waiting(now))
+        .exclude(_follows(now))
+        .order_by(F("person_waits").desc(), "created_at")[:AT_ONCE]
     )
     settled = {run.pk for run in runs if _is_stuck(run) and settle(run.pk)}
     known = {kind.name for kind in kinds.all_kinds()}
@@ -50,6 +52,14 @@ def reconcile() -> Reconciled:
         bells.ring(run)
         logger.info("run.rung_again", run=str(run.pk), kind=run.kind, state=run.state, attempts=run.attempts)
     return Reconciled(len(lost), len(settled))
+
+
+def _follows(now: datetime) -> Q:
+    """Those that another run of their key, which somebody holds, comes before."""
+    held = Run.objects.filter(
+        kind=OuterRef("kind"), dedupe_key=OuterRef("dedupe_key"), state=Run.State.RUNNING
+    ).exclude(leases.run_out(now))
+    return Q(Exists(held), state=Run.State.PENDING) & ~Q(dedupe_key="")
 
 
 def _is_stuck(run: Run) -> bool:

@@ -51,13 +51,14 @@ def start(
     run = model(
         kind=kind.name,
         state=Run.State.PREPARING if is_preparing else Run.State.PENDING,
-        parameters=parameters.model_dump(mode="json"),
+        parameters=parameters.model_dump(mode="json", exclude_defaults=True),
         origin=origin,
         requested_by=actor.user,
         requested_by_name=actor.name,
         retry_of=retry_of,
         person_waits=kind.person_waits,
         dedupe_key=key,
+        takes_more=bool(key),
         queue=kind.queue,
         max_attempts=kind.max_attempts,
         created_at=now,
@@ -89,6 +90,6 @@ def _merged(kind: kinds.Kind, parameters: Parameters, key: str) -> Run | None:
     if waiting is None or kind.merge is None:
         return waiting
     before = kind.parameters.model_validate(waiting.parameters)
-    waiting.parameters = kind.merge(before, parameters).model_dump(mode="json")
+    waiting.parameters = kind.merge(before, parameters).model_dump(mode="json", exclude_defaults=True)
     waiting.save(update_fields=["parameters"])
     return waiting

@@ -64,21 +64,6 @@ class Composite:
     standard_error: float = 0.0
 
 
-def simple_factor(
-    name: str,
-    *,
-    call_probability: float,
-    hardness: float,
-    availability: float,
-    depends_on: tuple[str, ...] = (),
-) -> Factor:
-    """A factor for one dependency whose availability is known."""
-    unavailability = 1 - availability
-    return Factor(
-        name, call_probability, hardness, unavailability, unavailability, unavailability, depends_on
-    )
-
-
 def compose(
     own: float, factors: Sequence[Factor], known_limit: tuple[float, float] | None = None
 ) -> Composite:

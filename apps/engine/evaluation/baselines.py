@@ -10,7 +10,6 @@ from scipy.special import betaincinv
 from apps.engine.types import Floats
 
 REPLICATES = 1_000
-BASELINES = ("clopper_pearson", "past_windows", "iid_bootstrap", "block_bootstrap")
 
 
 def baselines(

@@ -22,7 +22,6 @@ from apps.engine.running_sums import running_sums, sums_of_stretches
 from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
-DAY_SECONDS = 86_400
 LOOK_BACK_DAYS = 90
 """Older hours are not looked at: services change."""
 SHARES = (0.95, 0.99)

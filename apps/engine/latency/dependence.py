@@ -77,12 +77,6 @@ class Dependence:
         """No request says anything of another."""
         return cls(tuple(service_ids), np.zeros(len(service_ids)), np.eye(len(service_ids)))
 
-    @classmethod
-    def comonotone(cls, service_ids: Sequence[str]) -> Dependence:
-        """Everything is slow together: the one case in which percentiles of serial calls add."""
-        size = len(service_ids)
-        return cls(tuple(service_ids), np.ones(size), np.ones((size, size)))
-
     def among(self, service_ids: Sequence[str]) -> Dependence:
         """How these of the services move together."""
         at = [self.service_ids.index(name) for name in service_ids]

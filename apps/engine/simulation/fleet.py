@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,21 +176,6 @@ def grown(
     return SimulatedService(
         family, service, future_total, future_bad, window_days, traffic, process, dependency, states
     )
-
-
-def simulate_fleet(
-    seed: int, per_family: int, families: Sequence[str] = tuple(FAMILIES), *, window_days: int = WINDOW_DAYS
-) -> Iterator[SimulatedService]:
-    """Simulate ``per_family`` services of each family. Each depends on its seed, family and number alone."""
-    known = [*FAMILIES, *EXTRA]
-    for number in range(per_family):
-        for family in families:
-            if family not in known:
-                raise ValueError(f"{family!r} is no family; there are {', '.join(known)}")
-            generator = np.random.default_rng([seed, known.index(family), number])
-            yield simulate_service(
-                generator, family, f"{family.replace(' ', '-')}-{number}", window_days=window_days
-            )
 
 
 def draw_traffic(generator: np.random.Generator, kind: str) -> Traffic:

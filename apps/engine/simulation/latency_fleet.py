@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,16 +177,6 @@ def simulate_latency(
         traffic=traffic,
         state=state,
     )
-
-
-def simulate_latencies(
-    seed: int, per_family: int, families: Sequence[str] = tuple(FAMILIES)
-) -> Iterator[SimulatedLatency]:
-    """Simulate ``per_family`` services of each family. Each depends on its seed, family and number alone."""
-    known = [*FAMILIES, MIXED]
-    for number in range(per_family):
-        for family in families:
-            yield simulate_latency(np.random.default_rng([seed, 13, known.index(family), number]), family)
 
 
 def _bounds(generator: np.random.Generator, scheme: str, shape: Shape) -> tuple[Shape, Floats]:

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from apps.engine.running_sums import running_sums
-from apps.engine.series import DAY_SECONDS, ObservedCounts, daily, observe
-from apps.engine.types import CountSeries, Floats
+from apps.engine.series import DAY_SECONDS, ObservedCounts, daily
+from apps.engine.types import Floats
 from apps.engine.window.burn_rate import count_alerts
 
 LOOK_BACK_DAYS = 730
@@ -28,18 +28,6 @@ MONTH_DAYS = 30.0
 def day_text(day: int) -> str:
     """Turn a day number since 1970 into an ISO date."""
     return datetime.fromtimestamp(day * DAY_SECONDS, UTC).date().isoformat()
-
-
-def backtest_target(
-    history: CountSeries | None, hourly: CountSeries | None, target: float, window_days: int, as_of: int
-) -> dict[str, object]:
-    """Backtest any target, such as one that a person typed.
-
-    ``history`` are daily counts, ``hourly`` finer ones; either may be missing. Returns the same document as
-    a tier's ``backtest``.
-    """
-    observed = observe(hourly, as_of)
-    return backtest_targets(observe(history, as_of), observed, [target], window_days)[0]
 
 
 def backtest_targets(

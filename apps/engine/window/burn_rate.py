@@ -1,4 +1,4 @@
-"""Error budgets, how fast they burn, and the one rule that says when somebody has to look.
+"""The one rule that says when somebody has to look at an error budget that burns.
 
 Source of the alert rules: Beyer et al., *The Site Reliability Workbook* (2018), ch. 5, multiwindow
 multi-burn-rate alerts. A rule holds when, over its long window,
@@ -57,42 +57,6 @@ ALERT_RULES: tuple[AlertRule, ...] = (
     AlertRule("ticket", 24 * HOUR_SECONDS, 2 * HOUR_SECONDS, 0.10),
     AlertRule("ticket", 72 * HOUR_SECONDS, 6 * HOUR_SECONDS, 0.10),
 )
-
-
-def burn_rate(bad: float, total: float, target: float) -> float | None:
-    """Share of failed requests over the share that the target allows; 1 spends the budget exactly in the
-    window.
-
-    ``None`` without requests. Raises ``ValueError`` unless ``0 <= target < 1``.
-    """
-    _check(target)
-    return None if total <= 0 else bad / total / (1 - target)
-
-
-def error_budget(total: float, target: float) -> float:
-    """Requests that may fail out of ``total`` at ``target``."""
-    _check(target)
-    return total * (1 - target)
-
-
-def budget_left(bad: float, total: float, target: float) -> float | None:
-    """Share of the budget that is left: 1 untouched, 0 spent, below 0 overspent; ``None`` without
-    requests.
-    """
-    spent = burn_rate(bad, total, target)
-    return None if spent is None else 1 - spent
-
-
-def seconds_to_exhaustion(left: float, current_burn_rate: float, window_days: float) -> float | None:
-    """Seconds until nothing of the budget is left at the current burn rate; 0 when it is spent already.
-
-    ``None`` where nothing burns. The caller compares it with the time until the window ends.
-    """
-    if left <= 0:
-        return 0.0
-    if current_burn_rate <= 0:
-        return None
-    return left * window_days * 24 * HOUR_SECONDS / current_burn_rate
 
 
 def is_few(bad: Numbers) -> Truths:
@@ -215,8 +179,3 @@ def _newest(sums: Floats, bins: int) -> Floats:
     found[..., :bins] = sums[..., 1 : bins + 1]
     np.subtract(sums[..., bins + 1 :], sums[..., 1:-bins], out=found[..., bins:])
     return found
-
-
-def _check(target: float) -> None:
-    if not 0 <= target < 1:
-        raise ValueError("target must be at least 0 and below 1")

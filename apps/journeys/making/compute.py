@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -23,26 +23,34 @@ from apps.journeys.models import Journey
 
 logger = structlog.get_logger(__name__)
 
+type Progress = Callable[[int, int], None]
+
 LINKS_KEPT = 50
 
 
 def refresh(
-    journeys: Sequence[str] | None, *, reason: str, asked: datetime | None = None, is_forced: bool = False
+    journeys: Sequence[str] | None,
+    *,
+    reason: str,
+    asked: datetime | None = None,
+    is_forced: bool = False,
+    progress: Progress = lambda _done, _all: None,
 ) -> int:
     """Compute what has been asked anew of these journeys, or of all. Returns how many were computed.
 
     ``asked`` is when it was asked for: a worker may be told before the note of it is committed, and would else find
     that nothing is to be done. ``is_forced`` computes the others, too. Safe to run twice: what was computed since it
-    was asked is left alone.
+    was asked is left alone. ``progress`` is told how many of how many have been looked at, and may stop it by raising.
     """
     rows = Journey.objects.select_related("result").order_by("name")
     if journeys is not None:
         rows = rows.filter(pk__in=journeys)
     made = 0
-    for journey in rows:
+    for number, journey in enumerate(rows, 1):
         result = getattr(journey, "result", None)
         if is_forced or result is None or result.is_older_than(asked):
             made += compute_one(journey)
+        progress(number, len(rows))
     if made:
         logger.info("journeys.computed", journeys=made, reason=reason)
     return made

@@ -76,7 +76,6 @@ class Line:
     within: str
     latency_target: str
     is_too_slow: bool
-    is_old: bool
 
 
 def listing(request_query: QueryDict) -> Listing[Line]:
@@ -133,7 +132,6 @@ def _line(journey: Journey) -> Line:
         latency_page.short(result.document if result is not None else {}),
         "" if journey.latency_target_ms is None else ms(journey.latency_target_ms),
         latency_page.is_too_slow(result.document if result is not None else {}),
-        result is None or result.is_being_made,
     )
 
 

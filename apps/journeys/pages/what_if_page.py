@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import QueryDict
-from django.urls import reverse
 
 from apps.catalog.models import Service
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
@@ -16,7 +15,7 @@ from apps.journeys.pages.presenting import try_url
 from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
 from apps.slos.words import TIERS, with_ordered_intervals
-from apps.ui.format import chance_words, number, percent, plural, points
+from apps.ui.format import chance_words, percent, plural, points
 from apps.ui.forms import Field
 
 
@@ -267,13 +266,3 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
         return []
     names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
     return [f"Nothing is known of {names}: counted as never failing."]
-
-
-def load_words(load: Mapping[str, Any]) -> str:
-    """The calls that retries make of one, in words."""
-    return f"{number(load['usual'], 3)} usually, {number(load['in_outage'], 1)} in an outage"
-
-
-def home(service: Service) -> str:
-    """The service's own page."""
-    return reverse("service", args=[service.service_id])

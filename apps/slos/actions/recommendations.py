@@ -10,6 +10,7 @@ from pydantic import Field
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.models import AuditEntry
+from apps.slos import runs
 from apps.slos.actions.inputs import MAX_RATIONALE
 from apps.slos.making import storing
 from apps.slos.models import SliType
@@ -60,19 +61,13 @@ class Regenerate(Action[RegenerateInput]):
     def execute(self, call: Call[RegenerateInput]) -> Outcome:
         service = call.target
         ticket = uuid4().hex
+        runs.regenerate(service, ticket=ticket, actor=call.actor)
         return Outcome(
             result={"service_id": service.service_id, "ticket": ticket},
             object_type="service",
             object_id=str(service.pk),
             object_label=service.service_id,
             service_id=service.service_id,
-            events=[
-                Event(
-                    "slos.regenerate_requested",
-                    {"service": service.pk, "ticket": ticket, "asked_by": call.actor.name},
-                    aggregate=f"service:{service.pk}",
-                )
-            ],
         )
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.catalog.models import Service
 from apps.core.actions import Touch
 from apps.slos.impact.analysis import analyse
-from apps.slos.impact.upstream import upstream_with_slo
+from apps.slos.impact.callers import reaching
 from apps.slos.models import Recommendation, ServiceStatus, SliType
 from apps.slos.objectives import events
 from apps.slos.objectives.lifecycle import current_recommendation
@@ -105,5 +105,5 @@ def warnings_for(
 
 def touches_for(service: Service) -> list[Touch]:
     """Say which services with a promise of their own call this one, directly or through others."""
-    names = upstream_with_slo(service)
-    return [Touch(len(names), "upstream services with an SLO", names[:NAMED])]
+    found = reaching(service, limit=NAMED)
+    return [Touch(found.total, "upstream services with an SLO", found.names)]

@@ -11,14 +11,12 @@ from functools import lru_cache
 
 from django.db import connection
 
-from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
 from apps.slos.impact.influence import Edges
 from apps.slos.impact.stand_ins import Group, Member, left_by_retries
 
 MAX_DEPTH = 10
 """The most calls that may be asked for; without a number it is as far as the graph goes."""
-NEAR = 3
 
 # The engine's priors (apps/engine/edges/estimates.py), for edges that no computation has seen yet; a test holds them
 # equal.
@@ -83,19 +81,6 @@ ORDER BY d.source_id, d.target_id
 _CALLERS = """
 SELECT array_agg(DISTINCT source_id) FROM catalog_dependency
 WHERE target_id = ANY(%(targets)s::bigint[]) AND NOT is_stale
-"""
-_ALL_CALLERS = """
-WITH RECURSIVE up(id) AS (
-    SELECT unnest(%(targets)s::bigint[])
-    UNION
-    SELECT d.source_id FROM up JOIN catalog_dependency d ON d.target_id = up.id AND NOT d.is_stale
-)
-SELECT array_agg(id) FROM up
-"""
-_WITH_SLO = """
-SELECT s.id, s.service_id FROM catalog_service s
-WHERE s.id = ANY(%(services)s::bigint[])
-    AND EXISTS (SELECT FROM slos_activeslo a WHERE a.service_id = s.id AND a.ended_at IS NULL)
 """
 
 
@@ -278,23 +263,6 @@ def _more(
 def _retries(retry_config: str) -> int:
     config = json.loads(retry_config)
     return retries_of(config if isinstance(config, dict) else {})
-
-
-def upstream_with_slo(service: Service) -> list[str]:
-    """Return the services that reach this one, however far, and have a promise of their own, nearest first."""
-    depths = {service.pk: 0}
-    frontier = [service.pk]
-    with connection.cursor() as cursor:
-        # A page reads this: the nearest are told apart, and all beyond them are read at once.
-        for level in range(1, NEAR + 2):
-            cursor.execute(_CALLERS if level <= NEAR else _ALL_CALLERS, {"targets": as_array(frontier)})
-            frontier = list(set(cursor.fetchone()[0] or ()).difference(depths))
-            if not frontier:
-                break
-            depths.update(dict.fromkeys(frontier, level))
-        del depths[service.pk]
-        cursor.execute(_WITH_SLO, {"services": as_array(depths)})
-        return [name for _, name in sorted(cursor.fetchall(), key=lambda row: (depths[row[0]], row[1]))]
 
 
 def as_array(numbers: Iterable[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cache
@@ -32,6 +32,8 @@ from apps.slos.models import Recommendation, SliType
 from apps.telemetry.queries import NEWEST_END, newest_complete_end, newest_end
 
 logger = structlog.get_logger(__name__)
+
+type Progress = Callable[[int, int], None]
 
 STORED_AT_ONCE = 100
 MAX_ROUNDS = 3
@@ -228,40 +230,44 @@ def prolong(now: datetime | None = None) -> int:
     return len(set(pks))
 
 
-def refresh(services: Sequence[int] | None, *, reason: str) -> int:
+def refresh(
+    services: Sequence[int] | None, *, reason: str, progress: Progress = lambda _done, _all: None
+) -> int:
     """Make anew what is due, of these services or of all. Returns how many.
 
     What is about to expire and would come out the same is prolonged and neither computed nor rewritten.
     Idempotent: what was just made is not due. One run over the whole fleet at a time; a second finds it under
     way and leaves, and the first looks again before it ends, so that nothing that became due meanwhile is
-    left.
+    left. ``progress`` is told how many of how many are made, and may stop it by raising.
     """
     if services is not None:
         # Two who ask for the same wait for each other; the second finds that nothing is due any more.
         with _one_at_a_time(services):
-            return _refresh_due(services, reason)
+            return _refresh_due(services, reason, progress)
     made = 0
     with _alone() as is_alone:
         if is_alone:
             prolong()
         for _ in range(MAX_ROUNDS if is_alone else 0):
-            count = _refresh_due(None, reason)
+            count = _refresh_due(None, reason, progress)
             made += count
             if not count:
                 break
     return made
 
 
-def _refresh_due(services: Sequence[int] | None, reason: str) -> int:
+def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress) -> int:
     now = timezone.now()
     made = 0
     groups = [
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
         for end, pks in due(services, now).items()
     ]
+    wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
             made += int(_keep(some, reason)["services"])
+            progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, IntegerField, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 
 from apps.accounts.models import User
+from apps.core.remembered import remembered
+from apps.slos.models import ServiceStatus
 from apps.slos.objectives.questions import due_reasons
-from apps.slos.queries.recommendations import Decision, due_statuses
+from apps.slos.queries.recommendations import Decision, due_statuses, teams_decided_for
 
 SHOWN = 5
 _CRITICAL_FIRST = Case(
@@ -55,7 +57,14 @@ class TeamStanding:
 
 def needs(user: User | None, *, limit: int = SHOWN) -> Needs:
     """Return the decisions due that this user may take: six queries at most, whatever the fleet's size."""
-    due = due_statuses(user)
+    return remembered(
+        ("slos.needs", teams_decided_for(user), limit),
+        ("slos_servicestatus", "slos_recommendation", "slos_activeslo", "catalog_service", "accounts_team"),
+        lambda: _read_needs(due_statuses(user), limit),
+    )
+
+
+def _read_needs(due: QuerySet[ServiceStatus], limit: int) -> Needs:
     promised, unpromised = due.filter(target__isnull=False), due.filter(target__isnull=True)
     review = list(_first(promised.select_related("service__team"), limit))
     reasons = due_reasons([status.pk for status in review]) if review else {}
@@ -75,6 +84,11 @@ def _first(statuses: Any, limit: int) -> Any:
 
 def team_standings(limit: int = 12) -> list[TeamStanding]:
     """Return how each team's services stand, external ones left out."""
-    with connection.cursor() as cursor:
-        cursor.execute(_TEAMS, [limit])
-        return [TeamStanding(*row) for row in cursor.fetchall()]
+
+    def read() -> list[TeamStanding]:
+        with connection.cursor() as cursor:
+            cursor.execute(_TEAMS, [limit])
+            return [TeamStanding(*row) for row in cursor.fetchall()]
+
+    tables = ("catalog_service", "accounts_team", "slos_servicestatus")
+    return remembered(("slos.team_standings", limit), tables, read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -10,11 +10,19 @@ from django.db.models import Max
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.catalog.queries import open_cycle_count
+from apps.catalog.models import CycleAlert
+from apps.catalog.queries import open_cycle_count, open_cycles
+from apps.core.remembered import remembered
 from apps.slos.models import ServiceStatus
 from apps.slos.queries.recommendations import decisions_due_count
 
 SHOWN = 8
+CYCLES_SHOWN = 3
+
+_TABLES = (
+    *("catalog_service", "catalog_cyclealert", "accounts_team"),
+    *("slos_servicestatus", "slos_recommendation"),
+)
 
 _FLEET = """
 SELECT count(*), count(*) FILTER (WHERE NOT s.is_external),
@@ -49,6 +57,8 @@ class Overview:
     burning_count: int
     decisions_count: int
     cycles_open: int
+    cycles: list[CycleAlert]
+    """The first few of the open ones."""
     verdicts: dict[str, int]
     newest_data: datetime | None
     data_age: timedelta | None
@@ -70,13 +80,23 @@ def newest_data() -> datetime | None:
 
     What every page shows, so it is not asked of the hours themselves, which are millions.
     """
-    newest: datetime | None = ServiceStatus.objects.aggregate(newest=Max("as_of"))["newest"]
-    return newest
+
+    def read() -> datetime | None:
+        newest: datetime | None = ServiceStatus.objects.aggregate(newest=Max("as_of"))["newest"]
+        return newest
+
+    return remembered("slos.newest_data", ("slos_servicestatus",), read)
 
 
 def overview(user: User | None = None) -> Overview:
     """Return the overview as this user sees it: the decisions counted are those that they may take."""
-    now = timezone.now()
+    found = remembered("slos.overview", _TABLES, _read_overview)
+    age = timezone.now() - found.newest_data if found.newest_data else None
+    return replace(found, decisions_count=decisions_due_count(user), data_age=age)
+
+
+def _read_overview() -> Overview:
+    """Everything that is the same for all users at any time, until a table changes."""
     with connection.cursor() as cursor:
         cursor.execute(_FLEET)
         fleet = cursor.fetchone()
@@ -109,10 +129,11 @@ def overview(user: User | None = None) -> Overview:
         if burning
         else [],
         burning_count=burning,
-        decisions_count=decisions_due_count(user),
+        decisions_count=0,
         cycles_open=open_cycle_count(),
+        cycles=open_cycles(limit=CYCLES_SHOWN),
         verdicts=verdicts,
         newest_data=newest,
-        data_age=now - newest if newest else None,
+        data_age=None,
         computed_at=computed,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from django.utils import timezone
@@ -12,12 +13,12 @@ from apps.catalog.models import CycleAlert, Service
 from apps.catalog.queries import cycles_of
 from apps.core.models import AuditEntry
 from apps.slos.documents.assembled import SLI_TYPES, with_age
-from apps.slos.impact.upstream import upstream_with_slo
+from apps.slos.impact.callers import Reaching, reaching
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import events
 from apps.slos.objectives.events import Day
 from apps.slos.objectives.questions import Due, due_reasons
-from apps.slos.queries.promises import BurnDown, burn_down, decisions_history, slo_history
+from apps.slos.queries.promises import HISTORY_LIMIT, BurnDown, burn_down, decisions_history, slo_history
 from apps.slos.queries.recommendations import (
     active_slos,
     current_generation,
@@ -28,6 +29,7 @@ from apps.telemetry.queries import LatencyPoint, latency_points, newest_end
 
 CHART_DAYS = 90
 LATENCY_CHART_DAYS = 14
+UPSTREAM_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class ServicePage:
     latency: list[LatencyPoint]
     history: list[ActiveSlo]
     decisions: list[AuditEntry]
-    upstream: list[str]
+    upstream: Reaching
     cycles: list[CycleAlert]
     as_of: datetime | None
 
@@ -71,12 +73,19 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
     if generation.sli_types != set(SLI_TYPES):
         # What was decided on a moment ago is still shown until the next one is there.
         document = last_recommendations(service) or document
-    slos = {slo.sli_type: slo for slo in active_slos(service)}
+    history = slo_history(service)
+    # A history that is not cut holds the promises in force as well.
+    in_force = (
+        sorted((slo for slo in history if slo.ended_at is None), key=attrgetter("sli_type"))
+        if len(history) < HISTORY_LIMIT
+        else active_slos(service)
+    )
+    slos = {slo.sli_type: slo for slo in in_force}
     as_of = newest_end(service.pk, now)
     since = as_of - timedelta(days=CHART_DAYS) if as_of else now
     return ServicePage(
         service=service,
-        status=ServiceStatus.objects.filter(service=service).first(),
+        status=getattr(service, "status", None),
         slos=slos,
         versions={sli_type: slo.version for sli_type, slo in slos.items()},
         recommendation=with_age(document, now, is_stale=is_stale) if document else None,
@@ -86,9 +95,9 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         latency=latency_points(service.pk, as_of - timedelta(days=LATENCY_CHART_DAYS), as_of)
         if as_of
         else [],
-        history=slo_history(service),
+        history=history,
         decisions=decisions_history(service),
-        upstream=upstream_with_slo(service),
+        upstream=reaching(service, limit=UPSTREAM_NAMED),
         cycles=cycles_of(service),
         as_of=as_of,
     )

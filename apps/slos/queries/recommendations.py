@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
+from apps.core.remembered import remembered
 from apps.core.rooms import Scope
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import SLI_TYPES, stored_document
@@ -181,17 +182,28 @@ class Decision:
         return self.due[0].reason if self.due else ""
 
 
+def teams_decided_for(user: User | None) -> frozenset[int] | None:
+    """Return the teams whose services this user may decide on; ``None`` for all services, also without a team.
+
+    Two users for whom it is the same have the same decisions before them.
+    """
+    scope = Scope.ALL if user is None else scope_of(user, "slos.decide")
+    if user is None or scope is Scope.ALL:
+        return None
+    return team_ids(user) if scope is Scope.OWN_TEAMS else frozenset()
+
+
 def due_statuses(user: User | None) -> QuerySet[ServiceStatus]:
     """Return the services that wait for a decision, of those that this user may decide on, unordered."""
     rows = ServiceStatus.objects.filter(decision_due=True)
-    if user is None:
-        return rows
-    scope = scope_of(user, "slos.decide")
-    if scope is None:
-        return rows.none()
-    return rows if scope is Scope.ALL else rows.filter(service__team__in=team_ids(user))
+    teams = teams_decided_for(user)
+    return rows if teams is None else rows.filter(service__team__in=teams) if teams else rows.none()
 
 
 def decisions_due_count(user: User | None = None) -> int:
     """Return how many services wait for a decision, of those that this user may decide on."""
-    return due_statuses(user).count()
+    return remembered(
+        ("slos.decisions_due_count", teams_decided_for(user)),
+        ("slos_servicestatus", "catalog_service"),
+        due_statuses(user).count,
+    )

@@ -9,6 +9,7 @@ from django.db.models import Case, F, IntegerField, OrderBy, QuerySet, Value, Wh
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
+from apps.core.remembered import remembered
 from apps.slos.models import EdgeEstimate, ServiceStatus
 from apps.slos.queries.recommendations import TABLE_LIMIT, TablePage
 
@@ -101,7 +102,21 @@ def services_table(
 
     ``limit=None`` lists all, for the CSV of what is shown.
     """
-    services = filtered_services(filters or ServiceFilters())
+    filters = filters or ServiceFilters()
+
+    def read() -> TablePage[ServiceRow]:
+        return _read_table(filters, sort=sort, limit=limit, offset=offset)
+
+    if offset or limit is None or filters != ServiceFilters():
+        return read()  # Of these there are too many to keep.
+    tables = ("catalog_service", "accounts_team", "slos_servicestatus")
+    return remembered(("slos.services_table", sort, limit), tables, read)
+
+
+def _read_table(
+    filters: ServiceFilters, *, sort: str, limit: int | None, offset: int
+) -> TablePage[ServiceRow]:
+    services = filtered_services(filters)
     descending = sort.startswith("-")
     column = SORTS.get(sort.removeprefix("-"), "state_rank")
     order = OrderBy(F(column), descending=descending, nulls_last=True)
@@ -121,6 +136,9 @@ def services_table(
 
 def team_names() -> list[str]:
     """Return the teams that own a service, for the filter."""
-    return list(
-        Team.objects.filter(services__isnull=False).distinct().order_by("name").values_list("name", flat=True)
+    teams = Team.objects.filter(services__isnull=False).distinct().order_by("name")
+    return remembered(
+        "slos.team_names",
+        ("accounts_team", "catalog_service"),
+        lambda: list(teams.values_list("name", flat=True)),
     )

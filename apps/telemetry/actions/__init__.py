@@ -1,6 +1,6 @@
 """What people and programs may do about telemetry: read it, connect its source, say which metrics to read."""
 
 from apps.telemetry.actions import connections, families, readings
-from apps.telemetry.actions.readings import MAX_DISCOVER_DAYS, import_root
+from apps.telemetry.actions.readings import MAX_DISCOVER_DAYS
 
-__all__ = ["MAX_DISCOVER_DAYS", "connections", "families", "import_root", "readings"]
+__all__ = ["MAX_DISCOVER_DAYS", "connections", "families", "readings"]

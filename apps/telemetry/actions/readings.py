@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from django.conf import settings
 from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
+from apps.core.actions import Action, ActionInput, Call, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant, whole_hour
 from apps.core.models import AuditEntry
 from apps.telemetry import checks, discovering, services, sources
 from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.imports.roots import import_root
 from apps.telemetry.models import TelemetryRun
 
 MAX_BACKFILL_DAYS = 731
@@ -35,11 +35,6 @@ _TRUSTED = (
     "which leave a gap. Only incomplete answers still replace nothing that is complete."
 )
 _TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
-
-
-def import_root() -> Path:
-    """The folder below which an import may read that was not asked for on this machine's command line."""
-    return Path(settings.DATA_DIR) / "imports"
 
 
 class BackfillInput(ActionInput):
@@ -155,13 +150,14 @@ class Discover(Action[DiscoverInput]):
         undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
         undo += "go stale after seven days."
         try:
-            source = sources.prometheus_source(
-                timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
-            )
-            try:
-                found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
-            finally:
-                source.close()
+            with sources.place():
+                source = sources.prometheus_source(
+                    timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
+                )
+                try:
+                    found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
+                finally:
+                    source.close()
         except SourceError as error:
             return Preview(
                 summary=f"{what} in {sources.address()}, which does not answer now.",
@@ -260,14 +256,13 @@ def _csv_files(folder: Path) -> list[str]:
 
 def requested(run: TelemetryRun) -> Outcome:
     """The outcome of an action that records a run for a worker."""
-    described: dict[str, Any] = {"kind": run.kind, "source": run.source, **run.parameters}
+    described: dict[str, Any] = {"kind": run.what, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}
     return Outcome(
         result={"run": str(run.pk), "state": run.state, **described},
         object_type="telemetry.run",
         object_id=str(run.pk),
-        object_label=f"{run.get_kind_display()} from {run.source}",
+        object_label=f"{run.what.capitalize()} from {run.source}",
         after=described,
-        events=[Event("telemetry.run_requested", {"run": str(run.pk)}, aggregate=f"telemetry:{run.pk}")],
     )

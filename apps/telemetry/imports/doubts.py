@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from apps.telemetry.clients.files.clock_changes import gap_that_clocks_skipped
 from apps.telemetry.clients.files.instants import quoted
 from apps.telemetry.clients.files.reader import DAY, HOUR, Floats, Integers, Rows
-from apps.telemetry.imports.overlap import Bins
+from apps.telemetry.imports.overlap import Bins, Whole
 
 #: A counter is recognised by a day of bins in which it rises at least so often,
 LEAST_RISES = 12
@@ -56,8 +56,8 @@ def _counters(
     name_of: Callable[[int], str],
 ) -> Iterator[str]:
     change = np.diff(bins.total)
-    rises = _per_key(inner & (change > 0), begins)
-    falls = _per_key(inner & (change < 0), begins)
+    rises = _per_key(np.append(inner & (change > 0), False), begins)
+    falls = _per_key(np.append(inner & (change < 0), False), begins)
     lasts = bins.at[ends] + bins.step[ends] - bins.at[begins] >= DAY
     found = np.flatnonzero(lasts & (rises >= LEAST_RISES) & (falls * RISES_FOR_A_FALL <= rises))
     if found.size:
@@ -75,12 +75,13 @@ def _too_narrow(
 ) -> Iterator[str]:
     if bins.keys.size < 2:
         return
-    apart = np.where(inner, np.diff(bins.at), np.iinfo(np.int64).max)
-    apart = np.append(apart, np.iinfo(np.int64).max)
+    endless = np.iinfo(bins.at.dtype).max
+    apart = np.full(bins.at.size, endless, dtype=bins.at.dtype)
+    np.subtract(bins.at[1:], bins.at[:-1], out=apart[:-1], where=inner)
     least = np.minimum.reduceat(apart, begins)
-    group = np.cumsum(np.isin(np.arange(bins.keys.size), begins)) - 1
-    regular = np.add.reduceat((apart == least[group]) & (apart < np.iinfo(np.int64).max), begins)
-    gaps = np.add.reduceat(apart < np.iinfo(np.int64).max, begins)
+    alike = np.repeat(least, np.diff(begins, append=apart.size))
+    regular = _per_key((apart == alike) & (apart < endless), begins)
+    gaps = _per_key(apart < endless, begins)
     widest = np.maximum.reduceat(bins.step, begins)
     found = np.flatnonzero((gaps >= LEAST_GAPS) & (least > widest) & (regular >= REGULAR_SHARE * gaps))
     if found.size:
@@ -196,15 +197,15 @@ def doubt_about_bounds(file: str, smallest: float, largest: float) -> Iterator[s
 
 
 def _per_key(counted: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often something holds between one bin and the next of the same key."""
-    return np.add.reduceat(np.append(counted, False).astype(np.int64), begins)
+    """How often something holds of the bins of each key."""
+    return np.add.reduceat(counted, begins, dtype=np.int64)
 
 
 def _clock(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M}"
 
 
-def _first_of(keys: NDArray[np.int64], name_of: Callable[[int], str]) -> str:
+def _first_of(keys: Whole, name_of: Callable[[int], str]) -> str:
     names = sorted({int(key) for key in keys.tolist()})
     more = len(names) - 1
     return quoted(name_of(names[0])) + (f" and {more:,} more" if more else "")

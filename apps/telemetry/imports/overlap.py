@@ -5,52 +5,82 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.telemetry.clients.files.clock_changes import hour_that_came_twice
 from apps.telemetry.clients.files.csv_rows import MAX_PROBLEMS, Problems
-from apps.telemetry.clients.files.reader import Floats, Integers
+from apps.telemetry.clients.files.reader import DAY, Floats, Integers
+
+type Whole = NDArray[np.signedinteger[Any]]
+"""Whole numbers, of 32 bits where a file has no larger ones: there are millions of them."""
+
+_NARROW_LIMIT = 2**31 - 2 * DAY
+"""Below it a time and the width of its bin can be added in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
     """The bins of a file, by key and time."""
 
-    keys: Integers
-    at: Integers
-    step: Integers
-    lines: Integers
+    keys: Whole
+    at: Whole
+    step: Whole
+    lines: Whole
     total: Floats
 
 
 @dataclass(slots=True)
 class BinsOfFile:
-    """Collects a file's bins, 36 bytes each, and puts them in order."""
+    """Collects a file's bins, 24 bytes each, and puts them in order once."""
 
-    _keys: list[Integers] = field(default_factory=list)
-    _at: list[Integers] = field(default_factory=list)
-    _step: list[np.ndarray] = field(default_factory=list)
-    _lines: list[Integers] = field(default_factory=list)
+    _keys: list[Whole] = field(default_factory=list)
+    _at: list[Whole] = field(default_factory=list)
+    _step: list[Whole] = field(default_factory=list)
+    _lines: list[Whole] = field(default_factory=list)
     _total: list[Floats] = field(default_factory=list)
 
     def add(self, keys: Integers, at: Integers, step: Integers, lines: Integers, total: Floats) -> None:
         """Remember some bins."""
-        self._keys.append(keys)
-        self._at.append(at)
-        self._step.append(step.astype(np.int32))
-        self._lines.append(lines)
+        if not len(keys):
+            return
+        self._keys.append(_narrow(keys))
+        self._at.append(_narrow(at))
+        self._step.append(_narrow(step))
+        self._lines.append(_narrow(lines))
         self._total.append(total)
 
     def in_order(self) -> Bins | None:
-        """All of them by key, time and line; ``None`` where there are none."""
-        if not sum(map(len, self._keys)):
+        """All of them by key, time and line; ``None`` where there are none. They are handed over: nothing stays here.
+
+        A column at a time, so that only one of them is there twice.
+        """
+        if not self._keys:
             return None
-        keys, at = np.concatenate(self._keys), np.concatenate(self._at)
-        step, lines = np.concatenate(self._step).astype(np.int64), np.concatenate(self._lines)
-        total = np.concatenate(self._total)
+        keys, at, lines = _joined(self._keys), _joined(self._at), _joined(self._lines)
+        if _are_in_order(keys, at, lines):
+            return Bins(keys, at, _joined(self._step), lines, _joined(self._total))
         order = np.lexsort((lines, at, keys))
-        return Bins(keys[order], at[order], step[order], lines[order], total[order])
+        keys, at, lines = keys[order], at[order], lines[order]
+        return Bins(keys, at, _joined(self._step)[order], lines, _joined(self._total)[order])
+
+
+def _narrow(values: Integers) -> Whole:
+    fits = values.min() > -_NARROW_LIMIT and values.max() < _NARROW_LIMIT
+    return values.astype(np.int32) if fits else values
+
+
+def _joined[NumberT: np.generic](parts: list[NDArray[NumberT]]) -> NDArray[NumberT]:
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def _are_in_order(keys: Whole, at: Whole, lines: Whole) -> bool:
+    later = (at[1:] > at[:-1]) | ((at[1:] == at[:-1]) & (lines[1:] > lines[:-1]))
+    return bool(np.all((keys[1:] > keys[:-1]) | ((keys[1:] == keys[:-1]) & later)))
 
 
 def report_overlaps(file: str, bins: Bins, without_zone: Collection[int], problems: Problems) -> None:

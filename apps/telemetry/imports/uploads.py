@@ -11,8 +11,8 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from apps.core.errors import FieldProblem, InvalidInput
-from apps.telemetry.actions import import_root
 from apps.telemetry.clients.files.folder import FILES, listed, meant_by
+from apps.telemetry.imports.roots import import_root
 
 ACCEPTED = FILES
 
@@ -39,10 +39,16 @@ def keep(files: Iterable[UploadedFile[Any]]) -> Path:
         raise InvalidInput("These files cannot be imported.", fields=problems)
     folder = import_root() / uuid.uuid4().hex
     folder.mkdir(parents=True)
-    for one in given:
-        with (folder / _name(one)).open("wb") as target:
-            for chunk in one.chunks():
-                target.write(chunk)
+    try:
+        for one in given:
+            with (folder / _name(one)).open("wb") as target:
+                for chunk in one.chunks():
+                    target.write(chunk)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # half a file on a full disk only takes more of it
+        if error.filename is None:
+            error.filename = str(folder)
+        raise
     return folder
 
 

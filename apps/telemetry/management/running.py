@@ -63,7 +63,7 @@ def _requested_and_run(action: str, data: Mapping[str, Any], *, label: str, unit
             report(run.progress_done, run.progress_total)
             time.sleep(_LOOK_AGAIN_SECONDS)
             run = services.execute_run(run.pk, progress=report)
-    if run.state == TelemetryRun.State.FAILED:
+    if run.state != TelemetryRun.State.COMPLETED:
         raise CommandError(_failure(run))
     return run
 

@@ -3,16 +3,8 @@
 from apps.telemetry.queries.counts import (
     DAY,
     HOUR,
-    WINDOWS,
     CountPoint,
-    WindowSum,
-    availability_days,
     availability_hours,
-    caller_sums,
-    edge_sums,
-    has_edge_data,
-    sums_between,
-    window_sums,
 )
 from apps.telemetry.queries.findings import (
     FoundStretch,
@@ -23,29 +15,20 @@ from apps.telemetry.queries.findings import (
 )
 from apps.telemetry.queries.latency import LatencyPoint, histogram_quantile, latency_points
 from apps.telemetry.queries.newest import NEWEST_END, newest_complete_end, newest_end, newest_ends
-from apps.telemetry.queries.quality import DataQuality, data_quality
 from apps.telemetry.queries.runs import Reach, SourceState, reach, recent_runs, run_detail, source_status
 
 __all__ = [
     "DAY",
     "HOUR",
     "NEWEST_END",
-    "WINDOWS",
     "CountPoint",
-    "DataQuality",
     "FoundStretch",
     "LatencyPoint",
     "Reach",
     "SourceState",
     "StoredFinding",
-    "WindowSum",
-    "availability_days",
     "availability_hours",
-    "caller_sums",
-    "data_quality",
-    "edge_sums",
     "findings_in",
-    "has_edge_data",
     "histogram_quantile",
     "hours_together",
     "latency_points",
@@ -57,6 +40,4 @@ __all__ = [
     "run_detail",
     "source_status",
     "stretches_in",
-    "sums_between",
-    "window_sums",
 ]

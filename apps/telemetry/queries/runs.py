@@ -76,7 +76,7 @@ def source_status(*, now: datetime | None = None) -> SourceState:
     last = runs.first()
     success = runs.filter(state=TelemetryRun.State.COMPLETED).first()
     newest = newest_complete_end(now)
-    failed = last is not None and last.state == TelemetryRun.State.FAILED
+    failed = last is not None and last.state in (TelemetryRun.State.FAILED, TelemetryRun.State.GIVEN_UP)
     return SourceState(
         is_configured=bool(url),
         url=url,

@@ -18,8 +18,6 @@ from apps.telemetry.proposals import toml
 from apps.telemetry.proposals.documents import Survey
 from apps.telemetry.setup import stored, surveys
 
-_UNDER_WAY = (TelemetryRun.State.PENDING, TelemetryRun.State.RUNNING)
-
 
 @dataclass(slots=True)
 class Stored:
@@ -57,12 +55,12 @@ class SetupState:
     @property
     def is_looking(self) -> bool:
         """Whether a worker looks at the metrics now."""
-        return self.look is not None and self.look.state in _UNDER_WAY
+        return self.look is not None and not self.look.is_over
 
     @property
     def is_starting(self) -> bool:
         """Whether a worker reads the past now."""
-        return self.started is not None and self.started.state in _UNDER_WAY
+        return self.started is not None and not self.started.is_over
 
     @property
     def failure(self) -> str:
@@ -75,7 +73,7 @@ class SetupState:
         return self._failure_of(self.started)
 
     def _failure_of(self, run: TelemetryRun | None) -> str:
-        if run is None or run.state != TelemetryRun.State.FAILED:
+        if run is None or not run.is_over or run.state == TelemetryRun.State.COMPLETED:
             return ""
         failure = str(run.summary.get("failure", "It came to no end."))
         return failure if self.is_environments else surveys.in_words_of_the_page(failure)

@@ -21,6 +21,7 @@ from apps.ui.charts.frame import (
     positions,
     right_of,
 )
+from apps.ui.charts.kept import kept
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_down_from_one
 from apps.ui.charts.small import runs
 from apps.ui.charts.svg import Chart, ChartTable, document, element, points_attribute, title, words
@@ -39,6 +40,7 @@ class AvailabilityPoint:
     bad: float | None = None
 
 
+@kept
 def daily_availability(
     points: Sequence[AvailabilityPoint],
     *,

@@ -20,6 +20,7 @@ from apps.ui.charts.frame import (
     positions,
     right_of,
 )
+from apps.ui.charts.kept import kept
 from apps.ui.charts.scale import Linear, date_labels
 from apps.ui.charts.svg import Chart, ChartTable, document, element, words
 from apps.ui.format import day, percent, utc_stamp
@@ -33,6 +34,7 @@ class BudgetPoint:
     left: float | None
 
 
+@kept
 def burn_down(
     points: Sequence[BudgetPoint],
     *,

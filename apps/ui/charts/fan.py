@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from apps.ui.charts.frame import LEFT, WIDTH, line
+from apps.ui.charts.kept import kept
 from apps.ui.charts.scale import Linear, as_date, spread, ticks_down_from_one
 from apps.ui.charts.small import Window
 from apps.ui.charts.svg import (
@@ -75,6 +76,7 @@ class Reference:
     value: float
 
 
+@kept
 def next_window(
     tiers: Sequence[TierInterval],
     *,

@@ -19,6 +19,7 @@ from apps.ui.charts.frame import (
     names,
     right_of,
 )
+from apps.ui.charts.kept import kept
 from apps.ui.charts.scale import Linear, as_date, date_labels, ticks_from_zero
 from apps.ui.charts.svg import Chart, ChartTable, document, element
 from apps.ui.format import day, ms
@@ -33,6 +34,7 @@ class LatencySeries:
     target_ms: float | None = None
 
 
+@kept
 def latency_lines(
     at: Sequence[date | datetime],
     series: Sequence[LatencySeries],

@@ -129,7 +129,10 @@ def fit(text: str, width: float, size: float = FONT_SIZE) -> str:
 
 
 def points_attribute(pairs: Iterable[tuple[float, float]]) -> str:
-    return " ".join(f"{fixed(x)},{fixed(y)}" for x, y in pairs)
+    """Coordinates as :func:`fixed` writes each of them, but all at once: a line has hundreds."""
+    text = " ".join([f"{x:.1f},{y:.1f}" for x, y in pairs]) + " "
+    text = text.replace(".0,", ",").replace(".0 ", " ")
+    return text.replace("-0,", "0,").replace("-0 ", "0 ")[:-1]
 
 
 def document(

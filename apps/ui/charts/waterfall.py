@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
+from apps.ui.charts.kept import kept
 from apps.ui.charts.scale import Linear, nice_step
 from apps.ui.charts.svg import BOLD, Chart, ChartTable, document, element, fit, text_width, title, words
 from apps.ui.format import percent, percent_number, points
@@ -41,6 +42,7 @@ def waterfall_floor(base: float, contributions: Sequence[Contribution], target: 
     return max(0.0, round(floor, 10))
 
 
+@kept
 def waterfall(
     base: float,
     contributions: Sequence[Contribution],

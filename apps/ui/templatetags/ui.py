@@ -36,7 +36,7 @@ def _figure(name: str, function: Callable[..., str]) -> None:
     register.filter(name, write)
 
 
-for _name in ("percent", "percent_number", "points", "nines", "count", "number", "ms", "duration"):
+for _name in ("percent", "percent_number", "points", "count", "number", "ms", "duration"):
     _figure(_name, getattr(fmt, _name))
 
 
@@ -156,16 +156,19 @@ def state(content: str, kind: str, title: str, element_id: str = "") -> str:
     )
 
 
+_BETWEEN_CELLS, _BETWEEN_ROWS = "\x1f", "\x1e"
+"""Information separators, which no figure holds."""
+
+
 def _table_rows(rows: Sequence[Sequence[str]]) -> SafeString:
-    """The rows behind a chart, written at once: hundreds of cells are slow one template node at a time."""
-    return SafeString(
-        "".join(
-            f'<tr><th scope="row">{escape_text(row[0])}</th>'
-            + "".join([f'<td class="num">{escape_text(cell)}</td>' for cell in row[1:]])
-            + "</tr>"
-            for row in rows
-        )
-    )
+    """The rows behind a chart, escaped and written at once: a thousand cells are slow one by one."""
+    cells = escape_text(_BETWEEN_ROWS.join([_BETWEEN_CELLS.join(row) for row in rows]))
+    written = []
+    for row in cells.split(_BETWEEN_ROWS) if rows else ():
+        first, *others = row.split(_BETWEEN_CELLS)
+        figures = "".join([f'<td class="num">{cell}</td>' for cell in others])
+        written.append(f'<tr><th scope="row">{first}</th>{figures}</tr>')
+    return SafeString("".join(written))
 
 
 @register.simple_block_tag(end_name="endchartpanel")

@@ -257,11 +257,6 @@ def load_config(path: Path | None = None, stored: Mapping[str, object] | None = 
         raise InvalidInput(f"{path or PRESETS_FILE} does not describe metric families. {where}") from error
 
 
-def preset_names() -> frozenset[str]:
-    """The families that ship with Ballast."""
-    return frozenset(_mapping(_table(PRESETS_FILE), "families"))
-
-
 def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
     """What lies below, with what lies above; the families of the latter take what they are ``like`` from either."""
     known, own = _mapping(below, "families"), _mapping(above, "families")

@@ -1,0 +1,87 @@
+"""The long work of the catalog: graphs that were sent in, and circular dependencies looked for anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.urls import reverse
+
+from apps.catalog.models import Ingestion
+from apps.core.actions import Actor, Event
+from apps.core.models import Run
+from apps.core.runs import Kind, Parameters, Subject, register, same_again, start
+
+INGEST = "catalog.ingest"
+REFRESH_CYCLES = "catalog.refresh_cycles"
+
+
+class Ingest(Parameters):
+    """What is applied stands in the parts of the ingestion."""
+
+
+class RefreshCycles(Parameters):
+    """Nothing has to be said: it looks at the whole graph."""
+
+
+def _subject(run: Run) -> Subject:
+    return Subject("ingestion", str(run.pk), str(Ingestion.objects.get(pk=run.pk)))
+
+
+def _label(run: Run) -> str:
+    found = Ingestion.objects.filter(pk=run.pk).first()
+    return "" if found is None else f"{found.get_discovery_source_display()}, {found.rows_total:,} rows"
+
+
+def _page(run: Run) -> str:
+    return reverse("ingestion", args=[run.pk])
+
+
+def _finished(run: Run) -> Sequence[Event]:
+    if run.state == Run.State.CANCELLED:
+        return ()
+    state = "completed" if run.state == Run.State.COMPLETED else "failed"
+    told = {"ingestion_id": str(run.pk), "state": state}
+    return (Event("catalog.ingestion_finished", told, aggregate=f"ingestion:{run.pk}"),)
+
+
+def _drop_parts(run: Run) -> None:
+    Ingestion.objects.get(pk=run.pk).parts.update(payload={})
+
+
+register(
+    Kind(
+        name=INGEST,
+        title="Apply a dependency graph",
+        parameters=Ingest,
+        work="apps.catalog.ingesting.ingestion.apply",
+        queue="bulk",
+        person_waits=True,
+        max_attempts=5,
+        permission="catalog.ingest",
+        only_theirs=True,
+        can_stop=True,
+        subject=_subject,
+        label=_label,
+        unit="rows",
+        page=_page,
+        events=_finished,
+        ended=_drop_parts,
+        kept=None,
+    )
+)
+register(
+    Kind(
+        name=REFRESH_CYCLES,
+        title="Look for circular dependencies",
+        parameters=RefreshCycles,
+        work="apps.catalog.tasks.refresh_cycles",
+        max_attempts=5,
+        permission="catalog.acknowledge_cycle",
+        retried=same_again,
+    )
+)
+
+
+def refresh_cycles() -> None:
+    """Have the cycle alerts brought in line with the graph; inside the caller's transaction."""
+    start(REFRESH_CYCLES, RefreshCycles(), actor=Actor.system("catalog"), key="graph")

@@ -1,0 +1,34 @@
+"""Become granian with one worker on a Unix socket: ``python -m console.edge.launch SOCKET THREADS``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from console.edge.web import KILL_TIMEOUT_S
+from console.embedded.identity import die_with_parent
+
+
+def main(socket: str, threads: str) -> None:
+    """Replace this process. It ends with the edge that started it, also when that one is killed."""
+    parent = os.getppid()
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
+    command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--uds", socket]
+    command += ["--uds-permissions", "600", "--http", "1", "--no-ws", "--workers", "1"]
+    command += [
+        "--blocking-threads",
+        threads,
+        "--workers-kill-timeout",
+        str(KILL_TIMEOUT_S),
+        "--log-level",
+        "warning",
+    ]
+    os.execv(command[0], [*command, "console.edge.application:application"])  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

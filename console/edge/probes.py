@@ -1,0 +1,113 @@
+"""The two probes, answered by the edge itself: no page, no web thread and no slow client stands before them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from apps.core.errors import MethodNotAllowed
+from console.edge.answers import Headers, document
+from console.edge.heads import Head
+from console.edge.web import Pool
+
+LIVE, READY = "/-/healthz", "/-/ready"
+# So long a probe waits for the database; what is found later is the next one's answer.
+READY_TIMEOUT_S = 0.08
+# So old an answer may be. However many ask, the database is asked this often.
+FRESH_S = 1.0
+# A check that has run for longer than this says that the database does not answer.
+HANGS_AFTER_S = 3.0
+
+
+class Probes:
+    """Liveness from what the edge sees of the web processes, readiness from one thread with a connection of its own."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
+        self._check: asyncio.Future[tuple[bool, dict[str, str]]] | None = None
+        self._began = 0.0
+        self._found: tuple[bool, dict[str, str]] | None = None
+        self._found_at = 0.0
+
+    async def answer(self, head: Head) -> tuple[int, Headers, bytes] | None:
+        """The answer to a probe, or ``None`` where the request is for something else."""
+        if head.path not in (LIVE, READY):
+            return None
+        if not head.is_safe:
+            raise MethodNotAllowed("A probe takes GET and HEAD.", headers={"Allow": "GET, HEAD"})
+        return self.live() if head.path == LIVE else await self.ready()
+
+    def live(self) -> tuple[int, Headers, bytes]:
+        """200 while at least one web process serves, however busy it is."""
+        if self._pool.up:
+            return document(200, {"status": "alive", "checks": {}})
+        return document(503, {"status": "unavailable", "checks": {"web": "no web process serves"}})
+
+    async def ready(self) -> tuple[int, Headers, bytes]:
+        """Whether pages can be served: web processes, and what `apps.core.queries.readiness` says of the rest."""
+        is_ready, checks = await self._readiness()
+        up, of = self._pool.up, len(self._pool.processes)
+        checks = {"web": "ok" if up == of else f"{up} of {of} processes serve"} | checks
+        is_ready = is_ready and up > 0
+        degraded = any(state != "ok" for state in checks.values())
+        status = ("degraded" if degraded else "ready") if is_ready else "unavailable"
+        return document(200 if is_ready else 503, {"status": status, "checks": checks})
+
+    async def _readiness(self) -> tuple[bool, dict[str, str]]:
+        loop = asyncio.get_running_loop()
+        if self._found is None or loop.time() - self._found_at > FRESH_S:
+            if self._check is None:
+                self._began = loop.time()
+                self._check = loop.run_in_executor(self._thread, _check)
+                self._check.add_done_callback(self._note)
+            # Not longer: who probes wants an answer at once, and the last one is a second old.
+            await asyncio.wait({self._check}, timeout=READY_TIMEOUT_S if self._found else HANGS_AFTER_S)
+        hangs = self._check is not None and loop.time() - self._began > HANGS_AFTER_S
+        if hangs or self._found is None:
+            return False, {"postgresql": f"no answer within {HANGS_AFTER_S:.0f} s"}
+        return self._found
+
+    def _note(self, check: asyncio.Future[tuple[bool, dict[str, str]]]) -> None:
+        self._check = None
+        self._found_at = asyncio.get_running_loop().time()
+        error = None if check.cancelled() else check.exception()
+        self._found = (False, {"postgresql": type(error).__name__}) if error else check.result()
+
+    def warm_up(self) -> None:
+        """Load what the first check needs while nobody waits for it."""
+        self._thread.submit(_load)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+_loaded = threading.Event()
+
+
+def _load() -> None:
+    """Load Django in this process, without a pool of connections: one thread needs one."""
+    if _loaded.is_set():
+        return
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+    import django
+    from django.conf import settings
+
+    settings.DATABASES["default"]["OPTIONS"].pop("pool", None)
+    django.setup()
+    _loaded.set()
+
+
+def _check() -> tuple[bool, dict[str, str]]:
+    _load()
+    from django.db import connection
+
+    from apps.core.queries import readiness
+
+    found = readiness()
+    if not found.is_ready:
+        # The next check begins with a new connection: the server may be another one by then.
+        connection.close()
+    return found.is_ready, found.checks

@@ -1,0 +1,173 @@
+"""The edge as a whole: it listens, looks after deadlines, keeps the web processes, and drains when told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
+from console.configuration import Configuration
+from console.edge.buffers import Budget
+from console.edge.client import Client
+from console.edge.heads import Head
+from console.edge.probes import Probes
+from console.edge.register import Register
+from console.edge.web import Pool
+from console.embedded.state import run_dir
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+SESSION_COOKIE = b"ballast_session"
+# What a web process answers below /-/known about somebody who is signed in.
+KNOWN = 204
+BACKLOG = 1024
+SWEEP_S = 0.25
+# When it stops: requests in hand may take this long, those that are still being sent this long.
+DRAIN_S = 15.0
+DRAIN_SENDING_S = 3.0
+# What a socket's path may have on the systems where it may have least.
+MAX_SOCKET_PATH = 90
+
+
+class Edge:
+    """Serves one port. ``run`` returns the exit status."""
+
+    def __init__(self, configuration: Configuration, host: str) -> None:
+        self.limits = configuration
+        self.host = host
+        self.session_cookie = SESSION_COOKIE
+        self.max_body_bytes = MAX_BODY_BYTES
+        self.has_proxies = configuration.trusted_proxy_count > 0
+        self.register = Register(
+            limit=configuration.connections, per_address=configuration.connections_per_address
+        )
+        self.budget = Budget(configuration.buffer_mb * 1024 * 1024)
+        self.is_draining = False
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.pool = Pool(
+            self._socket_folder(),
+            processes=configuration.web_processes,
+            threads=configuration.web_threads,
+            queue_timeout_s=configuration.web_queue_timeout_s,
+        )
+        self.probes = Probes(self.pool)
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, or until a web process ends before it ever served."""
+        self._allow_files()
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = await asyncio.start_server(self._welcome, self.host, self.limits.port, backlog=BACKLOG)
+        keepers = [asyncio.create_task(process.keep_running()) for process in self.pool.processes]
+        sweeper = asyncio.create_task(self._sweep())
+        self.probes.warm_up()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        has_failed = not stopping.done()
+        if has_failed:
+            sys.stderr.write("edge: a web process ended before it served anything\n")
+        self.is_draining = True
+        server.close()
+        await self._drain()
+        sweeper.cancel()
+        await asyncio.gather(*(process.stop() for process in self.pool.processes))
+        for keeper in keepers:
+            keeper.cancel()
+        self.probes.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        return 1 if has_failed else 0
+
+    async def require_known(self, head: Head, peer: str, address: str) -> None:
+        """Let only somebody whom a web process knows send a large body. Raises `TooLarge` or `NotSignedIn`."""
+        if not head.has_credentials:
+            raise TooLarge(
+                f"Without an API key or a session at most {self.limits.anonymous_body_kb} KB are taken. "
+                "Sign in, or send an API key in the header X-API-Key."
+            )
+        async with self.pool.thread(address) as lease:
+            try:
+                upstream = await lease.process.connect()
+                try:
+                    async with asyncio.timeout(self.limits.web_answer_timeout_s):
+                        answer = await upstream.ask(head.asking_who(peer), None, b"GET")
+                finally:
+                    upstream.close()
+            except (OSError, EOFError):
+                raise Unavailable(
+                    "It cannot be found out just now who you are. Nothing was changed; try again in a moment.",
+                    headers={"Retry-After": "5"},
+                ) from None
+        if answer.status == RateLimited.status:
+            raise RateLimited("Too many keys that are not accepted.", headers={"Retry-After": "60"})
+        if answer.status != KNOWN:
+            raise NotSignedIn(
+                "The session or the API key is not known, or no longer. A large body is read only of somebody who "
+                "is signed in."
+            )
+
+    def client_of(self, head: Head, peer: str) -> str:
+        """The client's address as the trusted proxies in front tell it."""
+        hops = [hop.strip() for hop in head.forwarded_for.split(",") if hop.strip()]
+        return hops[-min(self.limits.trusted_proxy_count, len(hops))] if hops else peer
+
+    def too_large(self, what: str) -> str:
+        """What is said of a body above the limit."""
+        return (
+            f"At most {self.max_body_bytes // 1024 // 1024} MB are taken at once. {what}. Send it in parts."
+        )
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await Client(self, reader, writer).serve()
+        finally:
+            self._clients.discard(task)
+
+    async def _sweep(self) -> None:
+        """End connections whose time is over."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = loop.time()
+            for client in self.register.everybody():
+                if client.due < now:
+                    client.expire()
+
+    async def _drain(self) -> None:
+        """Let requests in hand be answered; who has sent nothing, or does not finish sending, is let go."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while self._clients and loop.time() - began < DRAIN_S:
+            for client in self.register.everybody():
+                if client.is_resting or loop.time() - began > DRAIN_SENDING_S:
+                    client.expire()
+            await asyncio.wait(self._clients, timeout=0.1)
+        for task in list(self._clients):
+            task.cancel()
+
+    def _socket_folder(self) -> Path:
+        """Where the web processes' sockets are: in the data folder, if its path is short enough for one."""
+        folder = run_dir(self.limits.data_dir)
+        if len(str(folder)) <= MAX_SOCKET_PATH:
+            return folder
+        self._temporary = tempfile.TemporaryDirectory(prefix="ballast-")
+        return Path(self._temporary.name)
+
+    def _allow_files(self) -> None:
+        """Raise the limit of open files to what the connections may need, as far as the system lets one."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.limits.connections * 3 + 200
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

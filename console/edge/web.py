@@ -1,0 +1,256 @@
+"""The web processes behind the edge: started, watched, started again, and lent out one thread at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from apps.core.errors import Unavailable
+from console.edge.upstream import Upstream
+from console.process import PROJECT, RESTART_DELAYS_S, STABLE_AFTER_S
+
+# What a web process may take to load the application and to answer for the first time.
+LOAD_TIMEOUT_S = 60.0
+# Granian stops its worker by force after this long. It matters beyond long requests: a worker that is told to stop
+# while it loads the application does not hear it.
+KILL_TIMEOUT_S = 6
+# An answer that nobody waits for any more may take this long until its process is taken for hung.
+ABANDONED_S = 60.0
+BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
+
+
+class WebProcess:
+    """One granian with one worker process, on a Unix socket of its own."""
+
+    def __init__(self, number: int, folder: Path, threads: int, on_change: Callable[[], None]) -> None:
+        self.number = number
+        self.threads = threads
+        self.lent = 0
+        self.is_up = False
+        self.has_served = False
+        self.failures = 0
+        self._folder = folder
+        self._on_change = on_change
+        self._idle: list[Upstream] = []
+        self._process: asyncio.subprocess.Process | None = None
+        self._starts = 0
+        self._is_stopping = False
+
+    @property
+    def socket(self) -> Path:
+        return self._folder / f"web-{self.number}-{self._starts}"
+
+    async def connect(self) -> Upstream:
+        """A connection that is idle or new. Raises `OSError` where the process is not there."""
+        while self._idle:
+            upstream = self._idle.pop()
+            if upstream.is_usable:
+                return upstream
+            upstream.close()
+        return await Upstream.open(self.socket)
+
+    def put_back(self, upstream: Upstream) -> None:
+        if upstream.is_usable and self.is_up:
+            self._idle.append(upstream)
+        else:
+            upstream.close()
+
+    async def keep_running(self) -> None:
+        """Run it, again and again, with growing pauses. Returns when it was stopped, or ends before it ever served."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            status = await self._run_once()
+            if not self.has_served or self._is_stopping:
+                return
+            if loop.time() - began > STABLE_AFTER_S:
+                self.failures = 0
+            pause = RESTART_DELAYS_S[min(self.failures, len(RESTART_DELAYS_S) - 1)]
+            self.failures += 1
+            sys.stderr.write(
+                f"edge: web process {self.number} exited with {status}, starting it again in {pause:g} s\n"
+            )
+            await asyncio.sleep(pause)
+
+    async def _run_once(self) -> int:
+        self._starts += 1
+        # A session of its own: granian and its worker are one group, which can be ended together.
+        command = (sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads))
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        self._process = process
+        loading = asyncio.create_task(self._await_first_answer())
+        try:
+            return await process.wait()
+        finally:
+            loading.cancel()
+            self._went_down()
+            _end_group(process.pid, signal.SIGKILL)
+            self.socket.unlink(missing_ok=True)
+
+    async def _await_first_answer(self) -> None:
+        async with asyncio.timeout(LOAD_TIMEOUT_S):
+            while True:
+                with contextlib.suppress(OSError, EOFError):
+                    upstream = await Upstream.open(self.socket)
+                    try:
+                        answer = await upstream.ask(
+                            b"GET /-/healthz HTTP/1.1\r\nhost: edge\r\n\r\n", None, b"GET"
+                        )
+                    finally:
+                        upstream.close()
+                    if answer.status == 200:
+                        break
+                await asyncio.sleep(0.02)
+        self.is_up = self.has_served = True
+        self._on_change()
+
+    def _went_down(self) -> None:
+        self.is_up = False
+        for upstream in self._idle:
+            upstream.close()
+        self._idle.clear()
+
+    def replace(self) -> None:
+        """End a process that hangs; `keep_running` starts another."""
+        if self._process is not None:
+            self._went_down()
+            _end_group(self._process.pid, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Let it finish what it has in hand, for as long as granian grants, then end it."""
+        self._is_stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KILL_TIMEOUT_S + 1):
+                await process.wait()
+        _end_group(process.pid, signal.SIGKILL)
+
+
+class Pool:
+    """All web processes and who waits for one of their threads.
+
+    Whoever waits is served in turn by address, so that many requests from one address delay another's by at most one.
+    """
+
+    def __init__(self, folder: Path, *, processes: int, threads: int, queue_timeout_s: float) -> None:
+        self.processes = [
+            WebProcess(number, folder, threads, self._hand_out) for number in range(1, processes + 1)
+        ]
+        self._queue_timeout_s = queue_timeout_s
+        self._waiting: OrderedDict[str, deque[asyncio.Future[WebProcess]]] = OrderedDict()
+
+    @property
+    def up(self) -> int:
+        """How many processes serve."""
+        return sum(process.is_up for process in self.processes)
+
+    @asynccontextmanager
+    async def thread(self, address: str) -> AsyncIterator[Lease]:
+        """Lend a thread of the process that has most of them free. Raises `Unavailable` when none is free in time."""
+        lease = Lease(self, await self._take(address))
+        try:
+            yield lease
+        finally:
+            lease.give_back()
+
+    async def _take(self, address: str) -> WebProcess:
+        process = self._freest() if not self._waiting else None
+        if process is None:
+            process = await self._wait(address)
+        else:
+            process.lent += 1
+        return process
+
+    def _freest(self) -> WebProcess | None:
+        free = [process for process in self.processes if process.is_up and process.lent < process.threads]
+        return min(free, key=lambda process: process.lent, default=None)
+
+    async def _wait(self, address: str) -> WebProcess:
+        turn: asyncio.Future[WebProcess] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        try:
+            await asyncio.wait_for(asyncio.shield(turn), self._queue_timeout_s)
+        except TimeoutError:
+            if not turn.done():
+                raise Unavailable(BUSY, headers={"Retry-After": "5"}) from None
+        except asyncio.CancelledError:
+            if turn.done():
+                self.returned(turn.result())
+            raise
+        finally:
+            if not turn.done():
+                turn.cancel()
+                self._forget(address, turn)
+        return turn.result()
+
+    def _forget(self, address: str, turn: asyncio.Future[WebProcess]) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._waiting[address].remove(turn)
+            if not self._waiting[address]:
+                del self._waiting[address]
+
+    def returned(self, process: WebProcess) -> None:
+        process.lent -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and (process := self._freest()) is not None:
+            address, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[address] = turns
+            if not turn.done():
+                process.lent += 1
+                turn.set_result(process)
+
+
+class Lease:
+    """One thread of one web process, until ``give_back``."""
+
+    def __init__(self, pool: Pool, process: WebProcess) -> None:
+        self.process = process
+        self._pool = pool
+        self._is_ours = True
+
+    def give_back(self) -> None:
+        if self._is_ours:
+            self._is_ours = False
+            self._pool.returned(self.process)
+
+    def abandon(self, upstream: Upstream) -> None:
+        """Nobody waits for the answer now: the thread counts as taken until it comes, or the process is replaced."""
+        if self._is_ours:
+            self._is_ours = False
+            _abandoned.add(task := asyncio.create_task(self._await_end(upstream)))
+            task.add_done_callback(_abandoned.discard)
+
+    async def _await_end(self, upstream: Upstream) -> None:
+        try:
+            async with asyncio.timeout(ABANDONED_S):
+                await upstream.await_end()
+        except TimeoutError:
+            sys.stderr.write(f"edge: web process {self.process.number} hangs and is replaced\n")
+            self.process.replace()
+        finally:
+            upstream.close()
+            self._pool.returned(self.process)
+
+
+_abandoned: set[asyncio.Task[None]] = set()
+
+
+def _end_group(pid: int, how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, how)

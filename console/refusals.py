@@ -1,0 +1,46 @@
+"""Keep requests that anybody can send from filling the log: one line a minute for each kind, with their number."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+EVERY_S = 60.0
+# Django's loggers for requests that it refuses to read, one for each kind; a failed CSRF check is not among them,
+# because its reason is what a person who cannot sign in asks for.
+PREFIX = "django.security."
+NOT_COUNTED = frozenset({"django.security.csrf"})
+
+
+class Refusals(logging.Filter):
+    """Pass the first refusal of a kind, and one a minute after it that says how many there were meanwhile.
+
+    The traceback is dropped: it is Django's own, and the same each time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said_at: dict[str, float] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        kind = record.name
+        if not kind.startswith(PREFIX) or kind in NOT_COUNTED:
+            return True
+        record.exc_info = record.exc_text = None
+        with self._lock:
+            now = self._clock()
+            if kind in self._said_at and now - self._said_at[kind] < EVERY_S:
+                self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+                return False
+            self._said_at[kind] = now
+            unsaid = self._unsaid.pop(kind, 0)
+        if unsaid:
+            record.msg = f"{record.getMessage()[:300]} {unsaid:,} more like it since the last such line."
+            record.args = None
+        return True
