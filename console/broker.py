@@ -12,7 +12,6 @@ from urllib.parse import urlsplit, urlunsplit
 import dramatiq
 from django.conf import settings
 from dramatiq import Message
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import (
     Callbacks,
     CurrentMessage,
@@ -23,6 +22,7 @@ from dramatiq.middleware import (
 )
 
 from apps.core import redis_watch
+from console.signed_messages import SignedEncoder, SignedRedisBroker
 from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard, ScheduledRuns
 
 QUEUES = ("interactive", "default", "bulk")
@@ -43,7 +43,7 @@ MAINTENANCE_CHANCE = 50_000
 REDIS_DATABASE = 1
 
 
-class GuardedBroker(RedisBroker):
+class GuardedBroker(SignedRedisBroker):
     """A broker that does not try to send while Redis is known to be silent: whoever sends has waited for it once."""
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
@@ -59,11 +59,12 @@ def broker_url(redis_url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{REDIS_DATABASE}"))
 
 
-def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: float = 5.0) -> RedisBroker:
+def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: float = 5.0) -> GuardedBroker:
     """A broker on ``redis_url``. It connects when the first message is sent, not now.
 
     ``timeout_seconds`` is how long one answer of Redis may take.
     """
+    dramatiq.set_encoder(SignedEncoder())
     url = broker_url(redis_url)
     # What comes later in the list sees a message's end earlier. The scheduler's bookkeeping must come after
     # Retries has decided whether a message failed for good, and connections are given back when all others

@@ -31,9 +31,14 @@ _TAKE = """
 local burst, per_second = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = tonumber(held[1]) or burst
 local at = tonumber(held[2]) or now
+-- What stands there is not believed: a number that is none makes a full bucket, a debt is none, a time to come is now.
+if tokens ~= tokens then tokens = burst end
+tokens = math.max(0, tokens)
+if at ~= at or at > now then at = now end
 tokens = math.min(burst, tokens + math.max(0, now - at) * per_second)
 local allowed = 0
 if tokens >= 1 then

@@ -7,7 +7,6 @@ when no worker answers in time, there is no answer, and the caller shows the las
 
 from __future__ import annotations
 
-import json
 import time
 from functools import cache
 from typing import Any
@@ -18,7 +17,8 @@ import structlog
 from django.conf import settings
 from dramatiq.errors import DramatiqError
 
-from apps.core.resilience import CircuitBreaker, CircuitOpen
+from apps.core.resilience import CircuitBreaker, CircuitOpen, Deadline
+from apps.core.signing import Unreadable, opened, signed
 from apps.slos.queueing import COMPUTE_ONE, enqueue
 
 logger = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ def reply(ticket: str, answer: dict[str, Any]) -> None:
     """Answer a request; called by the worker. Nobody listening is no error, nor is Redis being away."""
     try:
         with _client().pipeline() as pipeline:
-            pipeline.lpush(reply_key(ticket), json.dumps(answer))
+            pipeline.lpush(reply_key(ticket), signed(reply_key(ticket), answer))
             pipeline.expire(reply_key(ticket), REPLY_KEPT_SECONDS)
             pipeline.execute()
     except (redis.RedisError, OSError) as error:
@@ -59,17 +59,27 @@ def reply(ticket: str, answer: dict[str, Any]) -> None:
 
 
 def wait_for(ticket: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> dict[str, Any] | None:
-    """Wait for the answer to a request; ``None`` when none came in time or Redis is away."""
-    try:
-        # A fraction of a second is taken by BLPOP since Redis 6.
-        answer: Any = _client().blpop([reply_key(ticket)], timeout=deadline_seconds)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("slos.computation_unanswered", error=repr(error))
-        return None
-    if answer is None:
-        return None
-    document: dict[str, Any] = json.loads(answer[1])
-    return document
+    """Wait for the answer to a request; ``None`` when none came in time or Redis is away.
+
+    What no worker of this installation signed is passed over.
+    """
+    deadline = Deadline(deadline_seconds)
+    while (seconds := deadline.remaining()) > 0.0:
+        try:
+            # A fraction of a second is taken by BLPOP since Redis 6; 0 would wait for ever.
+            answer: Any = _client().blpop([reply_key(ticket)], timeout=max(seconds, 0.01))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("slos.computation_unanswered", error=repr(error))
+            return None
+        if answer is None:
+            return None
+        try:
+            document: dict[str, Any] = opened(reply_key(ticket), answer[1])
+        except Unreadable as error:
+            logger.error("slos.reply_refused", error=str(error))
+            continue
+        return document
+    return None
 
 
 def request_computation(

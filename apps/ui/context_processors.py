@@ -58,7 +58,7 @@ class Shell:
     @cached_property
     def shortcomings(self) -> list[str]:
         found = navigation.provided(navigation.SHORTCOMINGS)
-        return list(found()) if found and self.is_signed_in else []
+        return list(found()) if self.is_signed_in else []
 
     @cached_property
     def data_as_of(self) -> datetime | None:

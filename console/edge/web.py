@@ -128,6 +128,7 @@ class WebProcess:
     async def stop(self) -> None:
         """Let it finish what it has in hand, for as long as granian grants, then end it."""
         self._is_stopping = True
+        self._went_down()
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -87,7 +87,6 @@ def broken(*_: object, **__: object) -> None:
 @pytest.fixture
 def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "_client", broken)
-    monkeypatch.setattr(rate_limit, "_silent_until", 0.0)
 
 
 @pytest.mark.usefixtures("without_redis")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from pydantic import AfterValidator, Field
 
 from apps.accounts.models import Team, User
+from apps.accounts.names import TeamName
 from apps.core.actions import Call, Touch
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed, NotFound
 
@@ -36,16 +36,8 @@ def tidy_names(names: Iterable[str]) -> list[str]:
     return sorted({name.strip() for name in names if name.strip()})
 
 
-Username = Annotated[
-    str,
-    # A name of dots alone has no address: `/people/../` is another page.
-    Field(min_length=1, max_length=150, pattern=r"^[\w.@+-]*[\w@+-][\w.@+-]*$"),
-    by_django(UnicodeUsernameValidator()),
-]
-KnownUsername = Annotated[str, Field(min_length=1, max_length=150, pattern=r"^[\w.@+-]+$", title="Name")]
-"""The name of somebody there is, whatever rules have come for new names since."""
 Teams = Annotated[
-    list[Annotated[str, Field(max_length=200)]],
+    list[TeamName],
     AfterValidator(tidy_names),
     Field(default_factory=list, max_length=100, description="Teams by name; new ones are made."),
 ]

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_seriali
 
 from apps.accounts import sessions, sign_ins
 from apps.accounts.actions.common import (
-    KnownUsername,
     Rationale,
     describe_user,
     find_user,
@@ -22,6 +21,7 @@ from apps.accounts.actions.common import (
 )
 from apps.accounts.actions.people import generated_password
 from apps.accounts.models import User
+from apps.accounts.names import Username
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
@@ -143,7 +143,7 @@ def _accept(user: User, current: str, new: str) -> None:
 
 
 class ResetPasswordInput(ActionInput):
-    username: KnownUsername
+    username: Username
     rationale: Rationale
 
 

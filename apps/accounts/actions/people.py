@@ -9,9 +9,7 @@ from django.core.validators import validate_email
 from pydantic import Field
 
 from apps.accounts.actions.common import (
-    KnownUsername,
     Teams,
-    Username,
     by_django,
     describe_user,
     find_user,
@@ -23,8 +21,9 @@ from apps.accounts.actions.common import (
     tidy_names,
 )
 from apps.accounts.models import User
+from apps.accounts.names import NewUsername, TeamName, Username, refuse_taken
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
-from apps.core.errors import Conflict
+from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
 
 GENERATED_PASSWORD_BYTES = 18
@@ -36,7 +35,7 @@ def generated_password() -> str:
 
 
 class CreateUserInput(ActionInput):
-    username: Username
+    username: NewUsername
     email: Annotated[
         str, Field(max_length=254, json_schema_extra={"format": "email"}), by_django(validate_email)
     ] = ""
@@ -58,8 +57,11 @@ class CreateUser(Action[CreateUserInput]):
 
     def guard(self, call: Call[CreateUserInput]) -> None:
         require_a_present_admin(call)
-        if User.objects.filter(username__iexact=call.input.username).exists():
-            raise Conflict(f"There is already a user called {call.input.username}.")
+        if not call.input.username.strip("."):
+            # `/people/../` is the address of another page.
+            problem = FieldProblem("username", "is of full stops alone; take a letter or a digit as well")
+            raise InvalidInput("The user cannot be called so.", fields=[problem])
+        refuse_taken(call.input.username)
 
     def preview(self, call: Call[CreateUserInput]) -> Preview:
         role = User.Role(call.input.role).label
@@ -85,9 +87,9 @@ class CreateUser(Action[CreateUserInput]):
 
 
 class SetRoleInput(ActionInput):
-    username: KnownUsername
+    username: Username
     role: User.Role
-    teams: list[Annotated[str, Field(max_length=200)]] | None = Field(
+    teams: list[TeamName] | None = Field(
         default=None,
         max_length=100,
         description="The user's teams from now on; unchanged when not given.",

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from apps.accounts import sessions
-from apps.accounts.actions.common import MAX_ID, KnownUsername, find_user, recorded, refuse_keys, touch
+from apps.accounts.actions.common import MAX_ID, find_user, recorded, refuse_keys, touch
 from apps.accounts.models import User, UserSession
+from apps.accounts.names import Username
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import Conflict, NotFound
@@ -85,7 +86,7 @@ class EndSession(Action[EndSessionInput]):
 
 
 class EndSessionsInput(ActionInput):
-    username: KnownUsername
+    username: Username
     keep_session_id: int | None = Field(
         default=None,
         ge=1,

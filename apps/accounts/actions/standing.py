@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from apps.accounts import sessions
 from apps.accounts.actions.common import (
-    KnownUsername,
     Rationale,
     describe_user,
     find_user,
@@ -19,6 +18,7 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.models import ApiKey, Team, User
+from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
 from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
@@ -30,7 +30,7 @@ CLOSED = (("sessions_ended", "session"), ("keys_revoked", "key"))
 
 
 class StandingInput(ActionInput):
-    username: KnownUsername
+    username: Username
     rationale: Rationale
 
 

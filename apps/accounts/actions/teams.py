@@ -9,7 +9,6 @@ from pydantic import Field
 
 from apps.accounts.actions.common import (
     MAX_ID,
-    KnownUsername,
     Rationale,
     find_user,
     recorded,
@@ -17,12 +16,12 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.models import Team, User
+from apps.accounts.names import TeamName, Username
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
 
-TeamName = Annotated[str, Field(min_length=1, max_length=200)]
 TeamId = Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"widget": "hidden"})]
 
 
@@ -63,7 +62,7 @@ def _outcome(team: Team, topic: str, before: dict[str, Any] | None) -> Outcome:
 
 
 class CreateTeamInput(ActionInput):
-    name: TeamName
+    name: TeamName = Field(min_length=1)
 
 
 @register
@@ -105,7 +104,7 @@ class _OnTeam[InputT: ActionInput](Action[InputT]):
 
 class RenameTeamInput(ActionInput):
     team_id: TeamId
-    name: TeamName
+    name: TeamName = Field(min_length=1)
 
 
 @register
@@ -228,7 +227,7 @@ class RestoreTeam(_OnTeam[RestoreTeamInput]):
 
 class MemberInput(ActionInput):
     team_id: TeamId
-    username: KnownUsername
+    username: Username
 
 
 @register
