@@ -130,7 +130,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.SessionNoteMiddleware",
-    "apps.core.visible_characters.VisibleCharactersMiddleware",
+    "apps.core.visible_pages.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
     # Innermost: what it says of methods stands in the problem that is made of a 405.

@@ -20,7 +20,7 @@ from apps.accounts import sign_ins
 from apps.accounts.models import SignInCount
 from apps.accounts.sign_ins import ADDRESS, NAME, PAIR, UNKNOWN
 from apps.accounts.tasks import tidy
-from apps.core import rate_limit
+from apps.core import rate_limit, redis_watch
 from apps.core.errors import RateLimited
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.core.rate_limit import Limit
@@ -86,6 +86,7 @@ def broken(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_watch, "breaker", redis_watch.new_breaker())
     monkeypatch.setattr(rate_limit, "_client", broken)
 
 

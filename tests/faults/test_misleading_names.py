@@ -28,7 +28,7 @@ from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.models import AuditEntry
 from apps.core.names import NAME_PATTERN, called, name_problem, visible
-from apps.core.visible_characters import VisibleCharactersMiddleware
+from apps.core.visible_pages import VisibleCharactersMiddleware
 from apps.journeys.inputs import CreateInput
 from tests.pages import client_of
 
