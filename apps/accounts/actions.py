@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.utils import timezone
 from pydantic import AfterValidator, Field
 
 from apps.accounts import api_keys
 from apps.accounts.models import ApiKey, Team, User
+from apps.core import instants
 from apps.core.actions import (
     Action,
     ActionInput,
@@ -105,7 +105,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
             name=call.input.name,
             prefix=made.prefix,
             key_hash=made.key_hash,
-            expires_at=timezone.now() + timedelta(days=days) if days else None,
+            expires_at=instants.now() + timedelta(days=days) if days else None,
         )
         key.refresh_from_db(fields=["created_at"])
         return Outcome(
@@ -177,7 +177,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
         key: ApiKey = call.target
         before = describe_key(key)
         if key.revoked_at is None:
-            key.revoked_at = timezone.now()
+            key.revoked_at = instants.now()
             key.save(update_fields=["revoked_at"])
         return Outcome(
             result=describe_key(key),

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 
+from apps.core import clocks
 from apps.core.models import OutboxDelivery
 
 REDIS_TIMEOUT_SECONDS = 0.1
@@ -47,6 +48,7 @@ def readiness() -> Readiness:
     checks = {"postgresql": database, "migrations": migrations, "redis": _redis()}
     if database == OK and migrations == OK:
         checks["outbox"] = _outbox()
+        checks["clock"] = _clock()
     return Readiness(database == OK and migrations == OK, checks)
 
 
@@ -79,6 +81,14 @@ def _outbox() -> str:
     except DatabaseError as error:
         return type(error).__name__
     return f"{parked} parked" if parked else OK
+
+
+def _clock() -> str:
+    """Whether this machine's clock goes with the database's."""
+    try:
+        return clocks.difference() or OK
+    except DatabaseError as error:
+        return type(error).__name__
 
 
 @cache
