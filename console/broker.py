@@ -6,11 +6,12 @@ who know what is still to be done.
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import dramatiq
 from django.conf import settings
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq import Message
 from dramatiq.middleware import (
     Callbacks,
     CurrentMessage,
@@ -20,6 +21,8 @@ from dramatiq.middleware import (
     TimeLimit,
 )
 
+from apps.core import redis_watch
+from console.signed_messages import SignedEncoder, SignedRedisBroker
 from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard
 
 QUEUES = ("interactive", "default", "bulk")
@@ -40,7 +43,14 @@ HEARTBEAT_TIMEOUT_MS = 6_000
 # database, which is the broker's own, and only while a worker is dead.
 MAINTENANCE_CHANCE = 500_000
 REDIS_DATABASE = 1
-SOCKET_TIMEOUT_S = 5
+
+
+class GuardedBroker(SignedRedisBroker):
+    """A broker that does not try to send while Redis is known to be silent: whoever sends has waited for it once."""
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        with redis_watch.guard():
+            return super().enqueue(message, delay=delay)
 
 
 def broker_url(redis_url: str) -> str:
@@ -51,8 +61,12 @@ def broker_url(redis_url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{REDIS_DATABASE}"))
 
 
-def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
-    """A broker on ``redis_url``. It connects when the first message is sent, not now."""
+def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: float = 5.0) -> GuardedBroker:
+    """A broker on ``redis_url``. It connects when the first message is sent, not now.
+
+    ``timeout_seconds`` is how long one answer of Redis may take.
+    """
+    dramatiq.set_encoder(SignedEncoder())
     url = broker_url(redis_url)
     # What comes later in the list sees a message's end earlier: connections are given back when all others are done.
     middleware: list[Middleware] = [
@@ -65,7 +79,7 @@ def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
         Retries(max_retries=MAX_RETRIES, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
         PoisonGuard(),
     ]
-    broker = RedisBroker(  # type: ignore[no-untyped-call]
+    broker = GuardedBroker(  # type: ignore[no-untyped-call]
         url=url,
         middleware=middleware,
         namespace=namespace,
@@ -73,8 +87,8 @@ def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
         maintenance_chance=MAINTENANCE_CHANCE,
     )
     options = broker.client.connection_pool.connection_kwargs
-    options.setdefault("socket_timeout", SOCKET_TIMEOUT_S)
-    options.setdefault("socket_connect_timeout", SOCKET_TIMEOUT_S)
+    options.setdefault("socket_timeout", timeout_seconds)
+    options.setdefault("socket_connect_timeout", timeout_seconds)
     for queue in QUEUES:
         broker.declare_queue(queue)
     return broker
@@ -82,4 +96,4 @@ def make_broker(redis_url: str, *, namespace: str = "ballast") -> RedisBroker:
 
 def install() -> None:
     """Make the broker the one to which actors bind."""
-    dramatiq.set_broker(make_broker(settings.REDIS_URL))
+    dramatiq.set_broker(make_broker(settings.REDIS_URL, timeout_seconds=settings.REDIS_TIMEOUT_S))

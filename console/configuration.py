@@ -30,6 +30,7 @@ class Configuration:
 
     data_dir: Path
     config_file: Path
+    data_dir_min_free_bytes: int
     port: int
     demo: bool
     debug: bool
@@ -40,7 +41,9 @@ class Configuration:
     database_owner_url: str
     database_pool_size: int
     database_statement_timeout_ms: int
+    database_patience_ms: int
     redis_url: str
+    redis_timeout_ms: int
     prometheus_url: str
     prometheus_token: str
     prometheus_org_id: str
@@ -79,6 +82,9 @@ class Configuration:
         found = cls(
             data_dir=env.folder("BALLAST_DATA_DIR", PROJECT / ".local"),
             config_file=env.folder("BALLAST_CONFIG", PROJECT / "fixtures" / "ballast.toml"),
+            data_dir_min_free_bytes=env.number(
+                "BALLAST_DATA_DIR_MIN_FREE_BYTES", 256 * 1024 * 1024, most=2**63 - 1
+            ),
             port=env.number("PORT", 8000, least=1, most=65535),
             demo=env.flag("DEMO", default=True),
             debug=env.flag("DEBUG", default=False),
@@ -90,7 +96,9 @@ class Configuration:
             ),
             database_pool_size=env.number("DATABASE_POOL_SIZE", 8, most=1000),
             database_statement_timeout_ms=env.number("DATABASE_STATEMENT_TIMEOUT_MS", 0),
+            database_patience_ms=env.number("DATABASE_PATIENCE_MS", 60_000, least=100),
             redis_url=env.address("REDIS_URL", ("redis", "rediss", "unix"), REDIS_EXAMPLE),
+            redis_timeout_ms=env.number("REDIS_TIMEOUT_MS", 5000, least=10),
             prometheus_url=env.address("PROMETHEUS_URL", ("http", "https"), "http://prometheus:9090"),
             prometheus_token=env.text("PROMETHEUS_TOKEN"),
             prometheus_org_id=env.text("PROMETHEUS_ORG_ID"),

@@ -10,6 +10,8 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
 
+from apps.core import grants
+
 # Held by whoever migrates; the others wait and then find nothing to do.
 MIGRATION_LOCK = 0x4D494752
 
@@ -38,6 +40,7 @@ def pending(alias: str = "owner") -> set[tuple[str, str]]:
 def apply_pending(*, out: TextIO | None = None) -> int:
     """Apply what is pending as the owner. Returns how many migrations there were; says so on ``out``."""
     if not pending():
+        grants.ensure()
         connections["owner"].close()
         return 0
     with connections["owner"].cursor() as cursor:
@@ -47,6 +50,7 @@ def apply_pending(*, out: TextIO | None = None) -> int:
             if count:
                 call_command("migrate", database="owner", interactive=False, verbosity=0, stdout=sys.stderr)
                 (out or sys.stderr).write(f"Applied {count} pending migrations.\n")
+            grants.ensure()
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
     connections["owner"].close()

@@ -1,4 +1,4 @@
-"""Keep requests that anybody can send from filling the log: one line a minute for a kind of refusal, with their number."""
+"""Keep requests that anybody can send from filling the log: one line a minute for each kind, with their number."""
 
 from __future__ import annotations
 

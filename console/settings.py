@@ -26,6 +26,7 @@ _configuration = Configuration.read()
 DATA_DIR = _configuration.data_dir
 CONFIG_FILE = _configuration.config_file
 PORT = _configuration.port
+DATA_DIR_MIN_FREE_BYTES = _configuration.data_dir_min_free_bytes
 DEMO = _configuration.demo
 DEBUG = _configuration.debug
 
@@ -51,6 +52,7 @@ def local_secret(name: str) -> str:
 _database_url = _configuration.database_url
 _owner_url = _configuration.database_owner_url or _database_url
 REDIS_URL = _configuration.redis_url
+REDIS_TIMEOUT_S = _configuration.redis_timeout_ms / 1000
 EMBEDDED_POSTGRES = not _database_url
 EMBEDDED_REDIS = not REDIS_URL
 if EMBEDDED_POSTGRES or EMBEDDED_REDIS:
@@ -127,8 +129,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.ui.middleware.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
+    # Innermost: what it says of methods stands in the problem that is made of a 405.
+    "apps.core.middleware.ApiMethodsMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -150,18 +155,30 @@ TEMPLATES = [
 ]
 
 
+POOL_TIMEOUT_S = 2
+"""How long one waits for a connection of the pool, and the pool for a new one of the server."""
+
+
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
     """Turn a URL into a database entry with a bounded pool and a deadline on connecting."""
     config: dict[str, Any] = environ.Env.db_url_config(url)
-    config["ENGINE"] = "django.db.backends.postgresql"
-    config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page the broken connections of the pool
+    config["ENGINE"] = "apps.core.database"
+    config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page its broken connection
     options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 5)
+    options.setdefault("connect_timeout", POOL_TIMEOUT_S)
     options.setdefault("application_name", "ballast")
-    if timeout_ms := _configuration.database_statement_timeout_ms:
-        options.setdefault("options", f"-c statement_timeout={timeout_ms}")
+    options["statement_timeout"] = _configuration.database_statement_timeout_ms / 1000
+    options["patience"] = _configuration.database_patience_ms / 1000
     if pool_size:
-        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "max_idle": 120}
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": pool_size,
+            "timeout": POOL_TIMEOUT_S,
+            "max_idle": 120,
+            # Soon given up, and begun anew by the next who needs a connection: no growing pauses to sit out when
+            # the server is back.
+            "reconnect_timeout": 3,
+        }
     return config
 
 

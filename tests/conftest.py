@@ -68,6 +68,8 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
     from django.core.management import call_command
     from django.db import connections
 
+    from apps.core import grants
+
     owner = dict(settings.DATABASES["owner"])  # as it is before the names below change
     template = f"ballast_template_{_migrations_digest()}"
     database = f"ballast_test_{worker_id}"
@@ -121,6 +123,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
         )
         admin.execute("SELECT pg_advisory_unlock(727274)")
         point_at(database)
+        grants.grant()  # a clone has the rights on the tables of its template, and none of those on the database
     yield
     with django_db_blocker.unblock(), server() as admin:
         for connection in connections.all():

@@ -14,7 +14,7 @@ class Doors:
     """What may be imported of a room from outside.
 
     ``everywhere`` names the doors that each room may have (``queries``), ``named`` the further ones of single rooms
-    (``apps.slos.words``). Each module at the top of a room that is ``shared`` is a door, and each module of a library.
+    (``apps.slos.words``). Each module directly in a ``shared`` package is a door, and each one of a library.
     """
 
     everywhere: frozenset[str]
@@ -26,8 +26,8 @@ class Doors:
         """Whether another room may import ``module``, which is ``room`` itself or lies in it."""
         if room in self.libraries or module in self.named:
             return True
-        first, *behind = module.removeprefix(room).lstrip(".").split(".")
-        return bool(first) and not behind and (room in self.shared or first in self.everywhere)
+        package, _, name = module.rpartition(".")
+        return package in self.shared or (package == room and name in self.everywhere)
 
 
 def rooms_in(graph: ImportGraph, parent: str) -> dict[str, str]:
@@ -75,12 +75,12 @@ class DoorsContract(Contract):
     parent = fields.StringField()
     doors = fields.SetField(subfield=fields.StringField())
     named_doors = fields.SetField(subfield=fields.StringField(), required=False)
-    shared_rooms = fields.SetField(subfield=fields.StringField(), required=False)
+    shared_packages = fields.SetField(subfield=fields.StringField(), required=False)
     libraries = fields.SetField(subfield=fields.StringField(), required=False)
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Find what breaks the contract."""
-        given = (self.doors, self.named_doors, self.shared_rooms, self.libraries)
+        given = (self.doors, self.named_doors, self.shared_packages, self.libraries)
         doors = Doors(*(frozenset(cast(set[str] | None, names) or ()) for names in given))
         parent = str(self.parent)
         illegal = [

@@ -6,13 +6,13 @@ import secrets
 from datetime import timedelta
 from typing import Annotated, Any
 
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from pydantic import AfterValidator, Field
 
 from apps.accounts import api_keys
 from apps.accounts.models import ApiKey, Team, User
+from apps.accounts.names import NewUsername, TeamName, Username, refuse_taken
 from apps.core import instants
 from apps.core.actions import (
     Action,
@@ -26,7 +26,7 @@ from apps.core.actions import (
     Touch,
     register,
 )
-from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
+from apps.core.errors import BadRequest, FieldProblem, InvalidInput, NotAllowed, NotFound
 
 MAX_KEY_DAYS = 3660
 MAX_ID = 2**63 - 1
@@ -51,11 +51,8 @@ def _team_names(names: list[str]) -> list[str]:
     return sorted({name.strip() for name in names if name.strip()})
 
 
-Username = Annotated[
-    str, Field(min_length=1, max_length=150, pattern=r"^[\w.@+-]+$"), _django(UnicodeUsernameValidator())
-]
 Teams = Annotated[
-    list[Annotated[str, Field(max_length=200)]],
+    list[TeamName],
     AfterValidator(_team_names),
     Field(default_factory=list, max_length=100, description="Teams by name; new ones are made."),
 ]
@@ -191,7 +188,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
 
 
 class CreateUserInput(ActionInput):
-    username: Username
+    username: NewUsername
     email: Annotated[
         str, Field(max_length=254, json_schema_extra={"format": "email"}), _django(validate_email)
     ] = ""
@@ -219,8 +216,7 @@ class CreateUser(Action[CreateUserInput]):
 
     def guard(self, call: Call[CreateUserInput]) -> None:
         refuse_keys(call)
-        if User.objects.filter(username__iexact=call.input.username).exists():
-            raise Conflict(f"There is already a user called {call.input.username}.")
+        refuse_taken(call.input.username)
 
     def preview(self, call: Call[CreateUserInput]) -> Preview:
         role = User.Role(call.input.role).label
@@ -261,7 +257,7 @@ def describe_user(user: User) -> dict[str, Any]:
 class SetRoleInput(ActionInput):
     username: Username
     role: User.Role
-    teams: list[Annotated[str, Field(max_length=200)]] | None = Field(
+    teams: list[TeamName] | None = Field(
         default=None,
         max_length=100,
         description="The user's teams from now on; unchanged when not given.",

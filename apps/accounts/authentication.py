@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
+from django.http import HttpRequest
 from ninja.security import APIKeyCookie, APIKeyHeader
 from ninja.throttling import BaseThrottle
 
 from apps.accounts import api_keys
-from apps.core.errors import NotAllowed, NotSignedIn
+from apps.core.csrf import CsrfCheck
+from apps.core.errors import NotSignedIn
 from apps.core.http import client_ip
 from apps.core.rate_limit import api_limit, take_or_refuse
 
@@ -37,21 +37,6 @@ class KeyAuthentication(APIKeyHeader):
         request.user = found.user
         request.api_key = found  # type: ignore[attr-defined]
         return found.user
-
-
-class CsrfCheck(CsrfViewMiddleware):
-    """Django's check, whose refusal is an error instead of a page."""
-
-    @classmethod
-    def require(cls, request: HttpRequest) -> None:
-        """Raise :class:`NotAllowed` where an unsafe method comes without its token."""
-        request.csrf_processing_done = False  # type: ignore[attr-defined]
-        check = cls(lambda _: HttpResponse())
-        check.process_request(request)
-        check.process_view(request, lambda _: HttpResponse(), (), {})
-
-    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        raise NotAllowed(f"{reason} Send the CSRF token in the header X-CSRFToken.")
 
 
 class SessionAuthentication(APIKeyCookie):

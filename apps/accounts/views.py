@@ -6,15 +6,11 @@ import unicodedata
 import uuid
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
@@ -23,7 +19,8 @@ from apps.accounts.api_keys import find as find_key
 from apps.accounts.authentication import CHALLENGE, KEY_HEADER
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
-from apps.core.http import actor_from, client_ip
+from apps.core.http import client_ip
+from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.core.rate_limit import Limit, api_limit, take_or_refuse
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
@@ -34,7 +31,6 @@ SIGN_IN_LIMIT = Limit(burst=10, per_minute=5)
 ADDRESS_LIMIT = Limit(burst=100, per_minute=30)
 
 
-@method_decorator(never_cache, name="dispatch")
 class SignInView(LoginView):
     """Django's sign-in, which rotates the session; attempts are limited before a password is hashed."""
 
@@ -51,34 +47,29 @@ class SignInView(LoginView):
         return super().post(request, *args, **kwargs)
 
 
-def _page(request: HttpRequest, **extra: Any) -> HttpResponse:
+def _page(request: PageRequest, **extra: Any) -> HttpResponse:
     context = {
-        "keys": queries.keys_of(request.user),  # type: ignore[arg-type]
+        "keys": queries.keys_of(request.user),
         "fields": fields_for(CreateApiKeyInput),
         "idempotency_key": uuid.uuid4().hex,
         "now": timezone.now(),
     }
-    template = f"{PAGE}#keys" if request.htmx else PAGE  # type: ignore[attr-defined]
     status = extra.pop("status", 200)
-    return render(request, template, context | extra, status=status)
+    return draw(request, PAGE, context | extra, part="keys", status=status)
 
 
-@login_required
-@never_cache
-@require_GET
-def api_keys(request: HttpRequest) -> HttpResponse:
+@page("accounts.manage_own_keys", methods=("GET",))
+def api_keys(request: PageRequest) -> HttpResponse:
     return _page(request)
 
 
-@login_required
-@never_cache
-@require_POST
-def make_api_key(request: HttpRequest) -> HttpResponse:
+@page("accounts.manage_own_keys", methods=POST)
+def make_api_key(request: PageRequest) -> HttpResponse:
     """Make a key and show it, this once. Sending the same form again shows that it was made, not the key."""
     data = values_from(CreateApiKeyInput, request.POST)
     key = request.POST.get("idempotency_key") or uuid.uuid4().hex
     try:
-        made = dispatch("accounts.create_api_key", data, actor=actor_from(request), idempotency_key=key)
+        made = dispatch("accounts.create_api_key", data, actor=request.actor, idempotency_key=key)
     except InvalidInput as error:
         errors = errors_by_field(error.fields)
         fields = fields_for(CreateApiKeyInput, data, errors)
@@ -86,24 +77,21 @@ def make_api_key(request: HttpRequest) -> HttpResponse:
     return _page(request, made=made.value)
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def revoke_api_key(request: HttpRequest, key_id: int) -> HttpResponseBase:
+@page("accounts.manage_own_keys", methods=GET_OR_POST)
+def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
     """Ask first, saying what stops working; then do it."""
     data = {"key_id": key_id}
     if request.method == "GET":
-        shown = preview("accounts.revoke_api_key", data, actor=actor_from(request))
-        template = "accounts/revoke_api_key.html" + ("#dialog" if request.htmx else "")  # type: ignore[attr-defined]
-        return render(request, template, {"preview": shown, "key_id": key_id})
-    dispatch("accounts.revoke_api_key", data, actor=actor_from(request))
-    if request.htmx:  # type: ignore[attr-defined]
+        shown = preview("accounts.revoke_api_key", data, actor=request.actor)
+        context = {"preview": shown, "key_id": key_id}
+        return draw(request, "accounts/revoke_api_key.html", context, part="dialog")
+    dispatch("accounts.revoke_api_key", data, actor=request.actor)
+    if request.htmx:
         return HttpResponseClientRedirect(reverse("api-keys"))
     return redirect("api-keys")
 
 
-@never_cache
-@require_GET
+@page(public=True, methods=("GET",))
 def known(request: HttpRequest) -> HttpResponse:
     """204 for who is signed in or sends a key that is accepted, else 401: the edge asks before it reads a large body.
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
 from apps.audit import queries
 from apps.audit.queries import AuditFilters
+from apps.core.http import SignedInRequest
 from apps.core.models import AuditEntry
 from apps.core.pagination import Page, PageOut, PageQuery
 
@@ -39,12 +39,12 @@ class AuditEntryOut(Schema):
 
 @router.get("/audit", response=PageOut[AuditEntryOut], summary="List audit entries")
 def list_audit(
-    request: HttpRequest, filters: Query[AuditFilters], page: Query[PageQuery]
+    request: SignedInRequest, filters: Query[AuditFilters], page: Query[PageQuery]
 ) -> Page[AuditEntry]:
     """Newest first. Owners see what concerns the services of their teams."""
-    return queries.audit_page(request.user, filters, cursor=page.cursor, limit=page.limit)  # type: ignore[arg-type]
+    return queries.audit_page(request.user, filters, cursor=page.cursor, limit=page.limit)
 
 
 @router.get("/audit/{uuid:entry_id}", response=AuditEntryOut, summary="Read one audit entry")
-def read_audit_entry(request: HttpRequest, entry_id: UUID) -> AuditEntry:
-    return queries.audit_entry(request.user, entry_id)  # type: ignore[arg-type]
+def read_audit_entry(request: SignedInRequest, entry_id: UUID) -> AuditEntry:
+    return queries.audit_entry(request.user, entry_id)

@@ -9,11 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 from pydantic import ValidationError
 
 from apps.audit import queries, words
@@ -22,6 +19,7 @@ from apps.core.csv import csv_response
 from apps.core.dispatcher import invalid_input
 from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
+from apps.core.pages import PageRequest, draw, page
 from apps.core.sentences import sentence
 
 PAGE = "audit/list.html"
@@ -95,46 +93,33 @@ def _controls(query: QueryDict) -> list[dict[str, Any]]:
     return controls
 
 
-@login_required
-@never_cache
-@require_safe
-def audit(request: HttpRequest) -> HttpResponse:
+def _without(query: QueryDict, *names: str) -> str:
+    """The query as an address has it, without some of its names."""
+    rest = query.copy()
+    for name in names:
+        rest.pop(name, None)
+    return rest.urlencode()
+
+
+@page("audit.view")
+def audit(request: PageRequest) -> HttpResponse:
     """The page, or with htmx its table."""
-    query = request.GET.copy()
-    query.pop("cursor", None)
     wrong = _wrong_dates(request.GET)
-    context: dict[str, Any]
+    query = _without(request.GET, "cursor", *dict(wrong))
+    context: dict[str, Any] = {"controls": _controls(request.GET), "query": query}
     if wrong:
-        without = query.copy()
-        for name, _ in wrong:
-            without.pop(name, None)
-        context = {
-            "rows": [],
-            "controls": _controls(request.GET),
-            "query": without.urlencode(),
-            "wrong": [text for _, text in wrong],
-        }
-        template = f"{PAGE}#entries" if request.htmx else PAGE  # type: ignore[attr-defined]
-        return render(request, template, context, status=InvalidInput.status)
-    filters = _filters(request.GET)
-    page = queries.audit_page(request.user, filters, cursor=request.GET.get("cursor"))  # type: ignore[arg-type]
-    context = {
-        "page": page,
-        "rows": [Row(entry, sentence(entry), words.where(entry)) for entry in page.items],
-        "controls": _controls(request.GET),
-        "query": query.urlencode(),
-        "is_older": "cursor" in request.GET,
-    }
-    template = f"{PAGE}#entries" if request.htmx else PAGE  # type: ignore[attr-defined]
-    return render(request, template, context)
+        context |= {"rows": [], "wrong": [text for _, text in wrong]}
+        return draw(request, PAGE, context, part="entries", status=InvalidInput.status)
+    found = queries.audit_page(request.user, _filters(request.GET), cursor=request.GET.get("cursor"))
+    rows = [Row(entry, sentence(entry), words.where(entry)) for entry in found.items]
+    context |= {"page": found, "rows": rows, "is_older": "cursor" in request.GET}
+    return draw(request, PAGE, context, part="entries")
 
 
-@login_required
-@never_cache
-@require_safe
-def audit_entry(request: HttpRequest, entry_id: UUID) -> HttpResponse:
+@page("audit.view")
+def audit_entry(request: PageRequest, entry_id: UUID) -> HttpResponse:
     """Who did what, from where and why, what it changed, and the record as it is kept."""
-    entry = queries.audit_entry(request.user, entry_id)  # type: ignore[arg-type]
+    entry = queries.audit_entry(request.user, entry_id)
     context = {
         "entry": entry,
         "what": sentence(entry),
@@ -150,10 +135,8 @@ def _readable(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
 
 
-@login_required
-@never_cache
-@require_safe
-def audit_csv(request: HttpRequest) -> HttpResponseBase:
+@page("audit.view")
+def audit_csv(request: PageRequest) -> HttpResponseBase:
     """What the filter shows, as a file; the newest hundred thousand entries at most."""
-    rows = queries.export_rows(request.user, _filters(request.GET))  # type: ignore[arg-type]
+    rows = queries.export_rows(request.user, _filters(request.GET))
     return csv_response("audit.csv", EXPORT_HEADER, rows)

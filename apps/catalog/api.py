@@ -241,7 +241,7 @@ def dependencies(request: HttpRequest, service_id: Path[str], query: Query[Subgr
     return queries.subgraph(service_id, query.direction, query.depth, include_stale=query.include_stale)
 
 
-@router.get("/services/dependencies", response=ServiceOut, include_in_schema=False)
+@router.get("/services/dependencies", response=ServiceOut, summary="Read the service called dependencies")
 def service_called_dependencies(request: HttpRequest) -> Any:
     """The one service whose address is that of the import."""
     _may_view(request)

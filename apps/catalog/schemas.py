@@ -29,6 +29,7 @@ from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
 from apps.catalog.wording import plain
 from apps.core.errors import MAX_FIELD_PROBLEMS
 from apps.core.instants import AwareInstant
+from apps.core.names import HIDDEN, NAME_PATTERN, name_problem
 
 MAX_TEXT_LENGTH = 1_000
 MAX_OBJECT_BYTES = 32 * 1024
@@ -45,6 +46,7 @@ MAX_REDUNDANCY_NEEDED = 1_000
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
 _ID_PATTERN = f"^[^\\s{_CONTROLS}]([^{_CONTROLS}]*[^\\s{_CONTROLS}])?$"
+_NEW_ID_PATTERN = f"[^\\s{HIDDEN}]([^{HIDDEN}]*[^\\s{HIDDEN}])?$"
 _UNUSABLE = {
     "Cc": "a control character",
     "Cs": "half of a surrogate pair",
@@ -77,6 +79,13 @@ def service_id_problem(service_id: str) -> str:
 
 def _usable_id(value: str) -> str:
     problem = service_id_problem(value)
+    if problem:
+        raise ValueError(f"the service id {problem}")
+    return value
+
+
+def _usable_new_id(value: str) -> str:
+    problem = name_problem(value)
     if problem:
         raise ValueError(f"the service id {problem}")
     return value
@@ -131,6 +140,22 @@ ServiceId = Annotated[
         }
     ),
 ]
+NewServiceId = Annotated[
+    str,
+    AfterValidator(_usable_id),
+    AfterValidator(_usable_new_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_SERVICE_ID_LENGTH,
+            "pattern": NAME_PATTERN.replace(f"[^{HIDDEN}]*$", _NEW_ID_PATTERN),
+            "description": "No white space at either end, no character that cannot be seen, and no letters side by "
+            "side that belong to alphabets that look alike.",
+        }
+    ),
+]
+"""The id of a service that is to be made. What is in the catalog already may be called otherwise."""
 Text = Annotated[
     str,
     Field(max_length=MAX_TEXT_LENGTH, json_schema_extra={"pattern": _TEXT_PATTERN}),

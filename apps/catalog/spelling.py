@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, Service
 from apps.catalog.sources import STANDING
+from apps.core.alike import as_latin, look_of
 
 NAMES_TOLD = 5
 """How many pairs of names a remark tells; the others are counted."""
@@ -48,15 +49,6 @@ def service_called(name: str, among: QuerySet[Service]) -> Service | None:
     return min(among.filter(service_id__in=forms), key=lambda one: forms.index(one.service_id), default=None)
 
 
-def look_of(name: str) -> str:
-    """What is left of a name without capitals, white space, invisible characters and compatibility forms."""
-    if not name.isascii():
-        visible = "".join(one for one in name if unicodedata.category(one) != _INVISIBLE)
-        name = unicodedata.normalize("NFKC", visible)
-        name = unicodedata.normalize("NFC", name.casefold())
-    return "".join(name.lower().split())
-
-
 _DIFFERENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("the form of its accents", composed),
     ("capitals", lambda name: composed(name.casefold())),
@@ -66,6 +58,7 @@ _DIFFERENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
         lambda name: composed("".join(c for c in name if unicodedata.category(c) != _INVISIBLE)),
     ),
     ("the width or form of its characters", lambda name: unicodedata.normalize("NFKC", name)),
+    ("its alphabet", as_latin),
 )
 
 
@@ -124,6 +117,10 @@ class Spellings:
     def find(self, name: str) -> str | None:
         """The spelling that is kept for an id that is known or was settled before; ``None`` for any other."""
         return self._settled.get(name) or (name if name in self._known else self._by_key.get(self._key(name)))
+
+    def is_known(self, name: str) -> bool:
+        """Whether the catalog has a service of this very id."""
+        return name in self._known
 
     def remarks(self) -> list[str]:
         """What whoever sent the graph should know: ids that were taken as one, and ids that only look like one."""

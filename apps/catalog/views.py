@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
 from apps.catalog import mapping, queries
+from apps.core.pages import PageRequest, draw, page
 
 
-@login_required
-@never_cache
-@require_safe
-def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpResponse:
+@page("catalog.view")
+def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpResponse:
     """Who calls a service and what it calls; without a name, around the service with the most edges."""
     wanted = request.GET.get("service", "").replace("\0", "").strip()
     if wanted:
@@ -30,7 +26,6 @@ def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpR
     if focus is None:
         return render(request, "catalog/map.html", {"view": None})
     view = mapping.map_around(queries.get_service(focus), request.GET)
-    template = "catalog/map.html" + ("#map" if getattr(request, "htmx", False) else "")
     may_acknowledge = request.user.has_perm("catalog.acknowledge_cycle")
     context = {
         "view": view,
@@ -39,15 +34,12 @@ def dependency_map(request: HttpRequest, service_id: str | None = None) -> HttpR
         "may_acknowledge": may_acknowledge,
         "names": queries.first_names(),
     }
-    return render(request, template, context)
+    return draw(request, "catalog/map.html", context, part="map")
 
 
-@login_required
-@never_cache
-@require_safe
-def ingestion(request: HttpRequest, ingestion_id: UUID) -> HttpResponse:
+@page("catalog.view")
+def ingestion(request: PageRequest, ingestion_id: UUID) -> HttpResponse:
     """How far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
     found = queries.ingestion(ingestion_id)
     context: dict[str, Any] = {"ingestion": found, "is_over": found.is_over}
-    template = "catalog/ingestion.html" + ("#status" if getattr(request, "htmx", False) else "")
-    return render(request, template, context)
+    return draw(request, "catalog/ingestion.html", context, part="status")

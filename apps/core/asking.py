@@ -11,7 +11,6 @@ The clocks of the asker's and of the worker's machine need not agree.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,7 +24,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from dramatiq.errors import DramatiqError
 
-from apps.core.resilience import CircuitBreaker, CircuitOpen
+from apps.core.resilience import CircuitBreaker, CircuitOpen, Deadline
+from apps.core.signing import Unreadable, opened, signed
 
 logger = structlog.get_logger(__name__)
 
@@ -136,6 +136,11 @@ def _key(what: str, ticket: str) -> str:
     return f"ballast:{settings.INSTALLATION_ID}:{what}:{ticket}"
 
 
+def reply_key(ticket: str) -> str:
+    """The list on which the answer to one question arrives."""
+    return _key("reply", ticket)
+
+
 def await_answer(ticket: str, seconds: float) -> None:
     """Say that somebody waits for the answer on a ticket, for so long. Raises when Redis is away."""
     _client().set(_key("awaited", ticket), "1", px=max(1, int(seconds * 1000)))
@@ -153,24 +158,33 @@ def reply(ticket: str, found: Mapping[str, Any]) -> None:
     """Answer on a ticket. Nobody listening is no error, nor is Redis being away."""
     try:
         with _client().pipeline() as pipeline:
-            pipeline.lpush(_key("reply", ticket), json.dumps(dict(found)))
-            pipeline.expire(_key("reply", ticket), REPLY_KEPT_SECONDS)
+            pipeline.lpush(reply_key(ticket), signed(reply_key(ticket), dict(found)))
+            pipeline.expire(reply_key(ticket), REPLY_KEPT_SECONDS)
             pipeline.execute()
     except (redis.RedisError, OSError) as error:
         logger.warning("question.reply_lost", error=repr(error))
 
 
 def wait_for(ticket: str, *, deadline_seconds: float) -> Document | None:
-    """Wait for the answer on a ticket; ``None`` when none came in time or Redis is away."""
-    try:
-        # A fraction of a second is taken by BLPOP since Redis 6.
-        found: Any = _client().blpop(
-            [_key("reply", ticket)], timeout=min(deadline_seconds, LONGEST_WAIT_SECONDS)
-        )
-    except (redis.RedisError, OSError) as error:
-        logger.warning("question.unanswered", error=repr(error))
-        return None
-    if found is None:
-        return None
-    document: Document = json.loads(found[1])
-    return document
+    """Wait for the answer on a ticket; ``None`` when none came in time or Redis is away.
+
+    What no worker of this installation signed is passed over.
+    """
+    key = reply_key(ticket)
+    deadline = Deadline(min(deadline_seconds, LONGEST_WAIT_SECONDS))
+    while (seconds := deadline.remaining()) > 0.0:
+        try:
+            # A fraction of a second is taken by BLPOP since Redis 6; 0 would wait for ever.
+            found: Any = _client().blpop([key], timeout=max(seconds, 0.01))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("question.unanswered", error=repr(error))
+            return None
+        if found is None:
+            return None
+        try:
+            document: Document = opened(key, found[1])
+        except Unreadable as error:
+            logger.error("question.reply_refused", error=str(error))
+            continue
+        return document
+    return None

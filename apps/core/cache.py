@@ -1,4 +1,9 @@
-"""A cache that may be lost at any time: where Redis does not answer, every read is a miss and every write a no-op."""
+"""A cache that may be lost at any time, and whose contents are not believed.
+
+Where Redis does not answer, every read is a miss and every write a no-op. What is kept is JSON, signed for its key and
+until its time; whatever else stands under a key is a miss, too. Tuples come back as lists, and what JSON has no word
+for has to be turned into text by whoever keeps it.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +13,104 @@ from typing import Any
 
 import redis
 import structlog
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.cache.backends.redis import RedisCache
+
+from apps.core import redis_watch
+from apps.core.signing import Unreadable, opened, signed
 
 logger = structlog.get_logger(__name__)
 
-QUIET_SECONDS = (
-    5.0  # after a failure Redis is left alone for this long, so that pages don't wait for it one by one
-)
+_MISSING = object()
+
+
+class _AsTheyAre:
+    """Django's serializer for bytes that are made and read here, where the key is known."""
+
+    def dumps(self, value: bytes) -> bytes:
+        return value
+
+    def loads(self, data: bytes) -> bytes:
+        return data
 
 
 class TolerantRedisCache(RedisCache):
     """Django's Redis cache, whose failures cost a miss instead of a page."""
 
-    _silent_until = 0.0
+    breaker = redis_watch.breaker
+
+    def __init__(self, server: Any, params: dict[str, Any]) -> None:
+        options = params.get("OPTIONS", {}) | {"serializer": _AsTheyAre()}
+        super().__init__(server, params | {"OPTIONS": options})
 
     def _try(self, operation: Callable[[], Any], otherwise: Any) -> Any:
-        cls = type(self)
-        if time.monotonic() < cls._silent_until:
-            return otherwise
         try:
-            return operation()
+            with redis_watch.guard(self.breaker):
+                return operation()
+        except redis_watch.RedisSilent:
+            return otherwise
+        except (
+            redis.ResponseError
+        ) as error:  # Redis answers, but has something of another type under this key
+            logger.warning("cache.unreadable", error=repr(error))
+            return otherwise
         except (redis.RedisError, OSError) as error:
-            cls._silent_until = time.monotonic() + QUIET_SECONDS
             logger.warning("cache.unavailable", error=repr(error))
             return otherwise
 
+    def _packed(self, key: Any, value: Any, timeout: Any, version: Any) -> bytes:
+        seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        until = None if seconds is None else time.time() + seconds
+        return signed(self.make_key(key, version), [until, value])
+
+    def _unpacked(self, key: Any, data: Any, version: Any) -> Any:
+        """Return the value that was kept under this very key and is not past its time, else ``_MISSING``."""
+        if data is None:
+            return _MISSING
+        try:
+            until, value = opened(self.make_key(key, version), data)
+        except Unreadable as error:
+            logger.info("cache.unreadable", error=str(error))
+            return _MISSING
+        return value if until is None or time.time() < until else _MISSING
+
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
-        return self._try(lambda: super(TolerantRedisCache, self).get(key, default, version), default)
+        data = self._try(lambda: super(TolerantRedisCache, self).get(key, None, version), None)
+        value = self._unpacked(key, data, version)
+        return default if value is _MISSING else value
 
     def get_many(self, keys: Any, version: Any = None) -> Any:
-        return self._try(lambda: super(TolerantRedisCache, self).get_many(keys, version), {})
+        found = self._try(lambda: super(TolerantRedisCache, self).get_many(keys, version), {})
+        values = {key: self._unpacked(key, data, version) for key, data in found.items()}
+        return {key: value for key, value in values.items() if value is not _MISSING}
+
+    def has_key(self, key: Any, version: Any = None) -> bool:
+        return self.get(key, _MISSING, version) is not _MISSING
 
     def set(self, key: Any, value: Any, timeout: Any = 300, version: Any = None, **kwargs: Any) -> None:
-        self._try(lambda: super(TolerantRedisCache, self).set(key, value, timeout, version, **kwargs), None)
+        data = self._packed(key, value, timeout, version)
+        self._try(lambda: super(TolerantRedisCache, self).set(key, data, timeout, version, **kwargs), None)
 
     def set_many(self, data: Any, timeout: Any = 300, version: Any = None) -> Any:
-        return self._try(lambda: super(TolerantRedisCache, self).set_many(data, timeout, version), [])
+        packed = {key: self._packed(key, value, timeout, version) for key, value in data.items()}
+        return self._try(lambda: super(TolerantRedisCache, self).set_many(packed, timeout, version), [])
 
     def add(self, key: Any, value: Any, timeout: Any = 300, version: Any = None) -> bool:
+        data = self._packed(key, value, timeout, version)
         return bool(
-            self._try(lambda: super(TolerantRedisCache, self).add(key, value, timeout, version), False)
+            self._try(lambda: super(TolerantRedisCache, self).add(key, data, timeout, version), False)
         )
+
+    def touch(self, key: Any, timeout: Any = 300, version: Any = None) -> bool:
+        value = self.get(key, _MISSING, version)
+        if value is _MISSING:
+            return False
+        self.set(key, value, timeout, version)
+        return True
+
+    def incr(self, key: Any, delta: int = 1, version: Any = None) -> int:
+        """Count by reading and writing: two at once may count as one."""
+        return BaseCache.incr(self, key, delta, version)
 
     def delete(self, key: Any, version: Any = None) -> bool:
         return bool(self._try(lambda: super(TolerantRedisCache, self).delete(key, version), False))

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from apps.core import instants
+from apps.core.instants import Clock
 
 logger = structlog.get_logger(__name__)
 
@@ -16,9 +17,12 @@ TOLERATED = timedelta(seconds=5)
 _was_off = False
 
 
-def difference() -> str:
-    """Say by how much this machine's clock is off, in words; empty where it is right. Asks the database."""
-    off = instants.skew()
+def difference(database: Clock | None = None) -> str:
+    """Say by how much this machine's clock is off, in words; empty where it is right.
+
+    ``database`` tells the database's time where it is not asked on the usual connection.
+    """
+    off = instants.skew(database)
     if abs(off) <= TOLERATED:
         return ""
     side = "ahead of" if off > timedelta(0) else "behind"

@@ -15,18 +15,15 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
 from pydantic import ValidationError
 
 from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
-from apps.core.http import actor_from
+from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
 
 PAGE = "actions/dialog.html"
@@ -35,10 +32,8 @@ STANDS_IN = "—"
 RATIONALE = "rationale"
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def action_dialog(request: HttpRequest, name: str) -> HttpResponseBase:
+@page(signed_in=True, methods=GET_OR_POST)
+def action_dialog(request: PageRequest, name: str) -> HttpResponseBase:
     """Open an action's dialog, or do what it says."""
     action = _with_dialog(name)
     if request.method == "GET":
@@ -46,16 +41,14 @@ def action_dialog(request: HttpRequest, name: str) -> HttpResponseBase:
     data = values_from(action.Input, request.POST)
     key = request.POST.get("idempotency_key") or None
     try:
-        result = dispatcher.dispatch(name, data, actor=actor_from(request), idempotency_key=key)
+        result = dispatcher.dispatch(name, data, actor=request.actor, idempotency_key=key)
     except (InvalidInput, Conflict) as error:
         return _dialog(request, action, request.POST, error)
     return _done(request, action.done(result.value))
 
 
-@login_required
-@never_cache
-@require_http_methods(["POST"])
-def action_preview(request: HttpRequest, name: str) -> HttpResponse:
+@page(signed_in=True, methods=POST)
+def action_preview(request: PageRequest, name: str) -> HttpResponse:
     """Say what the form, as it is filled in now, would do."""
     action = _with_dialog(name)
     values = values_from(action.Input, request.POST)
@@ -85,7 +78,7 @@ def _with_dialog(name: str) -> AnyAction:
 
 
 def _dialog(
-    request: HttpRequest, action: AnyAction, given: QueryDict, error: BallastError | None = None
+    request: PageRequest, action: AnyAction, given: QueryDict, error: BallastError | None = None
 ) -> HttpResponse:
     shown = _names(given.get("show", ""))
     values = values_from(action.Input, given)
@@ -123,8 +116,7 @@ def _dialog(
         "next": _next(request, given),
         "idempotency_key": given.get("idempotency_key") or uuid.uuid4().hex,
     }
-    template = f"{PAGE}#dialog" if getattr(request, "htmx", False) else PAGE
-    return render(request, template, context, status=error.status if error else 200)
+    return draw(request, PAGE, context, part="dialog", status=error.status if error else 200)
 
 
 def _names(text: str) -> set[str]:
@@ -137,7 +129,7 @@ def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
     return set(schema["properties"]) - set(schema.get("required", ())) - shown - fixed - {RATIONALE}
 
 
-def _preview(request: HttpRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
+def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
     """Return the preview. Raises what dispatching would, except for a text that is still to be written."""
     schema = action.Input.model_json_schema()
     texts = {
@@ -145,7 +137,7 @@ def _preview(request: HttpRequest, action: AnyAction, values: dict[str, Any]) ->
         for name in schema.get("required", ())
         if name not in values and schema["properties"][name].get("type") == "string"
     }
-    return dispatcher.preview(action.name, values | texts, actor=actor_from(request))
+    return dispatcher.preview(action.name, values | texts, actor=request.actor)
 
 
 def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> dict[str, list[str]]:
@@ -171,16 +163,16 @@ def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
     return list(difference)
 
 
-def _done(request: HttpRequest, message: str) -> HttpResponseBase:
+def _done(request: PageRequest, message: str) -> HttpResponseBase:
     """Close the dialog and have the page show what is true now; without a script, go back to the page."""
-    if getattr(request, "htmx", False):
+    if request.htmx:
         events = {"ballast:done": {"message": message}, "ballast:changed": {}}
         return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
     messages.success(request, message)
     return HttpResponseRedirect(_next(request, request.POST))
 
 
-def _next(request: HttpRequest, given: QueryDict) -> str:
+def _next(request: PageRequest, given: QueryDict) -> str:
     wanted = given.get("next", "")
     if wanted and url_has_allowed_host_and_scheme(
         wanted, {request.get_host()}, require_https=request.is_secure()

@@ -1,7 +1,8 @@
 """The one door through which every change goes.
 
-validate → authorise → idempotency key → gates (approval, where a policy asks for it) → ``execute()`` → audit entry →
-events, the last four in one transaction: either all of it is true afterwards, or none.
+validate → idempotency key → authorise → gates (approval, where a policy asks for it) → ``execute()`` → audit entry →
+events, the last four in one transaction: either all of it is true afterwards, or none. An answer that is given again
+is given to whoever may still do what was asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from pydantic import BaseModel, ValidationError
 
 from apps.core import actions, idempotency, outbox
 from apps.core.actions import Actor, AnyAction, Call, Outcome, Preview
-from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed
+from apps.core.errors import (
+    MAX_FIELD_PROBLEMS,
+    BallastError,
+    FieldProblem,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+)
 from apps.core.models import AuditEntry
 from apps.core.wording import plain
 
@@ -99,6 +107,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
             if earlier is not None:
+                _may_hear_again(action, actor, parsed)
                 return Result(name, earlier.response or {}, replayed=True)
         target = action.target(parsed, lock=True)
         authorise(action, actor, target)
@@ -113,6 +122,26 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
         if idempotency_key is not None:
             idempotency.keep_response(actor.key, idempotency_key, outcome.result)
     return Result(name, outcome.result | outcome.shown_once)
+
+
+def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:
+    """Raise :class:`NotAllowed` or :class:`NotFound` where the actor may no longer do what was done under their key.
+
+    The state has moved on, by this very call if by no other: what a guard says of it does not count. Where the object
+    is gone, the permission is asked in general.
+    """
+    try:
+        target = action.target(parsed, lock=False)
+    except NotFound:
+        authorise(action, actor, None)
+        return
+    authorise(action, actor, target)
+    try:
+        action.guard(Call(actor, parsed, target))
+    except (NotAllowed, NotFound):
+        raise
+    except BallastError:
+        return
 
 
 def _record(action: AnyAction, call: Call[Any], outcome: Outcome) -> AuditEntry:

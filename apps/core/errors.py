@@ -29,6 +29,8 @@ class BallastError(Exception):
     status = 500
     slug = "error"
     title = "Something went wrong"
+    stands_alone = False
+    """Whether the page that tells of it must do without its frame, which asks the database."""
     meaning = ""
     """What the kind stands for, as the catalogue of problems explains it; code stands in backticks."""
 
@@ -152,6 +154,36 @@ class Unavailable(BallastError):
     title = "Not available right now"
     meaning = (
         "A part that is needed does not answer, usually PostgreSQL. `Retry-After` says when to try again."
+    )
+
+
+class DatabaseAway(Unavailable):
+    """PostgreSQL does not answer, or answers that it has nothing to spare."""
+
+    stands_alone = True
+
+
+class UnknownOutcome(DatabaseAway):
+    """The database was lost while it stored a change; nobody here can say whether it did."""
+
+    slug = "outcome-unknown"
+    title = "It is not known whether this was done"
+    meaning = (
+        "The database was lost while it stored the change: it is stored as a whole, or not at all. Look before you "
+        "send it again. With the same `Idempotency-Key` it is safe to send again: what is stored is not done twice."
+    )
+
+
+class StorageFull(BallastError):
+    """A disk is full. What is stored can be read; nothing can be added."""
+
+    status = 507
+    slug = "storage-full"
+    title = "A disk is full"
+    stands_alone = True
+    meaning = (
+        "The disk that the change needs is full; the detail says which. Nothing was changed, and what is stored can "
+        "still be read. Whoever runs Ballast frees space or gives it more."
     )
 
 

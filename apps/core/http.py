@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -21,6 +21,9 @@ from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, Not
 from apps.core.models import AuditEntry
 from apps.core.problems import request_id
 
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 API_PREFIX = "/api/"
@@ -31,6 +34,12 @@ MAX_KEYS = 10_000
 
 # JSON can spell two things that PostgreSQL's text cannot hold: NUL and half of a surrogate pair.
 _SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+
+
+class SignedInRequest(HttpRequest):
+    """A request of somebody who is known: what an endpoint of the API gets unless it lets everybody in."""
+
+    user: User
 
 
 def client_ip(request: HttpRequest) -> str | None:

@@ -38,8 +38,10 @@ class ProbeMiddleware:
 class RequestIdMiddleware:
     """Give every request the id under which its log lines, audit entries and error answers stand.
 
-    A proxy's ``X-Request-ID`` is taken over where it looks like one. It stands in the request's headers from here on,
-    where the log's own middleware, further in, finds it.
+    It is always made here, however many proxies are trusted: with an id of one's own one could make entries look like
+    part of somebody else's request. An ``X-Request-ID`` that came along is logged beside it, as ``client_request_id``.
+    Ours stands in the request's headers from here on, where the log's own middleware, further in, finds it, and in the
+    answer's.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -47,12 +49,16 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        request_id = str(uuid.uuid4())
         request.META["HTTP_X_REQUEST_ID"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        if REQUEST_ID.fullmatch(given):
+            structlog.contextvars.bind_contextvars(client_request_id=given)
         try:
-            return self.get_response(request)
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id
+            return response
         finally:
             structlog.contextvars.clear_contextvars()
 
@@ -145,3 +151,45 @@ class ProblemPagesMiddleware:
         if error.status >= 500:
             logger.error("request.failed", status=error.status, error=repr(exception))
         return problem_response(error, request) if is_api(request) else error_page(error, request)
+
+
+class ApiMethodsMiddleware:
+    """Have every address of the API take HEAD where it takes GET, and OPTIONS, and say so in ``Allow``.
+
+    HEAD is GET without its body, with the same permissions. OPTIONS names the methods of an address, to anybody: they
+    stand in the OpenAPI document, which anybody reads.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_api(request):
+            return self.get_response(request)
+        if request.method == "HEAD":
+            return self._head(request)
+        response = self.get_response(request)
+        if response.status_code == 405 and "Allow" in response:
+            methods = {method.strip() for method in response["Allow"].split(",")}
+            methods |= {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+            allow = ", ".join(sorted(methods))
+            if request.method == "OPTIONS":
+                return HttpResponse(status=204, headers={"Allow": allow})
+            response["Allow"] = allow
+        return response
+
+    def _head(self, request: HttpRequest) -> HttpResponse:
+        request.method = "GET"
+        try:
+            response = self.get_response(request)
+        finally:
+            request.method = "HEAD"
+        if response.status_code == 405 and "Allow" in response:
+            methods = {*response["Allow"].replace(" ", "").split(","), "OPTIONS"}
+            response["Allow"] = ", ".join(sorted(methods))
+        if response.streaming:
+            response.streaming_content = []  # type: ignore[attr-defined]
+        elif response.status_code != 405:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
+        return response

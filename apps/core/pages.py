@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, cast, overload
+from typing import Any, Concatenate, Literal, cast, overload
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -19,22 +19,18 @@ from django_htmx.middleware import HtmxDetails
 
 from apps.core.actions import Actor
 from apps.core.errors import NotAllowed
-from apps.core.http import actor_from
-
-if TYPE_CHECKING:
-    from apps.accounts.models import User
+from apps.core.http import SignedInRequest, actor_from
 
 READ = ("GET", "HEAD")
-SEND = ("POST",)
-FORM = ("GET", "POST")
+POST = ("POST",)
+GET_OR_POST = ("GET", "POST")
 
 type View[**P, RequestT: HttpRequest] = Callable[Concatenate[RequestT, P], HttpResponseBase]
 
 
-class PageRequest(HttpRequest):
+class PageRequest(SignedInRequest):
     """What a page gets where somebody has to be signed in: this person, and on whose behalf the page acts."""
 
-    user: User
     htmx: HtmxDetails
     actor: Actor
 
@@ -61,9 +57,9 @@ def page[**P](
 
 
 @overload
-def page[**P](
+def page[ViewT: Callable[..., HttpResponseBase]](
     *, public: Literal[True], methods: Sequence[str] = READ
-) -> Callable[[View[P, HttpRequest]], View[P, HttpRequest]]: ...
+) -> Callable[[ViewT], ViewT]: ...
 
 
 def page(

@@ -9,13 +9,17 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from psycopg.errors import LockNotAvailable, UniqueViolation
+from django.template.loader import render_to_string
+from psycopg.errors import LockNotAvailable, QueryCanceled, UniqueViolation
 from structlog.contextvars import get_contextvars
 
+from apps.core import storage
+from apps.core.database.errors import OutcomeUnknown
 from apps.core.errors import (
     BadRequest,
     BallastError,
     Conflict,
+    DatabaseAway,
     InternalError,
     InvalidInput,
     MethodNotAllowed,
@@ -23,6 +27,7 @@ from apps.core.errors import (
     NotFound,
     TooLarge,
     Unavailable,
+    UnknownOutcome,
 )
 
 PROBLEM_TYPE = "/docs/problems#"
@@ -92,6 +97,8 @@ def problem_response(error: BallastError, request: HttpRequest) -> HttpResponse:
 
 def error_page(error: BallastError, request: HttpRequest) -> HttpResponse:
     """Answer a person: a whole page, or a fragment that htmx can swap in."""
+    if error.stands_alone:
+        return frameless(error, request)
     template = "errors/problem.html"
     if getattr(request, "htmx", False):
         template += "#fragment"
@@ -100,6 +107,14 @@ def error_page(error: BallastError, request: HttpRequest) -> HttpResponse:
     for name, value in error.headers.items():
         response[name] = value
     return response
+
+
+def frameless(error: BallastError, request: HttpRequest) -> HttpResponse:
+    """Answer a person without asking who it is, or anything else of the database."""
+    context = {"error": error, "request_id": request_id(), "path": request.get_full_path()}
+    is_fragment = request.headers.get("HX-Request") == "true"
+    page = render_to_string("errors/problem.html#fragment" if is_fragment else "503.html", context)
+    return HttpResponse(page, status=error.status, headers=error.headers)
 
 
 def translated(error: Exception) -> BallastError | None:
@@ -125,10 +140,24 @@ def translated(error: Exception) -> BallastError | None:
                 "try again in a moment.",
                 headers={"Retry-After": "5"},
             )
-        case OperationalError() | InterfaceError():
-            return Unavailable(
-                "The database does not answer. Try again in a moment.", headers={"Retry-After": "5"}
+        case OutcomeUnknown():
+            return UnknownOutcome(
+                "The database was lost while it stored this. It may have happened, or not: look before you do it "
+                "again. A program may send it again with the same Idempotency-Key.",
+                headers={"Retry-After": "5"},
             )
+        case OperationalError() if isinstance(error.__cause__, QueryCanceled):
+            return DatabaseAway(
+                "The database took too long to find this. Ask for less, or try again in a moment.",
+                headers={"Retry-After": "5"},
+            )
+        case OperationalError() | InterfaceError():
+            return storage.lacking(error) or DatabaseAway(
+                "The database does not answer. Try again in a moment." + storage.why_perhaps(),
+                headers={"Retry-After": "5"},
+            )
+        case OSError():
+            return storage.lacking(error)
     return None
 
 

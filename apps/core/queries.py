@@ -1,22 +1,30 @@
-"""Is this process alive, and can it serve? The first asks nobody, the second needs PostgreSQL migrated."""
+"""Is this process alive, and can it serve? The first asks nobody, the second needs PostgreSQL migrated.
+
+Readiness has a connection of its own with a short deadline: neither a full pool nor a frozen server keeps the probe.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
+import psycopg
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
+from psycopg import sql
 
-from apps.core import clocks
+from apps.core import clocks, storage
+from apps.core.database.apart import connected
 from apps.core.models import OutboxDelivery
 
 REDIS_TIMEOUT_SECONDS = 0.1
-STATEMENT_TIMEOUT_MS = 1000
+DATABASE_TIMEOUT_SECONDS = 1.0
 OK = "ok"
+SILENT = "does not answer"
+FULL = "disk is full: reads go on, changes are refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +51,12 @@ def liveness() -> dict[str, Any]:
 
 
 def readiness() -> Readiness:
-    """Ask PostgreSQL, whether its migrations are applied, and, for information, Redis."""
-    database, migrations = _database()
-    checks = {"postgresql": database, "migrations": migrations, "redis": _redis()}
-    if database == OK and migrations == OK:
-        checks["outbox"] = _outbox()
-        checks["clock"] = _clock()
-    return Readiness(database == OK and migrations == OK, checks)
+    """Ask PostgreSQL, whether its migrations are applied and its clock goes with ours, and, for information, Redis, the
+    outbox and the disk.
+    """
+    checks = _database() | {"redis": _redis(), "disk": storage.shortage() or OK}
+    is_ready = checks["postgresql"] in (OK, FULL) and checks["migrations"] == OK
+    return Readiness(is_ready, checks)
 
 
 @cache
@@ -60,35 +67,47 @@ def known_migrations() -> frozenset[tuple[str, str]]:
     return frozenset(loader.disk_migrations) - replaced
 
 
-def _database() -> tuple[str, str]:
+def _database() -> dict[str, str]:
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
-            cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
-            if not cursor.fetchone()[0]:
-                return OK, "none applied"
-            cursor.execute("SELECT app, name FROM django_migrations")
-            missing = known_migrations() - set(cursor.fetchall())
-    except DatabaseError as error:
-        return type(error).__name__, "unknown"
-    return OK, f"{len(missing)} not applied" if missing else OK
+        with connected(DATABASE_TIMEOUT_SECONDS) as connection:
+            found = connection.execute("SELECT to_regclass('django_migrations') IS NOT NULL").fetchone()
+            if not (found and found[0]):
+                return {"postgresql": OK, "migrations": "none applied"}
+            applied = connection.execute("SELECT app, name FROM django_migrations").fetchall()
+            missing = known_migrations() - set(applied)
+            if missing:
+                return {"postgresql": OK, "migrations": f"{len(missing)} not applied"}
+            return {
+                "postgresql": FULL if storage.database_is_full() else OK,
+                "migrations": OK,
+                "outbox": _outbox(connection),
+                "clock": _clock(connection),
+            }
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        return {"postgresql": SILENT, "migrations": "unknown"}
+    except psycopg.Error as error:
+        return {"postgresql": type(error).__name__, "migrations": "unknown"}
 
 
-def _outbox() -> str:
+def _outbox(connection: psycopg.Connection[Any]) -> str:
     """Whether events were given up on; `manage.py relay --revive` sends them again."""
-    try:
-        parked = OutboxDelivery.objects.filter(state=OutboxDelivery.State.DEAD).count()
-    except DatabaseError as error:
-        return type(error).__name__
+    table = sql.Identifier(OutboxDelivery._meta.db_table)
+    query = sql.SQL("SELECT count(*) FROM {} WHERE state = %s").format(table)
+    row = connection.execute(query, [OutboxDelivery.State.DEAD.value]).fetchone()
+    parked = row[0] if row else 0
     return f"{parked} parked" if parked else OK
 
 
-def _clock() -> str:
+def _clock(connection: psycopg.Connection[Any]) -> str:
     """Whether this machine's clock goes with the database's."""
-    try:
-        return clocks.difference() or OK
-    except DatabaseError as error:
-        return type(error).__name__
+
+    def database() -> datetime:
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment
+
+    return clocks.difference(database) or OK
 
 
 @cache
@@ -100,7 +119,19 @@ def _redis_client(url: str) -> redis.Redis:
 
 def _redis() -> str:
     try:
-        _redis_client(settings.REDIS_URL).ping()
-    except (redis.RedisError, OSError) as error:
-        return type(error).__name__
+        _redis_client(settings.REDIS_URL).set("ballast:ready", "1", ex=60)
+    except (redis.ConnectionError, redis.TimeoutError, OSError):
+        return SILENT
+    except redis.ResponseError as error:
+        return redis_words(error)
     return OK
+
+
+def redis_words(error: redis.ResponseError) -> str:
+    """Say what Redis lacks where it refuses to write, without what else it tells of itself."""
+    text = str(error)
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
+        return "memory is full (maxmemory): nothing is cached or enqueued"
+    if "MISCONF" in text:
+        return "cannot save to its disk (MISCONF): nothing is cached or enqueued; free space there"
+    return type(error).__name__

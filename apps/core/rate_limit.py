@@ -18,12 +18,12 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 
+from apps.core import redis_watch
 from apps.core.errors import RateLimited
 
 logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 0.2  # a request waits no longer for its own limit
-QUIET_SECONDS = 5.0  # after a failure Redis is left alone for this long
 MAX_LOCAL_BUCKETS = 10_000
 
 # The clock is Redis's own, so that web processes whose clocks differ share one bucket.
@@ -31,9 +31,14 @@ _TAKE = """
 local burst, per_second = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = tonumber(held[1]) or burst
 local at = tonumber(held[2]) or now
+-- What stands there is not believed: a number that is none makes a full bucket, a debt is none, a time to come is now.
+if tokens ~= tokens then tokens = burst end
+tokens = math.max(0, tokens)
+if at ~= at or at > now then at = now end
 tokens = math.min(burst, tokens + math.max(0, now - at) * per_second)
 local allowed = 0
 if tokens >= 1 then
@@ -115,7 +120,6 @@ class LocalBuckets:
 
 
 _local = LocalBuckets()
-_silent_until = 0.0
 
 
 @once
@@ -125,15 +129,15 @@ def _client(url: str) -> redis.Redis:
 
 def take(client: str, limit: Limit) -> Allowance:
     """Take one token from a client's bucket and say what is left; the answer may be no."""
-    global _silent_until
     key = cache.make_key(f"rate:{settings.INSTALLATION_ID}:{client}")
-    if time.monotonic() >= _silent_until:
-        try:
+    try:
+        with redis_watch.guard():
             allowed, tokens = _client(settings.REDIS_URL).eval(_TAKE, 1, key, limit.burst, limit.per_second)
-            return Allowance(limit, bool(allowed), float(tokens))
-        except (redis.RedisError, OSError) as error:
-            _silent_until = time.monotonic() + QUIET_SECONDS
-            logger.warning("rate_limit.local", error=repr(error))
+        return Allowance(limit, bool(allowed), float(tokens))
+    except redis_watch.RedisSilent:
+        pass
+    except (redis.RedisError, OSError) as error:
+        logger.warning("rate_limit.local", error=repr(error))
     return _local.take(key, limit)
 
 

@@ -4,7 +4,8 @@ Errors::
 
     ResilienceError
     ├── DeadlineExceeded    the time given to the whole call is over
-    └── CircuitOpen         the breaker refuses; `retry_after` says when a probe is due
+    ├── CircuitOpen         the breaker refuses; `retry_after` says when a probe is due
+    └── BulkheadFull        as many callers as may wait for the other side do so already
 """
 
 from __future__ import annotations
@@ -59,6 +60,50 @@ class CircuitOpen(ResilienceError):
         super().__init__(f"{name} failed {failures} times in a row; next attempt in {retry_after:.0f} s.")
         self.name = name
         self.retry_after = retry_after
+
+
+class BulkheadFull(ResilienceError):
+    """As many callers as may wait for the other side at once do so already.
+
+    Parameters:
+        name: what is guarded.
+        places: how many may wait.
+    """
+
+    def __init__(self, name: str, places: int) -> None:
+        super().__init__(f"{places} already wait for {name}.")
+        self.name = name
+        self.places = places
+
+
+class Bulkhead:
+    """Bounds how many threads of this process wait for one other side, so that the rest stay free for other work.
+
+    Parameters:
+        name: what is guarded, for messages.
+        places: how many may wait at once.
+        wait_seconds: how long a caller waits for a place.
+    """
+
+    def __init__(self, name: str, *, places: int, wait_seconds: float = 0.0) -> None:
+        self.name = name
+        self.places = places
+        self._wait_seconds = wait_seconds
+        self._free = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one place during the block.
+
+        Raises:
+            BulkheadFull: none was free in time.
+        """
+        if not self._free.acquire(timeout=self._wait_seconds):
+            raise BulkheadFull(self.name, self.places)
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonR
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views import defaults
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
 from apps.core import queries
-from apps.core.errors import Unavailable
 from apps.core.http import is_api
-from apps.core.problems import catalogue, from_status, problem_response, translated, unknown_host
+from apps.core.pages import page
+from apps.core.problems import catalogue, frameless, from_status, problem_response, translated, unknown_host
 
 
-@never_cache
-@require_safe
+@page(public=True)
 def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(queries.liveness())
 
 
-@never_cache
-@require_safe
+@page(public=True)
 def ready(request: HttpRequest) -> HttpResponse:
     readiness = queries.readiness()
     return JsonResponse(readiness.document, status=readiness.http_status)
@@ -42,7 +38,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return HttpResponseBadRequest(page)
 
 
-@require_safe
+@page(public=True)
 def problem_catalogue(request: HttpRequest) -> HttpResponse:
     """Explain every kind of problem: where the ``type`` of a problem document leads, signed in or not."""
     return render(request, "errors/catalogue.html", {"kinds": catalogue()})
@@ -58,10 +54,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = translated(cause) if isinstance(cause, Exception) else None
     if is_api(request):
         return problem_response(error or from_status(500), request)
-    if error is None or error.status != Unavailable.status:
+    if error is None or not error.stands_alone:
         return defaults.server_error(request)
-    page = render_to_string("503.html", {"error": error, "path": request.get_full_path()})
-    return HttpResponse(page, status=error.status, headers=error.headers)
+    return frameless(error, request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

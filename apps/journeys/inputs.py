@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import ActionInput
+from apps.core.names import FILLED_NAME_PATTERN, usable_name
 from apps.journeys.models import MAX_NAME_LENGTH
 from apps.slos.actions import inside, no_percentage
 
@@ -44,7 +45,11 @@ LatencyTarget = Annotated[
     ),
     AfterValidator(_time),
 ]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra={"pattern": FILLED_NAME_PATTERN}),
+    AfterValidator(usable_name),
+]
 
 
 class StepInput(BaseModel):

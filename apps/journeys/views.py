@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from apps.accounts.models import User
 from apps.accounts.permissions import scope_of
 from apps.catalog.queries import get_service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed
-from apps.core.http import actor_from
+from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.core.rooms import Scope
 from apps.journeys import queries
 from apps.journeys.models import Journey
@@ -28,41 +24,30 @@ from apps.journeys.pages import forms, presenting, what_if_page, what_if_start
 FORM = "journeys/form.html"
 
 
-def _is_fragment(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False))
-
-
-@login_required
-@never_cache
-@require_safe
-def journeys(request: HttpRequest) -> HttpResponse:
+@page("journeys.view")
+def journeys(request: PageRequest) -> HttpResponse:
     """How often each journey succeeds, against its target."""
     context = {
         "listing": presenting.listing(request.GET),
         "may_create": request.user.has_perm("journeys.edit"),
         "now": timezone.now(),
     }
-    return render(request, "journeys/list.html" + ("#listing" if _is_fragment(request) else ""), context)
+    return draw(request, "journeys/list.html", context, part="listing")
 
 
-@login_required
-@never_cache
-@require_safe
-def journey(request: HttpRequest, slug: str) -> HttpResponse:
+@page("journeys.view")
+def journey(request: PageRequest, slug: str) -> HttpResponse:
     """Does this journey keep its target, and which service to mend first."""
-    shown = presenting.present(queries.get_journey(slug), request.user)  # type: ignore[arg-type]
-    template = "journeys/journey.html" + ("#journey" if _is_fragment(request) else "")
-    return render(request, template, {"shown": shown})
+    shown = presenting.present(queries.get_journey(slug), request.user)
+    return draw(request, "journeys/journey.html", {"shown": shown}, part="journey")
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def create_journey(request: HttpRequest) -> HttpResponseBase:
+@page("journeys.edit", methods=GET_OR_POST)
+def create_journey(request: PageRequest) -> HttpResponseBase:
     """The form of a new journey, and its creation."""
     actor = _may_edit(request, None)
     if request.method == "GET":
-        teams = queries.teams_for(request.user)  # type: ignore[arg-type]
+        teams = queries.teams_for(request.user)
         start = forms.blank(
             "" if _any_team(request) or not teams else teams[0], request.GET.getlist("service")
         )
@@ -70,10 +55,8 @@ def create_journey(request: HttpRequest) -> HttpResponseBase:
     return _saved(request, actor, None)
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def edit_journey(request: HttpRequest, slug: str) -> HttpResponseBase:
+@page("journeys.edit", methods=GET_OR_POST)
+def edit_journey(request: PageRequest, slug: str) -> HttpResponseBase:
     """The form of a journey, and its change."""
     found = queries.get_journey(slug)
     actor = _may_edit(request, found)
@@ -82,10 +65,8 @@ def edit_journey(request: HttpRequest, slug: str) -> HttpResponseBase:
     return _saved(request, actor, found)
 
 
-@login_required
-@never_cache
-@require_POST
-def check_journey(request: HttpRequest, slug: str | None = None) -> HttpResponse:
+@page("journeys.edit", methods=POST)
+def check_journey(request: PageRequest, slug: str | None = None) -> HttpResponse:
     """Say what the form, as it is filled in now, would do."""
     found = queries.get_journey(slug) if slug else None
     actor = _may_edit(request, found)
@@ -105,26 +86,25 @@ def _action(found: Journey | None) -> str:
     return "journeys.create" if found is None else "journeys.edit"
 
 
-def _may_edit(request: HttpRequest, found: Journey | None) -> Actor:
-    actor = actor_from(request)
+def _may_edit(request: PageRequest, found: Journey | None) -> Actor:
+    actor = request.actor
     if not actor.may("journeys.edit", found):
         raise NotAllowed(f"Keep journeys: {actor.refusal('journeys.edit', found)}")
     return actor
 
 
-def _any_team(request: HttpRequest) -> bool:
-    user: User = request.user  # type: ignore[assignment]
-    return scope_of(user, "journeys.edit") is Scope.ALL
+def _any_team(request: PageRequest) -> bool:
+    return scope_of(request.user, "journeys.edit") is Scope.ALL
 
 
 def _form(
-    request: HttpRequest,
+    request: PageRequest,
     state: forms.FormState,
     found: Journey | None,
     problems: list[FieldProblem] | None = None,
     conflict: Conflict | None = None,
 ) -> HttpResponse:
-    teams = queries.teams_for(request.user)  # type: ignore[arg-type]
+    teams = queries.teams_for(request.user)
     form = forms.drawn(state, teams, problems or (), may_be_without_team=_any_team(request))
     here = reverse("edit-journey", args=[found.slug]) if found else reverse("create-journey")
     context = {
@@ -136,10 +116,10 @@ def _form(
         "conflict": conflict,
     }
     status = conflict.status if conflict else InvalidInput.status if problems else 200
-    return render(request, FORM + ("#form" if _is_fragment(request) else ""), context, status=status)
+    return draw(request, FORM, context, part="form", status=status)
 
 
-def _saved(request: HttpRequest, actor: Actor, found: Journey | None) -> HttpResponseBase:
+def _saved(request: PageRequest, actor: Actor, found: Journey | None) -> HttpResponseBase:
     state = forms.posted(request.POST)
     if request.POST.get("do", "save") != "save":
         return _form(request, state, found)
@@ -154,24 +134,20 @@ def _saved(request: HttpRequest, actor: Actor, found: Journey | None) -> HttpRes
         return _form(request, state, found, conflict=error)
     messages.success(request, f"{done.value['name']} is saved. A worker computes what it achieves.")
     address = reverse("journey", args=[done.value["journey"]])
-    if _is_fragment(request):
+    if request.htmx:
         return HttpResponse(status=204, headers={"HX-Redirect": address})
     return HttpResponseRedirect(address)
 
 
-@login_required
-@never_cache
-@require_safe
-def what_ifs(request: HttpRequest) -> HttpResponse:
+@page("journeys.view")
+def what_ifs(request: PageRequest) -> HttpResponse:
     """Which service a change is to be tried on."""
     context = {"listing": what_if_start.listing(request.GET)}
-    return render(request, "journeys/what_ifs.html" + ("#listing" if _is_fragment(request) else ""), context)
+    return draw(request, "journeys/what_ifs.html", context, part="listing")
 
 
-@login_required
-@never_cache
-@require_GET
-def what_if(request: HttpRequest, service_id: str) -> HttpResponseBase:
+@page("journeys.view", methods=("GET",))
+def what_if(request: PageRequest, service_id: str) -> HttpResponseBase:
     """What some changes would do to what a service can promise. Changes nothing; the address holds all of it."""
     service = get_service(service_id)
     wanted = what_if_page.asked(request.GET)
@@ -179,13 +155,13 @@ def what_if(request: HttpRequest, service_id: str) -> HttpResponseBase:
     if wanted.added is not None:
         steps = [*wanted.steps, wanted.added]
         address = presenting.try_url(service.service_id, steps)
-        if not _is_fragment(request):
+        if not request.htmx:
             return redirect(address)
         wanted = what_if_page.Asked(steps, None, (), wanted.kind, wanted.on, "", False)
-    context = {"page": what_if_page.page(service, wanted), "here": presenting.try_url(service.service_id, [])}
-    is_fragment = _is_fragment(request)
-    part = "" if not is_fragment else "#step" if wanted.is_choosing else "#what-if"
-    response = render(request, f"journeys/what_if.html{part}", context, status=context["page"].status)  # type: ignore[attr-defined]
-    if is_fragment and not wanted.is_choosing:
+    shown = what_if_page.page(service, wanted)
+    context = {"page": shown, "here": presenting.try_url(service.service_id, [])}
+    part = "step" if wanted.is_choosing else "what-if"
+    response = draw(request, "journeys/what_if.html", context, part=part, status=shown.status)
+    if request.htmx and not wanted.is_choosing:
         response["HX-Push-Url"] = address
     return response

@@ -11,6 +11,7 @@ from ninja import Body, Query, Router, Status
 
 from apps.catalog.queries import get_service
 from apps.core.actions import Actor
+from apps.core.csrf import require_for_effect
 from apps.core.dispatcher import dispatch
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from, dispatch_api
@@ -65,10 +66,14 @@ def recommendations(
     A recommendation lives for 24 hours and is made anew by a worker on a miss, after a change of the graph
     and after a decision. Where no worker answers within four seconds, the last one comes back with `is_stale`
     and its age.
+
+    `force_regenerate` changes what is stored. An API key may ask for it; the session of a browser needs the header
+    X-CSRFToken, though this is a GET, or sends POST `/api/v1/actions/slos.regenerate`.
     """
     actor = _may_view(request)
     service = get_service(service_id)
     if query.force_regenerate:
+        require_for_effect(request, instead="POST /api/v1/actions/slos.regenerate with that header")
         made = dispatch("slos.regenerate", {"service_id": service_id}, actor=actor)
         document = retrieval.after_answer(service, computation.wait_for(made.value["ticket"]))
     if not query.force_regenerate or query.window_days is not None:

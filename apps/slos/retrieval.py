@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from apps.catalog.models import Service
-from apps.core import instants
 from apps.core.errors import Unavailable
 from apps.slos import computation
 from apps.slos.documents import recommendation_cache
@@ -32,7 +32,7 @@ def retrieve(service: Service, *, asked_by: str, window_days: int | None = None)
     :class:`Unavailable` with ``Retry-After`` where there is not even that.
     """
     window = window_days or settings.WINDOW_DAYS
-    now = instants.now()
+    now = timezone.now()
     generation = current_generation(service.pk)
     if window != settings.WINDOW_DAYS:
         return _other_window(service, window, generation, asked_by, now)
@@ -46,7 +46,7 @@ def retrieve(service: Service, *, asked_by: str, window_days: int | None = None)
 
 def after_answer(service: Service, answer: dict[str, Any] | None) -> dict[str, Any]:
     """Return what is stored once a worker has answered, or has not."""
-    now = instants.now()
+    now = timezone.now()
     if answer is not None and answer["state"] == "stored":
         document = current_recommendations(service)
         if document is not None:

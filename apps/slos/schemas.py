@@ -18,7 +18,10 @@ class RecommendationQuery(Schema):
     sli_type: Literal["availability", "latency", "latency_p95", "latency_p99"] | None = Field(
         default=None, description="Only this one; `latency` is both percentiles."
     )
-    force_regenerate: bool = Field(default=False, description="Have it computed anew from the newest data.")
+    force_regenerate: bool = Field(
+        default=False,
+        description="Have it computed anew from the newest data. With a session, only with the header X-CSRFToken.",
+    )
     window_days: int | None = Field(
         default=None,
         ge=1,
@@ -120,7 +123,9 @@ class DecisionIn(Schema):
     )
     modifications: Modifications | None = Field(default=None, description="Needed to modify.")
     recommendation_id: UUID | None = Field(
-        default=None, description="The one that you decide on; without it, the current one."
+        default=None,
+        description="The one that you saw and decide on; 409 when another is current by then. Without it the "
+        "current one is decided on, whatever it says: send it.",
     )
     rationale: str = Field(default="", description="Needed to modify and to reject.")
     expected_version: int | None = Field(

@@ -1,25 +1,133 @@
-"""Looks at the source for a person who waits: whether it answers, and how one service is read. Stores nothing."""
+"""Looks at the source for a person who waits: whether it answers, and how one service is read. Stores nothing.
+
+A source that hangs would hold every thread of a web process whose people look at it. So one look at a time asks; the
+others are shown what the last one heard, and how old that is.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
+from apps.core.errors import BallastError
+from apps.core.resilience import Deadline
 from apps.telemetry import sources
 from apps.telemetry.clients.base import Explanation
-from apps.telemetry.clients.errors import SourceError
+from apps.telemetry.clients.errors import SourceError, SourceTimeout
 from apps.telemetry.services import last_complete_hour
 
 #: How long a person waits for one question about the source.
-LOOK_TIMEOUT_SECONDS = 10.0
-#: And for all questions about one service.
-LOOK_BUDGET_SECONDS = 20.0
+LOOK_TIMEOUT_SECONDS = 4.0
+#: And for everything that one page asks of it.
+LOOK_BUDGET_SECONDS = 8.0
+#: A look that found the source down after this long is one that kept a thread, and is not repeated for a while.
+SLOW_SECONDS = 1.0
+SLOW_KEPT_SECONDS = 10.0
+
+NOT_CONFIGURED = {
+    "configured": False,
+    "is_up": False,
+    "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
+    "version": "",
+    "families": [],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the last look heard of an address, in this process."""
+
+    check: dict[str, Any]
+    at: float
+    took_seconds: float
+
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self.at
+
+    @property
+    def is_reason_to_wait(self) -> bool:
+        is_slow = not self.check["is_up"] and self.took_seconds >= SLOW_SECONDS
+        return is_slow and self.age_seconds < SLOW_KEPT_SECONDS
+
+
+_heard: dict[str, _Heard] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a page shows of the source. ``age_seconds`` is above zero where nobody asked it for this look."""
+
+    check: dict[str, Any]
+    age_seconds: float = 0.0
+    found: Explanation | None = None
+    problem: BallastError | None = None
+
+
+def look(service_id: str = "") -> Look:
+    """Ask whether the source answers and, given a service, how that one is read, within seconds in all.
+
+    Where somebody else is asking, or the source kept the last one waiting a moment ago, nobody asks: the look has what
+    was heard last, with its age. It does not raise.
+    """
+    if not sources.is_configured():
+        return Look(NOT_CONFIGURED)
+    address = sources.address()
+    last = _heard.get(address)
+    if last is not None and last.is_reason_to_wait:
+        return _from_memory(service_id, last)
+    deadline = Deadline(LOOK_BUDGET_SECONDS)
+    try:
+        with sources.place():
+            check = source_check()
+            if not service_id:
+                return Look(check)
+            if not check["is_up"]:
+                return _explained(service_id, check, only_kept=True)
+            return _explained(service_id, check, budget_seconds=deadline.remaining())
+    except sources.SourceBusy as error:
+        last = _heard.get(address)
+        if last is not None:
+            return _from_memory(service_id, last)
+        return Look({**NOT_CONFIGURED, "configured": True, "detail": error.detail})
+
+
+def _from_memory(service_id: str, last: _Heard) -> Look:
+    age = last.age_seconds
+    return (
+        _explained(service_id, last.check, only_kept=True, age=age) if service_id else Look(last.check, age)
+    )
+
+
+def _explained(
+    service_id: str,
+    check: dict[str, Any],
+    *,
+    budget_seconds: float = LOOK_BUDGET_SECONDS,
+    only_kept: bool = False,
+    age: float = 0.0,
+) -> Look:
+    try:
+        found = explain(service_id, budget_seconds=budget_seconds, only_kept=only_kept)
+    except BallastError as error:
+        return Look(check, age, problem=error)
+    if check["is_up"] or found.quality.age_seconds:
+        return Look(check, age, found)
+    return Look(check, age)
 
 
 def explain(
-    service_id: str, *, hours: int = 24, end: datetime | None = None, patient: bool = False
+    service_id: str,
+    *,
+    hours: int = 24,
+    end: datetime | None = None,
+    patient: bool = False,
+    budget_seconds: float = LOOK_BUDGET_SECONDS,
+    only_kept: bool = False,
 ) -> Explanation:
     """Show how one service is read: the resolved queries, what came back, what would be stored. Stores none.
 
@@ -27,6 +135,8 @@ def explain(
 
     Parameters:
         patient: take the configured time for each question instead of the few seconds that a page waits.
+        budget_seconds: for all questions together, unless ``patient``.
+        only_kept: show kept answers, and ask the source nothing.
 
     Raises:
         NoSource: none is set up.
@@ -34,8 +144,12 @@ def explain(
     source = sources.prometheus_source(
         serve_stale=True,
         timeout_seconds=None if patient else LOOK_TIMEOUT_SECONDS,
-        budget_seconds=None if patient else LOOK_BUDGET_SECONDS,
+        budget_seconds=None if patient else budget_seconds,
     )
+    if only_kept:
+        source.http.ask_nothing(
+            SourceTimeout(f"{source.http.url} is not asked now: it does not answer in time.")
+        )
     last = last_complete_hour(end or timezone.now()) if end is None else end
     try:
         finish = int(last.timestamp()) // 3600 * 3600
@@ -47,15 +161,16 @@ def explain(
 def source_check(*, patient: bool = False) -> dict[str, Any]:
     """Ask the source whether it answers. It does not raise, and waits a few seconds at most unless ``patient``."""
     if not sources.is_configured():
-        return {
-            "configured": False,
-            "is_up": False,
-            "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
-            "version": "",
-            "families": [],
-        }
+        return NOT_CONFIGURED
+    began = time.monotonic()
+    check = _checked(None if patient else LOOK_TIMEOUT_SECONDS)
+    now = time.monotonic()
+    _heard[sources.address()] = _Heard(check, now, now - began)
+    return check
+
+
+def _checked(timeout: float | None) -> dict[str, Any]:
     try:
-        timeout = None if patient else LOOK_TIMEOUT_SECONDS
         source = sources.prometheus_source(timeout_seconds=timeout, budget_seconds=timeout)
     except (SourceError, sources.NoSource, sources.SecretUnreadable) as error:
         return {"configured": True, "is_up": False, "detail": error.detail, "version": "", "families": []}

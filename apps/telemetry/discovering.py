@@ -12,12 +12,17 @@ from django.db import transaction
 from apps.catalog.models import Dependency, DiscoverySource, Service
 from apps.catalog.schemas import service_id_problem
 from apps.catalog.services import upsert_graph
+from apps.catalog.spelling import shown
+from apps.core.names import name_problem
 from apps.telemetry.clients.base import Discovery, Edge, TelemetrySource
 
 #: How far back is looked for services before their past is read.
 BEFORE_READING = timedelta(days=31)
 #: How many new names a run tells.
 NAMES_KEPT = 20
+
+#: How many names that were left out as misleading a warning tells.
+MISLEADING_TOLD = 5
 
 type Progress = Callable[[int, int], None]
 
@@ -58,7 +63,11 @@ def look(
     reading = source.discover(
         int(start.timestamp()), int(end.timestamp()), max_seconds=max_seconds, progress=progress
     )
-    usable = [name for name in reading.services if not service_id_problem(name)]
+    possible = [name for name in reading.services if not service_id_problem(name)]
+    misleading = {name for name in possible if name_problem(name)}
+    # What is in the catalog under such a name goes on being read; nothing new comes in under one.
+    misleading -= set(Service.objects.filter(service_id__in=misleading).values_list("service_id", flat=True))
+    usable = [name for name in possible if name not in misleading]
     demo = set(
         Service.objects.filter(origin="demo", service_id__in=usable).values_list("service_id", flat=True)
     )
@@ -80,7 +89,11 @@ def look(
         new_services=[name for name in services if name not in known],
         new_edges=[edge for edge in edges if edge not in known_edges],
         reading=reading,
-        warnings=[*_left_out(reading, len(reading.services) - len(usable), demo), *reading.quality.warnings],
+        warnings=[
+            *_left_out(reading, len(reading.services) - len(possible), demo),
+            *_misleading(sorted(misleading)),
+            *reading.quality.warnings,
+        ],
     )
 
 
@@ -125,6 +138,14 @@ def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> d
     """
     summary = take_in(look(source, max(start, end - BEFORE_READING), end))
     return {name: summary[name] for name in ("new_services", "new_edges")}
+
+
+def _misleading(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    told = "; ".join(f"{shown(name)} {name_problem(name)}" for name in names[:MISLEADING_TOLD])
+    more = f"; and {len(names) - MISLEADING_TOLD:,} more" if len(names) > MISLEADING_TOLD else ""
+    return [f"Left out because their names mislead: {told}{more}."]
 
 
 def _left_out(reading: Discovery, unusable: int, demo: set[str]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -12,7 +14,8 @@ from django.conf import settings
 from django.core.cache import cache as answers
 
 from apps.core.errors import Conflict, InvalidInput
-from apps.core.resilience import CircuitBreaker
+from apps.core.resilience import Bulkhead, BulkheadFull, CircuitBreaker
+from apps.telemetry.clients.errors import SourceUnavailable
 from apps.telemetry.clients.prometheus.families import TelemetryConfig, load_config
 from apps.telemetry.clients.prometheus.http import PrometheusHttp
 from apps.telemetry.clients.prometheus.last_good import LastGood
@@ -21,6 +24,9 @@ from apps.telemetry.models import FamilySet
 from apps.telemetry.setup import sealing, stored
 
 logger = structlog.get_logger(__name__)
+
+#: How many threads of one process wait for a telemetry source at once, where a person looks at it.
+places = Bulkhead("the telemetry source", places=1, wait_seconds=0.25)
 
 _breakers: dict[str, CircuitBreaker] = {}
 _breakers_lock = threading.Lock()
@@ -145,6 +151,27 @@ def with_families(below: TelemetryConfig, found: FamilySet) -> TelemetryConfig:
     given = [name for name in found.order if name in own or name in below.families]
     order = given or [*own, *(name for name in below.order if name not in own)]
     return load_config(settings.CONFIG_FILE, {"families": own, "order": order})
+
+
+class SourceBusy(SourceUnavailable):
+    """As many of this process as may wait for a telemetry source do so already."""
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """Hold the one place at which a web process waits for a telemetry source, so that pages keep their threads.
+
+    Raises:
+        SourceBusy: somebody else holds it.
+    """
+    try:
+        with places.place():
+            yield
+    except BulkheadFull:
+        raise SourceBusy(
+            "Somebody else is asking the telemetry source at this moment, and it takes its time. "
+            "Try again in a few seconds."
+        ) from None
 
 
 def breaker_for(url: str) -> CircuitBreaker:

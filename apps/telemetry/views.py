@@ -6,19 +6,16 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
 
 from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
-from apps.core.http import actor_from
+from apps.core.pages import POST, PageRequest, draw, page
 from apps.telemetry import checks, queries
 from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
@@ -28,10 +25,8 @@ from apps.telemetry.presenting import checked, moment, service_data
 _IMPORTS_SHOWN = 15
 
 
-@login_required
-@never_cache
-@require_safe
-def telemetry(request: HttpRequest) -> HttpResponse:
+@page("telemetry.view")
+def telemetry(request: PageRequest) -> HttpResponse:
     """Where telemetry comes from; for one service, how it was read when and what was left out."""
     status = queries.source_status()
     context: dict[str, Any] = {
@@ -50,27 +45,20 @@ def telemetry(request: HttpRequest) -> HttpResponse:
     return render(request, "telemetry/telemetry.html", context)
 
 
-@login_required
-@never_cache
-@require_safe
-def check(request: HttpRequest) -> HttpResponse:
+@page("telemetry.view")
+def check(request: PageRequest) -> HttpResponse:
     """Whether the source answers, and what it says of one service now. Stores nothing."""
     service_id = request.GET.get("service", "").strip()
-    context: dict[str, Any] = {"check": checks.source_check(), "service_id": service_id}
-    try:
-        if service_id:
-            found = checks.explain(service_id)
-            if context["check"]["is_up"] or found.quality.age_seconds:
-                context |= {"found": found, "read": checked(found)}
-    except BallastError as error:
-        context["problem"] = error
+    look = checks.look(service_id)
+    context: dict[str, Any] = {"look": look, "check": look.check, "service_id": service_id}
+    context |= {"problem": look.problem, "found": look.found}
+    if look.found is not None:
+        context["read"] = checked(look.found)
     return render(request, "telemetry/check.html", context)
 
 
-@login_required
-@never_cache
-@require_safe
-def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+@page("telemetry.view")
+def run(request: PageRequest, run_id: UUID) -> HttpResponse:
     """How far one reading is and what came of it; refreshed while it runs. What was imported lies under Imports."""
     found = queries.run_detail(run_id)
     if found is None:
@@ -80,15 +68,14 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     address = reverse(_room(found), args=[run_id])
     if request.path != address:
         return redirect(address)
-    template = "telemetry/run.html" + ("#status" if getattr(request, "htmx", False) else "")
-    return render(request, template, {"run": found, "is_over": found.is_over})
+    return draw(request, "telemetry/run.html", {"run": found, "is_over": found.is_over}, part="status")
 
 
 def _room(found: TelemetryRun) -> str:
     return "import-run" if found.kind == TelemetryRun.Kind.IMPORT else "telemetry-run"
 
 
-def _imports(request: HttpRequest, **extra: Any) -> HttpResponse:
+def _imports(request: PageRequest, **extra: Any) -> HttpResponse:
     context = {
         "ingestions": ingestions_page(limit=_IMPORTS_SHOWN).items,
         "runs": queries.recent_runs(_IMPORTS_SHOWN, kind=TelemetryRun.Kind.IMPORT),
@@ -101,47 +88,39 @@ def _imports(request: HttpRequest, **extra: Any) -> HttpResponse:
     return render(request, "telemetry/imports.html", context | extra, status=status)
 
 
-@login_required
-@never_cache
-@require_safe
-def imports(request: HttpRequest) -> HttpResponse:
+@page("catalog.view")
+def imports(request: PageRequest) -> HttpResponse:
     """What was imported, and the forms that import more."""
     return _imports(request)
 
 
-@login_required
-@never_cache
-@require_POST
-def import_files(request: HttpRequest) -> HttpResponseBase:
+@page("telemetry.collect", methods=POST)
+def import_files(request: PageRequest) -> HttpResponseBase:
     """Take CSV files of the observation format; a worker checks and imports them as a whole."""
-    if not request.user.has_perm("telemetry.collect"):
-        return _imports(request, status=403)
     try:
         folder = uploads.keep(request.FILES.getlist("files"))
     except InvalidInput as error:
         return _imports(request, file_errors=[field.message for field in error.fields], status=error.status)
     try:
-        done = dispatch("telemetry.import", {"path": str(folder)}, actor=actor_from(request))
+        done = dispatch("telemetry.import", {"path": str(folder)}, actor=request.actor)
     except BallastError:
         uploads.drop(str(folder))
         raise
     return redirect("import-run", run_id=done.value["run"])
 
 
-@login_required
-@never_cache
-@require_POST
-def import_graph(request: HttpRequest) -> HttpResponseBase:
+@page("catalog.ingest", methods=POST)
+def import_graph(request: PageRequest) -> HttpResponseBase:
     """Take a dependency graph as JSON; a worker checks and applies it as a whole."""
     try:
-        done = dispatch("catalog.ingest_dependencies", _graph(request), actor=actor_from(request))
+        done = dispatch("catalog.ingest_dependencies", _graph(request), actor=request.actor)
     except InvalidInput as error:
         problems = [f"{field.path}: {field.message}" for field in error.fields] or [error.detail]
         return _imports(request, graph_errors=problems[:50], status=error.status)
     return redirect("ingestion", ingestion_id=done.value["ingestion_id"])
 
 
-def _graph(request: HttpRequest) -> dict[str, Any]:
+def _graph(request: PageRequest) -> dict[str, Any]:
     file = request.FILES.get("graph")
     try:
         document = json.loads(file.read().decode()) if file else None

@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotFound
-from apps.core.http import actor_from
+from apps.core.pages import POST, PageRequest, page
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, toml, words
 from apps.telemetry.proposals.documents import Survey
@@ -29,16 +26,14 @@ PARTS = frozenset({"found", "started"})
 DAYS = (7, 31, 90)
 
 
-@login_required
-@never_cache
-@require_safe
-def setup(request: HttpRequest) -> HttpResponse:
+@page("telemetry.view")
+def setup(request: PageRequest) -> HttpResponse:
     """How telemetry is set up, as far as it is; a part of it, where the page asks how far a worker is."""
     part = request.GET.get("part", "")
     return _page(request, part=part if part in PARTS else "")
 
 
-def _page(request: HttpRequest, *, part: str = "", status: int = 200, **extra: Any) -> HttpResponse:
+def _page(request: PageRequest, *, part: str = "", status: int = 200, **extra: Any) -> HttpResponse:
     state = setup_state.look()
     context: dict[str, Any] = {
         "state": state,
@@ -61,10 +56,8 @@ def _left_out(survey: Survey | None) -> list[str]:
     ]
 
 
-@login_required
-@never_cache
-@require_POST
-def connect(request: HttpRequest) -> HttpResponseBase:
+@page("telemetry.configure", methods=POST)
+def connect(request: PageRequest) -> HttpResponseBase:
     """Ask the address that was written; keep it where it answers, and look at its metrics."""
     given = {name: request.POST.get(name, "").strip() for name in ("url", "user", "org_id")}
     data = {
@@ -76,7 +69,7 @@ def connect(request: HttpRequest) -> HttpResponseBase:
             "org_id": given["org_id"],
         },
     }
-    actor = actor_from(request)
+    actor = request.actor
     try:
         shown = preview("telemetry.connect", data, actor=actor)
     except (InvalidInput, Conflict) as error:
@@ -96,30 +89,26 @@ def _field(path: str) -> str:
 
 
 def _not_connected(
-    request: HttpRequest, given: Mapping[str, str], problems: Any, status: int
+    request: PageRequest, given: Mapping[str, str], problems: Any, status: int
 ) -> HttpResponse:
-    part = "connect" if getattr(request, "htmx", False) else ""
+    part = "connect" if request.htmx else ""
     return _page(request, part=part, status=status, given=given, connect_errors=list(problems))
 
 
-@login_required
-@never_cache
-@require_POST
-def look(request: HttpRequest) -> HttpResponseBase:
+@page("telemetry.configure", methods=POST)
+def look(request: PageRequest) -> HttpResponseBase:
     """Have a worker look at the metrics, once more where it did before."""
-    dispatch("telemetry.survey", {}, actor=actor_from(request))
+    dispatch("telemetry.survey", {}, actor=request.actor)
     return _onward(request, "found")
 
 
-@login_required
-@never_cache
-@require_POST
-def start(request: HttpRequest) -> HttpResponseBase:
+@page("telemetry.configure", methods=POST)
+def start(request: PageRequest) -> HttpResponseBase:
     """Store what was ticked, and have a worker find the services and read the past of each."""
     state = setup_state.look()
     survey = state.survey or Survey()
     posted = {name: str(value) for name, value in request.POST.items()}
-    actor = actor_from(request)
+    actor = request.actor
     try:
         families = choosing.chosen(survey, posted)
         merged = {**state.stored_families, **dict(families)}
@@ -154,13 +143,11 @@ def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 19 else otherwise
 
 
-@login_required
-@never_cache
-@require_POST
-def families(request: HttpRequest) -> HttpResponseBase:
+@page("telemetry.configure", methods=POST)
+def families(request: PageRequest) -> HttpResponseBase:
     """Show what other families would change, or store them, as they are written in the page's text."""
     text = request.POST.get("toml", "")
-    actor = actor_from(request)
+    actor = request.actor
     try:
         data = {**_written(text), "version": _version({"version": request.POST.get("version", "")})}
         if "preview" in request.POST:
@@ -196,10 +183,8 @@ def _written(text: str) -> dict[str, Any]:
     }
 
 
-@login_required
-@never_cache
-@require_safe
-def download(request: HttpRequest, what: str) -> HttpResponse:
+@page("telemetry.view")
+def download(request: PageRequest, what: str) -> HttpResponse:
     """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
     if what not in {"stored", "recommended"}:
         raise NotFound(
@@ -221,9 +206,9 @@ def download(request: HttpRequest, what: str) -> HttpResponse:
     )
 
 
-def _onward(request: HttpRequest, anchor: str) -> HttpResponseBase:
+def _onward(request: PageRequest, anchor: str) -> HttpResponseBase:
     """Show the page anew. To a script that is a reload: an address that differs in its anchor alone loads nothing."""
-    if getattr(request, "htmx", False):
+    if request.htmx:
         return HttpResponseClientRefresh()
     address = f"{reverse('telemetry-setup')}#{anchor}"
     return redirect(address)

@@ -56,6 +56,11 @@ class Shell:
         return next((item for group in self.navigation for item in group.items if item.count), None)
 
     @cached_property
+    def shortcomings(self) -> list[str]:
+        found = navigation.provided(navigation.SHORTCOMINGS)
+        return list(found()) if self.is_signed_in else []
+
+    @cached_property
     def data_as_of(self) -> datetime | None:
         if not self.is_signed_in:
             return None

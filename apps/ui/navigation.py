@@ -60,6 +60,10 @@ def declared(name: str) -> list[Any]:
     return [value for value in found if value]
 
 
+SHORTCOMINGS = "apps.core.shortcomings.shortcomings"
+"""``callable() -> list[str]``: what this installation goes without at the moment."""
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every room's entries, in the order of the rail."""

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 PEER = "HTTP_X_BALLAST_PEER"
+ADDRESS = "REMOTE_ADDR"
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     """Only the edge reaches the socket that this is served on, and it takes the header out of what clients send."""
-    environ["REMOTE_ADDR"] = environ.pop(PEER, "")
+    environ[ADDRESS] = environ.pop(PEER, "")
     return console(environ, start_response)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from apps.core.errors import BadRequest, BallastError, RateLimited, TooLarge, TooSlow, Unavailable
+from apps.core.errors import BadRequest, BallastError, TooLarge, TooSlow, Unavailable
 from console.edge.answers import Headers, refusal
-from console.edge.buffers import Budget, BudgetSpent, Buffer
+from console.edge.buffers import BudgetSpent, Buffer
 from console.edge.heads import Head, read_head
 from console.edge.register import counted_as
 from console.edge.upstream import Answer, Upstream
@@ -64,6 +64,11 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it waits for a request of which nothing has come yet."""
+        return self.is_idle and self.due != AT_WORK
 
     def expire(self) -> None:
         """End it because its time is over. One that has sent nothing is closed without a word."""
@@ -148,7 +153,11 @@ class Client:
 
     def _is_over(self) -> bool:
         """Whether the connection is ready for another request."""
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not self.edge.is_draining:
+        if (
+            self._http.our_state is h11.DONE
+            and self._http.their_state is h11.DONE
+            and not self.edge.is_draining
+        ):
             self._http.start_next_cycle()
             self.is_idle = self._has_served = True
             if self.edge.has_proxies:

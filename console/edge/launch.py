@@ -15,12 +15,19 @@ def main(socket: str, threads: str) -> None:
     """Replace this process. It ends with the edge that started it, also when that one is killed."""
     parent = os.getppid()
     die_with_parent(signal.SIGTERM)
-    if os.getppid() != parent or parent == 1 and os.getpid() != 1:
+    if os.getppid() != parent:
         sys.exit(1)
     command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--uds", socket]
-    command += ["--uds-permissions", "600", "--http", "1", "--no-ws", "--workers", "1", "--blocking-threads", threads]
-    command += ["--workers-kill-timeout", str(KILL_TIMEOUT_S), "--log-level", "warning"]
-    os.execv(command[0], [*command, "console.edge.application:application"])
+    command += ["--uds-permissions", "600", "--http", "1", "--no-ws", "--workers", "1"]
+    command += [
+        "--blocking-threads",
+        threads,
+        "--workers-kill-timeout",
+        str(KILL_TIMEOUT_S),
+        "--log-level",
+        "warning",
+    ]
+    os.execv(command[0], [*command, "console.edge.application:application"])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -15,6 +15,11 @@ class Connected(Protocol):
 
     due: float
 
+    @property
+    def is_resting(self) -> bool: ...
+
+    def expire(self) -> None: ...
+
     def end(self, reason: BallastError | None) -> None: ...
 
 

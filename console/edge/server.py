@@ -1,4 +1,4 @@
-"""The edge as a whole: it listens, looks after deadlines, keeps the web processes, and drains when it is told to stop."""
+"""The edge as a whole: it listens, looks after deadlines, keeps the web processes, and drains when told to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
 from console.configuration import Configuration
 from console.edge.buffers import Budget
-from console.edge.client import AT_WORK, Client
+from console.edge.client import Client
 from console.edge.heads import Head
 from console.edge.probes import Probes
 from console.edge.register import Register
@@ -120,7 +120,9 @@ class Edge:
 
     def too_large(self, what: str) -> str:
         """What is said of a body above the limit."""
-        return f"At most {self.max_body_bytes // 1024 // 1024} MB are taken at once. {what}. Send it in parts."
+        return (
+            f"At most {self.max_body_bytes // 1024 // 1024} MB are taken at once. {what}. Send it in parts."
+        )
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -147,7 +149,7 @@ class Edge:
         began = loop.time()
         while self._clients and loop.time() - began < DRAIN_S:
             for client in self.register.everybody():
-                if client.due != AT_WORK and (client.is_idle or loop.time() - began > DRAIN_SENDING_S):
+                if client.is_resting or loop.time() - began > DRAIN_SENDING_S:
                     client.expire()
             await asyncio.wait(self._clients, timeout=0.1)
         for task in list(self._clients):

@@ -102,7 +102,9 @@ class WebProcess:
                 with contextlib.suppress(OSError, EOFError):
                     upstream = await Upstream.open(self.socket)
                     try:
-                        answer = await upstream.ask(b"GET /-/healthz HTTP/1.1\r\nhost: edge\r\n\r\n", None, b"GET")
+                        answer = await upstream.ask(
+                            b"GET /-/healthz HTTP/1.1\r\nhost: edge\r\n\r\n", None, b"GET"
+                        )
                     finally:
                         upstream.close()
                     if answer.status == 200:
@@ -126,6 +128,7 @@ class WebProcess:
     async def stop(self) -> None:
         """Let it finish what it has in hand, for as long as granian grants, then end it."""
         self._is_stopping = True
+        self._went_down()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -156,7 +159,7 @@ class Pool:
 
     @asynccontextmanager
     async def thread(self, address: str) -> AsyncIterator[Lease]:
-        """Lend a thread of the process that has most of them free. Raises `Unavailable` when none comes free in time."""
+        """Lend a thread of the process that has most of them free. Raises `Unavailable` when none is free in time."""
         lease = Lease(self, await self._take(address))
         try:
             yield lease
@@ -228,7 +231,7 @@ class Lease:
             self._pool.returned(self.process)
 
     def abandon(self, upstream: Upstream) -> None:
-        """Nobody waits for the answer any more: the thread counts as taken until it comes, or the process is replaced."""
+        """Nobody waits for the answer now: the thread counts as taken until it comes, or the process is replaced."""
         if self._is_ours:
             self._is_ours = False
             _abandoned.add(task := asyncio.create_task(self._await_end(upstream)))

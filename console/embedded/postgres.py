@@ -57,8 +57,8 @@ NOT_DURABLE = {
     "max_wal_size": "2GB",
 }
 
-# The application's role gets its rights from the migrations; here it may only connect. The owner may end
-# other sessions, without which it could not drop a database that somebody still uses.
+# The application's role gets its rights from the migrations; here it may only connect, and make no tables. The owner
+# may end other sessions, without which it could not drop a database that somebody still uses.
 _PROVISION = """
 SELECT 'CREATE ROLE ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_owner') \\gexec
@@ -69,6 +69,7 @@ GRANT pg_signal_backend TO ballast_owner;
 ALTER ROLE ballast_app LOGIN NOCREATEDB NOBYPASSRLS PASSWORD :'app_password';
 SELECT 'CREATE DATABASE ballast OWNER ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'ballast') \\gexec
+REVOKE TEMPORARY ON DATABASE ballast FROM PUBLIC;
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.core import rate_limit
+from apps.core import rate_limit, redis_watch
 from tests.api.conftest import ClientFor, key_for, problem
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,7 @@ def test_the_limit_holds_while_redis_is_away(
     api: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(rate_limit, "_silent_until", 0.0)
+    monkeypatch.setattr(redis_watch, "breaker", redis_watch.new_breaker())
     monkeypatch.setattr(rate_limit, "_local", rate_limit.LocalBuckets())
     assert [api.get("/api/v1/actions").status_code for _ in range(4)] == [200, 200, 200, 429]
 

@@ -123,7 +123,7 @@ def test_ids_of_any_characters_lead_to_their_service_and_their_entries(db: None)
 def test_who_may_not_read_it_hears_who_may(db: None) -> None:
     response = client_of("viewer").get(reverse("audit"))
     assert response.status_code == 403
-    assert "only an SRE admin, an auditor or an owner of the service may do this" in text_of(response)
+    assert "Only an SRE admin, an auditor or an owner of the service may do this" in text_of(response)
 
 
 def test_it_asks_as_much_for_few_entries_as_for_many(db: None) -> None:

@@ -6,21 +6,21 @@ import json
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from apps.accounts.models import User
 from apps.audit.queries import NEWEST_FIRST, AuditFilters, audit_page, search
+from tests.audit.conftest import write_trail
 
 pytestmark = pytest.mark.django_db
 ENTRIES = 60_000
 
 # A long trail of somebody else's, with three entries of one person among the oldest.
-_FILL = """
+_FILL = f"""
 INSERT INTO core_auditentry (created_at, action, actor_name, source, api_key_prefix, request_id, object_type,
     object_id, object_label, service_id, rationale)
 SELECT now() - interval '1 day' + n * interval '1 second', 'slos.accept',
-    CASE WHEN n <= 3 THEN 'Grace' ELSE 'person-' || n %% 20 END, 'web', '', '', 'slo', n::text, '', '', ''
-FROM generate_series(1, %s) n
+    CASE WHEN n <= 3 THEN 'Grace' ELSE 'person-' || n % 20 END, 'web', '', '', 'slo', n::text, '', '', ''
+FROM generate_series(1, {ENTRIES}) n RETURNING id
 """
 
 
@@ -30,8 +30,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def auditor() -> User:
-    with connection.cursor() as cursor:
-        cursor.execute(_FILL, [ENTRIES])
+    write_trail(_FILL)
     return User.objects.create_user("audrey", role="auditor")
 
 

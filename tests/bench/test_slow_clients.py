@@ -54,9 +54,8 @@ def test_pages_and_probes_under_slow_clients() -> None:
             for name, sources in SOURCES.items():
                 figures = _measure(port, kinds, sources)
                 quiet, page, live, ready = (p95(figures[key]) for key in ("quiet", "page", "live", "ready"))
-                print(
-                    f"  {mix + ', ' + name:<36} {quiet:>10.1f} {page:>8.1f} {page / quiet:>6.2f} {live:>9.1f} {ready:>8.1f}"
-                )
+                row = f"{quiet:>10.1f} {page:>8.1f} {page / quiet:>6.2f} {live:>9.1f} {ready:>8.1f}"
+                print(f"  {mix + ', ' + name:<36} {row}")
         print("  bar                                                          2.00     100.0    100.0")
 
 

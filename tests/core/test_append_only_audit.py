@@ -14,7 +14,7 @@ INSERT = """
 INSERT INTO core_auditentry
     (action, actor_name, source, api_key_prefix, request_id,
      object_type, object_id, object_label, service_id, rationale)
-VALUES ('a', 'b', 'web', '', '', 'c', 'd', '', '', '')
+VALUES ('a', 'system: b', 'task', '', '', 'c', 'd', '', '', '')
 """
 EDITS = [
     "UPDATE core_auditentry SET rationale = 'better'",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.core import rate_limit
+from apps.core import rate_limit, redis_watch
 from apps.core.errors import RateLimited
 from apps.core.rate_limit import Limit, LocalBuckets, take, take_or_refuse
 
@@ -23,7 +23,7 @@ def client() -> str:
 @pytest.fixture
 def without_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(rate_limit, "_silent_until", 0.0)
+    monkeypatch.setattr(redis_watch, "breaker", redis_watch.new_breaker())
 
 
 class Clock:

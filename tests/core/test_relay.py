@@ -220,10 +220,12 @@ def test_a_subscriber_may_be_away_for_a_long_weekend_and_hears_soon_after() -> N
     assert max(delays) <= timedelta(minutes=10)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_parked_deliveries_show_in_readiness_and_can_be_revived(listen: Listen) -> None:
     heard: list[str] = []
     listen(TOPIC, "tests.one", lambda event: heard.append(event.topic))
-    publish(TOPIC)
+    with transaction.atomic():
+        publish(TOPIC)
     OutboxDelivery.objects.update(state=OutboxDelivery.State.DEAD, attempts=relay.MAX_ATTEMPTS)
     assert queries.readiness().checks["outbox"] == "1 parked"
     assert relay.drain() == 0

@@ -187,7 +187,7 @@ class TestHolding:
         with pytest.raises(LeaseLost):
             ending.end(late, "completed")
         with pytest.raises(LeaseLost), late.fenced():
-            AuditEntry.objects.create(action="tests.effect", actor_name="late", source="task")
+            AuditEntry.objects.create(action="tests.effect", actor_name="system: late", source="task")
         with pytest.raises(LeaseLost):
             late.remember({"at": 1})
         for leave in (ending.release, ending.postpone, ending.rest):
@@ -195,7 +195,7 @@ class TestHolding:
         assert not AuditEntry.objects.filter(action="tests.effect").exists()
         assert fresh(run).state == Run.State.RUNNING
         with holder.fenced():
-            AuditEntry.objects.create(action="tests.effect", actor_name="holder", source="task")
+            AuditEntry.objects.create(action="tests.effect", actor_name="system: holder", source="task")
         ending.end(holder, "completed")
         assert AuditEntry.objects.filter(action="tests.effect").count() == 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.frozen_house import House
 from tests.faults.hostile import GUARD_S
 from tests.house.running import Running
 
@@ -33,6 +34,13 @@ def console() -> Iterator[Running]:
         running.await_ready()
         yield running
     shutil.rmtree(parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[House]:
+    """A console whose servers are stopped by tests, one after the other."""
+    with House.started() as house:
+        yield house
 
 
 class Answer:

@@ -130,13 +130,16 @@ def hostile(port: int, kind: str, draw: random.Random, source: str) -> Hostile:
 
 
 @contextmanager
-def many(port: int, kinds: list[str], count: int, *, seed: int, sources: list[str]) -> Iterator[list[Hostile]]:
+def many(
+    port: int, kinds: list[str], count: int, *, seed: int, sources: list[str]
+) -> Iterator[list[Hostile]]:
     """Open ``count`` hostile connections of a mix drawn from ``kinds``, and close them in the end."""
     draw = random.Random(seed)
     opened: list[Hostile] = []
     try:
         for number in range(count):
-            opened.append(hostile(port, draw.choice(kinds), draw, sources[number % len(sources)]))
+            kind, source = draw.choice(kinds), sources[number % len(sources)]
+            opened += [hostile(port, kind, draw, source)]
         yield opened
     finally:
         for one in opened:

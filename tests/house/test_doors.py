@@ -10,7 +10,7 @@ from tools.contracts import Doors, behind_doors, unused_doors
 DOORS = Doors(
     everywhere=frozenset({"queries", "services"}),
     named=frozenset({"rooms.shop.words"}),
-    shared=frozenset({"rooms.core"}),
+    shared=frozenset({"rooms.core", "rooms.core.web"}),
     libraries=frozenset({"rooms.sums"}),
 )
 
@@ -33,6 +33,8 @@ def graph_of(*imports: tuple[str, str]) -> ImportGraph:
         "rooms.shop.services",
         "rooms.shop.words",
         "rooms.core.errors",
+        "rooms.core.web",
+        "rooms.core.web.pages",
         "rooms.sums.graph.cycles",
         "outside.library.deep",
     ],
@@ -51,6 +53,7 @@ def test_doors_may_be_used(imported: str) -> None:
         "rooms.shop.making.services",
         "rooms.shopping.words",
         "rooms.core.runs.lease",
+        "rooms.core.web.pages.rows",
         "rooms.core",
     ],
 )

@@ -152,7 +152,7 @@ def test_a_viewer_reads_and_is_offered_nothing_else(journey: Journey) -> None:
     for path in ("/journeys/new/", "/journeys/check-out/edit/"):
         refusal = viewer.get(path)
         assert refusal.status_code == 403
-        assert "only an SRE admin or an owner" in text_of(refusal)
+        assert "Only an SRE admin or an owner" in text_of(refusal)
 
 
 def test_the_form_creates_and_leads_to_the_journey(fleet: dict[str, Service], sre: Client) -> None:

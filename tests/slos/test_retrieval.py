@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Unavailable
+from apps.core.resilience import CircuitBreaker
 from apps.slos import computation, queries, retrieval
 from apps.slos.models import Recommendation
 from tests.slos.conftest import acting, compute, current, make_hours, make_service, make_user, settle
@@ -84,10 +86,18 @@ def test_a_decision_is_seen_at_once_though_nobody_told_the_cache(service: Servic
     assert after["active_slos"]["availability"]["tier"] == "balanced"
 
 
+def open_breaker() -> CircuitBreaker:
+    """A breaker that refuses for as long as a test lasts."""
+    breaker = CircuitBreaker("Redis", failures_to_open=1, open_seconds=3600)
+    with suppress(ConnectionError), breaker.guard():
+        raise ConnectionError
+    return breaker
+
+
 def test_without_redis_it_comes_from_the_database(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     compute(service)
     cache.clear()
-    monkeypatch.setattr(type(cache._connections[cache._alias]), "_silent_until", float("inf"))  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(cache._connections[cache._alias]), "breaker", open_breaker())  # type: ignore[attr-defined]
     document = retrieval.retrieve(service, asked_by="sam")
     assert not document["is_stale"]
     assert cache.get("anything") is None

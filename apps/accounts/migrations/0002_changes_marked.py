@@ -4,5 +4,5 @@ from apps.core.remembered import watch
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0006_table_changes"), ("accounts", "0001_initial")]
+    dependencies = [("core", "0007_table_changes"), ("accounts", "0001_initial")]
     operations = [watch("accounts_team")]

@@ -12,7 +12,7 @@ from apps.accounts.models import Team
 from apps.accounts.permissions import team_ids
 from apps.catalog.graph.locking import lock_graph
 from apps.catalog.models import Dependency, Service
-from apps.catalog.schemas import JsonObject, PublishedSla, ServiceCriticality, ServiceId, Text
+from apps.catalog.schemas import JsonObject, NewServiceId, PublishedSla, ServiceCriticality, ServiceId, Text
 from apps.catalog.spelling import difference, service_called, shown, stored
 from apps.core.actions import (
     Action,
@@ -26,6 +26,7 @@ from apps.core.actions import (
     Touch,
     register,
 )
+from apps.core.alike import look_of
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
 
 LABELS = {
@@ -208,7 +209,7 @@ class UpdateService(Action[UpdateServiceInput]):
 
 
 class DeclareServiceInput(ServiceFields):
-    service_id: ServiceId
+    service_id: NewServiceId
 
 
 @register
@@ -267,12 +268,12 @@ class DeclareService(Action[DeclareServiceInput]):
 
 
 def _looking_alike(service_id: str) -> list[str]:
-    """What to look at before a service is made whose id only differs in capitals from that of another."""
-    others = Service.objects.filter(service_id__iexact=service_id).order_by("service_id")[:3]
+    """What to look at before a service is made whose id looks like that of another."""
+    look = look_of(service_id)
+    others = (name for name in Service.objects.values_list("service_id", flat=True) if look_of(name) == look)
     return [
-        f"{shown(other.service_id)} is in the catalog and differs in {difference(service_id, other.service_id)}: "
-        "are they one service?"
-        for other in others
+        f"{shown(other)} is in the catalog and differs in {difference(service_id, other)}: are they one service?"
+        for other in sorted(others)[:3]
     ]
 
 

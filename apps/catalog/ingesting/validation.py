@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from apps.accounts.models import Team
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
 from apps.catalog.spelling import Spellings
 from apps.catalog.wording import plain
 from apps.core import instants
 from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.names import name_problem
 
 MAX_PROBLEMS = 300
 """How many problems are kept by name; all are counted."""
@@ -135,6 +137,7 @@ def validate_graph(
             _read(part, name, adapter, payload.get(name) or [], rows, places, problems)  # type: ignore[arg-type]
     if spellings is not None:
         _settle(graph, spellings)
+        _check_names(graph, spellings, problems)
     _check_services(graph, problems, name_row)
     _check_dependencies(graph, latest, problems, name_row)
     return graph, problems
@@ -179,6 +182,28 @@ def _settle(graph: Graph, spellings: Spellings) -> None:
     graph.dependencies, graph.dependency_places = _once(
         graph.dependencies, graph.dependency_places, edges, lambda row: (row.source, row.target)
     )
+
+
+def _check_names(graph: Graph, spellings: Spellings, problems: Problems) -> None:
+    """Refuse new services and teams under names that cannot be told from others by sight."""
+    seen: set[str] = set()
+
+    def check(list_name: List, place: Place, field: str, name: str, is_known: Callable[[str], bool]) -> None:
+        if name.isascii() or name in seen:
+            return
+        seen.add(name)
+        problem = name_problem(name)
+        if problem and not is_known(name):
+            what = "the team" if field == "team" else "the service id"
+            problems.add(RowProblem(place.part, list_name, place.row, field, f"{what} {problem}"))
+
+    for row, place in zip(graph.services, graph.service_places, strict=True):
+        check("services", place, "service_id", row.service_id, spellings.is_known)
+        if row.team:
+            check("services", place, "team", row.team, lambda name: Team.objects.filter(name=name).exists())
+    for edge, place in zip(graph.dependencies, graph.dependency_places, strict=True):
+        check("dependencies", place, "source", edge.source, spellings.is_known)
+        check("dependencies", place, "target", edge.target, spellings.is_known)
 
 
 def _respelt(row: Row, names: Sequence[str], spellings: Spellings) -> bool:

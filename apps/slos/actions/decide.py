@@ -43,7 +43,8 @@ from apps.slos.words import (
 class DecisionInput(SloInput):
     recommendation_id: UUID | None = Field(
         default=None,
-        description="The one that you decide on; without it, the current one.",
+        description="The one that you saw and decide on. A page has to name it; without it a program decides on the "
+        "current one, whatever it says.",
         json_schema_extra={"widget": "hidden"},
     )
     expected_version: Version | None = None
@@ -178,6 +179,11 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
     def seen(self, call: Call[InputT]) -> Recommendation:
         """Return what is decided on. Raises where it, or the promise, is not what the person saw."""
         data = call.input
+        if data.recommendation_id is None and call.actor.source == AuditEntry.Source.WEB:
+            raise InvalidInput(
+                "This does not say which recommendation you saw. Load the page of the service again and decide there.",
+                fields=[FieldProblem("recommendation_id", "is needed: the one that you saw")],
+            )
         recommendation = lifecycle.open_recommendation(call.target, data.sli_type, data.recommendation_id)
         lifecycle.expect_version(call.target, data.sli_type, data.expected_version)
         if recommendation.balanced is None:

@@ -58,8 +58,8 @@ def newest_recommendation(service: Service, sli_type: str) -> Recommendation | N
 def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID | None) -> Recommendation:
     """Return the recommendation that a decision names, or the current one, if it can still be decided on.
 
-    Raises :class:`NotFound`, and :class:`Conflict` with the difference to what holds now when it was decided
-    on already, was superseded or has expired.
+    Raises :class:`NotFound`, and :class:`Conflict` with the difference to what holds now, and both
+    recommendations by their ids, when it was decided on already, was superseded or has expired.
     """
     if recommendation_id is None:
         newest = newest_recommendation(service, sli_type)
@@ -90,7 +90,11 @@ def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID
         next_step = "Decide on the current one." if now.pk != seen.pk else "Regenerate it first."
     raise Conflict(
         f"The {SLI_WORDS[sli_type]} recommendation for {service.service_id} {what}. {next_step}",
-        extra={"difference": as_rows(difference(service, sli_type, seen=seen))},
+        extra={
+            "difference": as_rows(difference(service, sli_type, seen=seen)),
+            "seen": str(seen.pk),
+            "current": str(now.pk) if now is not None and now.pk != seen.pk else None,
+        },
     )
 
 

@@ -150,13 +150,14 @@ class Discover(Action[DiscoverInput]):
         undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
         undo += "go stale after seven days."
         try:
-            source = sources.prometheus_source(
-                timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
-            )
-            try:
-                found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
-            finally:
-                source.close()
+            with sources.place():
+                source = sources.prometheus_source(
+                    timeout_seconds=checks.LOOK_TIMEOUT_SECONDS, budget_seconds=checks.LOOK_BUDGET_SECONDS
+                )
+                try:
+                    found = discovering.look(source, start, end, max_seconds=checks.LOOK_TIMEOUT_SECONDS)
+                finally:
+                    source.close()
         except SourceError as error:
             return Preview(
                 summary=f"{what} in {sources.address()}, which does not answer now.",

@@ -39,10 +39,16 @@ def keep(files: Iterable[UploadedFile[Any]]) -> Path:
         raise InvalidInput("These files cannot be imported.", fields=problems)
     folder = import_root() / uuid.uuid4().hex
     folder.mkdir(parents=True)
-    for one in given:
-        with (folder / _name(one)).open("wb") as target:
-            for chunk in one.chunks():
-                target.write(chunk)
+    try:
+        for one in given:
+            with (folder / _name(one)).open("wb") as target:
+                for chunk in one.chunks():
+                    target.write(chunk)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # half a file on a full disk only takes more of it
+        if error.filename is None:
+            error.filename = str(folder)
+        raise
     return folder
 
 

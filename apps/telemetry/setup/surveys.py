@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from apps.telemetry import sources
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.clients.prometheus.dialects import Dialect
-from apps.telemetry.clients.prometheus.families import MetricFamily
+from apps.telemetry.clients.prometheus.families import MetricFamily, TelemetryConfig
+from apps.telemetry.clients.prometheus.http import PrometheusHttp
 from apps.telemetry.clients.prometheus.surveying import Enough, Limits, Surveyor
 from apps.telemetry.proposals.documents import Survey
 from apps.telemetry.proposals.proposing import Proposer
@@ -69,16 +70,20 @@ def try_out(where: sources.Connection) -> Tried:
         )
     except SourceError as error:
         return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
-    with http:
-        surveyor = Surveyor(http, Limits(seconds=TRY_SECONDS, question_seconds=TRY_SECONDS))
-        try:
-            names, has_more = surveyor.names()
-        except SourceError as error:
-            return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
-        dialect, version = surveyor.build()
-        present = set(names)
-        families = [(name, family) for name, family in config.ordered() if family.counted.metric in present]
-        services = _services(surveyor, [family for _, family in families[:_FAMILIES_TRIED]])
+    try:
+        with sources.place(), http:
+            return _tried(http, config)
+    except SourceError as error:
+        return Tried(is_up=False, detail=in_words_of_the_page(error.detail))
+
+
+def _tried(http: PrometheusHttp, config: TelemetryConfig) -> Tried:
+    surveyor = Surveyor(http, Limits(seconds=TRY_SECONDS, question_seconds=TRY_SECONDS))
+    names, has_more = surveyor.names()
+    dialect, version = surveyor.build()
+    present = set(names)
+    families = [(name, family) for name, family in config.ordered() if family.counted.metric in present]
+    services = _services(surveyor, [family for _, family in families[:_FAMILIES_TRIED]])
     return Tried(
         is_up=True,
         kind="Prometheus" if dialect is Dialect.UNKNOWN else dialect.value,
@@ -148,7 +153,7 @@ def services_of(families: Sequence[MetricFamily]) -> tuple[set[str], list[str]]:
         budget_seconds=2 * TRY_SECONDS,
         is_apart=True,
     )
-    with http:
+    with sources.place(), http:
         surveyor = Surveyor(http, Limits(seconds=2 * TRY_SECONDS))
         found = _services(surveyor, families)
         return found, [f"{metric}: {why}" for metric, why in surveyor.not_looked_at.items()]

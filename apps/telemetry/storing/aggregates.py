@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from apps.core import scratch
 from apps.telemetry.storing import noting
 from apps.telemetry.storing.replacing import Contests, Reading, judge
 
@@ -120,15 +121,23 @@ _COARSE_DAYS = """
 """
 
 # `whole` and `part` are hours of the day as bits: those that the rows speak for from end to end, and the others.
+_CHANGED_COLUMNS = {
+    "service_id": "bigint",
+    "day": "bigint",
+    "whole": "integer",
+    "part": "integer",
+    "gone": "bigint",
+}
+
 _CHANGED_DAYS = """
-    SELECT s.service_id, r.day, r.whole, r.part FROM (
+    (service_id, day, whole, part) SELECT s.service_id, r.day, r.whole, r.part FROM (
         SELECT key, at / 86400 AS day, bit_or(1 << (at / 3600 % 24)::integer) AS whole, 0 AS part
         FROM stage_sli WHERE step = 3600 GROUP BY key, at / 86400
     ) r JOIN stage_service s USING (key)
 """
 
 _CHANGED_DAYS_SUMMED = """
-    SELECT s.service_id, r.day, r.whole, r.part FROM (
+    (service_id, day, whole, part) SELECT s.service_id, r.day, r.whole, r.part FROM (
         SELECT key, hour / 24 AS day,
                coalesce(bit_or(1 << (hour % 24)::integer) FILTER (WHERE observed >= 3600), 0) AS whole,
                coalesce(bit_or(1 << (hour % 24)::integer) FILTER (WHERE observed < 3600), 0) AS part
@@ -222,7 +231,7 @@ _WRITE_HOURS = """
 
 # `gone` is the seconds of hours that turned out not to be true: that much less may a day speak for than before.
 _JUDGED_DAYS = """
-    SELECT service_id, extract(epoch FROM bin_start)::bigint / 86400 AS day,
+    (service_id, day, gone) SELECT service_id, extract(epoch FROM bin_start)::bigint / 86400 AS day,
            sum(greatest(was_observed - observed, 0)) FILTER (WHERE was_observed IS NOT NULL) AS gone
     FROM judged_requests WHERE verdict = 'take' GROUP BY 1, 2
 """
@@ -342,8 +351,8 @@ def _prepare(cursor: CursorWrapper) -> None:
 
 @contextmanager
 def _changed_days(cursor: CursorWrapper, rows: str) -> Iterator[None]:
-    cursor.execute("DROP TABLE IF EXISTS pg_temp.stage_changed")
-    cursor.execute(f"CREATE TEMPORARY TABLE stage_changed ON COMMIT DROP AS {rows}")
+    scratch.make(cursor, "stage_changed", _CHANGED_COLUMNS, until_commit=True)
+    cursor.execute(f"INSERT INTO stage_changed {rows}")
     cursor.execute("ANALYZE pg_temp.stage_changed")
     yield
-    cursor.execute("DROP TABLE pg_temp.stage_changed")
+    scratch.drop(cursor, "stage_changed")

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from apps.core import scratch
 from apps.telemetry.clients.base import AvailabilityReading, EdgeReading, LatencyReading, ReadingQuality
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import ContestedHour
@@ -40,7 +41,7 @@ _BIT_OF = "1 << extract(hour FROM bin_start AT TIME ZONE 'UTC')::integer"
 # `judged` are the hours that a reading says anything of, `known` those whose new figures are stored or are the same,
 # `refused` those whose new figures are not.
 _JUDGED = f"""
-    CREATE TEMPORARY TABLE judged_day ON COMMIT DROP AS
+    INSERT INTO judged_day
     SELECT service_id, day, measure, coalesce(bit_or(bit), 0) AS judged,
            coalesce(bit_or(bit) FILTER (WHERE verdict IN ('take', 'agree')), 0) AS known,
            coalesce(bit_or(bit) FILTER (WHERE verdict IN ('keep', 'contest')), 0) AS refused
@@ -56,10 +57,22 @@ _JUDGED = f"""
     ) hours GROUP BY service_id, day, measure
 """  # noqa: S608
 
-_NOTED = """
-    CREATE TEMPORARY TABLE noted_finding (
-        service_id bigint, day date, kind text, subject text, hours integer, detail jsonb) ON COMMIT DROP
-"""
+_JUDGED_COLUMNS = {
+    "service_id": "bigint",
+    "day": "date",
+    "measure": "text",
+    "judged": "integer",
+    "known": "integer",
+    "refused": "integer",
+}
+_NOTED_COLUMNS = {
+    "service_id": "bigint",
+    "day": "date",
+    "kind": "text",
+    "subject": "text",
+    "hours": "integer",
+    "detail": "jsonb",
+}
 
 _NOTE = """
     INSERT INTO noted_finding
@@ -174,9 +187,9 @@ def note_reading(
     for part in parts.values():
         together.merge(part)
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.judged_day, pg_temp.noted_finding")
+        scratch.make(cursor, "judged_day", _JUDGED_COLUMNS, until_commit=True)
+        scratch.make(cursor, "noted_finding", _NOTED_COLUMNS, until_commit=True)
         cursor.execute(_JUDGED)
-        cursor.execute(_NOTED)
         _note_findings(cursor, known, (int(span[0].timestamp()), last), together)
         for measure, part in parts.items():
             detail = json.dumps({"words": _partial_words(measure, part)})

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.core import scratch
 from apps.telemetry.clients.prometheus.matrix import EXTRAPOLATION_SLACK, EXTRAPOLATION_SLACK_REQUESTS
 from apps.telemetry.models import ContestedHour
 
@@ -146,7 +147,7 @@ def _clearly_less(less: str, than: str) -> str:
 # within what extrapolation explains, `contest` is less than what was read whole. `OFFSET 0` has each row looked up
 # in the indexes: tables that have grown since they were last analysed must not mislead the planner.
 _JUDGE = """
-    CREATE TEMPORARY TABLE judged_{measure} ON COMMIT DROP AS
+    INSERT INTO judged_{measure}
     SELECT n.service_id, n.target_id, n.bin_start, n.total, n.bad, n.observed, n.is_partial, n.is_implausible,
            {s_total} AS was_total, {s_bad} AS was_bad, {s_observed} AS was_observed,
            coalesce(s.is_partial, false) AS was_partial, {s_implausible} AS was_implausible,
@@ -185,6 +186,39 @@ _JUDGE = """
         WHEN v.verdict IN ('take', 'agree') AND c.run IS NOT NULL THEN 'closed'
         ELSE '' END AS contest) k
 """
+
+_JUDGED_COLUMNS = {
+    "service_id": "bigint",
+    "target_id": "bigint",
+    "bin_start": "timestamptz",
+    "total": "double precision",
+    "bad": "double precision",
+    "observed": "integer",
+    "is_partial": "boolean",
+    "is_implausible": "boolean",
+    "was_total": "double precision",
+    "was_bad": "double precision",
+    "was_observed": "integer",
+    "was_partial": "boolean",
+    "was_implausible": "boolean",
+    "verdict": "text",
+    "contest": "text",
+}
+# What `more` of a measure adds, in its order.
+_JUDGED_COLUMNS_MORE: Mapping[str, Mapping[str, str]] = {
+    ContestedHour.Measure.REQUESTS: {
+        "has_partial_percentiles": "boolean",
+        "p50_ms": "double precision[]",
+        "p95_ms": "double precision[]",
+        "p99_ms": "double precision[]",
+        "fine_bins": "integer",
+        "was_p50_ms": "double precision[]",
+        "was_p95_ms": "double precision[]",
+        "was_p99_ms": "double precision[]",
+        "was_fine_bins": "integer",
+    },
+    ContestedHour.Measure.LATENCY: {"bounds_ms": "double precision[]", "cumulative": "double precision[]"},
+}
 
 _CONTEST = """
     INSERT INTO telemetry_contestedhour
@@ -243,7 +277,8 @@ def judge(reading: Reading, first: datetime, last: datetime) -> Contests:
     contests = Contests()
     with connection.cursor() as cursor:
         for name, measure in _MEASURES.items():
-            cursor.execute(f"DROP TABLE IF EXISTS pg_temp.judged_{name}")
+            columns = {**_JUDGED_COLUMNS, **_JUDGED_COLUMNS_MORE.get(name, {})}
+            scratch.make(cursor, f"judged_{name}", columns, until_commit=True)
             cursor.execute(_judgement(name, measure), values)
             cursor.execute(f"ANALYZE pg_temp.judged_{name}")
             for statement in (_CONTEST, _SEE_AGAIN, _CLOSE):

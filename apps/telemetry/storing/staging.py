@@ -1,4 +1,4 @@
-"""Staging: rows go to temporary tables in PostgreSQL's binary format, and from there into the aggregates.
+"""Staging: rows go to scratch tables in PostgreSQL's binary format, and from there into the aggregates.
 
 For workers and commands: it needs numpy. The tables belong to the connection; :func:`staged` makes and drops
 them.
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
+
+from apps.core import scratch
 
 type Column = NDArray[Any]
 
@@ -71,16 +73,14 @@ def staged() -> Iterator[None]:
     """Have empty staging tables on this connection until the block ends."""
     with connection.cursor() as cursor:
         for table, columns in TABLES.items():
-            described = ", ".join(f'"{name}" {kind} NOT NULL' for name, kind in columns.items())
-            cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
-            cursor.execute(f"CREATE TEMPORARY TABLE {table} ({described})")
+            scratch.make(cursor, table, columns, is_required=True)
     try:
         yield
     finally:
         if not connection.needs_rollback:
             with connection.cursor() as cursor:
                 for table in TABLES:
-                    cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
+                    scratch.drop(cursor, table)
 
 
 def clear() -> None:

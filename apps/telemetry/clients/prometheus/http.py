@@ -139,6 +139,10 @@ class PrometheusHttp:
         """Close the connections."""
         self._client.close()
 
+    def ask_nothing(self, why: SourceUnavailable) -> None:
+        """Answer questions that may be answered stale from the shelf alone, as if ``why`` had just been met."""
+        self._failure = why
+
     def ask(
         self,
         path: str,

@@ -5,6 +5,7 @@ Derived data in the cache: losing it loses nothing but the comfort.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -48,13 +49,13 @@ class LastGood:
             return
         packed = zlib.compress(json.dumps(answer, separators=(",", ":")).encode(), level=1)
         if len(packed) <= MAX_STORED_BYTES:
-            self._cache.set(self._key(question), (self._now(), packed), timeout=KEPT_SECONDS)
+            kept = {"at": self._now(), "packed": base64.b64encode(packed).decode()}
+            self._cache.set(self._key(question), kept, timeout=KEPT_SECONDS)
 
     def recall(self, question: str) -> tuple[dict[str, Any], float] | None:
         """The last answer to this question and its age in seconds, if one is kept."""
         kept = self._cache.get(self._key(question)) if self._cache is not None else None
-        if kept is None:
+        if not isinstance(kept, dict):
             return None
-        at, packed = kept
-        answer: dict[str, Any] = json.loads(zlib.decompress(packed))
-        return answer, max(0.0, self._now() - at)
+        answer: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(kept["packed"])))
+        return answer, max(0.0, self._now() - kept["at"])

@@ -35,5 +35,5 @@ DROP TABLE core_tablechange;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0005_run")]
+    dependencies = [("core", "0006_run_takes_more")]
     operations = [migrations.RunSQL(CREATE, DROP)]

@@ -1,0 +1,116 @@
+"""Django's PostgreSQL backend with deadlines: ``ENGINE = "apps.core.database"``.
+
+What `docs/configuration.md` calls ``DATABASE_PATIENCE_MS`` arrives here in ``OPTIONS["patience"]``, in seconds, and the
+statement timeout that bounds it in ``OPTIONS["statement_timeout"]``.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType
+from typing import Any
+
+import psycopg
+from django.db import InterfaceError, OperationalError
+from django.db.backends.postgresql import base
+from psycopg_pool import PoolTimeout
+
+from apps.core.database.errors import OutcomeUnknown, ServerSilent
+from apps.core.database.waiting import Patience, PatientConnection
+from apps.core.database.watch import ServerWatch
+
+CHECK = Patience(seconds=1.0, at_most=3.0)
+"""For the empty question that a pooled connection has to answer before it is used."""
+
+# What Django's backend knows as psycopg; only what `connect` returns is different.
+_psycopg = ModuleType("psycopg")
+_psycopg.__dict__.update(vars(psycopg))
+_psycopg.__dict__["connect"] = PatientConnection.connect
+
+_watches: dict[str, ServerWatch] = {}
+_watches_lock = threading.Lock()
+
+
+def check(connection: PatientConnection) -> None:
+    """Ask a pooled connection whether it still works. Raises where it does not."""
+    with connection.with_patience(CHECK):
+        connection.execute("")
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection that does not wait for a server which shows no life, and says so of a lost COMMIT."""
+
+    Database = _psycopg
+
+    @property
+    def pool(self) -> Any:
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if options:
+            options.setdefault("connection_class", PatientConnection)
+            options.setdefault("check", check)
+        return super().pool
+
+    @property
+    def watch(self) -> ServerWatch:
+        """What this process knows of this server."""
+        with _watches_lock:
+            if self.alias not in _watches:
+                _watches[self.alias] = ServerWatch(self.plain_parameters)
+            return _watches[self.alias]
+
+    def plain_parameters(self) -> dict[str, Any]:
+        """What psycopg needs to connect beside the pool, without Django's adapters and cursors."""
+        skipped = ("cursor_factory", "context", "prepare_threshold")
+        return {name: value for name, value in self.get_connection_params().items() if name not in skipped}
+
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().get_connection_params()
+        parameters.pop("patience", None)
+        timeout = parameters.pop("statement_timeout", 0)
+        if timeout:
+            parameters.setdefault("options", f"-c statement_timeout={round(timeout * 1000)}")
+        return parameters
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self.watch.refuse_while_silent()
+        try:
+            connection = super().get_new_connection(conn_params)
+        except (PoolTimeout, psycopg.errors.ConnectionTimeout) as error:
+            # So that those who come next need not find out by waiting, too.
+            if self.watch.is_silent():
+                raise ServerSilent(str(error)) from error
+            raise
+        self._make_patient(connection)
+        return connection
+
+    def _configure_connection(self, connection: Any) -> bool:
+        self._make_patient(connection)
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]
+
+    def _make_patient(self, connection: Any) -> None:
+        options = self.settings_dict["OPTIONS"]
+        seconds = options.get("patience")
+        if seconds:
+            timeout = options.get("statement_timeout")
+            connection.patience = Patience(seconds, at_most=timeout + 2 * seconds if timeout else None)
+            connection.watch = self.watch
+
+    def set_autocommit(
+        self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False
+    ) -> None:
+        if autocommit and self.connection is None:
+            # The end of a transaction whose connection was lost. A new one would be made for this alone, and its
+            # failure would stand in the place of the first error; it begins with autocommit anyway.
+            self.autocommit = True
+            return
+        super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+
+    def _commit(self) -> None:
+        try:
+            super()._commit()  # type: ignore[misc]
+        except (OperationalError, InterfaceError) as error:
+            if self.connection is not None and self.connection.closed:
+                raise OutcomeUnknown(
+                    "The connection was lost while the change was being committed."
+                ) from error
+            raise

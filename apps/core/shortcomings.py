@@ -1,0 +1,22 @@
+"""What this process goes without at the moment, as the frame of every page says it. Nobody is asked for it."""
+
+from __future__ import annotations
+
+from apps.core import redis_watch, storage
+
+
+def shortcomings() -> list[str]:
+    """Return one sentence for each part that is missing or full; usually none."""
+    found = []
+    if redis_watch.is_silent():
+        found.append(
+            "Redis does not answer. Everything can be read and changed, but pages are slower, and what is computed "
+            "anew waits until Redis is back."
+        )
+    if storage.database_is_full():
+        found.append(
+            "The disk of PostgreSQL is full. Everything can be read; changes are refused until it has space."
+        )
+    if shortage := storage.shortage():
+        found.append(f"Disk space runs out: {shortage}.")
+    return found

@@ -1,0 +1,41 @@
+"""What pages show of characters that cannot be seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.names import has_undrawn, visible
+
+# Tags keep what stands in them: an address or a value has to lead where it led. So does text that is sent or run.
+_KEPT = re.compile(r"(<(script|style|textarea)\b.*?</\2\s*>|<[^>]*>)", re.DOTALL | re.IGNORECASE)
+
+
+class VisibleCharactersMiddleware:
+    """Write characters that cannot be seen, or that turn the text round, as their code points: ``⟨U+202E⟩``.
+
+    New names may not hold them; names from before, observed ones and free text may. It is done to the whole page, so
+    that no template can forget it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.streaming or not response.headers.get("Content-Type", "").startswith("text/html"):
+            return response
+        if response.content.isascii():
+            return response
+        text = response.content.decode()
+        if has_undrawn(text):
+            # Two groups make three pieces each: text, what is kept, and the name of its tag or None.
+            pieces = _KEPT.split(text)
+            response.content = "".join(
+                visible(piece) if index % 3 == 0 else piece
+                for index, piece in enumerate(pieces)
+                if index % 3 != 2
+            )
+        return response

@@ -1,0 +1,153 @@
+"""The edge's parts by themselves: who gives way, what is kept, whose turn it is, and how lines are counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.core.errors import BallastError, Unavailable
+from console.edge.buffers import Budget, BudgetSpent, Buffer
+from console.edge.register import Register, counted_as
+from console.edge.server import MAX_BODY_BYTES, SESSION_COOKIE
+from console.edge.web import Lease, Pool
+from console.refusals import Refusals
+
+
+class Fake:
+    """A connection as the register sees it."""
+
+    is_resting = False
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        self.reason: BallastError | None = None
+
+    def end(self, reason: BallastError | None) -> None:
+        assert not math.isinf(self.due), "it was being worked for"
+        self.reason = reason
+
+    def expire(self) -> None:
+        raise AssertionError("the register does not look at the clock")
+
+
+def test_the_edge_and_the_pages_agree() -> None:
+    assert settings.SESSION_COOKIE_NAME.encode() == SESSION_COOKIE
+    assert settings.MAX_BODY_BYTES == MAX_BODY_BYTES
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([1.0, 2.0, 3.0, math.inf])), max_size=60))
+def test_no_address_has_more_than_its_share_and_nobody_at_work_is_closed(
+    arrivals: list[tuple[str, float]],
+) -> None:
+    register = Register(limit=1000, per_address=3)
+    held: list[tuple[str, Fake]] = []
+    for address, due in arrivals:
+        one = Fake(due)
+        refusal = register.assign(one, address)
+        others = [other for where, other in held if where == address and other.reason is None]
+        held.append((address, one))
+        if refusal is not None:
+            assert all(math.isinf(other.due) for other in others if other.reason is None)
+            register.unassign(one, address)
+            one.reason = refusal
+        open_ones = [other for where, other in held if where == address and other.reason is None]
+        assert len(open_ones) <= 3
+    assert not any(
+        math.isinf(one.due) and one.reason is not None and one.reason.status != 429 for _, one in held
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_an_address_is_counted_as_what_one_customer_has(address: str, counted: str) -> None:
+    assert counted_as(address) == counted
+
+
+@given(st.lists(st.binary(max_size=90_000), max_size=12))
+def test_a_buffer_gives_back_what_it_took_and_what_was_written(pieces: list[bytes]) -> None:
+    budget = Budget(600_000)
+    buffer = Buffer(budget)
+    kept = b""
+    for piece in pieces:
+        try:
+            buffer.write(piece)
+            kept += piece
+        except BudgetSpent:
+            assert len(kept) + len(piece) > budget.limit_bytes
+    assert b"".join(buffer.pieces()) == kept
+    assert budget.taken_bytes == len(kept)
+    buffer.close()
+    assert budget.taken_bytes == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_threads_are_lent_in_turn_by_address_and_all_come_back(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    pool = Pool(tmp_path, processes=2, threads=2, queue_timeout_s=20)
+    for process in pool.processes:
+        process.is_up = True
+    served: list[str] = []
+
+    async def ask(address: str) -> None:
+        async with pool.thread(address):
+            served.append(address)
+            await asyncio.sleep(0)
+
+    async def all_of_them() -> None:
+        greedy = [asyncio.create_task(ask("greedy")) for _ in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*(ask(f"other {draw.randrange(5)}") for _ in range(5)))
+        for task in draw.sample(greedy, 50):
+            task.cancel()
+        await asyncio.gather(*greedy, return_exceptions=True)
+
+    asyncio.run(all_of_them())
+    last = max(at for at, address in enumerate(served) if address != "greedy")
+    assert last < 40
+    assert [process.lent for process in pool.processes] == [0, 0]
+
+
+def test_who_waits_too_long_for_a_thread_is_told_so(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, processes=1, threads=1, queue_timeout_s=0)
+
+    async def ask() -> Lease:
+        async with pool.thread("anybody") as lease:
+            return lease
+
+    with pytest.raises(Unavailable, match="Every web thread is busy"):
+        asyncio.run(ask())
+
+
+def test_refusals_are_said_once_a_minute_with_their_number() -> None:
+    now = [0.0]
+    refusals = Refusals(clock=lambda: now[0])
+    said: list[str] = []
+
+    def log(name: str, words: str) -> None:
+        record = logging.LogRecord(name, logging.ERROR, "", 0, words, None, (ValueError, ValueError(), None))
+        if refusals.filter(record):
+            said.append(record.getMessage())
+            assert record.exc_info is None or not name.startswith("django.security")
+
+    for number in range(1_000):
+        log("django.security.DisallowedHost", f"host {number}")
+    log("apps.slos", "something else")
+    now[0] = 61.0
+    log("django.security.DisallowedHost", "host again")
+    assert said == ["host 0", "something else", "host again 999 more like it since the last such line."]
