@@ -12,9 +12,9 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Lower
-from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Team, User, UserSession
+from apps.core import instants
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
 
@@ -47,7 +47,7 @@ def keys_of(user: User) -> QuerySet[ApiKey]:
 
 def keys_in_use(user: User | None = None) -> QuerySet[ApiKey]:
     """Return the keys that open something now, of one person or of all."""
-    keys = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+    keys = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=instants.now()), revoked_at=None)
     return (keys if user is None else keys.filter(user=user)).order_by("name", "pk")
 
 
@@ -91,7 +91,7 @@ def people(filters: PeopleFilters) -> QuerySet[User]:
     """Return the people who match, each with ``open_sessions`` and ``keys_in_use`` as counts."""
     found = User.objects.annotate(
         open_sessions=_counted(
-            UserSession.objects.filter(ended_at=None, expires_at__gt=timezone.now()), "user"
+            UserSession.objects.filter(ended_at=None, expires_at__gt=instants.now()), "user"
         ),
         keys_in_use=_counted(keys_in_use().order_by(), "user"),
     )
@@ -187,5 +187,5 @@ def team_names() -> Sequence[str]:
 
 def open_session_ids(user: User) -> list[int]:
     """Return the ids of the sessions with which a person is signed in now."""
-    found = UserSession.objects.filter(user=user, ended_at=None, expires_at__gt=timezone.now())
+    found = UserSession.objects.filter(user=user, ended_at=None, expires_at__gt=instants.now())
     return list(found.values_list("pk", flat=True))

@@ -6,4 +6,12 @@ from datetime import timedelta
 
 from apps.core.schedule import Job
 
-JOBS = [Job("accounts.tidy", every=timedelta(minutes=5), actor="apps.accounts.tasks.tidy")]
+JOBS = [
+    Job(
+        "accounts.tidy",
+        every=timedelta(minutes=5),
+        actor="apps.accounts.tasks.tidy",
+        title="Record refused sign-ins and delete old sessions",
+        queue="bulk",
+    )
+]

@@ -18,9 +18,9 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from apps.accounts.models import User, UserSession
+from apps.core import instants
 
 SEEN_EVERY_SECONDS = 60
 MAX_USER_AGENT = 300
@@ -92,7 +92,7 @@ class Recently:
 
 def open_sessions(user: User, *, keep: int | None = None) -> QuerySet[UserSession]:
     """Return a person's sessions that can still be used, the one seen last first, without the one of that id."""
-    found = UserSession.objects.filter(user=user, ended_at=None, expires_at__gt=timezone.now())
+    found = UserSession.objects.filter(user=user, ended_at=None, expires_at__gt=instants.now())
     if keep is not None:
         found = found.exclude(pk=keep)
     return found.order_by("-last_seen_at", "-pk")
@@ -104,7 +104,7 @@ def end(found: Iterable[UserSession]) -> list[UserSession]:
     digests = [one.key_digest for one in still_open]
     with connection.cursor() as cursor:
         cursor.execute(_DELETE, [digests])
-    UserSession.objects.filter(pk__in=[one.pk for one in still_open]).update(ended_at=timezone.now())
+    UserSession.objects.filter(pk__in=[one.pk for one in still_open]).update(ended_at=instants.now())
     return still_open
 
 
@@ -125,7 +125,7 @@ def end_all(user: User, *, keep: int | None = None) -> list[UserSession]:
 
 def purge(now: datetime | None = None) -> int:
     """Delete what Django keeps of expired sessions, and what is kept here of those long ended. Returns how many."""
-    now = now or timezone.now()
+    now = now or instants.now()
     gone, _ = Session.objects.filter(expire_date__lt=now).delete()
     old, _ = UserSession.objects.filter(expires_at__lt=now - KEPT).delete()
     ended, _ = UserSession.objects.filter(ended_at__lt=now - KEPT).delete()

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apps.accounts.models import User, UserSession
+from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.dispatcher import record
 from apps.core.errors import RateLimited
@@ -238,7 +238,7 @@ def _is_known_there(user: User | None, network: str) -> bool:
     """Whether this person signed in from there lately. Asked of the database for names that nobody has, too."""
     sessions = UserSession.objects.filter(
         user_id=user.pk if user is not None else 0,
-        last_seen_at__gt=timezone.now() - KNOWN_FOR,
+        last_seen_at__gt=instants.now() - KNOWN_FOR,
         ip__isnull=False,
     )
     return any(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.accounts import api_keys
 from apps.accounts.actions.common import MAX_ID
 from apps.accounts.models import ApiKey
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import BadRequest, NotAllowed, NotFound
 
@@ -61,7 +61,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
             name=call.input.name,
             prefix=made.prefix,
             key_hash=made.key_hash,
-            expires_at=timezone.now() + timedelta(days=days) if days else None,
+            expires_at=instants.now() + timedelta(days=days) if days else None,
         )
         key.refresh_from_db(fields=["created_at"])
         return Outcome(
@@ -133,7 +133,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
         key: ApiKey = call.target
         before = describe_key(key)
         if key.revoked_at is None:
-            key.revoked_at = timezone.now()
+            key.revoked_at = instants.now()
             key.save(update_fields=["revoked_at"])
         return Outcome(
             result=describe_key(key),

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_serializer
 
@@ -23,6 +22,7 @@ from apps.accounts.actions.people import generated_password
 from apps.accounts.models import User
 from apps.accounts.names import Username
 from apps.accounts.words import session_words
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
@@ -45,7 +45,7 @@ Password = Annotated[SecretStr, AfterValidator(_not_too_long)]
 def set_password(user: User, password: str, *, must_change: bool) -> list[int]:
     """Give a person another password and end all their sessions. Returns the ids of the sessions that ended."""
     user.set_password(password)
-    user.must_change_password, user.password_changed_at = must_change, timezone.now()
+    user.must_change_password, user.password_changed_at = must_change, instants.now()
     user.save(update_fields=["password", "must_change_password", "password_changed_at"])
     return [session.pk for session in sessions.end_all(user)]
 

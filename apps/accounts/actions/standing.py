@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
-
 from apps.accounts import sessions
 from apps.accounts.actions.common import (
     Rationale,
@@ -21,6 +19,7 @@ from apps.accounts.models import ApiKey, Team, User
 from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
 from apps.accounts.words import session_words
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
@@ -47,7 +46,7 @@ class _Standing(Action[StandingInput]):
 def close_doors(user: User) -> dict[str, int]:
     """End every session and revoke every key of a person. Returns how many of each there were."""
     ended = sessions.end_all(user)
-    revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+    revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=instants.now())
     return {"sessions_ended": len(ended), "keys_revoked": revoked}
 
 
@@ -102,7 +101,7 @@ class Deactivate(_Standing):
     def execute(self, call: Call[StandingInput]) -> Outcome:
         user: User = call.target
         before = describe_user(user)
-        user.is_active, user.deactivated_at = False, timezone.now()
+        user.is_active, user.deactivated_at = False, instants.now()
         user.save(update_fields=["is_active", "deactivated_at"])
         closed = close_doors(user)
         return Outcome(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.accounts.actions.common import (
@@ -17,6 +16,7 @@ from apps.accounts.actions.common import (
 )
 from apps.accounts.models import Team, User
 from apps.accounts.names import TeamName, Username
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry
@@ -180,7 +180,7 @@ class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
         team: Team = call.target
         before = describe_team(team)
         team.members.clear()
-        team.archived_at = timezone.now()
+        team.archived_at = instants.now()
         team.save(update_fields=["archived_at"])
         return _outcome(team, "accounts.team_archived", before)
 

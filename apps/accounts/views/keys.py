@@ -8,13 +8,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
 from apps.accounts.actions import CreateApiKeyInput
 from apps.accounts.api_keys import find as find_key
 from apps.accounts.authentication import CHALLENGE, KEY_HEADER
+from apps.core import instants
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
 from apps.core.http import client_ip
@@ -30,7 +30,7 @@ def _page(request: PageRequest, **extra: Any) -> HttpResponse:
         "keys": queries.keys_of(request.user),
         "fields": fields_for(CreateApiKeyInput),
         "idempotency_key": uuid.uuid4().hex,
-        "now": timezone.now(),
+        "now": instants.now(),
     }
     status = extra.pop("status", 200)
     return draw(request, PAGE, context | extra, part="keys", status=status)
