@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from apps.engine.counting import needed_requests
 from apps.engine.decomposition import Cause
+from apps.engine.document import CounterfactualKind
 from apps.engine.explanation.pasts import Asked, Change
 from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
@@ -28,7 +29,7 @@ MAX_CAUSES = 2
 """Causes that get one nine more and one nine less: the heaviest."""
 MAX_SEARCHED = 3
 """Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
-NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
+NINES: tuple[tuple[CounterfactualKind, float], ...] = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
 LIKELY = 0.8
 """The heaviest cause is asked at once where it makes so large a share of the failures: it may be enough alone."""
 COARSE = (0.15, 0.08, 0.04, 0.02)
@@ -48,7 +49,7 @@ class Counterfactual:
     availability.
     """
 
-    kind: str
+    kind: CounterfactualKind
     cause: str
     scale: float
     availability: float | None
@@ -106,7 +107,9 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     return found
 
 
-def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual:
+def _scaled(
+    cause: Cause, kind: CounterfactualKind, scale: float, result: float, service_id: str
+) -> Counterfactual:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale
