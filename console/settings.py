@@ -129,7 +129,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "apps.ui.middleware.VisibleCharactersMiddleware",
+    "apps.accounts.middleware.SessionNoteMiddleware",
+    "apps.core.visible_pages.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
     # Innermost: what it says of methods stands in the problem that is made of a 405.

@@ -165,9 +165,14 @@ CYCLES_SHOWN = 50
 """Cycles that a page lists; the API has all of them, page by page."""
 
 
-def open_cycles(*, limit: int = CYCLES_SHOWN) -> list[CycleAlert]:
-    """Return the first of the cycles that exist now, the unacknowledged first, then the newest."""
-    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED).select_related("acknowledged_by")
+def open_cycles(*, limit: int = CYCLES_SHOWN, with_people: bool = True) -> list[CycleAlert]:
+    """Return the first of the cycles that exist now, the unacknowledged first, then the newest.
+
+    ``with_people`` reads who acknowledged each of them as well.
+    """
+    rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
+    if with_people:
+        rows = rows.select_related("acknowledged_by")
     return list(rows.order_by("-state", "-detected_at", "pk")[:limit])
 
 

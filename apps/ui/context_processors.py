@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -11,6 +11,12 @@ from django.utils.safestring import SafeString
 
 from apps.ui import navigation
 from apps.ui.navigation import Item
+
+
+@lru_cache(maxsize=256)
+def _drawn(groups: tuple[navigation.Group, ...]) -> SafeString:
+    """The rail follows from its entries and counts alone, which are the same on most pages."""
+    return render_to_string("components/navigation.html", {"groups": groups})
 
 
 class Shell:
@@ -26,7 +32,7 @@ class Shell:
     @cached_property
     def rooms(self) -> SafeString:
         """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
-        return render_to_string("components/navigation.html", {"groups": self.navigation})
+        return _drawn(self.navigation)
 
     @cached_property
     def search_url(self) -> str:

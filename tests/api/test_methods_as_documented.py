@@ -1,4 +1,4 @@
-"""An address takes the methods that the OpenAPI document has for it, and says so where it is asked otherwise."""
+"""An address takes the methods that the OpenAPI document has for it, says so where it is asked otherwise, no others."""
 
 from __future__ import annotations
 

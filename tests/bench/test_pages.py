@@ -28,9 +28,7 @@ WHERE s.id >= %(first)s + %(computed)s AND r.status = 'current'
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 def test_pages_at_full_size(fleet: list[Service]) -> None:
-    compute.refresh([service.pk for service in fleet[:COMPUTED]], reason="bench")
-    copy_recommendations(fleet)
-    status.refresh()
+    recommend_all(fleet)
     client = Client()
     client.force_login(make_user("sam", "sre_admin"))
 
@@ -54,9 +52,17 @@ def test_pages_at_full_size(fleet: list[Service]) -> None:
         "audit": "/audit/",
     }.items():
         get(path)
-        show(name, *p95(lambda _, path=path: get(path), TIMES), "100 ms")  # type: ignore[misc]
+        bar = "50 ms" if path == "/" else "100 ms"
+        show(name, *p95(lambda _, path=path: get(path), TIMES), bar)  # type: ignore[misc]
     get(f"/services/service-{COMPUTED:04}/")
-    show("service", *p95(lambda at: get(f"/services/service-{at:04}/"), TIMES), "100 ms")
+    show("service", *p95(lambda at: get(f"/services/service-{at:04}/"), TIMES), "50 ms")
+
+
+def recommend_all(fleet: list[Service]) -> None:
+    """Give every service recommendations and a status."""
+    compute.refresh([service.pk for service in fleet[:COMPUTED]], reason="bench")
+    copy_recommendations(fleet)
+    status.refresh()
 
 
 def copy_recommendations(fleet: list[Service]) -> None:

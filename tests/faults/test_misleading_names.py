@@ -28,8 +28,8 @@ from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.models import AuditEntry
 from apps.core.names import NAME_PATTERN, called, name_problem, visible
+from apps.core.visible_pages import VisibleCharactersMiddleware
 from apps.journeys.inputs import CreateInput
-from apps.ui.middleware import VisibleCharactersMiddleware
 from tests.pages import client_of
 
 UNSEEN: tuple[Literal["Cc", "Cf", "Zl", "Zp", "Co"], ...] = ("Cc", "Cf", "Zl", "Zp", "Co")

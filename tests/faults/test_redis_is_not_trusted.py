@@ -188,9 +188,7 @@ def test_a_reply_that_no_worker_signed_is_passed_over(server: redis.Redis, data:
     server.rpush(asking.reply_key(ticket), data)
     assert computation.wait_for(ticket, deadline_seconds=0.02) is None
     server.rpush(asking.reply_key(ticket), data)
-    server.rpush(
-        asking.reply_key(ticket), signed(asking.reply_key(uuid.uuid4().hex), {"state": "stored"})
-    )
+    server.rpush(asking.reply_key(ticket), signed(asking.reply_key(uuid.uuid4().hex), {"state": "stored"}))
     server.rpush(asking.reply_key(ticket), signed(asking.reply_key(ticket), {"state": "stored"}))
     assert computation.wait_for(ticket, deadline_seconds=2) == {"state": "stored"}
 

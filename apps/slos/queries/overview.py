@@ -131,7 +131,7 @@ def _read_overview() -> Overview:
         burning_count=burning,
         decisions_count=0,
         cycles_open=open_cycle_count(),
-        cycles=open_cycles(limit=CYCLES_SHOWN),
+        cycles=open_cycles(limit=CYCLES_SHOWN, with_people=False),
         verdicts=verdicts,
         newest_data=newest,
         data_age=None,

@@ -69,9 +69,7 @@ def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> Bu
 
 def slo_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[ActiveSlo]:
     """Return the promises of a service, in force and ended, the newest first."""
-    return list(
-        ActiveSlo.objects.filter(service=service).select_related("started_by").order_by("-started_at")[:limit]
-    )
+    return list(ActiveSlo.objects.filter(service=service).order_by("-started_at")[:limit])
 
 
 def decisions_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[AuditEntry]:
@@ -79,7 +77,6 @@ def decisions_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[A
     return list(
         AuditEntry.objects.filter(service_id=service.service_id, action__startswith="slos.")
         .exclude(action="slos.store_recommendations")
-        .select_related("actor")
         .order_by("-created_at", "-id")[:limit]
     )
 

@@ -31,7 +31,10 @@ def newest_ends(services: Collection[int] | None, now: datetime) -> dict[int, da
 
 def newest_end(service_pk: int, now: datetime) -> datetime | None:
     """Return the same of one service, ``None`` without data."""
-    return newest_ends([service_pk], now).get(service_pk)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {NEWEST_END} FROM (SELECT %(pk)s AS id) s", {"pk": service_pk, "now": now})  # noqa: S608
+        newest: datetime | None = cursor.fetchone()[0]
+    return newest
 
 
 def newest_complete_end(now: datetime | None = None) -> datetime | None:
