@@ -18,6 +18,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
+from apps.slos.formatting import SLI_WORDS, slo_snapshot
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
@@ -31,7 +32,6 @@ from apps.slos.schemas import (
     ServiceSlosOut,
     SloQuery,
 )
-from apps.slos.words import SLI_WORDS, slo_snapshot
 from apps.telemetry.queries import newest_end
 
 router = Router(tags=["slos"])

@@ -14,9 +14,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.slos.formatting import tier_number
 from apps.slos.impact.risk import tier_warning
 from apps.slos.models import ActiveSlo, Recommendation
-from apps.slos.words import tier_number
 from tests.slos.conftest import acting, compute, current, make_edge, make_service, make_user
 
 

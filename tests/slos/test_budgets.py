@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.slos.objectives import budgets
-from apps.slos.objectives.decisions import Question, due_reason
+from apps.slos.objectives.decision_due import Question, due_reason
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 

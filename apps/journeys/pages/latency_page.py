@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.journeys.words import LATENCY_SHARE, within_words
+from apps.journeys.formatting import LATENCY_SHARE, within_words
 from apps.ui.format import NO_VALUE, ms, percent, plural
 
 WHY_MISSING = {

@@ -13,11 +13,11 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.journeys import queries
+from apps.journeys.formatting import path_name, shares
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.pages import latency_page
 from apps.journeys.what_if.steps import ChangeStep, query
-from apps.journeys.words import path_name, shares
-from apps.slos.words import TIERS
+from apps.slos.formatting import TIERS
 from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
 from apps.ui.links import action_url
 from apps.ui.lists import (

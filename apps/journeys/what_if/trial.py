@@ -29,7 +29,7 @@ from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.journeys.making import graph as graphs
-from apps.journeys.what_if.told import sentence, step_told
+from apps.journeys.what_if.sentences import sentence, step_told
 from apps.slos.models import Recommendation, SliType
 from apps.slos.services import archetypes, figures_below, load_inputs, service_as_of
 from apps.telemetry.series import Buckets, load_buckets

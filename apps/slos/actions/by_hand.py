@@ -20,11 +20,7 @@ from apps.slos.actions.decide import (
     promises_now,
 )
 from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
-from apps.slos.impact import risk
-from apps.slos.models import ActiveSlo
-from apps.slos.objectives import events, lifecycle
-from apps.slos.objectives.lifecycle import active_slo
-from apps.slos.words import (
+from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
     promise_text,
@@ -33,6 +29,10 @@ from apps.slos.words import (
     sli_told,
     slo_snapshot,
 )
+from apps.slos.impact import risk
+from apps.slos.models import ActiveSlo
+from apps.slos.objectives import lifecycle, sli_events
+from apps.slos.objectives.lifecycle import active_slo
 
 BY_HAND = ActiveSlo.Source.MANUAL
 Window = Annotated[
@@ -122,7 +122,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
 def _terms(service: Service, data: PromiseInput, before: ActiveSlo | None) -> dict[str, Any]:
     window_days = data.window_days or (before.window_days if before else settings.WINDOW_DAYS)
     if is_latency(data.sli_type):
-        basis = before.basis if before else events.latency_basis(service.pk)
+        basis = before.basis if before else sli_events.latency_basis(service.pk)
         share = promised_share(data.sli_type, basis)
         return {
             "target": share,

@@ -22,10 +22,7 @@ from apps.slos.actions.inputs import (
     Version,
     number_fits_the_sli,
 )
-from apps.slos.impact import risk
-from apps.slos.models import ActiveSlo, Recommendation
-from apps.slos.objectives import lifecycle
-from apps.slos.words import (
+from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
     number_words,
@@ -38,6 +35,9 @@ from apps.slos.words import (
     slo_snapshot,
     tier_number,
 )
+from apps.slos.impact import risk
+from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.objectives import lifecycle
 
 
 class DecisionInput(SloInput):

@@ -28,10 +28,10 @@ from typing import NamedTuple
 from django.db import connection
 
 from apps.catalog.models import Service
+from apps.slos.formatting import PERCENTILE_SHARE, is_latency
 from apps.slos.impact.influence import influence as solve
 from apps.slos.impact.upstream import Upstream, as_array, walk
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
-from apps.slos.words import PERCENTILE_SHARE, is_latency
 from apps.ui.format import plural
 
 

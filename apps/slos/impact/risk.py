@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.actions import Touch
+from apps.slos.formatting import TIERS, is_latency, number_words, tier_number
 from apps.slos.impact.analysis import analyse
 from apps.slos.impact.callers import reaching
 from apps.slos.models import Recommendation, ServiceStatus, SliType
-from apps.slos.objectives import events
+from apps.slos.objectives import sli_events
 from apps.slos.objectives.lifecycle import current_recommendation
-from apps.slos.words import TIERS, is_latency, number_words, tier_number
 from apps.telemetry.queries import newest_end
 from apps.ui.format import chance_words, missed_words, percent, plural
 
@@ -32,9 +32,11 @@ def missed_before(
     if until is None:
         return 0, 0
     # As far as the engine's backtest of a tier looks, so that a dialog and a tier's strip agree.
-    since = until - timedelta(days=events.LATENCY_DAYS if is_latency(sli_type) else events.LOOK_BACK_DAYS)
-    days = events.days_for(service.pk, sli_type, threshold_ms, basis, since, until)
-    windows = events.past_windows(days, window_days, until)
+    since = until - timedelta(
+        days=sli_events.LATENCY_DAYS if is_latency(sli_type) else sli_events.LOOK_BACK_DAYS
+    )
+    days = sli_events.days_for(service.pk, sli_type, threshold_ms, basis, since, until)
+    windows = sli_events.past_windows(days, window_days, until)
     return sum(1 for window in windows if window.good_share < target), len(windows)
 
 

@@ -11,11 +11,11 @@ from django.http import QueryDict
 from apps.accounts.models import User
 from apps.catalog.models import Service
 from apps.slos import queries
+from apps.slos.formatting import EXTERNAL, SLI_WORDS, number_words
 from apps.slos.lists.levels import Level
 from apps.slos.models import Recommendation, SliType
 from apps.slos.objectives.questions import due_reasons
 from apps.slos.queries import RecommendationFilters
-from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
 from apps.ui.format import plural
 from apps.ui.lists import (
     ROWS_PER_PAGE,

@@ -26,7 +26,7 @@ from apps.engine.types import (
     ServiceInput,
 )
 from apps.slos.documents.data_findings import Counted, hours_left_out, tell
-from apps.slos.objectives.events import LATENCY_DAYS
+from apps.slos.objectives.sli_events import LATENCY_DAYS
 from apps.telemetry.queries import StoredFinding, findings_in
 from apps.telemetry.series import (
     Buckets,

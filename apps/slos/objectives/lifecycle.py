@@ -14,8 +14,8 @@ from django.utils import timezone
 from apps.catalog.models import Service
 from apps.core.actions import Actor, Event, FieldChange
 from apps.core.errors import Conflict, InvalidInput, NotFound
+from apps.slos.formatting import SLI_WORDS, TIERS, number_words, promise_words, slo_snapshot, tier_number
 from apps.slos.models import ActiveSlo, Recommendation
-from apps.slos.words import SLI_WORDS, TIERS, number_words, promise_words, slo_snapshot, tier_number
 from apps.ui.format import utc_text
 
 SMALLEST, LARGEST = Decimal("0.000000001"), Decimal("0.999999999")

@@ -9,18 +9,18 @@ from typing import Any
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.slos.formatting import SLI_WORDS
 from apps.slos.lists import state_of
 from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
+from apps.slos.presenting.active_slos import Promise, promise
 from apps.slos.presenting.addresses import regenerate_url, set_url
 from apps.slos.presenting.certainty import DataLine, Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
-from apps.slos.presenting.promises import Promise, promise
 from apps.slos.presenting.renewal import Renewal, renewal
 from apps.slos.presenting.tiers import Offer, latency_notes, offer
 from apps.slos.queries import ServicePage
-from apps.slos.words import SLI_WORDS
 from apps.ui.charts import Chart
 from apps.ui.format import age, bound, duration, percent
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from apps.slos.formatting import WRITTEN, is_latency, slo_number
 from apps.slos.models import ActiveSlo
 from apps.slos.queries import ServicePage
-from apps.slos.words import WRITTEN, is_latency, slo_number
 from apps.ui.format import ms_typed, percent_number
 from apps.ui.links import action_url
 

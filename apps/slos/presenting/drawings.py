@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from apps.slos.formatting import TIERS, with_ordered_intervals
 from apps.slos.models import SliType
 from apps.slos.queries import ServicePage
-from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui import charts
 from apps.ui.charts import Chart
 from apps.ui.format import ms, percent_number

@@ -10,11 +10,7 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.slos.models import ActiveSlo
-from apps.slos.presenting import drawings
-from apps.slos.presenting.addresses import decision_urls
-from apps.slos.queries import ServicePage
-from apps.slos.words import (
+from apps.slos.formatting import (
     EXTERNAL,
     PERCENTILE_SHARE,
     SLI_WORDS,
@@ -25,6 +21,10 @@ from apps.slos.words import (
     slo_number,
     with_ordered_intervals,
 )
+from apps.slos.models import ActiveSlo
+from apps.slos.presenting import drawings
+from apps.slos.presenting.addresses import decision_urls
+from apps.slos.queries import ServicePage
 from apps.ui import charts
 from apps.ui.charts import as_date
 from apps.ui.format import (

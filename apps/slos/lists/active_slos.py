@@ -8,9 +8,9 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.slos import queries
+from apps.slos.formatting import SLI_WORDS, promise_words
 from apps.slos.lists.levels import MeterLevel, meter_level, meter_words
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
-from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,

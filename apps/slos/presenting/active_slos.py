@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from apps.slos.formatting import SLI_WORDS, promise_words
 from apps.slos.models import ActiveSlo
 from apps.slos.presenting.addresses import promise_urls
 from apps.slos.queries import BurnDown, ServicePage
-from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui import charts
 from apps.ui.charts import Chart
 from apps.ui.format import percent

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
 from apps.slos.models import ActiveSlo
-from apps.slos.objectives import events
+from apps.slos.objectives import sli_events
 from apps.slos.objectives.budgets import budget_left
 
 HISTORY_LIMIT = 50
@@ -54,7 +54,7 @@ def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> Bu
         return BurnDown(slo, None, 0.0, 0.0, [])
     since = as_of - timedelta(days=slo.window_days)
     # Hours, not days, at the window's ends: the line ends exactly where the status says.
-    days = events.hourly_days(service.pk, slo.sli_type, slo.threshold_ms, slo.basis, since, as_of)
+    days = sli_events.hourly_days(service.pk, slo.sli_type, slo.threshold_ms, slo.basis, since, as_of)
     total = sum(day.total for day in days)
     target = float(slo.target)
     points: list[BudgetPoint] = []

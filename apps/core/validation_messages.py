@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the words of whoever sent it: the one place where Pydantic's are translated.
+"""Messages on what is wrong with a value, for the person who sent it. All of Pydantic's are translated here.
 
 Every message follows the path of its field: ``limit: '0' is less than 1``.
 """

@@ -1,4 +1,4 @@
-"""An audit entry as people read it: how it came in, and what it changed line by line."""
+"""Text for an audit entry: how it came in, and what it changed line by line."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from apps.slos.formatting import SLI_WORDS, number_words
 from apps.slos.models import SliType
-from apps.slos.words import SLI_WORDS, number_words
 
 DECIDABLE = ("ok", "cold_start")
 SLACK = 1.25

@@ -1,6 +1,4 @@
-"""How promises and recommendations are put into words: the same in dialogs, conflicts, audit labels and
-reasons.
-"""
+"""Text for SLOs and recommendations: the same in dialogs, conflicts, audit labels and reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step means and what steps come to, in the operator's words."""
+"""Sentences about what-if steps: what each one means, and what all of them come to."""
 
 from __future__ import annotations
 
