@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pydantic_core import ErrorDetails
 
 from apps.core import validation_messages
-from apps.core.validation_messages import said
+from apps.core.validation_messages import quoted
 
 
 def plain(problem: ErrorDetails) -> str:
@@ -20,13 +20,15 @@ def _sla(value: object) -> str:
     try:
         number = Decimal(str(value).strip().removesuffix("%").strip())
     except InvalidOperation:
-        return f"{said(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+        return (
+            f"{quoted(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+        )
     if not number.is_finite():
-        return f"{said(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+        return (
+            f"{quoted(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+        )
     if 1 < number < 100:
-        return f"{said(value)} is a percentage; write the ratio: {(number / 100).normalize():f}"
+        return f"{quoted(value)} is a percentage; write the ratio: {(number / 100).normalize():f}"
     if number in (1, 100):
         return "nobody keeps 100 %; write a ratio below 1, or leave it blank"
-    return (
-        f"{said(value)} is not between 0 and 1; write the ratio that is promised, such as 0.9995 for 99.95 %"
-    )
+    return f"{quoted(value)} is not between 0 and 1; write the ratio that is promised, such as 0.9995 for 99.95 %"

@@ -101,7 +101,7 @@ def promise_text(snapshot: Mapping[str, Any] | None) -> str:
     return promise_words(ActiveSlo(sli_type=sli_type, basis=basis, source=source, **terms))
 
 
-def sli_told(entry: AuditEntry) -> str:
+def sli_name(entry: AuditEntry) -> str:
     """Which SLI an entry of the audit trail is about, to begin a sentence with: ``Availability``."""
     named = str((entry.after or entry.before or {}).get("sli_type"))
     label = entry.object_label

@@ -26,7 +26,7 @@ from apps.slos.formatting import (
     promise_text,
     promise_words,
     promised_share,
-    sli_told,
+    sli_name,
     slo_snapshot,
 )
 from apps.slos.impact import risk
@@ -151,7 +151,7 @@ class Set(_ByHand[SetInput]):
     Input = SetInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.after)} set by hand"
+        return f"{sli_name(entry)} {promise_text(entry.after)} set by hand"
 
     def preview(self, call: Call[SetInput]) -> Preview:
         self._free(call)
@@ -192,7 +192,7 @@ class Edit(_ByHand[EditInput]):
     Input = EditInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} changed from {promise_text(entry.before)} to {promise_text(entry.after)}"
+        return f"{sli_name(entry)} changed from {promise_text(entry.before)} to {promise_text(entry.after)}"
 
     def preview(self, call: Call[EditInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)
@@ -223,7 +223,7 @@ class Retire(_ByHand[RetireInput]):
     Input = RetireInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.before)} retired"
+        return f"{sli_name(entry)} {promise_text(entry.before)} retired"
 
     def preview(self, call: Call[RetireInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)

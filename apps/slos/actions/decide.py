@@ -31,7 +31,7 @@ from apps.slos.formatting import (
     promised_number,
     promised_share,
     recommendation_words,
-    sli_told,
+    sli_name,
     slo_snapshot,
     tier_number,
 )
@@ -253,7 +253,7 @@ class Accept(_Decision[AcceptInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         tier = (entry.after or {}).get("tier")
-        return f"{sli_told(entry)} {promise_text(entry.after)} accepted" + (
+        return f"{sli_name(entry)} {promise_text(entry.after)} accepted" + (
             f", the {tier} tier" if tier else ""
         )
 
@@ -296,7 +296,7 @@ class Modify(_Decision[ModifyInput]):
     Input = ModifyInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.after)} chosen in place of the tiers"
+        return f"{sli_name(entry)} {promise_text(entry.after)} chosen in place of the tiers"
 
     def preview(self, call: Call[ModifyInput]) -> Preview:
         recommendation = self.seen(call)
@@ -336,7 +336,7 @@ class Reject(_Decision[RejectInput]):
     Input = RejectInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} recommendation rejected"
+        return f"{sli_name(entry)} recommendation rejected"
 
     def preview(self, call: Call[RejectInput]) -> Preview:
         recommendation = self.seen(call)

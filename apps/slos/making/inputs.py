@@ -151,14 +151,14 @@ def _series(found: Counts) -> CountSeries:
 
 
 def _quality(found: Counts | None, findings: Sequence[StoredFinding], hour: datetime) -> Quality:
-    told = tell(findings, _counted(found), hour)
+    account = tell(findings, _counted(found), hour)
     return Quality(
         # Where no hour is left, only the findings know how many there were.
         found.implausible if found else hours_left_out(findings),
         found.partial if found else 0,
-        told.warnings,
-        told.doubts,
-        told.left_out,
+        account.warnings,
+        account.doubts,
+        account.left_out,
     )
 
 
