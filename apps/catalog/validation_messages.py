@@ -21,14 +21,14 @@ def _sla(value: object) -> str:
         number = Decimal(str(value).strip().removesuffix("%").strip())
     except InvalidOperation:
         return (
-            f"{quoted(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+            f"{quoted(value)} is not a number; write the ratio that is published, such as 0.9995 for 99.95 %"
         )
     if not number.is_finite():
         return (
-            f"{quoted(value)} is not a number; write the ratio that is promised, such as 0.9995 for 99.95 %"
+            f"{quoted(value)} is not a number; write the ratio that is published, such as 0.9995 for 99.95 %"
         )
     if 1 < number < 100:
         return f"{quoted(value)} is a percentage; write the ratio: {(number / 100).normalize():f}"
     if number in (1, 100):
         return "nobody keeps 100 %; write a ratio below 1, or leave it blank"
-    return f"{quoted(value)} is not between 0 and 1; write the ratio that is promised, such as 0.9995 for 99.95 %"
+    return f"{quoted(value)} is not between 0 and 1; write the ratio that is published, such as 0.9995 for 99.95 %"

@@ -243,7 +243,7 @@ class Edit(_OnOne[EditInput]):
 
 @register
 class Delete(_OnOne[DeleteInput]):
-    """Take a journey away with its result. Its services and their promises stay as they are."""
+    """Take a journey away with its result. Its services and their SLOs stay as they are."""
 
     name = "journeys.delete"
     title = "Delete journey"

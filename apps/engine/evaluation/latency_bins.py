@@ -2,7 +2,7 @@
 
 Of the same simulated services only what such a source would tell is shown: the p95 and p99 of each hour or of each five
 minutes, read from that bin's own requests. A window is missed where more than one bin of twenty lies above the
-threshold, which is what the engine promises of them.
+threshold, which is what the engine offers for them.
 """
 
 from __future__ import annotations

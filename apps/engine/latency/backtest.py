@@ -1,6 +1,6 @@
 """What a latency threshold would have cost in the past: windows missed, pages and tickets a month.
 
-A promise of a threshold is one of a share: so many of the requests at or under it. With histograms a window is
+A target for a threshold is a target for a share: so many of the requests at or under it. With histograms a window is
 missed where its percentile, read from its summed buckets, lies above the threshold, which is where more requests
 than allowed were slower. Where a source has only percentiles of its bins, the bins take the requests' place; then
 there are no alerts, for a rule of an hour would rest on a handful of bins.

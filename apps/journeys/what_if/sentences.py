@@ -26,7 +26,7 @@ def step_sentences(
         case "queue":
             sentences.append(
                 f"{service_id} no longer waits for {name}: it accepts the request and the work is done later. An "
-                f"outage of {name} delays work and fails none. What to promise then is how old the queue may get."
+                f"outage of {name} delays work and fails none. The SLO then is how old the queue may get."
             )
             sentences.append(f"The queue itself is counted, with {percent(step.value)}.")
         case "replica":
@@ -102,7 +102,7 @@ def sentence(
     if not kinds:
         if old is None:
             return f"{service_id} has no number to start from."
-        return f"As it is, {service_id} can promise {percent(old)}, missed {chance_words(0.05, window_days)}."
+        return f"As it is, {service_id} can keep {percent(old)}, missed {chance_words(0.05, window_days)}."
     steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
     with_steps = f"With {steps}"
     if old is None or new is None:
@@ -114,7 +114,7 @@ def sentence(
             f"to {percent(other)}."
         )
     if abs(new - old) < 5e-8:
-        return f"{with_steps} {service_id} could promise what it can promise now: {percent(old)}."
+        return f"{with_steps} {service_id} could keep what it can keep now: {percent(old)}."
     factor = (1 - new) / (1 - old) if old < 1 else 1.0
     fewer = (
         f"{number((1 - factor) * 100, 0)} % fewer"
@@ -122,7 +122,7 @@ def sentence(
         else f"{number((factor - 1) * 100, 0)} % more"
     )
     return (
-        f"{with_steps} {service_id} could promise {percent(new)} in place of {percent(old)}, missed as rarely "
+        f"{with_steps} {service_id} could keep {percent(new)} in place of {percent(old)}, missed as rarely "
         f"({chance_words(0.05, window_days)}): {fewer} failures."
     )
 

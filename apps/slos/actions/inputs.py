@@ -95,7 +95,7 @@ def number_fits_the_sli(schema: dict[str, Any]) -> None:
 
 
 class SloInput(ActionInput):
-    """Which promise: one service, one kind of SLI."""
+    """Which SLO: one service, one kind of SLI."""
 
     service_id: str = Field(min_length=1, max_length=255, json_schema_extra={"widget": "hidden"})
     sli_type: SliType = Field(title="SLI", json_schema_extra={"widget": "hidden"})

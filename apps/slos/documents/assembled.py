@@ -1,4 +1,4 @@
-"""A service's recommendation as the API and the pages get it: three stored rows and what is promised, in one
+"""A service's recommendation as the API and the pages get it: three stored rows and the active SLOs, in one
 document.
 """
 

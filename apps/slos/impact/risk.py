@@ -18,16 +18,16 @@ from apps.telemetry.queries import newest_end
 from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
-HARDLY_A_PROMISE = 0.5
-"""A promise below this is allowed, for a service that is no better, and surely looked at twice."""
+HARDLY_A_TARGET = 0.5
+"""A target below this is allowed, for a service that is no better, and surely looked at twice."""
 LAST_DIGIT = 1e-9
-"""A promise is stored with nine decimals, a tier with more: what differs by less is the tier."""
+"""A target is stored with nine decimals, a tier with more: what differs by less is the tier."""
 
 
 def missed_before(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> tuple[int, int]:
-    """Return how many past windows would have missed a promise, of how many that can be judged."""
+    """Return how many past windows would have missed an SLO, of how many that can be judged."""
     until = newest_end(service.pk, timezone.now())
     if until is None:
         return 0, 0
@@ -68,7 +68,7 @@ def tier_warning(recommendation: Recommendation, value: float, window_days: int)
 def warnings_for(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> list[str]:
-    """List what speaks against a promise, each with its numbers; empty where nothing does."""
+    """List what speaks against an SLO, each with its numbers; empty where nothing does."""
     found: list[str] = []
     recommendation = current_recommendation(service, sli_type)
     limit = dependency_limit(recommendation)
@@ -86,8 +86,8 @@ def warnings_for(
         warning = tier_warning(recommendation, float(value or 0), window_days)
         if warning:
             found.append(warning)
-    if sli_type == SliType.AVAILABILITY and target < HARDLY_A_PROMISE:
-        found.insert(0, f"{percent(target)} lets more requests fail than it promises: is that meant?")
+    if sli_type == SliType.AVAILABILITY and target < HARDLY_A_TARGET:
+        found.insert(0, f"{percent(target)} lets more requests fail than succeed: is that meant?")
     if sli_type == SliType.AVAILABILITY:
         status = ServiceStatus.objects.filter(service=service).first()
         if status is not None and status.observed is not None and status.observed < target:
@@ -101,11 +101,11 @@ def warnings_for(
     if broken:
         names = ", ".join(effect.service_id for effect in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        found.append(f"{plural(len(broken), 'promise')} upstream could not be kept on it: {names}{more}.")
+        found.append(f"{plural(len(broken), 'SLO')} upstream could not be kept on it: {names}{more}.")
     return found
 
 
 def touches_for(service: Service) -> list[Touch]:
-    """Say which services with a promise of their own call this one, directly or through others."""
+    """Say which services with an SLO of their own call this one, directly or through others."""
     found = reaching(service, limit=NAMED)
     return [Touch(found.total, "upstream services with an SLO", found.names)]

@@ -1,4 +1,4 @@
-"""The lists of services, recommendations and promises: what the address asks for, and rows as drawn."""
+"""The lists of services, recommendations and active SLOs: what the address asks for, and rows as drawn."""
 
 from apps.slos.lists.active_slos import slo_listing
 from apps.slos.lists.recommendations import VERDICT_WORDS, recommendation_listing

@@ -234,7 +234,7 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         return ""
     if verdict not in ("ok", "cold_start"):
         if verdict == "nothing_kept":
-            return "What was counted leaves nothing to promise."
+            return "What was counted leaves no target to keep."
         return "Too little is known for a number."
     if quality.get("days") is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
@@ -249,4 +249,4 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         return "Good: the history is long and recent, and there is enough traffic."
     if confidence >= FAIR:
         return f"Fair{because}: read each tier together with its interval."
-    return f"Low{because}: look at the intervals before you promise the upper end."
+    return f"Low{because}: look at the intervals before you accept the upper end."

@@ -68,7 +68,7 @@ def _awaited(page: ServicePage, words: str) -> Renewal:
 
 
 def _key(page: ServicePage, state: str) -> str:
-    """What a page is made of as far as waiting goes: the recommendations shown and the promises in force."""
+    """What a page is made of as far as waiting goes: the recommendations shown and the active SLOs."""
     document = page.recommendation
     made = document["generated_at"] if document else "none"
     versions = ",".join(f"{sli_type}{version}" for sli_type, version in sorted(page.versions.items()))

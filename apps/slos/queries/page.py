@@ -34,10 +34,10 @@ UPSTREAM_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class ServicePage:
-    """One service: how it stands, what it promises, what it could promise, whom it touches, what was decided.
+    """One service: how it stands, its SLOs, those it could keep, whom it touches, what was decided.
 
     ``recommendation`` is the document of :mod:`apps.slos.documents.assembled` with ``is_stale`` and ``age_seconds``, or
-    ``None`` where none was ever made. ``versions`` holds the version of each promise (0 for none), which a
+    ``None`` where none was ever made. ``versions`` holds the version of each SLO (0 for none), which a
     decision sends back.
     """
 
@@ -74,7 +74,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         # What was decided on a moment ago is still shown until the next one is there.
         document = last_recommendations(service) or document
     history = slo_history(service)
-    # A history that is not cut holds the promises in force as well.
+    # A history that is not cut holds the active SLOs as well.
     in_force = (
         sorted((slo for slo in history if slo.ended_at is None), key=attrgetter("sli_type"))
         if len(history) < HISTORY_LIMIT

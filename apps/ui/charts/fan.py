@@ -70,7 +70,7 @@ class TierInterval:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A level to compare with: ``observed``, ``dependencies``, ``promised``."""
+    """A level to compare with: ``observed``, ``dependencies``, ``SLO``."""
 
     label: str
     value: float
