@@ -23,7 +23,7 @@ from dramatiq.middleware import (
 
 from apps.core import redis_watch
 from console.signed_messages import SignedEncoder, SignedRedisBroker
-from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard, ScheduledRuns
+from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard
 
 QUEUES = ("interactive", "default", "bulk")
 """``interactive``: a person waits. ``default``: reactions to what happened. ``bulk``: hours of data."""
@@ -33,13 +33,15 @@ MAX_RETRIES = 5
 MIN_BACKOFF_MS = 2_000
 MAX_BACKOFF_MS = 5 * 60_000
 TIME_LIMIT_MS = 10 * 60_000
-# A worker that died is noticed after this long. Shorter ones would run messages of a paused worker twice.
-HEARTBEAT_TIMEOUT_MS = 60_000
+# A worker that died is noticed after this long. A worker that was only paused finds its messages run by others as well.
+# That is harmless: a run is claimed in PostgreSQL by one of them (apps.core.runs), and an answer to a question changes
+# nothing.
+HEARTBEAT_TIMEOUT_MS = 6_000
 # In a million fetches. Maintenance, which brings back a dead worker's messages, is a matter of luck at each
 # fetch of the same queue; at the default of 1,000 an idle worker waits for ten minutes and more. Idle
-# workers fetch about once a second and queue, so this is one in twenty seconds. It scans the keys of the
-# database, which is the broker's own.
-MAINTENANCE_CHANCE = 50_000
+# workers fetch about once a second and queue, so this is one in two seconds. It scans the keys of the
+# database, which is the broker's own, and only while a worker is dead.
+MAINTENANCE_CHANCE = 500_000
 REDIS_DATABASE = 1
 
 
@@ -66,12 +68,9 @@ def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: 
     """
     dramatiq.set_encoder(SignedEncoder())
     url = broker_url(redis_url)
-    # What comes later in the list sees a message's end earlier. The scheduler's bookkeeping must come after
-    # Retries has decided whether a message failed for good, and connections are given back when all others
-    # are done.
+    # What comes later in the list sees a message's end earlier: connections are given back when all others are done.
     middleware: list[Middleware] = [
         DatabaseConnections(),
-        ScheduledRuns(),
         Correlation(),
         CurrentMessage(),
         TimeLimit(time_limit=TIME_LIMIT_MS),

@@ -129,6 +129,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.middleware.SessionNoteMiddleware",
     "apps.core.visible_pages.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",

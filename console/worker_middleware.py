@@ -1,4 +1,4 @@
-"""What happens around every message: connections, correlation, bookkeeping of the scheduler, poison."""
+"""What happens around every message: connections, correlation, poison."""
 
 from __future__ import annotations
 
@@ -85,26 +85,3 @@ class PoisonGuard(Middleware):
         if exception is None:
             with suppress(DatabaseError):
                 services.forget_starts(message.message_id)
-
-
-class ScheduledRuns(Middleware):
-    """Note in the scheduler's table how a periodic job ended."""
-
-    option = "scheduled_run"
-
-    def after_process_message(
-        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
-    ) -> None:
-        run_id = message.options.get(self.option)
-        if run_id is None or (exception is not None and not message.failed):
-            return
-        from console.scheduler import finish
-
-        finish(run_id, error=repr(exception) if exception is not None else "")
-
-    def after_skip_message(self, broker: Any, message: Any) -> None:
-        run_id = message.options.get(self.option)
-        if run_id is not None:
-            from console.scheduler import finish
-
-            finish(run_id, error="The message was given up after too many starts.")

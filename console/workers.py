@@ -24,8 +24,9 @@ from console.environment import ConfigurationError
 # A person waits for this lane; an idle worker asks for work at most this late.
 INTERACTIVE_POLL_MS = 50
 # Twenty fetches a second instead of one need a twentieth of the usual chance of maintenance.
-INTERACTIVE_MAINTENANCE_CHANCE = 2_500
+INTERACTIVE_MAINTENANCE_CHANCE = 25_000
 POLL_MS = 1_000
+CLOCK_WATCHED_EVERY_S = 60.0
 DRAIN_TIMEOUT_MS = 20_000
 BULK_NICENESS = 5
 PRELOADED = ("scipy.stats", "networkx", "apps.engine.recommend")
@@ -45,6 +46,17 @@ def preload() -> None:
     for name in PRELOADED:
         if util.find_spec(name):
             import_module(name)
+
+
+def _watch_clock() -> None:
+    from django.db import DatabaseError, connection
+
+    from apps.core import clocks
+
+    try:
+        clocks.watch()
+    except DatabaseError:  # Others say that it is away.
+        connection.close()
 
 
 def main(arguments: list[str]) -> int:
@@ -88,7 +100,8 @@ def main(arguments: list[str]) -> int:
         worker_threads=options.threads,
     )
     worker.start()
-    stopping.wait()
+    while not stopping.wait(CLOCK_WATCHED_EVERY_S):
+        _watch_clock()
     worker.stop(timeout=DRAIN_TIMEOUT_MS)
     broker.close()
     return 0

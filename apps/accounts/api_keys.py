@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apps.accounts.models import ApiKey
+from apps.core import instants
 
 MARK = "blst_"  # lets secret scanners and people recognise a key
 RANDOM_BYTES = 32
@@ -50,7 +50,7 @@ def find(raw: str, *, now: datetime | None = None) -> ApiKey | None:
     """
     if not raw.startswith(MARK) or len(raw) > 100:
         return None
-    now = now or timezone.now()
+    now = now or instants.now()
     present = key_hash(raw)
     hashes = [present, *(key_hash(raw, secret) for secret in settings.SECRET_KEY_FALLBACKS)]
     key = (

@@ -1,4 +1,4 @@
-"""Who uses Ballast: people with a role, the teams whose services they own, and the keys of their programs."""
+"""Who uses Ballast: people with a role, the teams whose services they own, their sessions and their programs' keys."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Team(models.Model):
     name = models.TextField(unique=True)
     origin = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    archived_at = models.DateTimeField(null=True, blank=True)
+    """When it was put away. A team that has services again counts as in use all the same."""
 
     def __str__(self) -> str:
         return self.name
@@ -34,6 +36,12 @@ class User(AbstractUser):
     role = models.TextField(choices=Role.choices, default=Role.VIEWER)
     teams = models.ManyToManyField(Team, blank=True, related_name="members")
     origin = models.TextField(blank=True, default="")
+    deactivated_at = models.DateTimeField(null=True, blank=True)
+    """When an SRE admin deactivated this person; what they did and what is theirs stays."""
+    must_change_password = models.BooleanField(default=False, db_default=False)
+    """Somebody else knows the password: no page opens before this person chose one of their own."""
+    password_changed_at = models.DateTimeField(null=True, blank=True)
+    """When the password was last changed or replaced here; ``None`` for the one that the account was made with."""
 
     class Meta:
         constraints = [
@@ -65,3 +73,48 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class UserSession(models.Model):
+    """A browser in which somebody is signed in. Django's own row holds the session; this one says whose and where.
+
+    The session's key opens the session, so only a digest of it is kept here.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
+    key_digest = models.TextField(unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    """To the minute, so that reading pages seldom writes."""
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index("user", models.F("last_seen_at").desc(), name="user_session_newest")]
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"
+
+
+class SignInCount(models.Model):
+    """Sign-ins that were tried within one window: by one name, from one address, or both together.
+
+    ``subject`` never holds what was typed, only a keyed digest of it. Above the limit, attempts are refused, and
+    ``refused`` counts them; the row goes when its window is over.
+    """
+
+    subject = models.TextField(primary_key=True)
+    scope = models.TextField()
+    attempts = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    ends_at = models.DateTimeField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    ip = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        indexes = [models.Index("ends_at", name="sign_in_count_end")]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.attempts}"

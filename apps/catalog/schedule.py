@@ -7,11 +7,17 @@ from datetime import timedelta
 from apps.core.schedule import Job
 
 JOBS = [
-    Job("catalog.abandon_incomplete", timedelta(hours=1), "apps.catalog.tasks.abandon_incomplete"),
+    Job(
+        "catalog.abandon_incomplete",
+        timedelta(hours=1),
+        "apps.catalog.tasks.abandon_incomplete",
+        title="Abandon imports that never became complete",
+    ),
     Job(
         "catalog.refresh_staleness",
         timedelta(hours=1),
         "apps.catalog.tasks.refresh_staleness",
+        title="Mark the dependencies that nobody has seen for long",
         offset=timedelta(minutes=7),
     ),
 ]

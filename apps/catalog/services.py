@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
 from apps.catalog.graph.cycles import refresh_cycles
 from apps.catalog.graph.locking import lock_graph
@@ -17,7 +16,7 @@ from apps.catalog.ingesting.validation import Graph, validate_graph
 from apps.catalog.schemas import DependencyRow, ServiceRow
 from apps.catalog.sources import declares
 from apps.catalog.spelling import Spellings
-from apps.core import outbox
+from apps.core import instants, outbox
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 
@@ -98,7 +97,7 @@ def apply_graph(
     and has changed gets an audit entry of its own.
     """
     lock_graph()
-    now = now or timezone.now()
+    now = now or instants.now()
     done = 0
 
     def progress(count: int) -> None:

@@ -167,6 +167,9 @@ class Action[InputT: ActionInput]:
     success_status: ClassVar[int] = 200
     answer_shows_once: ClassVar[bool] = False
     """Its answer holds what nothing shows again, such as a password; the common dialog, which closes, would lose it."""
+    is_internal: ClassVar[bool] = False
+    """The code itself does it, in consequence of something, such as a sign-in. No button, API call or command reaches
+    it, and no permission is asked; :func:`apps.core.dispatcher.record` runs it."""
     mark: ClassVar[Mark] = ""
     """The mark beside its entries in a timeline."""
 
@@ -229,6 +232,19 @@ def get(name: str) -> AnyAction:
 def all_actions() -> list[AnyAction]:
     """Return every registered action, by name."""
     return [_registry[name] for name in sorted(_registry)]
+
+
+def offered(name: str) -> AnyAction:
+    """Return the action of that name for somebody who asks for it. Raises :class:`NotFound` for internal ones, too."""
+    action = get(name)
+    if action.is_internal:
+        raise NotFound(f"There is no action called {name}.")
+    return action
+
+
+def offered_actions() -> list[AnyAction]:
+    """Return the actions that people and programs may ask for, by name."""
+    return [action for action in all_actions() if not action.is_internal]
 
 
 type Gate = Callable[[AnyAction, Call[Any]], None]

@@ -77,7 +77,7 @@ def list_actions(request: HttpRequest) -> dict[str, Any]:
                 "allowed": actor.may(action.permission),
                 "input_schema": _input_schema(action),
             }
-            for action in actions.all_actions()
+            for action in actions.offered_actions()
         ]
     }
 

@@ -21,3 +21,6 @@ class CoreRoom(Room):
         # because a published event gets one delivery row for each subscriber.
         for door in ("actions", "runs", "subscribers"):
             list(modules(door))
+        from apps.core.runs.scheduled import register_jobs
+
+        register_jobs()

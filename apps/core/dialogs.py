@@ -65,7 +65,7 @@ def action_preview(request: PageRequest, name: str) -> HttpResponse:
 
 def _with_dialog(name: str) -> AnyAction:
     """Return the action of that name. Raises :class:`NotFound` for those that no dialog fits."""
-    action = actions.get(name)
+    action = actions.offered(name)
     if action.answer_shows_once:
         raise NotFound(
             f"{action.title}: its answer is shown once; a page of its own, the API or a command does that."

@@ -84,7 +84,7 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
 
 def preview(name: str, data: Any, *, actor: Actor) -> Preview:
     """Say what a call would do. No side effect, no audit entry; the same permission as doing it."""
-    action = actions.get(name)
+    action = actions.offered(name)
     parsed = parse(action, data)
     target = action.target(parsed, lock=False)
     authorise(action, actor, target)
@@ -98,12 +98,10 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
 
     Raises the errors of :mod:`apps.core.errors`; after any of them nothing has changed.
     """
-    action = actions.get(name)
+    action = actions.offered(name)
     parsed = parse(action, data)
     with transaction.atomic():
-        if actor.source in (AuditEntry.Source.WEB, AuditEntry.Source.API):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        _bound_the_wait(actor)
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
             if earlier is not None:
@@ -115,13 +113,44 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
         action.guard(call)
         for gate in actions.gates:
             gate(action, call)
-        outcome = action.execute(call)
-        _record(action, call, outcome)
-        for event in outcome.events:
-            outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
+        outcome = _execute(action, call)
         if idempotency_key is not None:
             idempotency.keep_response(actor.key, idempotency_key, outcome.result)
     return Result(name, outcome.result | outcome.shown_once)
+
+
+def record(name: str, data: Any, *, actor: Actor) -> Result:
+    """Do an internal action, with its audit entry and its events, in the running transaction or one of its own.
+
+    Nobody asks for it, so it asks no permission and passes no gate: what it records has happened.
+    Raises :class:`RuntimeError` for an action that people may ask for.
+    """
+    action = actions.get(name)
+    if not action.is_internal:
+        raise RuntimeError(f"{name} is asked for by people: dispatch it.")
+    parsed = parse(action, data)
+    with transaction.atomic():
+        _bound_the_wait(actor)
+        call = Call(actor, parsed, action.target(parsed, lock=True))
+        action.guard(call)
+        outcome = _execute(action, call)
+    return Result(name, outcome.result)
+
+
+def _bound_the_wait(actor: Actor) -> None:
+    """Let a person's change fail rather than wait for long; a task may wait."""
+    if actor.source in (AuditEntry.Source.WEB, AuditEntry.Source.API):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+
+
+def _execute(action: AnyAction, call: Call[Any]) -> Outcome:
+    """Run the action and write down what it did: the audit entry and the events."""
+    outcome = action.execute(call)
+    _record(action, call, outcome)
+    for event in outcome.events:
+        outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
+    return outcome
 
 
 def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:

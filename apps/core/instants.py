@@ -41,10 +41,10 @@ def now() -> datetime:
     return _clock()
 
 
-def skew() -> timedelta:
+def skew(database: Clock | None = None) -> timedelta:
     """Return how far this machine's clock is ahead of the database's; negative where it is behind."""
     before = _own_clock()
-    there = _clock()
+    there = (database or _clock)()
     after = _own_clock()
     return before + (after - before) / 2 - there
 

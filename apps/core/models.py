@@ -120,32 +120,6 @@ class IdempotencyKey(models.Model):
         return f"{self.owner}: {self.key}"
 
 
-class ScheduledRun(models.Model):
-    """One slot of one periodic job: the row is what makes it run once, whoever is the leader."""
-
-    class State(models.TextChoices):
-        ENQUEUED = "enqueued"
-        DONE = "done"
-        FAILED = "failed"
-
-    id = models.BigAutoField(primary_key=True)
-    job = models.TextField()
-    slot = models.DateTimeField()
-    state = models.TextField(choices=State.choices, default=State.ENQUEUED)
-    created_at = models.DateTimeField(db_default=Now())
-    sent_at = models.DateTimeField(null=True)
-    """When its message was handed over; ``None`` where whoever sent it was interrupted, so it is sent again."""
-    finished_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True, default="")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["job", "slot"], name="scheduled_run_once")]
-        indexes = [models.Index("job", F("slot").desc(), name="scheduled_run_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.job} at {self.slot:%Y-%m-%d %H:%M}"
-
-
 class MessageStart(models.Model):
     """How often a message was started that has not succeeded yet; gone when it has.
 

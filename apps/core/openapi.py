@@ -6,7 +6,7 @@ from http import HTTPStatus
 from inspect import getdoc
 from typing import Any
 
-from apps.core.actions import AnyAction, all_actions
+from apps.core.actions import AnyAction, offered_actions
 from apps.core.http import IDEMPOTENCY_HEADER
 from apps.core.problems import CONTENT_TYPE
 
@@ -80,7 +80,7 @@ def _spell_out_actions(document: dict[str, Any], prefix: str) -> None:
     preview = paths.pop(f"{prefix}actions/{{name}}/preview", {}).get("post")
     if run is None or preview is None:
         return
-    for action in all_actions():
+    for action in offered_actions():
         schema = action.Input.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         name = f"{action.Input.__module__}.{action.Input.__qualname__}".removeprefix("apps.").replace(

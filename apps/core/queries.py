@@ -6,6 +6,7 @@ Readiness has a connection of its own with a short deadline: neither a full pool
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from apps.core import storage
+from apps.core import clocks, storage
 from apps.core.database.apart import connected
 from apps.core.models import OutboxDelivery
 
@@ -50,7 +51,9 @@ def liveness() -> dict[str, Any]:
 
 
 def readiness() -> Readiness:
-    """Ask PostgreSQL, whether its migrations are applied, and, for information, Redis, the outbox and the disk."""
+    """Ask PostgreSQL, whether its migrations are applied and its clock goes with ours, and, for information, Redis, the
+    outbox and the disk.
+    """
     checks = _database() | {"redis": _redis(), "disk": storage.shortage() or OK}
     is_ready = checks["postgresql"] in (OK, FULL) and checks["migrations"] == OK
     return Readiness(is_ready, checks)
@@ -78,6 +81,7 @@ def _database() -> dict[str, str]:
                 "postgresql": FULL if storage.database_is_full() else OK,
                 "migrations": OK,
                 "outbox": _outbox(connection),
+                "clock": _clock(connection),
             }
     except (psycopg.OperationalError, psycopg.InterfaceError):
         return {"postgresql": SILENT, "migrations": "unknown"}
@@ -92,6 +96,18 @@ def _outbox(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(query, [OutboxDelivery.State.DEAD.value]).fetchone()
     parked = row[0] if row else 0
     return f"{parked} parked" if parked else OK
+
+
+def _clock(connection: psycopg.Connection[Any]) -> str:
+    """Whether this machine's clock goes with the database's."""
+
+    def database() -> datetime:
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment
+
+    return clocks.difference(database) or OK
 
 
 @cache

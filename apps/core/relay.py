@@ -6,13 +6,14 @@ It is no Dramatiq actor, because it has to go on while Redis is away. Several re
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import structlog
 from django.db import close_old_connections, connection, transaction
-from django.utils import timezone
+from django.db.models import Q
 
+from apps.core import instants
 from apps.core.models import OutboxDelivery
 from apps.core.outbox import CHANNEL, subscriber_named
 
@@ -29,13 +30,20 @@ def retry_delay(attempts: int) -> timedelta:
     return timedelta(seconds=min(FIRST_DELAY_SECONDS * 2**attempts, LONGEST_DELAY_SECONDS))
 
 
+def _due(now: datetime) -> Q:
+    """What is to be delivered now. A delay longer than any is of a clock that was set back since."""
+    return Q(next_attempt_at__lte=now) | Q(
+        next_attempt_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_SECONDS)
+    )
+
+
 def deliver_one() -> bool:
     """Deliver the oldest due row that nobody else holds. Returns ``False`` when there is none."""
     with transaction.atomic():
         delivery = (
             OutboxDelivery.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("event")
-            .filter(state=OutboxDelivery.State.PENDING, next_attempt_at__lte=timezone.now())
+            .filter(_due(instants.now()), state=OutboxDelivery.State.PENDING)
             .order_by("next_attempt_at", "id")
             .first()
         )
@@ -68,7 +76,7 @@ def _postpone(delivery: OutboxDelivery, error: Exception) -> None:
     if delivery.attempts >= MAX_ATTEMPTS:
         _park(delivery, repr(error))
         return
-    delivery.next_attempt_at = timezone.now() + retry_delay(delivery.attempts - 1)
+    delivery.next_attempt_at = instants.now() + retry_delay(delivery.attempts - 1)
     delivery.last_error = repr(error)[:2000]
     delivery.save(update_fields=["attempts", "next_attempt_at", "last_error"])
 
@@ -85,7 +93,7 @@ def _park(delivery: OutboxDelivery, reason: str) -> None:
 def revive() -> int:
     """Make every parked delivery due again, as if it were new. Returns how many."""
     return OutboxDelivery.objects.filter(state=OutboxDelivery.State.DEAD).update(
-        state=OutboxDelivery.State.PENDING, attempts=0, next_attempt_at=timezone.now()
+        state=OutboxDelivery.State.PENDING, attempts=0, next_attempt_at=instants.now()
     )
 
 

@@ -52,13 +52,12 @@ class CircuitOpen(ResilienceError):
 
     Parameters:
         name: what the breaker guards.
+        failures: how many in a row open it.
         retry_after: seconds until a probe is let through.
     """
 
-    def __init__(self, name: str, retry_after: float) -> None:
-        super().__init__(
-            f"{name} failed {FAILURES_TO_OPEN} times in a row; next attempt in {retry_after:.0f} s."
-        )
+    def __init__(self, name: str, failures: int, retry_after: float) -> None:
+        super().__init__(f"{name} failed {failures} times in a row; next attempt in {retry_after:.0f} s.")
         self.name = name
         self.retry_after = retry_after
 
@@ -238,7 +237,7 @@ class CircuitBreaker:
                 return
             now = self._clock()
             if now < self._retry_at:
-                raise CircuitOpen(self.name, self._retry_at - now)
+                raise CircuitOpen(self.name, self._failures_to_open, self._retry_at - now)
             self._probing = True
             self._retry_at = now + self._open_seconds
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.utils import timezone
+
+from apps.core import instants
 
 EVENTS_KEPT = timedelta(days=7)
 IDEMPOTENCY_KEYS_KEPT = timedelta(hours=24)
@@ -49,17 +50,17 @@ def forget_starts(message_id: str) -> None:
 
 def purge_message_starts(now: datetime | None = None) -> int:
     """Delete the counts of messages that were not started for a day: they were given up. Returns how many."""
-    return _delete_in_batches(_MESSAGE_STARTS, (now or timezone.now()) - MESSAGE_STARTS_KEPT)
+    return _delete_in_batches(_MESSAGE_STARTS, (now or instants.now()) - MESSAGE_STARTS_KEPT)
 
 
 def purge_delivered_events(now: datetime | None = None) -> int:
     """Delete events that reached every subscriber more than seven days ago. Returns how many."""
-    return _delete_in_batches(_DELIVERED_EVENTS, (now or timezone.now()) - EVENTS_KEPT)
+    return _delete_in_batches(_DELIVERED_EVENTS, (now or instants.now()) - EVENTS_KEPT)
 
 
 def purge_idempotency_keys(now: datetime | None = None) -> int:
     """Delete idempotency keys older than 24 hours, which is how long they are kept. Returns how many."""
-    return _delete_in_batches(_IDEMPOTENCY_KEYS, (now or timezone.now()) - IDEMPOTENCY_KEYS_KEPT)
+    return _delete_in_batches(_IDEMPOTENCY_KEYS, (now or instants.now()) - IDEMPOTENCY_KEYS_KEPT)
 
 
 def _delete_in_batches(statement: str, before: datetime) -> int:

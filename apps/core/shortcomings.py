@@ -1,4 +1,4 @@
-"""What this process goes without at the moment, as the frame of every page says it. Nobody is asked for it."""
+"""What this process goes without at the moment, as the frame of every page says it."""
 
 from __future__ import annotations
 

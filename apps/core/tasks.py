@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dramatiq
 import structlog
 
-from apps.core import services
+from apps.core import asking, services
 from apps.core.runs import executing, purging
 from apps.core.runs.bells import ACTOR
 
@@ -28,3 +30,9 @@ def purge() -> None:
 def execute_run(run_id: str) -> None:
     """Do a run, if nobody else does. What fails in it is kept with it, and tried again from PostgreSQL."""
     executing.execute(run_id)
+
+
+@dramatiq.actor(actor_name=asking.ACTOR, queue_name=asking.QUEUE, max_retries=0)
+def answer(question: str, ticket: str, arguments: dict[str, Any]) -> None:
+    """Answer a question while somebody waits."""
+    asking.answer(question, ticket, arguments)

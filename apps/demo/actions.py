@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
-
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.demo_parts import ORIGIN, parts
 from apps.core.errors import Conflict
@@ -57,7 +56,7 @@ class Load(Action[DemoInput]):
         )
 
     def execute(self, call: Call[DemoInput]) -> Outcome:
-        now = int(timezone.now().timestamp())
+        now = int(instants.now().timestamp())
         after = {"anchor": now - now % DAY_SECONDS, "services": len(description.fleet().services)}
         return Outcome(
             result=after,

@@ -11,6 +11,7 @@ JOBS = [
         "demo.extend",
         every=timedelta(hours=1),
         actor="apps.demo.tasks.extend_demo",
+        title="Keep the demo up to the hour",
         offset=timedelta(minutes=2),
     ),
 ]

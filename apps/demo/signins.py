@@ -67,18 +67,24 @@ def new_password() -> str:
 def ensure(*, reset: bool = False) -> list[SignIn]:
     """Make the demo's users as they should be, and return how they sign in.
 
-    A user without a known password gets a new one; ``reset`` gives everybody one.
+    A user without a known password gets a new one; ``reset`` gives everybody one. Who was deactivated, or chose a
+    password of their own, is left alone and not listed.
     """
     known = {} if reset else _read()
     kept: dict[str, str] = {}
     with transaction.atomic():
         users = {planned.name: _user(planned) for planned in USERS}
         for user in users.values():
+            if user.deactivated_at is not None:
+                continue  # An SRE admin shut this person out: bringing the demo up to date lets nobody in again.
+            if user.password_changed_at is not None and not reset:
+                continue  # The password is theirs now.
             password = known.get(user.username) if user.is_active and user.has_usable_password() else None
             if password is None:
                 password = new_password()
                 user.set_password(password)
                 user.is_active, user.origin = True, ORIGIN
+                user.must_change_password, user.password_changed_at = False, None
                 user.save()
             kept[user.username] = password
     if kept != _read():
@@ -86,6 +92,7 @@ def ensure(*, reset: bool = False) -> list[SignIn]:
     return [
         SignIn(users[planned.name].username, kept[users[planned.name].username], planned.words)
         for planned in USERS
+        if users[planned.name].username in kept
     ]
 
 

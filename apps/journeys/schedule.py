@@ -12,6 +12,7 @@ JOBS = [
         "journeys.refresh_hourly",
         timedelta(hours=1),
         "apps.journeys.tasks.refresh_hourly",
+        title="Have all journeys computed",
         offset=timedelta(minutes=35),
     ),
 ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from django.utils import timezone
 from django.utils.text import slugify
 
+from apps.core import instants
 from apps.journeys.models import Journey, JourneyResult
 
 
 def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None = None) -> list[str]:
     """Note that the results of these journeys (or of all) no longer hold. Returns their ids as text."""
-    now = now or timezone.now()
+    now = now or instants.now()
     rows = Journey.objects.all() if journeys is None else Journey.objects.filter(pk__in=list(journeys))
     pks = list(rows.values_list("pk", flat=True))
     JourneyResult.objects.filter(journey__in=pks, requested_at__lt=now).update(requested_at=now)

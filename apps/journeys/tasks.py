@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import dramatiq
-import structlog
 from django.db import transaction
 
 from apps.core.runs import Done, Holding
 from apps.journeys import runs
-from apps.journeys.queueing import WHAT_IF
-from apps.slos import computation
-
-logger = structlog.get_logger(__name__)
+from apps.journeys.what_if import computation as _questions  # noqa: F401  the questions that are answered here
 
 
 @dramatiq.actor(actor_name="journeys.refresh_hourly", queue_name="default")
@@ -39,19 +34,8 @@ def refresh(holding: Holding) -> Done:
     return Done({"journeys": made})
 
 
-@dramatiq.actor(actor_name=WHAT_IF, queue_name="interactive", max_retries=0)
-def what_if(
-    service_pk: int, steps: list[dict[str, Any]], ticket: str, not_after: float | None = None
-) -> None:
-    """Say what some steps would do, while somebody waits. Stores nothing."""
+def what_if(service_pk: int, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Answer what some steps would do. Stores nothing."""
     from apps.journeys.what_if import trial
 
-    if not_after is not None and time.time() > not_after:
-        logger.info("journeys.what_if_too_late", service=service_pk)
-        return
-    try:
-        answer = trial.answer(service_pk, steps)
-    except Exception:
-        computation.reply(ticket, {"state": "failed"})
-        raise
-    computation.reply(ticket, answer)
+    return trial.answer(service_pk, steps)

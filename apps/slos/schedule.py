@@ -13,7 +13,14 @@ JOBS = [
         "slos.refresh_hourly",
         timedelta(hours=1),
         "apps.slos.tasks.refresh_hourly",
+        title="Have statuses and recommendations brought up to date",
         offset=timedelta(minutes=20),
     ),
-    Job("slos.keep_house", timedelta(hours=1), "apps.slos.tasks.keep_house", offset=timedelta(minutes=40)),
+    Job(
+        "slos.keep_house",
+        timedelta(hours=1),
+        "apps.slos.tasks.keep_house",
+        title="Let go of recommendations that are past their time",
+        offset=timedelta(minutes=40),
+    ),
 ]

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import dramatiq
 import structlog
 from django.conf import settings
 from django.db import transaction
 
+from apps.core import asking
 from apps.core.runs import Done, Holding
-from apps.slos import computation, runs
+from apps.slos import computation as _questions  # noqa: F401  the questions that are answered here
+from apps.slos import runs
 from apps.slos.making import storing
 from apps.slos.objectives import status
-from apps.slos.queueing import COMPUTE_ONE
 
 logger = structlog.get_logger(__name__)
 
 
-@dramatiq.actor(actor_name=COMPUTE_ONE, queue_name="interactive", max_retries=0)
-def compute_one(
-    service_pk: int,
-    window_days: int,
-    store: bool,
-    ticket: str = "",
-    asked_by: str = "",
-    not_after: float | None = None,
-) -> None:
-    """Compute one service while somebody waits, and answer on the ticket."""
+def recommendation(service_pk: int, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
+    """Answer with one service's recommendation, computed now."""
     from apps.slos.making import compute
 
-    if not_after is not None and time.time() > not_after:
-        logger.info("slos.computation_too_late", service=service_pk)
-        return
-    try:
-        answer = compute.compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
-    except Exception:
-        if ticket:
-            computation.reply(ticket, {"state": "failed"})
-        raise
-    if ticket:
-        computation.reply(ticket, answer)
+    return compute.compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
 
 
 @dramatiq.actor(actor_name="slos.refresh_hourly", queue_name="default")
@@ -76,14 +59,14 @@ def regenerate(holding: Holding) -> Done:
     from apps.slos.making import compute
 
     wanted = holding.parameters(runs.Regenerate)
-    answer = {"state": "failed"}
+    answer = asking.FAILED
     try:
         answer = compute.compute_one(
             wanted.service, window_days=settings.WINDOW_DAYS, store=True, asked_by=wanted.asked_by
         )
     finally:
         for ticket in wanted.tickets:
-            computation.reply(ticket, answer)
+            asking.reply(ticket, answer)
     return Done({"services": 1})
 
 

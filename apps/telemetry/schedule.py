@@ -11,6 +11,8 @@ JOBS = [
         "telemetry.collect_hour",
         every=timedelta(hours=1),
         actor="apps.telemetry.tasks.collect_hour",
+        title="Read the hour from the telemetry source",
+        time_limit=timedelta(hours=2),
         # Sources need a moment to have all of an hour.
         offset=timedelta(minutes=3),
     ),
@@ -18,12 +20,16 @@ JOBS = [
         "telemetry.discover_day",
         every=timedelta(days=1),
         actor="apps.telemetry.tasks.discover_day",
+        title="Take in services that are new",
+        queue="bulk",
+        time_limit=timedelta(hours=2),
         offset=timedelta(hours=1, minutes=20),
     ),
     Job(
         "telemetry.keep_house",
         every=timedelta(days=1),
         actor="apps.telemetry.tasks.keep_house",
+        title="Make partitions ahead and drop what is old",
         offset=timedelta(hours=3),
     ),
 ]

@@ -14,11 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.services import Graph, apply_graph
-from apps.core import outbox
+from apps.core import instants, outbox
 from apps.core.actions import Actor
 from apps.core.errors import InvalidInput
 from apps.core.instants import whole_hour
@@ -127,7 +126,7 @@ def _perform(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Pe
 def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
     from apps.telemetry.imports.importing import import_directory
 
-    now = timezone.now()
+    now = instants.now()
 
     def apply(graph: Graph) -> dict[str, Any]:
         return apply_graph(
@@ -201,7 +200,7 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
     services = list(named) or list(
         Service.objects.exclude(origin="demo").order_by("service_id").values_list("service_id", flat=True)
     )
-    reading = Reading(run.pk, timezone.now(), trust=wanted.trust)
+    reading = Reading(run.pk, instants.now(), trust=wanted.trust)
     source = sources.prometheus_source()
     try:
         result = collect(
@@ -238,7 +237,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
     """
     if not sources.is_configured():
         return None
-    end = last_complete_hour(now or timezone.now())
+    end = last_complete_hour(now or instants.now())
     newest = (
         TelemetryRun.objects.filter(
             source="prometheus", state=TelemetryRun.State.COMPLETED, window_end__lte=end
@@ -270,7 +269,7 @@ def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
     """
     if not sources.is_configured() or not sources.telemetry_config().discover_daily:
         return None
-    end = last_complete_hour(now or timezone.now())
+    end = last_complete_hour(now or instants.now())
     run = request_run(
         TelemetryRun.Kind.DISCOVERY,
         source="prometheus",

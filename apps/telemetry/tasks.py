@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dramatiq
 import structlog
-from django.utils import timezone
 
+from apps.core import instants
 from apps.core.errors import BallastError
 from apps.telemetry import runs, services
 
@@ -42,5 +42,5 @@ def keep_house() -> None:
     """Make the partitions of the coming weeks, drop what is old."""
     from apps.telemetry.storing.retention import drop_old, keep_partitions_ahead
 
-    made = keep_partitions_ahead(timezone.now().date())
+    made = keep_partitions_ahead(instants.now().date())
     logger.info("telemetry.housekeeping", partitions_made=made, rows_deleted=drop_old())

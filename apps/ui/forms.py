@@ -6,6 +6,7 @@ only a form knows:
 - ``{"widget": "textarea" | "hidden" | "lines"}`` — long text, an unseen value, one list entry per line
 - ``{"unit": "percent"}`` — a ratio 0..1 that people read and write in percent
 - ``{"unit": "ms"}`` (or any word) — written after the input
+- ``{"autocomplete": "new-password"}`` — what a browser may fill in
 - ``{"labels": {"value": "words"}}`` — what the choices of an enum or Literal are called
 """
 
@@ -24,7 +25,16 @@ from pydantic import BaseModel, ValidationError
 from apps.ui.format import iso
 
 type Kind = Literal[
-    "text", "number", "select", "checkbox", "textarea", "lines", "hidden", "datetime-local", "date"
+    "text",
+    "password",
+    "number",
+    "select",
+    "checkbox",
+    "textarea",
+    "lines",
+    "hidden",
+    "datetime-local",
+    "date",
 ]
 type Schema = Mapping[str, Any]
 
@@ -59,6 +69,7 @@ class Field:
     step: str = ""
     max_length: str = ""
     unit: str = ""
+    autocomplete: str = ""
 
     @property
     def id(self) -> str:
@@ -108,7 +119,7 @@ def fields_for(
                 name=name,
                 label=(labels or {}).get(name) or str(part.get("title", name)),
                 kind=kind,
-                value=_shown(value, percent=percent),
+                value="" if kind == "password" else _shown(value, percent=percent),
                 help=str(part.get("description", "")).replace("`", ""),  # The API's description is Markdown.
                 errors=tuple((errors or {}).get(name, ())),
                 choices=_choices(part, optional=name not in required) if kind == "select" else (),
@@ -117,8 +128,9 @@ def fields_for(
                 min=_bound(part.get("minimum"), percent=percent),
                 max=_bound(part.get("maximum"), percent=percent),
                 step=("1" if part.get("type") == "integer" else "any") if kind == "number" else "",
-                max_length=str(part.get("maxLength", "")) if kind in ("text", "textarea") else "",
+                max_length=str(part.get("maxLength", "")) if kind in ("text", "textarea", "password") else "",
                 unit="%" if percent else str(part.get("unit", "")),
+                autocomplete=str(part.get("autocomplete", "")),
             )
         )
     return fields
@@ -203,7 +215,11 @@ def _kind(name: str, part: Schema) -> Kind:
         return widget  # type: ignore[no-any-return]
     if "enum" in part:
         return "select"
-    by_format: dict[str, Kind] = {"date-time": "datetime-local", "date": "date"}
+    by_format: dict[str, Kind] = {
+        "date-time": "datetime-local",
+        "date": "date",
+        "password": "password",
+    }
     if part.get("format") in by_format:
         return by_format[part["format"]]
     by_type: dict[str, Kind] = {

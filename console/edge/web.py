@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,15 +29,14 @@ BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
 class WebProcess:
     """One granian with one worker process, on a Unix socket of its own."""
 
-    def __init__(self, number: int, folder: Path, threads: int, on_change: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, number: int, folder: Path, threads: int) -> None:
         self.number = number
         self.threads = threads
         self.lent = 0
         self.is_up = False
-        self.has_served = False
         self.failures = 0
         self._folder = folder
-        self._on_change = on_change
+        self._pool = pool
         self._idle: list[Upstream] = []
         self._process: asyncio.subprocess.Process | None = None
         self._starts = 0
@@ -63,12 +62,12 @@ class WebProcess:
             upstream.close()
 
     async def keep_running(self) -> None:
-        """Run it, again and again, with growing pauses. Returns when it was stopped, or ends before it ever served."""
+        """Run it, again and again, with growing pauses. Returns when it was stopped, or ends before any ever served."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             status = await self._run_once()
-            if not self.has_served or self._is_stopping:
+            if self._is_stopping or not self._pool.has_served:
                 return
             if loop.time() - began > STABLE_AFTER_S:
                 self.failures = 0
@@ -97,21 +96,30 @@ class WebProcess:
             self.socket.unlink(missing_ok=True)
 
     async def _await_first_answer(self) -> None:
-        async with asyncio.timeout(LOAD_TIMEOUT_S):
-            while True:
-                with contextlib.suppress(OSError, EOFError):
-                    upstream = await Upstream.open(self.socket)
-                    try:
-                        answer = await upstream.ask(
-                            b"GET /-/healthz HTTP/1.1\r\nhost: edge\r\n\r\n", None, b"GET"
-                        )
-                    finally:
-                        upstream.close()
-                    if answer.status == 200:
-                        break
-                await asyncio.sleep(0.02)
-        self.is_up = self.has_served = True
-        self._on_change()
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                while not await self._answers():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            sys.stderr.write(f"edge: web process {self.number} does not answer and is replaced\n")
+            self.replace()
+            return
+        self.is_up = True
+        self._pool.came_up()
+
+    async def _answers(self) -> bool:
+        try:
+            upstream = await Upstream.open(self.socket)
+        except OSError:
+            return False
+        try:
+            return (
+                await upstream.ask(b"GET /-/healthz HTTP/1.1\r\nhost: edge\r\n\r\n", None, b"GET")
+            ).status == 200
+        except (OSError, EOFError):
+            return False
+        finally:
+            upstream.close()
 
     def _went_down(self) -> None:
         self.is_up = False
@@ -146,9 +154,8 @@ class Pool:
     """
 
     def __init__(self, folder: Path, *, processes: int, threads: int, queue_timeout_s: float) -> None:
-        self.processes = [
-            WebProcess(number, folder, threads, self._hand_out) for number in range(1, processes + 1)
-        ]
+        self.processes = [WebProcess(self, number, folder, threads) for number in range(1, processes + 1)]
+        self.has_served = False
         self._queue_timeout_s = queue_timeout_s
         self._waiting: OrderedDict[str, deque[asyncio.Future[WebProcess]]] = OrderedDict()
 
@@ -201,6 +208,11 @@ class Pool:
             self._waiting[address].remove(turn)
             if not self._waiting[address]:
                 del self._waiting[address]
+
+    def came_up(self) -> None:
+        """A process answers from now on."""
+        self.has_served = True
+        self._hand_out()
 
     def returned(self, process: WebProcess) -> None:
         process.lent -= 1

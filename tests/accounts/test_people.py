@@ -52,6 +52,7 @@ def test_a_name_is_taken_in_any_case() -> None:
     [
         ({"username": "two words"}, "username"),
         ({"username": ""}, "username"),
+        ({"username": ".."}, "username"),
         ({"username": "grace", "email": "nowhere"}, "email"),
         ({"username": "grace", "role": "king"}, "role"),
     ],

@@ -87,7 +87,7 @@ def test_another_way_to_write_a_name_gives_no_further_tries(client: Client, name
 
 
 def test_one_address_cannot_try_names_without_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.accounts.views.ADDRESS_LIMIT", Limit(burst=3, per_minute=1))
+    monkeypatch.setattr("apps.accounts.views.signing_in.ADDRESS_LIMIT", Limit(burst=3, per_minute=1))
     tried = [client.post(SIGN_IN, {"username": f"n{n}", "password": PASSWORD}).status_code for n in range(4)]
     assert tried == [200, 200, 200, 429]
     elsewhere = {"username": "ada", "password": PASSWORD, **AFTER}

@@ -39,6 +39,14 @@ PAGES = (
     "/imports/",
     "/audit/",
     "/api-keys/",
+    "/people/",
+    "/people/?q=nothing+like+this",
+    "/people/owner/",
+    "/people/owner/reset-password/",
+    "/new-person/",
+    "/teams/",
+    "/account/",
+    "/account/password/",
     "/docs/problems",
     "/no/such/page",
 )
@@ -65,8 +73,9 @@ def test_axe_finds_nothing_on_any_page_and_nothing_sticks_out(
     page = signed_in("sre", viewport={"width": width, "height": 900}, color_scheme=theme)
     entry = first_link(page, "/audit/?action=slos", r"/audit/[0-9a-f-]{36}/")
     run = first_link(page, "/imports/", r"/imports/files/[0-9a-f-]{36}/")
+    team = first_link(page, "/teams/", r"/teams/\d+/")
     found: dict[str, object] = {}
-    for path in (*PAGES, DIALOG, entry, run):
+    for path in (*PAGES, DIALOG, entry, run, team):
         page.goto(path)
         wide = page.evaluate("document.documentElement.scrollWidth")
         violations = axe(page)

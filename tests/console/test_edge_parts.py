@@ -8,6 +8,7 @@ import math
 import random
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from hypothesis import given
@@ -43,6 +44,7 @@ def test_the_edge_and_the_pages_agree() -> None:
     assert settings.MAX_BODY_BYTES == MAX_BODY_BYTES
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([1.0, 2.0, 3.0, math.inf])), max_size=60))
 def test_no_address_has_more_than_its_share_and_nobody_at_work_is_closed(
     arrivals: list[tuple[str, float]],
@@ -79,6 +81,7 @@ def test_an_address_is_counted_as_what_one_customer_has(address: str, counted: s
     assert counted_as(address) == counted
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.binary(max_size=90_000), max_size=12))
 def test_a_buffer_gives_back_what_it_took_and_what_was_written(pieces: list[bytes]) -> None:
     budget = Budget(600_000)

@@ -30,7 +30,14 @@ def test_it_is_ready(client: Client, path: str) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"postgresql": "ok", "migrations": "ok", "redis": "ok", "outbox": "ok", "disk": "ok"},
+        "checks": {
+            "postgresql": "ok",
+            "migrations": "ok",
+            "redis": "ok",
+            "outbox": "ok",
+            "clock": "ok",
+            "disk": "ok",
+        },
     }
 
 

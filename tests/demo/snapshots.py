@@ -18,6 +18,7 @@ KEPT_TABLES = {
     "core_outboxdelivery",
     "django_migrations",
     "core_idempotencykey",
+    "core_tablechange",
 }
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from apps.accounts.models import Team, User
+from apps.core.actions import Actor
+from apps.core.dispatcher import dispatch
+from apps.core.models import AuditEntry
 from apps.demo import signins
 
 pytestmark = pytest.mark.django_db
@@ -59,3 +62,24 @@ def test_passwords_differ_and_are_long() -> None:
     drawn = {signins.new_password() for _ in range(50)}
     assert len(drawn) == 50
     assert all(len(password) >= 20 for password in drawn)
+
+
+def test_who_was_deactivated_is_not_let_in_again(passwords: Path) -> None:
+    signins.ensure()
+    root = User.objects.get(username="sre")
+    actor = Actor.person(root, AuditEntry.Source.WEB)
+    dispatch("accounts.deactivate", {"username": "viewer", "rationale": "not needed"}, actor=actor)
+    assert "viewer" not in {each.username for each in signins.ensure()}
+    signins.ensure(reset=True)
+    assert not User.objects.get(username="viewer").is_active
+
+
+def test_a_password_of_ones_own_is_neither_replaced_nor_told_wrongly(passwords: Path) -> None:
+    given = {each.username: each.password for each in signins.ensure()}
+    actor = Actor.person(User.objects.get(username="owner"), AuditEntry.Source.WEB)
+    new = {"current_password": given["owner"], "new_password": "a word of their own choice"}
+    dispatch("accounts.change_password", new, actor=actor)
+    assert "owner" not in {each.username for each in signins.ensure()}
+    assert User.objects.get(username="owner").check_password("a word of their own choice")
+    again = {each.username: each.password for each in signins.ensure(reset=True)}
+    assert User.objects.get(username="owner").check_password(again["owner"])

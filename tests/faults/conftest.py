@@ -22,10 +22,10 @@ def console() -> Iterator[Running]:
     parent = Path(tempfile.mkdtemp(prefix="ballast-faults-"))
     parent.chmod(0o711)
     limits = {
-        "CLIENT_HEADER_TIMEOUT_S": "3",
-        "CLIENT_BODY_TIMEOUT_S": "3",
-        "CLIENT_IDLE_TIMEOUT_S": "3",
-        "CLIENT_ANSWER_TIMEOUT_S": "3",
+        "CLIENT_HEADER_TIMEOUT_S": "12",
+        "CLIENT_BODY_TIMEOUT_S": "12",
+        "CLIENT_IDLE_TIMEOUT_S": "12",
+        "CLIENT_ANSWER_TIMEOUT_S": "12",
         "CONNECTIONS_PER_ADDRESS": str(PER_ADDRESS),
         "CONNECTIONS": "400",
         "LOG_FILE_MB": "1",

@@ -25,8 +25,8 @@ def make_user(_: House, browser: httpx.Client, **headers: str) -> httpx.Response
 
 
 KINDS: dict[str, Ask] = {
-    "page": lambda _, browser: browser.get("/services/"),
-    "fragment": lambda _, browser: browser.get("/services/", headers=FRAGMENT),
+    "page": lambda _, browser: browser.get("/audit/"),
+    "fragment": lambda _, browser: browser.get("/audit/", headers=FRAGMENT),
     "API read": lambda _, browser: browser.get("/api/v1/actions"),
     "API write": make_user,
     "sign-in": lambda house, browser: house.sign_in(browser),
@@ -89,8 +89,8 @@ def test_before_it_has_a_connection_a_request_is_told_that_the_database_does_not
 @pytest.mark.parametrize(
     ("kind", "table"),
     [
-        ("page", "catalog_service"),
-        ("fragment", "catalog_service"),
+        ("page", "core_auditentry"),
+        ("fragment", "core_auditentry"),
         ("API read", "django_session"),
         ("API write", "core_auditentry"),
         ("sign-in", "django_session"),
@@ -194,8 +194,8 @@ def test_the_probes_answer_while_sixteen_wait_and_readiness_says_why(
 def test_a_slow_query_is_no_frozen_database(house: House, browser: httpx.Client) -> None:
     """A page that waits for longer than the patience, on a server that lives, is served in the end."""
     with ThreadPoolExecutor(1) as pool:
-        with held(house, "catalog_service"):
-            asked = pool.submit(browser.get, "/services/")
+        with held(house, "core_auditentry"):
+            asked = pool.submit(browser.get, "/audit/")
             until_somebody(house, "wait_event_type = 'Lock' AND now() - query_start > '3 seconds'")
             with house.browser() as other:
                 assert other.get("/-/ready").json()["checks"]["postgresql"] == "ok"

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from apps.core import rate_limit, redis_watch
+from apps.core import asking, rate_limit, redis_watch
 from apps.core.cache import TolerantRedisCache
 from apps.core.rate_limit import Limit
 from apps.core.signing import Unreadable, opened, signed
@@ -185,13 +185,11 @@ def test_a_bucket_that_was_tampered_with_is_a_bucket(server: redis.Redis, kind: 
 @given(data=GARBAGE)
 def test_a_reply_that_no_worker_signed_is_passed_over(server: redis.Redis, data: bytes) -> None:
     ticket = uuid.uuid4().hex
-    server.rpush(computation.reply_key(ticket), data)
+    server.rpush(asking.reply_key(ticket), data)
     assert computation.wait_for(ticket, deadline_seconds=0.02) is None
-    server.rpush(computation.reply_key(ticket), data)
-    server.rpush(
-        computation.reply_key(ticket), signed(computation.reply_key(uuid.uuid4().hex), {"state": "stored"})
-    )
-    server.rpush(computation.reply_key(ticket), signed(computation.reply_key(ticket), {"state": "stored"}))
+    server.rpush(asking.reply_key(ticket), data)
+    server.rpush(asking.reply_key(ticket), signed(asking.reply_key(uuid.uuid4().hex), {"state": "stored"}))
+    server.rpush(asking.reply_key(ticket), signed(asking.reply_key(ticket), {"state": "stored"}))
     assert computation.wait_for(ticket, deadline_seconds=2) == {"state": "stored"}
 
 

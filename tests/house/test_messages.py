@@ -1,4 +1,4 @@
-"""What happens around a message: retries end, poison stops, runs are noted, requests can be followed."""
+"""What happens around a message: retries end, poison stops, requests can be followed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import dramatiq
 import pytest
 import structlog
 from django.conf import settings
-from django.utils import timezone
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.worker import Worker
 
 from apps.core import services
-from apps.core.models import MessageStart, ScheduledRun
+from apps.core.models import MessageStart
 from console.broker import QUEUES, broker_url, make_broker
 from console.worker_middleware import MAX_STARTS
 from tests.house.waiting import until
@@ -59,6 +58,12 @@ def test_every_lane_is_known(broker: RedisBroker) -> None:
     assert broker.get_declared_queues() == set(QUEUES)
 
 
+def is_dead(broker: RedisBroker, message: Any) -> bool:
+    """Whether a message lies among those that were given up."""
+    dead = broker.client.hvals(f"{broker.namespace}:{message.queue_name}.XQ.msgs")
+    return any(message.message_id.encode() in found for found in dead)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_failing_message_is_given_up_after_bounded_retries(broker: RedisBroker, work: Work) -> None:
     attempts: list[int] = []
@@ -68,28 +73,9 @@ def test_a_failing_message_is_given_up_after_bounded_retries(broker: RedisBroker
         attempts.append(1)
         raise ValueError("always")
 
-    run = ScheduledRun.objects.create(job="test.failing", slot=timezone.now())
-    fail.send_with_options(scheduled_run=run.pk)
-    work(lambda: ScheduledRun.objects.get().state == "failed")
+    message: Any = fail.send()
+    work(lambda: is_dead(broker, message))
     assert len(attempts) == 3
-    assert "always" in ScheduledRun.objects.get().error
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_run_that_succeeds_at_the_second_attempt_is_done(broker: RedisBroker, work: Work) -> None:
-    states: list[str] = []
-
-    @dramatiq.actor(broker=broker, min_backoff=1, max_backoff=5)
-    def recover() -> None:
-        states.append(ScheduledRun.objects.get().state)
-        if len(states) == 1:
-            raise ValueError("once")
-
-    run = ScheduledRun.objects.create(job="test.recovering", slot=timezone.now())
-    recover.send_with_options(scheduled_run=run.pk)
-    work(lambda: ScheduledRun.objects.get().state == "done")
-    assert states == ["enqueued", "enqueued"]
-    assert ScheduledRun.objects.get().finished_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -100,13 +86,12 @@ def test_a_message_that_kills_its_workers_is_stopped(broker: RedisBroker, work: 
     def poison() -> None:
         ran.append(1)
 
-    run = ScheduledRun.objects.create(job="test.poison", slot=timezone.now())
-    message: Any = poison.message_with_options(scheduled_run=run.pk)
+    message: Any = poison.message()
     # As after so many workers that died with it: each had counted the start before it ran the actor.
     for _ in range(MAX_STARTS):
         services.count_start(message.message_id, message.actor_name)
     broker.enqueue(message)
-    work(lambda: ScheduledRun.objects.get().state == "failed")
+    work(lambda: is_dead(broker, message))
     assert ran == []
 
 

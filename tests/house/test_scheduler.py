@@ -1,131 +1,131 @@
-"""Periodic jobs: once a slot, never two runs at a time, and nothing lost with Redis."""
+"""Periodic jobs: each slot is a run, begun once, whatever the clock does."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import dramatiq
 import pytest
-from django.conf import settings
 from django.db import connection
-from dramatiq.brokers.redis import RedisBroker
-from redis import RedisError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from apps.core.models import ScheduledRun
+from apps.core import instants
+from apps.core.models import Run
+from apps.core.runs import execute, kinds
+from apps.core.runs.holding import claim
+from apps.core.runs.scheduled import current_slot, jobs, kind_of
 from apps.core.schedule import Job
 from console import scheduler
-from console.broker import make_broker
+from tests.core.runs import Moving
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 HOURLY = Job(
-    name="test.hourly", every=timedelta(hours=1), actor="tests.house.test_scheduler.actor_under_test"
+    name="test.hourly",
+    every=timedelta(hours=1),
+    actor="tests.house.test_scheduler.count",
+    title="Count",
 )
 
-# What a job names is looked up by its path when it is due; each test puts its own actor there.
-actor_under_test: dramatiq.Actor[[], None]
+counted: list[int] = []
 
 
-def actor_on(broker: RedisBroker) -> dramatiq.Actor[[], None]:
-    @dramatiq.actor(actor_name="tick", broker=broker)
-    def tick() -> None:
-        """Nothing; these tests look at what is enqueued."""
+def count() -> None:
+    """What the job does."""
+    counted.append(1)
 
-    return tick
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job, and its kind of work, while a test runs."""
+    counted.clear()
+    monkeypatch.setitem(kinds._kinds, "schedule.test.hourly", kind_of(HOURLY))
+    monkeypatch.setattr("apps.core.runs.scheduled.jobs", lambda: [HOURLY])
 
 
 @pytest.fixture
-def broker() -> Iterator[RedisBroker]:
-    """A broker whose queues nobody else sees, and the job's actor on it."""
-    global actor_under_test
-    own = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
-    actor_under_test = actor_on(own)
-    yield own
-    own.flush_all()
-    own.close()
+def clock() -> Iterator[Moving]:
+    """The database's clock, in the test's hand."""
+    moving = Moving(NOW)
+    with instants.clocks(database=moving):
+        yield moving
 
 
-def state_of(job: Job) -> list[str]:
-    return list(ScheduledRun.objects.filter(job=job.name).order_by("slot").values_list("state", flat=True))
+def states() -> list[str]:
+    return list(Run.objects.order_by("created_at", "id").values_list("state", flat=True))
 
 
 def test_slots_are_counted_from_the_offset() -> None:
-    quarter_past = Job(name="test.late", every=timedelta(hours=1), actor="x", offset=timedelta(minutes=40))
-    assert scheduler.current_slot(HOURLY, NOW) == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert scheduler.current_slot(quarter_past, NOW) == datetime(2026, 3, 1, 11, 40, tzinfo=UTC)
+    late = Job(name="test.late", every=timedelta(hours=1), actor="x", title="x", offset=timedelta(minutes=40))
+    assert current_slot(HOURLY, NOW) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert current_slot(late, NOW) == datetime(2026, 3, 1, 11, 40, tzinfo=UTC)
+
+
+def test_every_job_is_a_kind_of_work() -> None:
+    names = {kind.name for kind in kinds.all_kinds()}
+    assert {f"schedule.{job.name}" for job in jobs()} <= names
 
 
 @pytest.mark.django_db
-def test_a_slot_runs_once(broker: RedisBroker) -> None:
+def test_a_slot_is_begun_once(clock: Moving) -> None:
     assert scheduler.run_due(NOW, [HOURLY]) == ["test.hourly"]
     assert scheduler.run_due(NOW + timedelta(minutes=5), [HOURLY]) == []
-    assert broker.do_qsize("default") == 1
+    execute(Run.objects.get().pk)
+    assert scheduler.run_due(NOW + timedelta(minutes=5), [HOURLY]) == []
+    assert (states(), counted) == (["completed"], [1])
 
 
 @pytest.mark.django_db
-def test_the_next_slot_waits_for_a_run_that_is_not_over(broker: RedisBroker) -> None:
+def test_a_slot_takes_the_place_of_one_that_still_waits(clock: Moving) -> None:
     scheduler.run_due(NOW, [HOURLY])
-    next_hour = NOW + timedelta(hours=1)
-    ScheduledRun.objects.update(created_at=NOW)
-    assert scheduler.run_due(next_hour, [HOURLY]) == []
-    scheduler.finish(ScheduledRun.objects.get().pk)
-    assert scheduler.run_due(next_hour, [HOURLY]) == ["test.hourly"]
-    assert state_of(HOURLY) == ["done", "enqueued"]
+    assert scheduler.run_due(NOW + timedelta(hours=1), [HOURLY]) == ["test.hourly"]
+    assert scheduler.run_due(NOW + timedelta(hours=1), [HOURLY]) == []
+    assert Run.objects.get().parameters == {"slot": "2026-03-01T13:00:00Z"}
 
 
 @pytest.mark.django_db
-def test_a_run_that_was_lost_does_not_block_the_job_for_ever(broker: RedisBroker) -> None:
+def test_the_next_slot_waits_for_one_that_runs(clock: Moving) -> None:
     scheduler.run_due(NOW, [HOURLY])
-    ScheduledRun.objects.update(created_at=NOW)
-    broker.flush_all()
-    assert scheduler.run_due(NOW + timedelta(hours=3), [HOURLY]) == ["test.hourly"]
-    assert state_of(HOURLY) == ["failed", "enqueued"]
-    assert broker.do_qsize("default") == 1
+    assert claim(Run.objects.get().pk) is not None
+    scheduler.run_due(NOW + timedelta(hours=1), [HOURLY])
+    waiting = Run.objects.get(state="pending")
+    assert claim(waiting.pk) is None
 
 
 @pytest.mark.django_db
-def test_a_slot_that_could_not_be_sent_is_tried_again(broker: RedisBroker) -> None:
-    global actor_under_test
-    reachable = actor_under_test
-    away = make_broker("redis://127.0.0.1:1/0")
-    actor_under_test = actor_on(away)
-    with pytest.raises((RedisError, dramatiq.errors.BrokerError)):
-        scheduler.run_due(NOW, [HOURLY])
-    assert state_of(HOURLY) == []
-    actor_under_test = reachable
-    assert scheduler.run_due(NOW, [HOURLY]) == ["test.hourly"]
+def test_a_clock_that_jumps_ahead_and_back_stops_nothing(clock: Moving) -> None:
+    def tick() -> None:
+        scheduler.run_due(clock(), [HOURLY])
+        for run in Run.objects.filter(state="pending"):
+            execute(run.pk)
+
+    tick()
+    clock.move(hours=2)
+    tick()
+    clock.move(hours=-2)
+    for done in (2, 3, 4):  # the hour, the next, and the one that it had jumped to, which is done already
+        tick()
+        assert len(counted) == min(done, 3)
+        clock.move(hours=1)
 
 
 @pytest.mark.django_db
-def test_a_sending_cut_off_between_row_and_message_is_made_good(broker: RedisBroker) -> None:
-    """A kill after the row and before the message leaves just this behind."""
-    slot = scheduler.current_slot(HOURLY, NOW)
-    run = ScheduledRun.objects.create(job=HOURLY.name, slot=slot, created_at=NOW)
-    assert scheduler.run_due(NOW + timedelta(seconds=10), [HOURLY]) == []
-    assert scheduler.run_due(NOW + timedelta(minutes=1), [HOURLY]) == ["test.hourly"]
-    assert broker.do_qsize("default") == 1
-    assert ScheduledRun.objects.get().pk == run.pk
-    assert scheduler.run_due(NOW + timedelta(minutes=2), [HOURLY]) == []
-    assert broker.do_qsize("default") == 1
-
-
-@pytest.mark.django_db
-def test_one_job_that_cannot_be_sent_does_not_hold_back_the_others(broker: RedisBroker) -> None:
-    away = make_broker("redis://127.0.0.1:1/0")
-    globals()["unreachable"] = actor_on(away)
-    broken = Job(name="test.broken", every=timedelta(hours=1), actor=f"{__name__}.unreachable")
-    with pytest.raises((RedisError, dramatiq.errors.BrokerError)):
-        scheduler.run_due(NOW, [broken, HOURLY])
-    assert state_of(HOURLY) == ["enqueued"]
-
-
-@pytest.mark.django_db
-def test_old_runs_are_forgotten() -> None:
-    ScheduledRun.objects.create(job="test.old", slot=NOW, created_at=NOW - timedelta(days=31))
-    ScheduledRun.objects.create(job="test.new", slot=NOW, created_at=NOW)
-    assert scheduler.forget_old_runs(NOW) == 1
-    assert ScheduledRun.objects.get().job == "test.new"
+@settings(deadline=None, max_examples=30)
+@given(jumps=st.lists(st.sampled_from([-120, -61, -30, 1, 20, 61, 200]), max_size=12))
+def test_whatever_the_clock_does_each_slot_is_done_once(jumps: list[int]) -> None:
+    counted.clear()
+    Run.objects.all().delete()
+    moving = Moving(NOW)
+    slots = set()
+    with instants.clocks(database=moving):
+        for jump in [0, *jumps]:
+            moving.move(minutes=jump)
+            slots.add(current_slot(HOURLY, moving()))
+            scheduler.run_due(moving(), [HOURLY])
+            for run in Run.objects.filter(state="pending"):
+                execute(run.pk)
+    assert len(counted) == len(slots)
+    assert set(states()) == {"completed"}
 
 
 @pytest.mark.django_db
@@ -142,9 +142,7 @@ def test_only_one_of_two_leads() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_leads_again_after_its_connection_was_cut(
-    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_leads_again_after_its_connection_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "jobs", lambda: [])
     waits: list[float] = []
     leaders: list[int] = []

@@ -169,12 +169,13 @@ def current(service: Service, sli_type: str = "availability") -> Recommendation:
 
 @pytest.fixture(autouse=True)
 def _closed_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a breaker of its own: what one test left unanswered says nothing about the next."""
+    """Give each test breakers of its own: what one test left unanswered says nothing about the next."""
+    from apps.core import asking
     from apps.core.resilience import CircuitBreaker
-    from apps.slos import computation
 
-    fresh = CircuitBreaker("recommendation workers", failures_to_open=3, open_seconds=10)
-    monkeypatch.setattr(computation, "breaker", fresh)
+    for question in asking._questions.values():
+        fresh = CircuitBreaker(question.name, failures_to_open=3, open_seconds=10)
+        monkeypatch.setattr(question, "breaker", fresh)
 
 
 @pytest.fixture

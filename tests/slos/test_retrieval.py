@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
+from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Unavailable
@@ -131,26 +132,18 @@ def test_requests_stop_waiting_where_no_worker_answers(service: Service, nobody_
     for _ in range(3):
         assert retrieval.retrieve(service, asked_by="sam")["is_stale"]
     assert asked() == first + 3
-    assert computation.breaker.state == "open"
+    assert computation.RECOMMENDATION.breaker.state == "open"
     assert retrieval.retrieve(service, asked_by="sam")["is_stale"]
     assert asked() == first + 3
 
 
-def test_a_request_that_nobody_waits_for_is_dropped(service: Service, live_worker: Any) -> None:
-    from apps.slos.queueing import COMPUTE_ONE, enqueue
-
-    enqueue(
-        COMPUTE_ONE,
-        "interactive",
-        service_pk=service.pk,
-        window_days=28,
-        store=True,
-        ticket="t",
-        asked_by="sam",
-        not_after=timezone.now().timestamp() - 1,
-    )
-    live_worker.join("interactive")
+def test_a_request_that_nobody_waits_for_is_dropped(service: Service) -> None:
+    arguments = {"service_pk": service.pk, "window_days": 28, "store": True, "asked_by": "sam"}
+    asking.answer("slos.recommendation", "nobody", arguments)
     assert not Recommendation.objects.exists()
+    asking.await_answer("somebody", 60)
+    asking.answer("slos.recommendation", "somebody", arguments)
+    assert Recommendation.objects.exists()
 
 
 def test_another_window_is_computed_and_not_kept(service: Service, live_worker: Any) -> None:

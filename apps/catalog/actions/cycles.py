@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.models import CycleAlert
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Touch, register
 from apps.core.errors import Conflict, NotFound
 
@@ -58,7 +58,7 @@ class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
         alert: CycleAlert = call.target
         before = {"state": alert.state}
         alert.state = CycleAlert.State.ACKNOWLEDGED
-        alert.acknowledged_at, alert.acknowledged_by = timezone.now(), call.actor.user
+        alert.acknowledged_at, alert.acknowledged_by = instants.now(), call.actor.user
         alert.version += 1
         alert.save(update_fields=["state", "acknowledged_at", "acknowledged_by", "version"])
         return Outcome(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.graph.locking import lock_graph
 from apps.catalog.graph.merging import merge_edges
 from apps.catalog.models import Dependency, DependencySighting, Service
 from apps.catalog.schemas import ServiceId
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import NotFound
 
@@ -60,7 +60,7 @@ class RetractDependency(Action[RetractDependencyInput]):
         before = {"known_by": [call.input.discovery_source, *others], "attributes": sighting.attributes}
         if others:
             sighting.delete()
-            merge_edges(timezone.now(), [dependency.pk])
+            merge_edges(instants.now(), [dependency.pk])
         else:
             dependency.delete()
         ends = sorted([call.input.source, call.input.target])

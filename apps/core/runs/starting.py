@@ -82,10 +82,16 @@ def _ask_for_bell(run: Run) -> None:
     outbox.publish(RING, {"run": str(run.pk)}, aggregate=f"run:{run.pk}")
 
 
-def _merged(kind: kinds.Kind, parameters: Parameters, key: str) -> Run | None:
-    # Two requests with one key come one after the other: the second finds the run of the first.
+def take_turns(kind_name: str, key: str) -> None:
+    """Have requests with one key come one after the other, until the end of the transaction: the second finds the run
+    of the first.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", [kind.name, key])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", [kind_name, key])
+
+
+def _merged(kind: kinds.Kind, parameters: Parameters, key: str) -> Run | None:
+    take_turns(kind.name, key)
     waiting = Run.objects.select_for_update().filter(kind=kind.name, dedupe_key=key, takes_more=True).first()
     if waiting is None or kind.merge is None:
         return waiting

@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path, Step, evaluate
 from apps.engine.rounding import ratio
 from apps.engine.types import TIER_BREACH_PROBABILITY
@@ -58,7 +58,7 @@ def refresh(
 
 def compute_one(journey: Journey) -> bool:
     """Compute one journey and store what came of it; ``False`` where it changed or went meanwhile."""
-    started = timezone.now()
+    started = instants.now()
     document, as_of = evaluated(journey)
     with transaction.atomic():
         current = Journey.objects.select_for_update().filter(pk=journey.pk).values_list("version", flat=True)
@@ -67,7 +67,7 @@ def compute_one(journey: Journey) -> bool:
         links = document.get("links") or [{}]
         values = {
             "computed_from": started,
-            "computed_at": timezone.now(),
+            "computed_at": instants.now(),
             "as_of": as_of,
             "journey_version": journey.version,
             "availability": document["availability"],

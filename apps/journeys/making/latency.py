@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Max
-from django.utils import timezone
 
+from apps.core import instants
 from apps.core.instants import whole_hour
 from apps.engine.graph.fleet import FleetEdge
 from apps.engine.journeys.availability import Path
@@ -133,7 +133,7 @@ def end_of_data(services: Collection[int]) -> datetime:
     """The end of the newest complete hour that any of these services has: history may have been loaded that ended
     long ago. The last full hour where they have none.
     """
-    now = timezone.now()
+    now = instants.now()
     last = whole_hour(now) - timedelta(hours=1)
     counted = newest_ends(services, now).values()
     timed = LatencyHour.objects.filter(service_id__in=services, bin_start__lte=last)

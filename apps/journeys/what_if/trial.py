@@ -15,10 +15,10 @@ from typing import Any, cast
 
 import numpy as np
 from django.conf import settings
-from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members
+from apps.core import instants
 from apps.core.instants import whole_hour
 from apps.engine.assessment import Assessment, assess
 from apps.engine.explanation.changed_causes import with_changed_causes
@@ -46,7 +46,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     ]
     below = graphs.load([service_pk])
     newest = _newest(service)
-    as_of = newest.as_of if newest else service_as_of(service_pk, timezone.now())
+    as_of = newest.as_of if newest else service_as_of(service_pk, instants.now())
     try:
         found = _levels(service, below, wanted, as_of)
     except _Impossible as refusal:
@@ -196,7 +196,7 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
 
 def _holds(newest: Recommendation) -> bool:
     """Whether a recommendation still says what the engine would: a decided one is not outdated by what changes."""
-    return newest.status == Recommendation.Status.CURRENT and newest.expires_at > timezone.now()
+    return newest.status == Recommendation.Status.CURRENT and newest.expires_at > instants.now()
 
 
 def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from django.utils import timezone
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
@@ -157,7 +157,7 @@ def preview_slo(
 
 def _close(recommendation: Recommendation, call: Call[Any], status: Recommendation.Status) -> None:
     recommendation.status = status
-    recommendation.decided_at = timezone.now()
+    recommendation.decided_at = instants.now()
     recommendation.decided_by = call.actor.user
     recommendation.version += 1
     recommendation.save(update_fields=["status", "decided_at", "decided_by", "version"])

@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members
+from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.instants import whole_hour
@@ -88,7 +88,7 @@ def archetypes() -> Archetypes:
 
 def default_as_of(now: datetime | None = None) -> datetime:
     """Return the end of the newest complete bin over the fleet, or the last full hour without data."""
-    now = now or timezone.now()
+    now = now or instants.now()
     return newest_complete_end(now) or whole_hour(now)
 
 
@@ -153,7 +153,7 @@ def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> d
 
 def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
     """Compute one service from its newest data, and store it if asked; returns the answer for who waits."""
-    now = timezone.now()
+    now = instants.now()
     with _one_at_a_time([service_pk]):
         if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
             return {"state": "stored"}
@@ -213,7 +213,7 @@ def prolong(now: datetime | None = None) -> int:
     So where no hour has come since, and neither the graph nor loaded history has outdated it, making it anew
     would give the same numbers. What has expired already is made anew in any case.
     """
-    now = now or timezone.now()
+    now = now or instants.now()
     with connection.cursor() as cursor:
         cursor.execute(
             _PROLONG,
@@ -257,7 +257,7 @@ def refresh(
 
 
 def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress) -> int:
-    now = timezone.now()
+    now = instants.now()
     made = 0
     groups = [
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))

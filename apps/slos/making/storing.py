@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Max
-from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.slos.documents.assembled import SLI_TYPES, part, shared_part
 from apps.slos.models import EdgeEstimate, Recommendation, SliType
 
@@ -43,7 +43,7 @@ def store(documents: Sequence[Mapping[str, Any]], *, now: datetime | None = None
     Services are locked in order, so that two computations of one service follow each other. A service that
     the catalog does not know (any more) is left out.
     """
-    now = now or timezone.now()
+    now = now or instants.now()
     wanted = {str(document["service_id"]): document for document in documents}
     services = list(
         Service.objects.select_for_update(of=("self",), no_key=True)
@@ -136,7 +136,7 @@ def mark_outdated(
 
     With ``made_before`` those made since then are left alone, so that saying it twice costs nothing.
     """
-    now = now or timezone.now()
+    now = now or instants.now()
     rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
     if made_before is not None:
         rows = rows.filter(generated_at__lt=made_before)
@@ -147,7 +147,7 @@ def mark_outdated(
 
 def expire(*, now: datetime | None = None) -> int:
     """Give the status ``expired`` to what has been past its time for a day; until then it is stale."""
-    now = now or timezone.now()
+    now = now or instants.now()
     return Recommendation.objects.filter(
         status=Recommendation.Status.CURRENT, expires_at__lte=now - LIFETIME
     ).update(status=Recommendation.Status.EXPIRED)
@@ -157,7 +157,7 @@ def prune(*, now: datetime | None = None) -> int:
     """Delete old recommendations that nobody decided on, except the newest of each kind. Returns how many
     went.
     """
-    now = now or timezone.now()
+    now = now or instants.now()
     newest = (
         Recommendation.objects.values("service", "sli_type")
         .annotate(newest=Max("generated_at"))

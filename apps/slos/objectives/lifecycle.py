@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, F, Max, When
-from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Actor, Event, FieldChange
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.slos.formatting import SLI_WORDS, TIERS, number_words, slo_snapshot, slo_words, tier_number
@@ -74,7 +74,7 @@ def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID
         raise NotFound(
             f"There is no {SLI_WORDS[sli_type]} recommendation {recommendation_id} for {service.service_id}."
         )
-    if seen.status == Recommendation.Status.CURRENT and seen.expires_at > timezone.now():
+    if seen.status == Recommendation.Status.CURRENT and seen.expires_at > instants.now():
         return seen
     now = current_recommendation(service, sli_type)
     what = {
@@ -182,7 +182,7 @@ def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
     slo = active_slo(service, sli_type)
     if slo is None:
         return None
-    slo.ended_at = timezone.now()
+    slo.ended_at = instants.now()
     slo.save(update_fields=["ended_at"])
     Recommendation.objects.filter(
         service=service, sli_type=sli_type, status=Recommendation.Status.ACCEPTED
@@ -199,7 +199,7 @@ def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -
     slo = ActiveSlo.objects.create(
         service=service,
         sli_type=sli_type,
-        started_at=timezone.now(),
+        started_at=instants.now(),
         started_by=actor.user,
         started_by_name=actor.name,
         version=last + 1,

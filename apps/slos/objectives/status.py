@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q
-from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.slos.models import ServiceStatus
 from apps.slos.objectives.questions import Due, due_reasons
 from apps.slos.objectives.standing import STALE_AFTER, Counts, Standing, judge
@@ -73,7 +73,7 @@ WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
 def changed(*, now: datetime | None = None, since: datetime | None = None) -> list[int]:
     """Return the services whose status is not what it would be now; see :func:`refresh` for ``since``."""
     parameters: dict[str, Any] = {
-        "now": now or timezone.now(),
+        "now": now or instants.now(),
         "window": settings.WINDOW_DAYS,
         "stale": STALE_AFTER,
         "since": since,
@@ -102,7 +102,7 @@ def refresh(
     ``everything`` leaves nothing alone. Idempotent: the rows are a function of hours, SLOs and
     recommendations. ``now`` is when it is, for tests.
     """
-    now = now or timezone.now()
+    now = now or instants.now()
     if services is None and not everything:
         services = changed(now=now, since=since)
         if not services:

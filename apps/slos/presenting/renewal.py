@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils import timezone
 
+from apps.core import instants
 from apps.slos.queries import ServicePage
 from apps.ui.format import duration
 
@@ -36,7 +36,7 @@ class Renewal:
 
 def renewal(page: ServicePage, now: datetime | None = None) -> Renewal | None:
     """Return what is awaited for this service; ``None`` where its numbers are the newest that anybody asked for."""
-    now = now or timezone.now()
+    now = now or instants.now()
     document = page.recommendation
     made = datetime.fromisoformat(document["generated_at"]) if document else None
     asked = next((one.created_at for one in page.decisions if one.action == ASKED), None)

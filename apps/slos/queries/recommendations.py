@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.db.models import F, Func, IntegerField, QuerySet
-from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.remembered import remembered
 from apps.core.rooms import Scope
 from apps.slos.documents import recommendation_cache
@@ -91,7 +91,7 @@ def current_recommendations(service: Service, generation: Generation | None = No
         if not rows:
             return None
         found = stored_document(service.service_id, rows, active_slos(service))
-        seconds = (generation.expires_at - timezone.now()).total_seconds()
+        seconds = (generation.expires_at - instants.now()).total_seconds()
         recommendation_cache.write(service.pk, window, generation.key, found, seconds)
     return found
 

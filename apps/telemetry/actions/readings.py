@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from django.utils import timezone
 from pydantic import Field
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant, whole_hour
@@ -65,7 +65,7 @@ class BackfillInput(ActionInput):
 
 
 def _whole_hours(days: int, end: datetime | None) -> tuple[datetime, datetime]:
-    newest = services.last_complete_hour(timezone.now())
+    newest = services.last_complete_hour(instants.now())
     last = whole_hour(min(newest, end) if end else newest)
     return last - timedelta(days=days), last
 

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.db import connection
-from django.utils import timezone
+
+from apps.core import instants
 
 NEWEST_END = """(
     SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
@@ -41,7 +42,7 @@ def newest_complete_end(now: datetime | None = None) -> datetime | None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT max(newest) FROM (SELECT {NEWEST_END} AS newest FROM catalog_service s) found",  # noqa: S608
-            {"now": now or timezone.now()},
+            {"now": now or instants.now()},
         )
         newest: datetime | None = cursor.fetchone()[0]
     return newest

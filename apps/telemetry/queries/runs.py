@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
+from apps.core import instants
 from apps.telemetry import sources
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.queries.counts import DAY
@@ -50,7 +50,7 @@ _REACH = """
 def reach(newest_end: datetime | None) -> Reach:
     """Count services with requests in the week before :func:`newest_complete_end`."""
     with connection.cursor() as cursor:
-        cursor.execute(_REACH, {"start": (newest_end or timezone.now()) - 7 * DAY})
+        cursor.execute(_REACH, {"start": (newest_end or instants.now()) - 7 * DAY})
         services, with_data, external = cursor.fetchone()
     return Reach(services, with_data, external, services - with_data - external)
 
@@ -81,7 +81,7 @@ def source_status(*, now: datetime | None = None) -> SourceState:
         is_configured=bool(url),
         url=url,
         newest_end=newest,
-        age=(now or timezone.now()) - newest if newest else None,
+        age=(now or instants.now()) - newest if newest else None,
         last_run=last,
         last_success=success,
         failure=str(last.summary.get("failure", "")) if failed and last else "",

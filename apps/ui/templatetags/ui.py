@@ -239,12 +239,12 @@ def _figures(summary: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any
 
 
 @register.simple_tag(takes_context=True)
-def action_link(context: Context, name: str, label: str, *, style: str = "", **values: Any) -> SafeString:
+def action_link(context: Context, action: str, label: str, *, look: str = "", **values: Any) -> SafeString:
     """A button that opens an action's dialog and, when done, comes back to this page."""
-    url = action_url(name, next=context["request"].path, **values)
+    url = action_url(action, next=context["request"].path, **values)
     return format_html(
         '<a class="btn{}" href="{}" hx-get="{}" hx-target="#dialog" hx-swap="innerHTML">{}</a>',
-        f" {style}" if style else "",
+        f" {look}" if look else "",
         url,
         url,
         label,

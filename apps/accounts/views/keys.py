@@ -1,50 +1,28 @@
-"""Signing in and out, and the page of one's own API keys."""
+"""The page of one's own API keys, and whether somebody has one that is accepted."""
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from typing import Any
 
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import queries
 from apps.accounts.actions import CreateApiKeyInput
 from apps.accounts.api_keys import find as find_key
 from apps.accounts.authentication import CHALLENGE, KEY_HEADER
+from apps.core import instants
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
 from apps.core.http import client_ip
 from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
-from apps.core.rate_limit import Limit, api_limit, take_or_refuse
+from apps.core.rate_limit import api_limit, take_or_refuse
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 PAGE = "accounts/api_keys.html"
-# A person who mistypes is not hindered; a list of passwords takes years. Counted for each address and name.
-SIGN_IN_LIMIT = Limit(burst=10, per_minute=5)
-# An office behind one address is not hindered either; one password for every name, and hashing without end, are.
-ADDRESS_LIMIT = Limit(burst=100, per_minute=30)
-
-
-class SignInView(LoginView):
-    """Django's sign-in, which rotates the session; attempts are limited before a password is hashed."""
-
-    def get_context_data(self, **more: Any) -> dict[str, Any]:
-        first = {"first_admin_command": queries.FIRST_ADMIN_COMMAND} if queries.nobody_can_sign_in() else {}
-        return super().get_context_data(**more) | first
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        address = client_ip(request)
-        # As the form normalises it: otherwise each way to write a name (ａda, ada) would have tries of its own.
-        name = unicodedata.normalize("NFKC", request.POST.get("username", "")).strip().lower()[:150]
-        take_or_refuse(f"sign-in:{address}:{name}", SIGN_IN_LIMIT)
-        take_or_refuse(f"sign-in:{address}", ADDRESS_LIMIT)
-        return super().post(request, *args, **kwargs)
 
 
 def _page(request: PageRequest, **extra: Any) -> HttpResponse:
@@ -52,7 +30,7 @@ def _page(request: PageRequest, **extra: Any) -> HttpResponse:
         "keys": queries.keys_of(request.user),
         "fields": fields_for(CreateApiKeyInput),
         "idempotency_key": uuid.uuid4().hex,
-        "now": timezone.now(),
+        "now": instants.now(),
     }
     status = extra.pop("status", 200)
     return draw(request, PAGE, context | extra, part="keys", status=status)

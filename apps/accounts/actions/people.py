@@ -1,0 +1,153 @@
+"""People: made, and given what they may do, by an SRE admin."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+from django.core.validators import validate_email
+from pydantic import Field
+
+from apps.accounts.actions.common import (
+    Teams,
+    by_django,
+    describe_user,
+    find_user,
+    keep_an_admin,
+    lock_admins,
+    recorded,
+    require_a_present_admin,
+    teams_named,
+    tidy_names,
+)
+from apps.accounts.models import User
+from apps.accounts.names import NewUsername, TeamName, Username, refuse_taken
+from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.models import AuditEntry
+
+GENERATED_PASSWORD_BYTES = 18
+
+
+def generated_password() -> str:
+    """Return a password of 144 random bits."""
+    return secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
+
+
+class CreateUserInput(ActionInput):
+    username: NewUsername
+    email: Annotated[
+        str, Field(max_length=254, json_schema_extra={"format": "email"}), by_django(validate_email)
+    ] = ""
+    role: User.Role = User.Role.VIEWER
+    teams: Teams
+
+
+@register
+class CreateUser(Action[CreateUserInput]):
+    """Make an account. The answer shows its first password this once."""
+
+    name = "accounts.create_user"
+    title = "Create user"
+    permission = "accounts.manage_users"
+    risk = Risk.MEDIUM
+    Input = CreateUserInput
+    success_status = 201
+    answer_shows_once = True
+
+    def guard(self, call: Call[CreateUserInput]) -> None:
+        require_a_present_admin(call)
+        if not call.input.username.strip("."):
+            # `/people/../` is the address of another page.
+            problem = FieldProblem("username", "is of full stops alone; take a letter or a digit as well")
+            raise InvalidInput("The user cannot be called so.", fields=[problem])
+        refuse_taken(call.input.username)
+
+    def preview(self, call: Call[CreateUserInput]) -> Preview:
+        role = User.Role(call.input.role).label
+        return Preview(summary=f"{call.input.username} can sign in and act as {role}.")
+
+    def execute(self, call: Call[CreateUserInput]) -> Outcome:
+        data = call.input
+        password = generated_password()
+        user = User.objects.create_user(data.username, data.email, password, role=data.role)
+        user.teams.set(teams_named(data.teams))
+        return Outcome(
+            result=describe_user(user) | {"password": None},
+            shown_once={"password": password},
+            object_type="user",
+            object_id=str(user.pk),
+            object_label=user.get_username(),
+            after=describe_user(user),
+            events=[Event("accounts.user_created", {"user_id": user.pk})],
+        )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"User {entry.object_label} created as {User.Role(recorded(entry.after)['role']).label}"
+
+
+class SetRoleInput(ActionInput):
+    username: Username
+    role: User.Role
+    teams: list[TeamName] | None = Field(
+        default=None,
+        max_length=100,
+        description="The user's teams from now on; unchanged when not given.",
+    )
+
+
+@register
+class SetRole(Action[SetRoleInput]):
+    """Change what a person may do: the role and, where given, the teams whose services are theirs."""
+
+    name = "accounts.set_role"
+    title = "Set role"
+    permission = "accounts.manage_users"
+    risk = Risk.HIGH
+    Input = SetRoleInput
+
+    def target(self, data: SetRoleInput, *, lock: bool) -> User:
+        if lock:
+            lock_admins()
+        return find_user(data.username, lock=lock)
+
+    def guard(self, call: Call[SetRoleInput]) -> None:
+        require_a_present_admin(call)
+        if call.input.role != User.Role.SRE_ADMIN:
+            keep_an_admin(call.target, "role")
+
+    def preview(self, call: Call[SetRoleInput]) -> Preview:
+        user: User = call.target
+        changes = [FieldChange("Role", user.get_role_display(), User.Role(call.input.role).label)]
+        if call.input.teams is not None:
+            teams = sorted(user.teams.values_list("name", flat=True))
+            changes.append(FieldChange("Teams", ", ".join(teams), ", ".join(tidy_names(call.input.teams))))
+        return Preview(summary=f"What {user.get_username()} may do changes at once.", changes=changes)
+
+    def execute(self, call: Call[SetRoleInput]) -> Outcome:
+        user: User = call.target
+        before = describe_user(user)
+        user.role = call.input.role
+        user.save(update_fields=["role"])
+        if call.input.teams is not None:
+            user.teams.set(teams_named(tidy_names(call.input.teams)))
+        return Outcome(
+            result=describe_user(user),
+            object_type="user",
+            object_id=str(user.pk),
+            object_label=user.get_username(),
+            before=before,
+            after=describe_user(user),
+            events=[Event("accounts.role_changed", {"user_id": user.pk})],
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"{result['username']} is {User.Role(result['role']).label} from now on."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        before, after = (
+            User.Role(record["role"]).label for record in (recorded(entry.before), recorded(entry.after))
+        )
+        if before == after:
+            return f"Teams of {entry.object_label} changed"
+        return f"Role of {entry.object_label} changed from {before} to {after}"

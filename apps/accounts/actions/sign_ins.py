@@ -1,0 +1,195 @@
+"""Signing in and out as entries of the audit trail. Nobody asks for these: they are recorded when they happened.
+
+What was typed as a name is never kept, because people type their password there: an entry names who has the name, or
+carries a digest of a name that nobody has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from apps.accounts.actions.common import MAX_ID, recorded
+from apps.accounts.models import User
+from apps.accounts.sign_ins import SCOPES, UNKNOWN
+from apps.accounts.words import browser_words
+from apps.core.actions import Action, ActionInput, Call, Event, Outcome, register
+from apps.core.errors import NotSignedIn
+from apps.core.models import AuditEntry
+from apps.ui.format import plural
+
+INTERNAL = "accounts.record_sign_ins"
+"""No role holds it, and none is asked for it: what is recorded has happened."""
+
+
+class BySelfInput(ActionInput):
+    user_agent: str = ""
+
+
+class _BySelf(Action[BySelfInput]):
+    """What a person did who has proved to be that person."""
+
+    permission = INTERNAL
+    is_internal = True
+    Input = BySelfInput
+    topic: str
+
+    def execute(self, call: Call[BySelfInput]) -> Outcome:
+        user = call.actor.user
+        assert user is not None  # somebody signed in or out
+        return Outcome(
+            result={},
+            object_type="user",
+            object_id=str(user.pk),
+            object_label=user.get_username(),
+            after={"browser": browser_words(call.input.user_agent)},
+            events=[Event(self.topic, {"user_id": user.pk, "ip": call.actor.ip})],
+        )
+
+
+@register
+class SignedIn(_BySelf):
+    """Somebody signed in with their password."""
+
+    name = "accounts.sign_in"
+    title = "Sign in"
+    topic = "accounts.signed_in"
+
+    def target(self, data: BySelfInput, *, lock: bool) -> None:
+        return None
+
+    def guard(self, call: Call[BySelfInput]) -> None:
+        user = call.actor.user
+        assert user is not None  # somebody signed in
+        # Who was deactivated since the password was checked gets no session; who is being deactivated now, neither.
+        users = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password)
+        if not users.filter(is_active=True).exists():
+            raise NotSignedIn("Your account was changed while you signed in. Try again.")
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} signed in with {recorded(entry.after)['browser']}"
+
+
+@register
+class SignedOut(_BySelf):
+    """Somebody signed out."""
+
+    name = "accounts.sign_out"
+    title = "Sign out"
+    topic = "accounts.signed_out"
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} signed out"
+
+
+class AttemptInput(ActionInput):
+    user_id: int | None = Field(default=None, ge=1, le=MAX_ID)
+    name_digest: str = ""
+
+
+def _whose(user_id: int | None, name_digest: str, other: str) -> dict[str, Any]:
+    """Return what an entry about an attempt is about: the person of that name, or what else it can be told by."""
+    user = User.objects.filter(pk=user_id).first() if user_id is not None else None
+    if user is not None:
+        return {"object_type": "user", "object_id": str(user.pk), "object_label": user.get_username()}
+    return {"object_type": "sign_in", "object_id": name_digest or "any", "object_label": other}
+
+
+@register
+class SignInFailed(Action[AttemptInput]):
+    """Somebody tried to sign in with a wrong password, under a name that nobody has, or after a deactivation."""
+
+    name = "accounts.sign_in_failed"
+    title = "Sign-in failed"
+    permission = INTERNAL
+    is_internal = True
+    Input = AttemptInput
+
+    def execute(self, call: Call[AttemptInput]) -> Outcome:
+        data = call.input
+        about = _whose(data.user_id, data.name_digest, "unknown name")
+        return Outcome(
+            result={},
+            **about,
+            events=[Event("accounts.sign_in_failed", {"user_id": data.user_id, "ip": call.actor.ip})],
+        )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        if entry.object_type == "user":
+            return f"Sign-in as {entry.object_label} failed"
+        return "Sign-in under an unknown name failed"
+
+
+class LockedInput(AttemptInput):
+    scope: str
+    attempts: int
+    seconds: int
+
+
+@register
+class SignInLocked(Action[LockedInput]):
+    """Sign-ins are refused for a while, because too many failed."""
+
+    name = "accounts.sign_in_locked"
+    title = "Sign-ins locked"
+    permission = INTERNAL
+    is_internal = True
+    Input = LockedInput
+
+    def execute(self, call: Call[LockedInput]) -> Outcome:
+        data = call.input
+        scope = SCOPES[data.scope]
+        is_of_a_name = scope.name != "address"
+        about = _whose(
+            data.user_id if is_of_a_name else None, data.name_digest if is_of_a_name else "", scope.words
+        )
+        after = {"locked": scope.words, "failed_attempts": data.attempts, "for_seconds": data.seconds}
+        payload = {"user_id": data.user_id, "ip": call.actor.ip, "scope": scope.name}
+        return Outcome(result={}, **about, after=after, events=[Event("accounts.sign_in_locked", payload)])
+
+    def sentence(self, entry: AuditEntry) -> str:
+        after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        return f"Sign-ins{who} locked after {after['failed_attempts']} failures: {after['locked']}"
+
+
+class CountedInput(ActionInput):
+    scope: str
+    refused: int
+    user_id: int | None = None
+
+
+@register
+class SignInsCounted(Action[CountedInput]):
+    """How many sign-ins were refused while a name or an address was locked, or were too many to be written singly."""
+
+    name = "accounts.sign_ins_counted"
+    title = "Further sign-ins counted"
+    permission = INTERNAL
+    is_internal = True
+    Input = CountedInput
+
+    def execute(self, call: Call[CountedInput]) -> Outcome:
+        data = call.input
+        scope = SCOPES[data.scope]
+        about = _whose(data.user_id, "", scope.words)
+        what = "failed" if scope is UNKNOWN else "refused"
+        after: dict[str, Any] = {"counted_together": scope.words, what: data.refused}
+        payload = {
+            "user_id": data.user_id,
+            "ip": call.actor.ip,
+            "scope": scope.name,
+            "attempts": data.refused,
+        }
+        return Outcome(
+            result={},
+            **about,
+            after=after,
+            events=[Event("accounts.sign_ins_counted", payload)],
+        )
+
+    def sentence(self, entry: AuditEntry) -> str:
+        after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if "refused" in after:
+            return f"{plural(after['refused'], 'sign-in')}{who} refused while locked: {after['counted_together']}"
+        return f"{plural(after['failed'], 'further sign-in')} under unknown names failed"

@@ -1,0 +1,169 @@
+"""Whether a person may sign in at all: deactivated and reactivated by an SRE admin, deleted never."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.accounts import sessions
+from apps.accounts.actions.common import (
+    Rationale,
+    describe_user,
+    find_user,
+    keep_an_admin,
+    lock_admins,
+    recorded,
+    require_a_present_admin,
+    touch,
+)
+from apps.accounts.models import ApiKey, Team, User
+from apps.accounts.names import Username
+from apps.accounts.queries import keys_in_use, solely_owned
+from apps.accounts.words import session_words
+from apps.core import instants
+from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.errors import Conflict
+from apps.core.models import AuditEntry
+from apps.ui.format import plural
+
+CLOSED = (("sessions_ended", "session"), ("keys_revoked", "key"))
+
+
+class StandingInput(ActionInput):
+    username: Username
+    rationale: Rationale
+
+
+class _Standing(Action[StandingInput]):
+    permission = "accounts.manage_users"
+    Input = StandingInput
+
+    def target(self, data: StandingInput, *, lock: bool) -> User:
+        if lock:
+            lock_admins()
+        return find_user(data.username, lock=lock)
+
+
+def close_doors(user: User) -> dict[str, int]:
+    """End every session and revoke every key of a person. Returns how many of each there were."""
+    ended = sessions.end_all(user)
+    revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=instants.now())
+    return {"sessions_ended": len(ended), "keys_revoked": revoked}
+
+
+def closed_words(closed: dict[str, Any]) -> str:
+    """Say what ended with a person's access: ``, with 2 sessions and 1 key``; nothing where nothing did."""
+    counts = [plural(closed[name], noun) for name, noun in CLOSED if closed[name]]
+    return f", with {' and '.join(counts)}" if counts else ""
+
+
+@register
+class Deactivate(_Standing):
+    """End a person's access at once: their sessions end, their keys are revoked, and they cannot sign in again."""
+
+    name = "accounts.deactivate"
+    title = "Deactivate user"
+    risk = Risk.HIGH
+
+    def guard(self, call: Call[StandingInput]) -> None:
+        require_a_present_admin(call)
+        user: User = call.target
+        if call.actor.user is not None and call.actor.user.pk == user.pk:
+            raise Conflict("You cannot deactivate yourself. Ask another SRE admin to do it.")
+        if not user.is_active:
+            raise Conflict(f"{user.get_username()} is deactivated already.")
+        keep_an_admin(user, "username")
+
+    def preview(self, call: Call[StandingInput]) -> Preview:
+        user: User = call.target
+        open_now = list(sessions.open_sessions(user))
+        keys = list(keys_in_use(user))
+        alone = solely_owned(user)
+        left = [f"team {team.name}" for team in Team.objects.filter(pk__in={team for team, _ in alone})]
+        return Preview(
+            summary=f"{user.get_username()} is signed out everywhere at once and cannot sign in again.",
+            changes=[FieldChange("State", "active", "deactivated")],
+            touches=[
+                *touch(len(open_now), "session that ends", "sessions that end", map(session_words, open_now)),
+                *touch(len(keys), "key that is revoked", "keys that are revoked", (key.name for key in keys)),
+                *touch(
+                    len(alone),
+                    "service whose only owner this is",
+                    "services whose only owner this is",
+                    (service for _, service in alone),
+                ),
+            ],
+            warnings=[f"Nobody else decides for {' and '.join(left)} afterwards, except SRE admins."]
+            if left
+            else [],
+            undo="Reactivate the user. Sessions and keys do not come back. What they did stays in the audit trail.",
+        )
+
+    def execute(self, call: Call[StandingInput]) -> Outcome:
+        user: User = call.target
+        before = describe_user(user)
+        user.is_active, user.deactivated_at = False, instants.now()
+        user.save(update_fields=["is_active", "deactivated_at"])
+        closed = close_doors(user)
+        return Outcome(
+            result=describe_user(user) | closed,
+            object_type="user",
+            object_id=str(user.pk),
+            object_label=user.get_username(),
+            before=before,
+            after=describe_user(user) | closed,
+            events=[Event("accounts.user_deactivated", {"user_id": user.pk} | closed)],
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"{result['username']} is deactivated."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} deactivated{closed_words(recorded(entry.after))}"
+
+
+@register
+class Reactivate(_Standing):
+    """Let a deactivated person sign in again, with the role, the teams and the password that they had."""
+
+    name = "accounts.reactivate"
+    title = "Reactivate user"
+    risk = Risk.MEDIUM
+
+    def guard(self, call: Call[StandingInput]) -> None:
+        require_a_present_admin(call)
+        if call.target.is_active:
+            raise Conflict(f"{call.target.get_username()} is active already.")
+
+    def preview(self, call: Call[StandingInput]) -> Preview:
+        user: User = call.target
+        can_sign_in = user.has_usable_password()
+        return Preview(
+            summary=f"{user.get_username()} can sign in again and act as {user.get_role_display()}."
+            if can_sign_in
+            else f"{user.get_username()} is active again, but has no password: reset it to let them sign in.",
+            changes=[FieldChange("State", "deactivated", "active")],
+            undo="Deactivate the user.",
+        )
+
+    def execute(self, call: Call[StandingInput]) -> Outcome:
+        user: User = call.target
+        before = describe_user(user)
+        user.is_active, user.deactivated_at = True, None
+        user.save(update_fields=["is_active", "deactivated_at"])
+        # Whatever was made in the moment of the deactivation must not come to life now.
+        close_doors(user)
+        return Outcome(
+            result=describe_user(user),
+            object_type="user",
+            object_id=str(user.pk),
+            object_label=user.get_username(),
+            before=before,
+            after=describe_user(user),
+            events=[Event("accounts.user_reactivated", {"user_id": user.pk})],
+        )
+
+    def done(self, result: dict[str, Any]) -> str:
+        return f"{result['username']} is active again."
+
+    def sentence(self, entry: AuditEntry) -> str:
+        return f"{entry.object_label} reactivated"

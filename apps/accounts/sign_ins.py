@@ -1,0 +1,252 @@
+"""How often a sign-in may be tried: counted in PostgreSQL, so that losing Redis opens no door.
+
+Three counts go on at once, each for a window that begins with its first attempt: one name from one address, one name
+from anywhere, one address with any name. An attempt is counted before its password is looked at, so that a hundred
+sent at once have no more tries than one after the other. Where a count reaches its limit, sign-ins are refused until
+:data:`LOCK` is over; what is refused is counted, not checked.
+
+A name from an address that this person signed in from lately is not held back by what others try under that name
+elsewhere: nobody can lock somebody else out by guessing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.utils.crypto import salted_hmac
+
+from apps.accounts.models import User, UserSession
+from apps.core import instants
+from apps.core.actions import Actor
+from apps.core.dispatcher import record
+from apps.core.errors import RateLimited
+from apps.core.models import AuditEntry
+
+WINDOW = timedelta(minutes=15)
+LOCK = timedelta(minutes=15)
+KNOWN_FOR = timedelta(days=30)
+IPV6_NETWORK_BITS = 64
+"""One person has a whole network of this size to call from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is counted together, and how many attempts there are within a window."""
+
+    name: str
+    limit: int
+    words: str
+
+
+PAIR = Scope("pair", 10, "one name from one address")
+NAME = Scope("name", 50, "one name from anywhere")
+ADDRESS = Scope("address", 100, "one address")
+UNKNOWN = Scope("unknown", 20, "unknown names")
+"""Failed sign-ins under names that nobody has: beyond this many in a window they are counted together."""
+SCOPES = {scope.name: scope for scope in (PAIR, NAME, ADDRESS, UNKNOWN)}
+
+# One statement, so that of many at once exactly as many pass as may. A row that is over was taken away before.
+_TAKE = """
+INSERT INTO accounts_signincount AS c (subject, scope, attempts, refused, ends_at, user_id, ip)
+VALUES (%(subject)s, %(scope)s, 1, 0, now() + make_interval(secs => %(window)s), %(user)s, %(ip)s)
+ON CONFLICT (subject) DO UPDATE SET
+    attempts = least(c.attempts + 1, %(limit)s),
+    refused = c.refused + CASE WHEN c.attempts >= %(limit)s THEN 1 ELSE 0 END,
+    ends_at = CASE WHEN c.attempts + 1 = %(limit)s THEN now() + make_interval(secs => %(lock)s) ELSE c.ends_at END,
+    user_id = coalesce(c.user_id, EXCLUDED.user_id)
+RETURNING NEW.attempts, coalesce(OLD.attempts >= %(limit)s, false), ceil(extract(epoch FROM NEW.ends_at - now()))
+"""
+_GIVE_BACK = (
+    "UPDATE accounts_signincount SET attempts = attempts - 1 WHERE subject = ANY(%s) AND attempts > 0"
+)
+_FORGET = "DELETE FROM accounts_signincount WHERE subject = %s AND refused = 0"
+_RELEASE = "UPDATE accounts_signincount SET ends_at = now() WHERE subject = %(name)s OR subject LIKE %(pair)s"
+_OVER = """
+DELETE FROM accounts_signincount WHERE subject IN (
+    SELECT subject FROM accounts_signincount
+    WHERE ends_at <= now() AND (%(subjects)s::text[] IS NULL OR subject = ANY(%(subjects)s))
+    ORDER BY subject LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING scope, refused, user_id, host(ip)
+"""
+SETTLED_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One more attempt in one scope: how many were let through so far, and whether this one was."""
+
+    scope: Scope
+    subject: str
+    attempts: int
+    is_refused: bool
+    seconds_left: int
+
+    @property
+    def is_the_last(self) -> bool:
+        """Whether this attempt was let through and no further one will be."""
+        return not self.is_refused and self.attempts >= self.scope.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sign-in that is being tried. ``user`` is who has the name, ``None`` for a name that nobody has."""
+
+    user: User | None
+    ip: str | None
+    name_digest: str
+    taken: list[Taken] = field(default_factory=list)
+
+
+def begin(name: str, ip: str | None) -> Attempt:
+    """Count an attempt to sign in as ``name``, normalised as the form does it, in lower case.
+
+    Raises :class:`RateLimited` where the name or the address is locked; then no password is to be looked at.
+    """
+    user = User.objects.filter(username__iexact=name).first()
+    digest, network = name_digest(name), network_of(ip)
+    wanted = [(PAIR, f"pair:{digest}:{network}"), (NAME, f"name:{digest}"), (ADDRESS, f"address:{network}")]
+    settle([*(subject for _, subject in wanted), UNKNOWN.name])
+    is_known = _is_known_there(user, network)
+    attempt = Attempt(user, ip, digest)
+    for scope, subject in wanted:
+        if scope is NAME and is_known:
+            continue
+        taken = take(
+            scope, subject, user=None if scope is ADDRESS else user, ip=None if scope is NAME else ip
+        )
+        if taken.is_refused:
+            _give_back(
+                attempt.taken
+            )  # It was not tried: what it had passed already must not be locked by it.
+            seconds = max(1, taken.seconds_left)
+            raise RateLimited(
+                f"There were too many failed sign-ins. Try again in {_minutes(seconds)}.",
+                headers={"Retry-After": str(seconds)},
+            )
+        attempt.taken.append(taken)
+    return attempt
+
+
+def fail(attempt: Attempt, actor: Actor) -> None:
+    """Write down that an attempt failed, and what is locked from now on because of it.
+
+    ``actor`` is :func:`nobody`, with where the attempt came from.
+    """
+    with transaction.atomic():
+        is_written = attempt.user is not None or not take(UNKNOWN, UNKNOWN.name).is_refused
+        about = {"user_id": attempt.user.pk if attempt.user else None, "name_digest": attempt.name_digest}
+        if is_written:
+            record("accounts.sign_in_failed", about, actor=actor)
+        for taken in attempt.taken:
+            if taken.is_the_last:
+                locked = {
+                    "scope": taken.scope.name,
+                    "attempts": taken.attempts,
+                    "seconds": taken.seconds_left,
+                }
+                record("accounts.sign_in_locked", about | locked, actor=actor)
+
+
+def succeed(attempt: Attempt) -> None:
+    """Take the attempt back from the counts: it was the right password."""
+    _give_back([taken for taken in attempt.taken if taken.scope is not PAIR])
+    with connection.cursor() as cursor:
+        for taken in attempt.taken:
+            if taken.scope is PAIR:
+                cursor.execute(_FORGET, [taken.subject])
+
+
+def _give_back(taken: list[Taken]) -> None:
+    if taken:
+        with connection.cursor() as cursor:
+            cursor.execute(_GIVE_BACK, [[one.subject for one in taken]])
+
+
+def take(scope: Scope, subject: str, *, user: User | None = None, ip: str | None = None) -> Taken:
+    """Count one more in a scope and say how many there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "subject": subject,
+                "scope": scope.name,
+                "limit": scope.limit,
+                "window": WINDOW.total_seconds(),
+                "lock": LOCK.total_seconds(),
+                "user": user.pk if user is not None else None,
+                "ip": ip,
+            },
+        )
+        attempts, is_refused, seconds = cursor.fetchone()
+    return Taken(scope, subject, attempts, is_refused, int(seconds))
+
+
+def settle(subjects: list[str] | None = None) -> int:
+    """Take away the counts whose window is over, of these subjects or of all; return how many refused something.
+
+    Of each such window one audit entry says how many attempts it refused.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_OVER, {"subjects": subjects, "limit": SETTLED_AT_ONCE})
+            rows = [row for row in cursor.fetchall() if row[1] and row[0] in SCOPES]
+        for scope, refused, user_id, ip in rows:
+            data = {"scope": scope, "refused": refused, "user_id": user_id}
+            record("accounts.sign_ins_counted", data, actor=replace(nobody(), ip=ip))
+    return len(rows)
+
+
+def nobody() -> Actor:
+    """Return the actor of sign-ins that failed: nobody has proved to be anybody."""
+    return Actor.system("sign-in", AuditEntry.Source.WEB)
+
+
+def unlock(user: User) -> None:
+    """End what holds sign-ins under this person's name back."""
+    digest = name_digest(normalised(user.get_username()))
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"name": f"name:{digest}", "pair": f"pair:{digest}:%"})
+
+
+def normalised(name: str) -> str:
+    """Return a name as its attempts are counted: however it is written, it has the same tries."""
+    return unicodedata.normalize("NFKC", name).strip().lower()[:150]
+
+
+def name_digest(name: str) -> str:
+    """Return what stands for a typed name: people type their password into the wrong field."""
+    return salted_hmac("accounts.sign_in_name", name, algorithm="sha256").hexdigest()[:32]
+
+
+def network_of(ip: str | None) -> str:
+    """Return the network that an address is counted with: itself, or for IPv6 what one person usually has."""
+    if ip is None:
+        return "none"
+    address = ipaddress.ip_address(ip)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
+    return ip
+
+
+def _is_known_there(user: User | None, network: str) -> bool:
+    """Whether this person signed in from there lately. Asked of the database for names that nobody has, too."""
+    sessions = UserSession.objects.filter(
+        user_id=user.pk if user is not None else 0,
+        last_seen_at__gt=instants.now() - KNOWN_FOR,
+        ip__isnull=False,
+    )
+    return any(
+        network_of(ip) == network
+        for ip in sessions.order_by("-last_seen_at").values_list("ip", flat=True)[:50]
+    )
+
+
+def _minutes(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return f"{seconds} s" if seconds < 60 else f"{minutes} minute{'' if minutes == 1 else 's'}"

@@ -1,0 +1,134 @@
+"""People: the list, one person, and the two pages that show a password once."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from pydantic import BaseModel
+
+from apps.accounts import lists, queries, words
+from apps.accounts.actions.passwords import ResetPasswordInput
+from apps.accounts.actions.people import CreateUserInput
+from apps.accounts.models import User, UserSession
+from apps.core import actions
+from apps.core.actions import Preview
+from apps.core.dispatcher import dispatch, preview
+from apps.core.errors import Conflict, InvalidInput
+from apps.core.pages import GET_OR_POST, PageRequest, draw, page
+from apps.core.sentences import sentence
+from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
+
+ENTRIES_SHOWN = 15
+SESSIONS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """One session as a table draws it."""
+
+    session: UserSession
+    browser: str
+    is_open: bool
+    is_this: bool
+
+
+def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
+    """Return a person's sessions as rows, open ones first; ``key_digest`` tells which one asks."""
+    open_ids = set(queries.open_session_ids(user))
+    return [
+        SessionLine(
+            one, words.browser_words(one.user_agent), one.pk in open_ids, one.key_digest == key_digest
+        )
+        for one in queries.sessions_of(user)[:SESSIONS_SHOWN]
+    ]
+
+
+@page("accounts.view_people")
+def people(request: PageRequest) -> HttpResponse:
+    """Who can sign in, with what role, and who has not been here for long."""
+    context = {
+        "listing": lists.people_listing(request.GET),
+        "may_manage": request.user.has_perm("accounts.manage_users"),
+    }
+    return draw(request, "accounts/people.html", context, part="listing")
+
+
+@page("accounts.view_people")
+def person(request: PageRequest, username: str) -> HttpResponse:
+    """What one person may do, where they are signed in, and what they did."""
+    found = queries.find_person(username)
+    word, level = lists.state_of(found)
+    context = {
+        "person": found,
+        "word": word,
+        "level": level,
+        "sessions": session_lines(found),
+        "keys": queries.keys_of(found),
+        "entries": [(entry, sentence(entry)) for entry in queries.entries_of(found, ENTRIES_SHOWN)],
+        "alone": [service for _, service in queries.solely_owned(found)],
+        "may_manage": request.user.has_perm("accounts.manage_users"),
+        "is_self": found.pk == request.user.pk,
+    }
+    return draw(request, "accounts/person.html", context, part="person")
+
+
+@page("accounts.manage_users", methods=GET_OR_POST)
+def new_person(request: PageRequest) -> HttpResponse:
+    """Make an account and show its first password, this once."""
+    return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
+
+
+@page("accounts.manage_users", methods=GET_OR_POST)
+def reset_password(request: PageRequest, username: str) -> HttpResponse:
+    """Say what a reset ends; then do it and show the password, this once."""
+    found = queries.find_person(username)
+    fixed = {"username": found.get_username()}
+    return _shown_once(
+        request,
+        "accounts.reset_password",
+        ResetPasswordInput,
+        "accounts/reset_password.html",
+        fixed,
+        {"person": found},
+    )
+
+
+def _shown_once(
+    request: PageRequest,
+    name: str,
+    model: type[BaseModel],
+    template: str,
+    fixed: dict[str, Any],
+    context: dict[str, Any] | None = None,
+) -> HttpResponse:
+    """Show the form of an action whose answer is shown once, or that answer.
+
+    Sending the same form again shows that it was done, not the password.
+    """
+    context = dict(context or {})
+    actor = request.actor
+    if request.method == "GET":
+        context["preview"] = _preview(name, fixed, actor) if fixed else None
+        context["fields"] = fields_for(model, fixed, hidden=fixed)
+        context["idempotency_key"] = uuid.uuid4().hex
+        return draw(request, template, context)
+    data = values_from(model, request.POST) | fixed
+    key = request.POST.get("idempotency_key") or uuid.uuid4().hex
+    try:
+        context["made"] = dispatch(name, data, actor=actor, idempotency_key=key).value
+    except (InvalidInput, Conflict) as error:
+        errors = errors_by_field(error.fields)
+        shown = {field: texts for field, texts in errors.items() if field in model.model_fields}
+        context["fields"] = fields_for(model, data, shown, hidden=fixed)
+        rest = [text for field, texts in errors.items() if field not in shown for text in texts]
+        context["form_errors"] = rest or ([error.detail] if not shown else errors.get(FORM_ERRORS))
+        context["idempotency_key"] = uuid.uuid4().hex
+        return draw(request, template, context, status=error.status)
+    return draw(request, template, context)
+
+
+def _preview(name: str, fixed: dict[str, Any], actor: actions.Actor) -> Preview:
+    return preview(name, fixed | {"rationale": "—"}, actor=actor)
