@@ -40,8 +40,8 @@ def _finished(run: Run) -> Sequence[Event]:
     if run.state == Run.State.CANCELLED:
         return ()
     state = "completed" if run.state == Run.State.COMPLETED else "failed"
-    told = {"ingestion_id": str(run.pk), "state": state}
-    return (Event("catalog.ingestion_finished", told, aggregate=f"ingestion:{run.pk}"),)
+    fact = {"ingestion_id": str(run.pk), "state": state}
+    return (Event("catalog.ingestion_finished", fact, aggregate=f"ingestion:{run.pk}"),)
 
 
 def _drop_parts(run: Run) -> None:

@@ -57,14 +57,14 @@ def _stored(run: Run) -> Sequence[Event]:
     if run.state != Run.State.COMPLETED:
         return ()
     found = TelemetryRun.objects.get(pk=run.pk)
-    told = {
+    payload = {
         "run": str(run.pk),
         "kind": found.what,
         "window_start": found.window_start.isoformat() if found.window_start else None,
         "window_end": found.window_end.isoformat() if found.window_end else None,
         "services": run.parameters.get("services") or None,
     }
-    return (Event(STORED, told, aggregate=f"telemetry:{run.pk}"),)
+    return (Event(STORED, payload, aggregate=f"telemetry:{run.pk}"),)
 
 
 def _drop_upload(run: Run) -> None:
