@@ -37,7 +37,7 @@ from apps.core.openapi import complete
 from apps.core.problems import from_status, problem_response, translated
 from apps.core.rate_limit import api_limit, take_or_refuse
 from apps.core.rooms import modules
-from apps.core.wording import plain
+from apps.core.validation_messages import plain
 
 logger = structlog.get_logger(__name__)
 

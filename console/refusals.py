@@ -24,7 +24,7 @@ class Refusals(logging.Filter):
         super().__init__()
         self._clock = clock
         self._lock = threading.Lock()
-        self._said_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -35,10 +35,10 @@ class Refusals(logging.Filter):
         record.exc_info = record.exc_text = None
         with self._lock:
             now = self._clock()
-            if kind in self._said_at and now - self._said_at[kind] < EVERY_S:
+            if kind in self._logged_at and now - self._logged_at[kind] < EVERY_S:
                 self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
                 return False
-            self._said_at[kind] = now
+            self._logged_at[kind] = now
             unsaid = self._unsaid.pop(kind, 0)
         if unsaid:
             record.msg = f"{record.getMessage()[:300]} {unsaid:,} more like it since the last such line."

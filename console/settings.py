@@ -156,8 +156,9 @@ TEMPLATES = [
 ]
 
 
-POOL_TIMEOUT_S = 2
-"""How long one waits for a connection of the pool, and the pool for a new one of the server."""
+CONNECT_TIMEOUT_S = 2
+POOL_TIMEOUT_S = 1
+"""How long one waits for a connection of the pool before the server is asked whether it lives; up to three times."""
 
 
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
     config["ENGINE"] = "apps.core.database"
     config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page its broken connection
     options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", POOL_TIMEOUT_S)
+    options.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     options.setdefault("application_name", "ballast")
     options["statement_timeout"] = _configuration.database_statement_timeout_ms / 1000
     options["patience"] = _configuration.database_patience_ms / 1000

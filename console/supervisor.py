@@ -98,18 +98,18 @@ class Supervisor:
             )
         self._start_servers()
         report = self._start_helper()
-        said = self._await_step(report, "migrated", MIGRATE_TIMEOUT_S)
-        if said["step"] == "failed":
-            raise StartError(f"Preparing the database failed: {said['reason']}")
+        answer = self._await_step(report, "migrated", MIGRATE_TIMEOUT_S)
+        if answer["step"] == "failed":
+            raise StartError(f"Preparing the database failed: {answer['reason']}")
         self._make_children()
         self._start_children(self._serving[:1])
         self._await_first_page()
         # Only now, so that the first page does not wait for seven programs that load at once.
         self._start_children(self._children[1:])
-        said = self._await_step(report, "ready", None)
-        if said["step"] == "failed":
-            self._say(f"The demo could not be loaded: {said['reason']}")
-        self._announce(said.get("sign_ins", ""), time.monotonic() - began)
+        answer = self._await_step(report, "ready", None)
+        if answer["step"] == "failed":
+            self._say(f"The demo could not be loaded: {answer['reason']}")
+        self._announce(answer.get("sign_ins", ""), time.monotonic() - began)
 
     def _start_servers(self) -> None:
         postgres, redis = not self.configuration.database_url, not self.configuration.redis_url
@@ -142,9 +142,11 @@ class Supervisor:
             self._stop_if_asked()
             if has_line:
                 line = report.readline()
-                said: dict[str, str] = json.loads(line) if line else {"step": "failed", "reason": "it ended"}
-                if said["step"] in (wanted, "failed"):
-                    return said
+                answer: dict[str, str] = (
+                    json.loads(line) if line else {"step": "failed", "reason": "it ended"}
+                )
+                if answer["step"] in (wanted, "failed"):
+                    return answer
             self._look_after_children()
             if deadline is not None and time.monotonic() > deadline:
                 raise StartError(f"Preparing the database took longer than {timeout:.0f} s.")

@@ -222,10 +222,10 @@
     }
   });
 
-  // A promise that was not there before a decision is brought into sight, wherever the page was.
+  // An SLO that was not there before a decision is brought into sight, wherever the page was.
   let held = null;
-  const promises = (within = document) => new Set($$("[data-holds]", within).map((one) => one.dataset.holds));
-  const showNewPromise = () => {
+  const slosShown = (within = document) => new Set($$("[data-holds]", within).map((one) => one.dataset.holds));
+  const showNewSlo = () => {
     if (!held) return;
     const fresh = $$("[data-holds]").find((one) => !held.has(one.dataset.holds));
     if (!fresh) return;
@@ -234,20 +234,20 @@
     fresh.focus({ preventScroll: true });
     fresh.scrollIntoView({ block: "center" });
   };
-  body.addEventListener("ballast:changed", () => { held = promises(); }, true);
+  body.addEventListener("ballast:changed", () => { held = slosShown(); }, true);
 
   // A page that draws itself anew stays where it is: the browser would follow the old content to the bottom.
   let place = null;
   body.addEventListener("htmx:beforeSwap", (event) => {
     if (!event.detail.target?.matches?.("[data-keeps-place]")) return;
-    place = { top: scrollY, promise: document.activeElement?.dataset.holds };
+    place = { top: scrollY, slo: document.activeElement?.dataset.holds };
   });
   body.addEventListener("htmx:afterSwap", () => {
     if (!place) return;
-    const { top, promise } = place;
+    const { top, slo } = place;
     place = null;
     scrollTo({ top, behavior: "instant" });
-    const again = promise && $$("[data-holds]").find((one) => one.dataset.holds === promise);
+    const again = slo && $$("[data-holds]").find((one) => one.dataset.holds === slo);
     if (!again) return;
     again.tabIndex = -1;
     again.focus({ preventScroll: true });
@@ -271,7 +271,7 @@
     watchScrollers(now);
     showCopy(now);
     announce($("[data-announce]", now)?.textContent.trim());
-    showNewPromise();
+    showNewSlo();
   });
 
   // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}

@@ -14,7 +14,7 @@ class Doors:
     """What may be imported of a room from outside.
 
     ``everywhere`` names the doors that each room may have (``queries``), ``named`` the further ones of single rooms
-    (``apps.slos.words``). Each module directly in a ``shared`` package is a door, and each one of a library.
+    (``apps.slos.formatting``). Each module directly in a ``shared`` package is a door, and each one of a library.
     """
 
     everywhere: frozenset[str]

@@ -13,7 +13,7 @@ from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from pydantic import ValidationError
 
-from apps.audit import queries, words
+from apps.audit import formatting, queries
 from apps.audit.queries import EXPORT_HEADER, AuditFilters
 from apps.core.csv import csv_response
 from apps.core.dispatcher import invalid_input
@@ -80,7 +80,7 @@ def _day(text: str) -> date | None:
 
 def _controls(query: QueryDict) -> list[dict[str, Any]]:
     area = query.get("action", "")
-    areas = words.areas()
+    areas = formatting.areas()
     if area not in dict(areas):
         areas.append((area, area))
     controls: list[dict[str, Any]] = [
@@ -111,7 +111,7 @@ def audit(request: PageRequest) -> HttpResponse:
         context |= {"rows": [], "wrong": [text for _, text in wrong]}
         return draw(request, PAGE, context, part="entries", status=InvalidInput.status)
     found = queries.audit_page(request.user, _filters(request.GET), cursor=request.GET.get("cursor"))
-    rows = [Row(entry, sentence(entry), words.where(entry)) for entry in found.items]
+    rows = [Row(entry, sentence(entry), formatting.where(entry)) for entry in found.items]
     context |= {"page": found, "rows": rows, "is_older": "cursor" in request.GET}
     return draw(request, PAGE, context, part="entries")
 
@@ -123,8 +123,8 @@ def audit_entry(request: PageRequest, entry_id: UUID) -> HttpResponse:
     context = {
         "entry": entry,
         "what": sentence(entry),
-        "where": words.where(entry),
-        "changes": words.changes(entry),
+        "where": formatting.where(entry),
+        "changes": formatting.changes(entry),
         "before": _readable(entry.before),
         "after": _readable(entry.after),
     }

@@ -14,8 +14,8 @@ from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
 from apps.catalog.graph.traversal import MAX_DEPTH
+from apps.catalog.ingesting.reporting import ingestion_state, row_errors
 from apps.catalog.models import CycleAlert, Ingestion, Service
-from apps.catalog.wording import ingestion_state, row_errors
 from apps.core.errors import NotAllowed
 from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, PageQuery

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
-from apps.catalog.wording import plain
+from apps.catalog.validation_messages import plain
 from apps.core.errors import MAX_FIELD_PROBLEMS
 from apps.core.instants import AwareInstant
 from apps.core.names import HIDDEN, NAME_PATTERN, name_problem

@@ -20,7 +20,7 @@ from apps.catalog.models import MAX_SERVICE_ID_LENGTH, Service
 from apps.catalog.sources import STANDING
 from apps.core.alike import as_latin, look_of
 
-NAMES_TOLD = 5
+NAMES_SHOWN = 5
 """How many pairs of names a remark tells; the others are counted."""
 _INVISIBLE = "Cf"
 
@@ -138,7 +138,7 @@ class Spellings:
             # A new id that was only composed has no other spelling to be confused with.
             if name != kept and (kept in self._known or kept in self._settled)
         ]
-        return _told(pairs, "Taken as one service: ")
+        return _listed_pairs(pairs, "Taken as one service: ")
 
     def _looking_alike(self) -> list[str]:
         looks: dict[str, set[str]] = {}
@@ -158,12 +158,12 @@ class Spellings:
             if self._ignores_case
             else "If they are one, write one name everywhere."
         )
-        return _told(pairs, "Kept as different services although they look alike: ", f" {again}")
+        return _listed_pairs(pairs, "Kept as different services although they look alike: ", f" {again}")
 
 
-def _told(pairs: list[str], before: str, after: str = "") -> list[str]:
+def _listed_pairs(pairs: list[str], before: str, after: str = "") -> list[str]:
     if not pairs:
         return []
-    more = len(pairs) - NAMES_TOLD
+    more = len(pairs) - NAMES_SHOWN
     rest = f"; and {more:,} more" if more > 0 else ""
-    return [f"{before}{'; '.join(pairs[:NAMES_TOLD])}{rest}.{after}"]
+    return [f"{before}{'; '.join(pairs[:NAMES_SHOWN])}{rest}.{after}"]

@@ -26,7 +26,7 @@ from apps.core.errors import (
     NotFound,
 )
 from apps.core.models import AuditEntry
-from apps.core.wording import plain
+from apps.core.validation_messages import plain
 
 logger = structlog.get_logger(__name__)
 

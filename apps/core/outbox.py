@@ -1,7 +1,7 @@
 """The way out: facts are written beside the change that made them, and a relay tells whoever subscribed.
 
 ``publish`` inserts the event and one delivery row for each subscriber of its topic. Rows become visible with the
-commit, so no reader can skip an event whose transaction committed late. Delivery is at least once, in no promised
+commit, so no reader can skip an event whose transaction committed late. Delivery is at least once, in no certain
 order: a subscriber reads the present state and is idempotent.
 """
 

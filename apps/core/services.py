@@ -59,7 +59,7 @@ def purge_delivered_events(now: datetime | None = None) -> int:
 
 
 def purge_idempotency_keys(now: datetime | None = None) -> int:
-    """Delete idempotency keys older than the 24 hours they are promised for. Returns how many."""
+    """Delete idempotency keys older than 24 hours, which is how long they are kept. Returns how many."""
     return _delete_in_batches(_IDEMPOTENCY_KEYS, (now or instants.now()) - IDEMPOTENCY_KEYS_KEPT)
 
 

@@ -121,7 +121,7 @@ class Event:
 class Decision:
     """What a person made of one service and one SLI.
 
-    With a ``target`` it is a promise by hand or, ``informed`` by a recommendation, in place of its
+    With a ``target`` it is an SLO by hand or, ``informed`` by a recommendation, in place of its
     tiers; with a ``tier`` that tier is accepted; with neither the recommendation is turned down.
     """
 

@@ -103,14 +103,14 @@ def kept_teams() -> list[Team]:
 
 def words_on_what_stays(users: int, teams: int) -> list[str]:
     """Return one sentence for the users and one for the teams that outlast a removal, where there are any."""
-    said = []
+    sentences = []
     if users:
         who = "1 user stands" if users == 1 else f"{users} users stand"
-        said.append(f"{who} in the audit trail: kept, but cannot sign in.")
+        sentences.append(f"{who} in the audit trail: kept, but cannot sign in.")
     if teams:
         which = "1 team has" if teams == 1 else f"{teams} teams have"
-        said.append(f"{which} services or people of your own: kept, and yours from now on.")
-    return said
+        sentences.append(f"{which} services or people of your own: kept, and yours from now on.")
+    return sentences
 
 
 def counts(acting: User | None = None) -> dict[str, int]:

@@ -22,7 +22,7 @@ from apps.core.demo_parts import ORIGIN, Story, parts
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
-from apps.demo import decisions, queries, signins
+from apps.demo import deciding, queries, signins
 from apps.demo.description import Fleet, fleet
 from apps.demo.files import span_since, whole_span, write_graph, write_observations
 from apps.demo.locking import claimed
@@ -72,9 +72,9 @@ def bring_up_to_date(
         report.is_here = True
         report.hours = _observe(demo, standing.anchor, now, say)
         signins.ensure()
-        report.decisions = decisions.make_by_hand(demo)
-        report.recommendations = decisions.recommend_first(say)
-        report.decisions += decisions.make_on_recommendations(demo)
+        report.decisions = deciding.make_by_hand(demo)
+        report.recommendations = deciding.recommend_first(say)
+        report.decisions += deciding.make_on_recommendations(demo)
         report.parts = _load_parts(demo, standing.since)
         if report.decisions or report.recommendations:
             refresh_statuses(queries.service_pks())

@@ -61,7 +61,7 @@ def judge(
     if counts.failures >= counts.requests:
         return _nothing_kept(
             f"All {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as failed: no target can "
-            "be promised. If that is not so, the query of its failures selects every request.",
+            "be recommended. If that is not so, the query of its failures selects every request.",
             expected,
         )
     if counts.days < COLD_START_DAYS:
@@ -70,7 +70,7 @@ def judge(
 
 
 def is_hardly_kept(counts: ObservedCounts, balanced: float) -> bool:
-    """Whether nearly every request failed and even the ``balanced`` target would be too low to be a promise."""
+    """Whether nearly every request failed and even the ``balanced`` target would be too low to be a target."""
     return balanced <= LEAST_TARGET + 1e-12 and counts.failures >= NEARLY_ALL * counts.requests
 
 
@@ -78,7 +78,7 @@ def hardly_kept(service_id: str, counts: ObservedCounts, expected: float | None)
     """Return the verdict on such a service."""
     return _nothing_kept(
         f"{counts.failures:,.0f} of {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as "
-        f"failed: its balanced target would be no more than {percent(LEAST_TARGET)}, which is no promise. If that is "
+        f"failed: its balanced target would be no more than {percent(LEAST_TARGET)}, which is no target. If that is "
         "not so, the query of its failures selects too many requests.",
         expected,
     )

@@ -21,10 +21,10 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
 from apps.core.rooms import Scope
+from apps.journeys.formatting import path_words, within_words
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
 from apps.journeys.services import ask_anew, free_slug
-from apps.journeys.words import path_words, within_words
 from apps.ui.format import percent, plural
 
 CHANGED = "journeys.changed"
@@ -243,7 +243,7 @@ class Edit(_OnOne[EditInput]):
 
 @register
 class Delete(_OnOne[DeleteInput]):
-    """Take a journey away with its result. Its services and their promises stay as they are."""
+    """Take a journey away with its result. Its services and their SLOs stay as they are."""
 
     name = "journeys.delete"
     title = "Delete journey"

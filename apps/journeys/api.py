@@ -249,7 +249,7 @@ def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
     "/services/{service_path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do"
 )
 def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> dict[str, Any]:
-    """What the service could promise with some changes, beside what it can promise now. Changes nothing.
+    """What the service could keep with some changes, beside what it can keep now. Changes nothing.
 
     422 for a step that does not fit; 503 with `Retry-After` where no worker answers in time.
     """

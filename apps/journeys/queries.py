@@ -56,13 +56,13 @@ def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
 
 def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:
     """Return the services that a filter lets through, with team and, of their newest availability recommendation,
-    ``promise`` (the balanced tier) and ``composite``, in no order.
+    ``balanced`` (the target of that tier) and ``composite``, in no order.
     """
     newest = Recommendation.objects.filter(service=OuterRef("pk"), sli_type=SliType.AVAILABILITY).order_by(
         "-generated_at"
     )
     rows = Service.objects.select_related("team").annotate(
-        promise=Subquery(newest.values("balanced")[:1]), composite=Subquery(newest.values("composite")[:1])
+        balanced=Subquery(newest.values("balanced")[:1]), composite=Subquery(newest.values("composite")[:1])
     )
     if text:
         rows = rows.filter(service_id__icontains=text)
@@ -72,9 +72,9 @@ def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:
 
 
 def services_in_order(rows: QuerySet[Service], sort: str) -> QuerySet[Service]:
-    """Sort :func:`services_to_try` by service, team, promise or composite; what has no value comes last."""
+    """Sort :func:`services_to_try` by service, team, balanced tier or composite; what has no value comes last."""
     columns = {"service": "service_id", "team": "team__name", "composite": "composite"}
-    column = F(columns.get(sort.removeprefix("-"), "promise"))
+    column = F(columns.get(sort.removeprefix("-"), "balanced"))
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
     return rows.order_by(order, "service_id")
 

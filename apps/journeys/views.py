@@ -148,7 +148,7 @@ def what_ifs(request: PageRequest) -> HttpResponse:
 
 @page("journeys.view", methods=("GET",))
 def what_if(request: PageRequest, service_id: str) -> HttpResponseBase:
-    """What some changes would do to what a service can promise. Changes nothing; the address holds all of it."""
+    """What some changes would do to what a service can keep. Changes nothing; the address holds all of it."""
     service = get_service(service_id)
     wanted = what_if_page.asked(request.GET)
     address = presenting.try_url(service.service_id, wanted.steps)

@@ -1,4 +1,4 @@
-"""SLOs over the API: recommendations, decisions, budgets, and what a promise does upstream."""
+"""SLOs over the API: recommendations, decisions, budgets, and what an SLO does upstream."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
+from apps.slos.formatting import SLI_WORDS, slo_snapshot
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
@@ -31,7 +32,6 @@ from apps.slos.schemas import (
     ServiceSlosOut,
     SloQuery,
 )
-from apps.slos.words import SLI_WORDS, slo_snapshot
 from apps.telemetry.queries import newest_end
 
 router = Router(tags=["slos"])
@@ -130,7 +130,7 @@ def _modification(data: DecisionIn) -> dict[str, Any]:
         )
     if wanted not in given:
         raise InvalidInput(
-            "Say what is to be promised instead.",
+            "Write the number that is the SLO instead.",
             fields=[FieldProblem(f"modifications.{wanted}", "is needed")],
         )
     value = given[wanted]
@@ -155,7 +155,7 @@ def _modification(data: DecisionIn) -> dict[str, Any]:
     summary="SLOs and budgets of a service",
 )
 def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
-    """What is promised now and was before, how the service stands, and each budget day by day."""
+    """The SLOs now and before, how the service stands, and each budget day by day."""
     _may_view(request)
     service = get_service(service_id)
     active = queries.active_slos(service)
@@ -180,9 +180,9 @@ def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
     }
 
 
-@router.post("/slos/impact-analysis", response=ImpactOut, summary="What a promise does upstream")
+@router.post("/slos/impact-analysis", response=ImpactOut, summary="What an SLO does upstream")
 def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any]:
-    """For every service that calls this one, directly or through others: how far it moves, whose promise
+    """For every service that calls this one, directly or through others: how far it moves, whose SLO
     breaks.
     """
     _may_view(request)
@@ -212,11 +212,12 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any
             {
                 name: getattr(effect, name)
                 for name in (
-                    "service_id", "depth", "is_direct", "influence", "before", "after", "promised",
+                    "service_id", "depth", "is_direct", "influence", "before", "after",
                     "threshold_ms", "breaks", "was_broken", "shortfall",
                 )
             }
             | {
+                "promised": effect.target,
                 "change": effect.after - effect.before
                 if effect.after is not None and effect.before is not None
                 else None
@@ -228,7 +229,7 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any
 
 @router.get("/slos", response=PageOut[ListedSloOut], summary="List the SLOs in force")
 def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
-    """Every promise in force, by service."""
+    """Every active SLO, by service."""
     _may_view(request)
     rows = queries.all_slos()
     if query.team:

@@ -1,4 +1,4 @@
-"""What Ballast recommends, what was decided, and how each service stands against its promise."""
+"""What Ballast recommends, what was decided, and how each service stands against its SLOs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Recommendation(models.Model):
 
 
 class ActiveSlo(models.Model):
-    """A promise. A changed one ends and a new one begins, so the table is its own history; one is open at a
+    """An SLO. A changed one ends and a new one begins, so the table is its own history; one is open at a
     time.
     """
 
@@ -96,7 +96,7 @@ class ActiveSlo(models.Model):
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="slos")
     sli_type = models.TextField(choices=SliType.choices)
     target = models.DecimalField(max_digits=10, decimal_places=9)
-    """The share of good events promised: of requests, or, for a latency on bins, of bins under the threshold.
+    """The target, a share of good events: of requests, or, for a latency on bins, of bins under the threshold.
     """
     threshold_ms = models.FloatField(null=True, blank=True)
     basis = models.TextField(choices=LatencyBasis.choices, default=LatencyBasis.REQUESTS)

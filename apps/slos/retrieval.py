@@ -64,7 +64,7 @@ def after_answer(service: Service, answer: dict[str, Any] | None) -> dict[str, A
 def _other_window(
     service: Service, window: int, generation: Generation, asked_by: str, now: datetime
 ) -> dict[str, Any]:
-    """A window that promises are not made for: computed to be looked at, kept in the cache alone."""
+    """A window that SLOs are not set for: computed to be looked at, kept in the cache alone."""
     found = recommendation_cache.read(service.pk, window, generation.key)
     if found is None:
         answer = computation.request_computation(

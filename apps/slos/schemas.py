@@ -26,7 +26,7 @@ class RecommendationQuery(Schema):
         default=None,
         ge=1,
         le=90,
-        description="Another window than promises are made for; such a one is not stored.",
+        description="Another window than SLOs are set for; such a one is not stored.",
     )
 
 
@@ -95,7 +95,7 @@ class RecommendationsOut(Schema):
 
 
 class Modifications(Schema):
-    """What is promised in place of the tier."""
+    """What becomes the SLO in place of the tier."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -209,7 +209,7 @@ class ListedSloOut(SloOut):
 
 
 class ImpactIn(Schema):
-    """A promise that is being thought about."""
+    """An SLO that somebody considers."""
 
     model_config = ConfigDict(extra="forbid")
 

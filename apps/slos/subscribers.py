@@ -57,7 +57,7 @@ def forget_on_new_recommendations(event: OutboxEvent) -> None:
 
 @subscribe("slos.slo_changed", name="slos.refresh_on_slo_change")
 def refresh_on_slo_change(event: OutboxEvent) -> None:
-    """A changed promise has another budget."""
+    """A changed SLO has another budget."""
     services = [event.payload["service"]]
     recommendation_cache.forget(services)
     runs.refresh_status(services)

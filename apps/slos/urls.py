@@ -1,4 +1,4 @@
-"""Pages of what is promised and what could be: by noun."""
+"""Pages of SLOs and of those that could be kept: by noun."""
 
 from django.urls import path
 

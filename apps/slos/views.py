@@ -27,12 +27,12 @@ def overview(request: PageRequest) -> HttpResponse:
         may_begin = request.user.has_perm("telemetry.configure")
         return redirect("telemetry-setup") if may_begin else render(request, "slos/empty.html")
     least = queries.services_table(sort="budget", limit=LEAST_BUDGETS)
-    promised = [row for row in least.rows if row.status and row.status.budget_left is not None]
+    with_budget = [row for row in least.rows if row.status and row.status.budget_left is not None]
     context = {
         "fleet": fleet,
         "needs": queries.needs(request.user),
         "teams": queries.team_standings(),
-        "budgets": lists.service_rows(promised),
+        "budgets": lists.service_rows(with_budget),
         "verdicts": [
             (name, lists.VERDICT_WORDS.get(name, name), amount) for name, amount in fleet.verdicts.items()
         ],
@@ -64,7 +64,7 @@ def services_csv(request: PageRequest) -> HttpResponseBase:
 
 @page("slos.view")
 def service(request: PageRequest, service_id: str) -> HttpResponse:
-    """What can this service promise, what does it promise, and how sure are we."""
+    """Which SLOs can this service keep, which does it have, and how sure are we."""
     page = queries.service_page(get_service(service_id, "status"))
     shown = present(page, request.user)
     awaiting = request.GET.get("awaiting")
@@ -83,6 +83,6 @@ def recommendations(request: PageRequest) -> HttpResponse:
 
 @page("slos.view")
 def slos(request: PageRequest) -> HttpResponse:
-    """Every promise in force with what is left of its budget."""
+    """Every active SLO with what is left of its budget."""
     listing = lists.slo_listing(request.GET)
     return draw(request, "slos/slos.html", {"listing": listing}, part="listing")

@@ -22,7 +22,7 @@ BEFORE_READING = timedelta(days=31)
 NAMES_KEPT = 20
 
 #: How many names that were left out as misleading a warning tells.
-MISLEADING_TOLD = 5
+MISLEADING_SHOWN = 5
 
 type Progress = Callable[[int, int], None]
 
@@ -143,9 +143,9 @@ def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> d
 def _misleading(names: list[str]) -> list[str]:
     if not names:
         return []
-    told = "; ".join(f"{shown(name)} {name_problem(name)}" for name in names[:MISLEADING_TOLD])
-    more = f"; and {len(names) - MISLEADING_TOLD:,} more" if len(names) > MISLEADING_TOLD else ""
-    return [f"Left out because their names mislead: {told}{more}."]
+    listed = "; ".join(f"{shown(name)} {name_problem(name)}" for name in names[:MISLEADING_SHOWN])
+    more = f"; and {len(names) - MISLEADING_SHOWN:,} more" if len(names) > MISLEADING_SHOWN else ""
+    return [f"Left out because their names mislead: {listed}{more}."]
 
 
 def _left_out(reading: Discovery, unusable: int, demo: set[str]) -> list[str]:

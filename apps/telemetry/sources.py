@@ -65,7 +65,7 @@ class Connection:
     user: str = ""
     password: str = field(default="", repr=False)
     org_id: str = ""
-    said_by: Literal["environment", "person"] = "person"
+    given_by: Literal["environment", "person"] = "person"
 
 
 def address() -> str:
@@ -207,7 +207,7 @@ def http_to(
         read_timeout_seconds=min(config.read_timeout_seconds, timeout),
         max_bytes=config.max_answer_mb * 1024 * 1024,
         budget_seconds=budget_seconds,
-        may_be_link_local=where.said_by == "environment",
+        may_be_link_local=where.given_by == "environment",
     )
 
 

@@ -16,7 +16,7 @@ from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.pages import POST, PageRequest, page
 from apps.telemetry.actions.families import named
-from apps.telemetry.proposals import choosing, toml, words
+from apps.telemetry.proposals import choosing, sentences, toml
 from apps.telemetry.proposals.documents import Survey
 from apps.telemetry.setup import state as setup_state
 
@@ -197,7 +197,7 @@ def download(request: PageRequest, what: str) -> HttpResponse:
         taken = [one for one in (state.survey or Survey()).proposals if one.is_recommended and not one.preset]
         text = toml.document(
             {one.name: one.family for one in taken},
-            comments={one.name: [words.summary(one), *words.remarks(one)] for one in taken},
+            comments={one.name: [sentences.summary(one), *sentences.remarks(one)] for one in taken},
         )
     return HttpResponse(
         text,

@@ -71,7 +71,7 @@ def percent(ratio: float | None, digits: int | None = None) -> str:
 
 
 def percent_exact(ratio: float) -> str:
-    """A ratio as a percentage with every digit that a promise keeps: ``0.999130021`` → ``99.9130021 %``."""
+    """A ratio as a percentage with every digit that an SLO keeps: ``0.999130021`` → ``99.9130021 %``."""
     return f"{_decimal_text(Decimal(repr(float(ratio))) * 100, 7, trim=True)}{NARROW_SPACE}%"
 
 

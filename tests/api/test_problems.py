@@ -64,7 +64,7 @@ def test_an_address_that_nobody_serves_is_a_problem(client: Client) -> None:
 def test_a_method_that_is_not_served_is_a_problem_that_names_the_others(client: Client) -> None:
     response = client.delete("/api/v1/health")
     problem(response, 405)
-    assert response["Allow"] == "GET"
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(

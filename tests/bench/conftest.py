@@ -1,4 +1,4 @@
-"""A fleet of full size: 5,000 services, 50,000 edges, 28 days of hours, a promise for every second service."""
+"""A fleet of full size: 5,000 services, 50,000 edges, 28 days of hours, an SLO for every second service."""
 
 from __future__ import annotations
 

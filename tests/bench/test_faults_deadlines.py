@@ -52,17 +52,17 @@ def test_frozen_servers(house: House) -> None:
             back.append(time.perf_counter() - began)
         row(f"PostgreSQL frozen: 503 for the first {TOGETHER} at once", first, "5 s")
         row("PostgreSQL frozen: 503 afterwards", later, "5 s")
-        row("PostgreSQL frozen: /-/healthz", alive, "0.1 s once a thread is free")
+        row("PostgreSQL frozen: /-/healthz", alive, "0.1 s")
         row("PostgreSQL frozen: /-/ready", ready, "5 s")
         row("PostgreSQL goes on: until a page is served", back, "")
         cold, warm = [], []
         for _ in range(ROUNDS):
             with house.frozen("redis"):
-                cold.append(timed(lambda: browser.get("/services/"))[0])
-                warm += [timed(lambda: browser.get("/services/"))[0] for _ in range(20)]
+                cold.append(timed(lambda: browser.get("/api/v1/actions"))[0])
+                warm += [timed(lambda: browser.get("/api/v1/actions"))[0] for _ in range(20)]
             time.sleep(6)
-        row("Redis frozen: the first page", cold, "")
-        row("Redis frozen: pages afterwards", warm, "")
+        row("Redis frozen: the first call of the API", cold, "")
+        row("Redis frozen: calls of the API afterwards", warm, "")
 
 
 def test_hanging_prometheus(house: House) -> None:

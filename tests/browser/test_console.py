@@ -88,7 +88,7 @@ def test_axe_finds_nothing_in_an_open_dialog_and_a_message(signed_in: SignedIn) 
     page = signed_in("sre")
     page.goto("/services/checkout-web/")
     page.get_by_role("link", name="Retire… the Availability SLO").click()
-    expect(page.get_by_role("dialog")).to_contain_text("no longer promises")
+    expect(page.get_by_role("dialog")).to_contain_text("no longer has an SLO of")
     assert axe(page) == []
     page.keyboard.press("Escape")
     page.evaluate("htmx.trigger(document.body, 'ballast:done', {message: 'Done.'})")
@@ -206,7 +206,7 @@ def test_every_page_works_without_a_script(signed_in: SignedIn) -> None:
         if page.get_by_text("has expired").count() == 0:
             break
         page.wait_for_timeout(1000)  # A worker is at the next recommendation.
-    expect(page.locator("main")).to_contain_text("mobile-bff promises")
+    expect(page.locator("main")).to_contain_text("mobile-bff gets an SLO of")
     page.get_by_role("button", name="Accept").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("mobile-bff")
-    expect(page.locator("main")).to_contain_text("mobile-bff now promises")
+    expect(page.locator("main")).to_contain_text("mobile-bff now has an SLO of")

@@ -65,16 +65,16 @@ def test_a_tier_is_accepted_and_the_audit_trail_proves_it(page: Page) -> None:
     page.evaluate("window.stillTheSamePage = true")
     balanced = page.get_by_role("region", name="Balanced tier").first
     accept = balanced.get_by_role("link", name="Accept")
-    promised = (accept.inner_text()).removeprefix("Accept ").strip()
+    target = (accept.inner_text()).removeprefix("Accept ").strip()
     accept.click()
     dialog = page.locator("#dialog")
-    expect(dialog).to_contain_text(promised)
+    expect(dialog).to_contain_text(target)
     dialog.get_by_role("button", name="Accept").click()
 
     expect(dialog).to_be_hidden()
-    expect(page.locator(".facts").first).to_contain_text(f"{promised} over 28 days")
+    expect(page.locator(".facts").first).to_contain_text(f"{target} over 28 days")
     assert page.evaluate("window.stillTheSamePage") is True, "accepting must not load the page anew"
 
     page.goto("/audit/")
     row = page.get_by_role("row").filter(has_text="PetSite").filter(has_text="maria").first
-    expect(row).to_contain_text(promised)
+    expect(row).to_contain_text(target)

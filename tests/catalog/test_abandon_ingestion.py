@@ -8,8 +8,8 @@ import pytest
 
 from apps.accounts.models import User
 from apps.catalog.ingesting import ingestion
+from apps.catalog.ingesting.reporting import ingestion_state
 from apps.catalog.models import Ingestion, Service
-from apps.catalog.wording import ingestion_state
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import AuditEntry

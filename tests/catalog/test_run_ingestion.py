@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Team, User
 from apps.catalog.ingesting import ingestion
+from apps.catalog.ingesting.reporting import row_errors
 from apps.catalog.models import Dependency, Ingestion, Service
-from apps.catalog.wording import row_errors
 from apps.core import instants
 from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry

@@ -15,7 +15,7 @@ from apps.catalog import queries
 from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Dependency, Ingestion, Service
 from apps.catalog.schemas import service_id_problem
-from apps.catalog.spelling import NAMES_TOLD, Spellings, difference, forms_of
+from apps.catalog.spelling import NAMES_SHOWN, Spellings, difference, forms_of
 from apps.core.alike import look_of
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
@@ -89,7 +89,7 @@ def test_names_that_look_alike_and_are_kept_apart_are_told_within_bounds(
     remarks = spellings.remarks()
     looks = [look_of(name) for name in kept]
     assert any("look alike" in remark for remark in remarks) == (len(set(looks)) < len(looks))
-    assert sum(len(remark) for remark in remarks) < 2 * (NAMES_TOLD + 1) * 300
+    assert sum(len(remark) for remark in remarks) < 2 * (NAMES_SHOWN + 1) * 300
 
 
 def test_many_names_that_look_alike_are_counted() -> None:
@@ -220,7 +220,7 @@ class TestCapitals:
             f"Kept as different services although they look alike: '{PAY_IN_CAPITALS}' and '{PAY}' differ in capitals "
             "only. If they are one, write one name everywhere."
         ]
-        words = text_of(client_of("viewer").get(reverse("ingestion", args=[sent.pk])))
+        words = text_of(client_of("viewer").get(reverse("run", args=[sent.pk])))
         assert "differ in capitals only" in words
 
     def test_a_person_who_declares_one_is_asked_before(self, admin: User) -> None:

@@ -64,7 +64,7 @@ def test_opening_it_shows_what_would_change_and_leaves_no_trace(owner: Client, c
     page = owner.get(link)
     assert page.status_code == 200
     words = text_of(page)
-    assert "checkout promises" in words
+    assert "checkout gets an SLO of" in words
     assert "the balanced tier" in words
     assert "none →" in words
     assert "To undo" in words
@@ -86,7 +86,7 @@ def test_doing_it_closes_the_dialog_and_says_what_was_done(owner: Client, checko
     response = owner.post(DIALOG, data, headers=HTMX)
     assert response.status_code == 204
     events = json.loads(response["HX-Trigger"])
-    assert events["ballast:done"]["message"].startswith("checkout now promises 99.")
+    assert events["ballast:done"]["message"].startswith("checkout now has an SLO of 99.")
     assert "ballast:changed" in events
     assert ActiveSlo.objects.get().tier == "balanced"
     assert AuditEntry.objects.get(action="slos.accept").source == "web"
@@ -96,7 +96,7 @@ def test_without_a_script_it_goes_back_to_the_page_with_the_message(owner: Clien
     data = form(owner, address(owner, "slos.accept", "balanced"))
     response = owner.post(DIALOG, data, follow=True)
     assert response.redirect_chain == [(reverse("service", args=["checkout"]), 302)]
-    assert "checkout now promises 99." in text_of(response)
+    assert "checkout now has an SLO of 99." in text_of(response)
 
 
 def test_sending_a_form_twice_does_it_once(owner: Client, checkout: Service) -> None:
@@ -142,7 +142,7 @@ def test_a_ratio_in_a_field_of_percents_is_told_so_while_it_is_typed(
     assert "Write 99.9 for 99.9 %.".replace(" %", f"{NARROW_SPACE}%") in words.replace(
         " %", f"{NARROW_SPACE}%"
     )
-    assert "promises" not in words
+    assert "gets an SLO" not in words
     shown = owner.post(f"/actions/{action}/", data, headers=HTMX).content.decode()
     assert 'name="target" value="0.999"' in shown
 
@@ -150,10 +150,10 @@ def test_a_ratio_in_a_field_of_percents_is_told_so_while_it_is_typed(
 def test_less_than_half_is_allowed_and_looked_at_twice(owner: Client, checkout: Service) -> None:
     data = form(owner, address(owner, "slos.modify", "availability"), target="9.99")
     words = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
-    assert "lets more requests fail than it promises: is that meant?" in words
+    assert "lets more requests fail than succeed: is that meant?" in words
 
 
-def test_the_number_in_the_field_the_one_on_the_button_and_the_one_promised_are_one(
+def test_the_number_in_the_field_the_one_on_the_button_and_the_one_that_is_set_are_one(
     owner: Client, checkout: Service
 ) -> None:
     seen = current(checkout)
@@ -165,7 +165,7 @@ def test_the_number_in_the_field_the_one_on_the_button_and_the_one_promised_are_
     data = form(owner, address(owner, "slos.modify", "availability"), rationale="so")
     assert data["target"] == "99.913"
     preview = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
-    assert "Promise 99.913 %".replace(" %", f"{NARROW_SPACE}%") in preview.replace(" %", f"{NARROW_SPACE}%")
+    assert "Set 99.913 %".replace(" %", f"{NARROW_SPACE}%") in preview.replace(" %", f"{NARROW_SPACE}%")
     assert owner.post("/actions/slos.modify/", data, headers=HTMX).status_code == 204
     assert float(ActiveSlo.objects.get().target) == 0.99913
 
@@ -185,7 +185,7 @@ def test_the_preview_follows_what_is_typed(owner: Client, checkout: Service) -> 
     data = form(owner, address(owner, "slos.modify", "availability"), target="99.999")
     response = owner.post("/actions/slos.modify/preview/", data, headers=HTMX)
     words = text_of(response)
-    assert "Promise 99.999 %" in words
+    assert "Set 99.999 %" in words
     assert "Harder than the aggressive tier" in words
     easy = owner.post("/actions/slos.modify/preview/", data | {"target": "99"}, headers=HTMX)
     assert "Harder" not in text_of(easy)

@@ -1,4 +1,4 @@
-"""The description of the demo fleet: what it promises to show is there, and mistakes in it are named."""
+"""The description of the demo fleet: what it says it shows is there, and mistakes in it are named."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_traffic_swings_with_the_day_and_the_weekend() -> None:
     assert np.nanmean(office[noon & (weekday < 5)]) > 1.3 * np.nanmean(office[noon & (weekday >= 5)])
 
 
-def test_payments_api_is_better_than_its_promise_and_a_friday_deploy_shows() -> None:
+def test_payments_api_is_better_than_its_slo_and_a_friday_deploy_shows() -> None:
     assert 0.9994 < availability("payments-api") < 0.9998
     hours = slice(-62 * 24, -50 * 24)
     failed = story().bad[row("payments-api"), hours] / story().total[row("payments-api"), hours]

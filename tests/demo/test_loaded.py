@@ -45,8 +45,8 @@ def test_an_edge_that_nobody_declared_is_known_from_traffic_alone(loaded: Any) -
     seen = Dependency.objects.get(source__service_id="mobile-bff", target__service_id="delivery-quotes")
     assert not seen.is_declared
     assert not seen.is_stale
-    promised = Dependency.objects.get(target__service_id="card-network")
-    assert promised.confidence < seen.confidence
+    declared = Dependency.objects.get(target__service_id="card-network")
+    assert declared.confidence < seen.confidence
 
 
 def test_it_brings_hours_days_latencies_and_calls_up_to_the_last_full_hour(loaded: Any) -> None:
@@ -60,7 +60,7 @@ def test_it_brings_hours_days_latencies_and_calls_up_to_the_last_full_hour(loade
     assert calls.count() == 4 * 24 + 14
 
 
-def test_what_only_a_contract_promises_has_no_telemetry(loaded: Any) -> None:
+def test_what_only_a_contract_states_has_no_telemetry(loaded: Any) -> None:
     network = Service.objects.get(service_id="card-network")
     assert network.is_external
     assert float(network.published_sla or 0) == 0.9995
@@ -78,11 +78,9 @@ def test_it_recommends_and_decides_and_says_how_each_service_stands(loaded: Any)
     report = loaded
     assert report.recommendations == len(tiny_fleet().services)
     assert Recommendation.objects.filter(status="current", sli_type="availability").exists()
-    promise = ActiveSlo.objects.get(
-        service__service_id="payments-api", sli_type="availability", ended_at=None
-    )
-    assert float(promise.target) == 0.999
-    assert promise.started_by_name == "owner"
+    slo = ActiveSlo.objects.get(service__service_id="payments-api", sli_type="availability", ended_at=None)
+    assert float(slo.target) == 0.999
+    assert slo.started_by_name == "owner"
     assert ServiceStatus.objects.count() == len(tiny_fleet().services)
     entry = AuditEntry.objects.get(action="slos.set", service_id="payments-api")
     assert entry.actor_name == "owner"
@@ -144,7 +142,7 @@ def test_what_was_cut_off_is_finished_by_the_next_run(loaded: Any) -> None:
     assert report.hours == 0
 
 
-def test_a_promise_that_a_person_retired_is_not_made_again(loaded: Any) -> None:
+def test_an_slo_that_a_person_retired_is_not_made_again(loaded: Any) -> None:
     slo = ActiveSlo.objects.get(service__service_id="search", sli_type="availability", ended_at=None)
     sre = signins.demo_users()["sre"]
     data = {
@@ -155,8 +153,8 @@ def test_a_promise_that_a_person_retired_is_not_made_again(loaded: Any) -> None:
     }
     dispatch("slos.retire", data, actor=Actor.person(sre, AuditEntry.Source.WEB))
     services.bring_up_to_date(NOW, demo=tiny_fleet())
-    promises = ActiveSlo.objects.filter(service__service_id="search", ended_at=None)
-    assert not promises.filter(sli_type="availability").exists()
+    slos = ActiveSlo.objects.filter(service__service_id="search", ended_at=None)
+    assert not slos.filter(sli_type="availability").exists()
 
 
 def test_its_story_counts_from_the_day_it_was_loaded(loaded: Any) -> None:

@@ -134,7 +134,7 @@ def test_no_change_is_offered_that_would_not_be_seen() -> None:
 
 @pytest.mark.parametrize("rate", [5e-4, 2e-3])
 def test_no_way_to_one_more_nine_leads_down(rate: float) -> None:
-    """Spotless services are promised less than some that fail a little: no cure of failures may be sold for one."""
+    """Spotless services get lower targets than some that fail a little: no cure of failures may be sold for one."""
     counts = steady(90, per_hour=10_000, rate=rate)
     document, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
     needed = next(each for each in changes if each["kind"] == "one_more_nine")

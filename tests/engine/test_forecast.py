@@ -132,7 +132,7 @@ def test_a_site_that_a_clock_asks_is_up_or_down_however_often_it_is_asked() -> N
     assert regime_of(steady(60, per_hour=12, rate=0.05)) != "up_or_down"
 
 
-def test_a_site_that_was_never_down_is_not_promised_never_to_be() -> None:
+def test_a_site_that_was_never_down_is_not_forecast_never_to_be() -> None:
     counts = probes(90, 12, {})
     found: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))["availability"]
     # Of a hundred real sites without an outage in 90 days one is down for about three of the next 28.

@@ -1,4 +1,4 @@
-"""End-to-end latency against cases with a known answer, and budgets that keep what they promise."""
+"""End-to-end latency against cases with a known answer, and budgets that keep the target."""
 
 from __future__ import annotations
 

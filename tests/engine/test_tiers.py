@@ -108,7 +108,7 @@ def test_steady_services_miss_their_tiers_about_as_often_as_said(rate: float) ->
     assert missed["conservative"] <= missed["balanced"] <= missed["aggressive"]
 
 
-def test_a_cold_start_promises_less_than_a_longer_history_of_the_same_service() -> None:
+def test_a_cold_start_gets_lower_targets_than_a_longer_history_of_the_same_service() -> None:
     long = steady(60, rate=1e-3)
     short = hourly(long.total[: 3 * 24], long.bad[: 3 * 24])
     found, longer = tiers_of(short), tiers_of(long)

@@ -115,7 +115,7 @@ def test_cold_start_leans_on_the_archetype_and_says_so() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.sampled_from([20.0, 1_200.0]), st.sampled_from([None, 0.999]))
-def test_where_every_request_failed_nothing_can_be_promised(
+def test_where_every_request_failed_nothing_can_be_recommended(
     days: int, per_hour: float, published: float | None
 ) -> None:
     total = np.full(days * 24, per_hour)
@@ -148,7 +148,7 @@ def test_where_nearly_every_request_failed_no_tier_is_next_to_nothing(
         return
     assert found["verdict"] == "nothing_kept"
     assert f"{counts.bad.sum():,.0f} of {counts.total.sum():,.0f} requests of ledger" in found["reason"]
-    assert "no more than 1 %, which is no promise" in found["reason"]
+    assert "no more than 1 %, which is no target" in found["reason"]
 
 
 def test_a_tier_that_may_miss_everything_is_no_less_than_one_percent() -> None:

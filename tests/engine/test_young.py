@@ -75,7 +75,7 @@ def without_the_worst(total: Floats, bad: Floats) -> float:
     st.sampled_from(NAMES),
     st.integers(0, 99),
 )
-def test_no_tier_promises_what_the_record_clearly_breaks(
+def test_no_tier_asks_for_what_the_record_clearly_breaks(
     pattern: tuple[Floats, Floats], rate: float, archetype: str, seed: int
 ) -> None:
     total, shape = pattern
@@ -134,7 +134,7 @@ def test_a_service_much_better_than_its_kind_is_not_dragged_to_it(
 @given(
     patterns(), st.sampled_from([1e-3, 0.01, 0.1, 0.5]), st.sampled_from([0.02, 0.1, 0.3]), st.integers(0, 99)
 )
-def test_of_two_records_alike_the_better_one_is_never_promised_clearly_less(
+def test_of_two_records_alike_the_better_one_is_never_given_a_clearly_lower_target(
     pattern: tuple[Floats, Floats], rate: float, share: float, seed: int
 ) -> None:
     total, shape = pattern
@@ -175,7 +175,7 @@ def test_one_burst_in_an_otherwise_clean_record_is_no_level() -> None:
     burst, even = np.zeros(total.size), np.full(total.size, 100.0)
     burst[40] = even.sum() / 2
     at_once, spread = (availability_of(hourly(total, bad)) for bad in (burst, even))
-    # It bounds what is promised, and moves nothing beyond that.
+    # It bounds the target, and moves nothing beyond that.
     assert unavailabilities(at_once)[2] == pytest.approx(1 - at_once["observed"])
     assert unavailabilities(spread)[2] > 1.05 * (1 - spread["observed"])
 

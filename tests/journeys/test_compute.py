@@ -81,7 +81,7 @@ def test_what_nothing_is_known_of_is_named(fleet: dict[str, Service], admin: Act
     assert alone["unknown"] == ["new"]
 
 
-def test_an_external_provider_counts_as_its_callers_saw_it_or_as_it_promises(
+def test_an_external_provider_counts_as_its_callers_saw_it_or_as_it_publishes(
     fleet: dict[str, Service],
 ) -> None:
     bank = make_service("bank", is_external=True, published_sla=0.999)

@@ -78,7 +78,7 @@ def test_the_window_that_is_named_is_the_installations(
     settings.WINDOW_DAYS = 30
     compute.compute_one(journey)
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "What it could promise 30 days" in page
+    assert "What it could keep 30 days" in page
     assert "windows of 30 days are drawn" in page
     assert "28 days" not in page
 

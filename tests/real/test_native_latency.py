@@ -201,7 +201,9 @@ def test_hours_without_requests_tell_nothing(reading: LatencyReading) -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
 @pytest.mark.parametrize("service", MADE_UP)
-def test_percentiles_are_as_near_as_is_promised(reading: LatencyReading, service: str, share: float) -> None:
+def test_percentiles_are_as_near_as_is_documented(
+    reading: LatencyReading, service: str, share: float
+) -> None:
     latencies = sorted(
         latency * 1000 for _, some in MADE_UP[service] for latency in some for _ in range(STEPS_PER_HOUR)
     )

@@ -14,9 +14,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.slos.formatting import tier_number
 from apps.slos.impact.risk import tier_warning
 from apps.slos.models import ActiveSlo, Recommendation
-from apps.slos.words import tier_number
 from tests.slos.conftest import acting, compute, current, make_edge, make_service, make_user
 
 
@@ -32,7 +32,7 @@ def decision(
     }
 
 
-def test_it_makes_the_tier_the_promise(checkout: Service, owner: Actor) -> None:
+def test_it_makes_the_tier_the_slo(checkout: Service, owner: Actor) -> None:
     recommendation = current(checkout)
     result = dispatch("slos.accept", decision(checkout), actor=owner)
     slo = ActiveSlo.objects.get(service=checkout)
@@ -64,7 +64,7 @@ def test_it_tells_of_the_decision_and_the_change(checkout: Service, owner: Actor
     assert sorted(topics) == ["slos.recommendation_decided", "slos.slo_changed"]
 
 
-def test_it_ends_the_promise_before_and_supersedes_what_it_rested_on(checkout: Service, owner: Actor) -> None:
+def test_it_ends_the_slo_before_and_supersedes_what_it_rested_on(checkout: Service, owner: Actor) -> None:
     dispatch("slos.accept", decision(checkout, tier="conservative"), actor=owner)
     first = ActiveSlo.objects.get(service=checkout)
     compute(checkout)
@@ -116,7 +116,7 @@ def test_it_refuses_one_that_has_expired(checkout: Service, owner: Actor) -> Non
         dispatch("slos.accept", decision(checkout), actor=owner)
 
 
-def test_it_refuses_when_the_promise_changed_since(checkout: Service, owner: Actor, admin: Actor) -> None:
+def test_it_refuses_when_the_slo_changed_since(checkout: Service, owner: Actor, admin: Actor) -> None:
     data = decision(checkout, expected_version=0)
     dispatch(
         "slos.set",
@@ -194,7 +194,7 @@ def test_its_preview_asks_for_the_same_permission(checkout: Service) -> None:
         preview("slos.accept", decision(checkout), actor=acting(make_user("vera", "viewer")))
 
 
-def test_the_same_key_gives_the_same_answer_and_one_promise(checkout: Service, owner: Actor) -> None:
+def test_the_same_key_gives_the_same_answer_and_one_slo(checkout: Service, owner: Actor) -> None:
     data = decision(checkout)
     first = dispatch("slos.accept", data, actor=owner, idempotency_key="k1")
     second = dispatch("slos.accept", data, actor=owner, idempotency_key="k1")

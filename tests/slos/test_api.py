@@ -159,7 +159,7 @@ def test_it_regenerates_when_forced_and_only_for_those_who_may(
     assert body["recommendations"]["availability"]["id"] not in (old, None)
 
 
-def test_accept_makes_the_promise(api: Client, checkout: Service) -> None:
+def test_accept_makes_the_slo(api: Client, checkout: Service) -> None:
     answer = post(
         api,
         path(checkout, "slos"),
@@ -325,7 +325,7 @@ def test_slos_of_a_service_come_with_budget_and_history(api: Client, checkout: S
     assert len(budget["days"]) in (28, 29)
 
 
-def test_impact_analysis_names_the_broken_promise(api: Client, checkout: Service, shop: Team) -> None:
+def test_impact_analysis_names_the_broken_slo(api: Client, checkout: Service, shop: Team) -> None:
     web = make_service("web", team=shop)
     make_edge(web, checkout)
     make_hours(web, days=35, fails=steady(0.0006))

@@ -66,7 +66,7 @@ def test_it_is_in_the_document_the_list_and_on_the_page(imported: None) -> None:
     assert (rows["ads"]["behaves_hard"], rows["ads"]["has_fallback"]) == (False, True)
     assert rows["ads"]["effect"] == 0
     assert rows["recs"]["effect"] < 0
-    # What has a fallback no longer limits what can be promised.
+    # What has a fallback no longer limits the targets that can be kept.
     limit = current(shop).document["dependency_limit"]
     assert limit == pytest.approx(1 + rows["recs"]["effect"], abs=1e-6)
     flagged = EdgeEstimate.objects.filter(behaves_hard=True)

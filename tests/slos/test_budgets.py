@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.slos.objectives import budgets
-from apps.slos.objectives.decisions import Question, due_reason
+from apps.slos.objectives.decision_due import Question, due_reason
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -43,8 +43,8 @@ def test_exhaustion_counts_that_old_failures_leave_the_window() -> None:
     assert budgets.exhausted_at(-0.1, 2.0, 28, AS_OF) == AS_OF
 
 
-def question(promised: float | None, decided_on: float | None = None, verdict: str = "ok") -> Question:
-    return Question("availability", verdict, 0.999, 0.9995, 0.9998, promised, decided_on, None)
+def question(active: float | None, decided_on: float | None = None, verdict: str = "ok") -> Question:
+    return Question("availability", verdict, 0.999, 0.9995, 0.9998, active, decided_on, None)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def question(promised: float | None, decided_on: float | None = None, verdict: s
         (question(0.99995, decided_on=0.9999), True),
     ],
 )
-def test_a_decision_is_due_when_a_promise_left_the_band_of_the_tiers(asked: Question, is_due: bool) -> None:
+def test_a_decision_is_due_when_an_slo_left_the_band_of_the_tiers(asked: Question, is_due: bool) -> None:
     assert (due_reason(asked) is not None) == is_due

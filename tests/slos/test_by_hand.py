@@ -1,4 +1,4 @@
-"""Promises without a recommendation: set, edited, retired."""
+"""SLOs without a recommendation: set, edited, retired."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def about(service: Service, sli_type: str = "availability", **more: Any) -> dict
     return {"service_id": service.service_id, "sli_type": sli_type, **WHY, **more}
 
 
-def test_set_promises_without_a_recommendation(cart: Service, owner: Actor) -> None:
+def test_set_makes_an_slo_without_a_recommendation(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995, window_days=30), actor=owner)
     slo = ActiveSlo.objects.get()
     assert (float(slo.target), slo.window_days, slo.source, slo.recommendation) == (0.995, 30, "manual", None)
@@ -40,7 +40,7 @@ def test_set_takes_a_latency_threshold(cart: Service, owner: Actor) -> None:
     assert slo.basis == "bins"
 
 
-def test_set_refuses_a_second_promise_of_the_same_kind(cart: Service, owner: Actor) -> None:
+def test_set_refuses_a_second_slo_of_the_same_kind(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995), actor=owner)
     with pytest.raises(Conflict, match="Edit that one") as refusal:
         dispatch("slos.set", about(cart, target=0.99), actor=owner)
@@ -48,7 +48,7 @@ def test_set_refuses_a_second_promise_of_the_same_kind(cart: Service, owner: Act
     assert refusal.value.extra["difference"][0]["after"] == "99.5\u202f% over 28 days"
 
 
-def test_edit_ends_one_promise_and_begins_another(cart: Service, owner: Actor) -> None:
+def test_edit_ends_one_slo_and_begins_another(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995, window_days=30), actor=owner)
     dispatch("slos.edit", about(cart, target=0.999, expected_version=1), actor=owner)
     old, new = ActiveSlo.objects.order_by("version")
@@ -90,7 +90,7 @@ def test_retire_leaves_the_history(cart: Service, owner: Actor) -> None:
     assert entry.rationale == WHY["rationale"]
 
 
-def test_a_promise_after_a_retired_one_has_a_new_version(cart: Service, owner: Actor) -> None:
+def test_an_slo_after_a_retired_one_has_a_new_version(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995), actor=owner)
     dispatch("slos.retire", about(cart, expected_version=1), actor=owner)
     dispatch("slos.set", about(cart, target=0.995, expected_version=0), actor=owner)

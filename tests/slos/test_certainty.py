@@ -172,7 +172,7 @@ def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
         assert weeks == "Low: there is little history, and the tiers allow for what so few days cannot show."
     assert "publishes" in confidence_words(0.2, "cold_start", {"days": None})
     assert confidence_words(0.0, "insufficient_traffic", QUALITY) == "Too little is known for a number."
-    assert confidence_words(0.0, "nothing_kept", QUALITY) == "What was counted leaves nothing to promise."
+    assert confidence_words(0.0, "nothing_kept", QUALITY) == "What was counted leaves no target to keep."
 
 
 @pytest.mark.parametrize(

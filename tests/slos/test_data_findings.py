@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine.types import Quality
-from apps.slos.documents.data_findings import MOST_TOLD, UNNAMED, Counted, tell, told_of
+from apps.slos.documents.data_findings import MOST_SENTENCES, UNNAMED, Counted, first_day_named, tell
 from apps.slos.making import inputs
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import FindingDay, SliHour
@@ -103,11 +103,13 @@ def test_hours_left_out_are_counted_once_and_those_without_a_reason_by_themselve
 
 
 def test_of_very_many_findings_the_number_is_told() -> None:
-    many = [finding("births_counted", [number + 1], f"family {number}") for number in range(MOST_TOLD + 3)]
+    many = [
+        finding("births_counted", [number + 1], f"family {number}") for number in range(MOST_SENTENCES + 3)
+    ]
     told = tell(many, Counted(), END)
-    assert len(told.warnings) == MOST_TOLD + 1
+    assert len(told.warnings) == MOST_SENTENCES + 1
     assert told.warnings[-1] == "And 3 more findings, which the telemetry page of the service lists."
-    assert told_of(told.warnings[-1]) is None
+    assert first_day_named(told.warnings[-1]) is None
 
 
 @given(
@@ -117,12 +119,12 @@ def test_of_very_many_findings_the_number_is_told() -> None:
 def test_of_every_sentence_the_day_that_it_speaks_of_first_can_be_told(kind: str, ago: set[int]) -> None:
     one = finding(kind, sorted(ago))
     (sentence,) = tell([one], Counted(has_only_failures=True), END).warnings
-    assert told_of(sentence) == one.first.date()
+    assert first_day_named(sentence) == one.first.date()
 
 
 def test_sentences_that_are_not_about_findings_have_no_day() -> None:
-    assert told_of("Daily counts were used, since hours do not reach back far enough.") is None
-    assert told_of("") is None
+    assert first_day_named("Daily counts were used, since hours do not reach back far enough.") is None
+    assert first_day_named("") is None
 
 
 @pytest.mark.django_db
@@ -139,7 +141,7 @@ def test_the_engine_is_told_what_is_known_of_the_hours_it_is_given() -> None:
     assert given_to.quality.doubts == (("failures_unseen", 0.5),)
     assert given_to.quality.left_out == ((UNNAMED, 1),)
     (sentence,) = given_to.quality.source_warnings
-    assert told_of(sentence) == newest[-1].date()
+    assert first_day_named(sentence) == newest[-1].date()
 
 
 @pytest.mark.django_db

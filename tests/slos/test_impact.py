@@ -1,4 +1,4 @@
-"""What a promise does upstream: whom it reaches, how far it moves them, whose own promise breaks."""
+"""What an SLO does upstream: whom it reaches, how far it moves them, whose own SLO breaks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def observe(service: Service, availability: float) -> None:
     )
 
 
-def promise(service: Service, target: float, actor: Actor) -> None:
+def set_slo(service: Service, target: float, actor: Actor) -> None:
     dispatch(
         "slos.set",
         {"service_id": service.service_id, "sli_type": "availability", "target": target, "rationale": "why"},
@@ -79,7 +79,7 @@ def test_the_change_is_q_times_h_along_a_chain(fleet: dict[str, Service], owner:
     estimate(web, app, 0.9, 1.0)
     for service, seen in ((web, 0.9990), (app, 0.9993), (db, 0.9999)):
         observe(service, seen)
-    promise(db, 0.9995, owner)
+    set_slo(db, 0.9995, owner)
     found = effects(db, 0.9975)
     assert (found["app"].depth, found["app"].is_direct, found["web"].is_direct) == (1, True, False)
     assert found["app"].influence == pytest.approx(0.4)
@@ -128,7 +128,7 @@ def test_without_an_estimate_declared_calls_and_priors_stand_in(fleet: dict[str,
     assert found["web"].influence == pytest.approx(0.5 * 0.1)
 
 
-def test_it_names_the_promise_that_breaks_and_by_how_much(fleet: dict[str, Service], owner: Actor) -> None:
+def test_it_names_the_slo_that_breaks_and_by_how_much(fleet: dict[str, Service], owner: Actor) -> None:
     web, app, db = fleet["web"], fleet["app"], fleet["db"]
     make_edge(app, db)
     make_edge(web, db)
@@ -136,8 +136,8 @@ def test_it_names_the_promise_that_breaks_and_by_how_much(fleet: dict[str, Servi
     estimate(web, db, 0.01, 1.0)
     for service in (web, app, db):
         observe(service, 0.9996)
-    promise(app, 0.999, owner)
-    promise(web, 0.999, owner)
+    set_slo(app, 0.999, owner)
+    set_slo(web, 0.999, owner)
     found = analyse(db, "availability", 0.998)
     assert [effect.service_id for effect in found.affected] == ["app", "web"]
     assert (found.broken, found.affected[0].breaks, found.affected[1].breaks) == (1, True, False)
@@ -149,7 +149,7 @@ def test_what_is_broken_today_is_not_blamed_on_the_proposal(fleet: dict[str, Ser
     make_edge(fleet["app"], fleet["db"])
     observe(fleet["app"], 0.99)
     observe(fleet["db"], 0.9999)
-    promise(fleet["app"], 0.999, owner)
+    set_slo(fleet["app"], 0.999, owner)
     effect = effects(fleet["db"], 0.99)["app"]
     assert (effect.was_broken, effect.breaks) == (True, False)
 
@@ -175,7 +175,7 @@ def chain(length: int, team: Team) -> list[Service]:
 
 def test_it_looks_as_far_as_the_graph_goes(shop: Team, owner: Actor) -> None:
     services = chain(15, shop)
-    promise(services[-1], 0.99, owner)
+    set_slo(services[-1], 0.99, owner)
     found = analyse(services[0], "availability", 0.5)
     assert {effect.service_id: effect.depth for effect in found.affected} == {
         service.service_id: at for at, service in enumerate(services) if at
@@ -258,7 +258,7 @@ def test_stand_ins_that_rest_on_one_service_fall_together(fleet: dict[str, Servi
     assert effects(db, 0.99)["web"].influence == pytest.approx(0.45)
 
 
-def test_a_slow_service_breaks_a_faster_promise_upstream(fleet: dict[str, Service], owner: Actor) -> None:
+def test_a_slow_service_breaks_a_faster_slo_upstream(fleet: dict[str, Service], owner: Actor) -> None:
     web, app, db = fleet["web"], fleet["app"], fleet["db"]
     make_edge(app, db)
     make_edge(web, db)
@@ -286,12 +286,12 @@ def test_a_slow_service_breaks_a_faster_promise_upstream(fleet: dict[str, Servic
     assert analyse(db, "latency_p95", 250).broken == 0
 
 
-def test_who_has_a_promise_upstream_is_named_nearest_first(fleet: dict[str, Service], owner: Actor) -> None:
+def test_who_has_a_slo_upstream_is_named_nearest_first(fleet: dict[str, Service], owner: Actor) -> None:
     make_edge(fleet["web"], fleet["app"])
     make_edge(fleet["app"], fleet["db"])
     make_edge(fleet["db"], fleet["web"])
     make_edge(fleet["batch"], fleet["db"])
     for name in ("web", "app", "db"):
-        promise(fleet[name], 0.99, owner)
+        set_slo(fleet[name], 0.99, owner)
     assert reaching(fleet["db"], limit=6) == Reaching(2, ["app", "web"])
     assert reaching(fleet["db"], limit=1) == Reaching(2, ["app"])

@@ -12,7 +12,7 @@ from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.slos.impact import risk
 from apps.slos.models import Recommendation
-from apps.slos.objectives.events import LATENCY_DAYS
+from apps.slos.objectives.sli_events import LATENCY_DAYS
 from apps.slos.presenting.tiers import nothing_judged
 from tests.pages import client_of, text_of
 from tests.slos.conftest import compute, current, full_hour, make_hours, make_latency, make_service

@@ -22,7 +22,7 @@ from tests.slos.conftest import compute, make_hours, make_service, make_user, st
 
 @pytest.fixture
 def fleet(shop: Team, admin: Actor) -> dict[str, Service]:
-    """One of each: fine, spent, without promise, without data, external."""
+    """One of each: fine, spent, without an SLO, without data, external."""
     payments = Team.objects.create(name="payments")
     services = {
         "fine": make_service("fine", team=shop, criticality="low"),
@@ -101,7 +101,7 @@ def test_the_lists_cost_few_queries(fleet: dict[str, Service]) -> None:
 def test_the_overview_counts_what_needs_somebody(fleet: dict[str, Service]) -> None:
     CycleAlert.objects.create(fingerprint="f", members=["a", "b"], path=["a", "b"])
     found = queries.overview()
-    assert (found.services, found.promisable, found.with_slo) == (5, 4, 2)
+    assert (found.services, found.own_services, found.with_slo) == (5, 4, 2)
     assert found.coverage == 0.5
     assert found.states == {"fine": 1, "attend": 0, "act": 1, "no_slo": 1, "no_data": 2}
     assert [row.service.service_id for row in found.spent] == ["spent"]
@@ -113,8 +113,8 @@ def test_the_overview_counts_what_needs_somebody(fleet: dict[str, Service]) -> N
     waiting = queries.needs(None)
     assert waiting.review[0].service.service_id == "spent"
     assert "harder to keep" in waiting.review[0].reason
-    assert "bare" in waiting.unpromised
-    assert found.decisions_count == waiting.review_count + waiting.unpromised_count
+    assert "bare" in waiting.without_slo
+    assert found.decisions_count == waiting.review_count + waiting.without_slo_count
 
 
 def test_an_empty_installation_has_an_overview(db: None) -> None:

@@ -1,4 +1,4 @@
-"""Promising another number than the tiers: with a reason, and with what speaks against it said before."""
+"""An SLO with another number than the tiers: with a reason, and with what speaks against it said before."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def change(service: Service, **more: object) -> dict[str, object]:
     }
 
 
-def test_it_makes_the_number_the_promise(checkout: Service, owner: Actor) -> None:
+def test_it_makes_the_number_the_slo(checkout: Service, owner: Actor) -> None:
     dispatch("slos.modify", change(checkout, target=0.9985), actor=owner)
     slo = ActiveSlo.objects.get(service=checkout)
     assert (float(slo.target), slo.source, slo.tier) == (0.9985, "modified", "")
@@ -60,7 +60,7 @@ def test_it_asks_for_a_reason(checkout: Service, owner: Actor, rationale: str) -
 
 
 @pytest.mark.parametrize("target", [0, 1, -0.5, 1.0001, float("nan"), 0.9999999999])
-def test_it_refuses_a_target_that_leaves_no_budget_or_no_promise(
+def test_it_refuses_a_target_that_leaves_no_budget_or_no_target(
     checkout: Service, owner: Actor, target: float
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
@@ -151,9 +151,7 @@ def test_its_preview_is_quiet_where_nothing_speaks_against_it(checkout: Service,
     assert preview("slos.modify", change(checkout, target=0.9), actor=owner).warnings == []
 
 
-def test_its_preview_names_the_promise_upstream_that_breaks(
-    checkout: Service, owner: Actor, shop: Team
-) -> None:
+def test_its_preview_names_the_slo_upstream_that_breaks(checkout: Service, owner: Actor, shop: Team) -> None:
     web = make_service("web", team=shop)
     make_edge(web, checkout)
     make_hours(web, fails=steady(0.0006))
@@ -165,7 +163,7 @@ def test_its_preview_names_the_promise_upstream_that_breaks(
         actor=owner,
     )
     seen = preview("slos.modify", change(checkout, target=0.99), actor=owner)
-    assert any("1 promise upstream could not be kept on it: web" in text for text in seen.warnings)
+    assert any("1 SLO upstream could not be kept on it: web" in text for text in seen.warnings)
 
 
 def test_latency_windows_are_counted_from_the_histograms(checkout: Service) -> None:

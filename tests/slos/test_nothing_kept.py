@@ -1,4 +1,4 @@
-"""A service of which every request counts as failed: there is nothing to promise, and every page says why."""
+"""A service of which every request counts as failed: there is no target to keep, and every page says why."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_has_a_reason_and_no_number(ledger: Service) -> None:
     assert found.verdict == "nothing_kept"
     assert (found.conservative, found.balanced, found.aggressive) == (None, None, None)
     assert found.document["reason"] == (
-        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be promised. If that is not so, "
+        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be recommended. If that is not so, "
         "the query of its failures selects every request."
     )
 
@@ -65,7 +65,7 @@ def test_accepting_is_refused_with_what_was_counted(ledger: Service, owner: Acto
     assert not ActiveSlo.objects.exists()
 
 
-def test_a_target_that_rounds_to_nothing_promises_nothing(checkout: Service, owner: Actor) -> None:
+def test_a_target_that_rounds_to_nothing_asks_for_nothing(checkout: Service, owner: Actor) -> None:
     recommendation = current(checkout)
     recommendation.document["tiers"]["conservative"]["target"] = 0.0
     recommendation.conservative = 0.0
@@ -78,7 +78,7 @@ def test_a_target_that_rounds_to_nothing_promises_nothing(checkout: Service, own
     }
     with pytest.raises(InvalidInput, match="A target must lie between") as refusal:
         dispatch("slos.accept", data, actor=owner)
-    assert "rounds to 0, which promises nothing" in str(refusal.value.fields[0])
+    assert "rounds to 0, which asks for nothing" in str(refusal.value.fields[0])
 
 
 def test_its_page_says_so_and_what_to_look_at(ledger: Service) -> None:
@@ -86,7 +86,7 @@ def test_its_page_says_so_and_what_to_look_at(ledger: Service) -> None:
     assert "All 1,008,000 requests of ledger in 35 days count as failed" in words
     assert "Look at what its source counts as failures" in words
     assert "no number: every request counts as failed, or nearly" in words
-    assert "What was counted leaves nothing to promise." in words
+    assert "What was counted leaves no target to keep." in words
     assert "Accept" not in words
 
 

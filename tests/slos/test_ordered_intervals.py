@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.slos.words import TIERS, with_ordered_intervals
+from apps.slos.formatting import TIERS, with_ordered_intervals
 
 
 def tiers(*intervals: tuple[float, float] | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(client: Client, db: No
     assert client.get("/")["Location"].startswith(reverse("login"))
 
 
-def test_what_is_spent_comes_first_and_services_without_a_promise_are_one_row(fleet: None) -> None:
+def test_what_is_spent_comes_first_and_services_without_an_slo_are_one_row(fleet: None) -> None:
     response = client_of("sre_admin").get(reverse("overview"))
     rows = rows_of(response)
     assert rows[0] == "spent has spent its budget"
@@ -79,7 +79,7 @@ def test_a_budget_that_one_failure_spent_comes_after_those_that_ask_to_act(
     assert "Fewer than 3 failures are no rate: look at them, it is no emergency. ▲ attend" in words
 
 
-def test_the_budgets_begin_with_the_least_left_and_hold_promises_only(fleet: None) -> None:
+def test_the_budgets_begin_with_the_least_left_and_hold_slos_only(fleet: None) -> None:
     response = client_of("viewer").get(reverse("overview"))
     assert [name for name in rows_of(response) if name in {"spent", "kept", "bare"}] == ["spent", "kept"]
 

@@ -120,7 +120,7 @@ def test_a_decision_renews_recommendation_and_status(
     assert status.budget_left is not None
 
 
-def test_a_retired_promise_has_no_budget_any_more(service: Service, live_worker: Any, admin: Actor) -> None:
+def test_a_retired_slo_has_no_budget_any_more(service: Service, live_worker: Any, admin: Actor) -> None:
     about = {"service_id": "checkout", "sli_type": "availability", "rationale": "why"}
     dispatch("slos.set", {**about, "target": 0.99}, actor=admin)
     settle(live_worker)

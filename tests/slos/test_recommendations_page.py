@@ -1,4 +1,4 @@
-"""The lists of recommendations and of promises in force."""
+"""The lists of recommendations and of active SLOs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUERIES = 14
 
 @pytest.fixture
 def pair(checkout: Service) -> Service:
-    """A second service, of another team, that has a promise within its tiers already."""
+    """A second service, of another team, that has an SLO within its tiers already."""
     other = make_service("ledger", team=Team.objects.create(name="payments"))
     make_hours(other)
     compute(other)
@@ -63,7 +63,7 @@ def test_the_address_narrows_by_sli_verdict_and_team(pair: Service) -> None:
     assert rows_of(client.get(reverse("recommendations"), {"due": "all", "verdict": "cold_start"})) == []
 
 
-def test_promises_are_listed_with_their_budget(pair: Service, admin: Actor) -> None:
+def test_slos_are_listed_with_their_budget(pair: Service, admin: Actor) -> None:
     assert "No SLO in force" in text_of(client_of("viewer").get(reverse("slos")))
     values = {"service_id": "ledger", "sli_type": "availability", "target": 0.999, "rationale": "contract"}
     dispatch("slos.set", values, actor=admin)
@@ -91,16 +91,16 @@ def test_they_ask_as_much_for_few_rows_as_for_many(pair: Service, admin: Actor, 
             client.get(reverse(name))
         return len(captured)
 
-    def promise(service_id: str) -> None:
+    def set_slo(service_id: str) -> None:
         values = {"service_id": service_id, "sli_type": "availability", "target": 0.99, "rationale": "all"}
         dispatch("slos.set", values, actor=admin)
 
-    promise("ledger")
+    set_slo("ledger")
     few = queries()
     services = [make_service(f"many-{at}", team=pair.team) for at in range(12)]
     for service in services:
         make_hours(service, days=10)
-        promise(service.service_id)
+        set_slo(service.service_id)
     compute(*services)
     status.refresh()
     assert queries() <= few <= QUERIES
@@ -141,20 +141,37 @@ def test_an_empty_list_says_what_in_its_address_left_nothing(
 
 
 def test_what_the_overview_counts_is_what_its_links_list(pair: Service, admin: Actor, shop: Team) -> None:
-    promised = make_service("promised", team=shop)
-    make_hours(promised)
-    compute(promised)
-    values = {"service_id": "promised", "sli_type": "availability", "target": 0.9999, "rationale": "too much"}
+    decided = make_service("decided", team=shop)
+    make_hours(decided)
+    compute(decided)
+    values = {"service_id": "decided", "sli_type": "availability", "target": 0.9999, "rationale": "too much"}
     dispatch("slos.set", values, actor=admin)
     status.refresh()
     client = client_of("sre_admin")
     body = client.get(reverse("overview")).content.decode()
     assert "2 services with a recommendation and no SLO yet" in body
-    address = f"{reverse('recommendations')}?due=me&amp;promised=no"
+    address = f"{reverse('recommendations')}?due=me&amp;has_slo=no"
     assert body.count(f'href="{address}"') == 2
     assert set(rows_of(client.get(address.replace("&amp;", "&")))) == {"checkout", "ledger"}
-    rest = client.get(reverse("recommendations"), {"due": "all", "promised": "yes"})
-    assert set(rows_of(rest)) == {"promised"}
+    rest = client.get(reverse("recommendations"), {"due": "all", "has_slo": "yes"})
+    assert set(rows_of(rest)) == {"decided"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("has_slo", "yes"), ("promised", "yes")])
+def test_addresses_that_people_kept_still_filter(
+    pair: Service, admin: Actor, shop: Team, name: str, value: str
+) -> None:
+    decided = make_service("decided", team=shop)
+    make_hours(decided)
+    compute(decided)
+    values = {"service_id": "decided", "sli_type": "availability", "target": 0.9999, "rationale": "too much"}
+    dispatch("slos.set", values, actor=admin)
+    status.refresh()
+    client = client_of("sre_admin")
+    assert set(rows_of(client.get(reverse("recommendations"), {"due": "all", name: value}))) == {"decided"}
+    # The filter of the page wins over an old address that it was opened with.
+    both = {"due": "all", "promised": "yes", "has_slo": "no"}
+    assert "decided" not in set(rows_of(client.get(reverse("recommendations"), both)))
 
 
 def test_a_provider_is_said_to_rest_on_what_it_publishes(db: None) -> None:

@@ -44,7 +44,7 @@ def test_a_status_is_computed_when_an_hour_has_come_and_left_alone_otherwise(
     assert status.refresh() == 0
 
 
-def test_a_changed_promise_is_a_change(pair: tuple[Service, Service]) -> None:
+def test_a_changed_slo_is_a_change(pair: tuple[Service, Service]) -> None:
     ActiveSlo.objects.create(
         service=pair[1], sli_type="availability", target="0.99", window_days=28, source="manual"
     )

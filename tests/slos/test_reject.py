@@ -1,4 +1,4 @@
-"""Rejecting a recommendation: the promise stays, and nobody is asked again until the number moves."""
+"""Rejecting a recommendation: the SLO stays, and nobody is asked again until the number moves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refusal_of(service: Service, **more: object) -> dict[str, object]:
     }
 
 
-def test_it_closes_the_recommendation_and_promises_nothing(checkout: Service, owner: Actor) -> None:
+def test_it_closes_the_recommendation_and_sets_no_slo(checkout: Service, owner: Actor) -> None:
     pk = current(checkout).pk
     dispatch("slos.reject", refusal_of(checkout), actor=owner)
     found = Recommendation.objects.get(pk=pk)

@@ -93,4 +93,4 @@ def test_what_one_may_decide_on_is_not_shown_to_another() -> None:
             client.force_login(user)
             page = client.get("/")
             assert page.context["fleet"].decisions_count == due
-            assert page.context["needs"].unpromised_count == due
+            assert page.context["needs"].without_slo_count == due

@@ -103,9 +103,9 @@ def test_the_tiers_stay_in_sight_while_the_next_ones_are_made(
     body, words = response.content.decode(), text_of(response)
     assert "The decision is taken. A worker makes the next recommendation" in words
     assert 'aria-label="Balanced tier"' in body
-    promise = re.search(r'aria-label="Balanced tier" data-holds="([^"]+)"', body)
-    assert promise is not None
-    assert body.count(f'data-holds="{promise[1]}"') == 2  # The card, and the promise beside it.
+    label = re.search(r'aria-label="Balanced tier" data-holds="([^"]+)"', body)
+    assert label is not None
+    assert body.count(f'data-holds="{label[1]}"') == 2  # The card, and the SLO beside it.
     accepts = [address for address in links(response, "/actions/slos.accept/") if "availability" in address]
     assert accepts == []
 

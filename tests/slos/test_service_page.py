@@ -34,7 +34,7 @@ def page(client: Client, service: Service, **more: Any) -> Any:
 def test_every_role_reads_it(checkout: Service, role: str) -> None:
     response = page(client_of(role), checkout)
     assert response.status_code == 200
-    assert "What it can promise" in text_of(response)
+    assert "SLOs it can keep" in text_of(response)
 
 
 def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(checkout: Service, client: Client) -> None:
@@ -108,7 +108,7 @@ def test_a_service_of_two_weeks_stands_on_its_forecast(shop: Team) -> None:
     assert "the tiers allow for what so few days cannot show" in words
 
 
-def test_a_promise_far_up_is_touched(checkout: Service, admin: Actor, shop: Team) -> None:
+def test_an_slo_far_up_is_touched(checkout: Service, admin: Actor, shop: Team) -> None:
     last = checkout
     for name in ("gateway", "app", "edge", "cdn", "site"):
         caller = make_service(name, team=shop)
@@ -120,7 +120,7 @@ def test_a_promise_far_up_is_touched(checkout: Service, admin: Actor, shop: Team
     assert "1 service upstream with an SLO: site" in text_of(page(client_of("auditor"), checkout))
 
 
-def test_a_dialog_promises_for_the_installations_window(checkout: Service, settings: Settings) -> None:
+def test_a_dialog_sets_an_slo_for_the_installations_window(checkout: Service, settings: Settings) -> None:
     settings.WINDOW_DAYS = 30
     found = links(page(client_of("sre_admin"), checkout), "/actions/slos.set/")
     assert {given(one)["window_days"] for one in found} == {"30"}
@@ -188,7 +188,7 @@ def test_an_id_of_any_characters_has_its_page(db: None, name: str) -> None:
             assert client.get(address).status_code == 200
 
 
-def test_a_promise_shows_its_budget_and_its_history_in_words(checkout: Service, shop: Team) -> None:
+def test_an_slo_shows_its_budget_and_its_history_in_words(checkout: Service, shop: Team) -> None:
     owner = client_of("service_owner", shop)
     dispatch(
         "slos.set",

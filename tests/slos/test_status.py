@@ -19,7 +19,7 @@ from apps.telemetry.queries import newest_end
 from tests.slos.conftest import full_hour, make_hours, make_latency, make_service, steady
 
 
-def promise(service: Service, actor: Actor, target: float = 0.999) -> None:
+def set_slo(service: Service, actor: Actor, target: float = 0.999) -> None:
     dispatch(
         "slos.set",
         {"service_id": service.service_id, "sli_type": "availability", "target": target, "rationale": "why"},
@@ -39,7 +39,7 @@ def api(shop: Team) -> Service:
 
 def test_it_counts_events_over_the_window_and_no_more(api: Service, owner: Actor) -> None:
     end = make_hours(api, days=60, fails=lambda ago: 0.0004 if ago <= 28 * 24 else 0.5)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     hours = SliHour.objects.filter(service=api, bin_start__gte=end - timedelta(days=28))
     bad = sum(hour.bad for hour in hours)
@@ -61,7 +61,7 @@ def test_it_weighs_events_and_never_averages_ratios(api: Service) -> None:
 
 def test_burn_rates_look_back_from_the_newest_hour(api: Service, owner: Actor) -> None:
     make_hours(api, days=30, fails=lambda ago: 0.02 if ago == 1 else 0.0)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     last_hour = SliHour.objects.filter(service=api).latest("bin_start")
     assert found.burn_1h is not None
@@ -73,7 +73,7 @@ def test_burn_rates_look_back_from_the_newest_hour(api: Service, owner: Actor) -
 
 def test_an_outage_now_asks_to_act(api: Service, owner: Actor) -> None:
     make_hours(api, days=30, fails=lambda ago: 0.3 if ago == 1 else 0.0001)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     assert found.state == "act"
     assert "over 1h" in found.reason
@@ -81,7 +81,7 @@ def test_an_outage_now_asks_to_act(api: Service, owner: Actor) -> None:
 
 def test_a_spent_budget_asks_to_act(api: Service, owner: Actor) -> None:
     make_hours(api, days=30, fails=lambda ago: 0.002 if ago > 200 else 0.0)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     assert found.budget_left is not None
     assert found.budget_left < 0
@@ -91,7 +91,7 @@ def test_a_spent_budget_asks_to_act(api: Service, owner: Actor) -> None:
 
 def test_a_slow_leak_asks_to_attend_and_says_when_it_ends(api: Service, owner: Actor) -> None:
     make_hours(api, days=30, fails=lambda ago: 0.0025 if ago <= 48 else 0.0)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     assert found.state == "attend"
     assert found.exhausted_at is not None
@@ -99,7 +99,7 @@ def test_a_slow_leak_asks_to_attend_and_says_when_it_ends(api: Service, owner: A
     assert found.as_of < found.exhausted_at < found.as_of + timedelta(days=28)
 
 
-def test_without_a_promise_there_is_no_budget(api: Service) -> None:
+def test_without_an_slo_there_is_no_budget(api: Service) -> None:
     make_hours(api, days=30)
     found = stand(api)
     assert (found.state, found.budget_left, found.burn_1h, found.target) == ("no_slo", None, None, None)
@@ -107,7 +107,7 @@ def test_without_a_promise_there_is_no_budget(api: Service) -> None:
 
 
 def test_without_data_there_is_no_figure(api: Service, owner: Actor) -> None:
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     assert (found.state, found.observed, found.reason) == ("no_data", None, "No data yet.")
 
@@ -115,7 +115,7 @@ def test_without_data_there_is_no_figure(api: Service, owner: Actor) -> None:
 def test_a_service_that_stopped_reporting_is_not_called_fine(api: Service, owner: Actor, shop: Team) -> None:
     stopped = make_hours(api, days=30, end=full_hour() - timedelta(days=3), fails=steady(0))
     make_hours(make_service("other", team=shop), days=2)
-    promise(api, owner)
+    set_slo(api, owner)
     status.refresh()
     found = ServiceStatus.objects.get(service=api)
     assert (found.state, found.as_of, found.budget_left) == ("no_data", stopped, 1)
@@ -156,7 +156,7 @@ def test_it_marks_who_waits_for_a_decision(checkout: Service, owner: Actor) -> N
 
 def test_the_burn_down_ends_where_the_status_says(api: Service, owner: Actor) -> None:
     make_hours(api, days=40, fails=lambda ago: 0.004 if 100 < ago < 110 else 0.0002)
-    promise(api, owner)
+    set_slo(api, owner)
     found = stand(api)
     down = queries.burn_down(
         api, ActiveSlo.objects.get(service=api), as_of=newest_end(api.pk, timezone.now())

@@ -145,7 +145,7 @@ def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
         ("0", "'0' is not between 0 and 1"),
         ("-1", "'-1' is not between 0 and 1"),
         ("nan", "'nan' is not a number"),
-        ("high", "'high' is not a number; write the ratio that is promised"),
+        ("high", "'high' is not a number; write the ratio that is published"),
     ],
 )
 def test_a_published_sla_that_is_no_ratio_says_which_to_write(tmp_path: Path, sla: str, words: str) -> None:

@@ -259,7 +259,7 @@ def test_the_fan_says_how_many_windows_in_a_hundred_end_in_each_band() -> None:
 
 def test_the_names_beside_the_fan_stand_clear_of_each_other() -> None:
     tiers = [charts.TierInterval(name, 0.9990001, 0.999, 0.9991, 0.05) for name in ("a", "b", "c")]
-    levels = [charts.Reference(name, 0.999) for name in ("observed", "promised", "dependencies")]
+    levels = [charts.Reference(name, 0.999) for name in ("observed", "SLO", "dependencies")]
     drawing = ElementTree.fromstring(str(charts.next_window(tiers, references=levels)))
     names = sorted(float(one.get("y", "0")) for one in drawing.iter("text") if one.get("x") == "570")
     assert len(names) == 6
@@ -272,7 +272,7 @@ def with_levels_below() -> charts.Chart:
         charts.TierInterval("Balanced", 0.999959, 0.9974, 0.99999, 0.05),
         charts.TierInterval("Aggressive", 0.999978, 0.99995, 0.99999, 0.2),
     ]
-    levels = [charts.Reference("observed, 120 d", 0.9999831), charts.Reference("promised", 0.9991)]
+    levels = [charts.Reference("observed, 120 d", 0.9999831), charts.Reference("SLO", 0.9991)]
     values = (0.99998, 0.9998, 0.99981, 0.99998, 0.99982, 0.99983, *[0.99998] * 6)
     return charts.next_window(tiers, past=past(*values), references=levels)
 
@@ -281,10 +281,10 @@ def with_levels_below() -> charts.Chart:
 def test_what_lies_below_the_fans_axis_has_an_arrow_and_its_true_figure(name: str) -> None:
     drawing = ElementTree.fromstring(str(getattr(with_levels_below(), name)))
     arrows = [one.findtext("title") or "" for one in drawing.findall("path[@class='beyond']")]
-    assert [text.split(":")[0] for text in arrows] == ["Conservative", "Balanced", "promised 99.91"]
+    assert [text.split(":")[0] for text in arrows] == ["Conservative", "Balanced", "SLO 99.91"]
     said = [one.text for one in drawing.iter("text")]
     assert "bars to 98.84, 99.74" in said
-    assert "promised 99.91" in said
+    assert "SLO 99.91" in said
     lines = [one for one in drawing.findall("line") if one.get("class") == "target-line"]
     assert len(lines) == 1, "no line stands for a level that is not on the axis"
 

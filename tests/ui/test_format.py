@@ -139,6 +139,6 @@ def test_a_latency_is_typed_as_it_is_shown(value: float, text: str) -> None:
     assert fmt.ms_exact(value).startswith(("201.023", "5.26", "0.456", "1.2345"))
 
 
-def test_a_promise_shows_every_digit_of_a_percentage() -> None:
+def test_an_slo_shows_every_digit_of_a_percentage() -> None:
     assert fmt.percent_exact(0.999130021) == "99.9130021\u202f%"
     assert fmt.percent_exact(0.999) == "99.9\u202f%"

@@ -68,7 +68,7 @@ class SignedIn(_BySelf):
             raise NotSignedIn("Your account was changed while you signed in. Try again.")
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} signed in with {recorded(entry.after)['browser']}"
+        return f"Sign-in of {entry.object_label} with {recorded(entry.after)['browser']}"
 
 
 @register
@@ -80,7 +80,7 @@ class SignedOut(_BySelf):
     topic = "accounts.signed_out"
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} signed out"
+        return f"Sign-out of {entry.object_label}"
 
 
 class AttemptInput(ActionInput):

@@ -118,7 +118,7 @@ class Deactivate(_Standing):
         return f"{result['username']} is deactivated."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} deactivated{closed_words(recorded(entry.after))}"
+        return f"User {entry.object_label} deactivated{closed_words(recorded(entry.after))}"
 
 
 @register
@@ -166,4 +166,4 @@ class Reactivate(_Standing):
         return f"{result['username']} is active again."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} reactivated"
+        return f"User {entry.object_label} reactivated"

@@ -46,7 +46,7 @@ def password(request: PageRequest) -> HttpResponseBase:
     again = request.POST.get("again", "")
     if again != given["new_password"]:
         return _form(request, {"new_password": ["The two passwords differ."]}, status=InvalidInput.status)
-    was_told = user.must_change_password
+    was_shown = user.must_change_password
     try:
         dispatch("accounts.change_password", given, actor=request.actor)
     except InvalidInput as error:
@@ -58,7 +58,7 @@ def password(request: PageRequest) -> HttpResponseBase:
     key, agent = str(request.session.session_key), request.headers.get("User-Agent", "")
     sessions.note(user, key, ip=client_ip(request), user_agent=agent)
     messages.success(request, "Your password is changed. Every other browser is signed out.")
-    return redirect(settings.LOGIN_REDIRECT_URL if was_told else "account")
+    return redirect(settings.LOGIN_REDIRECT_URL if was_shown else "account")
 
 
 def _form(

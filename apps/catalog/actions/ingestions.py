@@ -9,9 +9,9 @@ from uuid import UUID
 from pydantic import Field
 
 from apps.catalog.ingesting import ingestion as ingestions
+from apps.catalog.ingesting.reporting import ingestion_state
 from apps.catalog.models import Ingestion
 from apps.catalog.schemas import DependencyRows, ServiceRows, Source
-from apps.catalog.wording import ingestion_state
 from apps.core.actions import (
     Action,
     ActionInput,
@@ -164,8 +164,8 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
     def guard(self, call: Call[AbandonIngestionInput]) -> None:
         _must_be_theirs(call.actor, call.target)
         if call.target.state not in Ingestion.WAITING:
-            said = ingestion_state(call.target)
-            raise Conflict(f"This ingestion is {said}; only one that waits can be abandoned.")
+            state = ingestion_state(call.target)
+            raise Conflict(f"This ingestion is {state}; only one that waits can be abandoned.")
 
     def preview(self, call: Call[AbandonIngestionInput]) -> Preview:
         ingestion = call.target

@@ -16,11 +16,11 @@ from typing import Any
 
 from apps.catalog import runs
 from apps.catalog.ingesting.ownership import check_ownership
+from apps.catalog.ingesting.reporting import ingestion_state
 from apps.catalog.ingesting.validation import validate_graph
 from apps.catalog.models import DiscoverySource, Ingestion, IngestionPart
 from apps.catalog.services import apply_graph
 from apps.catalog.spelling import Spellings
-from apps.catalog.wording import ingestion_state as said
 from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.errors import Conflict
@@ -59,7 +59,9 @@ def receive(ingestion: Ingestion, *, number: int, payload: Mapping[str, Any]) ->
             raise Conflict(f"Part {number} of this ingestion was received with a different content.")
         return False
     if ingestion.state != Ingestion.State.PREPARING:
-        raise Conflict(f"This ingestion is {said(ingestion)} and takes no further parts. Begin a new one.")
+        raise Conflict(
+            f"This ingestion is {ingestion_state(ingestion)} and takes no further parts. Begin a new one."
+        )
     if number > ingestion.parts_expected:
         raise Conflict(f"This ingestion has {ingestion.parts_expected} parts; there is no part {number}.")
     IngestionPart.objects.create(ingestion=ingestion, number=number, payload=payload, digest=digest)

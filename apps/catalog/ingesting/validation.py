@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from apps.accounts.models import Team
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
 from apps.catalog.spelling import Spellings
-from apps.catalog.wording import plain
+from apps.catalog.validation_messages import plain
 from apps.core import instants
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.names import name_problem

@@ -73,13 +73,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self.watch.refuse_while_silent()
-        try:
-            connection = super().get_new_connection(conn_params)
-        except (PoolTimeout, psycopg.errors.ConnectionTimeout) as error:
-            # So that those who come next need not find out by waiting, too.
-            if self.watch.is_silent():
-                raise ServerSilent(str(error)) from error
-            raise
+        for is_last in (False, False, True):
+            try:
+                connection = super().get_new_connection(conn_params)
+                break
+            except (PoolTimeout, psycopg.errors.ConnectionTimeout) as error:
+                # So that those who come next need not find out by waiting, too.
+                if self.watch.is_silent():
+                    raise ServerSilent(str(error)) from error
+                if is_last:
+                    raise
         self._make_patient(connection)
         return connection
 

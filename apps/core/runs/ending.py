@@ -144,7 +144,7 @@ def ended(
     if run.dedupe_key:
         _wake_next(run)
     subject = kind.subject_of(run)
-    told = {"run": str(run.pk), "kind": run.kind, "state": state}
+    payload = {"run": str(run.pk), "kind": run.kind, "state": state}
     after: dict[str, Any] = {
         "kind": run.kind,
         "state": state,
@@ -156,14 +156,14 @@ def ended(
     if run.stop_asked_by and state == Run.State.CANCELLED:
         after["cancelled_by"] = run.stop_asked_by
     return Outcome(
-        result=told,
+        result=payload,
         object_type=subject.object_type,
         object_id=subject.object_id,
         object_label=subject.label,
         service_id=subject.service_id,
         before={"state": before},
         after=summary | after,
-        events=[Event(ENDED, told, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind.events else ())],
+        events=[Event(ENDED, payload, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind.events else ())],
     )
 
 

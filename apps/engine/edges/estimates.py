@@ -276,9 +276,9 @@ def _informative(
     failed = np.stack([calls for _, calls in candidates])
     if not busy.all():
         failed = failed[:, busy]
-    has_told = is_informative(failed, total)
-    return tuple(at for (at, _), is_told in zip(candidates, has_told, strict=True) if is_told), failed[
-        has_told
+    informative = is_informative(failed, total)
+    return tuple(at for (at, _), is_kept in zip(candidates, informative, strict=True) if is_kept), failed[
+        informative
     ]
 
 

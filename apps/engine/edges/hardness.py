@@ -97,9 +97,9 @@ def measure(
     variance = _variances(design, calm, gram, moment, rates)
     alone = np.array([0.0] * first + [LOOSE_SPREAD**-2] * len(priors))
     known = gram / variance[:, None, None]
-    told = np.einsum("pii->pi", _inverses(known + np.diag(alone)))[:, first:]
+    posterior = np.einsum("pii->pi", _inverses(known + np.diag(alone)))[:, first:]
     precision = np.zeros_like(moment)
-    precision[:, first:] = np.where(told <= OBSERVED_SPREAD**2, LOOSE_SPREAD, PRIOR_SPREAD) ** -2.0
+    precision[:, first:] = np.where(posterior <= OBSERVED_SPREAD**2, LOOSE_SPREAD, PRIOR_SPREAD) ** -2.0
     inverse = _inverses(known + precision[:, None, :] * np.eye(prior.size))
     free = np.einsum("pij,pj->pi", inverse, moment / variance[:, None] + precision * prior)
     values = np.stack([_bounded(*each, first) for each in zip(inverse, free, strict=True)])

@@ -19,7 +19,7 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
     unknown: list[tuple[str, str]] = []
     groups: list[tuple[str, str]] = []
     counted = {id(member): len(each.members) for each in composite.factors for member in each.members}
-    told: set[str] = set()
+    named: set[str] = set()
     for estimate in composite.estimates:
         dependency, name = estimate.dependency, estimate.dependency.target_id
         if dependency.cycle:
@@ -43,8 +43,8 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
                 )
             )
         group, members = dependency.redundancy_group, counted.get(id(estimate))
-        if group and group not in told and members is not None and dependency.redundancy_needed > members:
-            told.add(group)
+        if group and group not in named and members is not None and dependency.redundancy_needed > members:
+            named.add(group)
             groups.append(
                 (
                     group,
@@ -65,19 +65,19 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
         else "a failure that goes around is counted once, where it began."
     )
     return [
-        *_told(cyclic, f"are in cycles: {around}"),
-        *_told(
+        *_sentences(cyclic, f"are in cycles: {around}"),
+        *_sentences(
             hard,
             "are declared soft or degraded but behave hard: most of the requests that meet their failures fail.",
         ),
-        *_told(
+        *_sentences(
             groups, "need more members up than can be counted: all of those that can be are taken as needed."
         ),
-        *_told(unknown, "have neither observations nor a published SLA: they are not in the composite."),
+        *_sentences(unknown, "have neither observations nor a published SLA: they are not in the composite."),
     ]
 
 
-def _told(kind: Sequence[tuple[str, str]], together: str) -> list[str]:
+def _sentences(kind: Sequence[tuple[str, str]], together: str) -> list[str]:
     """A sentence each of few, and one of many."""
     if len(kind) <= APART:
         return [sentence for _, sentence in kind]

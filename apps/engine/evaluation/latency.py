@@ -109,20 +109,20 @@ def _outcomes(
     past = _past(np.nan_to_num(rows), window_days)
     found = []
     for (which, share), one in zip(PERCENTILES.items(), came, strict=True):
-        told = document["latency"][which]
+        offer = document["latency"][which]
         predictions = {
             "past_windows": _quantiles(percentile(series.bounds_ms, past, share)),
             "block_bootstrap": _quantiles(percentile(series.bounds_ms, resampled, share)),
         }
         if one.oracle is not None:
             predictions["oracle"] = one.oracle
-        engine, intervals = offered(told)
+        engine, intervals = offered(offer)
         found.append(
             LatencyOutcome(
                 family=family,
                 which=which,
                 scheme=scheme,
-                regime=told["regime"],
+                regime=offer["regime"],
                 days=rows.shape[0] / 24,
                 coverage=float(is_known.mean()),
                 window_requests=float(np.nansum(rows[:, -1]) / is_known.sum() * window_days * 24),
@@ -138,15 +138,15 @@ def _outcomes(
 
 
 def offered(
-    told: LatencyPart,
+    offer: LatencyPart,
 ) -> tuple[dict[str, tuple[float, ...]], tuple[tuple[float, float], ...]]:
     """Return the engine's entry of ``predictions`` and its ``intervals``, of what it told of one percentile.
 
     Both are empty where there was no number.
     """
-    if told["tiers"] is None:
+    if offer["tiers"] is None:
         return {}, ()
-    tiers = [told["tiers"][tier] for tier in TIERS]
+    tiers = [offer["tiers"][tier] for tier in TIERS]
     intervals = tuple((tier["interval"][0], tier["interval"][1]) for tier in tiers)
     return {"engine": tuple(tier["target"] for tier in tiers)}, intervals
 

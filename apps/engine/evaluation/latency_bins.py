@@ -2,7 +2,7 @@
 
 Of the same simulated services only what such a source would tell is shown: the p95 and p99 of each hour or of each five
 minutes, read from that bin's own requests. A window is missed where more than one bin of twenty lies above the
-threshold, which is what the engine promises of them.
+threshold, which is what the engine offers for them.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[Lat
     document = recommend(service, as_of=CUT, window_days=simulated.window_days)
     found = []
     for which in PERCENTILES:
-        told, held_out = document["latency"][which], came[which][np.isfinite(came[which])]
+        offer, held_out = document["latency"][which], came[which][np.isfinite(came[which])]
         if not held_out.size:
             continue
-        predictions, intervals = offered(told)
+        predictions, intervals = offered(offer)
         actual = float(np.quantile(held_out, BINS_SHARE, method="inverted_cdf"))
         found.append(
             LatencyOutcome(
                 family=simulated.family,
                 which=which,
                 scheme=f"{per_hour} an hour",
-                regime=told["regime"],
+                regime=offer["regime"],
                 days=past.shape[0] / 24,
                 coverage=float(np.isfinite(shown[which]).mean()),
                 window_requests=float(np.nansum(series.cumulative[:, -1]) / past.shape[0]),

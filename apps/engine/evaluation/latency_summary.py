@@ -62,7 +62,7 @@ def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> dict[str, float] | None
     if not known:
         return None
     return {
-        tier: round(float(np.mean([exact > said[at] for exact, said in known])), 5)
+        tier: round(float(np.mean([exact > predicted[at] for exact, predicted in known])), 5)
         for at, tier in enumerate(TIERS)
     }
 
@@ -81,8 +81,8 @@ def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str
         if not found:
             row[tier] = None
             continue
-        said = np.array([each.predictions["engine"][at] for each in found])
-        above, at_or_above = float((actual > said).mean()), float((actual >= said).mean())
+        predicted = np.array([each.predictions["engine"][at] for each in found])
+        above, at_or_above = float((actual > predicted).mean()), float((actual >= predicted).mean())
         distance = max(0.0, above - chance, chance - at_or_above)
         row[tier] = {
             "missed": round(above, 5),

@@ -95,14 +95,14 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     results = dict(zip(others, asked.anew(others), strict=True))
     for cause, kind, change in scaled:
         result = results[change]
-        # Neither what would move nothing nor what would move it the wrong way, nor what would leave nothing to promise.
+        # Neither what would move nothing nor what would move it the wrong way, nor what would leave no target to keep.
         if percent(result) == percent(target) or result <= LEAST_TARGET:
             continue
         if (result > target) is (change.scale < 1):
             found.append(_scaled(cause, kind, change.scale, result, service_id))
     for change in incidents:
         if results[change] > target and percent(results[change]) != percent(target):
-            text = f"Without its incidents {service_id} could promise {percent(results[change])}."
+            text = f"Without its incidents {service_id} could keep {percent(results[change])}."
             found.append(Counterfactual("without_incidents", change.cause, 0.0, None, results[change], text))
     return found
 
@@ -117,7 +117,7 @@ def _scaled(
     else:
         amount = "a tenth of" if scale < 1 else "ten times"
         subject = f"With {amount} its own failures {service_id}"
-    verb = " could promise " if cause.availability is None else ", the balanced target would be "
+    verb = " could keep " if cause.availability is None else ", the balanced target would be "
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 

@@ -62,7 +62,7 @@ def summarise(
     reason: str | None,
     behave_hard: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """What was seen, what it can promise, what stands in the way or costs most, and why it is unsure.
+    """What was seen, what it can keep, what stands in the way or costs most, and why it is unsure.
 
     Never more than four sentences: a dependency (``behave_hard``, with its declared criticality) that is
     harder than declared comes before what costs most.
@@ -80,7 +80,7 @@ def summarise(
             f"{duration(seen.span_days * DAY_SECONDS)}."
         )
     windows = round(1 / balanced.breach_probability)
-    sentences.append(f"It can promise {percent(balanced.target)}, missed 1 window in {windows}.")
+    sentences.append(f"It can keep {percent(balanced.target)}, missed 1 window in {windows}.")
     above = [(name, tier) for name, tier in tiers.items() if limit is not None and tier.target > limit]
     if above and limit is not None:
         tier_name, tier = above[0]

@@ -70,12 +70,12 @@ class Evidence:
         worth = independent_failures(total, bad)
         alike = np.divide(worth, failures, out=np.ones_like(worth), where=failures > 0)
         seen = np.maximum(failures, prior.typical * float(total.sum())) * alike
-        told = 1.0 / (1.0 / np.maximum(seen, _TINY) + 1.0 / (MOST_A_DAY * days))
+        sampled = 1.0 / (1.0 / np.maximum(seen, _TINY) + 1.0 / (MOST_A_DAY * days))
         before = 1.0 / prior.spread**2
         return cls(
             counted=failures / float(total.sum()),
             lowest=lowest_level(total, failures, worth),
-            weight=before / (before + told) * youth(days),
+            weight=before / (before + sampled) * youth(days),
         )
 
     def expected_of_its_kind(self, prior: Prior, breach_probability: float) -> Floats:

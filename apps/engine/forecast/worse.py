@@ -1,8 +1,8 @@
-"""What a service would be promised if it had failed more: no less than that is it promised as it is.
+"""The targets that a service would get if it had failed more: as it is, it never gets lower ones.
 
 The forecast learned that nearly clean services break deeply, if at all, and that others fail as they did. So of two
 young services it may expect more of the one that failed a thousand times than of the one that failed once. A better
-record is no reason to promise less: in the first week a forecast is no worse than those of the same record with
+record is no reason for a lower target: in the first week a forecast is no worse than those of the same record with
 failures added evenly, and in the second that fades out.
 """
 

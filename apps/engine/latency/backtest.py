@@ -1,6 +1,6 @@
 """What a latency threshold would have cost in the past: windows missed, pages and tickets a month.
 
-A promise of a threshold is one of a share: so many of the requests at or under it. With histograms a window is
+A target for a threshold is a target for a share: so many of the requests at or under it. With histograms a window is
 missed where its percentile, read from its summed buckets, lies above the threshold, which is where more requests
 than allowed were slower. Where a source has only percentiles of its bins, the bins take the requests' place; then
 there are no alerts, for a rule of an hour would rest on a handful of bins.
@@ -63,7 +63,7 @@ def add_backtests(
         for which, tiers in offered.items():
             windows = _bin_windows(bins, which, window_days, as_of)
             for tier in tiers:
-                tier["backtest"] = backtest_document(_told(windows, tier["target"]), None, None)
+                tier["backtest"] = backtest_document(_missed_windows(windows, tier["target"]), None, None)
 
 
 def over_thresholds(bounds_ms: Floats, cumulative: Floats, thresholds: Floats) -> Floats:
@@ -101,7 +101,9 @@ def _of_requests(offered: Offered, histograms: Histograms, start: int, window_da
     at = 0
     for found, some in zip(windows, offered.values(), strict=True):
         for tier in some:
-            tier["backtest"] = backtest_document(_told(found, tier["target"]), pages[at], tickets[at])
+            tier["backtest"] = backtest_document(
+                _missed_windows(found, tier["target"]), pages[at], tickets[at]
+            )
             at += 1
 
 
@@ -165,7 +167,7 @@ def _bin_windows(
     return windows
 
 
-def _told(windows: Sequence[Judged], threshold: float) -> list[LatencyWindow]:
+def _missed_windows(windows: Sequence[Judged], threshold: float) -> list[LatencyWindow]:
     return [
         {"start": start, "end": end, "observed": milliseconds(value), "missed": value > threshold}
         for start, end, value in windows

@@ -26,7 +26,7 @@ from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""
 LEAST_TARGET = 0.01
-"""Less is no promise: no tier is below it."""
+"""Less is no target: no tier is below it."""
 COLD_START_DAYS = 30
 THIN_REQUESTS = needed_requests(0.999)
 """Windows of no more requests than these have the rule of three's word, those of twice as many the forecast's."""

@@ -31,8 +31,8 @@ from apps.engine.latency.end_to_end import (
 )
 from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
+from apps.journeys.formatting import LATENCY_SHARE
 from apps.journeys.making.waiting import CallGraph, Held, apart
-from apps.journeys.words import LATENCY_SHARE
 from apps.telemetry.models import LatencyHour
 from apps.telemetry.queries import newest_ends
 from apps.telemetry.series import load_buckets, load_percentiles

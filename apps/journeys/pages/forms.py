@@ -14,9 +14,9 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.core.errors import FieldProblem
+from apps.journeys.formatting import shares, step_words
 from apps.journeys.inputs import MAX_CALLS, MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
-from apps.journeys.words import shares, step_words
 from apps.ui.format import number
 from apps.ui.forms import Field, slip_words
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.journeys.words import LATENCY_SHARE, within_words
+from apps.journeys.formatting import LATENCY_SHARE, within_words
 from apps.ui.format import NO_VALUE, ms, percent, plural
 
 WHY_MISSING = {
@@ -90,15 +90,15 @@ def answer(document: Mapping[str, Any]) -> str:
     found = document.get("latency")
     if not found or not found["p95"]:
         return ""
-    said = f"{percent(LATENCY_SHARE)} of the journeys end within {_time(found['p95'])}"
+    sentences = f"{percent(LATENCY_SHARE)} of the journeys end within {_time(found['p95'])}"
     if found["p95"]["ms"] is None:
-        said = f"More than {percent(1 - LATENCY_SHARE, 0)} of the journeys take {_time(found['p95'])}"
+        sentences = f"More than {percent(1 - LATENCY_SHARE, 0)} of the journeys take {_time(found['p95'])}"
     slower = found["slower"]
     if slower is None:
-        return f"{said}."
+        return f"{sentences}."
     kept = slower["share"] <= 1 - LATENCY_SHARE
     return (
-        f"{said}; the latency target is {ms(found['target_ms'])}, and {percent(slower['share'])} take longer"
+        f"{sentences}; the latency target is {ms(found['target_ms'])}, and {percent(slower['share'])} take longer"
         f"{'' if kept else f', where {percent(1 - LATENCY_SHARE, 0)} may'}."
     )
 
@@ -158,17 +158,17 @@ def _precision(found: Mapping[str, Any]) -> str:
 
 
 def _missing(found: Mapping[str, Any]) -> list[str]:
-    said = []
+    sentences = []
     for reason, why in WHY_MISSING.items():
         names = [one["service_id"] for one in found["missing"] if one["reason"] == reason]
         if names:
             more = f" and {plural(len(names) - NAMED, 'other')}" if len(names) > NAMED else ""
-            said.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
-    if said:
-        said.append(
+            sentences.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
+    if sentences:
+        sentences.append(
             "A path over such a service has no time of its own: percentiles can neither be added nor guessed."
         )
-    return said
+    return sentences
 
 
 def _inside(paths: Sequence[Mapping[str, Any]]) -> list[str]:

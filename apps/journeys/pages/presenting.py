@@ -13,11 +13,11 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.journeys import queries
+from apps.journeys.formatting import path_name, shares
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.pages import latency_page
 from apps.journeys.what_if.steps import ChangeStep, query
-from apps.journeys.words import path_name, shares
-from apps.slos.words import TIERS
+from apps.slos.formatting import TIERS
 from apps.ui.format import chance_words, count, ms, number, percent, percent_number, plural, points
 from apps.ui.links import action_url
 from apps.ui.lists import (
@@ -269,13 +269,13 @@ def _answer(journey: Journey, document: Mapping[str, Any]) -> str:
     if availability is None or not interval:
         return ""
     lost = (1 - availability) * 10_000
-    said = (
+    sentences = (
         f"{percent(availability)} of the journeys succeed: {number(lost, 1 if lost < 10 else 0)} in 10,000 do not. "
         f"Nine months in ten will lie between {percent_number(interval[0])} and {percent(interval[1])}."
     )
     if journey.target is not None and document.get("chance_missed") is not None:
-        said += f" The target of {percent(journey.target)} is missed {missed_words(document)}."
-    return said
+        sentences += f" The target of {percent(journey.target)} is missed {missed_words(document)}."
+    return sentences
 
 
 def _interval(document: Mapping[str, Any]) -> str:
@@ -335,22 +335,22 @@ def _weakest(links: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
-    said = []
+    sentences = []
     gone, unknown, fixed = (list(document.get(name) or ()) for name in ("gone", "unknown", "fixed"))
     if gone:
-        said.append(
+        sentences.append(
             f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} no longer in the catalog: the journey has no number "
             "until its paths are edited."
         )
     if unknown:
-        said.append(
+        sentences.append(
             f"Nothing is known of {_named(unknown)}: counted as never failing, so the true figure is lower."
         )
     if fixed:
-        said.append(
+        sentences.append(
             f"For {_named(fixed)} there is no prediction: taken to fail in every window as often as on average."
         )
-    return said
+    return sentences
 
 
 def _named(names: Sequence[str], shown: int = 3) -> str:

@@ -14,7 +14,7 @@ from apps.core.errors import BallastError, FieldProblem, InvalidInput
 from apps.journeys.pages.presenting import try_url
 from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
-from apps.slos.words import TIERS, with_ordered_intervals
+from apps.slos.formatting import TIERS, with_ordered_intervals
 from apps.ui.format import chance_words, percent, plural, points
 from apps.ui.forms import Field
 

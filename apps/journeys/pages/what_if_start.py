@@ -1,4 +1,4 @@
-"""Where a what-if begins: the services, those that can promise least first."""
+"""Where a what-if begins: the services, those that can keep least first."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from apps.ui.tables import Column, Table, sort_from
 COLUMNS = (
     Column("Service", "service"),
     Column("Team", "team"),
-    Column("Could promise", "promise", numeric=True, hint="The balanced tier of the newest recommendation"),
+    Column("Could keep", "balanced", numeric=True, hint="The balanced tier of the newest recommendation"),
     Column("Composite", "composite", numeric=True, hint="What it and all it depends on come to"),
     Column("Change"),
 )
 
+_OLD_SORTS = {"promise": "balanced", "-promise": "-balanced"}
+"""Orders as addresses that people kept name them, and what they are called now."""
+
 
 def listing(request_query: QueryDict) -> Listing[Service]:
-    """The services that the address asks for, with ``promise`` and ``composite`` of their newest recommendation."""
-    sort = sort_from(request_query, COLUMNS, "promise")
+    """The services that the address asks for, with ``balanced`` and ``composite`` of their newest recommendation."""
+    sort = _OLD_SORTS.get(request_query.get("sort", "")) or sort_from(request_query, COLUMNS, "balanced")
     page = page_of(request_query)
     text, team = words_in(request_query), request_query.get("team", "")
     rows = queries.services_to_try(text=text, team=team)

@@ -29,7 +29,7 @@ from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
 from apps.journeys.making import graph as graphs
-from apps.journeys.what_if.told import sentence, step_told
+from apps.journeys.what_if.sentences import sentence, step_sentences
 from apps.slos.models import Recommendation, SliType
 from apps.slos.services import archetypes, figures_below, load_inputs, service_as_of
 from apps.telemetry.series import Buckets, load_buckets
@@ -59,7 +59,9 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "step": {"kind": step.kind, "target_id": step.target_id, "value": step.value},
             **_document(start, level, made),
             "unseen": list(unseen),
-            "told": step_told(service.service_id, step, before=found[at], after=level, whole=below.whole),
+            "told": step_sentences(
+                service.service_id, step, before=found[at], after=level, whole=below.whole
+            ),
         }
         for at, (step, level, (made, unseen)) in enumerate(zip(wanted, found[1:], tiers[1:], strict=True))
     ]
@@ -302,6 +304,6 @@ def _offers(service_id: str, below: graphs.GraphBelow) -> dict[str, list[str]]:
     table = EdgeTable.of(below.graph.edges)
     direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
     called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}
-    only_told = {table.names[number] for number in np.unique(table.targets[table.is_async])} - called
-    reached = below.graph.own.keys() - only_told - direct - {service_id}
+    only_async = {table.names[number] for number in np.unique(table.targets[table.is_async])} - called
+    reached = below.graph.own.keys() - only_async - direct - {service_id}
     return {"direct": sorted(direct), "below": sorted(reached)[:500]}

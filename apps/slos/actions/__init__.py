@@ -1,4 +1,4 @@
-"""What a person may do about promises: decide on a recommendation, write one by hand, ask for a new
+"""What a person may do about SLOs: decide on a recommendation, write one by hand, ask for a new
 recommendation.
 """
 

@@ -1,4 +1,4 @@
-"""Promises written by hand: set one where there is none, edit one, retire one."""
+"""SLOs written by hand: set one where there is none, edit one, retire one."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from apps.core.models import AuditEntry
 from apps.slos.actions.decide import (
     changes_between,
     check_number,
-    preview_promise,
-    promise_number,
-    promise_of,
-    promises_now,
+    preview_slo,
+    proposed_number,
+    proposed_words,
+    slo_now,
 )
 from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
-from apps.slos.impact import risk
-from apps.slos.models import ActiveSlo
-from apps.slos.objectives import events, lifecycle
-from apps.slos.objectives.lifecycle import active_slo
-from apps.slos.words import (
+from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
-    promise_text,
-    promise_words,
-    promised_share,
-    sli_told,
+    latency_share,
+    sli_name,
     slo_snapshot,
+    slo_words,
+    snapshot_words,
 )
+from apps.slos.impact import risk
+from apps.slos.models import ActiveSlo
+from apps.slos.objectives import lifecycle, sli_events
+from apps.slos.objectives.lifecycle import active_slo
 
 BY_HAND = ActiveSlo.Source.MANUAL
 Window = Annotated[
@@ -41,13 +41,13 @@ Window = Annotated[
         ge=1,
         le=90,
         title="Window",
-        description="Days over which the promise is counted.",
+        description="Days over which the SLO is counted.",
         json_schema_extra={"unit": "days"},
     ),
 ]
 
 
-class PromiseInput(SloInput):
+class SloTermsInput(SloInput):
     model_config = ConfigDict(json_schema_extra=number_fits_the_sli)
 
     target: Target | None = None
@@ -61,11 +61,11 @@ class PromiseInput(SloInput):
         return self
 
 
-class SetInput(PromiseInput):
+class SetInput(SloTermsInput):
     expected_version: Version | None = None
 
 
-class EditInput(PromiseInput):
+class EditInput(SloTermsInput):
     expected_version: Version
 
 
@@ -85,7 +85,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
     def replace(
         self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: dict[str, Any] | None
     ) -> Outcome:
-        """End what is promised and, with ``terms``, begin what is promised instead."""
+        """End the active SLO and, with ``terms``, begin another instead."""
         service, data = call.target, call.input
         lifecycle.end_slo(service, data.sli_type)
         after = None
@@ -111,7 +111,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
             },
             object_type="slo",
             object_id=str(subject.pk),
-            object_label=f"{SLI_WORDS[data.sli_type]} of {service.service_id}: {promise_words(after)}",
+            object_label=f"{SLI_WORDS[data.sli_type]} of {service.service_id}: {slo_words(after)}",
             service_id=service.service_id,
             before=slo_snapshot(before),
             after=slo_snapshot(after),
@@ -119,11 +119,11 @@ class _ByHand[InputT: SloInput](Action[InputT]):
         )
 
 
-def _terms(service: Service, data: PromiseInput, before: ActiveSlo | None) -> dict[str, Any]:
+def _terms(service: Service, data: SloTermsInput, before: ActiveSlo | None) -> dict[str, Any]:
     window_days = data.window_days or (before.window_days if before else settings.WINDOW_DAYS)
     if is_latency(data.sli_type):
-        basis = before.basis if before else events.latency_basis(service.pk)
-        share = promised_share(data.sli_type, basis)
+        basis = before.basis if before else sli_events.latency_basis(service.pk)
+        share = latency_share(data.sli_type, basis)
         return {
             "target": share,
             "threshold_ms": data.threshold_ms,
@@ -144,27 +144,25 @@ def _in_force(service: Service, data: SloInput, expected: int) -> ActiveSlo:
 
 @register
 class Set(_ByHand[SetInput]):
-    """Promise something without a recommendation."""
+    """Set an SLO without a recommendation."""
 
     name = "slos.set"
     title = "Set SLO"
     Input = SetInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.after)} set by hand"
+        return f"{sli_name(entry)} {snapshot_words(entry.after)} set by hand"
 
     def preview(self, call: Call[SetInput]) -> Preview:
         self._free(call)
         terms = _terms(call.target, call.input, None)
-        words = promise_of(call.input.sli_type, terms, BY_HAND)
-        summary = f"{call.target.service_id} promises {words}, set by hand."
-        submit = f"Promise {promise_number(call.input.sli_type, terms, BY_HAND)}"
-        return preview_promise(
-            call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit
-        )
+        words = proposed_words(call.input.sli_type, terms, BY_HAND)
+        summary = f"{call.target.service_id} gets an SLO of {words}, set by hand."
+        submit = f"Set {proposed_number(call.input.sli_type, terms, BY_HAND)}"
+        return preview_slo(call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit)
 
     def done(self, result: dict[str, Any]) -> str:
-        return promises_now(result)
+        return slo_now(result)
 
     def execute(self, call: Call[SetInput]) -> Outcome:
         self._free(call)
@@ -177,7 +175,7 @@ class Set(_ByHand[SetInput]):
         if slo is not None:
             rows = lifecycle.difference(service, sli_type)
             raise Conflict(
-                f"{service.service_id} has a {SLI_WORDS[sli_type]} SLO already: {promise_words(slo)}. "
+                f"{service.service_id} has a {SLI_WORDS[sli_type]} SLO already: {slo_words(slo)}. "
                 "Edit that one.",
                 extra={"difference": lifecycle.as_rows(rows), "version": slo.version},
             )
@@ -185,27 +183,27 @@ class Set(_ByHand[SetInput]):
 
 @register
 class Edit(_ByHand[EditInput]):
-    """Change the number or the window of a promise. The old one ends, a new one begins."""
+    """Change the number or the window of an SLO. The old one ends, a new one begins."""
 
     name = "slos.edit"
     title = "Edit SLO"
     Input = EditInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} changed from {promise_text(entry.before)} to {promise_text(entry.after)}"
+        return (
+            f"{sli_name(entry)} changed from {snapshot_words(entry.before)} to {snapshot_words(entry.after)}"
+        )
 
     def preview(self, call: Call[EditInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)
         terms = _terms(call.target, call.input, before)
-        words = promise_of(call.input.sli_type, terms, BY_HAND)
-        summary = f"{call.target.service_id} promises {words} from now on."
-        submit = f"Promise {promise_number(call.input.sli_type, terms, BY_HAND)}"
-        return preview_promise(
-            call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit
-        )
+        words = proposed_words(call.input.sli_type, terms, BY_HAND)
+        summary = f"{call.target.service_id} has an SLO of {words} from now on."
+        submit = f"Change to {proposed_number(call.input.sli_type, terms, BY_HAND)}"
+        return preview_slo(call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit)
 
     def done(self, result: dict[str, Any]) -> str:
-        return promises_now(result)
+        return slo_now(result)
 
     def execute(self, call: Call[EditInput]) -> Outcome:
         before = _in_force(call.target, call.input, call.input.expected_version)
@@ -214,7 +212,7 @@ class Edit(_ByHand[EditInput]):
 
 @register
 class Retire(_ByHand[RetireInput]):
-    """Promise nothing any more. The budget is no longer counted; the history stays."""
+    """End an SLO and set no other. The budget is no longer counted; the history stays."""
 
     name = "slos.retire"
     title = "Retire SLO"
@@ -223,21 +221,21 @@ class Retire(_ByHand[RetireInput]):
     Input = RetireInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.before)} retired"
+        return f"{sli_name(entry)} {snapshot_words(entry.before)} retired"
 
     def preview(self, call: Call[RetireInput]) -> Preview:
         before = _in_force(call.target, call.input, call.input.expected_version)
         label = f"{SLI_WORDS[call.input.sli_type].capitalize()} SLO"
         return Preview(
-            summary=f"{call.target.service_id} no longer promises {promise_words(before)}; "
+            summary=f"{call.target.service_id} no longer has an SLO of {slo_words(before)}; "
             "its budget is not watched.",
-            changes=[FieldChange(label, promise_words(before), "none")],
+            changes=[FieldChange(label, slo_words(before), "none")],
             touches=risk.touches_for(call.target),
-            undo=f"Set {promise_words(before)} by hand. The budget is counted from the same requests.",
+            undo=f"Set {slo_words(before)} by hand. The budget is counted from the same requests.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return f"{result['service_id']} no longer promises {promise_text(result['previous'])}."
+        return f"{result['service_id']} no longer has an SLO of {snapshot_words(result['previous'])}."
 
     def execute(self, call: Call[RetireInput]) -> Outcome:
         before = _in_force(call.target, call.input, call.input.expected_version)

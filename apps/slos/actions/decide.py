@@ -22,22 +22,22 @@ from apps.slos.actions.inputs import (
     Version,
     number_fits_the_sli,
 )
+from apps.slos.formatting import (
+    SLI_WORDS,
+    is_latency,
+    latency_share,
+    number_words,
+    recommendation_words,
+    sli_name,
+    slo_number_words,
+    slo_snapshot,
+    slo_words,
+    snapshot_words,
+    tier_number,
+)
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.objectives import lifecycle
-from apps.slos.words import (
-    SLI_WORDS,
-    is_latency,
-    number_words,
-    promise_text,
-    promise_words,
-    promised_number,
-    promised_share,
-    recommendation_words,
-    sli_told,
-    slo_snapshot,
-    tier_number,
-)
 
 
 class DecisionInput(SloInput):
@@ -83,34 +83,34 @@ def check_number(sli_type: str, target: float | None, threshold_ms: float | None
 
 
 def terms_from(recommendation: Recommendation, number: float, field: str) -> dict[str, Any]:
-    """Return target, threshold, basis and window of a promise made on a recommendation with this number."""
+    """Return target, threshold, basis and window of an SLO made on a recommendation with this number."""
     window = {"window_days": recommendation.window_days}
     if not is_latency(recommendation.sli_type):
         return {"target": lifecycle.checked_target(number, field), "threshold_ms": None} | window
     basis = recommendation.document.get("basis") or ActiveSlo.LatencyBasis.REQUESTS
-    share = promised_share(recommendation.sli_type, basis)
+    share = latency_share(recommendation.sli_type, basis)
     return {"target": share, "threshold_ms": number, "basis": basis} | window
 
 
-def promise_of(sli_type: str, terms: dict[str, Any], source: str) -> str:
-    """A promise that is not made yet, in one line."""
-    return promise_words(ActiveSlo(sli_type=sli_type, source=source, **terms))
+def proposed_words(sli_type: str, terms: dict[str, Any], source: str) -> str:
+    """An SLO that is not set yet, in one line."""
+    return slo_words(ActiveSlo(sli_type=sli_type, source=source, **terms))
 
 
-def promise_number(sli_type: str, terms: dict[str, Any], source: str) -> str:
-    """The number alone of a promise that is not made yet."""
+def proposed_number(sli_type: str, terms: dict[str, Any], source: str) -> str:
+    """The number alone of an SLO that is not set yet."""
     value = terms["threshold_ms"] if is_latency(sli_type) else terms["target"]
-    return promised_number(sli_type, float(value), source)
+    return slo_number_words(sli_type, float(value), source)
 
 
 def changes_for(service: Service, sli_type: str, terms: dict[str, Any], source: str) -> list[FieldChange]:
-    """The diff of a new promise: the number and the budget that it leaves."""
+    """The diff of a new SLO: the number and the budget that it leaves."""
     before = lifecycle.active_slo(service, sli_type)
     rows = [
         FieldChange(
             f"{SLI_WORDS[sli_type].capitalize()} SLO",
-            promise_words(before),
-            promise_of(sli_type, terms, source),
+            slo_words(before),
+            proposed_words(sli_type, terms, source),
         )
     ]
     budget_before = f"1 in {1 / (1 - float(before.target)):,.0f}" if before else "none"
@@ -122,22 +122,22 @@ def changes_for(service: Service, sli_type: str, terms: dict[str, Any], source: 
 
 
 def undo_words(service: Service, sli_type: str) -> str:
-    """How to get back: nothing is lost, because ended promises are kept."""
+    """How to get back: nothing is lost, because ended SLOs are kept."""
     before = lifecycle.active_slo(service, sli_type)
     if before is None:
         return "Retire the SLO. It stays in the history, and a new recommendation is made."
-    return f"Edit the SLO back to {promise_words(before)}. Both stay in the history."
+    return f"Edit the SLO back to {slo_words(before)}. Both stay in the history."
 
 
-def promises_now(result: dict[str, Any]) -> str:
-    """What was done, for the person who did it: ``payments-api now promises 99.955 % over 28 days.``"""
-    return f"{result['service_id']} now promises {promise_text(result['slo'])}."
+def slo_now(result: dict[str, Any]) -> str:
+    """What was done, for the person who did it: ``payments-api now has an SLO of 99.955 % over 28 days.``"""
+    return f"{result['service_id']} now has an SLO of {snapshot_words(result['slo'])}."
 
 
-def preview_promise(
+def preview_slo(
     service: Service, sli_type: str, terms: dict[str, Any], summary: str, *, source: str, submit: str = ""
 ) -> Preview:
-    """What a new promise would change, whom it touches and what speaks against it."""
+    """What a new SLO would change, whom it touches and what speaks against it."""
     return Preview(
         summary=summary,
         changes=changes_for(service, sli_type, terms, source),
@@ -177,7 +177,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
         return lifecycle.find_service(data.service_id, lock=lock)
 
     def seen(self, call: Call[InputT]) -> Recommendation:
-        """Return what is decided on. Raises where it, or the promise, is not what the person saw."""
+        """Return what is decided on. Raises where it, or the SLO, is not what the person saw."""
         data = call.input
         if data.recommendation_id is None and call.actor.source == AuditEntry.Source.WEB:
             raise InvalidInput(
@@ -193,7 +193,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
             )
         return recommendation
 
-    def promise(
+    def replace_slo(
         self,
         call: Call[InputT],
         recommendation: Recommendation,
@@ -201,7 +201,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
         source: str,
         tier: str,
     ) -> Outcome:
-        """End the promise in force, begin the new one, close the recommendation."""
+        """End the active SLO, begin the new one, close the recommendation."""
         service, sli_type = call.target, recommendation.sli_type
         before = lifecycle.end_slo(service, sli_type)
         _close(recommendation, call, Recommendation.Status.ACCEPTED)
@@ -227,7 +227,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
             },
             object_type="slo",
             object_id=str(after.pk),
-            object_label=f"{SLI_WORDS[sli_type]} of {service.service_id}: {promise_words(after)}",
+            object_label=f"{SLI_WORDS[sli_type]} of {service.service_id}: {slo_words(after)}",
             service_id=service.service_id,
             before=slo_snapshot(before),
             after=slo_snapshot(after),
@@ -240,12 +240,12 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
 
 def changes_between(before: ActiveSlo | None, after: ActiveSlo | None) -> list[dict[str, str]]:
     """What a decision changed, as the API answers it."""
-    return [{"label": "SLO", "before": promise_words(before), "after": promise_words(after)}]
+    return [{"label": "SLO", "before": slo_words(before), "after": slo_words(after)}]
 
 
 @register
 class Accept(_Decision[AcceptInput]):
-    """Promise what one of the three tiers says."""
+    """Make one of the three tiers the SLO."""
 
     name = "slos.accept"
     title = "Accept tier"
@@ -253,7 +253,7 @@ class Accept(_Decision[AcceptInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         tier = (entry.after or {}).get("tier")
-        return f"{sli_told(entry)} {promise_text(entry.after)} accepted" + (
+        return f"{sli_name(entry)} {snapshot_words(entry.after)} accepted" + (
             f", the {tier} tier" if tier else ""
         )
 
@@ -262,20 +262,18 @@ class Accept(_Decision[AcceptInput]):
         number = tier_number(recommendation, call.input.tier)
         terms = self._terms(call, recommendation)
         words = number_words(recommendation.sli_type, number)
-        summary = f"{call.target.service_id} promises {words}, the {call.input.tier} tier."
+        summary = f"{call.target.service_id} gets an SLO of {words}, the {call.input.tier} tier."
         submit = f"Accept {words}"
         source = ActiveSlo.Source.ACCEPTED
-        return preview_promise(
-            call.target, recommendation.sli_type, terms, summary, source=source, submit=submit
-        )
+        return preview_slo(call.target, recommendation.sli_type, terms, summary, source=source, submit=submit)
 
     def done(self, result: dict[str, Any]) -> str:
-        return promises_now(result)
+        return slo_now(result)
 
     def execute(self, call: Call[AcceptInput]) -> Outcome:
         recommendation = self.seen(call)
         terms = self._terms(call, recommendation)
-        return self.promise(call, recommendation, terms, ActiveSlo.Source.ACCEPTED, call.input.tier)
+        return self.replace_slo(call, recommendation, terms, ActiveSlo.Source.ACCEPTED, call.input.tier)
 
     def _terms(self, call: Call[AcceptInput], recommendation: Recommendation) -> dict[str, Any]:
         number = tier_number(recommendation, call.input.tier)
@@ -289,31 +287,29 @@ class Accept(_Decision[AcceptInput]):
 
 @register
 class Modify(_Decision[ModifyInput]):
-    """Promise another number than the tiers, and say why."""
+    """Set an SLO with another number than the tiers, and say why."""
 
     name = "slos.modify"
     title = "Modify recommendation"
     Input = ModifyInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} {promise_text(entry.after)} chosen in place of the tiers"
+        return f"{sli_name(entry)} {snapshot_words(entry.after)} chosen in place of the tiers"
 
     def preview(self, call: Call[ModifyInput]) -> Preview:
         recommendation = self.seen(call)
         terms, source = self._terms(call, recommendation), ActiveSlo.Source.MODIFIED
-        words = promise_number(recommendation.sli_type, terms, source)
-        summary = f"{call.target.service_id} promises {words} in place of the tiers."
-        submit = f"Promise {words}"
-        return preview_promise(
-            call.target, recommendation.sli_type, terms, summary, source=source, submit=submit
-        )
+        words = proposed_number(recommendation.sli_type, terms, source)
+        summary = f"{call.target.service_id} gets an SLO of {words} in place of the tiers."
+        submit = f"Set {words}"
+        return preview_slo(call.target, recommendation.sli_type, terms, summary, source=source, submit=submit)
 
     def done(self, result: dict[str, Any]) -> str:
-        return promises_now(result)
+        return slo_now(result)
 
     def execute(self, call: Call[ModifyInput]) -> Outcome:
         recommendation = self.seen(call)
-        return self.promise(
+        return self.replace_slo(
             call, recommendation, self._terms(call, recommendation), ActiveSlo.Source.MODIFIED, ""
         )
 
@@ -327,7 +323,7 @@ class Modify(_Decision[ModifyInput]):
 
 @register
 class Reject(_Decision[RejectInput]):
-    """Take none of it; what is promised stays as it is."""
+    """Take none of it; the SLO stays as it is."""
 
     name = "slos.reject"
     title = "Reject recommendation"
@@ -336,7 +332,7 @@ class Reject(_Decision[RejectInput]):
     Input = RejectInput
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{sli_told(entry)} recommendation rejected"
+        return f"{sli_name(entry)} recommendation rejected"
 
     def preview(self, call: Call[RejectInput]) -> Preview:
         recommendation = self.seen(call)
@@ -344,13 +340,13 @@ class Reject(_Decision[RejectInput]):
         return Preview(
             summary=f"The {SLI_WORDS[recommendation.sli_type]} recommendation for {call.target.service_id} "
             "is rejected. "
-            + (f"The SLO stays at {promise_words(slo)}." if slo else "The service stays without this SLO."),
+            + (f"The SLO stays at {slo_words(slo)}." if slo else "The service stays without this SLO."),
             changes=[FieldChange("Recommendation", "current", "rejected")],
             undo="Regenerate the recommendation; until its number moves, nobody is asked to decide again.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return f"The recommendation for {result['service_id']} is rejected; what it promises stays as it is."
+        return f"The recommendation for {result['service_id']} is rejected; its SLO stays as it is."
 
     def execute(self, call: Call[RejectInput]) -> Outcome:
         recommendation = self.seen(call)

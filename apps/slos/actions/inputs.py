@@ -15,7 +15,7 @@ MAX_RATIONALE = 2_000
 type TierName = Literal["conservative", "balanced", "aggressive"]
 
 
-def _said(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text:
         raise ValueError("Say why, in a sentence: it stands in the audit trail.")
     return text
@@ -37,7 +37,7 @@ def inside(value: float) -> float:
 
 Rationale = Annotated[
     str,
-    AfterValidator(_said),
+    AfterValidator(_not_blank),
     Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea", "minLength": 1}),
 ]
 OptionalRationale = Annotated[str, Field(max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})]
@@ -95,7 +95,7 @@ def number_fits_the_sli(schema: dict[str, Any]) -> None:
 
 
 class SloInput(ActionInput):
-    """Which promise: one service, one kind of SLI."""
+    """Which SLO: one service, one kind of SLI."""
 
     service_id: str = Field(min_length=1, max_length=255, json_schema_extra={"widget": "hidden"})
     sli_type: SliType = Field(title="SLI", json_schema_extra={"widget": "hidden"})

@@ -1,4 +1,4 @@
-"""A service's recommendation as the API and the pages get it: three stored rows and what is promised, in one
+"""A service's recommendation as the API and the pages get it: three stored rows and the active SLOs, in one
 document.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.slos.formatting import slo_snapshot
 from apps.slos.models import ActiveSlo, Recommendation, SliType
-from apps.slos.words import slo_snapshot
 
 SLI_TYPES: tuple[str, ...] = tuple(SliType.values)
 

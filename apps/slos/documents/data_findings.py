@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from apps.telemetry.findings import Effect
 from apps.telemetry.queries import StoredFinding, hours_together
 
-MOST_TOLD = 12
+MOST_SENTENCES = 12
 """Sentences; of more findings than these only the number is told."""
 UNNAMED = "cannot be true"
 """Why hours were left out of which no finding says more."""
@@ -48,8 +48,8 @@ class Told:
 def tell(found: Sequence[StoredFinding], counted: Counted, end: datetime) -> Told:
     """Tell what is known of the hours before ``end``, what matters most first."""
     standing = sorted((one for one in found if _stands(one, counted)), key=_severity)
-    warnings = [_sentence(one, end) for one in standing[:MOST_TOLD]]
-    more = len(standing) - MOST_TOLD
+    warnings = [_sentence(one, end) for one in standing[:MOST_SENTENCES]]
+    more = len(standing) - MOST_SENTENCES
     if more > 0:
         warnings.append(
             f"And {more} more {'finding' if more == 1 else 'findings'}, which the telemetry page of the service lists."
@@ -83,7 +83,7 @@ def hours_left_out(found: Sequence[StoredFinding]) -> int:
     )
 
 
-def told_of(sentence: str) -> date | None:
+def first_day_named(sentence: str) -> date | None:
     """The first day that a sentence of :func:`tell` speaks of; ``None`` where it is not one about a finding."""
     found = _WHEN.search(sentence)
     return date.fromisoformat(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""What a proposed promise does to the services upstream: how far each one's availability moves, whose promise
+"""What a proposed SLO does to the services upstream: how far each one's availability moves, whose SLO
 breaks.
 
 For the chance that an upstream service fails *because* this one does, given that it does, every walk up the
@@ -14,9 +14,9 @@ and a redundancy group is one factor: it fails as far as too few of its members 
 (apps/slos/impact/stand_ins.py).
 
 Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
-between what this service delivers today and what it would promise. Latency: percentiles do not add, so no
+between what this service delivers today and the proposed target. Latency: percentiles do not add, so no
 figure is made up; but where this service may take longer than an upstream threshold, a share q·(1 − level) of
-the upstream requests does, and a promise that allows fewer cannot be expected to hold.
+the upstream requests does, and an SLO that allows fewer cannot be expected to hold.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from typing import NamedTuple
 from django.db import connection
 
 from apps.catalog.models import Service
+from apps.slos.formatting import PERCENTILE_SHARE, is_latency
 from apps.slos.impact.influence import influence as solve
 from apps.slos.impact.upstream import Upstream, as_array, walk
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus, SliType
-from apps.slos.words import PERCENTILE_SHARE, is_latency
 from apps.ui.format import plural
 
 
@@ -39,8 +39,8 @@ class Effect(NamedTuple):
     """What reaches one upstream service. Availabilities are ratios 0..1, latencies milliseconds.
 
     ``before`` and ``after`` are what it delivers if this service keeps to its present and to the proposed
-    promise; ``None`` where too little is known of it, and always for latencies. ``shortfall`` is by how much
-    its promise would be missed: a share of its requests.
+    SLO; ``None`` where too little is known of it, and always for latencies. ``shortfall`` is by how much
+    its SLO would be missed: a share of its requests.
     """
 
     service_id: str
@@ -52,7 +52,7 @@ class Effect(NamedTuple):
     """
     before: float | None
     after: float | None
-    promised: float | None
+    target: float | None
     threshold_ms: float | None
     breaks: bool
     was_broken: bool
@@ -61,12 +61,12 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The answer of an analysis; ``affected`` is ordered: broken promises first, then by influence."""
+    """The answer of an analysis; ``affected`` is ordered: broken SLOs first, then by influence."""
 
     service_id: str
     sli_type: str
     current: float | None
-    """The number promised now, else what is observed."""
+    """The number of the active SLO, else what is observed."""
     current_source: str
     proposed: float
     depth: int
@@ -90,7 +90,7 @@ class Impact:
 
 
 def analyse(service: Service, sli_type: str, proposed: float, depth: int | None = None) -> Impact:
-    """Say what a promise of ``proposed`` (a ratio, or milliseconds for a latency) does to every service upstream, or
+    """Say what an SLO of ``proposed`` (a ratio, or milliseconds for a latency) does to every service upstream, or
     to those within ``depth`` calls.
     """
     above = walk(service.pk, depth, for_latency=is_latency(sli_type))
@@ -158,17 +158,17 @@ def _availability_effects(
         now = _influence(above, today, current)
     depths = above.depths
     effects: list[Effect] = []
-    for pk, service_id, seen, composite, promised, _ in _facts(list(influence), SliType.AVAILABILITY):
+    for pk, service_id, seen, composite, target, _ in _facts(list(influence), SliType.AVAILABILITY):
         base = composite if composite is not None else seen
         share = influence[pk]
         before = after = shortfall = None
         if base is not None and today is not None:
             before = _moved(base, now[pk], today, current if current is not None else today)
             after = _moved(base, share, today, proposed)
-        was_broken = promised is not None and before is not None and before < promised
-        breaks = promised is not None and after is not None and after < promised and not was_broken
-        if promised is not None and after is not None and after < promised:
-            shortfall = promised - after
+        was_broken = target is not None and before is not None and before < target
+        breaks = target is not None and after is not None and after < target and not was_broken
+        if target is not None and after is not None and after < target:
+            shortfall = target - after
         depth = depths[pk]
         effects.append(
             Effect(
@@ -178,7 +178,7 @@ def _availability_effects(
                 share,
                 before,
                 after,
-                promised,
+                target,
                 None,
                 breaks,
                 was_broken,
@@ -198,9 +198,9 @@ def _latency_effects(
     slow_share = 1 - PERCENTILE_SHARE[sli_type]
     effects: list[Effect] = []
     for level in PERCENTILE_SHARE:
-        for pk, service_id, _, _, promised, threshold in _facts(list(influence), level):
+        for pk, service_id, _, _, target, threshold in _facts(list(influence), level):
             share = influence[pk]
-            if threshold is None or promised is None:
+            if threshold is None or target is None:
                 if level == sli_type:
                     effects.append(
                         Effect(
@@ -232,7 +232,7 @@ def _latency_effects(
                     share,
                     None,
                     None,
-                    promised,
+                    target,
                     threshold,
                     breaks,
                     was_broken,

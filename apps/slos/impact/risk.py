@@ -8,33 +8,35 @@ from django.utils import timezone
 
 from apps.catalog.models import Service
 from apps.core.actions import Touch
+from apps.slos.formatting import TIERS, is_latency, number_words, tier_number
 from apps.slos.impact.analysis import analyse
 from apps.slos.impact.callers import reaching
 from apps.slos.models import Recommendation, ServiceStatus, SliType
-from apps.slos.objectives import events
+from apps.slos.objectives import sli_events
 from apps.slos.objectives.lifecycle import current_recommendation
-from apps.slos.words import TIERS, is_latency, number_words, tier_number
 from apps.telemetry.queries import newest_end
 from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
-HARDLY_A_PROMISE = 0.5
-"""A promise below this is allowed, for a service that is no better, and surely looked at twice."""
+HARDLY_A_TARGET = 0.5
+"""A target below this is allowed, for a service that is no better, and surely looked at twice."""
 LAST_DIGIT = 1e-9
-"""A promise is stored with nine decimals, a tier with more: what differs by less is the tier."""
+"""A target is stored with nine decimals, a tier with more: what differs by less is the tier."""
 
 
 def missed_before(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> tuple[int, int]:
-    """Return how many past windows would have missed a promise, of how many that can be judged."""
+    """Return how many past windows would have missed an SLO, of how many that can be judged."""
     until = newest_end(service.pk, timezone.now())
     if until is None:
         return 0, 0
     # As far as the engine's backtest of a tier looks, so that a dialog and a tier's strip agree.
-    since = until - timedelta(days=events.LATENCY_DAYS if is_latency(sli_type) else events.LOOK_BACK_DAYS)
-    days = events.days_for(service.pk, sli_type, threshold_ms, basis, since, until)
-    windows = events.past_windows(days, window_days, until)
+    since = until - timedelta(
+        days=sli_events.LATENCY_DAYS if is_latency(sli_type) else sli_events.LOOK_BACK_DAYS
+    )
+    days = sli_events.days_for(service.pk, sli_type, threshold_ms, basis, since, until)
+    windows = sli_events.past_windows(days, window_days, until)
     return sum(1 for window in windows if window.good_share < target), len(windows)
 
 
@@ -66,7 +68,7 @@ def tier_warning(recommendation: Recommendation, value: float, window_days: int)
 def warnings_for(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> list[str]:
-    """List what speaks against a promise, each with its numbers; empty where nothing does."""
+    """List what speaks against an SLO, each with its numbers; empty where nothing does."""
     found: list[str] = []
     recommendation = current_recommendation(service, sli_type)
     limit = dependency_limit(recommendation)
@@ -84,8 +86,8 @@ def warnings_for(
         warning = tier_warning(recommendation, float(value or 0), window_days)
         if warning:
             found.append(warning)
-    if sli_type == SliType.AVAILABILITY and target < HARDLY_A_PROMISE:
-        found.insert(0, f"{percent(target)} lets more requests fail than it promises: is that meant?")
+    if sli_type == SliType.AVAILABILITY and target < HARDLY_A_TARGET:
+        found.insert(0, f"{percent(target)} lets more requests fail than succeed: is that meant?")
     if sli_type == SliType.AVAILABILITY:
         status = ServiceStatus.objects.filter(service=service).first()
         if status is not None and status.observed is not None and status.observed < target:
@@ -99,11 +101,11 @@ def warnings_for(
     if broken:
         names = ", ".join(effect.service_id for effect in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        found.append(f"{plural(len(broken), 'promise')} upstream could not be kept on it: {names}{more}.")
+        found.append(f"{plural(len(broken), 'SLO')} upstream could not be kept on it: {names}{more}.")
     return found
 
 
 def touches_for(service: Service) -> list[Touch]:
-    """Say which services with a promise of their own call this one, directly or through others."""
+    """Say which services with an SLO of their own call this one, directly or through others."""
     found = reaching(service, limit=NAMED)
     return [Touch(found.total, "upstream services with an SLO", found.names)]

@@ -1,6 +1,6 @@
-"""The lists of services, recommendations and promises: what the address asks for, and rows as drawn."""
+"""The lists of services, recommendations and active SLOs: what the address asks for, and rows as drawn."""
 
-from apps.slos.lists.promises import slo_listing
+from apps.slos.lists.active_slos import slo_listing
 from apps.slos.lists.recommendations import VERDICT_WORDS, recommendation_listing
 from apps.slos.lists.services import (
     SERVICE_CSV_HEADER,

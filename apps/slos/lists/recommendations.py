@@ -11,11 +11,11 @@ from django.http import QueryDict
 from apps.accounts.models import User
 from apps.catalog.models import Service
 from apps.slos import queries
+from apps.slos.formatting import EXTERNAL, SLI_WORDS, number_words
 from apps.slos.lists.levels import Level
 from apps.slos.models import Recommendation, SliType
 from apps.slos.objectives.questions import due_reasons
 from apps.slos.queries import RecommendationFilters
-from apps.slos.words import EXTERNAL, SLI_WORDS, number_words
 from apps.ui.format import plural
 from apps.ui.lists import (
     ROWS_PER_PAGE,
@@ -66,8 +66,10 @@ RECOMMENDATION_COLUMNS = (
 )
 
 
-PROMISED: Mapping[str, bool] = {"yes": True, "no": False}
-PROMISED_CHOICES = (("", "all services"), ("no", "those without an SLO yet"), ("yes", "those with an SLO"))
+_OLD_HAS_SLO = "promised"
+"""What addresses that people kept call the filter ``has_slo``."""
+HAS_SLO: Mapping[str, bool] = {"yes": True, "no": False}
+HAS_SLO_CHOICES = (("", "all services"), ("no", "those without an SLO yet"), ("yes", "those with an SLO"))
 DUE_CHOICES = (("me", "what waits for me"), ("1", "what waits for anybody"), ("all", "all that are current"))
 
 
@@ -84,13 +86,14 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
     sort = sort_from(query, RECOMMENDATION_COLUMNS, "service")
     page = page_of(query)
     asked = _asked_due(query, user)
+    has_slo = query.get("has_slo", query.get(_OLD_HAS_SLO, ""))
     filters = RecommendationFilters(
         text=words_in(query),
         team=query.get("team", ""),
         verdict=query.get("verdict", ""),
         sli_type=query.get("sli", ""),
         due=None if asked == "all" else queries.due_statuses(user if asked == "me" else None),
-        promised=PROMISED.get(query.get("promised", "")),
+        has_slo=HAS_SLO.get(has_slo),
     )
     found = queries.recommendations_table(
         filters, sort=sort, limit=ROWS_PER_PAGE, offset=(page - 1) * ROWS_PER_PAGE
@@ -100,7 +103,7 @@ def recommendation_listing(query: QueryDict, user: User) -> Listing[Recommendati
         Filter("due", "Show", asked, DUE_CHOICES),
         Filter("team", "Team", filters.team, choices("all teams", queries.team_names())),
         Filter("sli", "SLI", filters.sli_type, choices("all", SliType.values, SLI_WORDS)),
-        Filter("promised", "Availability SLO", query.get("promised", ""), PROMISED_CHOICES),
+        Filter("has_slo", "Availability SLO", has_slo, HAS_SLO_CHOICES),
         Filter("verdict", "Verdict", filters.verdict, choices("all", tuple(VERDICT_WORDS), VERDICT_WORDS)),
     ]
     table = Table(

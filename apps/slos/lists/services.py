@@ -48,7 +48,7 @@ SERVICE_COLUMNS = (
     Column("Service", "service"),
     Column("Team", "team"),
     Column("Criticality", "criticality"),
-    Column("SLO", "slo", numeric=True, hint="Availability promised, percent"),
+    Column("SLO", "slo", numeric=True, hint="Target of the availability SLO, percent"),
     Column("Observed", "observed", numeric=True, hint="Availability over the window, by requests, percent"),
     Column("Budget", hidden_label=True),
     Column("Left", "budget", numeric=True, hint="Share of the error budget left in the window"),

@@ -26,7 +26,7 @@ from apps.engine.types import (
     ServiceInput,
 )
 from apps.slos.documents.data_findings import Counted, hours_left_out, tell
-from apps.slos.objectives.events import LATENCY_DAYS
+from apps.slos.objectives.sli_events import LATENCY_DAYS
 from apps.telemetry.queries import StoredFinding, findings_in
 from apps.telemetry.series import (
     Buckets,
@@ -151,14 +151,14 @@ def _series(found: Counts) -> CountSeries:
 
 
 def _quality(found: Counts | None, findings: Sequence[StoredFinding], hour: datetime) -> Quality:
-    told = tell(findings, _counted(found), hour)
+    account = tell(findings, _counted(found), hour)
     return Quality(
         # Where no hour is left, only the findings know how many there were.
         found.implausible if found else hours_left_out(findings),
         found.partial if found else 0,
-        told.warnings,
-        told.doubts,
-        told.left_out,
+        account.warnings,
+        account.doubts,
+        account.left_out,
     )
 
 

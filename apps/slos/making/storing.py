@@ -20,7 +20,7 @@ from apps.slos.models import EdgeEstimate, Recommendation, SliType
 
 LIFETIME = timedelta(hours=24)
 KEPT_UNDECIDED = timedelta(days=30)
-"""How long a superseded or expired recommendation is kept that nobody decided on and no promise rests on."""
+"""How long a superseded or expired recommendation is kept that nobody decided on and no SLO rests on."""
 
 _COPY_EDGES = """
 COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness, hardness_source,

@@ -1,4 +1,4 @@
-"""What the decisions share: finding what is decided on, refusing what has changed, ending one promise and
+"""What the decisions share: finding what is decided on, refusing what has changed, ending one SLO and
 beginning another.
 """
 
@@ -14,8 +14,8 @@ from apps.catalog.models import Service
 from apps.core import instants
 from apps.core.actions import Actor, Event, FieldChange
 from apps.core.errors import Conflict, InvalidInput, NotFound
+from apps.slos.formatting import SLI_WORDS, TIERS, number_words, slo_snapshot, slo_words, tier_number
 from apps.slos.models import ActiveSlo, Recommendation
-from apps.slos.words import SLI_WORDS, TIERS, number_words, promise_words, slo_snapshot, tier_number
 from apps.ui.format import utc_text
 
 SMALLEST, LARGEST = Decimal("0.000000001"), Decimal("0.999999999")
@@ -37,7 +37,7 @@ def find_service(service_id: str, *, lock: bool) -> Service:
 
 
 def active_slo(service: Service, sli_type: str) -> ActiveSlo | None:
-    """Return the promise in force, or ``None``."""
+    """Return the active SLO, or ``None``."""
     return ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
 
 
@@ -101,7 +101,7 @@ def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID
 def difference(
     service: Service, sli_type: str, *, seen: Recommendation | None = None, seen_slo: ActiveSlo | None = None
 ) -> list[FieldChange]:
-    """List what the person saw beside what holds now: the promise and, in numbers, the recommendation."""
+    """List what the person saw beside what holds now: the SLO and, in numbers, the recommendation."""
     slo = active_slo(service, sli_type)
     rows: list[FieldChange] = []
     before = seen_slo
@@ -112,8 +112,8 @@ def difference(
             .exclude(ended_at__lte=seen.generated_at)
             .first()
         )
-    if promise_words(before) != promise_words(slo):
-        rows.append(FieldChange("SLO", promise_words(before), promise_words(slo)))
+    if slo_words(before) != slo_words(slo):
+        rows.append(FieldChange("SLO", slo_words(before), slo_words(slo)))
     if slo is not None and (before is None or before.pk != slo.pk):
         rows.append(FieldChange("Decided by", "", f"{slo.started_by_name}, {utc_text(slo.started_at)}"))
     if seen is None:
@@ -142,10 +142,10 @@ def as_rows(changes: list[FieldChange]) -> list[dict[str, str]]:
 
 
 def expect_version(service: Service, sli_type: str, expected: int | None) -> None:
-    """Raise :class:`Conflict` with the difference unless the promise still is the version that the person
+    """Raise :class:`Conflict` with the difference unless the SLO still is the version that the person
     saw.
 
-    ``expected`` is 0 where they saw no promise; ``None`` asks for no check.
+    ``expected`` is 0 where they saw no SLO; ``None`` asks for no check.
     """
     if expected is None:
         return
@@ -170,7 +170,7 @@ def checked_target(value: float, field: str = "target") -> Decimal:
     target = round(Decimal(repr(value)), 9)
     if SMALLEST <= target <= LARGEST:
         return target
-    lacks = "promises nothing" if target < SMALLEST else "leaves no budget"
+    lacks = "asks for nothing" if target < SMALLEST else "leaves no budget"
     raise InvalidInput(
         f"A target must lie between {SMALLEST:f} and {LARGEST:f}.",
         fields=[FieldProblem(field, f"{value!r} rounds to {target.normalize():f}, which {lacks}")],
@@ -178,7 +178,7 @@ def checked_target(value: float, field: str = "target") -> Decimal:
 
 
 def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
-    """End the promise in force, if there is one; the recommendation behind it is superseded."""
+    """End the active SLO, if there is one; the recommendation behind it is superseded."""
     slo = active_slo(service, sli_type)
     if slo is None:
         return None
@@ -191,7 +191,7 @@ def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
 
 
 def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -> ActiveSlo:
-    """Begin a promise. Its version follows on the last one that this service ever had for this SLI."""
+    """Begin an SLO. Its version follows on the last one that this service ever had for this SLI."""
     last = (
         ActiveSlo.objects.filter(service=service, sli_type=sli_type).aggregate(last=Max("version"))["last"]
         or 0
@@ -210,7 +210,7 @@ def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -
 
 
 def slo_changed(service: Service, kind: str, before: ActiveSlo | None, after: ActiveSlo | None) -> Event:
-    """The fact that a promise changed."""
+    """The fact that an SLO changed."""
     slo = after or before
     assert slo is not None
     return Event(

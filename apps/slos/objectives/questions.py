@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from apps.slos.objectives.decisions import Question, due_reason
+from apps.slos.objectives.decision_due import Question, due_reason
 
 _QUESTIONS = """
 SELECT r.service_id, r.id, r.sli_type, r.verdict, r.conservative, r.balanced, r.aggressive,

@@ -1,4 +1,4 @@
-"""How a service stands against its availability promise. For workers and commands: it needs numpy."""
+"""How a service stands against its availability SLO. For workers and commands: it needs numpy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a service stands against its availability promise, with the reason in words."""
+    """How a service stands against its availability SLO, with the reason in words."""
 
     state: str
     reason: str

@@ -53,7 +53,7 @@ FROM ends e LEFT JOIN sums s ON s.id = e.id ORDER BY e.id
 """  # noqa: S608
 
 
-# What a status is made of has changed: the newest hour, the promise, or how far behind the fleet the service
+# What a status is made of has changed: the newest hour, the SLO, or how far behind the fleet the service
 # is. ``since`` names hours that were read again, whose counts may have changed where they stood.
 _CHANGED = f"""
 WITH ends AS MATERIALIZED (
@@ -97,9 +97,9 @@ def refresh(
 ) -> int:
     """Compute the status of these services (primary keys), or of all that changed. Returns how many.
 
-    Without ``services`` a status is left alone where neither its newest hour nor its promise nor the decisions
+    Without ``services`` a status is left alone where neither its newest hour nor its SLO nor the decisions
     that are due have changed. Hours from ``since`` on were read again: services that have any count as changed.
-    ``everything`` leaves nothing alone. Idempotent: the rows are a function of hours, promises and
+    ``everything`` leaves nothing alone. Idempotent: the rows are a function of hours, SLOs and
     recommendations. ``now`` is when it is, for tests.
     """
     now = now or instants.now()
@@ -135,8 +135,8 @@ def _status(
 ) -> ServiceStatus:
     pk, target, window_days, as_of, total, bad, *windows, left_out = row
     pairs = {name: (windows[2 * at], windows[2 * at + 1]) for at, name in enumerate(("1h", "6h", "1d", "3d"))}
-    promised = None if target is None else float(target)
-    standing: Standing = judge(Counts(as_of, total, bad, pairs, left_out), promised, window_days, newest)
+    ratio = None if target is None else float(target)
+    standing: Standing = judge(Counts(as_of, total, bad, pairs, left_out), ratio, window_days, newest)
     burn = standing.burn or {}
     return ServiceStatus(
         service_id=pk,
@@ -146,7 +146,7 @@ def _status(
         total=total,
         bad=bad,
         window_days=window_days,
-        target=promised,
+        target=ratio,
         budget_left=standing.budget_left,
         burn_1h=burn.get("1h"),
         burn_6h=burn.get("6h"),

@@ -9,18 +9,18 @@ from typing import Any
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.slos.formatting import SLI_WORDS
 from apps.slos.lists import state_of
 from apps.slos.models import SliType
 from apps.slos.presenting import certainty, drawings, evidence
+from apps.slos.presenting.active_slos import ShownSlo, shown_slo
 from apps.slos.presenting.addresses import regenerate_url, set_url
 from apps.slos.presenting.certainty import DataLine, Meaning, Reliability
 from apps.slos.presenting.evidence import DependencyPanel
 from apps.slos.presenting.history import HistoryItem, history
-from apps.slos.presenting.promises import Promise, promise
 from apps.slos.presenting.renewal import Renewal, renewal
 from apps.slos.presenting.tiers import Offer, latency_notes, offer
 from apps.slos.queries import ServicePage
-from apps.slos.words import SLI_WORDS
 from apps.ui.charts import Chart
 from apps.ui.format import age, bound, duration, percent
 
@@ -32,7 +32,7 @@ class Presented:
     """Everything the template needs beside the :class:`ServicePage` itself."""
 
     main: Offer | None
-    """What it can promise of its availability."""
+    """The availability SLOs it can keep."""
     latency_offers: Sequence[Offer]
     latency_notes: Sequence[str]
     """How to read what the latency tiers would have cost."""
@@ -40,13 +40,13 @@ class Presented:
     latency_reasons: Sequence[str]
     """Why there is no number for a latency."""
     active: str
-    """The availability that is promised, in words; empty where none is."""
+    """The active availability SLO in one line; empty where none is."""
     state: str
-    """How it stands against its promise, in a word; ``state_level`` is the mark of it, ``state_reason`` why."""
+    """How it stands against its SLOs, in a word; ``state_level`` is the mark of it, ``state_reason`` why."""
     state_level: str
     state_reason: str
     due_words: Sequence[str]
-    promises: Sequence[Promise]
+    active_slos: Sequence[ShownSlo]
     availability: Chart | None
     latency: Chart | None
     latency_note: str
@@ -97,7 +97,9 @@ def present(page: ServicePage, user: User) -> Presented:
         offer(page, sli_type, parts[sli_type], may_decide) for sli_type in SliType.values if sli_type in parts
     ]
     latencies = [one for one in offers if one.sli_type != SliType.AVAILABILITY]
-    promises = [promise(page, sli_type, may_decide) for sli_type in SliType.values if sli_type in page.slos]
+    active_slos = [
+        shown_slo(page, sli_type, may_decide) for sli_type in SliType.values if sli_type in page.slos
+    ]
     explanation = document.get("explanation") or {}
     availability = parts.get(SliType.AVAILABILITY, {})
     composite = availability.get("composite") or {}
@@ -114,12 +116,12 @@ def present(page: ServicePage, user: User) -> Presented:
         latency_offers=[one for one in latencies if one.tiers],
         latency_notes=latency_notes(latencies, window_days),
         latency_reasons=list(dict.fromkeys(one.reason for one in latencies if not one.tiers and one.reason)),
-        active=next((one.words for one in promises if one.sli_type == SliType.AVAILABILITY), ""),
+        active=next((one.words for one in active_slos if one.sli_type == SliType.AVAILABILITY), ""),
         state=state,
         state_level=state_level,
         state_reason=bound(standing.reason) if standing else "",
         due_words=[one.reason for one in page.due],
-        promises=promises,
+        active_slos=active_slos,
         availability=drawings.availability(page),
         latency=drawings.latency(page),
         latency_note=drawings.latency_note(page),

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from apps.slos.formatting import WRITTEN, is_latency, slo_number
 from apps.slos.models import ActiveSlo
 from apps.slos.queries import ServicePage
-from apps.slos.words import WRITTEN, is_latency, slo_number
 from apps.ui.format import ms_typed, percent_number
 from apps.ui.links import action_url
 
@@ -35,7 +35,7 @@ def regenerate_url(page: ServicePage) -> str:
 
 
 def set_url(page: ServicePage, sli_type: str) -> str:
-    """The dialog that promises something where nothing is promised; the usual window and no number stand in it."""
+    """The dialog that sets an SLO where there is none; the usual window and no number stand in it."""
     return action_url(
         "slos.set",
         service_id=page.service.service_id,
@@ -70,8 +70,8 @@ def decision_urls(page: ServicePage, sli_type: str, part: dict[str, Any]) -> dic
     }
 
 
-def promise_urls(page: ServicePage, slo: ActiveSlo) -> tuple[str, str]:
-    """The addresses that edit and that retire a promise in force."""
+def slo_urls(page: ServicePage, slo: ActiveSlo) -> tuple[str, str]:
+    """The addresses that edit and that retire an active SLO."""
     common = {
         "service_id": page.service.service_id,
         "sli_type": slo.sli_type,

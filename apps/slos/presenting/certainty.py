@@ -12,7 +12,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from apps.slos.documents.data_findings import UNNAMED, told_of
+from apps.slos.documents.data_findings import UNNAMED, first_day_named
 from apps.slos.evaluation.calibration import TIERS, Calibration, Group, calibration
 from apps.telemetry.findings import KINDS as FINDINGS
 from apps.ui.format import count, duration, percent, plural, window_noun
@@ -105,8 +105,8 @@ def reliability(part: Mapping[str, Any], days: float | None = None) -> Reliabili
         group, kind = shipped.young, YOUNG_KIND
     stated = {tier: percent(tiers[tier]["breach_probability"], 0) for tier in TIERS}
     missed = {tier: percent(group.missed[tier], 1) for tier in TIERS}
-    told = _of_real if group.is_real else _of_simulated
-    sentence, source = told(shipped, group, kind, missed["balanced"], stated["balanced"])
+    sentence_for = _of_real if group.is_real else _of_simulated
+    sentence, source = sentence_for(shipped, group, kind, missed["balanced"], stated["balanced"])
     return Reliability(
         sentence=sentence,
         rows=[Kept(tier.capitalize(), stated[tier], missed[tier]) for tier in TIERS],
@@ -202,7 +202,7 @@ def quality_words(quality: Mapping[str, Any]) -> list[str]:
 def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
     """The same, each sentence about a finding with the address that shows its time."""
     return [
-        DataLine(text, _address(service_id, first) if (first := told_of(text)) else "")
+        DataLine(text, _address(service_id, first) if (first := first_day_named(text)) else "")
         for text in quality_words(quality)
     ]
 
@@ -234,7 +234,7 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         return ""
     if verdict not in ("ok", "cold_start"):
         if verdict == "nothing_kept":
-            return "What was counted leaves nothing to promise."
+            return "What was counted leaves no target to keep."
         return "Too little is known for a number."
     if quality.get("days") is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
@@ -249,4 +249,4 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         return "Good: the history is long and recent, and there is enough traffic."
     if confidence >= FAIR:
         return f"Fair{because}: read each tier together with its interval."
-    return f"Low{because}: look at the intervals before you promise the upper end."
+    return f"Low{because}: look at the intervals before you accept the upper end."

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from apps.slos.formatting import TIERS, with_ordered_intervals
 from apps.slos.models import SliType
 from apps.slos.queries import ServicePage
-from apps.slos.words import TIERS, with_ordered_intervals
 from apps.ui import charts
 from apps.ui.charts import Chart
 from apps.ui.format import ms, percent_number
@@ -18,7 +18,7 @@ NEGLIGIBLE = 5e-7
 
 
 def availability(page: ServicePage) -> Chart | None:
-    """Availability by day with the promise in force, and when promises began."""
+    """Availability by day with the active SLO, and when SLOs began."""
     if not page.days:
         return None
     slo = page.slos.get(SliType.AVAILABILITY)
@@ -48,7 +48,7 @@ def wilson(good: float, total: float) -> tuple[float, float]:
 
 
 def latency(page: ServicePage) -> Chart | None:
-    """Percentiles by hour, each with the threshold that is promised for it."""
+    """Percentiles by hour, each with the threshold that its SLO asks for."""
     lines = []
     for name, sli_type in (("p50", None), ("p95", SliType.LATENCY_P95), ("p99", SliType.LATENCY_P99)):
         values = tuple(getattr(point, f"{name}_ms") for point in page.latency)
@@ -81,7 +81,7 @@ def why(explanation: dict[str, Any]) -> Chart | None:
 
 
 def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> Chart | None:
-    """Past windows and what the next one will probably bring, beside what was observed, what is promised and
+    """Past windows and what the next one will probably bring, beside what was observed, the SLO and
     what the dependencies support.
     """
     tiers = with_ordered_intervals(part.get("tiers") or {})
@@ -104,7 +104,7 @@ def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> C
     levels = [charts.Reference(seen, part["observed"])] if part.get("observed") else []
     slo = page.slos.get(SliType.AVAILABILITY)
     if slo is not None:
-        levels.append(charts.Reference("promised", float(slo.target)))
+        levels.append(charts.Reference("SLO", float(slo.target)))
     limit = (tiers.get("balanced") or {}).get("dependency_limit")
     if limit and limit < 1 and composite.get("dependencies"):
         levels.append(charts.Reference("dependencies", limit))

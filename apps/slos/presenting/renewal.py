@@ -14,7 +14,7 @@ from apps.ui.format import duration
 
 RENEWED_WITHIN = timedelta(minutes=2)
 """How long after a decision or a request the page looks for the next recommendation by itself."""
-TOLD_WITHIN = timedelta(hours=1)
+ANNOUNCED_WITHIN = timedelta(hours=1)
 """How long a request that nothing came of is still mentioned."""
 ASKED = "slos.regenerate"
 
@@ -40,7 +40,7 @@ def renewal(page: ServicePage, now: datetime | None = None) -> Renewal | None:
     document = page.recommendation
     made = datetime.fromisoformat(document["generated_at"]) if document else None
     asked = next((one.created_at for one in page.decisions if one.action == ASKED), None)
-    if asked is not None and (made is None or made < asked) and now - asked < TOLD_WITHIN:
+    if asked is not None and (made is None or made < asked) and now - asked < ANNOUNCED_WITHIN:
         if now - asked < RENEWED_WITHIN:
             until = "; until then the numbers are those of before" if document else ""
             return _awaited(
@@ -68,7 +68,7 @@ def _awaited(page: ServicePage, words: str) -> Renewal:
 
 
 def _key(page: ServicePage, state: str) -> str:
-    """What a page is made of as far as waiting goes: the recommendations shown and the promises in force."""
+    """What a page is made of as far as waiting goes: the recommendations shown and the active SLOs."""
     document = page.recommendation
     made = document["generated_at"] if document else "none"
     versions = ",".join(f"{sli_type}{version}" for sli_type, version in sorted(page.versions.items()))

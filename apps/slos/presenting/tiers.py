@@ -10,21 +10,21 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.slos.models import ActiveSlo
-from apps.slos.presenting import drawings
-from apps.slos.presenting.addresses import decision_urls
-from apps.slos.queries import ServicePage
-from apps.slos.words import (
+from apps.slos.formatting import (
     EXTERNAL,
     PERCENTILE_SHARE,
     SLI_WORDS,
     TIERS,
     is_latency,
     number_words,
-    promise_words,
     slo_number,
+    slo_words,
     with_ordered_intervals,
 )
+from apps.slos.models import ActiveSlo
+from apps.slos.presenting import drawings
+from apps.slos.presenting.addresses import decision_urls
+from apps.slos.queries import ServicePage
 from apps.ui import charts
 from apps.ui.charts import as_date
 from apps.ui.format import (
@@ -75,14 +75,14 @@ class TierCard:
     """Which past windows would have missed it, in words under the strip."""
     suggested: bool = False
     active: bool = False
-    promise: str = ""
-    """The promise in force that is this tier, as the page names it among the promises."""
+    slo_label: str = ""
+    """The active SLO that is this tier, as the page names it among the active SLOs."""
     accept_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What could be promised for one SLI."""
+    """The SLOs that could be kept for one SLI."""
 
     sli_type: str
     title: str
@@ -107,7 +107,7 @@ class Offer:
 
     @property
     def share(self) -> str:
-        """The share of requests that a latency promise is about."""
+        """The share of requests that a latency SLO is about."""
         return percent(PERCENTILE_SHARE.get(self.sli_type))
 
 
@@ -243,7 +243,7 @@ def _card(
         missed=missed,
         suggested=name == SUGGESTED,
         active=active,
-        promise=f"{SLI_WORDS[sli_type].capitalize()}: {promise_words(slo)}" if active else "",
+        slo_label=f"{SLI_WORDS[sli_type].capitalize()}: {slo_words(slo)}" if active else "",
         accept_url="" if active else accept_url,
     )
 
@@ -330,7 +330,7 @@ def rate_words(rate: float, noun: str) -> str:
 
 
 def is_active(slo: ActiveSlo | None, sli_type: str, tier: str, target: float) -> bool:
-    """Say whether the promise in force is this very tier of this recommendation, as far as anybody can see."""
+    """Say whether the active SLO is this very tier of this recommendation, as far as anybody can see."""
     if slo is None or slo.tier != tier or not slo.recommendation_id:
         return False
     return number_words(sli_type, slo_number(slo)) == number_words(sli_type, target)

@@ -1,9 +1,6 @@
 """What pages and the API show of SLOs. Nothing here writes, and nothing here loads the engine."""
 
-from apps.slos.queries.needs import Needs, TeamStanding, needs, team_standings
-from apps.slos.queries.overview import Overview, newest_data, overview
-from apps.slos.queries.page import ServicePage, service_page
-from apps.slos.queries.promises import (
+from apps.slos.queries.active_slos import (
     BudgetPoint,
     BurnDown,
     all_slos,
@@ -11,6 +8,9 @@ from apps.slos.queries.promises import (
     decisions_history,
     slo_history,
 )
+from apps.slos.queries.needs import Needs, TeamStanding, needs, team_standings
+from apps.slos.queries.overview import Overview, newest_data, overview
+from apps.slos.queries.page import ServicePage, service_page
 from apps.slos.queries.recommendations import (
     Decision,
     RecommendationFilters,

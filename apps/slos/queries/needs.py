@@ -35,13 +35,13 @@ WHERE NOT s.is_external GROUP BY t.name ORDER BY t.name LIMIT %s
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The decisions due: to review are services that promise something, unpromised those that do not."""
+    """The decisions due: ``review`` holds services with an SLO, ``without_slo`` the others."""
 
     review: list[Decision]
     review_count: int
-    unpromised: list[str]
+    without_slo: list[str]
     """The first few names, the most critical first."""
-    unpromised_count: int
+    without_slo_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,16 @@ def needs(user: User | None, *, limit: int = SHOWN) -> Needs:
 
 
 def _read_needs(due: QuerySet[ServiceStatus], limit: int) -> Needs:
-    promised, unpromised = due.filter(target__isnull=False), due.filter(target__isnull=True)
-    review = list(_first(promised.select_related("service__team"), limit))
+    with_slo, without_slo = due.filter(target__isnull=False), due.filter(target__isnull=True)
+    review = list(_first(with_slo.select_related("service__team"), limit))
     reasons = due_reasons([status.pk for status in review]) if review else {}
     return Needs(
         review=[Decision(one.service, one, reasons[one.pk]) for one in review if one.pk in reasons],
-        review_count=promised.count(),
-        unpromised=[
-            status.service.service_id for status in _first(unpromised.select_related("service"), limit)
+        review_count=with_slo.count(),
+        without_slo=[
+            status.service.service_id for status in _first(without_slo.select_related("service"), limit)
         ],
-        unpromised_count=unpromised.count(),
+        without_slo_count=without_slo.count(),
     )
 
 

@@ -47,7 +47,7 @@ class Overview:
     """The fleet in figures, and the first few of each thing that needs somebody."""
 
     services: int
-    promisable: int
+    own_services: int
     """Services of one's own, which could have an SLO: all but the external ones."""
     with_slo: int
     states: dict[str, int]
@@ -66,13 +66,13 @@ class Overview:
 
     @property
     def external(self) -> int:
-        """Services of others, which promise us what they publish and no SLO of ours."""
-        return self.services - self.promisable
+        """Services of others, which have a published SLA and no SLO of ours."""
+        return self.services - self.own_services
 
     @property
     def coverage(self) -> float | None:
         """The share of services of one's own that have an availability SLO."""
-        return self.with_slo / self.promisable if self.promisable else None
+        return self.with_slo / self.own_services if self.own_services else None
 
 
 def newest_data() -> datetime | None:
@@ -103,13 +103,13 @@ def _read_overview() -> Overview:
         cursor.execute(_VERDICTS)
         verdicts = dict(cursor.fetchall())
     assert fleet is not None
-    services, promisable, with_slo, fine, attend, act, no_slo, no_data, spent, burning, newest, computed = (
+    services, own_services, with_slo, fine, attend, act, no_slo, no_data, spent, burning, newest, computed = (
         fleet
     )
     statuses = ServiceStatus.objects.select_related("service__team")
     return Overview(
         services=services,
-        promisable=promisable,
+        own_services=own_services,
         with_slo=with_slo,
         states={"fine": fine, "attend": attend, "act": act, "no_slo": no_slo, "no_data": no_data},
         # By state first: a budget that one or two failures spent (attend) comes after those that ask to act.

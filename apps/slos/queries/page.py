@@ -15,10 +15,10 @@ from apps.core.models import AuditEntry
 from apps.slos.documents.assembled import SLI_TYPES, with_age
 from apps.slos.impact.callers import Reaching, reaching
 from apps.slos.models import ActiveSlo, ServiceStatus
-from apps.slos.objectives import events
-from apps.slos.objectives.events import Day
+from apps.slos.objectives import sli_events
 from apps.slos.objectives.questions import Due, due_reasons
-from apps.slos.queries.promises import HISTORY_LIMIT, BurnDown, burn_down, decisions_history, slo_history
+from apps.slos.objectives.sli_events import Day
+from apps.slos.queries.active_slos import HISTORY_LIMIT, BurnDown, burn_down, decisions_history, slo_history
 from apps.slos.queries.recommendations import (
     active_slos,
     current_generation,
@@ -34,10 +34,10 @@ UPSTREAM_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class ServicePage:
-    """One service: how it stands, what it promises, what it could promise, whom it touches, what was decided.
+    """One service: how it stands, its SLOs, those it could keep, whom it touches, what was decided.
 
     ``recommendation`` is the document of :mod:`apps.slos.documents.assembled` with ``is_stale`` and ``age_seconds``, or
-    ``None`` where none was ever made. ``versions`` holds the version of each promise (0 for none), which a
+    ``None`` where none was ever made. ``versions`` holds the version of each SLO (0 for none), which a
     decision sends back.
     """
 
@@ -74,7 +74,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         # What was decided on a moment ago is still shown until the next one is there.
         document = last_recommendations(service) or document
     history = slo_history(service)
-    # A history that is not cut holds the promises in force as well.
+    # A history that is not cut holds the active SLOs as well.
     in_force = (
         sorted((slo for slo in history if slo.ended_at is None), key=attrgetter("sli_type"))
         if len(history) < HISTORY_LIMIT
@@ -91,7 +91,7 @@ def service_page(service: Service, *, now: datetime | None = None) -> ServicePag
         recommendation=with_age(document, now, is_stale=is_stale) if document else None,
         due=due_reasons([service.pk]).get(service.pk, []),
         burn_downs={sli_type: burn_down(service, slo, as_of=as_of) for sli_type, slo in slos.items()},
-        days=events.availability_days(service.pk, since, as_of) if as_of else [],
+        days=sli_events.availability_days(service.pk, since, as_of) if as_of else [],
         latency=latency_points(service.pk, as_of - timedelta(days=LATENCY_CHART_DAYS), as_of)
         if as_of
         else [],

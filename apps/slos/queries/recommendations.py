@@ -107,7 +107,7 @@ def last_recommendations(service: Service) -> dict[str, Any] | None:
 
 
 def active_slos(service: Service) -> list[ActiveSlo]:
-    """Return the promises in force, availability first."""
+    """Return the active SLOs, availability first."""
     return list(ActiveSlo.objects.filter(service=service, ended_at__isnull=True).order_by("sli_type"))
 
 
@@ -131,8 +131,8 @@ class RecommendationFilters:
     sli_type: str = ""
     due: QuerySet[ServiceStatus] | None = None
     """Those that wait for a decision, of these services (:func:`due_statuses`); ``None`` for no such limit."""
-    promised: bool | None = None
-    """Of services that promise an availability, or of those that do not; ``None`` for both."""
+    has_slo: bool | None = None
+    """Of services with an availability SLO, or of those that do not; ``None`` for both."""
 
 
 def recommendations_table(
@@ -155,8 +155,8 @@ def recommendations_table(
         rows = rows.filter(verdict=filters.verdict)
     if filters.sli_type:
         rows = rows.filter(sli_type=filters.sli_type)
-    if filters.promised is not None:
-        rows = rows.filter(service__status__target__isnull=not filters.promised)
+    if filters.has_slo is not None:
+        rows = rows.filter(service__status__target__isnull=not filters.has_slo)
     if filters.due is not None:
         rows = rows.filter(service__status__in=filters.due).alias(due_as=_PLACE_AMONG_DUE)
         rows = rows.filter(due_as__isnull=False)

@@ -152,9 +152,9 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             "changed": sum(name in old for name in changed),
             "removed": len(removed),
         }
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing new"
+        kept_counts = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing new"
         return Preview(
-            summary=f"Store {len(new)} metric famil{'y' if len(new) == 1 else 'ies'}: {told}. They "
+            summary=f"Store {len(new)} metric famil{'y' if len(new) == 1 else 'ies'}: {kept_counts}. They "
             "are tried before the "
             "built-in ones unless an order is given.",
             changes=changes(old, new),
@@ -180,8 +180,8 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             object_type="telemetry.families",
             object_id="families",
             object_label=f"Metric families, version {made.pk}",
-            before=_told(before),
-            after=_told(made),
+            before=_snapshot(before),
+            after=_snapshot(made),
             events=[Event("telemetry.families_stored", {"version": made.pk}, aggregate="telemetry:families")],
         )
 
@@ -211,7 +211,7 @@ def _family(given: Mapping[str, Any]) -> MetricFamily:
     return MetricFamily.model_validate(given)
 
 
-def _told(found: FamilySet | None) -> dict[str, Any] | None:
+def _snapshot(found: FamilySet | None) -> dict[str, Any] | None:
     return {"families": found.families, "order": found.order} if found else None
 
 

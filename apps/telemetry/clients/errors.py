@@ -7,7 +7,7 @@ Errors::
     │   └── SourceTimeout       no complete answer in time
     ├── SourceRefused           the source answers, and declines: the query or the set-up is wrong
     │   └── TooMuchData         one answer would be too large: ask for less at a time
-    └── BadAnswer               the answer is not what the API promises (a login page, a proxy's error page)
+    └── BadAnswer               the answer is not what the API specifies (a sign-in page, a proxy's error page)
 """
 
 from __future__ import annotations

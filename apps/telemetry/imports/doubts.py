@@ -151,31 +151,38 @@ class DoubtsAboutValues:
         """One sentence for each kind of doubt, with the first service that it is about and how many others."""
         if not self._sums:
             return
-        told = self._sums
-        enough = told["bins"] >= LEAST_BINS
-        shares = enough & (told["large"] == 0) & (told["small"] >= 3) & (2 * told["small"] > told["failing"])
-        found = np.flatnonzero(shares & (told["total"] > LEAST_REQUESTS))
+        totals = self._sums
+        enough = totals["bins"] >= LEAST_BINS
+        shares = (
+            enough
+            & (totals["large"] == 0)
+            & (totals["small"] >= 3)
+            & (2 * totals["small"] > totals["failing"])
+        )
+        found = np.flatnonzero(shares & (totals["total"] > LEAST_REQUESTS))
         if found.size:
             yield (
                 f"{file}: bad of {_first_of(found, name_of)} is never above 1 and mostly a small fraction. It is how "
                 "many requests failed, and not their share: if it is a share, multiply it by total."
             )
-        found = np.flatnonzero(enough & (told["total"] >= LEAST_REQUESTS) & (2 * told["bad"] > told["total"]))
+        found = np.flatnonzero(
+            enough & (totals["total"] >= LEAST_REQUESTS) & (2 * totals["bad"] > totals["total"])
+        )
         if found.size:
             one = found[0]
             yield (
                 f"{file}: more than half of all requests of {_first_of(found, name_of)} failed "
-                f"({told['bad'][one]:,.10g} of {told['total'][one]:,.10g}). bad is how many failed: if it holds "
+                f"({totals['bad'][one]:,.10g} of {totals['total'][one]:,.10g}). bad is how many failed: if it holds "
                 "those that succeeded, write total minus them."
             )
-        latencies = told["latencies"] >= LEAST_BINS
-        found = np.flatnonzero(latencies & (2 * told["short"] > told["latencies"]))
+        latencies = totals["latencies"] >= LEAST_BINS
+        found = np.flatnonzero(latencies & (2 * totals["short"] > totals["latencies"]))
         if found.size:
             yield (
                 f"{file}: most latencies of {_first_of(found, name_of)} are below 1 ms. If they are seconds, multiply "
                 "them by 1,000."
             )
-        found = np.flatnonzero(latencies & (2 * told["long"] > told["latencies"]))
+        found = np.flatnonzero(latencies & (2 * totals["long"] > totals["latencies"]))
         if found.size:
             yield (
                 f"{file}: most latencies of {_first_of(found, name_of)} are above ten minutes. If they are "

@@ -99,13 +99,13 @@ def report_overlaps(file: str, bins: Bins, without_zone: Collection[int], proble
 
 
 def _reason(first: int, starts: set[int], are_without_zone: bool) -> str:
-    said = f"covers time that line {first} covers already"
+    fault = f"covers time that line {first} covers already"
     change = hour_that_came_twice(max(starts)) if are_without_zone else None
     if change is None:
-        return f"{said}; keep one of the two"
+        return f"{fault}; keep one of the two"
     clock = datetime.fromtimestamp(max(starts), UTC)
     return (
-        f"{said}: times without an offset are taken as UTC, and {change.day} is the night on which the clocks went "
+        f"{fault}: times without an offset are taken as UTC, and {change.day} is the night on which the clocks went "
         f"back in {change.where}, where {clock:%H:%M} came twice. If these are local times, write their offsets: "
         f"{change.before} at first, {change.after} after the clocks went back. If they are not, keep one of the two"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from apps.telemetry.management.running import request_and_run
-from apps.telemetry.proposals import toml, words
+from apps.telemetry.proposals import sentences, toml
 from apps.telemetry.proposals.documents import Proposal, Survey
 
 
@@ -40,7 +40,7 @@ def as_file(survey: Survey, *, everything: bool = False) -> str:
         return "# The families that Ballast has already read what is there; nothing needs to be added.\n"
     return toml.document(
         {one.name: one.family for one in chosen},
-        comments={one.name: [words.summary(one), *words.remarks(one)] for one in chosen},
+        comments={one.name: [sentences.summary(one), *sentences.remarks(one)] for one in chosen},
     )
 
 
@@ -62,8 +62,8 @@ def remarks(survey: Survey) -> list[str]:
 def _tell(out: Output, proposal: Proposal) -> None:
     state = "built in" if proposal.preset else "recommended" if proposal.is_recommended else "possible"
     out.write(f"{proposal.name} ({state})")
-    out.write(f"  {words.summary(proposal)}")
+    out.write(f"  {sentences.summary(proposal)}")
     if proposal.evidence.names:
         out.write(f"  busiest: {', '.join(proposal.evidence.names)}")
-    for text in words.remarks(proposal):
+    for text in sentences.remarks(proposal):
         out.write(f"  ? {text}")

@@ -21,8 +21,8 @@ from apps.core.errors import BallastError
 from apps.core.models import AuditEntry
 from apps.telemetry import services
 from apps.telemetry.actions import MAX_DISCOVER_DAYS
+from apps.telemetry.error_lines import described, problem_lines
 from apps.telemetry.models import TelemetryRun
-from apps.telemetry.wording import described, problem_lines
 
 _LOOK_AGAIN_SECONDS = 0.2
 

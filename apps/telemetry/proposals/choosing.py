@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.telemetry.clients.prometheus.families import MetricFamily, Selector
-from apps.telemetry.proposals import words
+from apps.telemetry.proposals import sentences
 from apps.telemetry.proposals.documents import Proposal, Survey, Twice
 
 _MATCHER = re.compile(r"[^\W\d][\w./-]*(=~|!~|!=|=).*", re.DOTALL)
@@ -98,7 +98,7 @@ def _card(
         is_preset=proposal.preset,
         is_ticked=proposed if posted is None else f"take-{number}" in posted,
         is_recommended=proposal.is_recommended,
-        summary=words.summary(proposal),
+        summary=sentences.summary(proposal),
         names=tuple(proposal.evidence.names),
         doubts=tuple(proposal.doubts),
         overlaps=tuple(proposal.overlaps),

@@ -51,7 +51,7 @@ class Evidence(_Document):
     failure_share: float | None = None
     failures_by: list[str] = []
     """The labels that tell failures, or the metric that counts them."""
-    failures_are_told: bool = False
+    knows_failures: bool = False
     """Whether labels of the metric itself tell failures; otherwise it is a guess, or nothing does."""
     failure_values: list[str] = []
     buckets: int = 0

@@ -139,7 +139,7 @@ def values_by_label(groups: Sequence[Group], names: Sequence[str]) -> dict[str, 
     return {label: {group.labels.get(label, "") for group in groups} for label in names}
 
 
-def told_apart_by(
+def separated_by(
     groups: Sequence[Group], service_label: str, names: Sequence[str]
 ) -> dict[str, dict[str, set[str]]]:
     """For each label with several values: the services that have several of them, with those values.

@@ -111,24 +111,24 @@ def _recognised(metric: str, known: set[str], described: Mapping[str, Described]
         if _RATE.fullmatch(metric) and _score(metric) > 0:
             return _made(metric, "rates", _score(metric) + 1, False, known)
         return None
-    told = _told(metric, described).kind
-    if told in {"", "unknown", "gauge"} and _PROBE.fullmatch(metric):
+    stated = _described(metric, described).kind
+    if stated in {"", "unknown", "gauge"} and _PROBE.fullmatch(metric):
         return _made(metric, "probes", WORTH_A_LOOK, False, known)
     if _NOT_REQUESTS.fullmatch(metric):
         return None
     base = metric.removesuffix("_count")
     is_histogram = metric.endswith("_count") and (f"{base}_bucket" in known or f"{base}_sum" in known)
-    is_native = told == "histogram" and not metric.endswith("_count") and f"{metric}_bucket" not in known
-    is_counter = told == "counter" or (told in {"", "unknown"} and metric.endswith("_total"))
+    is_native = stated == "histogram" and not metric.endswith("_count") and f"{metric}_bucket" not in known
+    is_counter = stated == "counter" or (stated in {"", "unknown"} and metric.endswith("_total"))
     if not (is_histogram or is_native or is_counter):
         return None
     score = _score(base)
     score += 2 if is_native or f"{base}_bucket" in known else 0
-    score += 1 if told in {"counter", "histogram", "summary"} else 0
+    score += 1 if stated in {"counter", "histogram", "summary"} else 0
     return _made(metric, "counters", score, is_native, known) if score >= WORTH_A_LOOK else None
 
 
-def _told(metric: str, described: Mapping[str, Described]) -> Described:
+def _described(metric: str, described: Mapping[str, Described]) -> Described:
     for name in (metric, metric.removesuffix("_count"), metric.removesuffix("_total")):
         if name in described:
             return described[name]
@@ -137,8 +137,8 @@ def _told(metric: str, described: Mapping[str, Described]) -> Described:
 
 def unit_of(candidate: Candidate, described: Mapping[str, Described]) -> Literal["ms", "s", ""]:
     """The unit of a histogram's bounds, as far as the server or the name says so."""
-    told = described.get(candidate.base, Described()).unit
-    words = f"{candidate.base}_{told}".lower().replace(".", "_")
+    stated = described.get(candidate.base, Described()).unit
+    words = f"{candidate.base}_{stated}".lower().replace(".", "_")
     if re.search(r"_(ms|msec|millis|milliseconds?)(_|$)", words):
         return "ms"
     if re.search(r"_(s|sec|secs|seconds?)(_|$)", words):

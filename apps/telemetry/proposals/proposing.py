@@ -193,7 +193,7 @@ class Proposer:
         )
         if recognised is not None:
             evidence.failures_by = list(recognised.labels)
-            evidence.failures_are_told = True
+            evidence.knows_failures = True
             evidence.failure_values = list(recognised.values[: weighing.VALUES_SHOWN])
             return tuple(counted.model_copy(update={"where": (one,)}) for one in recognised.matchers)
         if candidate.failed:
@@ -230,7 +230,7 @@ class Proposer:
             evidence.requests = whole if family.kind == "counters" else whole * window
             if failing and whole:
                 evidence.failures_by = evidence.failures_by or list(failing)
-                evidence.failures_are_told = True
+                evidence.knows_failures = True
             elif family.bad and family.kind == "counters":
                 other = surveyor.requests_of(
                     family.narrowed(family.bad[0]), (family.service_label,), window, kind=family.kind
@@ -306,9 +306,9 @@ class Proposer:
                 if (overlap := comparing.overlap(one.rates, better.rates)) is not None
             ]
             proposal.overlaps = [overlap.words(better.proposal.name) for better, overlap in same]
-            is_told = proposal.family.kind in {"ratios", "probes"} or proposal.evidence.failures_are_told
+            failures_known = proposal.family.kind in {"ratios", "probes"} or proposal.evidence.knows_failures
             covered = any(better.proposal.is_recommended for better, _ in same)
-            proposal.is_recommended = is_told and not covered
+            proposal.is_recommended = failures_known and not covered
 
 
 def _preset_for(

@@ -34,8 +34,8 @@ def label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLab
         and not labels.is_more_telling(chosen, one)
     ]
     if rivals:
-        told = ", ".join(f"{one.label} ({len(one.services):,} names)" for one in rivals[:3])
-        doubts.append(f"The service may also be named by {told}.")
+        listed = ", ".join(f"{one.label} ({len(one.services):,} names)" for one in rivals[:3])
+        doubts.append(f"The service may also be named by {listed}.")
     return doubts
 
 
@@ -71,7 +71,7 @@ def twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> lis
     """The labels under several values of which there is the same service: places that differ, replicas that do not."""
     found = []
     for is_replica, wanted in ((False, uses.environments), (True, uses.replicas)):
-        for label, services in labels.told_apart_by(groups, service_label, wanted).items():
+        for label, services in labels.separated_by(groups, service_label, wanted).items():
             values = Counter(value for some in services.values() for value in some)
             found.append(
                 Twice(

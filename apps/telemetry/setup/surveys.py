@@ -106,7 +106,7 @@ def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
                 groups = surveyor.groups_of(family.counted, (label,), services=(label,)) or ()
                 found |= {group.labels.get(label, "") for group in groups}
     except Enough:
-        pass  # What was found until then is told; it is no promise.
+        pass  # What was found until then is shown; there may be more.
     return found - {""}
 
 

@@ -26,7 +26,7 @@ FILES = "files"
 """What a family is called where the data came from files."""
 
 _PARTIAL, _CONTESTED = "partial", "contested"
-_WARNINGS_TOLD = 3
+_WARNINGS_SHOWN = 3
 _LATENCY_KINDS = sorted(name for name, kind in KINDS.items() if kind.concerns == "latency")
 #: What a reading's own measure is called in a sentence.
 _NOUNS: Mapping[str, str] = {
@@ -195,14 +195,14 @@ def note_reading(
             detail = json.dumps({"words": _partial_words(measure, part)})
             cursor.execute(_NOTE_PARTIAL.format(measure=measure), {"detail": detail})
             cursor.execute(_NOTE_CONTESTED.format(measure=measure), {"noun": _NOUNS[measure]})
-        told = [
+        partial = [
             (known[service_id], json.dumps(finding.detail))
             for service_id, findings in together.findings.items()
             for finding in findings
             if finding.kind == _PARTIAL and finding.detail.get("words") and service_id in known
         ]
-        if told:
-            cursor.execute(_TELL_PARTIAL, _columns(told, 2))
+        if partial:
+            cursor.execute(_TELL_PARTIAL, _columns(partial, 2))
         cursor.execute(_MERGE_FINDINGS, values)
         cursor.execute(_FORGET.format(table="telemetry_finding"), values)
         stretches = _columns(_stretch_rows(known, availability), 4)
@@ -244,11 +244,11 @@ def _stretch_rows(
 
 
 def _partial_words(measure: str, quality: ReadingQuality) -> str:
-    said = (
-        "; ".join(one.rstrip(". ") for one in quality.warnings[:_WARNINGS_TOLD])
+    reason = (
+        "; ".join(one.rstrip(". ") for one in quality.warnings[:_WARNINGS_SHOWN])
         or "the source did not say why"
     )
-    return said if measure == ContestedHour.Measure.REQUESTS else f"{_NOUNS[measure]}, {said}"
+    return reason if measure == ContestedHour.Measure.REQUESTS else f"{_NOUNS[measure]}, {reason}"
 
 
 def by_day(hours: Iterable[int]) -> Iterator[tuple[date, int]]:

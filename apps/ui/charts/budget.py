@@ -54,8 +54,8 @@ def burn_down(
     floor = 0.0 if lowest >= 0 else -math.ceil(-lowest * 4) / 4
     bottom = height - 24
     y = Linear(floor, 1.0, bottom, TOP)
-    said = f"{percent(known[-1].left, 0)} left" if known else ""
-    right = right_of([said] if said else [])
+    left_text = f"{percent(known[-1].left, 0)} left" if known else ""
+    right = right_of([left_text] if left_text else [])
     x = Linear(start.timestamp(), end.timestamp(), LEFT, right)
     ticks = (1.0, 0.5, 0.0) if floor == 0 else (1.0, 0.0, floor)
     figures = [percent(value, 0) for value in ticks]
@@ -84,10 +84,10 @@ def burn_down(
             )
         parts.append(element("circle", class_="dot", cx=at[0], cy=at[1], r=3))
         if at[0] > right - 12:
-            parts += names([(at[1], said)], right, bottom)
+            parts += names([(at[1], left_text)], right, bottom)
         else:
             label_y = at[1] - 9 if at[1] > TOP + 14 else at[1] + 18
-            parts.append(words(at[0] + 6, label_y, said, class_="strong halo"))
+            parts.append(words(at[0] + 6, label_y, left_text, class_="strong halo"))
         alternative = (
             f"Error budget left, {day(span[0], span[1])} to {day(span[1], span[1])}: {percent(left, 0)} at "
             f"{utc_stamp(last.at, last.at)}"

@@ -70,7 +70,7 @@ class TierInterval:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A level to compare with: ``observed``, ``dependencies``, ``promised``."""
+    """A level to compare with: ``observed``, ``dependencies``, ``SLO``."""
 
     label: str
     value: float
@@ -98,7 +98,7 @@ def next_window(
     # The axis ends a little below what is drawn: the room belongs to the fan, not to the next round number.
     ticks = [value for value in ticks_down_from_one(floor) if value >= lowest]
     middle = ordered[len(ordered) // 2] if ordered else None
-    alternative = _said(ordered, known, references, middle, window_days)
+    alternative = _alternative(ordered, known, references, middle, window_days)
     table = ChartTable(
         ("", "Availability", "90 % interval", "Missed"), _rows(ordered, past, references, window_days)
     )
@@ -246,12 +246,12 @@ def _figures_below(
     """The figures of windows below the axis, the worst first, as far as they hide no mark and no other figure."""
     parts: list[str] = []
     taken: list[tuple[float, float, float]] = []
-    said: set[str] = set()
+    labelled: set[str] = set()
     for value, x in sorted(below):
         text = percent_number(value)
         half = text_width(text) * BOLD / 2
         middle = min(max(x, at.left + half), at.now - half)
-        for level in (_BOTTOM - 11, _BOTTOM - 25)[: 1 if text in said else 2]:
+        for level in (_BOTTOM - 11, _BOTTOM - 25)[: 1 if text in labelled else 2]:
             on_a_mark = any(
                 abs(mark - middle) < half + 4 and level - 13 < height < level + 4 for mark, height in marks
             )
@@ -262,7 +262,7 @@ def _figures_below(
             if not on_a_mark and not on_another:
                 parts.append(words(middle, level, text, anchor="middle", class_="strong halo"))
                 taken.append((middle, half, level))
-                said.add(text)
+                labelled.add(text)
                 break
     return parts
 
@@ -351,7 +351,7 @@ def _span(window: Window, past: Sequence[Window]) -> str:
     return f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
 
 
-def _said(
+def _alternative(
     tiers: Sequence[TierInterval],
     past: Sequence[Window],
     references: Sequence[Reference],

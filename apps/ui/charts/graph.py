@@ -164,7 +164,7 @@ class _Frame:
         if node.in_cycle and text_width(shown, 11) > _NODE_W - 20:
             shown = shown.replace("↻ in a cycle · ", "↻ ", 1)  # What the sign means, the legend says.
         has_note = bool(note)
-        said = ", ".join(
+        sentence = ", ".join(
             part
             for part in (node.label, node.state_word, note, "this service" if node.id == focus else "")
             if part
@@ -174,7 +174,7 @@ class _Frame:
         classes += ["in-cycle"] if node.in_cycle else []
         classes += ["external"] if node.external else []
         inside = [
-            title(said),
+            title(sentence),
             element("rect", class_="box", x=x, y=y, width=_NODE_W, height=_NODE_H, rx=6),
             words(x + 11, y + (18 if has_note else 26), label, class_="name"),
         ]

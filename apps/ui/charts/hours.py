@@ -32,8 +32,8 @@ class DayOfHours:
 
     def words(self) -> str:
         """What there is of the day: ``21 read, 1 in part, 2 left out``."""
-        said = [f"{hours} {word}" for hours, (_, word) in zip(self.counts(), _PARTS, strict=True) if hours]
-        return ", ".join(said) or "nothing"
+        named = [f"{hours} {word}" for hours, (_, word) in zip(self.counts(), _PARTS, strict=True) if hours]
+        return ", ".join(named) or "nothing"
 
 
 def hours_by_day(days: Sequence[DayOfHours]) -> Chart:

@@ -60,7 +60,7 @@ def latency_lines(
     parts = grid(ticks, figures, y, right)
     parts += event_ticks(events, days, xs, bottom, right)
     labels: list[tuple[float, str]] = []
-    said: list[str] = []
+    ranges: list[str] = []
     for rank, one in enumerate(series):
         if one.target_ms is not None:
             level = y(one.target_ms)
@@ -70,11 +70,11 @@ def latency_lines(
         known = [value for value in one.values if value is not None and math.isfinite(value)]
         if known:
             labels.append((y(known[-1]), one.label))
-            said.append(f"{one.label} between {ms(min(known))} and {ms(max(known))}, last {ms(known[-1])}")
+            ranges.append(f"{one.label} between {ms(min(known))} and {ms(max(known))}, last {ms(known[-1])}")
     parts += names(labels, right, bottom)
     parts += date_labels(days, xs, height - 4)
     span = f"{day(days[0], days[-1])} to {day(days[-1], days[-1])}" if days else "no data"
-    alternative = f"Latency, {span}: {'; '.join(said) or 'no data'}."
+    alternative = f"Latency, {span}: {'; '.join(ranges) or 'no data'}."
     rows = tuple(
         (day(when, days[-1]), *(ms(one.values[index]) for one in series)) for index, when in enumerate(days)
     )

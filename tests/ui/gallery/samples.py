@@ -97,7 +97,7 @@ def fan() -> charts.Chart:
         references=[
             charts.Reference("dependencies", 0.9996),
             charts.Reference("observed", 0.99968),
-            charts.Reference("promised", 0.999),
+            charts.Reference("SLO", 0.999),
         ],
     )
 
@@ -289,12 +289,12 @@ def navigation() -> tuple[Group, ...]:
 
 def preview() -> Preview:
     return Preview(
-        summary="The promise of payments-api rises. The old one ends in the same moment.",
+        summary="The SLO of payments-api rises. The old one ends in the same moment.",
         changes=(FieldChange("Target", "99.9 %", "99.97 %"), FieldChange("Window", "28 days", "28 days")),
         touches=(
             Touch(11, "services upstream"),
             Touch(3, "of them with an SLO", ("checkout-web", "mobile-bff", "edge")),
-            Touch(0, "promises hurt"),
+            Touch(0, "SLOs hurt"),
         ),
         warnings=("Above what dependencies support (99.96 %): 3 of 5 months would have missed it.",),
         undo="Accept another tier or edit the SLO at any time; the history keeps both.",

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.core.errors import InvalidInput
-from apps.telemetry.wording import described
+from apps.telemetry.error_lines import described
 
 LATENCY, EDGES, COMPOSITE, YOUNG = "latency", "edges", "composite", "young"
 """Among the families: simulated histograms of all kinds, for thresholds of p95 and p99; dependencies of known call

@@ -15,7 +15,7 @@ from django.db import transaction
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
-from apps.slos.words import TIERS, number_words
+from apps.slos.formatting import TIERS, number_words
 from apps.ui.format import plural
 
 STORED_AT_ONCE = 500

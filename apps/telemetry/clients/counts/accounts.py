@@ -18,7 +18,7 @@ from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
 #: Looks at raw samples in one reading of a family: two small questions each.
 _MOST_LOOKS = 60
 #: Warnings of the source that are repeated with the hours that they concern.
-_WARNINGS_TOLD = 3
+_WARNINGS_SHOWN = 3
 
 
 @dataclass(slots=True)
@@ -67,9 +67,9 @@ def read_family(
         way = evidence.settled.way
         return reader.look(service_id, way, span[2], ends_at, of_bad=of_bad, by_falls=by_falls)
 
-    is_told_of_some = any(evidence.bad for evidence in found.values())
+    fails_somewhere = any(evidence.bad for evidence in found.values())
     for service_id, evidence in found.items():
-        if is_told_of_some and evidence.settled.is_unseen_elsewhere:
+        if fails_somewhere and evidence.settled.is_unseen_elsewhere:
             # The query is right, for it matches other services.
             evidence.settled.unseen = ""
 
@@ -82,7 +82,7 @@ def read_family(
         ) -> Diagnosis | None:
             return looking(service_id, evidence, ends_at, of_bad, by_falls)
 
-        warnings = asks.quality.warnings[:_WARNINGS_TOLD]
+        warnings = asks.quality.warnings[:_WARNINGS_SHOWN]
         judge = Judge(evidence, span[2], usual.get(service_id, {}), look, warnings)
         bins = judge.bins()
         counted = asks.family.counted.metric

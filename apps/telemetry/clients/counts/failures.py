@@ -49,10 +49,10 @@ class FailureLabel:
     def reads(self, values: Collection[str]) -> bool:
         """Whether the values are of this kind: one at least, and no more than one in four of another."""
         given = [value.lower() for value in values if value]
-        told = [value for value in given if value not in _NO_ANSWER] or given
-        known = [value for value in told if self.knows(value)]
+        answered = [value for value in given if value not in _NO_ANSWER] or given
+        known = [value for value in answered if self.knows(value)]
         has_all = all(any(one.fullmatch(value) for value in given) for one in self.needs)
-        return has_all and bool(known) and 4 * len(known) >= 3 * len(told)
+        return has_all and bool(known) and 4 * len(known) >= 3 * len(answered)
 
     def knows(self, value: str) -> bool:
         """Whether a value in lower case is of this kind."""

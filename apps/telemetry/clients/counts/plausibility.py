@@ -297,12 +297,12 @@ class Judge:
             self._note("every_request_failed", busy, query=query)
         warned = ended & self.evidence.warned
         spoilt = (ended & self.evidence.partial) - warned
-        said = [
+        reasons = [
             ("; ".join(one.rstrip(". ") for one in self.warnings) or "the source gave warnings", warned),
             (_NAN_LEFT_OUT, spoilt),
         ]
         if warned or spoilt:
-            self._note("partial", warned | spoilt, words="; ".join(text for text, bins in said if bins))
+            self._note("partial", warned | spoilt, words="; ".join(text for text, bins in reasons if bins))
 
     def _note(self, kind: str, ended: set[int], subject: str = "", **detail: str | int | float) -> None:
         self.findings.append(Finding(kind, {at - self.step for at in ended}, dict(detail), subject))

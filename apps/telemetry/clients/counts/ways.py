@@ -282,16 +282,16 @@ class WaySettler:
         for service, profile in profiles.items():
             for label in profile.environments():
                 members[label].append(service)
-        told: set[str] = set()
+        done: set[str] = set()
         for label in sorted(members, key=lambda one: (-len(members[one]), one)):
-            rest = [service for service in members[label] if service not in told]
+            rest = [service for service in members[label] if service not in done]
             for service, requests in self._requests_by(label, rest, span).items():
                 whole = sum(requests.values())
                 shares = {
                     one: count / whole for one, count in requests.items() if count >= _LEAST_SHARE * whole
                 }
                 if len(shares) > 1:
-                    told.add(service)
+                    done.add(service)
                     settled[service].note("environments", label, **_environment_words(label, shares))
 
     def _requests_by(self, label: str, services: Sequence[str], span: Span) -> dict[str, dict[str, float]]:

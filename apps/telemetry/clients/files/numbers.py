@@ -49,26 +49,26 @@ def not_a_number(cell: str) -> str:
     text = cell.strip()
     if not text:
         return "is empty; write a number"
-    said = f"{quoted(cell)} is not a number"
+    fault = f"{quoted(cell)} is not a number"
     if _THOUSANDS.fullmatch(text):
-        return f"{said}: write it without thousands separators"
+        return f"{fault}: write it without thousands separators"
     if _DECIMAL_COMMA.fullmatch(text):
-        return f"{said}: write {text.replace(',', '.')}, with a decimal point"
+        return f"{fault}: write {text.replace(',', '.')}, with a decimal point"
     if "_" in text and text.replace("_", "").replace(".", "", 1).isdecimal():
-        return f"{said}: write it without underscores"
+        return f"{fault}: write it without underscores"
     if _HEXADECIMAL.fullmatch(text):
-        return f"{said} in decimal notation: write {int(text, 16)}"
+        return f"{fault} in decimal notation: write {int(text, 16)}"
     if not text.isascii():
         try:
             meant = f"{float(_OTHER_MINUS.sub('-', text)):.15g}"
         except ValueError:
             pass
         else:
-            return f"{said} in the digits 0 to 9: write {meant}"
+            return f"{fault} in the digits 0 to 9: write {meant}"
     unit = _WITH_UNIT.fullmatch(text)
     if unit:
-        return f"{said}: write it without {quoted(unit.group(2))}"
-    return said
+        return f"{fault}: write it without {quoted(unit.group(2))}"
+    return fault
 
 
 def not_a_count(value: float) -> str:

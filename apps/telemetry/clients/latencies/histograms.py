@@ -104,8 +104,8 @@ class Assembly:
         """What is to be said of some of the bins."""
         found = [
             Finding("histograms_impossible", hours, {"what": what}, subject=what)
-            for said in (self.impossible, self.lacking)
-            for what, bins in said.items()
+            for by_reason in (self.impossible, self.lacking)
+            for what, bins in by_reason.items()
             if (hours := bins.intersection(taken))
         ]
         uneven = {at: bounds for at, bounds in self.uneven.items() if at in taken}

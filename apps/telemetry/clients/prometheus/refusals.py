@@ -71,44 +71,44 @@ def declared_error(
     """What an error in the envelope of the API means."""
     kind = str(envelope.get("errorType", "unknown"))
     text = " ".join(scrubbed(str(envelope.get("error", "")))[: _EXCERPT_CHARACTERS * 2].split())
-    said = f"{url} answered {status} {kind}: {text}"
+    answer = f"{url} answered {status} {kind}: {text}"
     whole = str(envelope.get("error", ""))
     if is_an_outage(whole):
         return SourceUnavailable(
-            f"{said}. A part of the server does not answer.", http_status=status, retry_after=wait
+            f"{answer}. A part of the server does not answer.", http_status=status, retry_after=wait
         )
     if (
         kind in {"timeout", "canceled"}
         or is_over_a_limit(whole)
         or any(sign in text.lower() for sign in _TOO_MUCH)
     ):
-        return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
-    known = _known_status(said, status, text, wait)
+        return TooMuchData(f"{answer}. Fewer services or hours at a time may pass.", http_status=status)
+    known = _known_status(answer, status, text, wait)
     if known is not None:
         return known
     if status >= 500:
         return SourceUnavailable(
-            f"{said}. The server has a problem of its own.", http_status=status, retry_after=wait
+            f"{answer}. The server has a problem of its own.", http_status=status, retry_after=wait
         )
-    return SourceRefused(f"{said}. Check the metric families in the configuration.", http_status=status)
+    return SourceRefused(f"{answer}. Check the metric families in the configuration.", http_status=status)
 
 
 def bare_error(url: str, response: httpx.Response, body: bytes) -> SourceError:
     """What a status code without the envelope of the API means: a proxy's, a gateway's, a sign-in."""
     status = response.status_code
     text = excerpt(body)
-    said = f"{url} answered {status} {response.reason_phrase} ({text})"
+    answer = f"{url} answered {status} {response.reason_phrase} ({text})"
     wait = retry_after(response.headers)
-    known = _known_status(said, status, text, wait)
+    known = _known_status(answer, status, text, wait)
     if known is not None:
         return known
     if status == 404:
-        return SourceRefused(f"{said}. {CHECK_URL} (for Mimir usually …/prometheus).", http_status=status)
+        return SourceRefused(f"{answer}. {CHECK_URL} (for Mimir usually …/prometheus).", http_status=status)
     if status == 413 or (status == 422 and any(sign in text.lower() for sign in _TOO_MUCH)):
-        return TooMuchData(f"{said}. Fewer services or hours at a time may pass.", http_status=status)
+        return TooMuchData(f"{answer}. Fewer services or hours at a time may pass.", http_status=status)
     if status >= 500:
         return SourceUnavailable(
-            f"{said}. The server or a proxy before it has a problem.", http_status=status, retry_after=wait
+            f"{answer}. The server or a proxy before it has a problem.", http_status=status, retry_after=wait
         )
     if status < 400:
         target = _line(response.headers.get("Location", "").encode()) or "nowhere"
@@ -118,22 +118,22 @@ def bare_error(url: str, response: httpx.Response, body: bytes) -> SourceError:
             http_status=status,
         )
     if "HTTP request to an HTTPS server" in text:
-        return SourceRefused(f"{said}. Write https:// in PROMETHEUS_URL.", http_status=status)
-    return SourceRefused(f"{said}. {CHECK_URL}.", http_status=status)
+        return SourceRefused(f"{answer}. Write https:// in PROMETHEUS_URL.", http_status=status)
+    return SourceRefused(f"{answer}. {CHECK_URL}.", http_status=status)
 
 
-def _known_status(said: str, status: int, text: str, wait: float | None) -> SourceError | None:
+def _known_status(answer: str, status: int, text: str, wait: float | None) -> SourceError | None:
     if status == 429:
         asked = "; try again later" if wait is None else f" and asks to wait {wait:.0f} s"
         return SourceUnavailable(
-            f"{said}. The server limits its clients{asked}.", http_status=status, retry_after=wait
+            f"{answer}. The server limits its clients{asked}.", http_status=status, retry_after=wait
         )
     if status < 500 and any(sign in text.lower() for sign in _TENANT):
         return SourceRefused(
-            f"{said}. PROMETHEUS_ORG_ID has to name a tenant that the server knows.", http_status=status
+            f"{answer}. PROMETHEUS_ORG_ID has to name a tenant that the server knows.", http_status=status
         )
     if status in {401, 403}:
-        return SourceRefused(f"{said}. Check {CHECK_CREDENTIALS}.", http_status=status)
+        return SourceRefused(f"{answer}. Check {CHECK_CREDENTIALS}.", http_status=status)
     return None
 
 

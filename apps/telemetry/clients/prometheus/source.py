@@ -68,7 +68,7 @@ class PrometheusSource:
         breaker = self.http.breaker
         try:
             self._introduction = None
-            dialect, told_version = self._introduced()
+            dialect, server_version = self._introduced()
             now = int(self.now())
             families = tuple(name for name, _ in self._families(now - _DAY, now, ReadingQuality()))
         except SourceError as error:
@@ -87,7 +87,7 @@ class PrometheusSource:
             is_up=True,
             detail=detail,
             breaker=breaker.state.value,
-            version=told_version,
+            version=server_version,
             server=dialect.value,
             families=families,
         )

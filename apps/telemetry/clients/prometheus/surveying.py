@@ -130,9 +130,9 @@ class Surveyor:
             answer = self._answer("status/buildinfo", {}, method="GET")
         except (SourceError, Enough):
             return Dialect.UNKNOWN, ""
-        told = answer.data if isinstance(answer.data, Mapping) else {}
-        dialect = recognise(told, answer.headers)
-        return dialect, version(dialect, told)[:60]
+        stated = answer.data if isinstance(answer.data, Mapping) else {}
+        dialect = recognise(stated, answer.headers)
+        return dialect, version(dialect, stated)[:60]
 
     def described(self) -> dict[str, Described]:
         """What is known of each metric; empty where the server does not tell."""
@@ -148,8 +148,8 @@ class Surveyor:
             str(name): Described(
                 str(one.get("type", "")), str(one.get("help", ""))[:300], str(one.get("unit", ""))
             )
-            for name, told in data.items()
-            for one in (told[:1] if isinstance(told, list) else ())
+            for name, stated in data.items()
+            for one in (stated[:1] if isinstance(stated, list) else ())
             if isinstance(one, Mapping)
         }
 

@@ -1,14 +1,14 @@
-"""The promises in force, each with its budget over the window."""
+"""The active SLOs, each with its budget over the window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from apps.slos.formatting import SLI_WORDS, slo_words
 from apps.slos.models import ActiveSlo
-from apps.slos.presenting.addresses import promise_urls
+from apps.slos.presenting.addresses import slo_urls
 from apps.slos.queries import BurnDown, ServicePage
-from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui import charts
 from apps.ui.charts import Chart
 from apps.ui.format import percent
@@ -17,7 +17,7 @@ SOURCE_WORDS = {"accepted": "accepted", "modified": "chosen in place of the tier
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class ShownSlo:
     """One SLO in force with its budget."""
 
     sli_type: str
@@ -33,16 +33,16 @@ class Promise:
     retire_url: str = ""
 
 
-def promise(page: ServicePage, sli_type: str, may_decide: bool) -> Promise:
-    """Turn a promise into its words, its burn-down and the addresses of what may be done with it."""
+def shown_slo(page: ServicePage, sli_type: str, may_decide: bool) -> ShownSlo:
+    """Turn an SLO into its words, its burn-down and the addresses of what may be done with it."""
     slo = page.slos[sli_type]
     chart, finding = _burn_down(slo, page.burn_downs[sli_type])
-    edit_url, retire_url = promise_urls(page, slo) if may_decide else ("", "")
+    edit_url, retire_url = slo_urls(page, slo) if may_decide else ("", "")
     source = SOURCE_WORDS.get(slo.source, slo.source)
-    return Promise(
+    return ShownSlo(
         sli_type=sli_type,
         title=SLI_WORDS[sli_type].capitalize(),
-        words=promise_words(slo),
+        words=slo_words(slo),
         since=slo.started_at,
         by=slo.started_by_name,
         source=f"{source}, the {slo.tier} tier," if slo.tier else source,

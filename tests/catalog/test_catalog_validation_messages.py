@@ -19,7 +19,7 @@ SERVICE: list[tuple[dict[str, Any], str, str]] = [
     ({"external": "perhaps"}, "external", "'perhaps' is neither true nor false"),
     ({"external": 7}, "external", "'7' is neither true nor false"),
     ({"published_sla": 99.5}, "published_sla", "'99.5' is a percentage; write the ratio: 0.995"),
-    ({"published_sla": "1e"}, "published_sla", "'1e' is not a number; write the ratio that is promised"),
+    ({"published_sla": "1e"}, "published_sla", "'1e' is not a number; write the ratio that is published"),
     ({"team": 5}, "team", "has to be text"),
     ({"team": "x" * 1001}, "team", "is longer than 1,000 characters"),
     ({"service_id": " a"}, "service_id", "the service id begins or ends with white space"),
@@ -53,6 +53,7 @@ class Request(BaseModel):
     dependencies: DependencyRows = []
 
 
+@pytest.mark.django_db  # What is in the future is told by the clock of the database.
 @pytest.mark.parametrize(("name", "row", "field", "words"), LISTS)
 def test_a_value_that_cannot_be_taken_is_named_in_plain_words(
     name: str, row: Any, field: str, words: str

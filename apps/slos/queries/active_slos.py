@@ -1,4 +1,4 @@
-"""Promises: in force, of the past, and how much of each budget is left day by day."""
+"""SLOs: active and ended, and how much of each budget is left day by day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
 from apps.slos.models import ActiveSlo
-from apps.slos.objectives import events
+from apps.slos.objectives import sli_events
 from apps.slos.objectives.budgets import budget_left
 
 HISTORY_LIMIT = 50
@@ -30,7 +30,7 @@ class BudgetPoint:
 
 @dataclass(frozen=True, slots=True)
 class BurnDown:
-    """The budget of one promise over its window: what it allows, what went, and day by day what was left."""
+    """The budget of one SLO over its window: what it allows, what went, and day by day what was left."""
 
     slo: ActiveSlo
     as_of: datetime | None
@@ -45,7 +45,7 @@ class BurnDown:
 
 
 def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> BurnDown:
-    """Return a promise's budget over its window, which ends at the newest complete hour, ``as_of``.
+    """Return an SLO's budget over its window, which ends at the newest complete hour, ``as_of``.
 
     The budget is that of all the window's events, so a busy day counts for more than a quiet one, and the
     line only falls: each day takes from it what failed that day.
@@ -54,7 +54,7 @@ def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> Bu
         return BurnDown(slo, None, 0.0, 0.0, [])
     since = as_of - timedelta(days=slo.window_days)
     # Hours, not days, at the window's ends: the line ends exactly where the status says.
-    days = events.hourly_days(service.pk, slo.sli_type, slo.threshold_ms, slo.basis, since, as_of)
+    days = sli_events.hourly_days(service.pk, slo.sli_type, slo.threshold_ms, slo.basis, since, as_of)
     total = sum(day.total for day in days)
     target = float(slo.target)
     points: list[BudgetPoint] = []
@@ -68,12 +68,12 @@ def burn_down(service: Service, slo: ActiveSlo, *, as_of: datetime | None) -> Bu
 
 
 def slo_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[ActiveSlo]:
-    """Return the promises of a service, in force and ended, the newest first."""
+    """Return the SLOs of a service, active and ended, the newest first."""
     return list(ActiveSlo.objects.filter(service=service).order_by("-started_at")[:limit])
 
 
 def decisions_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[AuditEntry]:
-    """Return the audit entries of what people decided about a service's promises, the newest first."""
+    """Return the audit entries of what people decided about a service's SLOs, the newest first."""
     return list(
         AuditEntry.objects.filter(service_id=service.service_id, action__startswith="slos.")
         .exclude(action="slos.store_recommendations")
@@ -82,7 +82,7 @@ def decisions_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[A
 
 
 def all_slos(**filters: Any) -> QuerySet[ActiveSlo]:
-    """Return the promises in force with their service and team, for lists; ``filters`` as for the ORM."""
+    """Return the active SLOs with their service and team, for lists; ``filters`` as for the ORM."""
     return ActiveSlo.objects.filter(ended_at__isnull=True, **filters).select_related(
         "service__team", "service__status"
     )

@@ -24,7 +24,7 @@ logger = structlog.get_logger(__name__)
 
 
 def make_by_hand(demo: Fleet) -> int:
-    """Make the promises that came before any recommendation. Returns how many were made now."""
+    """Set the SLOs that came before any recommendation. Returns how many were made now."""
     return _make([decision for decision in _open(demo) if decision.is_by_hand])
 
 
@@ -69,7 +69,7 @@ def _make(decisions: list[Decision]) -> int:
         services = Service.objects.select_for_update(no_key=True).filter(service_id__in=names)
         list(services.order_by("pk").values_list("pk", flat=True))
         return sum(
-            _promise(decision, actors[decision.by])
+            _set_slo(decision, actors[decision.by])
             if decision.is_by_hand
             else _decide(decision, actors[decision.by])
             for decision in decisions
@@ -85,7 +85,7 @@ def _open(demo: Fleet) -> list[Decision]:
     return [decision for decision in demo.decisions if (decision.service, decision.sli) not in made]
 
 
-def _promise(decision: Decision, actor: Actor) -> bool:
+def _set_slo(decision: Decision, actor: Actor) -> bool:
     data = {"target": decision.target, "rationale": decision.rationale, "expected_version": 0}
     return _dispatch("slos.set", decision, actor, data)
 

@@ -1,6 +1,6 @@
-"""When a service needs a decision: no promise yet, or one that the data no longer bears out.
+"""When a service needs a decision: no SLO yet, or one that the data no longer bears out.
 
-A promise inside the band of the tiers is left alone, and so is one that a person chose outside of it, for as
+An SLO inside the band of the tiers is left alone, and so is one that a person chose outside of it, for as
 long as the recommendation has not moved since; what was rejected is not asked again until the number moves.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from apps.slos.formatting import SLI_WORDS, number_words
 from apps.slos.models import SliType
-from apps.slos.words import SLI_WORDS, number_words
 
 DECIDABLE = ("ok", "cold_start")
 SLACK = 1.25
-"""How far outside the tiers' band, as a factor of the budget or of the threshold, a promise may lie unasked.
+"""How far outside the tiers' band, as a factor of the budget or of the threshold, an SLO may lie unasked.
 """
 MOVED = 1.5
 """A recommendation has moved when its budget (or threshold) changed by this factor, either way."""
@@ -31,7 +31,7 @@ class Question:
     conservative: float | None
     balanced: float | None
     aggressive: float | None
-    promised: float | None
+    active: float | None
     """What the active SLO says, ``None`` without one."""
     decided_on: float | None
     """The balanced number when the active SLO was decided, ``None`` where there was none."""
@@ -58,19 +58,19 @@ def due_reason(question: Question) -> str | None:
     if question.rejected is not None and not has_moved(sli, question.rejected, balanced):
         return None
     words = SLI_WORDS[sli]
-    if question.promised is None:
+    if question.active is None:
         return f"No {words} SLO yet; the balanced tier is {number_words(sli, balanced)}."
     if question.decided_on is not None and not has_moved(sli, question.decided_on, balanced):
         return None
-    promised = _size(sli, question.promised)
-    if promised < _size(sli, aggressive) / SLACK:
+    active = _size(sli, question.active)
+    if active < _size(sli, aggressive) / SLACK:
         return (
-            f"The {words} SLO of {number_words(sli, question.promised)} is harder to keep than "
+            f"The {words} SLO of {number_words(sli, question.active)} is harder to keep than "
             f"the aggressive tier, {number_words(sli, aggressive)}."
         )
-    if promised > _size(sli, conservative) * SLACK:
+    if active > _size(sli, conservative) * SLACK:
         return (
-            f"The {words} SLO of {number_words(sli, question.promised)} promises less than "
+            f"The {words} SLO of {number_words(sli, question.active)} asks for less than "
             f"the conservative tier, {number_words(sli, conservative)}."
         )
     return None

@@ -1,4 +1,4 @@
-"""What is wrong with files that were given, in words for whoever typed the command."""
+"""The lines that a command prints for an error, such as the faults of the files that it was given."""
 
 from __future__ import annotations
 

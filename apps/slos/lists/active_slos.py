@@ -1,4 +1,4 @@
-"""The table of promises in force."""
+"""The table of active SLOs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.slos import queries
+from apps.slos.formatting import SLI_WORDS, slo_words
 from apps.slos.lists.levels import MeterLevel, meter_level, meter_words
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
-from apps.slos.words import SLI_WORDS, promise_words
 from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
@@ -29,7 +29,7 @@ from apps.ui.tables import Column, Table, sort_from
 class SloLine:
     slo: ActiveSlo
     sli: str
-    promise: str
+    words: str
     status: ServiceStatus | None
     meter_level: MeterLevel
     meter_words: str
@@ -39,7 +39,7 @@ SLO_COLUMNS = (
     Column("Service", "service"),
     Column("Team", "team"),
     Column("SLI", "sli"),
-    Column("Promise"),
+    Column("SLO"),
     Column("Budget", hidden_label=True),
     Column("Left", "budget", numeric=True),
     Column("Burn 1 h", "burn", numeric=True),
@@ -59,7 +59,7 @@ _SLO_ORDER = {
 
 
 def slo_listing(query: QueryDict) -> Listing[SloLine]:
-    """The promises in force that the address asks for."""
+    """The active SLOs that the address asks for."""
     sort = sort_from(query, SLO_COLUMNS, "service")
     page = page_of(query)
     asked: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def _slo_line(slo: ActiveSlo) -> SloLine:
     return SloLine(
         slo,
         SLI_WORDS[slo.sli_type],
-        promise_words(slo),
+        slo_words(slo),
         status,
         meter_level(left),
         meter_words(left),

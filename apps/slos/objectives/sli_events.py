@@ -1,4 +1,4 @@
-"""Good and bad events by the day, for any promise: read in SQL, counted in plain Python so that pages may use
+"""Good and bad events by the day, for any SLO: read in SQL, counted in plain Python so that pages may use
 it.
 
 For availability an event is a request. For a latency it is a request where histograms are kept
@@ -102,7 +102,7 @@ def over_threshold(
 
 
 def latency_basis(service_pk: int) -> str:
-    """What a latency promise of this service can be measured in: requests where histograms are kept, else
+    """What a latency SLO of this service can be measured in: requests where histograms are kept, else
     bins.
     """
     kept = LatencyHour.objects.filter(service_id=service_pk).exists()
@@ -134,7 +134,7 @@ def latency_days(
 def days_for(
     service_pk: int, sli_type: str, threshold_ms: float | None, basis: str, since: datetime, until: datetime
 ) -> list[Day]:
-    """Events by day for any kind of promise."""
+    """Events by day for any kind of SLO."""
     if sli_type == SliType.AVAILABILITY:
         return availability_days(service_pk, since, until)
     return latency_days(service_pk, sli_type, threshold_ms or 0.0, basis, since, until)

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the words of whoever sent it: the one place where Pydantic's are translated.
+"""Messages on what is wrong with a value, for the person who sent it. All of Pydantic's are translated here.
 
 Every message follows the path of its field: ``limit: '0' is less than 1``.
 """
@@ -39,7 +39,7 @@ def plain(problem: ErrorDetails, model: type[BaseModel] | None = None) -> str:
     return _SHOULD.sub(lambda found: f"must {'not ' if found[1] else ''}", message)
 
 
-def said(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as a message repeats it: in quotation marks, not too long."""
     text = str(value) if isinstance(value, str | int | float | Decimal | bool) else ""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…") if text else "this"
@@ -92,40 +92,40 @@ def _listed(names: list[str]) -> str:
 
 def _choice(value: object, context: Mapping[str, Any]) -> str:
     choices = str(context.get("expected", "")).replace("'", "")
-    return f"{said(value)} is not possible; write {choices}"
+    return f"{quoted(value)} is not possible; write {choices}"
 
 
 def _number(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is not a number"
+    return f"{quoted(value)} is not a number"
 
 
 def _whole(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is not a whole number"
+    return f"{quoted(value)} is not a whole number"
 
 
 def _truth(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is neither true nor false"
+    return f"{quoted(value)} is neither true nor false"
 
 
 def _moment(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is not ISO 8601, such as 2026-11-01T00:00:00Z"
+    return f"{quoted(value)} is not ISO 8601, such as 2026-11-01T00:00:00Z"
 
 
 def _day(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is not a day, such as 2026-11-01"
+    return f"{quoted(value)} is not a day, such as 2026-11-01"
 
 
 def _uuid(value: object, _: Mapping[str, Any]) -> str:
-    return f"{said(value)} is not a UUID"
+    return f"{quoted(value)} is not a UUID"
 
 
 def _bound(words: str, key: str) -> Words:
     def say(value: object, context: Mapping[str, Any]) -> str:
         bound = context[key]
         if not isinstance(bound, int | float | Decimal):
-            return f"{said(value)} is {words} {bound}"
+            return f"{quoted(value)} is {words} {bound}"
         shown = f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
-        return f"{said(value)} is {words} {shown}"
+        return f"{quoted(value)} is {words} {shown}"
 
     return say
 
@@ -183,7 +183,7 @@ _WORDS: Mapping[str, Words] = {
     "less_than": _bound("not below", "lt"),
     "less_than_equal": _bound("more than", "le"),
     "timezone_aware": lambda value, _: (
-        f"{said(value)} has no time zone; write it with one: 2026-11-01T00:00:00Z"
+        f"{quoted(value)} has no time zone; write it with one: 2026-11-01T00:00:00Z"
     ),
     "datetime_parsing": _moment,
     "datetime_from_date_parsing": _moment,

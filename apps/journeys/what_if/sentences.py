@@ -1,4 +1,4 @@
-"""What a step means and what steps come to, in the operator's words."""
+"""Sentences about what-if steps: what each one means, and what all of them come to."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from apps.ui.format import chance_words, ms, number, percent, plural
 LARGE_LOAD = 2.0
 
 
-def step_told(
+def step_sentences(
     service_id: str, step: ChangeStep, *, before: Level, after: Level, whole: Mapping[str, float]
 ) -> list[str]:
     """Sentences on one step: what it means for users and operators, what is assumed, what to watch."""
     name = step.target_id
-    said: list[str] = []
+    sentences: list[str] = []
     match step.kind:
         case "fallback":
-            said.append(
+            sentences.append(
                 f"While {name} fails, {percent(step.value)} of the calls get the fallback's answer instead: older, "
                 "smaller or a default. Whether users accept that answer is yours to say; here it counts as good."
             )
         case "queue":
-            said.append(
+            sentences.append(
                 f"{service_id} no longer waits for {name}: it accepts the request and the work is done later. An "
-                f"outage of {name} delays work and fails none. What to promise then is how old the queue may get."
+                f"outage of {name} delays work and fails none. The SLO then is how old the queue may get."
             )
-            said.append(f"The queue itself is counted, with {percent(step.value)}.")
+            sentences.append(f"The queue itself is counted, with {percent(step.value)}.")
         case "replica":
-            said.append(
+            sentences.append(
                 f"One of {plural(int(step.value) + 1, 'instance')} of {name} is enough. A tenth of its own failures is "
                 "taken to strike all of them at once (a bad deploy, a shared network); what it depends on is no better."
             )
         case "retry":
-            said.append(
+            sentences.append(
                 f"A failed call of {name} is tried {plural(int(step.value), 'more time')}. Half of its failures "
                 "are taken to be still there at the next try. Only calls that are safe to repeat may be retried."
             )
-            said += _load(name, after)
+            sentences += _load(name, after)
         case "timeout":
-            said += _timeout(service_id, step, before, after)
+            sentences += _timeout(service_id, step, before, after)
         case _:
-            said.append(
+            sentences.append(
                 f"{name} is taken to keep {percent(step.value)} as a whole, whatever it depends on itself."
             )
             now = 1 - whole.get(name, 0.0)
             if step.value < now:
-                said.append(f"That is less than the {percent(now)} that it keeps today.")
+                sentences.append(f"That is less than the {percent(now)} that it keeps today.")
     if after.unavailability > before.unavailability * (1 + 1e-9) and step.kind in (
         "queue",
         "replica",
         "fallback",
     ):
-        said.append("As things are, this step makes it worse, not better.")
-    return said
+        sentences.append("As things are, this step makes it worse, not better.")
+    return sentences
 
 
 def _load(name: str, after: Level) -> list[str]:
@@ -102,7 +102,7 @@ def sentence(
     if not kinds:
         if old is None:
             return f"{service_id} has no number to start from."
-        return f"As it is, {service_id} can promise {percent(old)}, missed {chance_words(0.05, window_days)}."
+        return f"As it is, {service_id} can keep {percent(old)}, missed {chance_words(0.05, window_days)}."
     steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
     with_steps = f"With {steps}"
     if old is None or new is None:
@@ -114,7 +114,7 @@ def sentence(
             f"to {percent(other)}."
         )
     if abs(new - old) < 5e-8:
-        return f"{with_steps} {service_id} could promise what it can promise now: {percent(old)}."
+        return f"{with_steps} {service_id} could keep what it can keep now: {percent(old)}."
     factor = (1 - new) / (1 - old) if old < 1 else 1.0
     fewer = (
         f"{number((1 - factor) * 100, 0)} % fewer"
@@ -122,7 +122,7 @@ def sentence(
         else f"{number((factor - 1) * 100, 0)} % more"
     )
     return (
-        f"{with_steps} {service_id} could promise {percent(new)} in place of {percent(old)}, missed as rarely "
+        f"{with_steps} {service_id} could keep {percent(new)} in place of {percent(old)}, missed as rarely "
         f"({chance_words(0.05, window_days)}): {fewer} failures."
     )
 

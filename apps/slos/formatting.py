@@ -1,6 +1,4 @@
-"""How promises and recommendations are put into words: the same in dialogs, conflicts, audit labels and
-reasons.
-"""
+"""Text for SLOs and recommendations: the same in dialogs, conflicts, audit labels and reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ SLI_WORDS: dict[str, str] = {
 }
 
 PERCENTILE_SHARE: dict[str, float] = {SliType.LATENCY_P95: 0.95, SliType.LATENCY_P99: 0.99}
-"""What a percentile means as a promise: this share of requests at or under the threshold."""
+"""What a percentile means as an SLO: this share of requests at or under the threshold."""
 BINS_SHARE = 0.95
 """Where a source has only percentiles per bin: this share of the bins' own percentiles at or under the
 threshold.
@@ -54,7 +52,7 @@ def with_ordered_intervals(tiers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def promised_share(sli_type: str, basis: str) -> Decimal:
+def latency_share(sli_type: str, basis: str) -> Decimal:
     """The target that comes with a latency threshold."""
     return Decimal(str(BINS_SHARE if basis == ActiveSlo.LatencyBasis.BINS else PERCENTILE_SHARE[sli_type]))
 
@@ -65,29 +63,29 @@ def number_words(sli_type: str, value: float | None) -> str:
 
 
 WRITTEN = frozenset({ActiveSlo.Source.MODIFIED, ActiveSlo.Source.MANUAL})
-"""Promises whose number somebody wrote: every digit of it is shown, because every digit of it holds."""
+"""SLOs whose number somebody wrote: every digit of it is shown, because every digit of it holds."""
 
 
-def promised_number(sli_type: str, value: float, source: str) -> str:
-    """The number of a promise: all that was written, or as its tier shows it."""
+def slo_number_words(sli_type: str, value: float, source: str) -> str:
+    """The number of an SLO: all that was written, or as its tier shows it."""
     if source not in WRITTEN:
         return number_words(sli_type, value)
     return ms_exact(value) if is_latency(sli_type) else percent_exact(value)
 
 
-def promise_words(slo: ActiveSlo | None) -> str:
-    """A promise in one line: ``99.95 % over 28 days``, ``95 % of requests within 240 ms over 28 days``."""
+def slo_words(slo: ActiveSlo | None) -> str:
+    """An SLO in one line: ``99.95 % over 28 days``, ``95 % of requests within 240 ms over 28 days``."""
     if slo is None:
         return "none"
     if not is_latency(slo.sli_type):
-        return f"{promised_number(slo.sli_type, float(slo.target), slo.source)} over {slo.window_days} days"
+        return f"{slo_number_words(slo.sli_type, float(slo.target), slo.source)} over {slo.window_days} days"
     of = "requests" if slo.basis == ActiveSlo.LatencyBasis.REQUESTS else "bins"
-    within = promised_number(slo.sli_type, float(slo.threshold_ms or 0.0), slo.source)
+    within = slo_number_words(slo.sli_type, float(slo.threshold_ms or 0.0), slo.source)
     return f"{percent(float(slo.target))} of {of} within {within} over {slo.window_days} days"
 
 
-def promise_text(snapshot: Mapping[str, Any] | None) -> str:
-    """A promise from its snapshot, in one line: ``99.9 % over 28 days``.
+def snapshot_words(snapshot: Mapping[str, Any] | None) -> str:
+    """An SLO from its snapshot, in one line: ``99.9 % over 28 days``.
 
     Raises :class:`LookupError` or :class:`TypeError` where a part of it is missing or is no number, as may be in a
     record of an older version.
@@ -100,10 +98,10 @@ def promise_text(snapshot: Mapping[str, Any] | None) -> str:
     if not all(isinstance(value, int | float) for value in terms.values()):
         raise TypeError(f"One of these is no number: {terms}")
     basis, source = snapshot.get("basis") or ActiveSlo.LatencyBasis.REQUESTS, snapshot.get("source") or ""
-    return promise_words(ActiveSlo(sli_type=sli_type, basis=basis, source=source, **terms))
+    return slo_words(ActiveSlo(sli_type=sli_type, basis=basis, source=source, **terms))
 
 
-def sli_told(entry: AuditEntry) -> str:
+def sli_name(entry: AuditEntry) -> str:
     """Which SLI an entry of the audit trail is about, to begin a sentence with: ``Availability``."""
     named = str((entry.after or entry.before or {}).get("sli_type"))
     label = entry.object_label
@@ -117,7 +115,7 @@ def slo_number(slo: ActiveSlo) -> float:
 
 
 def slo_snapshot(slo: ActiveSlo | None) -> dict[str, Any] | None:
-    """A promise as the audit trail and the API write it; ratios 0..1."""
+    """An SLO as the audit trail and the API write it; ratios 0..1."""
     if slo is None:
         return None
     return {

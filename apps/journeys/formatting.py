@@ -1,4 +1,4 @@
-"""How journeys are put into words: the same in dialogs, audit entries, forms and pages."""
+"""Text for the parts of a journey: the same in dialogs, audit entries, forms and pages."""
 
 from __future__ import annotations
 

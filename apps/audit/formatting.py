@@ -1,4 +1,4 @@
-"""An audit entry as people read it: how it came in, and what it changed line by line."""
+"""Text for an audit entry: how it came in, and what it changed line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.ui.format import percent
 SOURCE_WORDS = {"web": "in the browser", "api": "over the API", "command": "by command", "task": "by itself"}
 LONGEST = 300
 """A value longer than this is cut in the table of changes; the raw record holds all of it."""
-SAID_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
+SHOWN_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
 """Fields that the page shows beside the changes already; the raw record holds them too."""
 
 
@@ -45,7 +45,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         return
     if isinstance(value, dict):
         for key, inner in value.items():
-            if key in SAID_ELSEWHERE and not path:
+            if key in SHOWN_ELSEWHERE and not path:
                 continue
             yield from _flat(inner, f"{path}, {key}" if path else str(key))
     else:

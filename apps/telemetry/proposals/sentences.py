@@ -1,4 +1,4 @@
-"""What a proposal says of itself, in sentences: for the command, the page, and the comments of a file."""
+"""Sentences about a proposal: for the command, the page, and the comments of a file."""
 
 from __future__ import annotations
 
