@@ -6,7 +6,7 @@ module imports nothing but ``typing``, so that what shows a document may name it
 Ratios, probabilities and targets are 0..1, latencies are milliseconds, instants ISO 8601 in UTC.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, final
 
 CommunicationMode = Literal["sync", "async"]
 Criticality = Literal["hard", "soft", "degraded"]
@@ -36,12 +36,14 @@ class JudgedWindow(TypedDict):
     missed: bool
 
 
+@final
 class AvailabilityWindow(JudgedWindow):
     """A past window with its event-weighted availability."""
 
     availability: float
 
 
+@final
 class LatencyWindow(JudgedWindow):
     """A past window with its percentile; ``None`` where that lies above the highest bucket."""
 
@@ -61,6 +63,9 @@ class Backtest[WindowT: JudgedWindow](TypedDict):
     tickets_per_month: float | None
 
 
+type AnyBacktest = Backtest[AvailabilityWindow] | Backtest[LatencyWindow]
+
+
 class TierNumbers(TypedDict):
     """A target, the chance that the next window misses it, and its 90 % interval: lower end, upper end."""
 
@@ -69,6 +74,7 @@ class TierNumbers(TypedDict):
     interval: list[float]
 
 
+@final
 class AvailabilityTier(TierNumbers):
     """A tier of an availability."""
 
@@ -77,6 +83,7 @@ class AvailabilityTier(TierNumbers):
     backtest: Backtest[AvailabilityWindow]
 
 
+@final
 class LatencyTier(TierNumbers):
     """A tier of a latency. Those that older versions stored have no backtest."""
 
