@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,18 +26,31 @@ class Avoided:
     word: str
     where: Where
 
-    @cache
     def in_text(self) -> re.Pattern[str]:
         """Find the word in running text, in any case and inflection: ``promised``, ``logged in``."""
-        first, *rest = self.word.split()
-        stem = first.removesuffix("e")
-        ending = r"(?:e|es|ed|ing|able)?" if stem != first else rf"(?:s|ed|{first[-1]}ed|ing|{first[-1]}ing)?"
-        tail = "".join(rf"[ -]{re.escape(word)}" for word in rest)
-        return re.compile(rf"(?<![a-z]){re.escape(stem)}{ending}{tail}(?![a-z])", re.IGNORECASE)
+        return _pattern(self.word)
 
     def in_name(self, name: str) -> bool:
         """Say whether one of the words that the name is made of is this one."""
         return bool(self.in_text().search(" ".join(words_of(name))))
+
+
+@cache
+def _pattern(word: str) -> re.Pattern[str]:
+    first, *rest = word.split()
+    stem = first.removesuffix("e")
+    ending = r"(?:e|es|ed|ing|able)?" if stem != first else rf"(?:s|ed|{first[-1]}ed|ing|{first[-1]}ing)?"
+    tail = "".join(rf"[ -]{re.escape(one)}" for one in rest)
+    return re.compile(rf"(?<![a-z]){re.escape(stem)}{ending}{tail}(?![a-z])", re.IGNORECASE)
+
+
+def avoided_in(names: Iterable[str], forbidden: Sequence[Avoided]) -> list[str]:
+    """Return the names that have a forbidden word in them."""
+    # Splitting names into words takes long, and nearly none has even the letters.
+    letters = re.compile("|".join(one.word.split()[0].removesuffix("e") for one in forbidden), re.IGNORECASE)
+    return sorted(
+        name for name in names if letters.search(name) and any(one.in_name(name) for one in forbidden)
+    )
 
 
 def words_of(name: str) -> list[str]:
