@@ -130,7 +130,7 @@ def test_a_person_is_shown_with_what_they_hold_and_did(grace: User) -> None:
         "payments",
         "The only owner of 1 service: ledger",
         "Sign-in as grace failed",
-        "grace signed in with",
+        "Sign-in of grace with",
     ):
         assert words in page, words
 

@@ -21,6 +21,8 @@ MIXES = {
     "open bodies": ["silent_body"],
     "dripping bodies": ["dripping_body"],
     "slow forms": ["slow_form"],
+    "the three, mixed": ["silent_body", "dripping_body", "slow_form"],
+    # With some 20 clients among them that ask for 200 files each and take none: real work besides.
     "every kind": list(KINDS),
 }
 SOURCES = {"one address": ["127.0.0.1"], "eight addresses": [f"127.0.0.{number}" for number in range(20, 28)]}

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field
 
 from apps.accounts.actions.common import MAX_ID, recorded
+from apps.accounts.formatting import browser_words
 from apps.accounts.models import User
 from apps.accounts.sign_ins import SCOPES, UNKNOWN
-from apps.accounts.words import browser_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, register
 from apps.core.errors import NotSignedIn
 from apps.core.models import AuditEntry
@@ -68,7 +68,7 @@ class SignedIn(_BySelf):
             raise NotSignedIn("Your account was changed while you signed in. Try again.")
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} signed in with {recorded(entry.after)['browser']}"
+        return f"Sign-in of {entry.object_label} with {recorded(entry.after)['browser']}"
 
 
 @register
@@ -80,7 +80,7 @@ class SignedOut(_BySelf):
     topic = "accounts.signed_out"
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} signed out"
+        return f"Sign-out of {entry.object_label}"
 
 
 class AttemptInput(ActionInput):

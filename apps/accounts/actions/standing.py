@@ -15,10 +15,10 @@ from apps.accounts.actions.common import (
     require_a_present_admin,
     touch,
 )
+from apps.accounts.formatting import session_words
 from apps.accounts.models import ApiKey, Team, User
 from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
-from apps.accounts.words import session_words
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict
@@ -118,7 +118,7 @@ class Deactivate(_Standing):
         return f"{result['username']} is deactivated."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} deactivated{closed_words(recorded(entry.after))}"
+        return f"User {entry.object_label} deactivated{closed_words(recorded(entry.after))}"
 
 
 @register
@@ -166,4 +166,4 @@ class Reactivate(_Standing):
         return f"{result['username']} is active again."
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry.object_label} reactivated"
+        return f"User {entry.object_label} reactivated"

@@ -274,7 +274,7 @@ class AddMember(_OnTeam[MemberInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         (who,) = set(recorded(entry.after)["members"]) - set(recorded(entry.before)["members"])
-        return f"{who} added to team {entry.object_label}"
+        return f"Member {who} added to team {entry.object_label}"
 
 
 @register
@@ -316,4 +316,4 @@ class RemoveMember(_OnTeam[MemberInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         (who,) = set(recorded(entry.before)["members"]) - set(recorded(entry.after)["members"])
-        return f"{who} removed from team {entry.object_label}"
+        return f"Member {who} removed from team {entry.object_label}"

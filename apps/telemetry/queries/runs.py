@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
@@ -19,11 +18,6 @@ def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> li
     """The newest readings of telemetry, of one kind or of all."""
     runs = TelemetryRun.objects.select_related("requested_by").order_by("-created_at")
     return list((runs.filter(kind=kind) if kind else runs)[:limit])
-
-
-def run_detail(run_id: Any) -> TelemetryRun | None:
-    """One reading, or ``None`` where there is no such."""
-    return TelemetryRun.objects.select_related("requested_by").filter(pk=run_id).first()
 
 
 @dataclass(frozen=True, slots=True)
