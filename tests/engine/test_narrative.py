@@ -1,4 +1,4 @@
-"""The summary says in words what the document says in numbers."""
+"""The summary words the document's numbers."""
 
 from __future__ import annotations
 

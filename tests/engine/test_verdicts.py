@@ -1,4 +1,4 @@
-"""When there is a number, and what is said when there is none."""
+"""When there is a number, and the reason when there is none."""
 
 from __future__ import annotations
 

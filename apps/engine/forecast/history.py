@@ -1,6 +1,6 @@
 """A history in whole hours, from which the features are read.
 
-This module also tells services that people use from sites that are probed, by how requests arrive and how they fail.
+This module also distinguishes services that people use from probed sites, by how requests arrive and how they fail.
 """
 
 from __future__ import annotations
