@@ -213,7 +213,7 @@ def latency_document(
         if basis == "requests" and not value <= top:
             reason = (
                 f"{word} of {service_id} may rise above the highest bucket ({top:g} ms), where it cannot be read: "
-                f"no threshold is exceeded with a chance of only {chance:.0%}."
+                f"no threshold can be named that is exceeded with a chance of only {chance:.0%}."
             )
             return _without("no_data", reason, basis, observed)
         tiers[name] = {
