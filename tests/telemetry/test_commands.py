@@ -210,7 +210,7 @@ def fresh_config() -> Iterator[None]:
         (Reply(body=b"", status=302, headers={"Location": "/login"}), "redirects to /login"),
         (Reply(body=b"no", status=401), "Check PROMETHEUS_TOKEN"),
         (Reply(body=b"no", status=403), "Check PROMETHEUS_TOKEN"),
-        (Reply(body=b"no org id", status=401), "PROMETHEUS_ORG_ID has to name a tenant"),
+        (Reply(body=b"no org id", status=401), "PROMETHEUS_ORG_ID must name a tenant"),
         (Reply(body=b"", status=429, headers={"Retry-After": "60"}), "asks to wait 60 s"),
         (error(200, "bad_data", "not today"), "200 bad_data: not today"),
         (success("x" * (2 << 20)), "sent more than 1 MB"),

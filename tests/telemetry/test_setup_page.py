@@ -121,7 +121,7 @@ def test_what_refuses_is_not_kept_and_the_form_says_why(admin: Client, reply: Re
 def test_what_is_no_address_is_said_at_the_form(admin: Client) -> None:
     response = connect(admin, "prometheus:9090")
     assert response.status_code == 422
-    assert "The address has to begin with http:// or https://" in text_of(response)
+    assert "The address must begin with http:// or https://" in text_of(response)
 
 
 def test_proposals_are_shown_with_their_evidence(admin: Client, server: Server) -> None:
