@@ -1,4 +1,4 @@
-"""The dependency map, and the status of one graph ingestion."""
+"""The pages for the dependency map and for one graph ingestion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.core.pages import PageRequest, draw, page
 
 @page("catalog.view")
 def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpResponse:
-    """Who calls a service and what it calls; without a name, around the service with the most edges."""
+    """Show who calls a service and what it calls; without a name, for the service with the most edges."""
     wanted = request.GET.get("service", "").replace("\0", "").strip()
     if wanted:
         named = queries.named_like(wanted)
@@ -39,7 +39,7 @@ def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpR
 
 @page("catalog.view")
 def ingestion(request: PageRequest, ingestion_id: UUID) -> HttpResponse:
-    """How far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
+    """Show how far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
     found = queries.ingestion(ingestion_id)
     context: dict[str, Any] = {"ingestion": found, "is_over": found.is_over}
     return draw(request, "catalog/ingestion.html", context, part="status")
