@@ -13,7 +13,7 @@ COMPILED := django redis dramatiq psycopg psycopg_pool pydantic ninja structlog 
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench shots lock clean
+.PHONY: help setup up test faults check bench shots lock clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -27,8 +27,12 @@ $(STAMP): requirements-dev.lock
 up: $(STAMP) ## Start Ballast with PostgreSQL and Redis of its own: http://127.0.0.1:8000 (PORT=…, DEMO=0)
 	@exec $(PY) -m console.supervisor
 
-test: $(STAMP) ## Run all tests but those that need real servers or a browser
-	@$(PY) -m pytest tests --ignore tests/real --ignore tests/browser --ignore tests/bench -q -n auto $(ARGS)
+test: $(STAMP) ## Run all tests but those of faults and those that need real servers or a browser
+	@$(PY) -m pytest tests --ignore tests/faults --ignore tests/real --ignore tests/browser --ignore tests/bench \
+		-q -n auto $(ARGS)
+
+faults: $(STAMP) ## Attack, freeze and kill a running console
+	@$(PY) -m pytest tests/faults -q -n auto $(ARGS)
 
 check: $(STAMP) ## Lint, types, direction of imports, migrations
 	@$(VENV)/bin/ruff check -q .

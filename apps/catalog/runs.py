@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.urls import reverse
-
 from apps.catalog.models import Ingestion
 from apps.core.actions import Actor, Event
 from apps.core.models import Run
@@ -32,8 +30,8 @@ def _label(run: Run) -> str:
     return "" if found is None else f"{found.get_discovery_source_display()}, {found.rows_total:,} rows"
 
 
-def _page(run: Run) -> str:
-    return reverse("ingestion", args=[run.pk])
+def _own(run: Run) -> Run:
+    return Ingestion.objects.get(pk=run.pk)
 
 
 def _finished(run: Run) -> Sequence[Event]:
@@ -63,7 +61,10 @@ register(
         subject=_subject,
         label=_label,
         unit="rows",
-        page=_page,
+        home=("Imports", "ingestions"),
+        own=_own,
+        details="catalog/run_facts.html",
+        failed_words="nothing was changed",
         events=_finished,
         ended=_drop_parts,
         kept=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -39,7 +38,5 @@ def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpR
 
 @page("catalog.view")
 def ingestion(request: PageRequest, ingestion_id: UUID) -> HttpResponse:
-    """Show how far an ingestion is, what it changed, or which rows were wrong; refreshed while it runs."""
-    found = queries.ingestion(ingestion_id)
-    context: dict[str, Any] = {"ingestion": found, "is_over": found.is_over}
-    return draw(request, "catalog/ingestion.html", context, part="status")
+    """Redirect to the page of the run; ingestions used to have a page of their own."""
+    return redirect("run", run_id=ingestion_id, permanent=True)

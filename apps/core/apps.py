@@ -1,6 +1,7 @@
 from django.db.models.signals import post_migrate
 
 from apps.core.rooms import ADMIN_AND_ANY_OWNER, EVERYBODY, NOBODY, Room, modules
+from apps.ui.navigation import Entry
 
 
 class CoreRoom(Room):
@@ -11,6 +12,7 @@ class CoreRoom(Room):
         "core.control_runs": ADMIN_AND_ANY_OWNER,
         "core.end_run": NOBODY,
     }
+    navigation = (Entry("Act", "Runs", "runs", "core.view_runs", place=90),)
     audit_areas = {"core": "long work"}
 
     def ready(self) -> None:

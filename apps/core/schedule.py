@@ -18,8 +18,8 @@ class Job:
     name: str
     every: timedelta
     actor: str
-    title: str
     offset: timedelta = timedelta(0)
+    title: str = ""
     queue: str = "default"
     time_limit: timedelta = timedelta(minutes=10)
 

@@ -1,8 +1,8 @@
 """What one service's own data says, before the graph below it is known.
 
-This is nearly all of the work of a recommendation, and needs nothing of any other service, so that a fleet can be
-split over processes; the graph is composed of the edges that are found here.
-:func:`apps.engine.recommend.conclude` makes the document of it.
+This is nearly all of the work of a recommendation. It needs nothing of any other service, so a fleet can be split over
+processes. The graph is composed from the edges that are found here. :func:`apps.engine.recommend.conclude` makes the
+document.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from apps.engine.window.resampling import draw_plan
 from apps.engine.window.tiers import Tier, WindowModel, build_model, make_tiers
 
 PUBLISHED_CONFIDENCE = 0.2
-"""Confidence in numbers that rest on a published SLA and nothing else."""
+"""Highest confidence in numbers that rest on a published SLA alone."""
 WINDOWS = 500
-"""Resampled windows behind what the history shows; the tiers do not rest on them."""
+"""Resampled windows behind "what the history shows"; the tiers do not depend on them."""
 _BALANCED = TIER_BREACH_PROBABILITY["balanced"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """All of a recommendation but what the graph below decides; holds no series.
+    """All of a recommendation except what the graph below decides; holds no series.
 
-    ``tiers`` is ``None`` where there is no number; ``backtests`` has one entry a tier. ``assumed_own`` stands in for
-    the service's own reliability where nothing was observed. ``contributions`` and ``changes`` are empty without a
-    forecast. ``quality`` is the ``data_quality`` object without its ``warnings``, which are all but those about
-    dependencies.
+    ``tiers`` is ``None`` where there is no number; ``backtests`` has one entry for each tier. ``assumed_own`` stands in
+    for the service's own reliability where nothing was observed. ``contributions`` and ``changes`` are empty without a
+    forecast. ``quality`` is the ``data_quality`` object without its ``warnings``; ``warnings`` holds all except those
+    about dependencies.
     """
 
     service_id: str
@@ -66,7 +66,7 @@ class Assessment:
     contributions: tuple[Contribution, ...]
     changes: tuple[Counterfactual, ...]
     has_forecast: bool
-    """Whether the tiers are forecast, and not those of a published SLA."""
+    """Whether the tiers are a forecast, rather than derived from a published SLA."""
     latency: dict[str, object]
     quality: dict[str, object]
     warnings: tuple[str, ...]
@@ -91,9 +91,9 @@ def assess(
     seed: int = 0,
     archetypes: Archetypes | None = None,
 ) -> Assessment:
-    """Assess one service as it was read (:func:`apps.engine.reading.read`); see ``recommend`` for the parameters.
+    """Assess one service from its reading (:func:`apps.engine.reading.read`); see ``recommend`` for the parameters.
 
-    ``service.graph`` is not looked at. Raises ``ValueError`` for a window under a day.
+    Does not look at ``service.graph``. Raises ``ValueError`` for a window under a day.
     """
     if window_days < 1:
         raise ValueError("window_days must be at least 1")
@@ -202,7 +202,7 @@ def _explanation(
     missing, allowance = published - 1, found.tiers["balanced"].target - published
     return (
         Contribution("published_sla", "Published SLA", missing),
-        Contribution("published_sla_allowance", "10 % more than it says", allowance),
+        Contribution("published_sla_allowance", "10 % more unavailability than published", allowance),
     ), ()
 
 

@@ -20,7 +20,7 @@ def iso(instant: int) -> str:
 
 
 def coverage_of(counts: ObservedCounts) -> float:
-    """Share of the bins from the first one with data to ``as_of`` that have data."""
+    """Return the share of bins from the first with data to ``as_of`` that have data."""
     bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
     return float(np.count_nonzero(counts.present)) / bins
 
@@ -28,7 +28,7 @@ def coverage_of(counts: ObservedCounts) -> float:
 def quality_document(
     counts: ObservedCounts | None, quality: Quality, expected: float | None
 ) -> dict[str, object]:
-    """The ``data_quality`` object without its warnings; figures that need data are ``None`` without."""
+    """Return the ``data_quality`` object without its warnings; figures that need data are ``None`` without it."""
     document: dict[str, object] = dict.fromkeys(
         ("coverage", "gaps", "missing_seconds", "bins", "step_seconds", "days", "from", "to")
     )
@@ -61,7 +61,7 @@ def quality_document(
 
 
 def _doubts(quality: Quality) -> dict[str, float]:
-    """What is left of the confidence by each doubt; one that is named twice counts twice."""
+    """Return the factor that each doubt leaves of the confidence; a doubt that is named twice counts twice."""
     found: dict[str, float] = {}
     for name, factor in sorted(quality.doubts):
         found[name] = found.get(name, 1.0) * min(1.0, max(0.0, factor))
@@ -69,7 +69,7 @@ def _doubts(quality: Quality) -> dict[str, float]:
 
 
 def _left_out(quality: Quality) -> dict[str, int]:
-    """Hours that were left out before, by reason."""
+    """Return the hours that were left out before, by reason."""
     found: dict[str, int] = {}
     for reason, hours in sorted(quality.left_out):
         found[reason] = found.get(reason, 0) + hours
@@ -83,7 +83,7 @@ def confidence_of(
     balanced: Tier,
     is_cold_start: bool,
 ) -> tuple[float, dict[str, float]]:
-    """The confidence figure and its parts."""
+    """Return the confidence figure and its parts."""
     bins = max(1, int(np.count_nonzero(counts.present)))
     implausible = counts.implausible_bins + quality.implausible_bins
     parts = confidence_parts(

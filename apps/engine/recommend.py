@@ -101,7 +101,7 @@ def _explanation(found: Assessment, composite: ServiceComposite) -> dict[str, ob
             "summary": _reason(found),
         }
     target = found.tiers["balanced"].target
-    # Whether a dependency stands on what another stands on is the graph's to say.
+    # Only the graph knows whether two dependencies depend on a common node.
     labels = labels_of(composite.factors)
     contributions = [
         replace(each, label=labels.get(each.feature, each.label)) for each in found.contributions

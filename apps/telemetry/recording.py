@@ -46,7 +46,7 @@ def read_recording(folder: Path, *, now: datetime) -> Recording:
     except NothingToRead as error:
         raise InvalidInput(str(error)) from error
     problems = Problems()
-    files = read_graph(found.files, problems)
+    files = read_graph(found.files, problems, now=now)
     # A recording may name any service, because there is no catalog that would have to know it.
     lookup = Names([], files.spellings, files.places, grows=True)
     reader = Reader(found.files, lookup, int(now.timestamp()), problems)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
-from django.urls import reverse
 
 from apps.core.actions import Actor, Event
 from apps.core.models import Run
@@ -73,16 +72,8 @@ def _drop_upload(run: Run) -> None:
     transaction.on_commit(partial(uploads.drop, str(run.parameters.get("path") or "")))
 
 
-def _page(run: Run) -> str:
-    return reverse("telemetry-run", args=[run.pk])
-
-
-def _import_page(run: Run) -> str:
-    return reverse("import-run", args=[run.pk])
-
-
-def _setup_page(_run: Run) -> str:
-    return reverse("telemetry-setup")
+def _own(run: Run) -> Run:
+    return TelemetryRun.objects.get(pk=run.pk)
 
 
 def again(run: Run, actor: Actor) -> Run:
@@ -109,7 +100,10 @@ def _register(kind: TelemetryRun.Kind, title: str, unit: str, **more: object) ->
         "can_stop": True,
         "subject": _subject,
         "label": _label,
-        "page": _page,
+        "home": ("Telemetry", "telemetry"),
+        "own": _own,
+        "details": "telemetry/run_facts.html",
+        "failed_words": "nothing was changed",
         "kept": None,
         "retried": again,
     } | more
@@ -124,7 +118,7 @@ _register(
     "Import observations",
     "",
     events=_stored,
-    page=_import_page,
+    home=("Imports", "ingestions"),
     ended=_drop_upload,
     retried=None,
 )
@@ -133,6 +127,6 @@ _register(
     "Look at metrics",
     "questions",
     permission="telemetry.configure",
-    page=_setup_page,
+    home=("Telemetry", "telemetry-setup"),
     person_waits=True,
 )

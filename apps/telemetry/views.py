@@ -8,14 +8,13 @@ from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
-from apps.core.errors import BallastError, FieldProblem, InvalidInput, NotFound
-from apps.core.pages import POST, PageRequest, draw, page
+from apps.core.errors import BallastError, FieldProblem, InvalidInput
+from apps.core.pages import POST, PageRequest, page
 from apps.telemetry import checks, queries
 from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
@@ -59,20 +58,8 @@ def check(request: PageRequest) -> HttpResponse:
 
 @page("telemetry.view")
 def run(request: PageRequest, run_id: UUID) -> HttpResponse:
-    """How far one reading is and what came of it; refreshed while it runs. What was imported lies under Imports."""
-    found = queries.run_detail(run_id)
-    if found is None:
-        raise NotFound(f"There is no reading {run_id}.")
-    if found.kind == TelemetryRun.Kind.SURVEY:
-        return redirect("telemetry-setup")
-    address = reverse(_room(found), args=[run_id])
-    if request.path != address:
-        return redirect(address)
-    return draw(request, "telemetry/run.html", {"run": found, "is_over": found.is_over}, part="status")
-
-
-def _room(found: TelemetryRun) -> str:
-    return "import-run" if found.kind == TelemetryRun.Kind.IMPORT else "telemetry-run"
+    """Where the page of a reading was before all long work had one page."""
+    return redirect("run", run_id=run_id, permanent=True)
 
 
 def _imports(request: PageRequest, **extra: Any) -> HttpResponse:
@@ -106,7 +93,7 @@ def import_files(request: PageRequest) -> HttpResponseBase:
     except BallastError:
         uploads.drop(str(folder))
         raise
-    return redirect("import-run", run_id=done.value["run"])
+    return redirect("run", run_id=done.value["run"])
 
 
 @page("catalog.ingest", methods=POST)
@@ -117,7 +104,7 @@ def import_graph(request: PageRequest) -> HttpResponseBase:
     except InvalidInput as error:
         problems = [f"{field.path}: {field.message}" for field in error.fields] or [error.detail]
         return _imports(request, graph_errors=problems[:50], status=error.status)
-    return redirect("ingestion", ingestion_id=done.value["ingestion_id"])
+    return redirect("run", run_id=done.value["ingestion_id"])
 
 
 def _graph(request: PageRequest) -> dict[str, Any]:

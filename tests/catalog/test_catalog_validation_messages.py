@@ -53,6 +53,7 @@ class Request(BaseModel):
     dependencies: DependencyRows = []
 
 
+@pytest.mark.django_db  # What is in the future is told by the clock of the database.
 @pytest.mark.parametrize(("name", "row", "field", "words"), LISTS)
 def test_a_value_that_cannot_be_taken_is_named_in_plain_words(
     name: str, row: Any, field: str, words: str

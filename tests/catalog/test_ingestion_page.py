@@ -21,12 +21,12 @@ def ingestion(**values: Any) -> Ingestion:
 
 
 def page(client: Client, one: Ingestion, **more: Any) -> Any:
-    return client.get(reverse("ingestion", args=[one.pk]), **more)
+    return client.get(reverse("run", args=[one.pk]), **more)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_reads_it(db: None, role: str) -> None:
-    assert "Graph import by olga" in text_of(page(client_of(role), ingestion()))
+    assert "Apply a dependency graph: Manual, 10 rows" in text_of(page(client_of(role), ingestion()))
 
 
 def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(db: None, client: Client) -> None:
@@ -34,7 +34,7 @@ def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(db: None, client: Clie
 
 
 def test_one_that_is_not_there_is_a_404(db: None) -> None:
-    assert client_of("viewer").get(reverse("ingestion", args=[uuid4()])).status_code == 404
+    assert client_of("viewer").get(reverse("run", args=[uuid4()])).status_code == 404
 
 
 def test_while_it_runs_the_page_asks_again_and_shows_how_far_it_is(db: None) -> None:
@@ -77,7 +77,14 @@ def test_every_wrong_row_is_named(db: None) -> None:
     response = page(client_of("viewer"), failed)
     words = text_of(response)
     assert "failed: nothing was changed" in words
+    assert "correct these and send it again" in words
     assert "301 problems" in words
     assert "dependencies row 7 target <b>is needed</b>" in words
     assert "The first 1 of 301" in words
     assert "<b>is needed" not in response.content.decode()
+
+
+def test_its_address_of_old_leads_to_it(db: None) -> None:
+    one = ingestion()
+    response = client_of("viewer").get(reverse("ingestion", args=[one.pk]))
+    assert (response.status_code, response["Location"]) == (301, reverse("run", args=[one.pk]))

@@ -220,7 +220,7 @@ class TestCapitals:
             f"Kept as different services although they look alike: '{PAY_IN_CAPITALS}' and '{PAY}' differ in capitals "
             "only. If they are one, write one name everywhere."
         ]
-        words = text_of(client_of("viewer").get(reverse("ingestion", args=[sent.pk])))
+        words = text_of(client_of("viewer").get(reverse("run", args=[sent.pk])))
         assert "differ in capitals only" in words
 
     def test_a_person_who_declares_one_is_asked_before(self, admin: User) -> None:

@@ -55,6 +55,16 @@ def test_a_message_that_is_there_is_not_sent_again(broker: Any, clock: Moving) -
     assert messages(broker) == 1
 
 
+def test_one_that_a_worker_fetched_and_never_began_is_sent_again(broker: Any, clock: Moving) -> None:
+    rung(start())
+    broker.do_fetch(KIND.queue, 10)
+    clock.move(seconds=59)
+    assert reconcile().rung == 0
+    clock.move(seconds=2)
+    assert reconcile().rung == 1
+    assert reconcile().rung == 0
+
+
 @pytest.mark.parametrize(("waits", "seconds"), [(True, 5), (False, 16)])
 def test_after_a_flush_it_is_sent_again(broker: Any, clock: Moving, waits: bool, seconds: int) -> None:
     with runs.known(person_waits=waits):

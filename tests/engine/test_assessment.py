@@ -1,4 +1,4 @@
-"""What a service's own data says can be found first, elsewhere, and the graph's word added to it."""
+"""A service can be assessed from its own data first, in another process; the graph's limit is added later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of the format names every field that there is."""
+"""The description of the format names every field."""
 
 from __future__ import annotations
 

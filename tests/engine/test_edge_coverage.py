@@ -1,4 +1,4 @@
-"""Intervals of call probability and hardness hold the truth as often as they say."""
+"""Intervals of call probability and hardness hold the true value as often as they state."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_halved_intervals_of_call_probability_fall_out_of_bounds() -> None:
 def halved(
     own: ObservedCounts | None, dependencies: Sequence[DependencyInput], as_of: int
 ) -> list[EdgeEstimate]:
-    """Estimate edges as the engine does, and claim to know their call probability twice as well."""
+    """Estimate edges as the engine does, but claim twice the certainty about the call probability."""
     return [
         replace(each, call_probability_interval=_halved(each.call_probability_interval))
         for each in estimate_edges(own, dependencies, as_of)

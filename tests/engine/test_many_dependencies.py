@@ -1,4 +1,4 @@
-"""A service with very many dependencies has a document that a person can read."""
+"""A service with very many dependencies still has a readable document."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_dependencies_of_which_nothing_is_known_do_not_make_it_longer(
     assert len(json.dumps(many)) <= len(json.dumps(few)) + 500
     composite = many["availability"]["composite"]
     assert composite["dependency_count"] == count + len(SERVICE.dependencies)
-    # Of the service's own three one is unknown as well.
+    # One of the service's own three is unknown as well.
     assert len(composite["dependencies"]) == min(count + 1, MOST_UNKNOWN) + 2
-    # What is known stays, wherever it stands in the order.
+    # What is known stays, at any place in the order.
     assert {each.target_id for each in SERVICE.dependencies[:2]} <= {
         each["target_id"] for each in composite["dependencies"]
     }

@@ -45,8 +45,8 @@ def test_it_has_a_reason_and_no_number(ledger: Service) -> None:
     assert found.verdict == "nothing_kept"
     assert (found.conservative, found.balanced, found.aggressive) == (None, None, None)
     assert found.document["reason"] == (
-        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be recommended. If that is not so, "
-        "the query of its failures selects every request."
+        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be recommended. If that is wrong, "
+        "its query for failures selects every request."
     )
 
 

@@ -62,7 +62,7 @@ def test_who_may_not_import_sees_no_form_and_who_may(db: None, role: str) -> Non
 def test_files_are_kept_and_a_run_is_asked_for(db: None, tmp_path: Path) -> None:
     response = send(client_of("sre_admin"), csv_file(), csv_file("dependencies.csv", "source,target\na,b\n"))
     run = TelemetryRun.objects.get()
-    assert response["Location"] == reverse("import-run", args=[run.pk])
+    assert response["Location"] == reverse("run", args=[run.pk])
     assert sorted(path.name for path in Path(run.parameters["path"]).iterdir()) == [
         "dependencies.csv",
         "services.csv",
@@ -105,7 +105,7 @@ def test_files_of_somebody_who_may_not_import_are_not_kept(db: None, tmp_path: P
 def test_a_graph_becomes_an_ingestion_with_its_page(db: None) -> None:
     graph = {"dependencies": [{"source": "a", "target": "b"}]}
     response = send_graph(client_of("service_owner"), graph)
-    assert response["Location"] == reverse("ingestion", args=[Ingestion.objects.get().pk])
+    assert response["Location"] == reverse("run", args=[Ingestion.objects.get().pk])
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.actions.people import generated_password
+from apps.accounts.formatting import session_words
 from apps.accounts.models import User
 from apps.accounts.names import Username
-from apps.accounts.words import session_words
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from apps.accounts import sessions
 from apps.accounts.actions.common import MAX_ID, find_user, recorded, refuse_keys, touch
+from apps.accounts.formatting import session_words
 from apps.accounts.models import User, UserSession
 from apps.accounts.names import Username
-from apps.accounts.words import session_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry

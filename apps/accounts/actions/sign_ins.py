@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field
 
 from apps.accounts.actions.common import MAX_ID, recorded
+from apps.accounts.formatting import browser_words
 from apps.accounts.models import User
 from apps.accounts.sign_ins import SCOPES, UNKNOWN
-from apps.accounts.words import browser_words
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, register
 from apps.core.errors import NotSignedIn
 from apps.core.models import AuditEntry

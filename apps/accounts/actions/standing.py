@@ -15,10 +15,10 @@ from apps.accounts.actions.common import (
     require_a_present_admin,
     touch,
 )
+from apps.accounts.formatting import session_words
 from apps.accounts.models import ApiKey, Team, User
 from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
-from apps.accounts.words import session_words
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict

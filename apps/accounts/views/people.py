@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from pydantic import BaseModel
 
-from apps.accounts import lists, queries, words
+from apps.accounts import formatting, lists, queries
 from apps.accounts.actions.passwords import ResetPasswordInput
 from apps.accounts.actions.people import CreateUserInput
 from apps.accounts.models import User, UserSession
@@ -40,7 +40,7 @@ def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
     open_ids = set(queries.open_session_ids(user))
     return [
         SessionLine(
-            one, words.browser_words(one.user_agent), one.pk in open_ids, one.key_digest == key_digest
+            one, formatting.browser_words(one.user_agent), one.pk in open_ids, one.key_digest == key_digest
         )
         for one in queries.sessions_of(user)[:SESSIONS_SHOWN]
     ]

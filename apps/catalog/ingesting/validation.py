@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
 from apps.accounts.models import Team
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
 from apps.catalog.spelling import Spellings
 from apps.catalog.validation_messages import plain
-from apps.core import instants
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.names import name_problem
 
@@ -128,7 +128,7 @@ def validate_graph(
     """
     problems = Problems()
     graph = Graph()
-    latest = (now or instants.now()) + CLOCK_TOLERANCE
+    latest = (now or timezone.now()) + CLOCK_TOLERANCE
     for part, payload in payloads:
         for name, adapter, rows, places in (
             ("services", _services, graph.services, graph.service_places),

@@ -33,6 +33,14 @@ def ring(run: Run) -> None:
     )
 
 
+def idle_queues(queues: set[str]) -> set[str]:
+    """Return those of these queues on which nothing waits to be fetched."""
+    broker = dramatiq.get_broker()
+    if not queues or not isinstance(broker, RedisBroker):
+        return set()
+    return {queue for queue in queues if not broker.client.llen(f"{broker.namespace}:{queue}")}
+
+
 def still_there(runs: Sequence[Run]) -> set[Any]:
     """Return the ids of the runs whose message is in Redis still: on its way, or in the hands of a worker."""
     broker = dramatiq.get_broker()

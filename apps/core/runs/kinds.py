@@ -70,8 +70,10 @@ class Kind:
         ended: called in the transaction of the end, to let go of what the run needed.
         label: a few words that tell one run of this kind from another: ``30 days to 2026-11-30``.
         unit: what progress counts.
-        page: the address of the room's own page of a run; without it, the common page.
-        details: a template that the common page includes, with ``run``.
+        home: the room's own page that its runs belong to: its name and the name of its address.
+        own: reads the room's own table beside a run.
+        details: a template of facts that the page of a run includes, with what ``own`` read as ``run``.
+        failed_words: what a failure means, beside the word: ``nothing was changed``.
         kept: how long an ended run is kept; ``None`` is for ever.
     """
 
@@ -94,8 +96,10 @@ class Kind:
     ended: Callable[[Run], None] | None = None
     label: Callable[[Run], str] | None = None
     unit: str = ""
-    page: Callable[[Run], str] | None = None
+    home: tuple[str, str] = ("Runs", "runs")
+    own: Callable[[Run], Run] | None = None
     details: str = ""
+    failed_words: str = ""
     kept: timedelta | None = DEFAULT_KEPT
 
     def subject_of(self, run: Run) -> Subject:

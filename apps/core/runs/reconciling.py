@@ -21,6 +21,9 @@ EVERY_SECONDS = 2.0
 GRACE = timedelta(seconds=15)
 GRACE_WHERE_A_PERSON_WAITS = timedelta(seconds=4)
 """A bell that was rung this long ago, and of which nothing is seen in Redis, is lost."""
+OVERDUE = timedelta(minutes=1)
+"""After this a message that somebody has fetched, and not begun, is sent again. It may be in the hands of a busy
+worker, or of a dead one whose heartbeat came from a clock that was ahead."""
 AT_ONCE = 500
 
 
@@ -48,6 +51,9 @@ def reconcile() -> Reconciled:
     due = [run for run in runs if run.pk not in settled and run.kind in known and _is_due(run, now)]
     there = bells.still_there([run for run in due if run.message_id])
     lost = [run for run in due if run.pk not in there]
+    stuck = [run for run in due if run.pk in there and _is_overdue(run, now)]
+    idle = bells.idle_queues({run.queue for run in stuck})
+    lost += [run for run in stuck if run.queue in idle]
     for run in lost:
         bells.ring(run)
         logger.info("run.rung_again", run=str(run.pk), kind=run.kind, state=run.state, attempts=run.attempts)
@@ -64,6 +70,12 @@ def _follows(now: datetime) -> Q:
 
 def _is_stuck(run: Run) -> bool:
     return bool(run.stop) or run.attempts >= run.max_attempts
+
+
+def _is_overdue(run: Run, now: datetime) -> bool:
+    """Whether a bell was rung so long ago that, if nothing waits in its queue, it may lie with a worker that is
+    gone."""
+    return run.rung_at is not None and not now - OVERDUE <= run.rung_at <= now
 
 
 def _is_due(run: Run, now: datetime) -> bool:

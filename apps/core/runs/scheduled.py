@@ -52,7 +52,7 @@ def kind_of(job: Job) -> Kind:
     """The kind of long work that a job is."""
     return Kind(
         name=f"{PREFIX}{job.name}",
-        title=job.title,
+        title=job.title or job.name,
         parameters=Slot,
         work="apps.core.runs.scheduled.work",
         queue=job.queue,

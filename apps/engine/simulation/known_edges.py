@@ -1,8 +1,8 @@
-"""Fleets whose call probabilities and hardnesses are known, to see whether intervals hold the truth.
+"""Fleets with known call probabilities and hardnesses, to check whether intervals hold the true values.
 
-Traffic has a daily shape, quieter weekends, a level that wanders and hours that are busier than they should
-be. Dependencies fail a little all the time and in incidents of all depths, some more under load. The service
-has failures and incidents of its own. A target serves other callers with a rhythm of their own.
+Traffic has a daily shape, quieter weekends, a level that wanders, and hours that are unusually busy. Dependencies fail
+a little all the time and in incidents of all depths, some more under load. The service has failures and incidents of
+its own. A target serves other callers with a rhythm of their own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Storing what the engine found: three rows a service take the place of the ones before, and its edges are
-noted.
-"""
+"""Storing what the engine found: three rows for each service replace the ones before, and its edges are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from apps.slos.models import EdgeEstimate, Recommendation, SliType
 
 LIFETIME = timedelta(hours=24)
 KEPT_UNDECIDED = timedelta(days=30)
-"""How long a superseded or expired recommendation is kept that nobody decided on and no SLO rests on."""
+"""How long a superseded or expired recommendation is kept that has no decision and no SLO."""
 
 _COPY_EDGES = """
 COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness, hardness_source,
@@ -30,7 +28,7 @@ COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored: service primary keys and how often each availability verdict came out."""
+    """What was stored: primary keys of services, and how often each availability verdict occurred."""
 
     services: list[int]
     verdicts: dict[str, int]
@@ -40,8 +38,8 @@ class Stored:
 def store(documents: Sequence[Mapping[str, Any]], *, now: datetime | None = None) -> Stored:
     """Store the engine's documents as the current recommendations, inside the caller's transaction.
 
-    Services are locked in order, so that two computations of one service follow each other. A service that
-    the catalog does not know (any more) is left out.
+    Services are locked in order, so that two computations of one service follow each other. A service that the catalog
+    does not (or no longer) have is left out.
     """
     now = now or instants.now()
     wanted = {str(document["service_id"]): document for document in documents}
@@ -119,7 +117,7 @@ def _edge(edge: Mapping[str, Any]) -> Sequence[object]:
     return (
         float(edge["call_probability"]),
         str(edge["call_probability_source"]),
-        # An asynchronous edge has no hardness: its failure is not the caller's.
+        # An asynchronous edge has no hardness: its failure does not fail the caller.
         float(edge["hardness"] or 0.0),
         str(edge["hardness_source"] or "asynchronous"),
         None if availability is None else float(availability),
@@ -132,9 +130,9 @@ def _edge(edge: Mapping[str, Any]) -> Sequence[object]:
 def mark_outdated(
     services: Sequence[int] | None, *, made_before: datetime | None = None, now: datetime | None = None
 ) -> int:
-    """Let the current recommendations of these services (or of all) expire now: they are made anew.
+    """Let the current recommendations of these services (or of all) expire now, so that they are computed again.
 
-    With ``made_before`` those made since then are left alone, so that saying it twice costs nothing.
+    With ``made_before``, recommendations made since then stay, so that a repeat costs nothing.
     """
     now = now or instants.now()
     rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
@@ -146,7 +144,7 @@ def mark_outdated(
 
 
 def expire(*, now: datetime | None = None) -> int:
-    """Give the status ``expired`` to what has been past its time for a day; until then it is stale."""
+    """Set the status ``expired`` on what expired more than a day ago; until then it is stale."""
     now = now or instants.now()
     return Recommendation.objects.filter(
         status=Recommendation.Status.CURRENT, expires_at__lte=now - LIFETIME
@@ -154,9 +152,7 @@ def expire(*, now: datetime | None = None) -> int:
 
 
 def prune(*, now: datetime | None = None) -> int:
-    """Delete old recommendations that nobody decided on, except the newest of each kind. Returns how many
-    went.
-    """
+    """Delete old recommendations without a decision, except the newest of each kind. Return how many."""
     now = now or instants.now()
     newest = (
         Recommendation.objects.values("service", "sli_type")

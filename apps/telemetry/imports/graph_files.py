@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,17 @@ class GraphFiles:
     rows: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph(paths: Mapping[str, Path], problems: Problems, known: Iterable[str] = ()) -> GraphFiles:
-    """Read and check both files, and add problems by file and line. ``known`` are the services of the catalog."""
+def read_graph(
+    paths: Mapping[str, Path],
+    problems: Problems,
+    known: Iterable[str] = (),
+    *,
+    now: datetime | None = None,
+) -> GraphFiles:
+    """Read and check both files, and add problems by file and line.
+
+    ``known`` are the services of the catalog; observations after ``now`` are problems.
+    """
     files = GraphFiles(Spellings(known, DiscoverySource.FILE))
     payload: dict[str, list[dict[str, Any]]] = {}
     lines: dict[str, list[int]] = {}
@@ -66,6 +76,7 @@ def read_graph(paths: Mapping[str, Path], problems: Problems, known: Iterable[st
         [(1, payload)],
         name_row=lambda name, place: f"line {lines[name][place.row - 1]}",
         spellings=files.spellings,
+        now=now,
     )
     for problem in found.kept:
         problems.add(

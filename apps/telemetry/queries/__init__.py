@@ -15,7 +15,7 @@ from apps.telemetry.queries.findings import (
 )
 from apps.telemetry.queries.latency import LatencyPoint, histogram_quantile, latency_points
 from apps.telemetry.queries.newest import NEWEST_END, newest_complete_end, newest_end, newest_ends
-from apps.telemetry.queries.runs import Reach, SourceState, reach, recent_runs, run_detail, source_status
+from apps.telemetry.queries.runs import Reach, SourceState, reach, recent_runs, source_status
 
 __all__ = [
     "DAY",
@@ -37,7 +37,6 @@ __all__ = [
     "newest_ends",
     "reach",
     "recent_runs",
-    "run_detail",
     "source_status",
     "stretches_in",
 ]

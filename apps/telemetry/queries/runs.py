@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
@@ -19,11 +18,6 @@ def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> li
     """Return the newest runs of telemetry, of one kind or of all kinds."""
     runs = TelemetryRun.objects.select_related("requested_by").order_by("-created_at")
     return list((runs.filter(kind=kind) if kind else runs)[:limit])
-
-
-def run_detail(run_id: Any) -> TelemetryRun | None:
-    """Return a run of telemetry, or ``None`` where there is none with this id."""
-    return TelemetryRun.objects.select_related("requested_by").filter(pk=run_id).first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How people, sessions and sign-ins are called on pages and in the audit trail."""
+"""Text for sessions and browsers: the same on pages and in the audit trail."""
 
 from __future__ import annotations
 

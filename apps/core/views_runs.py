@@ -1,0 +1,42 @@
+"""Long work as pages: the list, and one run."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from apps.core.errors import NotFound
+from apps.core.models import Run
+from apps.core.pages import PageRequest, draw, page
+from apps.core.runs import presenting
+
+
+@page("core.view_runs")
+def runs(request: PageRequest) -> HttpResponse:
+    """All runs, by kind and state; the newest first."""
+    kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
+    found = presenting.runs_page(kind=kind, state=state, cursor=request.GET.get("cursor"))
+    query = request.GET.copy()
+    query.pop("cursor", None)
+    context = {
+        "page": found,
+        "rows": presenting.rows(found),
+        "controls": [
+            {"name": "kind", "label": "Kind", "value": kind, "choices": presenting.kind_choices()},
+            {"name": "state", "label": "State", "value": state, "choices": presenting.state_choices()},
+        ],
+        "query": query.urlencode(),
+        "is_older": "cursor" in request.GET,
+    }
+    return draw(request, "core/runs.html", context, part="runs")
+
+
+@page("core.view_runs")
+def run(request: PageRequest, run_id: UUID) -> HttpResponse:
+    """How far a run is, what came of it, and what may be done with it; refreshed while it goes on."""
+    found = Run.objects.filter(pk=run_id).first()
+    if found is None:
+        raise NotFound(f"There is no run {run_id}.")
+    context = {"shown": presenting.shown(found, request.actor)}
+    return draw(request, "core/run.html", context, part="status")
