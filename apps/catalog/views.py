@@ -1,4 +1,4 @@
-"""The pages for the dependency map and for one graph ingestion."""
+"""The pages of the dependency map, and the former address of an ingestion's page."""
 
 from __future__ import annotations
 
