@@ -240,7 +240,7 @@ def record_service_updates(
     """Write an audit entry for each changed service, with its fields before and after."""
     AuditEntry.objects.bulk_create(
         AuditEntry(
-            action="catalog.apply_ingestion",
+            action="catalog.update_service",
             actor=actor.user,
             actor_name=actor.name,
             source=actor.source,

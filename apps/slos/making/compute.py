@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -22,10 +21,12 @@ from apps.core.dispatcher import dispatch
 from apps.core.instants import whole_hour
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment
+from apps.engine.document import RecommendationDocument
 from apps.engine.reading import Known
 from apps.engine.recommend import conclude
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import unstored_document
+from apps.slos.documents.types import Answer
 from apps.slos.making import footing, inputs, storing
 from apps.slos.making.side_by_side import Asked, computers
 from apps.slos.models import Recommendation, SliType
@@ -109,7 +110,7 @@ def documents(
     seed: int = 0,
     has_stored: bool = False,
     leave_out: bool = False,
-) -> Generator[dict[str, Any]]:
+) -> Generator[RecommendationDocument]:
     """Yield the engine's document of each service, in the order given. Stores nothing.
 
     ``groups`` are services by the instant at which each is computed. With ``has_stored``, the edges below them are
@@ -144,15 +145,15 @@ def documents(
                 raise Unassessable(f"{name} could not be assessed: {found.error}")
 
 
-def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
-    """Store documents through the action that only the system may use; return its counts."""
+def store(found: Sequence[RecommendationDocument], *, actor: Actor, rationale: str) -> int:
+    """Store documents through the action that only the system may use; return how many services."""
     result = dispatch(
         "slos.store_recommendations", {"documents": list(found), "rationale": rationale}, actor=actor
     )
-    return result.value
+    return int(result.value["services"])
 
 
-def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
+def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
     """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller."""
     now = instants.now()
     with _one_at_a_time([service_pk]):
@@ -172,9 +173,7 @@ def _made_since(service_pk: int, moment: datetime) -> bool:
     return made.count() == len(SliType.values)
 
 
-def _compute_one(
-    service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str
-) -> dict[str, Any]:
+def _compute_one(service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str) -> Answer:
     service = Service.objects.get(pk=service_pk)
     as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
@@ -184,7 +183,7 @@ def _compute_one(
     return {"state": "stored"}
 
 
-def _keep(found: Sequence[dict[str, Any]], reason: str) -> dict[str, Any]:
+def _keep(found: Sequence[RecommendationDocument], reason: str) -> int:
     return store(found, actor=Actor.system("recommendations"), rationale=reason)
 
 
@@ -267,7 +266,7 @@ def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress
     wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
-            made += int(_keep(some, reason)["services"])
+            made += _keep(some, reason)
             progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
