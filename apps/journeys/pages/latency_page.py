@@ -1,4 +1,4 @@
-"""How long a journey takes, as its page says it: sentences and rows made of the stored document."""
+"""How long a journey takes, for its page: sentences and rows from the stored document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PathTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """A service in slow journeys: what it takes there, what it may take, how often it takes longer."""
+    """A service in slow journeys: the time it takes there, the time it may take, how often it takes longer."""
 
     service_id: str
     path: str
@@ -61,7 +61,7 @@ class Times:
 
 
 def times(document: Mapping[str, Any]) -> Times | None:
-    """Return how long it takes, or ``None`` where nothing was computed of that."""
+    """Return how long it takes, or ``None`` where that was not computed."""
     found = document.get("latency")
     if not found:
         return None
@@ -86,7 +86,7 @@ def times(document: Mapping[str, Any]) -> Times | None:
 
 
 def answer(document: Mapping[str, Any]) -> str:
-    """How long it takes in a sentence or two; empty where there is no figure."""
+    """Return one or two sentences on how long it takes; empty where there is no figure."""
     found = document.get("latency")
     if not found or not found["p95"]:
         return ""
@@ -104,13 +104,13 @@ def answer(document: Mapping[str, Any]) -> str:
 
 
 def short(document: Mapping[str, Any]) -> str:
-    """The p95 for a list: ``840 ms``."""
+    """Return the p95 for a list: ``840 ms``."""
     found = document.get("latency")
     return _time(found["p95"]) if found else NO_VALUE
 
 
 def is_too_slow(document: Mapping[str, Any]) -> bool:
-    """Whether more journeys are slower than the target than may be."""
+    """Return whether more journeys than allowed are slower than the target."""
     found = document.get("latency")
     return bool(found and _standing(found)[1] == "bad")
 
@@ -166,13 +166,13 @@ def _missing(found: Mapping[str, Any]) -> list[str]:
             sentences.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
     if sentences:
         sentences.append(
-            "A path over such a service has no time of its own: percentiles can neither be added nor guessed."
+            "A path with such a service has no time: percentiles can neither be added nor guessed."
         )
     return sentences
 
 
 def _inside(paths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What lies inside other services' times, one sentence for each on all paths together."""
+    """Return one sentence for each service inside other services' times, over all paths."""
     found: dict[str, tuple[dict[str, None], list[float]]] = {}
     for one in (one for path in paths for one in path["inside"]):
         callers, shares = found.setdefault(one["service_id"], ({}, []))
