@@ -33,7 +33,7 @@ ACTOR = "core.answer"
 QUEUE = "interactive"
 REPLY_KEPT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 10.0
-FAILED: Mapping[str, Any] = {"state": "failed"}
+FAILED: Mapping[str, object] = {"state": "failed"}
 """The answer where the worker's code raised an error."""
 
 type Document = dict[str, Any]
@@ -113,9 +113,9 @@ def answer(name: str, ticket: str, arguments: Document) -> None:
         logger.info("question.too_late", question=name)
         return
     question = _questions[name]
-    work: Callable[..., Document] = import_string(question.work)
+    work: Callable[..., Mapping[str, object]] = import_string(question.work)
     try:
-        found: Mapping[str, Any] = work(**arguments)
+        found = work(**arguments)
     except Exception:
         reply(ticket, FAILED)
         raise
@@ -154,7 +154,7 @@ def is_awaited(ticket: str) -> bool:
         return False
 
 
-def reply(ticket: str, found: Mapping[str, Any]) -> None:
+def reply(ticket: str, found: Mapping[str, object]) -> None:
     """Answer on a ticket. It is no error when nobody listens or Redis is away."""
     try:
         with _client().pipeline() as pipeline:

@@ -21,6 +21,7 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
 from apps.core.rooms import Scope
+from apps.journeys.documents import JourneySnapshot, as_paths
 from apps.journeys.formatting import path_words, within_words
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
@@ -31,7 +32,7 @@ CHANGED = "journeys.changed"
 NAMES_SHOWN = 5
 
 
-def document(journey: Journey) -> dict[str, Any]:
+def document(journey: Journey) -> JourneySnapshot:
     """Return a journey as a document for the audit trail and the API."""
     return {
         "journey": journey.slug,
@@ -40,7 +41,7 @@ def document(journey: Journey) -> dict[str, Any]:
         "description": journey.description,
         "target": journey.target,
         "latency_target_ms": journey.latency_target_ms,
-        "paths": journey.paths,
+        "paths": as_paths(journey.paths),
     }
 
 
@@ -99,19 +100,21 @@ def _fill(journey: Journey, data: JourneyFields) -> None:
     journey.paths = [path.model_dump() for path in data.paths]
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[FieldChange]:
+def _changes(before: JourneySnapshot | None, after: JourneySnapshot) -> list[FieldChange]:
     found = [
-        FieldChange("Name", before.get("name") or "none", after["name"]),
-        FieldChange("Team", before.get("team") or "none", after["team"] or "none"),
-        FieldChange("Target", percent(before.get("target")), percent(after["target"])),
+        FieldChange("Name", before["name"] if before else "none", after["name"]),
+        FieldChange("Team", (before and before["team"]) or "none", after["team"] or "none"),
+        FieldChange("Target", percent(before["target"] if before else None), percent(after["target"])),
         FieldChange(
             "Latency target",
-            within_words(before.get("latency_target_ms")),
+            within_words(before["latency_target_ms"] if before else None),
             within_words(after["latency_target_ms"]),
         ),
-        FieldChange("Description", before.get("description") or "none", after["description"] or "none"),
+        FieldChange(
+            "Description", (before and before["description"]) or "none", after["description"] or "none"
+        ),
     ]
-    old, new = path_words(before.get("paths") or []), path_words(after["paths"])
+    old, new = path_words(before["paths"] if before else []), path_words(after["paths"])
     found += [
         FieldChange(
             f"Path {at + 1}", old[at] if at < len(old) else "none", new[at] if at < len(new) else "none"
@@ -126,7 +129,7 @@ def _touches(members: list[Service]) -> list[Touch]:
     return [Touch(len(members), "services on its paths", names)]
 
 
-def _outcome(journey: Journey, before: dict[str, Any] | None) -> Outcome:
+def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome:
     after = document(journey)
     ask_anew([journey.pk])
     return Outcome(
@@ -162,7 +165,7 @@ class Create(Action[CreateInput]):
         paths = plural(len(call.input.paths), "path")
         return Preview(
             summary=f"{call.input.name} is a journey with {paths} over {plural(len(members), 'service')}.",
-            changes=_changes({}, document(journey)),
+            changes=_changes(None, document(journey)),
             touches=_touches(members),
             undo="Delete the journey. Services and their SLOs are not touched either way.",
         )

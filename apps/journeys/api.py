@@ -15,6 +15,7 @@ from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
 from apps.core.pagination import PageOut, PageQuery, paginate
 from apps.journeys import queries
+from apps.journeys.documents import WhatIfDone
 from apps.journeys.models import Journey
 from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import MAX_STEPS, parse_all
@@ -250,7 +251,7 @@ def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
 @router.get(
     "/services/{service_path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do"
 )
-def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> dict[str, Any]:
+def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> WhatIfDone:
     """Return what the service could keep with some changes, beside what it can keep now. Changes nothing.
 
     Answers 422 for a step that does not fit, and 503 with `Retry-After` where no worker answers in time.
@@ -259,9 +260,7 @@ def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) ->
     service = get_service(service_id)
     found = computation.what_if(service.pk, parse_all(query.step))
     if found["state"] == "impossible":
-        raise InvalidInput(
-            found["detail"], fields=[FieldProblem(f"step.{found['step']}", str(found["detail"]))]
-        )
+        raise InvalidInput(found["detail"], fields=[FieldProblem(f"step.{found['step']}", found["detail"])])
     return found
 
 

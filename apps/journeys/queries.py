@@ -9,6 +9,7 @@ from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.errors import NotFound
 from apps.core.rooms import Scope
+from apps.journeys.documents import ResultDocument, as_result
 from apps.journeys.models import Journey, JourneyResult
 from apps.slos.models import Recommendation, SliType
 
@@ -33,6 +34,11 @@ def result_of(journey: Journey) -> JourneyResult | None:
     """Return a journey's newest result, or ``None`` before the first."""
     found: JourneyResult | None = getattr(journey, "result", None)
     return found
+
+
+def document_of(result: JourneyResult | None) -> ResultDocument | None:
+    """Return what a worker computed last, or ``None`` before the first time."""
+    return None if result is None else as_result(result.document)
 
 
 def journeys(*, text: str = "", team: str = "", service_id: str = "") -> QuerySet[Journey]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dramatiq
 from django.db import transaction
 
 from apps.core.runs import Done, Holding
 from apps.journeys import runs
+from apps.journeys.documents import StepAsked, WhatIfAnswer
 from apps.journeys.what_if import computation as _questions  # noqa: F401  the questions that are answered here
 
 
@@ -34,7 +33,7 @@ def refresh(holding: Holding) -> Done:
     return Done({"journeys": made})
 
 
-def what_if(service_pk: int, steps: list[dict[str, Any]]) -> dict[str, Any]:
+def what_if(service_pk: int, steps: list[StepAsked]) -> WhatIfAnswer:
     """Return what some steps would do. Stores nothing."""
     from apps.journeys.what_if import trial
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import TierName
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetGraph, GroupRule
 from apps.engine.journeys.predicted import Predicted
-from apps.engine.types import TierName
 from apps.journeys.making.graph_rows import CRITICALITIES, Node, edges_below, more_of, nodes, seen_by_callers
 
 

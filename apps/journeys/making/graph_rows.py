@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from apps.catalog.queries import retries_of
-from apps.engine.types import Criticality
+from apps.engine.document import Criticality
 
 CRITICALITIES: tuple[Criticality, ...] = ("hard", "soft", "degraded")
 

@@ -9,7 +9,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from django.db.models import Max
@@ -31,6 +30,14 @@ from apps.engine.latency.end_to_end import (
 )
 from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
+from apps.journeys.documents import (
+    JourneyLatency,
+    LatencyFigures,
+    MissingReason,
+    Percentile,
+    PercentileName,
+    ServiceLatency,
+)
 from apps.journeys.formatting import LATENCY_SHARE
 from apps.journeys.making.waiting import CallGraph, Held, apart
 from apps.telemetry.models import LatencyHour
@@ -38,7 +45,7 @@ from apps.telemetry.queries import newest_ends
 from apps.telemetry.series import load_buckets, load_percentiles
 
 LATENCY_BACK = timedelta(days=60)
-PERCENTILES = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
+PERCENTILES: Mapping[PercentileName, float] = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
 DRAWS = 1_500_000
 FEWEST_SAMPLES = 4_000
 """The calls of a journey share the draws. Each path has at least this many, and at most the engine's usual number."""
@@ -52,7 +59,7 @@ class _Past:
 
     series: Mapping[str, BucketSeries]
     parts: Mapping[str, LatencyDistribution]
-    missing: Mapping[str, str]
+    missing: Mapping[str, MissingReason]
 
     @property
     def until(self) -> datetime | None:
@@ -84,7 +91,7 @@ def evaluated(
     until: datetime,
     target_ms: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> JourneyLatency:
     """Return how long a journey takes as a document (docs/journeys.md), from the 60 days before ``until``.
 
     ``members`` are the services on the paths with their primary keys; ``edges`` the graph below them.
@@ -166,7 +173,7 @@ def _past(services: Mapping[str, int], until: datetime) -> _Past:
     found = load_buckets(sorted(services.values()), since, until)
     series: dict[str, BucketSeries] = {}
     parts: dict[str, LatencyDistribution] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, MissingReason] = {}
     for name, pk in sorted(services.items()):
         buckets = found.get(pk)
         requests = 0.0 if buckets is None else float(np.nansum(buckets.cumulative[:, -1]))
@@ -193,9 +200,8 @@ def _needed(share: float) -> float:
 
 def _figures(
     drawn: EndToEnd | None, services: Collection[str], past: _Past, target_ms: float | None
-) -> dict[str, Any]:
-    figures: dict[str, Any] = dict.fromkeys(PERCENTILES)
-    slower = None
+) -> LatencyFigures:
+    figures: LatencyFigures = {"p50": None, "p95": None, "p99": None, "slower": None}
     if drawn is not None:
         fewest = min(float(past.parts[name].cumulative[-1]) for name in services)
         for name, share in PERCENTILES.items():
@@ -203,11 +209,11 @@ def _figures(
                 figures[name] = _percentile(drawn, share, services, past)
         if target_ms is not None:
             chance = drawn.chance_above(target_ms)
-            slower = {"share": round(chance.value, 6), "error": round(chance.standard_error, 6)}
-    return {**figures, "slower": slower}
+            figures["slower"] = {"share": round(chance.value, 6), "error": round(chance.standard_error, 6)}
+    return figures
 
 
-def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: _Past) -> dict[str, Any]:
+def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: _Past) -> Percentile:
     """Return a percentile; where it is in a ``+Inf`` bucket, its lower bound."""
     found = drawn.percentile(share)
     if math.isinf(found.value):
@@ -236,13 +242,11 @@ def _services(
     target_ms: float | None,
     samples: int,
     seed: int,
-) -> list[dict[str, Any]]:
+) -> list[ServiceLatency]:
     """Return each service with its time in slow journeys and the time it may take.
-
-    Of several paths it uses the one with the smallest budget or, without a target, the one on which the service takes
-    longest.
+    budget, or, without a target, that on which it takes longest.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ServiceLatency] = {}
     for route, each in zip(routes, drawn, strict=True):
         if each is None:
             continue
@@ -259,7 +263,7 @@ def _services(
             seed=seed,
         )
         for name, part in shared.items():
-            row = {
+            row: ServiceLatency = {
                 "service_id": name,
                 "path": route.name,
                 "near_ms": _ms(part.near_ms),
@@ -272,8 +276,8 @@ def _services(
     return sorted(found.values(), key=lambda row: (-(row["near_ms"] or 0.0), row["service_id"]))
 
 
-def _tightness(row: Mapping[str, Any]) -> float:
-    return float(-row["near_ms"] if row["budget_ms"] is None else row["budget_ms"])
+def _tightness(row: ServiceLatency) -> float:
+    return -(row["near_ms"] or 0.0) if row["budget_ms"] is None else row["budget_ms"]
 
 
 def _ms(value: float) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.core.errors import FieldProblem
+from apps.journeys.documents import PathPart, StepPart
 from apps.journeys.formatting import shares, step_words
 from apps.journeys.inputs import MAX_CALLS, MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
@@ -153,7 +154,7 @@ def _milliseconds(text: str) -> float | None:
     return _number(bare.replace(",", "") if _THOUSANDS.match(bare) else bare)
 
 
-def _path(path: PathState, at: int, problems: list[FieldProblem]) -> dict[str, Any]:
+def _path(path: PathState, at: int, problems: list[FieldProblem]) -> PathPart:
     share = _number(path.share)
     if share is None or share <= 0:
         problems.append(FieldProblem(f"paths.{at}.weight", "Write a number above 0."))
@@ -188,7 +189,7 @@ def _place(state: FormState, path: str) -> str:
     return f"Path {at + 1}, line {lines[step][0]}: " if step < len(lines) else ""
 
 
-def _step(line: str) -> dict[str, Any]:
+def _step(line: str) -> StepPart:
     found = _WITH_CALLS.match(line)
     calls = _number(found["calls"]) if found else None
     return (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from apps.core import asking
 from apps.core.asking import Question, Unanswered
 from apps.core.errors import Unavailable
 from apps.core.resilience import CircuitBreaker
+from apps.journeys.documents import WhatIfAnswer, as_answer
 from apps.journeys.what_if.steps import ChangeStep, as_dict
 
 DEADLINE_SECONDS = 4.0
@@ -27,7 +27,7 @@ WHAT_IF = asking.register(
 )
 
 
-def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> dict[str, Any]:
+def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> WhatIfAnswer:
     """Have a worker compute what the steps would do. Return its document. Nothing is stored.
 
     Raises :class:`Unavailable` where no worker answers in time.
@@ -40,7 +40,7 @@ def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> dict[str, Any]:
         raise _unavailable(f"No worker answered within {DEADLINE_SECONDS:g} s.") from error
     if answer.get("state") == "failed":
         raise _unavailable("A worker could not compute it. The log says why.")
-    return answer
+    return as_answer(answer)
 
 
 def _unavailable(reason: str) -> Unavailable:

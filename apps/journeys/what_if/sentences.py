@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from apps.engine.journeys.steps import ChangeStep, Level
+from apps.journeys.documents import LevelPart
 from apps.ui.format import chance_words, ms, number, percent, plural
 
 LARGE_LOAD = 2.0
@@ -92,8 +92,8 @@ def _timeout(service_id: str, step: ChangeStep, before: Level, after: Level) -> 
 
 def sentence(
     service_id: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    before: LevelPart,
+    after: LevelPart,
     kinds: Sequence[str],
     window_days: int,
 ) -> str:
@@ -106,7 +106,7 @@ def sentence(
     steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
     with_steps = f"With {steps}"
     if old is None or new is None:
-        one, other = before.get("composite"), after.get("composite")
+        one, other = before["composite"], after["composite"]
         if one is None or other is None:
             return f"{service_id} has no number to start from, so none can be given for these steps."
         return (
@@ -127,7 +127,5 @@ def sentence(
     )
 
 
-def _balanced(level: Mapping[str, Any]) -> float | None:
-    tiers = level.get("tiers") or {}
-    value = (tiers.get("balanced") or {}).get("target")
-    return None if value is None else float(value)
+def _balanced(level: LevelPart) -> float | None:
+    return level["tiers"]["balanced"]["target"] if level["tiers"] else None
