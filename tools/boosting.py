@@ -1,4 +1,4 @@
-"""Boosted trees for several quantiles, grown with scikit-learn and laid out as the engine reads them."""
+"""Boosted trees for several quantiles, grown with scikit-learn and arranged as the engine reads them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def grow(
 ) -> dict[str, NDArray[np.generic]]:
     """Fit one model for each chance (of exceeding) in ``iterations``; return arrays for ``Trees.from_arrays``.
 
-    ``inputs`` has shape ``(n, features)``, ``target`` and ``weights`` ``(n,)``. ``least_leaf`` gives the least number
-    of samples in a leaf by chance.
+    ``inputs`` has shape ``(n, features)``, ``target`` and ``weights`` ``(n,)``. ``least_leaf`` is the least number of
+    samples in a leaf, by chance.
     """
     parts: dict[str, list[NDArray[np.generic]]] = {
         name: [] for name in ("feature", "threshold", "left", "right", "value")

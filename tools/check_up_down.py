@@ -1,6 +1,6 @@
-"""How the engine does on real outages: ``python -m tools.check_up_down DIRECTORY`` of git directories.
+"""Scores the engine on real outages: ``python -m tools.check_up_down DIRECTORY`` of git directories.
 
-Rolling cuts: up to 90 days (at least 60) before, the 28 days after held out. Windows that overlap are never counted.
+Rolling cuts: each shows up to 90 days (at least 60) and holds out the next 28. Windows never overlap.
 """
 
 from __future__ import annotations

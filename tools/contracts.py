@@ -1,4 +1,4 @@
-"""The contract that rooms know each other by their doors only, checked by ``lint-imports``."""
+"""The contract that rooms import only each other's doors, checked by ``lint-imports``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from importlinter import Contract, ContractCheck, fields, output
 class Doors:
     """What may be imported of a room from outside.
 
-    ``everywhere`` names the doors that each room may have (``queries``), ``named`` the further ones of single rooms
-    (``apps.slos.formatting``). Each module directly in a ``shared`` package is a door, and each one of a library.
+    ``everywhere`` names the doors that every room may have (``queries``), ``named`` further doors of single rooms
+    (``apps.slos.formatting``). Each module directly in a ``shared`` package is a door, and so is each module of a
+    library.
     """
 
     everywhere: frozenset[str]
@@ -23,7 +24,7 @@ class Doors:
     libraries: frozenset[str] = frozenset()
 
     def may_enter(self, room: str, module: str) -> bool:
-        """Whether another room may import ``module``, which is ``room`` itself or lies in it."""
+        """Whether another room may import ``module``, which is ``room`` itself or a module in it."""
         if room in self.libraries or module in self.named:
             return True
         package, _, name = module.rpartition(".")
@@ -40,7 +41,7 @@ def rooms_in(graph: ImportGraph, parent: str) -> dict[str, str]:
 
 
 def behind_doors(graph: ImportGraph, parent: str, doors: Doors) -> list[tuple[str, str]]:
-    """Return (importer, imported) for each import from one room of ``parent`` into another that passes no door."""
+    """Return (importer, imported) for each import from one room of ``parent`` into another that uses no door."""
     room_of = rooms_in(graph, parent)
     return sorted(
         (importer, imported)
@@ -53,7 +54,7 @@ def behind_doors(graph: ImportGraph, parent: str, doors: Doors) -> list[tuple[st
 
 
 def unused_doors(graph: ImportGraph, parent: str, doors: Doors) -> list[str]:
-    """Return the named doors that are not there, or that no other room comes in by."""
+    """Return the named doors that do not exist, or that no other room uses."""
     room_of = rooms_in(graph, parent)
     used = {
         imported
@@ -98,7 +99,7 @@ class DoorsContract(Contract):
         return ContractCheck(kept=not illegal and not unused, metadata={"illegal": illegal, "unused": unused})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """Say what breaks the contract, a line each."""
+        """Print what breaks the contract, one line each."""
         for importer, imported, line in check.metadata["illegal"]:
             output.print_error(
                 f"{importer} (l. {line}) imports {imported}, which is no door of its room.", bold=False

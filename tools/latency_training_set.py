@@ -1,4 +1,4 @@
-"""Histograms with what came after them, as rows of features: what the forecast of latencies learns from."""
+"""Histograms and what came after them, as rows of features: the training set of the latency forecast."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ NAMES = ("features", "centre", "spread", "futures", "exact", "family")
 
 @dataclass(frozen=True, slots=True)
 class LatencyTraining:
-    """``features`` ``(n, features)`` with ``centre`` and ``spread`` ``(n,)``; ``futures`` and ``exact`` ``(n, k)``:
-    logarithms of possible next windows' percentiles, read and true; number of the ``family`` ``(n,)``.
+    """``features`` ``(n, features)`` with ``centre`` and ``spread`` ``(n,)``.
+
+    ``futures`` and ``exact`` ``(n, k)`` are logarithms of possible next windows' percentiles, read and true. ``family``
+    ``(n,)`` is the family's number.
     """
 
     features: Floats
@@ -36,7 +38,7 @@ class LatencyTraining:
 def make_rows(
     seed: int, numbers: range, futures: int, *, vary: bool = True, is_exact: bool = False
 ) -> LatencyTraining:
-    """Simulate these numbers of each family: two rows a service, p95 and p99."""
+    """Simulate these numbers of each family: two rows for each service, p95 and p99."""
     columns: dict[str, list[Floats]] = {name: [] for name in NAMES}
     for number in numbers:
         for at, family in enumerate(ALL_FAMILIES):
@@ -76,7 +78,7 @@ def _logarithms(simulated: SimulatedLatency, values: Floats) -> Floats:
 
 
 def _varied(generator: np.random.Generator, series: BucketSeries) -> BucketSeries:
-    """Some services are younger than a week, and of some only daily histograms are known."""
+    """Make some services younger than a week, and show only daily histograms of some."""
     chance = generator.random()
     size = series.cumulative.shape[0]
     if chance < 0.05:

@@ -1,7 +1,7 @@
-"""Learn the forecast that ships with the engine: ``python -m tools.learn_forecast --rows DIR --out FILE``.
+"""Learns the forecast that ships with the engine: ``python -m tools.learn_forecast --rows DIR --out FILE``.
 
-Needs scikit-learn, which nothing else here does. Without rows in ``DIR`` it simulates them first, which takes an
-hour on two cores. The same seeds give the same file.
+Needs scikit-learn, which nothing else here does. Without rows in ``DIR`` it simulates them first, which takes an hour
+on two cores. The same seeds give the same file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CALIBRATION_EVERY = 6
 ITERATIONS = {0.5: 80, 0.2: 130, 0.05: 160, 0.01: 180}
 LEARNED_FUTURES = 2
 LEVEL_WEIGHT = 0.15
-"""Services that fail more weigh more: what one is wrong by is measured in unavailability."""
+"""Services that fail more weigh more, because errors are measured in unavailability."""
 ROUNDS = 6
 SHRINK = 200.0
 """A group's shift counts in full only with many more services than this."""
@@ -63,13 +63,13 @@ def read(paths: list[Path]) -> Rows:
 
 
 def labels(rows: Rows) -> Floats:
-    """What came, in the unit of the forecast: shape ``(n, futures)``."""
+    """Return the next windows in the forecast's unit: shape ``(n, futures)``."""
     least = NO_FAILURE / rows.requests[:, None]
     return (np.log10(np.maximum(rows.futures, least)) - rows.centre[:, None]) / np.sqrt(rows.spread)[:, None]
 
 
 def grown(rows: Rows) -> dict[str, NDArray[np.generic]]:
-    """Fit one boosted model a chance; all trees as arrays."""
+    """Fit one boosted model for each chance; return all trees as arrays."""
     futures = min(LEARNED_FUTURES, rows.futures.shape[1])
     return grow(
         np.repeat(rows.features, futures, axis=0),
@@ -81,10 +81,10 @@ def grown(rows: Rows) -> dict[str, NDArray[np.generic]]:
 
 
 def calibrate(trees: Trees, rows: Rows) -> dict[str, Floats]:
-    """Find the shifts with which each group is exceeded as often as said, on services the trees never saw.
+    """Find the shifts with which each group is exceeded as often as stated, on services that the trees never saw.
 
-    Groups overlap, so the shifts are found in turns until they agree (multicalibration; Hébert-Johnson and
-    others 2018).
+    Groups overlap, so the shifts are found in turns until they agree (multicalibration; Hébert-Johnson and others
+    2018).
     """
     groups = group_numbers(rows.features)
     shifts = {name: np.zeros((len(cuts) + 1, len(CHANCES))) for name, (_, cuts) in GROUPINGS.items()}
@@ -104,7 +104,7 @@ def calibrate(trees: Trees, rows: Rows) -> dict[str, Floats]:
 
 
 def doubt(forecast: Forecast, rows: Rows) -> Floats:
-    """How far true quantiles lie from the forecast, by regime: 5 % and 95 % points, as base-10 logarithms."""
+    """Return how far true quantiles lie from the forecast, by regime: 5 % and 95 % points, as base-10 logarithms."""
     found = forecast.quantiles(FeatureRows(rows.features.astype(np.float64), rows.centre, rows.spread))
     least = NO_FAILURE / rows.requests
     kinds = regimes(rows.features)

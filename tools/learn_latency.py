@@ -1,4 +1,4 @@
-"""Learn the forecast of latencies that ships with the engine: ``python -m tools.learn_latency --rows DIR``.
+"""Learns the latency forecast that ships with the engine: ``python -m tools.learn_latency --rows DIR``.
 
 Needs scikit-learn. Without rows in ``DIR`` it simulates them first, which takes half an hour on one core. The same
 seeds give the same file.
@@ -60,15 +60,15 @@ def _write(path: Path, seed: int, at: int, futures: int, *, is_exact: bool) -> N
 
 
 def labels(rows: LatencyTraining) -> Floats:
-    """What came, in the unit of the forecast: shape ``(n, futures)``."""
+    """Return the next windows in the forecast's unit: shape ``(n, futures)``."""
     return (rows.futures - rows.centre[:, None]) / np.sqrt(rows.spread)[:, None]
 
 
 def calibrate(trees: Trees, rows: LatencyTraining) -> dict[str, Floats]:
-    """Find the shifts with which each group is exceeded as often as said, on services the trees never saw.
+    """Find the shifts with which each group is exceeded as often as stated, on services that the trees never saw.
 
-    Groups overlap, so the shifts are found in turns until they agree (multicalibration; Hébert-Johnson and
-    others 2018).
+    Groups overlap, so the shifts are found in turns until they agree (multicalibration; Hébert-Johnson and others
+    2018).
     """
     groups = group_numbers(rows.features)
     shifts = {name: np.zeros((2 * (len(cuts) + 1), len(CHANCES))) for name, (_, cuts) in GROUPINGS.items()}
@@ -88,8 +88,9 @@ def calibrate(trees: Trees, rows: LatencyTraining) -> dict[str, Floats]:
 
 
 def doubt(forecast: LatencyForecast, rows: LatencyTraining) -> tuple[Floats, Floats]:
-    """How far quantiles lie from the forecast, by regime, and true percentiles from those read, by width of the
-    bucket: distances below and above in nine of ten cases.
+    """Return how far quantiles lie from the forecast, by regime, and true percentiles from read ones, by bucket width.
+
+    Distances below and above, in nine of ten cases.
     """
     found = forecast.logarithms(rows.features.astype(np.float64), rows.centre, rows.spread)
     groups = group_numbers(rows.features.astype(np.float64))

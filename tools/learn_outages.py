@@ -1,10 +1,10 @@
-"""Learn what real outages add for sites that are up or down: ``python -m tools.learn_outages HISTORIES --rows DIR``.
+"""Learns the shift of sites that are up or down: ``python -m tools.learn_outages HISTORIES --rows DIR``.
 
-``HISTORIES`` is a directory of git directories of status pages (``tools.up_down_histories``), ``--rows`` the simulated
-rows of ``tools.learn_forecast``, whose sites tell how far a true quantile lies from the forecast. What the forecast
-learned from simulation is shifted, for each group of sites that can be seen, by the conformal correction with which
-windows of real sites are missed as often as said. How good that is on pages that were not learned from is found by
-leaving out each page in turn; the table is written to ``--table``, its figures to ``--figures``.
+``HISTORIES`` is a directory of git directories of status pages (``tools.up_down_histories``). ``--rows`` are the
+simulated rows of ``tools.learn_forecast``, whose sites show how far a true quantile lies from the forecast. The
+forecast that was learned from simulation gets a shift for each visible group of sites: the conformal correction with
+which windows of real sites are missed as often as stated. To judge it on pages that it was not learned from, each page
+is left out in turn. The table goes to ``--table``, its figures to ``--figures``.
 """
 
 from __future__ import annotations
@@ -43,23 +43,27 @@ from tools.up_down_histories import histories
 SEED = 7
 WINDOW = 28
 STEP = 7
-"""Days between the windows learned from, which overlap; those judged by do not."""
+"""Days between the windows learned from, which overlap; the windows judged by do not."""
 YOUNGEST = 7
 MOST_OF_ONE = 200
-"""A page with more windows counts as so many: pages differ more than the sites of one."""
+"""A page with more windows counts as this many: pages differ more than the sites of one page."""
 GIVEN_UP = 0.5
-"""A site that is down for more of a window was given up, which no history tells: not learned from, but judged by."""
+"""A site that is down for a larger share of a window was given up, which no history shows: judged by, but not learned
+from.
+"""
 TIER_CHANCES = (0.01, 0.05, 0.2)
 TIERS = ("conservative", "balanced", "aggressive")
 REGIME = "up_or_down"
 LEAST_LOSS = 1e-7
-"""Under it the block bootstrap lost nothing, and there is nothing to be relative to."""
+"""Below this the block bootstrap lost nothing, so no loss is relative to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Histories of sites and what came: ``page`` and ``site`` ``(n,)`` numbers, ``actual`` and ``requests`` of the
-    window after. Sites are numbered within their page.
+    """Histories of sites and their next windows.
+
+    ``page`` and ``site`` ``(n,)`` are numbers; sites are numbered within their page. ``actual`` and ``requests`` are
+    those of the window after the history.
     """
 
     page: NDArray[np.int64]
@@ -68,7 +72,7 @@ class Windows:
     actual: Floats
     requests: Floats
     plain: Floats
-    """The block bootstrap's predictions at :data:`TIER_CHANCES`; empty where windows are learned from."""
+    """The block bootstrap's predictions at :data:`TIER_CHANCES`; empty for windows that are learned from."""
 
     def where(self, mask: NDArray[np.bool_]) -> Windows:
         """Keep some of the windows."""
@@ -83,13 +87,13 @@ class Windows:
 
     @property
     def sites(self) -> int:
-        """How many sites the windows are of."""
+        """Return how many sites the windows belong to."""
         return len(set(zip(self.page.tolist(), self.site.tolist(), strict=True)))
 
 
 def windows(pages: Mapping[str, Mapping[str, CountSeries]], *, is_judged: bool) -> Windows:
-    """Cut every site's history: into windows that do not overlap where they are judged by, else into many of various
-    lengths of history.
+    """Cut every site's history into windows: without overlap to be judged by, else many with histories of various
+    lengths.
     """
     found: list[tuple[int, int, FeatureRows, float, float, Floats]] = []
     for number, sites in enumerate(pages.values()):
@@ -142,7 +146,7 @@ def _window(
 
 
 def learn(forecast: Forecast, known: Windows) -> Floats:
-    """Shifts of the groups, ``(groups, chances)``: the weighted quantile of what the forecast leaves."""
+    """Return the shifts of the groups, ``(groups, chances)``: the weighted quantile of the forecast's residuals."""
     left = _labels(known)[:, None] - _unshifted(forecast).raw(known.rows)
     numbers = probed_groups(known.rows.features.astype(np.float32))
     sizes = np.bincount(known.page)[known.page]
@@ -172,7 +176,7 @@ def _quantile(values: Floats, weights: Floats, share: float) -> float:
 
 
 def leave_one_out(forecast: Forecast, known: Windows, judged: Windows) -> Floats:
-    """Predictions for each page's windows, learned from all other pages: ``(n, tiers)``."""
+    """Return predictions for each page's windows, learned from all other pages: ``(n, tiers)``."""
     columns = [CHANCES.index(chance) for chance in TIER_CHANCES]
     found = np.zeros((judged.page.size, len(TIER_CHANCES)))
     for page in np.unique(judged.page):
@@ -184,7 +188,7 @@ def leave_one_out(forecast: Forecast, known: Windows, judged: Windows) -> Floats
 
 
 def doubt(forecast: Forecast, directory: Path) -> Floats:
-    """How far true quantiles of simulated sites lie from the forecast: as in ``tools.learn_forecast``."""
+    """Return how far true quantiles of simulated sites lie from the forecast, as in ``tools.learn_forecast``."""
     rows = read(sorted(directory.glob("truth*.npz")))
     mine = rows.family == ALL_FAMILIES.index(SITES)
     features = FeatureRows(
@@ -201,7 +205,7 @@ def doubt(forecast: Forecast, directory: Path) -> Floats:
 
 
 def table(pages: Mapping[str, Mapping[str, CountSeries]], judged: Windows, found: Floats) -> str:
-    """One row a page and one for all, in Markdown."""
+    """Return one row for each page and one for all, in Markdown."""
     lines = [
         "| page | sites | windows | missed 1 / 5 / 20 % | block bootstrap missed "
         "| loss against the block bootstrap's |",
@@ -227,10 +231,10 @@ def _scores(judged: Windows, found: Floats) -> str:
 
 
 def figures(judged: Windows, found: Floats) -> dict[str, Any]:
-    """Return the whole of the table for machines: what was shown and held out, and how each tier held.
+    """Return the figures of the whole table: what was shown and held out, and how often each tier was missed.
 
     ``standard_error`` is that of a share whose cases come in clusters (Cochran 1977, §11): sites of a page go down
-    together, so it is found between pages, not windows. ``loss_relative`` is the pinball loss over that of the block
+    together, so it is computed between pages, not windows. ``loss_relative`` is the pinball loss over that of the block
     bootstrap.
     """
     pages = len(np.unique(judged.page))

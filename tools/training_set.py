@@ -1,4 +1,4 @@
-"""Histories with what came after them, as rows of features: the training set of the forecast."""
+"""Histories and what came after them, as rows of features: the training set of the forecast."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ OTHER_WINDOWS = (7, 14, 30, 60, 90)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """``features`` ``(n, features)`` with ``centre`` and ``spread`` ``(n,)``, ``futures`` ``(n, k)`` unavailabilities
-    of possible next windows, ``requests`` ``(n,)`` expected in one, and the number of the ``family`` ``(n,)``.
+    """``features`` ``(n, features)`` with ``centre`` and ``spread`` ``(n,)``.
+
+    ``futures`` ``(n, k)`` are unavailabilities of possible next windows, ``requests`` ``(n,)`` is the number expected
+    in one. ``family`` ``(n,)`` is the family's number.
     """
 
     features: Floats
@@ -47,7 +49,7 @@ class Rows:
 
 
 def row_of(simulated: SimulatedService, cut: int, window_days: int) -> tuple[Floats, float, float]:
-    """Features of one service, with the centre and the spread they are relative to."""
+    """Return the features of one service, with the centre and the spread that the forecast is relative to."""
     service = simulated.service
     counts = observe(service.counts, cut)
     assert counts is not None
@@ -72,7 +74,7 @@ def _share(counts: ObservedCounts, dependencies: Sequence[DependencyInput], cut:
 
 
 def _varied(generator: np.random.Generator, simulated: SimulatedService) -> SimulatedService:
-    """Some services are younger than a week, and of some only daily counts are known."""
+    """Make some services younger than a week, and show only daily counts of some."""
     counts = simulated.service.counts
     assert counts is not None
     chance = generator.random()

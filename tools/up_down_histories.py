@@ -1,7 +1,7 @@
 """Real outages: the changes of state that status pages built on git keep in their commit subjects.
 
-A subject such as ``🟥 Docs is down (503 in 90 ms)`` opens an outage, one with 🟩 or 🟨 closes it. Probes run every
-five minutes, so an hour has twelve.
+A subject such as ``🟥 Docs is down (503 in 90 ms)`` opens an outage, one with 🟩 or 🟨 closes it. Probes run every five
+minutes, so an hour has twelve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from apps.engine.types import CountSeries
 HOUR = 3_600
 PROBES = 12
 SILENCE = 4 * 86_400
-"""A site of which nothing is heard for longer was no longer watched."""
+"""A site without news for longer than this was no longer watched."""
 _SUBJECT = re.compile(r"^(\d+) (🟥|🟩|🟨) (.+?) (?:is|has|experiences|went|back) ")
 
 
@@ -37,7 +37,7 @@ def changes(repository: Path) -> dict[str, list[tuple[int, bool]]]:
 
 
 def history(states: list[tuple[int, bool]]) -> CountSeries:
-    """Turn states into hours of twelve probes; hours without word of the site are gaps."""
+    """Turn states into hours of twelve probes; hours without news of the site are gaps."""
     begin = states[0][0] // HOUR * HOUR
     hours = (states[-1][0] - begin) // HOUR + 1
     down, watched = np.zeros(hours + 1), np.zeros(hours + 1)

@@ -1,4 +1,4 @@
-"""What every request of a signed-in person passes: its session is noted, and a password that others know is changed."""
+"""Middleware for signed-in people: it notes the session, and makes them change a password that others know."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ recently = sessions.Recently()
 
 
 class SessionNoteMiddleware:
-    """Keep what is known of the session up to the minute; send whoever has to change their password there."""
+    """Keep the note of the session up to date. Send people who must change their password to that page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -41,7 +41,7 @@ class SessionNoteMiddleware:
             if request.user.is_authenticated and recently.first(key):
                 agent = request.headers.get("User-Agent", "")
                 sessions.note(request.user, key, ip=client_ip(request), user_agent=agent)
-        except DatabaseError as error:  # The answer is made: it is not lost for a note.
+        except DatabaseError as error:  # The answer is ready and must not be lost for a note.
             recently.forget(key)
             logger.warning("session.not_noted", error=repr(error))
         return response

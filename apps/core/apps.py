@@ -19,7 +19,7 @@ class CoreRoom(Room):
         from apps.core.grants import grant_application_role
 
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
-        # Actions, kinds of runs and subscribers register themselves on import; every process has to know all of them,
+        # Actions, kinds of runs and subscribers register themselves on import. Every process must know all of them,
         # because a published event gets one delivery row for each subscriber.
         for door in ("actions", "runs", "subscribers"):
             list(modules(door))

@@ -1,4 +1,4 @@
-"""What is expected of a kind of service before it has a history of its own."""
+"""The priors: what is expected of a kind of service before it has a history of its own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NORMAL_QUANTILES: Mapping[float, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Archetype:
-    """A log-normal prior of one window's unavailability, and how far latencies move between windows.
+    """A log-normal prior of one window's unavailability, and of how much latencies vary between windows.
 
-    ``typical_availability`` is the median window; ``spread`` and ``latency_spread`` are standard deviations
-    of the natural logarithm (of unavailability, of a percentile).
+    ``typical_availability`` is that of the median window. ``spread`` and ``latency_spread`` are standard deviations of
+    the natural logarithm (of unavailability, of a percentile).
     """
 
     name: str
@@ -33,13 +33,13 @@ class Archetype:
             raise ValueError(f"archetype {self.name}: availability must lie inside 0..1, spreads above 0")
 
     def unavailability(self, quantile: float) -> float:
-        """Unavailability that a window of this archetype stays under with chance ``quantile``."""
+        """Return the unavailability that a window of this archetype stays under with chance ``quantile``."""
         return min(
             0.999, (1 - self.typical_availability) * math.exp(self.spread * _NORMAL_QUANTILES[quantile])
         )
 
     def latency_factor(self, quantile: float) -> float:
-        """How many times its median a window's percentile stays under with chance ``quantile``."""
+        """Return the multiple of its median that a window's percentile stays under with chance ``quantile``."""
         return math.exp(self.latency_spread * _NORMAL_QUANTILES[quantile])
 
 
@@ -68,12 +68,12 @@ class Archetypes:
 
     @classmethod
     def built_in(cls) -> Archetypes:
-        """The priors that ship with the engine; ``fixtures/archetypes.toml`` holds the same numbers."""
+        """Return the priors that ship with the engine; ``fixtures/archetypes.toml`` holds the same numbers."""
         return cls({archetype.name: archetype for archetype in _BUILT_IN})
 
     @classmethod
     def from_mapping(cls, document: Mapping[str, object]) -> Archetypes:
-        """Read a parsed TOML document: one ``[archetypes.NAME]`` table each.
+        """Read a parsed TOML document: one ``[archetypes.NAME]`` table for each archetype.
 
         Raises ``ValueError`` where a field is missing or out of range, or where there is no ``default``.
         """

@@ -1,4 +1,4 @@
-"""One figure for how far a recommendation can be trusted."""
+"""Confidence: one figure for how far a recommendation can be trusted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ FRESH_SECONDS = 2 * 3_600
 STALE_DAYS = 3.0
 COLD_START_CEILING = 0.5
 WIDE = 12.0
-"""An interval so many times as wide as what the balanced target lacks to 1 halves the confidence."""
+"""An interval this many times as wide as the balanced target's unavailability halves the confidence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceInput:
-    """What the figure is made from; ratios 0..1, ``interval_width`` in the unit of availability."""
+    """What the figure is computed from: ratios 0..1, and ``interval_width`` in the unit of availability."""
 
     days: float
     coverage: float
@@ -28,21 +28,20 @@ class ConfidenceInput:
     interval_width: float
     is_cold_start: bool
     doubts: tuple[float, ...] = ()
-    """What each doubt about the counts leaves of the confidence."""
+    """The factor that each doubt about the counts leaves of the confidence."""
 
 
 def confidence_parts(given: ConfidenceInput) -> dict[str, float]:
-    """The factors, each 0..1; their product, capped during cold start, is the confidence.
+    """Return the factors, each 0..1; their product, capped during cold start, is the confidence.
 
     - history: square root of days / 90, at most 1;
     - coverage: share of bins that have data;
     - plausibility: 1 − 5 × the share of implausible bins − the share of partial ones;
     - freshness: 1 until two hours, then falling by e every three days;
-    - traffic: n / (n + needed / 10), where ``needed`` requests without failure would prove the balanced
-      target;
-    - precision: 1 / (1 + interval width / (12 × the balanced target's unavailability)): 0.86 where the truth may be
-      twice as bad or none, a half where it may be a dozen times as bad;
-    - evidence: product of what each doubt about the counts leaves, 1 without any.
+    - traffic: n / (n + needed / 10), where ``needed`` requests without failure would prove the balanced target;
+    - precision: 1 / (1 + interval width / (12 × the balanced target's unavailability)): 0.86 where the interval is
+      twice as wide as that unavailability, a half where it is twelve times as wide;
+    - evidence: product of the factors of ``doubts``, 1 without any.
     """
     unavailability = max(1 - given.target, 1e-12)
     age_days = max(0.0, given.age_seconds - FRESH_SECONDS) / 86_400

@@ -1,4 +1,4 @@
-"""What counting alone allows to say: few requests or few failures leave doubt however steady they look."""
+"""What counting alone allows: few requests or few failures leave doubt, however steady they look."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from apps.engine.types import Floats
 
 CONFIDENCE_LEVEL = 0.95
 MAX_HISTORY_WINDOWS = 10
-"""A history of more windows than this makes counting no surer (and keeps the quantiles falling as counts
-grow).
-"""
+"""A history longer than this many windows makes counting no surer (so the quantiles keep falling as counts grow)."""
 _TINY = 1e-300
 
 
 def needed_requests(target: float, confidence: float = CONFIDENCE_LEVEL) -> int:
-    """Requests without a single failure that support ``target``: n ≥ ln(1 − confidence) / ln(target).
+    """Return how many requests without a single failure support ``target``: n ≥ ln(1 − confidence) / ln(target).
 
-    The exact form of the rule of three (Hanley and Lippman-Hand 1983). 2,995 for 99.9 %, 29,956 for 99.99 %.
-    Raises ``ValueError`` unless ``0 < target < 1``.
+    The exact form of the rule of three (Hanley and Lippman-Hand 1983): 2,995 for 99.9 %, 29,956 for 99.99 %. Raises
+    ``ValueError`` unless ``0 < target < 1``.
     """
     if not 0 < target < 1:
         raise ValueError("target must be above 0 and below 1")
@@ -29,12 +27,11 @@ def needed_requests(target: float, confidence: float = CONFIDENCE_LEVEL) -> int:
 
 
 def predictive_quantile(bad: Floats, total: float, window_requests: float, quantile: float) -> Floats:
-    """Quantile of the next window's unavailability if requests failed independently at one rate.
+    """Return a quantile of the next window's unavailability, if requests fail independently at one rate.
 
-    Gamma-Poisson: the rate has a Gamma(bad + 1, total) posterior, whose upper limits are those of Garwood
-    (1936) and hence the rule of three where nothing failed; the window adds its own Poisson noise. The two
-    are matched by one gamma of the same mean and variance. Always above 0, at most 1; falls when all counts
-    grow alike.
+    Gamma-Poisson: the rate has a Gamma(bad + 1, total) posterior. Its upper limits are those of Garwood (1936), hence
+    the rule of three where nothing failed. The window adds its own Poisson noise. One gamma of the same mean and
+    variance stands for both. The result is above 0 and at most 1; it falls when all counts grow alike.
     """
     used = min(total, MAX_HISTORY_WINDOWS * window_requests)
     spread = 1.0 / used + 1.0 / window_requests
@@ -44,17 +41,17 @@ def predictive_quantile(bad: Floats, total: float, window_requests: float, quant
 
 
 def predictive_mean(bad: Floats, total: float) -> Floats:
-    """Mean of the same distribution."""
+    """Return the mean of the same distribution."""
     return np.minimum(1.0, (np.asarray(bad, dtype=np.float64) + 1.0) / total)
 
 
 def rate_upper(bad: float, total: float, confidence: float = CONFIDENCE_LEVEL) -> float:
-    """Upper confidence limit of a failure rate (Garwood 1936), at most 1."""
+    """Return the upper confidence limit of a failure rate (Garwood 1936), at most 1."""
     return float(min(1.0, gammaincinv(bad + 1.0, confidence) / total))
 
 
 def quantile_upper(bad: float, total: float, window_requests: float, quantile: float) -> float:
-    """The window's quantile if the true rate stood at its upper confidence limit, at most 1."""
+    """Return the window's quantile if the true rate is at its upper confidence limit, at most 1."""
     used = min(total, MAX_HISTORY_WINDOWS * window_requests)
     shape = rate_upper(bad * (used / total), used) * window_requests
     return float(min(1.0, gammaincinv(shape, quantile) / window_requests))

@@ -8,6 +8,7 @@ import numpy as np
 
 from apps.engine.confidence import ConfidenceInput, combine, confidence_parts
 from apps.engine.counting import needed_requests
+from apps.engine.document import CountedQuality
 from apps.engine.rounding import ratio
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Quality
@@ -20,24 +21,39 @@ def iso(instant: int) -> str:
 
 
 def coverage_of(counts: ObservedCounts) -> float:
-    """Share of the bins from the first one with data to ``as_of`` that have data."""
+    """Return the share of bins from the first with data to ``as_of`` that have data."""
     bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
     return float(np.count_nonzero(counts.present)) / bins
 
 
 def quality_document(
-    counts: ObservedCounts | None, quality: Quality, expected: float | None
-) -> dict[str, object]:
-    """The ``data_quality`` object without its warnings; figures that need data are ``None`` without."""
-    document: dict[str, object] = dict.fromkeys(
-        ("coverage", "gaps", "missing_seconds", "bins", "step_seconds", "days", "from", "to")
-    )
-    implausible = quality.implausible_bins
+    counts: ObservedCounts | None,
+    quality: Quality,
+    expected: float | None,
+    confidence_parts: dict[str, float],
+) -> CountedQuality:
+    """Return the ``data_quality`` object without its warnings; figures that need data are ``None`` without it."""
+    document: CountedQuality = {
+        "coverage": None,
+        "gaps": None,
+        "missing_seconds": None,
+        "bins": None,
+        "step_seconds": None,
+        "days": None,
+        "from": None,
+        "to": None,
+        "implausible_bins": quality.implausible_bins,
+        "partial_bins": quality.partial_bins,
+        "doubts": _doubts(quality),
+        "left_out": _left_out(quality),
+        "total_requests": None if counts is None else round(counts.requests, 3),
+        "expected_requests": None if expected is None else round(expected, 3),
+        "confidence_parts": confidence_parts,
+    }
     if counts is not None:
         bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
         trailing = bins - counts.total.size
         edges = np.diff(counts.present.astype(np.int8))
-        implausible += counts.implausible_bins
         missing = bins - int(np.count_nonzero(counts.present))
         document.update(
             {
@@ -49,19 +65,14 @@ def quality_document(
                 "days": round(counts.days, 4),
                 "from": iso(counts.start),
                 "to": iso(counts.end),
+                "implausible_bins": quality.implausible_bins + counts.implausible_bins,
             }
         )
-    document["implausible_bins"] = implausible
-    document["partial_bins"] = quality.partial_bins
-    document["doubts"] = _doubts(quality)
-    document["left_out"] = _left_out(quality)
-    document["total_requests"] = None if counts is None else round(counts.requests, 3)
-    document["expected_requests"] = None if expected is None else round(expected, 3)
     return document
 
 
 def _doubts(quality: Quality) -> dict[str, float]:
-    """What is left of the confidence by each doubt; one that is named twice counts twice."""
+    """Return the factor that each doubt leaves of the confidence; a doubt that is named twice counts twice."""
     found: dict[str, float] = {}
     for name, factor in sorted(quality.doubts):
         found[name] = found.get(name, 1.0) * min(1.0, max(0.0, factor))
@@ -69,7 +80,7 @@ def _doubts(quality: Quality) -> dict[str, float]:
 
 
 def _left_out(quality: Quality) -> dict[str, int]:
-    """Hours that were left out before, by reason."""
+    """Return the hours that were left out before, by reason."""
     found: dict[str, int] = {}
     for reason, hours in sorted(quality.left_out):
         found[reason] = found.get(reason, 0) + hours
@@ -83,7 +94,7 @@ def confidence_of(
     balanced: Tier,
     is_cold_start: bool,
 ) -> tuple[float, dict[str, float]]:
-    """The confidence figure and its parts."""
+    """Return the confidence figure and its parts."""
     bins = max(1, int(np.count_nonzero(counts.present)))
     implausible = counts.implausible_bins + quality.implausible_bins
     parts = confidence_parts(

@@ -1,4 +1,4 @@
-"""Whose failures they were: a service's failed requests shared out, bin by bin, among its causes."""
+"""Whose failures they were: divides a service's failed requests among their causes, bin by bin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.engine.sorted_quantiles import quantiles_of
 from apps.engine.types import Floats
 
 MAX_DEPENDENCIES = 4
-"""Dependencies that get a share of their own; the others are one cause together."""
+"""Dependencies that are causes of their own; the others together are one cause."""
 INCIDENT_RATIO = 5.0
 """A bin belongs to an incident when its own failures are this many times the everyday level …"""
 INCIDENT_SIGMA = 6.0
@@ -26,10 +26,10 @@ WORSE = 10.0
 _DEPENDENCY = "dependency:"
 _ROOM_KEPT = 0.98
 _ROUNDING = 1e-9
-"""Shares of failures below this are rounding and no failures."""
+"""A difference below this share of the failures is rounding."""
 _STEPS = 40
-"""Shares are whole numbers of steps, of which the worst bin's failures have at most two to the power of this: then
-they add up to the failed requests exactly, and what is forecast does not hang on the last digit of a hardness.
+"""Shares are whole multiples of a step: the worst bin's failures are at most two to this power of steps. So the shares
+add up to the failed requests exactly, and no forecast depends on the last digit of a hardness.
 """
 
 type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
@@ -37,9 +37,9 @@ type CauseKind = Literal["own", "incidents", "dependency", "other_dependencies"]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause of failures. ``availability`` is the dependency's own, where it is one.
+    """One cause of failures. ``availability`` is the dependency's, where the cause is one.
 
-    ``has_room`` says whether it could fail ``WORSE`` times as often at the times when it fails: an outage that
+    ``has_room`` says whether the cause could fail ``WORSE`` times as often in the bins where it fails: an outage that
     takes every request cannot.
     """
 
@@ -52,27 +52,26 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """``bad`` has shape ``(bins, causes)``; its rows add up to the failed requests of the bin, to the last bit."""
+    """``bad`` has shape ``(bins, causes)``; each row adds up to the failed requests of its bin, to the last bit."""
 
     causes: tuple[Cause, ...]
     bad: Floats
 
 
 def decompose(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> Decomposition:
-    """Share the failed requests of each bin with data.
+    """Divide the failed requests of each bin among the causes.
 
-    A dependency with measured hardness takes ``h · x_t`` of the bin's failures, where ``x_t`` are the
-    requests that met its failure. One of which only a level is known takes the same part of what is left in
-    every bin, as much as its effect comes to. What remains is the service's own: an everyday level and
-    incidents. Dependencies that were not watched together with the service (a published SLA) have failed
-    nothing that can be seen and take no share.
+    A dependency with measured hardness takes ``h · x_t`` of the bin's failures, where ``x_t`` is the number of requests
+    that met its failure. A dependency with only a known average takes the same share of the rest in every bin, as large
+    as its effect. What remains is the service's own: an everyday level and incidents. Dependencies that were not
+    watched together with the service (such as a published SLA) take no share, because none of their failures were seen.
     """
     own, takers, shares = _shared_out(counts, factors)
     return _gather(counts, own, list(zip(takers, shares, strict=True)))
 
 
 def dependency_share(counts: ObservedCounts, factors: Sequence[CountedFactor]) -> float:
-    """Share of the failures that :func:`decompose` puts down to dependencies."""
+    """Return the share of failures that :func:`decompose` attributes to dependencies."""
     own, _, shares = _shared_out(counts, factors)
     theirs = sum(shares.sum(axis=1).tolist())
     failures = float(own.sum()) + theirs
@@ -80,9 +79,9 @@ def dependency_share(counts: ObservedCounts, factors: Sequence[CountedFactor]) -
 
 
 def scaled_failures(parts: Decomposition, total: Floats, scales: Floats) -> Floats:
-    """Failures of each bin with every cause scaled: ``(n, causes)`` → ``(n, bins)``, as :func:`held_within` holds them.
+    """Return each bin's failures with every cause scaled: ``(n, causes)`` → ``(n, bins)``, see :func:`held_within`.
 
-    Causes are added up one after the other, so that a row comes out the same in whatever company.
+    Causes are added up one after the other, so that a row does not depend on the rows computed with it.
     """
     scales = np.asarray(scales, dtype=np.float64)
     bad = np.zeros((scales.shape[0], total.size))
@@ -94,7 +93,7 @@ def scaled_failures(parts: Decomposition, total: Floats, scales: Floats) -> Floa
 
 
 def held_within(bad: Floats, total: Floats) -> Floats:
-    """No more failures than requests in a bin: what is too many fails in the other bins that fail, else anywhere."""
+    """Cap failures at the requests of their bin; move the excess to other bins that fail, else to any bin with room."""
     held: Floats = np.minimum(bad, total)
     excess = float(bad.sum() - held.sum())
     if excess <= _ROUNDING * float(bad.sum()):
@@ -116,7 +115,9 @@ def held_within(bad: Floats, total: Floats) -> Floats:
 def _shared_out(
     counts: ObservedCounts, factors: Sequence[CountedFactor]
 ) -> tuple[Floats, list[CountedFactor], Floats]:
-    """The service's own failures in each bin, who else takes some, and theirs, ``(takers, bins)``."""
+    """Return the service's own failures in each bin, the causes that take others, and their shares, ``(takers,
+    bins)``.
+    """
     total, bad = counts.dense_total, counts.dense_bad
     measured = [each for each in factors if _is_measured(each)]
     levels = [
@@ -146,7 +147,7 @@ def _shared_out(
 
 
 def _in_steps(failures: Floats, bad: Floats) -> Floats:
-    """Round down to whole steps; ``bad`` are the failures of each bin, whoever's they were."""
+    """Round down to whole steps; ``bad`` is all failures of each bin, of whatever cause."""
     step = 2.0 ** (math.frexp(float(bad.max(initial=0.0)))[1] - _STEPS)
     result: Floats = np.floor(failures / step) * step
     return result
@@ -201,7 +202,7 @@ def _gather(counts: ObservedCounts, own: Floats, shares: list[tuple[CountedFacto
 
 
 def _everyday(total: Floats, own: Floats, bad: Floats) -> Floats:
-    """Own failures without what stands out: the usual rate in bins that belong to an incident."""
+    """Return the own failures without incidents: bins of an incident get the usual rate."""
     busy = total > 0
     if not busy.any():
         return own
@@ -219,7 +220,7 @@ def _has_room(bad: Floats, total: Floats) -> bool:
 
 
 def labels_of(factors: Sequence[CountedFactor]) -> dict[str, str]:
-    """How the dependencies among the causes are called, by the key of the cause."""
+    """Return the labels of dependencies among the causes, by the cause's key."""
     return {f"{_DEPENDENCY}{each.factor.name}": _label(each) for each in factors}
 
 

@@ -9,8 +9,8 @@ from apps.engine.window.tiers import COLD_START_DAYS
 def look_back(
     fine: ObservedCounts | None, history: ObservedCounts | None
 ) -> tuple[ObservedCounts | None, list[str]]:
-    """Take daily counts instead where the fine ones are few and the daily ones reach clearly further back; and what
-    a reader must know of it.
+    """Choose daily counts where the fine ones are few and the daily ones reach clearly further back; return a warning
+    about it.
     """
     if history is None:
         return fine, []
@@ -18,7 +18,7 @@ def look_back(
         return history, ["Only daily counts are known: changes within a day cannot be seen."]
     if fine.days < COLD_START_DAYS and history.days >= max(2 * fine.days, fine.days + 7):
         return history, [
-            f"Daily counts of {history.span_days:.0f} days are used: finer ones reach back "
+            f"Daily counts of {history.span_days:.0f} days are used, because finer ones reach back only "
             f"{fine.span_days:.0f} days."
         ]
     return fine, []

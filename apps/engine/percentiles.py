@@ -1,4 +1,4 @@
-"""Reading a percentile from the buckets of a histogram."""
+"""Reads a percentile from the buckets of a histogram."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.engine.types import Floats
 def percentile(bounds_ms: Floats, cumulative: Floats, share: float) -> Floats:
     """Read a percentile from cumulative counts, linear inside the bucket: ``(…, k)`` → ``(…,)``.
 
-    The first bucket begins at 0. What lies in the ``+Inf`` bucket is ``inf``; nothing counted gives ``nan``.
+    The first bucket begins at 0. A percentile in the ``+Inf`` bucket is ``inf``; without counts it is ``nan``.
     """
     result: Floats = percentiles(bounds_ms, cumulative, (share,))[0]
     return result
@@ -22,7 +22,7 @@ def percentiles(bounds_ms: Floats, cumulative: Floats, shares: Sequence[float]) 
     """Read several at once: ``(m, k)`` → ``(shares, m)``."""
     counts = np.atleast_2d(cumulative)
     total = counts[:, -1]
-    # Bucket by bucket, an empty one before the first.
+    # Bucket by bucket, with an empty one before the first.
     reached = np.zeros((counts.shape[1] + 1, counts.shape[0]))
     reached[1:] = counts.T
     wanted = np.multiply.outer(np.asarray(shares), total)

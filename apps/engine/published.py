@@ -1,27 +1,27 @@
-"""External services of which only the published SLA is known.
+"""External services with nothing but a published SLA.
 
-The balanced target is the SLA with 10 % more unavailability, the aggressive one the SLA itself, and the
-conservative one lies below by as much as the archetype's windows spread between their 95 % and 99 %
-quantiles.
+The balanced target is the SLA with 10 % more unavailability, the aggressive one the SLA itself. The conservative one
+lies below by the archetype's spread between the 95 % and 99 % quantiles of its windows.
 """
 
 from __future__ import annotations
 
 from apps.engine.archetypes import Archetype
+from apps.engine.document import TierName
 from apps.engine.edges.estimates import EXTERNAL_ALLOWANCE
 from apps.engine.forecast.evidence import Prior
-from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY
 from apps.engine.window.tiers import LEAST_TARGET, LEAST_UNAVAILABILITY, Tier
 
 
 def archetype_prior(archetype: Archetype) -> Prior:
-    """The archetype's window unavailability at each tier's breach probability."""
+    """Return the archetype's window unavailability at each tier's breach probability."""
     quantiles = {chance: archetype.unavailability(1 - chance) for chance in TIER_BREACH_PROBABILITY.values()}
     return Prior(quantiles, archetype.spread, 1 - archetype.typical_availability)
 
 
 def published_prior(sla: float, archetype: Archetype) -> Prior:
-    """The same for a provider with a published SLA."""
+    """Return the same for a provider with a published SLA."""
     missing = max(LEAST_UNAVAILABILITY, 1 - sla)
     ratio = archetype.unavailability(0.99) / archetype.unavailability(0.95)
     by_tier: dict[TierName, float] = {
@@ -34,7 +34,9 @@ def published_prior(sla: float, archetype: Archetype) -> Prior:
 
 
 def published_tiers(prior: Prior) -> dict[TierName, Tier]:
-    """Tiers made of the prior alone; intervals as wide as the conservative tier is away, on both sides."""
+    """Return tiers from the prior alone; each interval reaches as far to both sides as the conservative tier is
+    away.
+    """
     tiers: dict[TierName, Tier] = {}
     for name, chance in TIER_BREACH_PROBABILITY.items():
         missing = min(prior.quantiles[chance], 1 - LEAST_TARGET)

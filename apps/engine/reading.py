@@ -1,6 +1,6 @@
-"""What one service and its dependencies have done, read at an instant: the part of the work that comes first.
+"""What one service and its dependencies have done, read at an instant: the first part of the work.
 
-The graph below many services is composed of the edges that are found here, while the services are assessed
+The graph below many services is composed from the edges that are found here, while the services are assessed
 (:mod:`apps.engine.assessment`), perhaps by other processes.
 """
 
@@ -17,8 +17,8 @@ from apps.engine.types import DependencyInput, ServiceInput
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the graph is composed of: a service's edges, without their series, and how ``availability`` was observed,
-    ``None`` where it was not.
+    """What the graph is composed from: a service's edges, without their series, and its observed ``availability``
+    (``None`` if it was not observed).
     """
 
     estimates: tuple[EdgeEstimate, ...]
@@ -29,8 +29,9 @@ class Known:
 class Reading:
     """A service as it was known at ``as_of`` (Unix seconds).
 
-    ``fine`` and ``history`` are its hours and days, ``counts`` the one of the two to go by, of which ``warnings``
-    tell. ``firsts`` are what each edge tells alone, ``estimates`` what they tell together, sorted by target id.
+    ``fine`` and ``history`` are its hours and days; ``counts`` is the one of the two that is used, which ``warnings``
+    explain. ``firsts`` are the estimates of each edge alone, ``estimates`` those of all edges together, sorted by
+    target id.
     """
 
     service: ServiceInput
@@ -57,14 +58,14 @@ def read(service: ServiceInput, as_of: int) -> Reading:
     history = observe(service.history, as_of)
     counts, warnings = look_back(fine, history)
     if any(each.target_id == service.service_id for each in service.dependencies):
-        warnings.append(f"{service.service_id} calls itself: such calls are its own reliability.")
+        warnings.append(f"{service.service_id} calls itself: such calls belong to its own reliability.")
     firsts = first_estimates(counts, other_services(service), as_of)
     estimates = tuple(with_hardness(counts, firsts))
     return Reading(service, as_of, fine, history, counts, tuple(warnings), firsts, estimates)
 
 
 def other_services(service: ServiceInput) -> Sequence[DependencyInput]:
-    """A service's dependencies without itself: its own failures are its own reliability."""
+    """Return a service's dependencies without itself: its own failures are its own reliability."""
     return [each for each in service.dependencies if each.target_id != service.service_id]
 
 

@@ -1,4 +1,4 @@
-"""Numbers of the document: rounded where digits stop to mean anything, never ``nan``."""
+"""Numbers of the document: rounded to the digits that mean something, never ``nan``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def ratio(value: float | None) -> float | None:
     return round(float(value), RATIO_DIGITS) + 0.0
 
 
+@overload
+def milliseconds(value: float) -> float: ...
+@overload
+def milliseconds(value: None) -> None: ...
+@overload
+def milliseconds(value: float | None) -> float | None: ...
 def milliseconds(value: float | None) -> float | None:
     """Round a latency to a microsecond; ``None`` for ``None`` and for what is not finite."""
     if value is None or not math.isfinite(value):
@@ -30,10 +36,9 @@ def milliseconds(value: float | None) -> float | None:
 
 
 def percent(value: float) -> str:
-    """Write an availability in percent with two significant digits of what is missing, from 90 % with two decimals
-    at least: 0.99955 → ``99.955 %``, 0.9866 → ``98.66 %``, as pages write it.
+    """Write an availability in percent, as pages do: 0.99955 → ``99.955 %``, 0.9866 → ``98.66 %``.
 
-    Never shows 100 % for what is below 1.
+    Two significant digits of the unavailability; from 90 % on at least two decimals. Never shows 100 % for less than 1.
     """
     exact = 100 * Decimal(repr(float(value)))
     missing = 100 - exact
@@ -48,7 +53,7 @@ def percent(value: float) -> str:
 
 
 def plain(value: float, digits: int = 2) -> str:
-    """Write a figure with so many significant digits, its whole part in full and never with an exponent."""
+    """Write a figure with so many significant digits: all digits of its whole part, never an exponent."""
     exact = Decimal(repr(float(value)))
     if not exact:
         return "0"
@@ -57,7 +62,7 @@ def plain(value: float, digits: int = 2) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration in the largest unit that keeps it readable: hours up to three days, for a day is much then."""
+    """Write a duration in the largest unit that keeps it readable; up to three days in hours, where a day is much."""
     if seconds < 2 * 3_600:
         return f"{max(1, round(seconds / 60))} min"
     if seconds < 3 * 86_400:

@@ -1,4 +1,4 @@
-"""Counts as the engine may see them: cut at ``as_of``, implausible bins taken out, gaps known."""
+"""Counts as the engine may see them: cut at ``as_of``, implausible bins removed, gaps marked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from apps.engine.types import CountSeries, Floats
 
 DAY_SECONDS = 86_400
 _EXCESS_TOLERANCE = 1e-9
-"""``bad`` may exceed ``total`` by this share: counts that were computed from ratios carry rounding."""
+"""``bad`` may exceed ``total`` by this share: counts that were computed from ratios have rounding errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedCounts:
-    """The part of a :class:`CountSeries` that has data, on its own regular grid; its arrays are not to be written to,
-    for they may be the series' own.
+    """The part of a :class:`CountSeries` that has data, on its own regular grid.
 
-    ``total`` and ``bad`` have shape ``(n,)`` and hold ``nan`` in gaps; ``present`` marks the bins with data.
-    The first and the last bin have data. ``as_of`` is where the reading was cut.
+    ``total`` and ``bad`` have shape ``(n,)`` and hold ``nan`` in gaps; ``present`` marks the bins with data. The first
+    and the last bin have data. ``as_of`` is where the reading was cut. The arrays are read-only: they may be those of
+    the series.
     """
 
     start: int
@@ -48,21 +48,21 @@ class ObservedCounts:
 
     @property
     def days(self) -> float:
-        """Days of data: the span, but no more than twice the time that is really covered.
+        """Days of data: the span, but no more than twice the time that bins cover.
 
-        Without the second half of the rule two bins a month apart would pass for a month of history.
+        Without that cap, two bins a month apart would count as a month of history.
         """
         covered = float(np.count_nonzero(self.present)) * self.step_seconds / DAY_SECONDS
         return min(self.span_days, 2.0 * covered)
 
     @property
     def dense_total(self) -> Floats:
-        """Totals of the bins with data, in order of time; not to be written to."""
+        """Totals of the bins with data, in order of time; read-only."""
         return self.total if self.present.all() else self.total[self.present]
 
     @property
     def dense_bad(self) -> Floats:
-        """Failures of the bins with data, in order of time; not to be written to."""
+        """Failures of the bins with data, in order of time; read-only."""
         return self.bad if self.present.all() else self.bad[self.present]
 
     @property
@@ -83,10 +83,10 @@ class ObservedCounts:
 
 
 def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
-    """Read a series up to ``as_of``: only bins that ended by then, only bins that can be true.
+    """Read a series up to ``as_of``: only bins that ended by then, only plausible ones.
 
-    A bin is implausible when a count is negative or more requests failed than were made; it becomes a gap
-    and is counted. Returns ``None`` when nothing is left.
+    A bin is implausible when a count is negative or more requests failed than were made; it becomes a gap and is
+    counted. Returns ``None`` when nothing is left.
     """
     if series is None or series.step_seconds <= 0:
         return None
@@ -95,11 +95,11 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
         np.asarray(each if complete >= each.size else each[:complete], dtype=np.float64)
         for each in (series.total, series.bad)
     )
-    # Failures between 0 and a finite total are finite, and then the total is not below 0.
+    # Failures between 0 and a finite total are finite, and such a total is not negative.
     with np.errstate(invalid="ignore"):
         plausible = np.isfinite(total) & (bad >= 0) & (bad <= total * (1 + _EXCESS_TOLERANCE))
     if plausible.size and plausible.all():
-        # Nothing to take out, which is the usual case.
+        # Nothing to remove, which is the usual case.
         return ObservedCounts(
             series.start, series.step_seconds, as_of, total, np.minimum(bad, total), plausible, 0
         )
@@ -123,8 +123,8 @@ def observe(series: CountSeries | None, as_of: int) -> ObservedCounts | None:
 def align(counts: ObservedCounts | None, grid: ObservedCounts) -> tuple[Floats, Floats] | None:
     """Put ``counts`` on the bins of ``grid``; bins that ``counts`` does not cover are ``nan``.
 
-    Finer bins are summed where their width divides the grid's. Returns ``None`` when the two cannot be
-    brought together (coarser or shifted bins) or do not overlap.
+    Finer bins are summed where their width divides the grid's. Returns ``None`` when the two do not fit (coarser or
+    shifted bins) or do not overlap.
     """
     if counts is None or grid.step_seconds % counts.step_seconds:
         return None
@@ -132,7 +132,7 @@ def align(counts: ObservedCounts | None, grid: ObservedCounts) -> tuple[Floats, 
     if offset % counts.step_seconds:
         return None
     if offset == 0 and counts.step_seconds == grid.step_seconds and counts.total.size == grid.total.size:
-        # On the same bins gaps are nan already.
+        # With the same bins, gaps are nan already.
         return (counts.total, counts.bad) if counts.present.any() else None
     fine_per_bin = grid.step_seconds // counts.step_seconds
     at = offset // counts.step_seconds + np.arange(counts.total.size)
@@ -151,7 +151,7 @@ def align(counts: ObservedCounts | None, grid: ObservedCounts) -> tuple[Floats, 
 def daily(*sources: ObservedCounts | None) -> tuple[int, Floats, Floats] | None:
     """Sum to whole UTC days: ``(first day, total, bad)`` with ``nan`` for days without data.
 
-    The first source that knows a day wins. A day counts only when it had ended by ``as_of``.
+    The first source that knows a day is used. A day counts only when it had ended by ``as_of``.
     """
     known = [source for source in sources if source is not None]
     if not known:

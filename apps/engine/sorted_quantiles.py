@@ -1,6 +1,7 @@
 """Quantiles read from sorted values.
 
-numpy sorts with vector instructions and partitions without: sorting all is several times faster than finding one.
+numpy sorts with vector instructions but partitions without: sorting all values is several times faster than finding
+one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from apps.engine.types import Floats
 
 
 def middle_of(values: Floats) -> Floats:
-    """The median along the last axis, of at least one value, all finite."""
+    """Return the median along the last axis, of at least one value, all finite."""
     return quantiles_of(values, (0.5,))[0]
 
 
 def quantiles_of(values: Floats, quantiles: Sequence[float]) -> list[Floats]:
-    """Quantiles along the last axis, between two neighbours in proportion, of at least one value, all finite."""
+    """Return quantiles along the last axis, interpolated between neighbours, of at least one value, all finite."""
     ordered = np.sort(values, axis=-1)
     newest = ordered.shape[-1] - 1
     found: list[Floats] = []

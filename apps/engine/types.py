@@ -14,18 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-type Floats = NDArray[np.float64]
+from apps.engine.document import CommunicationMode, Criticality, TierName
 
-CommunicationMode = Literal["sync", "async"]
-Criticality = Literal["hard", "soft", "degraded"]
-CallProbabilitySource = Literal["observed", "declared", "co_movement", "bounded_by_target_traffic", "prior"]
-HardnessSource = Literal["observed", "bounded_by_survival", "prior"]
-AvailabilitySource = Literal["edge", "target", "published_sla", "unknown"]
-Verdict = Literal[
-    "ok", "cold_start", "insufficient_history", "insufficient_traffic", "nothing_kept", "no_data"
-]
-TierName = Literal["conservative", "balanced", "aggressive"]
-LatencyBasis = Literal["requests", "bins"]
+type Floats = NDArray[np.float64]
 
 TIER_BREACH_PROBABILITY: Mapping[TierName, float] = {
     "conservative": 0.01,
@@ -64,10 +55,10 @@ class BucketSeries:
 
 @dataclass(frozen=True, slots=True)
 class PercentileSeries:
-    """Percentiles that a source had already computed, one per fine bin, in order of time.
+    """Percentiles that a source has computed itself, one for each fine bin, in order of time.
 
-    They cannot be summed, so a window is judged by the share of its bins under a threshold.
-    ``bins_per_hour`` is how many of them make up an hour with complete data.
+    They cannot be summed, so a window is judged by the share of its bins under a threshold. ``bins_per_hour`` is how
+    many of them make up an hour with complete data.
     """
 
     at: NDArray[np.int64]
@@ -80,9 +71,9 @@ class PercentileSeries:
 class DependencyInput:
     """One outgoing edge of the service.
 
-    ``calls_per_request`` is declared or ``None``. ``edge`` holds the calls over this edge; ``target`` the
-    target's own counts (either may be missing). ``published_sla`` counts only for an external target without
-    observations. Targets that share a non-empty ``redundancy_group`` stand in for each other.
+    ``calls_per_request`` is declared or ``None``. ``edge`` holds the calls over this edge, ``target`` the target's own
+    counts; either may be missing. ``published_sla`` counts only for an external target without observations. Targets
+    with the same non-empty ``redundancy_group`` stand in for each other.
     """
 
     target_id: str
@@ -95,23 +86,23 @@ class DependencyInput:
     published_sla: float | None = None
     redundancy_group: str = ""
     redundancy_needed: int = 1
-    """How many members of the group must be up; the largest that any member says counts."""
+    """How many members of the group must be up; the largest value that any member declares counts."""
     retries: int = 0
     cycle: tuple[str, ...] = ()
-    """The members of the cycle that this edge belongs to, empty where it belongs to none."""
+    """The members of the cycle that this edge belongs to; empty if it belongs to none."""
     depends_on: tuple[str, ...] = ()
-    """Service ids that the target itself depends on synchronously: what two targets may share."""
+    """Ids of services that the target itself depends on synchronously, which two targets may share."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphFigure:
-    """What the whole reachable graph below a service allows (:mod:`apps.engine.graph.reachable`).
+    """What the whole graph below a service allows (:mod:`apps.engine.graph.reachable`).
 
-    ``limit`` is the availability of a service that never fails by itself, every node below counted once.
-    ``services`` are those below it; ``is_whole`` is false where the furthest were taken as measured and not
-    looked below. ``shared`` are the targets of which another stands on a common node, ``shared_nodes`` where
-    paths meet. ``excluded`` are the asynchronous edges below (source, target). ``calls_in_outage`` is how many
-    calls reach ``loaded`` for one call of this service, through the worst chain of retries.
+    ``limit`` is the availability of a service that never fails by itself; every node below counts once. ``services``
+    are those below it. ``is_whole`` is false where the furthest were taken as measured and not looked below. ``shared``
+    are the targets that depend on a common node with another target, ``shared_nodes`` the nodes where paths meet.
+    ``excluded`` are the asynchronous edges below (source, target). ``calls_in_outage`` is how many calls reach
+    ``loaded`` for one call of this service, through the worst chain of retries.
     """
 
     limit: float
@@ -132,10 +123,10 @@ class GraphFigure:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What is known of the data beside its values.
+    """What is known of the data besides its values.
 
-    ``doubts`` are reasons not to believe what was counted, each with the factor 0..1 that it leaves of the
-    confidence; ``left_out`` are reasons for which hours were left out before, each with the number of hours.
+    ``doubts`` are reasons to doubt the counts, each with the factor 0..1 that it leaves of the confidence. ``left_out``
+    are reasons for which hours were left out before, each with the number of hours.
     """
 
     implausible_bins: int = 0
@@ -147,9 +138,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInput:
-    """All that the engine may know of one service at ``as_of``; series reach back at most as far as the
-    caller likes.
-    """
+    """All that the engine may know of one service at ``as_of``; the caller decides how far series reach back."""
 
     service_id: str
     criticality: Literal["critical", "high", "medium", "low"] = "medium"

@@ -1,4 +1,4 @@
-"""Whether the data can carry a number, and the sentence that says why not."""
+"""Whether the data carry a number, and the sentence that says why not."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.engine.counting import needed_requests
+from apps.engine.document import Verdict
 from apps.engine.rounding import duration, percent
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.types import Verdict
 from apps.engine.window.tiers import COLD_START_DAYS, LEAST_TARGET
 
 LEAST_DAYS = 1.0
 LEAST_REQUESTS = 300
-"""Under this many requests in a window even a spotless record does not support 99 % (ln 0.05 / ln 0.99 =
-299).
-"""
+"""With fewer requests in a window, even a spotless record does not support 99 % (ln 0.05 / ln 0.99 = 299)."""
 NEARLY_ALL = 0.9
-"""Of the requests: where fewer failed, a target next to nothing is what little history leaves, not what was counted."""
+"""Share of failed requests: below it, a target of next to nothing comes from too little history, not from what was
+counted.
+"""
 NAMED_TARGET = 0.999
-"""The target that a reason takes as its example."""
+"""The target that a reason gives as its example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,10 @@ def judge(
     window_days: int,
     left_out: Mapping[str, int] | None = None,
 ) -> Judgement:
-    """Decide by days of data first, by traffic then, and by whether anything was kept; ``cold_start`` and ``ok`` carry
-    numbers. ``left_out`` are hours that were read and not believed, by reason.
+    """Decide by days of data first, then by traffic, then by whether every request failed.
+
+    ``cold_start`` and ``ok`` carry numbers. ``left_out`` are hours that were read and left out as implausible, by
+    reason.
     """
     if counts is None:
         return Judgement("no_data", f"{service_id} {_why_nothing(left_out or {})}", None)
@@ -61,7 +63,7 @@ def judge(
     if counts.failures >= counts.requests:
         return _nothing_kept(
             f"All {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as failed: no target can "
-            "be recommended. If that is not so, the query of its failures selects every request.",
+            "be recommended. If that is wrong, its query for failures selects every request.",
             expected,
         )
     if counts.days < COLD_START_DAYS:
@@ -75,11 +77,11 @@ def is_hardly_kept(counts: ObservedCounts, balanced: float) -> bool:
 
 
 def hardly_kept(service_id: str, counts: ObservedCounts, expected: float | None) -> Judgement:
-    """Return the verdict on such a service."""
+    """Return the verdict on a service for which :func:`is_hardly_kept` holds."""
     return _nothing_kept(
         f"{counts.failures:,.0f} of {counts.requests:,.0f} requests of {service_id} in {_length(counts)} count as "
-        f"failed: its balanced target would be no more than {percent(LEAST_TARGET)}, which is no target. If that is "
-        "not so, the query of its failures selects too many requests.",
+        f"failed: its balanced target would be at most {percent(LEAST_TARGET)}, which is too low for an SLO. If that "
+        "is wrong, its query for failures selects too many requests.",
         expected,
     )
 
@@ -90,7 +92,7 @@ def _why_nothing(left_out: Mapping[str, int]) -> str:
     hours = sum(left_out.values())
     reasons = ", ".join(sorted(left_out, key=lambda reason: (-left_out[reason], reason)))
     return (
-        f"has no hour that can be believed: {hours:,} {'hour was' if hours == 1 else 'hours were'} read and left out "
+        f"has no usable hour: {hours:,} {'hour was' if hours == 1 else 'hours were'} read and left out "
         f"({reasons})."
     )
 

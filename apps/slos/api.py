@@ -18,6 +18,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
+from apps.slos.documents.types import AgedDocument
 from apps.slos.formatting import SLI_WORDS, slo_snapshot
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
@@ -58,9 +59,7 @@ def _may_view(request: HttpRequest) -> Actor:
     response=RecommendationsOut,
     summary="Recommended SLOs",
 )
-def recommendations(
-    request: HttpRequest, service_id: str, query: Query[RecommendationQuery]
-) -> dict[str, Any]:
+def recommendations(request: HttpRequest, service_id: str, query: Query[RecommendationQuery]) -> AgedDocument:
     """Three tiers for availability and for latency, with intervals, explanation and data quality.
 
     A recommendation lives for 24 hours and is made anew by a worker on a miss, after a change of the graph
@@ -246,7 +245,7 @@ def _listed(slo: ActiveSlo) -> dict[str, Any]:
     status = getattr(slo.service, "status", None)
     is_availability = slo.sli_type == SliType.AVAILABILITY
     return {
-        **(slo_snapshot(slo) or {}),
+        **slo_snapshot(slo),
         "service_id": slo.service.service_id,
         "team": slo.service.team.name if slo.service.team else None,
         "state": status.state if status and is_availability else None,

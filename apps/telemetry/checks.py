@@ -1,7 +1,7 @@
-"""Looks at the source for a person who waits: whether it answers, and how one service is read. Stores nothing.
+"""Looks at the source for a person who waits: whether it answers, and how one service is read. Nothing is stored.
 
-A source that hangs would hold every thread of a web process whose people look at it. So one look at a time asks; the
-others are shown what the last one heard, and how old that is.
+A source that hangs could occupy every thread of a web process while people look at it. So only one look at a time asks
+the source; the others show the result of the last look, with its age.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from apps.telemetry.clients.base import Explanation
 from apps.telemetry.clients.errors import SourceError, SourceTimeout
 from apps.telemetry.services import last_complete_hour
 
-#: How long a person waits for one question about the source.
+#: How long a page waits for one question to the source.
 LOOK_TIMEOUT_SECONDS = 4.0
-#: And for everything that one page asks of it.
+#: How long a page waits for all its questions to the source.
 LOOK_BUDGET_SECONDS = 8.0
-#: A look that found the source down after this long is one that kept a thread, and is not repeated for a while.
+#: A look that took this long to find the source down is not repeated for the second time.
 SLOW_SECONDS = 1.0
 SLOW_KEPT_SECONDS = 10.0
 
@@ -39,7 +39,7 @@ NOT_CONFIGURED = {
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What the last look heard of an address, in this process."""
+    """The result of this process's last look at an address."""
 
     check: dict[str, Any]
     at: float
@@ -60,7 +60,7 @@ _heard: dict[str, _Heard] = {}
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a page shows of the source. ``age_seconds`` is above zero where nobody asked it for this look."""
+    """What a page shows of the source. ``age_seconds`` is above zero if the source was not asked for this look."""
 
     check: dict[str, Any]
     age_seconds: float = 0.0
@@ -69,10 +69,10 @@ class Look:
 
 
 def look(service_id: str = "") -> Look:
-    """Ask whether the source answers and, given a service, how that one is read, within seconds in all.
+    """Ask whether the source answers and, given a service, how it is read, within :data:`LOOK_BUDGET_SECONDS`.
 
-    Where somebody else is asking, or the source kept the last one waiting a moment ago, nobody asks: the look has what
-    was heard last, with its age. It does not raise.
+    If somebody else is asking, or the source was slow to fail a moment ago, the source is not asked: the look has the
+    last result, with its age. This does not raise.
     """
     if not sources.is_configured():
         return Look(NOT_CONFIGURED)
@@ -129,14 +129,14 @@ def explain(
     budget_seconds: float = LOOK_BUDGET_SECONDS,
     only_kept: bool = False,
 ) -> Explanation:
-    """Show how one service is read: the resolved queries, what came back, what would be stored. Stores none.
+    """Show how one service is read: the queries, the answers, and what would be stored. Nothing is stored.
 
-    Serves the last good answers, with their age, while the source is down.
+    While the source is down, the last good answers are used, with their age.
 
     Parameters:
-        patient: take the configured time for each question instead of the few seconds that a page waits.
-        budget_seconds: for all questions together, unless ``patient``.
-        only_kept: show kept answers, and ask the source nothing.
+        patient: allow the configured time for each question instead of the few seconds that a page waits.
+        budget_seconds: the longest time for all questions together, unless ``patient``.
+        only_kept: use kept answers without asking the source.
 
     Raises:
         NoSource: none is set up.
@@ -148,7 +148,7 @@ def explain(
     )
     if only_kept:
         source.http.ask_nothing(
-            SourceTimeout(f"{source.http.url} is not asked now: it does not answer in time.")
+            SourceTimeout(f"{source.http.url} is not asked at the moment, because it did not answer in time.")
         )
     last = last_complete_hour(end or timezone.now()) if end is None else end
     try:
@@ -159,7 +159,7 @@ def explain(
 
 
 def source_check(*, patient: bool = False) -> dict[str, Any]:
-    """Ask the source whether it answers. It does not raise, and waits a few seconds at most unless ``patient``."""
+    """Ask whether the source answers. This does not raise, and takes at most a few seconds unless ``patient``."""
     if not sources.is_configured():
         return NOT_CONFIGURED
     began = time.monotonic()

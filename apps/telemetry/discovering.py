@@ -1,4 +1,4 @@
-"""Takes services and calls that a telemetry source knows into the catalog, as discovered, not as declared."""
+"""Takes services and calls that a telemetry source knows into the catalog, as discovered rather than declared."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from apps.catalog.spelling import shown
 from apps.core.names import name_problem
 from apps.telemetry.clients.base import Discovery, Edge, TelemetrySource
 
-#: How far back is looked for services before their past is read.
+#: How far back a reading looks for new services before it reads its window.
 BEFORE_READING = timedelta(days=31)
-#: How many new names a run tells.
+#: How many new names a run's summary has.
 NAMES_KEPT = 20
 
-#: How many names that were left out as misleading a warning tells.
+#: How many misleading names a warning lists.
 MISLEADING_SHOWN = 5
 
 type Progress = Callable[[int, int], None]
@@ -29,7 +29,7 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class Findings:
-    """What a source showed that the catalog can take, and what of it is new."""
+    """What a source has that the catalog can take, and which parts are new."""
 
     start: datetime
     end: datetime
@@ -49,13 +49,13 @@ def look(
     max_seconds: float | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Findings:
-    """Ask the source and compare with the catalog. Stores nothing.
+    """Ask the source, and compare the answer with the catalog. Nothing is stored.
 
     Parameters:
-        start: the first hour.
-        end: the end of the last hour.
+        start: start of the first hour.
+        end: end of the last hour.
         max_seconds: look only as far back as this time allows.
-        progress: told days done and in total.
+        progress: gets the days done and in total.
 
     Raises:
         SourceError: the source cannot be read.
@@ -98,10 +98,10 @@ def look(
 
 
 def take_in(findings: Findings) -> dict[str, Any]:
-    """Put what was found into the catalog; return the summary for the run. Remarks on ids join the warnings.
+    """Put what was found into the catalog, and return the summary for the run. Remarks on ids join the warnings.
 
-    Services that are there keep what is said of them. Each edge becomes a sighting of the service graph at the time
-    when it was last seen, so an edge that has been silent for long is stale from the start.
+    Known services keep their declarations. Each edge becomes a sighting of the service graph at the time when it was
+    last seen, so an edge that has been silent for long is stale from the start.
     """
     calls = findings.reading.calls
     with transaction.atomic():
@@ -131,7 +131,7 @@ def take_in(findings: Findings) -> dict[str, Any]:
 
 
 def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> dict[str, Any]:
-    """Take in what is new, before the window is read, from the newest of its days; return what to say of it.
+    """Take in what is new in the newest days of a window, before the window is read; return how much was new.
 
     Raises:
         SourceError: the source cannot be read.
@@ -145,7 +145,7 @@ def _misleading(names: list[str]) -> list[str]:
         return []
     listed = "; ".join(f"{shown(name)} {name_problem(name)}" for name in names[:MISLEADING_SHOWN])
     more = f"; and {len(names) - MISLEADING_SHOWN:,} more" if len(names) > MISLEADING_SHOWN else ""
-    return [f"Left out because their names mislead: {listed}{more}."]
+    return [f"Left out because of misleading names: {listed}{more}."]
 
 
 def _left_out(reading: Discovery, unusable: int, demo: set[str]) -> list[str]:
@@ -157,7 +157,7 @@ def _left_out(reading: Discovery, unusable: int, demo: set[str]) -> list[str]:
             "configuration (docs/telemetry.md) to those that matter."
         )
     if reading.edges_left_out:
-        warnings.append(f"{reading.edges_left_out:,} calls between services were left out with that.")
+        warnings.append(f"{reading.edges_left_out:,} calls between services were left out.")
     if unusable:
         warnings.append(
             f"{unusable:,} names cannot be service ids (control characters, white space at an end, or too "

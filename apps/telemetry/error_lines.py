@@ -1,4 +1,4 @@
-"""The lines that a command prints for an error, such as the faults of the files that it was given."""
+"""Makes the lines that a command prints for an error, such as the faults of imported files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from apps.core.errors import BallastError
 
 
 def described(error: BallastError) -> str:
-    """The error with its fields, one a line."""
+    """Return the error with its fields, one on each line."""
     problems = error.extra.get("problems")
     if not problems:
         return "\n".join(
@@ -19,7 +19,7 @@ def described(error: BallastError) -> str:
 
 
 def problem_lines(problems: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
-    """Say the problems with the rows of files, one a line, and how many more there are of ``count``."""
+    """Yield a line for each problem with a row, and one for the rest of all ``count`` problems."""
     for problem in problems:
         field = f" {problem['field']}:" if problem["field"] else ""
         yield f"  {problem['file']}:{problem['line']}:{field} {problem['reason']}"

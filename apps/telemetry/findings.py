@@ -1,7 +1,8 @@
-"""What can be the matter with a service's data: each kind with its sentence and what it costs.
+"""What can be wrong with a service's data: each kind with its sentence and its effect on confidence.
 
-A reading notes findings (:class:`apps.telemetry.clients.base.Finding`), they are stored by the day, and a
-recommendation tells those of its window in words. Sentences name what was seen, why it matters, and what to do.
+A reading notes findings (:class:`apps.telemetry.clients.base.Finding`). They are stored by the day, and a
+recommendation shows the sentences of those in its window. A sentence names what was seen, why it matters, and what
+to do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What a finding does to the numbers."""
+    """How a finding affects the numbers."""
 
     LEFT_OUT = "left out"
     """Its hours are in no number."""
@@ -29,8 +30,8 @@ class Kind:
     Parameters:
         title: a few words, for tables.
         sentence: filled with the finding's details by :meth:`str.format_map`; ``{hours}`` is "3 hours".
-        effect: what it does to the numbers.
-        confidence: what the confidence is multiplied by while such a finding stands, 0..1.
+        effect: how it affects the numbers.
+        confidence: factor for the confidence of a recommendation whose window has such a finding, 0..1.
         concerns: ``requests`` or ``latency``.
     """
 
@@ -50,15 +51,15 @@ KINDS: Mapping[str, Kind] = {
         0.5,
     ),
     "failures_partly_unseen": Kind(
-        "failures told of a part",
-        "{share} of the requests are in series without {labels}, which tell no failures and so count as answered. "
+        "requests without a failure label",
+        "{share} of the requests are in series without {labels}, which show no failures, so all count as answered. "
         "Give them the label, or leave them out of the metric family.",
         Effect.IN_DOUBT,
         0.8,
     ),
     "failures_recognised": Kind(
-        "failures told by another label",
-        "Failures are told by the label {label} ({values}), since {query} matches no series of this service.",
+        "failures read from another label",
+        "Failures are read from the label {label} ({values}), because {query} matches no series of this service.",
         Effect.MENDED,
     ),
     "every_request_failed": Kind(
@@ -115,7 +116,7 @@ KINDS: Mapping[str, Kind] = {
     "births_unknown": Kind(
         "series born far above zero",
         "Series began above zero with {requests} requests in all, more than can have happened since the "
-        "sample before; these were not added. Counters that begin at 0, or created timestamps, would tell.",
+        "sample before; these were not added. Let counters begin at 0, or export created timestamps.",
         Effect.IN_DOUBT,
         0.9,
     ),
@@ -126,7 +127,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "environments": Kind(
         "one name for several environments",
-        "This name stands for {count} services, told apart by {label}: {shares}. The numbers mix them. "
+        "This name stands for {count} services with different values of {label}: {shares}. The numbers mix them. "
         'Narrow the metric family to one: where = ["{matcher}"].',
         Effect.IN_DOUBT,
         0.6,
@@ -187,7 +188,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def words(kind: str, detail: Mapping[str, object], hours: int) -> str:
-    """The sentence of a finding; ``hours`` is how many it speaks of.
+    """Return the sentence of a finding; ``hours`` is how many hours it concerns.
 
     Raises:
         KeyError: the kind is not known, or a detail that its sentence names is missing.

@@ -1,7 +1,7 @@
-"""What is kept of telemetry: aggregates by the hour and by the day, in monthly partitions.
+"""Stored telemetry: aggregates by the hour and by the day, in monthly partitions.
 
-The four aggregate tables are partitioned by ``bin_start``; Django describes their rows, the migration makes the tables
-(``managed = False`` keeps Django from trying). Good is ``total - bad``: ratios are never stored, so never averaged.
+The four aggregate tables are partitioned by ``bin_start``. Django describes their rows; a migration creates the tables
+(``managed = False`` keeps Django from doing so). Good is ``total - bad``: ratios are never stored, so never averaged.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class SliBin(models.Model):
     total = models.FloatField()
     bad = models.FloatField()
     observed_seconds = models.IntegerField()
-    """How much of the bin the source had data for."""
+    """For how many seconds of the bin the source had data."""
     is_partial = models.BooleanField(default=False)
-    """The source said that its answer for this bin was incomplete."""
+    """Whether the data may be incomplete, for example because the source said so."""
     is_implausible = models.BooleanField(default=False)
-    """What came could not be true (more failures than requests, negative counts) and was left out of the counts."""
+    """Whether counts that cannot be true, such as more failures than requests, were left out."""
 
     class Meta:
         abstract = True
@@ -39,7 +39,7 @@ class SliBin(models.Model):
 
 
 class SliHour(SliBin):
-    """One hour. Percentiles that a source had computed are kept one by one for the bins inside, never averaged."""
+    """One hour. Percentiles that a source computed are kept for each finer bin in it, never averaged."""
 
     p50_ms = ArrayField(models.FloatField(), null=True)
     p95_ms = ArrayField(models.FloatField(), null=True)
@@ -51,7 +51,7 @@ class SliHour(SliBin):
 
 
 class SliDay(SliBin):
-    """One UTC day, rolled up from its hours or imported as it is."""
+    """One UTC day, added up from its hours or imported as a day."""
 
     class Meta:
         managed = False
@@ -59,7 +59,7 @@ class SliDay(SliBin):
 
 
 class LatencyHour(models.Model):
-    """One hour's latency histogram: ``cumulative[i]`` requests took at most ``bounds_ms[i]``; the last is infinite."""
+    """One hour's latency histogram: ``cumulative[i]`` requests took up to ``bounds_ms[i]``; the last is infinite."""
 
     pk = models.CompositePrimaryKey("service_id", "bin_start")
     service = models.ForeignKey(Service, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
@@ -97,9 +97,9 @@ class EdgeHour(models.Model):
 
 
 class ContestedHour(models.Model):
-    """An hour that was read whole, and had less when it was read again: what the later reading said.
+    """What a later reading found for an hour that was complete before, and for which it had less.
 
-    What is stored stands until a second reading agrees with one of the two.
+    The stored hour stays until a second reading agrees with one of the two.
     """
 
     class Measure(models.TextChoices):
@@ -114,16 +114,16 @@ class ContestedHour(models.Model):
     bin_start = models.DateTimeField()
     measure = models.TextField(choices=Measure.choices)
     target_id = models.BigIntegerField(default=0)
-    """The service called, of calls; 0 of everything else."""
+    """For calls, the key of the service called; otherwise 0."""
     total = models.FloatField()
     bad = models.FloatField()
     is_implausible = models.BooleanField(default=False)
-    """The later reading found that the hour cannot be true."""
+    """Whether the later reading found the hour implausible."""
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     seen_times = models.IntegerField(default=1)
     run = models.UUIDField()
-    """The reading that said so first."""
+    """The run of the first reading that had less."""
 
     class Meta:
         db_table = "telemetry_contestedhour"
@@ -147,13 +147,13 @@ class DayMask(models.Model):
 
 
 class FindingDay(DayMask):
-    """What is known of a service's data of one day: a finding of :mod:`apps.telemetry.findings`."""
+    """A finding of :mod:`apps.telemetry.findings` about one day of a service's data."""
 
     pk = models.CompositePrimaryKey("service_id", "day", "kind", "subject")
     kind = models.TextField()
     subject = models.TextField(blank=True)
     detail = models.JSONField(default=dict)
-    """What the sentence names, as the latest reading of any of these hours said it."""
+    """Values for the sentence, from the latest reading of any of these hours."""
     first_seen_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -170,7 +170,7 @@ class FindingDay(DayMask):
 
 
 class StretchDay(DayMask):
-    """Which hours of a day a service was read from a metric family, or from ``files``."""
+    """The hours of a day in which a service was read from one metric family, or from ``files``."""
 
     pk = models.CompositePrimaryKey("service_id", "day", "family")
     family = models.TextField()
@@ -188,8 +188,8 @@ class StretchDay(DayMask):
 
 
 class TelemetryRun(Run):
-    """What a run has beside itself where telemetry is read: a backfill, an hourly collection, an import, a search for
-    services or metrics.
+    """The part of a run that only telemetry has: for a backfill, an hourly collection, an import, a discovery or a
+    survey.
     """
 
     class Kind(models.TextChoices):
@@ -209,14 +209,14 @@ class TelemetryRun(Run):
 
     @property
     def what(self) -> str:
-        """The kind in one word, as the API and events name it: ``backfill``."""
+        """The kind in one word, as in the API and in events: ``backfill``."""
         return self.kind.removeprefix("telemetry.")
 
 
 class StoredConnection(models.Model):
-    """Where a person said that telemetry is read from. The newest row counts; an empty address says: nowhere.
+    """The address of the source that a person connected. The newest row counts; an empty address means none.
 
-    Earlier rows stay as history, without their secrets.
+    Earlier rows stay as history, without secrets.
     """
 
     url = models.TextField(blank=True, default="")
@@ -232,12 +232,12 @@ class StoredConnection(models.Model):
 
 
 class FamilySet(models.Model):
-    """The metric families that a person stored, all of them. The newest row counts; earlier ones are history."""
+    """All metric families that a person stored. The newest row counts; earlier rows are history."""
 
     families = models.JSONField(default=list)
-    """Each family with its ``name`` and its ``family``, in the order in which they are tried."""
+    """Objects with a ``name`` and a ``family`` each, in the order in which they are tried."""
     order = models.JSONField(default=list)
-    """The families to try, built-in ones among them; empty for: these first, then the others."""
+    """Names of the families to try, built-in ones included. If empty, these families are tried before the others."""
     made_by_name = models.TextField()
     created_at = models.DateTimeField(db_default=Now())
 
@@ -246,5 +246,5 @@ class FamilySet(models.Model):
 
     @property
     def by_name(self) -> dict[str, Any]:
-        """The families by their names."""
+        """Return the families by their names."""
         return {one["name"]: one["family"] for one in self.families}

@@ -1,4 +1,4 @@
-"""What is shown of one service's data: how it was read when, what was left out, and what is in doubt."""
+"""Prepares one service's data for its page: how it was read, what was left out, and what is in doubt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.ui.format import percent, plural, utc_stamp
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-#: What a page shows when nobody says from when; and at most.
+#: The days that a page shows by default, and the most that it shows.
 USUAL_DAYS = 31
 MOST_DAYS = 120
 
@@ -25,7 +25,7 @@ _LEVELS: Mapping[Effect, str] = {Effect.LEFT_OUT: "bad", Effect.IN_DOUBT: "warn"
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
-    """A finding as a line of a list; ``level`` is ``bad`` where hours were left out, ``warn`` in doubt, else ``ok``."""
+    """A finding as a line of a list. ``level`` is ``bad`` for hours left out, ``warn`` for doubt, otherwise ``ok``."""
 
     level: str
     effect: str
@@ -55,7 +55,7 @@ class ServiceData:
 
 
 def service_data(service_pk: int, start: datetime | None, now: datetime) -> ServiceData | None:
-    """What is stored of a service from ``start`` on, by default the newest 31 days; ``None`` where nothing is."""
+    """Return a service's stored data from ``start`` on, by default the newest 31 days; ``None`` without any."""
     newest = queries.newest_end(service_pk, now) or now
     end = max(newest, min(whole_hour(now), newest + DAY))
     begin = end - USUAL_DAYS * DAY if start is None or start >= end else max(start, end - MOST_DAYS * DAY)
@@ -125,14 +125,14 @@ def _rank(finding: ShownFinding) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class CheckedService:
-    """What a check would read of a service, in words."""
+    """What would be stored of a service that was checked, in words."""
 
     lines: Sequence[str]
     findings: Sequence[ShownFinding]
 
 
 def checked(found: Explanation) -> CheckedService:
-    """Put a check's reading in words."""
+    """Return a check's reading in words."""
     shown = [
         _shown_now(finding) for finding in found.quality.findings.get(found.service_id, []) if finding.hours
     ]
@@ -153,7 +153,7 @@ def _shown_now(finding: Finding) -> ShownFinding:
 
 
 def reading_words(found: Explanation) -> Iterator[str]:
-    """What would be stored of the service, a line each."""
+    """Yield lines on what would be stored of the service."""
     bins = found.availability.series.get(found.service_id)
     if bins is None:
         yield "Nothing: no metric family has data under this name in this window."
@@ -180,7 +180,7 @@ def reading_words(found: Explanation) -> Iterator[str]:
 
 
 def moment(text: str) -> datetime | None:
-    """An instant of an address, or ``None`` where it is none; without an offset it is UTC."""
+    """Return the instant in a URL's parameter, or ``None`` if it is none; without an offset it is UTC."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""A folder of observations as series in memory; nothing is stored. For commands: it needs numpy.
+"""Reads a folder of observations as series in memory; nothing is stored. It needs numpy: for commands.
 
-What an import would sum by the hour is summed by the hour here too (docs/file-format.md).
+Like an import, it sums finer bins by the hour (docs/file-format.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from apps.telemetry.series import Buckets, Counts
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The series of a folder by service id, and by both ends for edges; ``remarks`` is what may not be meant."""
+    """The series of a folder, by service id or by both ends of an edge, and ``remarks`` on doubtful values."""
 
     graph: Graph = field(default_factory=Graph)
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -39,15 +39,15 @@ def read_recording(folder: Path, *, now: datetime) -> Recording:
     """Read a folder in the format of an import.
 
     Raises:
-        InvalidInput: something is wrong; rows are named as an import names them.
+        InvalidInput: the folder has faults; rows are named as an import names them.
     """
     try:
         found = look_into(folder)
     except NothingToRead as error:
         raise InvalidInput(str(error)) from error
     problems = Problems()
-    files = read_graph(found.files, problems)
-    # A recording may name services that nothing else does: there is no catalog they would have to be in.
+    files = read_graph(found.files, problems, now=now)
+    # A recording may name any service, because there is no catalog that would have to know it.
     lookup = Names([], files.spellings, files.places, grows=True)
     reader = Reader(found.files, lookup, int(now.timestamp()), problems)
     sli, edges, buckets = list(reader.sli()), list(reader.edges()), list(reader.buckets())
@@ -67,7 +67,7 @@ def read_recording(folder: Path, *, now: datetime) -> Recording:
 def _series[KeyT: Hashable](
     chunks: list[Rows], named: Callable[[list[int]], KeyT]
 ) -> Iterator[tuple[KeyT, Counts]]:
-    """Sum counts by the hour; those of a service that has none so fine, by the day."""
+    """Sum counts by the hour, or by the day for a service without bins of at most an hour."""
     if not chunks:
         return
     keys = [np.concatenate([chunk.keys[at] for chunk in chunks]) for at in range(len(chunks[0].keys))]
@@ -87,7 +87,7 @@ def _series[KeyT: Hashable](
 
 
 def _histograms(chunks: list[Rows]) -> Iterator[tuple[int, Buckets]]:
-    """Sum histograms by the hour, over the bounds that all bins of a service share."""
+    """Yield histograms summed by the hour, over the bounds that all bins of a service share."""
     if not chunks:
         return
     key = np.concatenate([chunk.keys[0] for chunk in chunks])
@@ -114,7 +114,7 @@ def _joined(chunks: list[Rows], name: str) -> NDArray[np.int64]:
 
 
 def _by_key(*keys: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Numbers of the rows of each key, in the order of the keys."""
+    """Return the indexes of each key's rows, in the order of the keys."""
     order = np.lexsort(keys[::-1])
     if not order.size:
         return []

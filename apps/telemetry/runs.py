@@ -1,4 +1,4 @@
-"""The long work of telemetry: reading the past, importing files, looking for services and metrics."""
+"""Registers telemetry's kinds of runs: reading the past, importing files, looking for services and metrics."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from apps.core.runs import Kind, Parameters, Subject, register, start
 from apps.telemetry.models import TelemetryRun
 
 STORED = "telemetry.stored"
-"""Published when hours were stored: ``run``, ``kind``, the window, and the services where only some were read."""
+"""Published when hours were stored, with ``run``, ``kind``, the window, and ``services`` if only some were read."""
 WORK = "apps.telemetry.services.work"
 TIME_LIMIT = timedelta(hours=2)
-"""A backfill of two years and thousands of services takes its time; what is stored of it stays when it is cut off."""
+"""A backfill of two years and thousands of services takes long. When it is cut off, its stored hours stay."""
 
 
 class Reading(Parameters):
-    """What a reading is told besides its window."""
+    """The parameters of a reading besides its window."""
 
     days: int | None = None
     services: list[str] | None = None
-    """Only these; all of the catalog where it is left out."""
+    """Ids of the services to read; ``None`` for all of the catalog."""
     discover: bool = False
-    """Look for services and calls that are new first."""
+    """Whether to look for new services and calls first."""
     trust: bool = False
-    """What this reading says replaces what is stored, also where it says less."""
+    """Whether the reading replaces stored hours even where it has less data."""
     path: str = ""
     """The folder of an import."""
     read_new: bool = False
-    """After a discovery, read the same window of the services that are new."""
+    """Whether a discovery is followed by a reading of the same window for the new services."""
     follows: str = ""
-    """The discovery that this reading follows."""
+    """The id of the discovery that this reading follows."""
 
 
 def _subject(run: Run) -> Subject:
@@ -52,7 +52,7 @@ def _label(run: Run) -> str:
 
 
 def _stored(run: Run) -> Sequence[Event]:
-    """What others hear of the end. What a discovery changed, the catalog tells; a survey changes nothing."""
+    """Return the events of a run's end: none for a discovery, which the catalog reports, and none for a survey."""
     if run.state != Run.State.COMPLETED:
         return ()
     found = TelemetryRun.objects.get(pk=run.pk)
@@ -77,7 +77,7 @@ def _own(run: Run) -> Run:
 
 
 def again(run: Run, actor: Actor) -> Run:
-    """Begin a reading again, over the same window."""
+    """Start a reading again, over the same window."""
     found = TelemetryRun.objects.get(pk=run.pk)
     return start(
         run.kind,

@@ -13,14 +13,14 @@ JOBS = [
         actor="apps.telemetry.tasks.collect_hour",
         title="Read the hour from the telemetry source",
         time_limit=timedelta(hours=2),
-        # Sources need a moment to have all of an hour.
+        # Sources need a moment until they have all of an hour.
         offset=timedelta(minutes=3),
     ),
     Job(
         "telemetry.discover_day",
         every=timedelta(days=1),
         actor="apps.telemetry.tasks.discover_day",
-        title="Take in services that are new",
+        title="Take in new services",
         queue="bulk",
         time_limit=timedelta(hours=2),
         offset=timedelta(hours=1, minutes=20),

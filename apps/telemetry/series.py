@@ -1,8 +1,7 @@
 """Loads the series of many services at once as numpy arrays. For workers and commands only.
 
-Rows leave PostgreSQL in its binary format with a fixed width, so that millions of them become arrays without
-a Python object each. All series of one call lie on the same regular grid; a bin without data is NaN in every
-array.
+Rows leave PostgreSQL in its binary format with a fixed width, so that millions of them become arrays without a Python
+object for each. All counts and histograms of one call share one regular grid; a bin without data is NaN in every array.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ type Edge = tuple[int, int]
 HOUR = 3600
 DAY = 86_400
 
-#: Fewer finite bounds than these, shared by all hours, tell nothing of a percentile.
+#: With fewer finite bounds that all hours share, no percentile can be read.
 _LEAST_SHARED = 3
 
 _HEADER_BYTES = 19
@@ -36,8 +35,8 @@ _TRAILER_BYTES = 2
 class Counts:
     """Requests and failed requests on a regular grid; ``total`` and ``bad`` have shape ``(n,)``.
 
-    ``partial`` and ``implausible`` are the numbers of bins in doubt. The grid runs from the service's first
-    bin with data to the end asked for, so that what was before a service existed is no gap.
+    ``partial`` and ``implausible`` are numbers of bins. The grid runs from the first bin with data to the end asked
+    for, so that the time before a service existed is not a gap.
     """
 
     start: int
@@ -50,7 +49,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Latency histograms: ``bounds_ms`` has shape ``(k,)``, the last infinite; ``cumulative`` ``(n, k)``."""
+    """Latency histograms. ``bounds_ms`` has shape ``(k,)`` with an infinite end; ``cumulative`` has ``(n, k)``."""
 
     start: int
     step_seconds: int
@@ -60,7 +59,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles as they came, one entry per fine bin in order of time; NaN where a bin lacks one."""
+    """Percentiles of the source, one entry for each fine bin in order of time; NaN where a bin lacks one."""
 
     at: NDArray[np.int64]
     p95_ms: Floats
@@ -69,12 +68,12 @@ class Percentiles:
 
 
 def load_counts(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Counts]:
-    """Hourly counts of each service that has any in ``[start, end)``, by primary key."""
+    """Return hourly counts of each service that has any in ``[start, end)``, by primary key."""
     return _load_counts("telemetry_slihour", HOUR, service_pks, start, end)
 
 
 def load_days(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Counts]:
-    """Daily counts of each service that has any in ``[start, end)``; both are midnights in UTC."""
+    """Return daily counts of each service that has any in ``[start, end)``; both are midnights in UTC."""
     return _load_counts("telemetry_sliday", DAY, service_pks, start, end)
 
 
@@ -112,7 +111,7 @@ def _load_counts(
 
 
 def load_edges(source_pks: Sequence[int], start: datetime, end: datetime) -> dict[Edge, Counts]:
-    """Hourly counts of the calls from each source, by (source, target)."""
+    """Return hourly counts of the calls from each source, by (source, target)."""
     rows = _packed(
         sql.SQL(
             "SELECT string_agg(int8send(source_id::bigint) || int8send(target_id::bigint)"
@@ -133,10 +132,10 @@ def load_edges(source_pks: Sequence[int], start: datetime, end: datetime) -> dic
 
 
 def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Buckets]:
-    """Hourly histograms of each service that has any, over the bounds that all its hours there share.
+    """Return hourly histograms of each service that has any, over the bounds that all its hours share.
 
-    Where these are too few to read anything from, over all bounds: at one that an hour lacks, its requests count from
-    its bound before, so that a percentile reads too high, if anything.
+    If these bounds are too few, all bounds are used. At a bound that an hour lacks, it counts as at its bound before,
+    so that a percentile can only read too high.
     """
     shapes = connection.cursor()
     shapes.execute(
@@ -165,7 +164,7 @@ def load_buckets(service_pks: Sequence[int], start: datetime, end: datetime) -> 
 
 
 def _one_histogram(parts: Sequence[NDArray[Any]], end: int) -> Buckets:
-    """Put a service's histograms on a grid. Cumulative counts need only a common bound to be comparable."""
+    """Put a service's histograms on a grid. Cumulative counts can be compared at each common bound."""
     layouts = [(part, bounds) for part in parts for bounds in np.unique(part["bounds"], axis=0)]
     every = [bounds for _, bounds in layouts]
     kept = reduce(np.intersect1d, every)
@@ -182,7 +181,7 @@ def _one_histogram(parts: Sequence[NDArray[Any]], end: int) -> Buckets:
 
 
 def load_percentiles(service_pks: Sequence[int], start: datetime, end: datetime) -> dict[int, Percentiles]:
-    """The percentiles that sources had computed for each service that has any in ``[start, end)``."""
+    """Return the percentiles that sources computed, for each service that has any in ``[start, end)``."""
     rows = _copy(
         sql.SQL(
             "SELECT h.service_id::bigint, extract(epoch FROM h.bin_start)::bigint"
@@ -218,8 +217,8 @@ def _within(start: datetime, end: datetime) -> sql.Composed:
 def _packed(query: sql.Composed, columns: Sequence[tuple[str, str]]) -> NDArray[Any]:
     """Run a query whose rows are blocks of packed records, and return these sorted by their leading ``i8`` columns.
 
-    The driver hands over each row of a COPY one by one, which costs more than finding it; here there is one row for
-    each series, whose records PostgreSQL has put together.
+    The driver handles each row of a COPY separately, which costs more than reading it. Here each series is one row, in
+    which PostgreSQL has joined its records.
     """
     with (
         connection.cursor() as cursor,

@@ -28,18 +28,18 @@ from apps.telemetry.models import TelemetryRun
 from apps.telemetry.setup import surveys
 
 HOUR = timedelta(hours=1)
-#: How far the hourly collection reaches back after the source was away; more is a backfill's work.
+#: How far the hourly collection reads back after the source was down; a backfill reads more.
 CATCH_UP = timedelta(days=7)
-#: Hours that are read again, for what arrives late.
+#: Hours that each collection reads again, for data that arrive late.
 OVERLAP = 2 * HOUR
-#: An hour is complete for us only this long after its end.
+#: An hour counts as complete only this long after its end.
 SETTLE = timedelta(minutes=2)
 
 type Progress = Callable[[int, int], None]
 
 
 def last_complete_hour(now: datetime) -> datetime:
-    """The end of the newest hour that is over and settled."""
+    """Return the end of the newest hour that is over and settled."""
     return whole_hour(now - SETTLE)
 
 
@@ -52,7 +52,7 @@ def request_run(
     window: tuple[datetime, datetime] | None = None,
     origin: str = "",
 ) -> TelemetryRun:
-    """Record that telemetry is to be read; with the commit a worker hears of it."""
+    """Record a run that reads telemetry; a worker gets it when the transaction commits."""
     with transaction.atomic():
         run = start(
             kind.value,
@@ -69,17 +69,17 @@ def request_run(
 
 
 def execute_run(run_id: UUID, *, progress: Progress | None = None) -> TelemetryRun:
-    """Do what a run asks for here and now, unless it is done or somebody is at it.
+    """Do a run in this process, unless it is done or somebody else is doing it.
 
     Raises:
-        BallastError: what kept the run from completing; the run says so too.
+        BallastError: the run did not complete; the run has the same text.
     """
     execute(run_id, observe=progress, raises=True)
     return TelemetryRun.objects.get(pk=run_id)
 
 
 def work(holding: Holding) -> None:
-    """Do what a claimed run asks for: its end is recorded with what it stored last."""
+    """Do a claimed run. Its end is recorded in one transaction with the last of its changes."""
     run = TelemetryRun.objects.get(pk=holding.run.pk)
     outcome = _perform(run, holding.parameters(runs.Reading), _reporting(holding))
     with holding.fenced():
@@ -93,7 +93,7 @@ def work(holding: Holding) -> None:
 
 
 def _read_new(run: TelemetryRun, services: list[str]) -> None:
-    """The hourly collection reads what comes; what a new service did before, it would miss."""
+    """Request the past of new services: the hourly collection reads only what comes from now on."""
     assert run.window_start is not None
     assert run.window_end is not None
     request_run(
@@ -143,12 +143,12 @@ def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Per
 
 
 def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
-    """Store the observations of a folder as a collection from a source does, without a run for each.
+    """Store the observations of a folder as a collection from a source does, but without a run.
 
-    The graph stays as it is, and recommendations do until the next refresh. ``origin`` names who does it.
+    The graph stays as it is, and so do recommendations until the next refresh. ``origin`` names the caller.
 
     Raises:
-        InvalidInput: something is wrong with the folder; nothing was stored.
+        InvalidInput: the folder has faults; nothing was stored.
     """
     from apps.telemetry.imports.importing import import_directory
 
@@ -218,7 +218,7 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
 
 
 def _reporting(holding: Holding) -> Progress:
-    """Pass progress on. Files are counted in bytes, of which a page shows millionths."""
+    """Return a function that passes progress on. Bytes of large files are scaled down to about a million steps."""
 
     def report(done: int, total: int) -> None:
         scale = max(1, total // 1_000_000)
@@ -230,7 +230,7 @@ def _reporting(holding: Holding) -> Progress:
 def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
     """Read what has become complete since the last reading; ``None`` without a source.
 
-    After an outage of the source it catches up by itself, up to :data:`CATCH_UP`.
+    After an outage of the source it catches up, at most over :data:`CATCH_UP`.
 
     Raises:
         SourceError: the source cannot be read; the next hour tries again.
@@ -260,7 +260,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
 
 
 def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
-    """Take in services and calls that are new, and read the same day of those services.
+    """Take in new services and calls, and read the same day of the new services.
 
     ``None`` without a source, or where the configuration says ``discover_daily = false``.
 
@@ -286,12 +286,12 @@ def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
 
 
 def lives_off_discovery() -> bool:
-    """Whether nobody has declared a service: what the catalog has beside the demo, if anything, was discovered."""
+    """Return whether nobody has declared a service, so that all services except the demo's were discovered."""
     return not Service.objects.exclude(origin="demo").filter(is_discovered=False).exists()
 
 
 def awaits_a_source() -> bool:
-    """Whether there is nothing but the demo, and nowhere to read anything else from."""
+    """Return whether there are only services of the demo, and no source to read others from."""
     others = Service.objects.exclude(origin="demo")
     return (
         not remembered("telemetry.not_only_demo", ("catalog_service",), others.exists)

@@ -1,4 +1,4 @@
-"""Makes the telemetry source that the settings name, or, where they name none, the one that a person connected."""
+"""Makes the telemetry source: the one that the settings name, otherwise the one that a person connected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from apps.telemetry.setup import sealing, stored
 
 logger = structlog.get_logger(__name__)
 
-#: How many threads of one process wait for a telemetry source at once, where a person looks at it.
+#: How many threads of one process may wait for a telemetry source at once, for people who look at it.
 places = Bulkhead("the telemetry source", places=1, wait_seconds=0.25)
 
 _breakers: dict[str, CircuitBreaker] = {}
@@ -38,9 +38,9 @@ class NoSource(Conflict):
     slug = "no-telemetry-source"
     title = "No telemetry source is set up"
     meaning = (
-        "The request needs Prometheus, and there is none: neither is `PROMETHEUS_URL` set, nor did "
-        "anybody connect one. "
-        "Files can be imported all the same."
+        "The request needs Prometheus, and there is none: `PROMETHEUS_URL` is not set, and nobody has "
+        "connected one. "
+        "Files can still be imported."
     )
 
 
@@ -58,7 +58,7 @@ class SecretUnreadable(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a Prometheus is reached, and who says so."""
+    """How to reach a Prometheus, and whether the environment or a person says so."""
 
     url: str
     token: str = field(default="", repr=False)
@@ -69,7 +69,7 @@ class Connection:
 
 
 def address() -> str:
-    """The address that telemetry is read from, or an empty text. Opens no secret."""
+    """Return the source's address, or an empty text. This opens no secret."""
     if settings.PROMETHEUS_URL:
         return str(settings.PROMETHEUS_URL)
     found = stored.newest_connection()
@@ -77,12 +77,12 @@ def address() -> str:
 
 
 def is_configured() -> bool:
-    """Whether there is a Prometheus to read from."""
+    """Return whether there is a Prometheus to read from."""
     return bool(address())
 
 
 def connection() -> Connection | None:
-    """The connection of the environment, which wins as a whole, or the stored one.
+    """Return the connection of the environment, which wins as a whole, or the stored one.
 
     Secrets of the environment are never sent to an address that a person typed in.
 
@@ -111,16 +111,16 @@ def connection() -> Connection | None:
 
 
 class _Config:
-    """The metric families that count now: the presets, the file's, the stored ones. Made once for each stored version.
+    """The metric families in use: presets, the file's and the stored ones. They are made once for each stored version.
 
-    Every process looks which version counts whenever it needs the families, so a change is taken up without a restart.
+    Every process asks for the newest version whenever it needs the families, so a change needs no restart.
     """
 
     def __call__(self) -> TelemetryConfig:
         return _config(stored.families_version())
 
     def cache_clear(self) -> None:
-        """Forget what was read; the file is read again."""
+        """Forget the families, so that the file is read again."""
         _config.cache_clear()
 
 
@@ -136,13 +136,13 @@ def _config(version: int) -> TelemetryConfig:
     try:
         return with_families(below, found)
     except InvalidInput as error:
-        # An upgrade may know families otherwise. To read by what is left is better than not at all.
+        # An upgrade may reject stored families. Reading by the file and the presets is better than not reading.
         logger.error("telemetry.stored_families_unusable", version=version, error=error.detail)
         return below
 
 
 def with_families(below: TelemetryConfig, found: FamilySet) -> TelemetryConfig:
-    """A configuration with a stored set of families over it.
+    """Return a configuration with a stored set of families over it.
 
     Raises:
         InvalidInput: the set cannot be used.
@@ -154,7 +154,7 @@ def with_families(below: TelemetryConfig, found: FamilySet) -> TelemetryConfig:
 
 
 class SourceBusy(SourceUnavailable):
-    """As many of this process as may wait for a telemetry source do so already."""
+    """The most threads of this process that may wait for a telemetry source already do."""
 
 
 @contextmanager
@@ -169,13 +169,13 @@ def place() -> Iterator[None]:
             yield
     except BulkheadFull:
         raise SourceBusy(
-            "Somebody else is asking the telemetry source at this moment, and it takes its time. "
+            "The telemetry source is slow, and somebody else is asking it at this moment. "
             "Try again in a few seconds."
         ) from None
 
 
 def breaker_for(url: str) -> CircuitBreaker:
-    """The one breaker that this process has for an address."""
+    """Return this process's breaker for an address."""
     with _breakers_lock:
         return _breakers.setdefault(url, CircuitBreaker(url))
 
@@ -191,7 +191,7 @@ def http_to(
     """Connect to an address; close it after use.
 
     Parameters:
-        is_apart: with a breaker of its own, so that what is only tried cannot keep others from reading.
+        is_apart: give it a breaker of its own, so that a trial cannot stop others from reading.
     """
     timeout = min(timeout_seconds or config.timeout_seconds, config.timeout_seconds)
     return PrometheusHttp(
@@ -212,7 +212,7 @@ def http_to(
 
 
 def required() -> Connection:
-    """The connection there is.
+    """Return the connection in use.
 
     Raises:
         NoSource: there is none.
@@ -220,7 +220,7 @@ def required() -> Connection:
     where = connection()
     if where is None:
         raise NoSource(
-            "There is no Prometheus to read from: PROMETHEUS_URL is not set, and nobody connected "
+            "There is no Prometheus to read from: PROMETHEUS_URL is not set, and nobody has connected "
             "one under Telemetry, Set "
             "up. Or import files: manage.py import_observations DIR."
         )
@@ -233,9 +233,9 @@ def prometheus_source(
     """Connect to the Prometheus that is set up; close the source after use.
 
     Parameters:
-        serve_stale: for people who look: the last good answer, with its age, while the source is down.
-        timeout_seconds: for one question with its retries, where the configured time is too long to wait.
-        budget_seconds: for all questions together.
+        serve_stale: show people the last good answer, with its age, while the source is down.
+        timeout_seconds: the longest time for one question with its retries; by default the configured time.
+        budget_seconds: the longest time for all questions together.
 
     Raises:
         NoSource: none is set up.

@@ -11,7 +11,7 @@ from apps.telemetry import runs, services
 
 logger = structlog.get_logger(__name__)
 
-#: As long as the readings that they make may take.
+#: As long as the readings that the actors start may take.
 RUN_TIME_LIMIT_MS = int(runs.TIME_LIMIT.total_seconds() * 1000)
 
 
@@ -19,7 +19,7 @@ RUN_TIME_LIMIT_MS = int(runs.TIME_LIMIT.total_seconds() * 1000)
     actor_name="telemetry.collect_hour", queue_name="default", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
 )
 def collect_hour() -> None:
-    """Read what has become complete since the last reading. The next hour makes up for one that fails."""
+    """Read the hours that are complete since the last reading. The next hour catches up after a failure."""
     try:
         services.collect_hour()
     except BallastError as error:
@@ -30,7 +30,7 @@ def collect_hour() -> None:
     actor_name="telemetry.discover_day", queue_name="bulk", time_limit=RUN_TIME_LIMIT_MS, max_retries=0
 )
 def discover_day() -> None:
-    """Take in services and calls that are new. The next day makes up for one that fails."""
+    """Take in new services and calls. The next day tries again after a failure."""
     try:
         services.discover_day()
     except BallastError as error:
@@ -39,7 +39,7 @@ def discover_day() -> None:
 
 @dramatiq.actor(actor_name="telemetry.keep_house", queue_name="default")
 def keep_house() -> None:
-    """Make the partitions of the coming weeks, drop what is old."""
+    """Create the partitions for the coming weeks, and drop old data."""
     from apps.telemetry.storing.retention import drop_old, keep_partitions_ahead
 
     made = keep_partitions_ahead(instants.now().date())

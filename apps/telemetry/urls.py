@@ -1,4 +1,4 @@
-"""Pages of what came in, and of where it comes from."""
+"""Pages of telemetry: its source, what was read, and imports."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Telemetry: where it comes from, what was read, how one service is read. Imports: what was sent."""
+"""Pages of telemetry (its source, its runs, how one service is read) and of imports."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.presenting import checked, moment, service_data
 
-#: The forms come after what was imported where the screen is narrow: not too far down.
+#: On narrow screens the forms come after the list of imports, so the list is short.
 _IMPORTS_SHOWN = 15
 
 
 @page("telemetry.view")
 def telemetry(request: PageRequest) -> HttpResponse:
-    """Where telemetry comes from; for one service, how it was read when and what was left out."""
+    """Show where telemetry comes from; for one service, how it was read and what was left out."""
     status = queries.source_status()
     context: dict[str, Any] = {
         "status": status,
@@ -46,7 +46,7 @@ def telemetry(request: PageRequest) -> HttpResponse:
 
 @page("telemetry.view")
 def check(request: PageRequest) -> HttpResponse:
-    """Whether the source answers, and what it says of one service now. Stores nothing."""
+    """Show whether the source answers, and how one service is read now. Nothing is stored."""
     service_id = request.GET.get("service", "").strip()
     look = checks.look(service_id)
     context: dict[str, Any] = {"look": look, "check": look.check, "service_id": service_id}
@@ -58,7 +58,7 @@ def check(request: PageRequest) -> HttpResponse:
 
 @page("telemetry.view")
 def run(request: PageRequest, run_id: UUID) -> HttpResponse:
-    """Where the page of a reading was before all long work had one page."""
+    """Redirect to the page of the run; readings used to have a page of their own."""
     return redirect("run", run_id=run_id, permanent=True)
 
 
@@ -77,7 +77,7 @@ def _imports(request: PageRequest, **extra: Any) -> HttpResponse:
 
 @page("catalog.view")
 def imports(request: PageRequest) -> HttpResponse:
-    """What was imported, and the forms that import more."""
+    """Show what was imported, and the forms that import more."""
     return _imports(request)
 
 
@@ -112,11 +112,11 @@ def _graph(request: PageRequest) -> dict[str, Any]:
     try:
         document = json.loads(file.read().decode()) if file else None
     except (ValueError, RecursionError) as error:
-        # It is not UTF-8, not JSON, too deep, or holds a number of thousands of digits.
+        # It is not UTF-8, not JSON, nested too deeply, or has a number of thousands of digits.
         raise InvalidInput(f"{file.name if file else 'The file'} is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise InvalidInput(
             "Choose a JSON file.",
-            fields=[FieldProblem("graph", "an object with services and dependencies is needed")],
+            fields=[FieldProblem("graph", "it must be an object with services and dependencies")],
         )
     return {"discovery_source": DiscoverySource.MANUAL.value} | document

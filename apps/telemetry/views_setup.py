@@ -1,4 +1,4 @@
-"""Setting up telemetry on one page: connect a Prometheus, choose what is read, start."""
+"""The page that sets up telemetry: connect a Prometheus, choose what is read, start."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from apps.telemetry.proposals.documents import Survey
 from apps.telemetry.setup import state as setup_state
 
 PAGE = "telemetry/setup.html"
-#: What of the page refreshes itself while a worker is at it.
+#: The parts of the page that refresh while a worker is busy.
 PARTS = frozenset({"found", "started"})
 DAYS = (7, 31, 90)
 
 
 @page("telemetry.view")
 def setup(request: PageRequest) -> HttpResponse:
-    """How telemetry is set up, as far as it is; a part of it, where the page asks how far a worker is."""
+    """Show how far telemetry is set up; only a part when the page asks for a worker's progress."""
     part = request.GET.get("part", "")
     return _page(request, part=part if part in PARTS else "")
 
@@ -58,7 +58,7 @@ def _left_out(survey: Survey | None) -> list[str]:
 
 @page("telemetry.configure", methods=POST)
 def connect(request: PageRequest) -> HttpResponseBase:
-    """Ask the address that was written; keep it where it answers, and look at its metrics."""
+    """Try the address that a person entered; if it answers, store it and look at its metrics."""
     given = {name: request.POST.get(name, "").strip() for name in ("url", "user", "org_id")}
     data = {
         "url": given["url"],
@@ -97,14 +97,14 @@ def _not_connected(
 
 @page("telemetry.configure", methods=POST)
 def look(request: PageRequest) -> HttpResponseBase:
-    """Have a worker look at the metrics, once more where it did before."""
+    """Have a worker look at the metrics, again if it did before."""
     dispatch("telemetry.survey", {}, actor=request.actor)
     return _onward(request, "found")
 
 
 @page("telemetry.configure", methods=POST)
 def start(request: PageRequest) -> HttpResponseBase:
-    """Store what was ticked, and have a worker find the services and read the past of each."""
+    """Store the ticked families, and have a worker find the services and read the past of each."""
     state = setup_state.look()
     survey = state.survey or Survey()
     posted = {name: str(value) for name, value in request.POST.items()}
@@ -139,13 +139,13 @@ def _version(posted: Mapping[str, str]) -> int:
 
 
 def _number(text: str, otherwise: int) -> int:
-    """A number that was sent along, or another one where none was that can be meant."""
+    """Return the number in a text, or ``otherwise`` if the text is no usable number."""
     return int(text) if text.isdecimal() and len(text) < 19 else otherwise
 
 
 @page("telemetry.configure", methods=POST)
 def families(request: PageRequest) -> HttpResponseBase:
-    """Show what other families would change, or store them, as they are written in the page's text."""
+    """Preview or store families that are written as TOML on the page."""
     text = request.POST.get("toml", "")
     actor = request.actor
     try:
@@ -163,11 +163,11 @@ def families(request: PageRequest) -> HttpResponseBase:
 
 
 def _written(text: str) -> dict[str, Any]:
-    """The action's input from the text of a configuration file."""
+    """Return the action's input from the text of a configuration file."""
     try:
         document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and very deep arrays, too
-        raise InvalidInput(f"This is not TOML that can be read: {error}.") from error
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits and very deep arrays
+        raise InvalidInput(f"This is not valid TOML: {error}.") from error
     table = document.get("telemetry", {})
     own = table.get("families", {}) if isinstance(table, dict) else None
     unknown = [
@@ -185,11 +185,9 @@ def _written(text: str) -> dict[str, Any]:
 
 @page("telemetry.view")
 def download(request: PageRequest, what: str) -> HttpResponse:
-    """The stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
+    """Return the stored families, or the recommended ones, as a file for BALLAST_CONFIG."""
     if what not in {"stored", "recommended"}:
-        raise NotFound(
-            "There are two files: of the families that are stored, and of those that are recommended."
-        )
+        raise NotFound("There are two files: stored and recommended.")
     state = setup_state.look()
     if what == "stored":
         text = state.stored_toml
@@ -207,7 +205,7 @@ def download(request: PageRequest, what: str) -> HttpResponse:
 
 
 def _onward(request: PageRequest, anchor: str) -> HttpResponseBase:
-    """Show the page anew. To a script that is a reload: an address that differs in its anchor alone loads nothing."""
+    """Show the page again. A script must reload: an address that differs only in its anchor would load nothing."""
     if request.htmx:
         return HttpResponseClientRefresh()
     address = f"{reverse('telemetry-setup')}#{anchor}"

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts import middleware, sessions
+from apps.accounts.formatting import browser_words
 from apps.accounts.models import UserSession
-from apps.accounts.words import browser_words
 from tests.accounts.conftest import key_of, person, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]

@@ -150,7 +150,7 @@ def test_a_ratio_in_a_field_of_percents_is_told_so_while_it_is_typed(
 def test_less_than_half_is_allowed_and_looked_at_twice(owner: Client, checkout: Service) -> None:
     data = form(owner, address(owner, "slos.modify", "availability"), target="9.99")
     words = text_of(owner.post("/actions/slos.modify/preview/", data, headers=HTMX))
-    assert "lets more requests fail than succeed: is that meant?" in words
+    assert "lets more requests fail than succeed. Is that intended?" in words
 
 
 def test_the_number_in_the_field_the_one_on_the_button_and_the_one_that_is_set_are_one(
@@ -287,7 +287,7 @@ def test_words_that_try_to_be_markup_stay_words(shop: Team) -> None:
 def test_an_action_that_no_form_fits_has_no_dialog(name: str, db: None) -> None:
     response = client_of("sre_admin").get(f"/actions/{name}/")
     assert response.status_code == 404
-    assert "the API does it" in text_of(response)
+    assert "Use the API" in text_of(response)
 
 
 @pytest.mark.parametrize("name", ["accounts.create_user", "accounts.create_api_key"])

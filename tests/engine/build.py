@@ -55,9 +55,7 @@ def with_dependency(
 
 
 def full_service(service_id: str = "checkout", days: int = 60) -> tuple[ServiceInput, int]:
-    """A service with a measured database, a published external and an asynchronous mailer; and when its data
-    ends.
-    """
+    """A service with a measured database, a published external and an asynchronous mailer; and the end of its data."""
     counts, edge = with_dependency(days)
     service = ServiceInput(
         service_id,

@@ -14,9 +14,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "petshop"
 
 
 def petsite(traffic: str) -> tuple[ServiceInput, int]:
-    """PetSite with its direct callees' own counts, and the end of the data; skips where the data is not
-    there.
-    """
+    """PetSite with the counts of its direct callees, and the end of the data; skips if the data are missing."""
     folder = DATA / f"{traffic}_traffic"
     if not folder.is_dir():
         pytest.skip("the PetShop data is not beside this repository (../shared/data/petshop)")

@@ -1,4 +1,4 @@
-"""The shipped file and the built-in priors are one thing."""
+"""The shipped file and the built-in priors are the same."""
 
 from __future__ import annotations
 

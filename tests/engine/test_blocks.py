@@ -1,4 +1,4 @@
-"""Block lengths follow how long the data remember."""
+"""Block lengths follow how long the data are correlated."""
 
 from __future__ import annotations
 

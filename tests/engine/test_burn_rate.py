@@ -53,7 +53,7 @@ def test_a_rate_is_the_same_for_numbers_and_for_arrays(pairs: list[tuple[float, 
     st.sampled_from([0.9, 0.99, 0.999, 0.99999]),
 )
 def test_single_failures_page_nobody(traffic: int, failed_at: list[int], target: float) -> None:
-    """Up to two failures, however close and however many requests there are."""
+    """Up to two failures, however close together and whatever the number of requests."""
     total = np.full(701, float(traffic))
     bad = np.zeros(total.size)
     for at in failed_at:

@@ -1,4 +1,4 @@
-"""The instrument for composites: what is right is within chance, what is biased is not."""
+"""The evaluation of composites: a correct method stays within chance, a biased one does not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def tables(outcomes: list[CompositeOutcome]) -> Any:
 
 
 def biased(graph: FleetGraph, *, max_conditioned: int, samples: int, seed: int) -> FleetComposite:
-    """Compose as the engine does, and forget a fifth of what fails where figures are enumerated."""
+    """Compose as the engine does, but drop a fifth of the failures where figures are enumerated."""
     found = compose_fleet(graph, max_conditioned=max_conditioned, samples=samples, seed=seed)
     if max_conditioned < 0:
         return found
@@ -59,7 +59,7 @@ def test_a_biased_composite_is_marked_and_the_other_is_not() -> None:
     enumerated, sampled = found["methods"]["enumerated"], found["methods"]["sampled"]
     assert (enumerated["within"], sampled["within"]) == (False, True)
     assert enumerated["mean"] > 2
-    # Chance goes away with more worlds; a fault does not.
+    # Chance disappears with more worlds; a fault does not.
     assert enumerated["still_beyond"] == enumerated["looked_at_again"] > 5
     marked = [line for line in composite_markdown(found).splitlines() if " ✗ |" in line]
     assert [line.split(" | ")[0] for line in marked] == ["| enumerated"]
@@ -77,7 +77,7 @@ def test_chance_is_that_of_the_normal_distribution() -> None:
 
 
 def test_so_many_may_be_beyond_three_as_the_binomial_distribution_allows() -> None:
-    # Of 7,600 nodes 20.5 are expected; 36 and more come in 0.12 % of evaluations, 37 and more in 0.07 %.
+    # Of 7,600 nodes, 20.5 are expected; 36 or more occur in 0.12 % of evaluations, 37 or more in 0.07 %.
     assert is_chance(0, 0)
     assert is_chance(36, 7_600)
     assert not is_chance(37, 7_600)

@@ -1,4 +1,4 @@
-"""The one figure for trust."""
+"""The confidence."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_ninety_good_days_pass_a_rule_of_eighty_five_percent() -> None:
 
 
 def _varying(days: int, per_hour: float, rate: float, seed: int) -> CountSeries:
-    """Counts of a busy service with a daily rhythm, whose days differ: of three one is almost twice as bad as usual,
-    or half as bad.
-    """
+    """Counts of a busy service with a daily rhythm; one day in three has almost twice, or half, the usual failures."""
     generator = np.random.default_rng(seed)
     hours = np.arange(days * 24)
     total = np.round(per_hour * (1 + 0.5 * np.sin(hours / 24 * 2 * np.pi))) + 1

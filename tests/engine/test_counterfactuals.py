@@ -23,7 +23,7 @@ def changes_of(service: ServiceInput, as_of: int) -> tuple[dict[str, Any], list[
 
 
 def _with_better_dependency(service: ServiceInput, scale: float) -> ServiceInput:
-    """The same past with the dependency's failures, and what they did to the service, scaled."""
+    """The same past with the failures of the dependency, and those that it caused in the service, scaled."""
     first = service.dependencies[0]
     assert first.edge is not None
     assert service.counts is not None
@@ -120,7 +120,7 @@ def test_where_traffic_stands_in_the_way_it_says_so() -> None:
 
 
 def test_no_change_is_offered_that_would_not_be_seen() -> None:
-    """Only what one more nine needs may lead nowhere, and says so: it answers what is asked of every service."""
+    """Only "one more nine" may lead nowhere and say so, because it is answered for every service."""
     kinds = set()
     for number, family in itertools.product(range(6), FAMILIES):
         generator = np.random.default_rng([11, list(FAMILIES).index(family), number])
@@ -134,7 +134,7 @@ def test_no_change_is_offered_that_would_not_be_seen() -> None:
 
 @pytest.mark.parametrize("rate", [5e-4, 2e-3])
 def test_no_way_to_one_more_nine_leads_down(rate: float) -> None:
-    """Spotless services get lower targets than some that fail a little: no cure of failures may be sold for one."""
+    """Spotless services get lower targets than some that fail a little; that must not look like a gain from failing."""
     counts = steady(90, per_hour=10_000, rate=rate)
     document, changes = changes_of(ServiceInput("svc", counts=counts), end_of(counts))
     needed = next(each for each in changes if each["kind"] == "one_more_nine")

@@ -1,4 +1,4 @@
-"""Failures are shared out among causes without a rest."""
+"""All failures are divided among causes, without a remainder."""
 
 from __future__ import annotations
 

@@ -24,9 +24,11 @@ def _seen_from_the_target(call_probability: float) -> EdgeEstimate:
     total = np.full(hours, float(REQUESTS))
     rate = np.where(generator.random(hours) < 0.05, generator.uniform(0, 0.4, hours), 0.0)
     met = generator.binomial(REQUESTS, call_probability * rate)
-    bad = generator.binomial(met, LOSS / call_probability) + generator.binomial(REQUESTS, 1e-4, hours)
+    bad = (
+        generator.binomial(met, LOSS / call_probability) + generator.binomial(REQUESTS, 1e-4, hours)
+    ).astype(np.float64)
     asked = generator.poisson(TARGETS_CALLS, hours).astype(np.float64)
-    own = observe(hourly(total, bad.astype(np.float64)), end_of(hourly(total, bad)))
+    own = observe(hourly(total, bad), end_of(hourly(total, bad)))
     target = hourly(asked, generator.binomial(asked.astype(int), rate).astype(np.float64))
     (found,) = estimate_edges(own, [DependencyInput("db", target=target)], end_of(target))
     return found
@@ -65,7 +67,7 @@ def test_the_document_says_what_retries_make_of_one_call(retries: int) -> None:
     (found,) = estimate_edges(
         observe(counts, end_of(counts)), [DependencyInput("db", retries=retries, edge=edge)], end_of(counts)
     )
-    (row,) = composite_document(service_composite(0.999, 1.0, [found]))["dependencies"]  # type: ignore[attr-defined]
+    (row,) = composite_document(service_composite(0.999, 1.0, [found]))["dependencies"]
     again = sum(0.5 * 0.01 + 0.5 * 0.01**tries for tries in range(1, retries + 1))
     assert row["load_amplification"] == pytest.approx(1 + again, abs=1e-6)
     assert row["load_amplification_in_outage"] == 1 + retries

@@ -1,4 +1,4 @@
-"""A table of edges is the sequence that it was made of, and answers by caller and by target."""
+"""A table of edges equals the sequence that it was made from, and finds edges by caller and by target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call probability and hardness are read from data where the data can tell."""
+"""Call probability and hardness come from the data where these suffice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_requests_from_before_calls_were_watched_say_nothing_of_an_edge() -> Non
     own = observe(counts, end_of(counts))
     (found,) = estimate_edges(own, [DependencyInput("db", edge=late, target=edge)], end_of(counts))
     assert found.call_probability == pytest.approx(0.7, abs=0.01)
-    # What the target did before stands for the calls that nobody watched.
+    # The target's own failures stand in for calls before they were watched.
     assert found.hardness == pytest.approx(0.6, abs=0.06)
 
 

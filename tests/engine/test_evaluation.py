@@ -1,4 +1,4 @@
-"""The instrument measures right: scores, baselines, groups, report."""
+"""The evaluation measures correctly: scores, baselines, groups, report."""
 
 from __future__ import annotations
 

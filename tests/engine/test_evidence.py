@@ -88,14 +88,14 @@ def test_independent_failures_are_counted_as_they_are() -> None:
     total = np.full(96, 10_000.0)
     bad = generator.poisson(50.0, (400, 96)).astype(float)
     worth = independent_failures(total, bad) / bad.sum(axis=1)
-    # What few stretches leave open is counted against the record.
+    # Few stretches leave doubt, which counts against the record.
     assert 0.3 < float(np.median(worth)) <= 1
     lowest = Evidence.of(total, bad, 4.0, PRIORS[0]).lowest
     assert float(np.mean(lowest > 50.0 / 10_000)) <= DOUBT
 
 
 def test_the_level_that_was_clearly_counted_is_garwoods() -> None:
-    # One stretch a bin, alike to the last failure: 100 of them are worth 100.
+    # Both bins have the same failures, so all 100 failures count as independent.
     found = evidence_of(np.full(2, 50_000.0), np.full(2, 50.0), 2.0)
     assert found.lowest[0] == pytest.approx(gammaincinv(100, DOUBT) / 100_000)
 

@@ -1,4 +1,4 @@
-"""What an explanation says comes true when the engine runs again, and its words carry the result's numbers."""
+"""Every statement of an explanation holds when the engine runs again, and its words carry the result's numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from apps.engine.types import CountSeries, ServiceInput
 from tests.engine.build import HOUR, START, end_of, steady
 
 TOLERANCE = 0.1
-"""Share of what is missing to 1: a new run reads hardness anew, and that is followed only where it matters."""
+"""Relative to the unavailability. A new run estimates hardness again, which the explanation follows only where it
+matters.
+"""
 
 
 def a_service(number: int) -> tuple[ServiceInput, int]:

@@ -1,4 +1,4 @@
-"""A whole graph is composed as brute force finds it: shared nodes once, cycles without going round."""
+"""A composed graph agrees with brute force: shared nodes count once, and so do failures in cycles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_random_graphs_agree_with_brute_force(method: str) -> None:
         for each in evaluate_graph(1, number, worlds=WORLDS)
         if each.method == method
     ]
-    # Were the errors normal, one in 370 would be beyond three standard errors.
+    # If the errors are normal, one in 370 is beyond three standard errors.
     assert sum(each > 3 for each in off) <= 3
     assert max(off) < 4.5
     assert sum(each > 2 for each in off) / len(off) < 0.08
@@ -102,7 +102,7 @@ def test_retries_within_a_cycle_settle_where_their_equation_holds() -> None:
 def test_a_cycle_that_one_failure_brings_down_is_sampled_in_the_worlds_that_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # 40 members of two edges each, of which 1.8 carry a failure on: it reaches nearly all of them.
+    # 40 members with two edges each, of which 1.8 carry a failure on average: it reaches nearly all of them.
     names = [f"s{number:02}" for number in range(40)]
     edges = [
         FleetEdge(name, names[(at + step) % 40], hardness=0.9)
@@ -169,7 +169,7 @@ def test_retries_save_the_transient_part_and_cost_calls() -> None:
 @given(st.integers(0, 10_000), st.data())
 def test_a_better_node_makes_nobody_worse(number: int, data: st.DataObject) -> None:
     graph = random_graph(np.random.default_rng(number), 6)
-    # What the best member of a group fails by itself sets the common cause, so groups are left alone.
+    # The best member's own failures determine the common cause, so groups are left out.
     graph = replace(graph, edges=[replace(edge, group="") for edge in graph.edges], rules={})
     name = data.draw(st.sampled_from(sorted(graph.own)))
     better = dict(graph.own)
@@ -198,7 +198,7 @@ def test_what_cannot_be_is_refused(graph: FleetGraph, words: str) -> None:
 
 
 def test_members_of_a_large_cycle_come_out_as_measured() -> None:
-    # What sampling makes of thousands of members is no reason to move what each fails by itself.
+    # Sampling noise over thousands of members is no reason to change what each fails by itself.
     generator = np.random.default_rng(7)
     names = [f"s{number:04}" for number in range(2_000)]
     edges = [
@@ -219,7 +219,7 @@ def test_members_of_a_large_cycle_come_out_as_measured() -> None:
 
 
 def test_one_member_that_is_off_is_found_among_a_thousand() -> None:
-    # Groups are left out where a cycle begins: what the two outside it take from s0000 must be found.
+    # Groups are left out where a cycle begins: the shares that the two outside it get from s0000 must be found.
     names = [f"s{number:04}" for number in range(1_000)]
     edges = [
         FleetEdge(name, names[(at + step) % 1_000], hardness=0.05)

@@ -1,4 +1,4 @@
-"""The forecast: ordered, the same for one row or many, blind to the number of requests where it should be."""
+"""The forecast: ordered, the same for one row or many, and independent of the number of requests where it should be."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_regimes_are_what_they_are_called() -> None:
 
 
 def probes(days: int, per_hour: float, down: dict[int, int]) -> CountSeries:
-    """A site asked ``per_hour`` times an hour, down for so many hours from some hours on."""
+    """A site probed ``per_hour`` times an hour, down for so many hours from some hours on."""
     total = np.full(days * 24, per_hour)
     bad = np.zeros_like(total)
     for begin, hours in down.items():
@@ -135,7 +135,7 @@ def test_a_site_that_a_clock_asks_is_up_or_down_however_often_it_is_asked() -> N
 def test_a_site_that_was_never_down_is_not_forecast_never_to_be() -> None:
     counts = probes(90, 12, {})
     found: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))["availability"]
-    # Of a hundred real sites without an outage in 90 days one is down for about three of the next 28.
+    # Of a hundred real sites without an outage in 90 days, about three are down in the next 28.
     assert 0.8 < found["tiers"]["conservative"]["target"] < 0.95
     assert found["tiers"]["aggressive"]["target"] > 0.9995
 
@@ -173,7 +173,7 @@ def observed_failing_now_and_then(requests_an_hour: float) -> ObservedCounts:
 
 
 def test_a_clock_whose_hours_are_mostly_unknown_is_no_reason_to_fail() -> None:
-    """Every fifth hour is known, a probe every five minutes; of the others one bin alone, in which nobody asked."""
+    """Every fifth hour is known, with a probe every five minutes; of the others only one bin, without a probe."""
     hours = 24 * 30
     total = np.full((hours, 12), np.nan)
     total[:, 0] = 0.0

@@ -1,4 +1,4 @@
-"""A computing process keeps what it frees, and does not pay for every page of it again."""
+"""A computing process keeps the memory that it frees, so that it does not pay for each page again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cycles are found whole, and named the same way every time."""
+"""Cycles are found whole, and are named in the same way every time."""
 
 from __future__ import annotations
 

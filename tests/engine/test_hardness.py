@@ -1,4 +1,4 @@
-"""Several pasts of one service are measured together, and each comes out as it would alone."""
+"""Several pasts of one service are measured together, with the same results as one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOUR = 3_600
 
 
 def _pasts() -> tuple[Floats, Floats, Floats]:
-    """Requests, failures of three pasts and failed calls over three edges, of which two are one in the last past."""
+    """Requests, failures of three pasts, and failed calls over three edges, two of which are equal in the last past."""
     generator = np.random.default_rng(3)
     total = 5_000 + 2_000 * np.sin(np.arange(HOURS) / 24 * 2 * np.pi) + generator.normal(0, 200, HOURS)
     down = generator.random((3, HOURS)) < 0.02

@@ -1,4 +1,4 @@
-"""Journeys: mixtures of paths over services that share what they stand on."""
+"""Journeys: mixtures of paths over services with common nodes below them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from apps.engine.document import TierName
 from apps.engine.evaluation.brute_force import simulate
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.journeys.availability import JourneyFleet, Path, Step, evaluate
 from apps.engine.journeys.predicted import Predicted
 from apps.engine.simulation.random_graphs import random_graph
-from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY
 from tests.engine.test_reach import whole_of
 
 OWN = {"web": 0.9995, "pay": 0.9998, "cart": 0.9997, "db": 0.9999, "bank": 0.999}
@@ -57,7 +58,7 @@ def test_random_journeys_agree_with_brute_force() -> None:
             )
             for at in range(int(generator.integers(1, 4)))
         ]
-        # The same journeys as nodes of the graph: worlds are drawn and failures spread, nothing else.
+        # The same journeys as nodes of the graph, by brute force: draw worlds and let failures spread.
         own = {**graph.own, **{path.name: 1.0 for path in paths}}
         more = [FleetEdge(path.name, step.service_id, step.calls) for path in paths for step in path.steps]
         truth = simulate(FleetGraph(own, [*graph.edges, *more]), worlds, generator)
@@ -100,7 +101,7 @@ def test_a_journey_of_one_service_has_that_services_tiers() -> None:
 
 
 def test_shared_infrastructure_is_one_draw_for_all_who_stand_on_it() -> None:
-    """Two services that fail only through the same database have its bad windows together, not each its own."""
+    """Two services that fail only through the same database share its bad windows."""
     names = [f"s{at}" for at in range(8)]
     graph = FleetGraph({"db": 0.999, **dict.fromkeys(names, 1.0)}, [FleetEdge(name, "db") for name in names])
     journey = [Path("", 1, tuple(Step(name) for name in names))]

@@ -167,12 +167,12 @@ def test_a_call_made_in_some_journeys_may_take_what_it_takes_there() -> None:
     found = share_out(path, parts, 600)
     p95 = end_to_end(path, parts).percentile(0.95).value
     made = found["c"].near_ms / found["c"].budget_ms * 600 / p95
-    # Slow journeys make the call more often than others, and what they spend is the budget.
+    # Slow journeys make the call more often than others, and the budget is what these spend.
     assert 0.3 < made < 0.9
     spent = found["a"].budget_ms + found["b"].budget_ms + made * found["c"].budget_ms
     assert spent == pytest.approx(600, rel=0.02)
     assert found["c"].budget_ms == pytest.approx(found["a"].budget_ms, rel=0.25)
-    # One that journeys near the percentile never make may still take what it takes.
+    # A call that journeys near the percentile never make may still take the time that it takes.
     rare = Serial((Call("a"), Call("d", probability=0.001)))
     slow = LatencyDistribution(np.array([5_000.0, 5_001.0, np.inf]), np.array([0.0, 1e6, 1e6]))
     assert share_out(rare, parts | {"d": slow}, 600)["d"].budget_ms == 600

@@ -48,7 +48,7 @@ def backtest(
     window_days: int = 28,
 ) -> dict[str, Any]:
     tier: dict[str, Any] = {"target": threshold}
-    documents: dict[str, Any] = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
+    documents: Any = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
     documents[which] = {"tiers": {"balanced": tier}}
     as_of = START + round(days * DAY)
     add_backtests(documents, from_buckets(series, as_of), series, bins, window_days=window_days, as_of=as_of)
@@ -74,13 +74,13 @@ def test_a_bad_fortnight_is_found_in_the_windows_that_hold_it() -> None:
     found = backtest(histograms(90, fortnight), 150.0, days=90)
     assert [one["missed"] for one in found["windows"]] == [True, True, True, False, False]
     assert found["missed"] == 3
-    # So many of its days does each window hold.
+    # Each window contains so many days of the bad fortnight.
     expected = [percentile(BOUNDS, (28 - slow) * FAST + slow * SLOW, 0.95)[0] for slow in (4, 14, 10, 0, 0)]
     assert [one["observed"] for one in found["windows"]] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_window_is_missed_where_more_requests_are_slower_than_its_percentile_allows() -> None:
-    # 2 % are slower than 100 ms: a p95 of 100 ms is kept, a p99 of it is missed.
+    # 2 % are slower than 100 ms: that keeps a p95 of 100 ms and misses a p99.
     assert backtest(histograms(28), 100.0, days=28)["missed"] == 0
     assert backtest(histograms(28), 100.0, days=28, which="p99_ms")["missed"] == 1
 
@@ -107,7 +107,8 @@ def test_each_slow_hour_pages_once_and_raises_a_ticket_where_less_may_be_slow() 
     series = histograms(30)
     series.cumulative[[100, 300, 500]] = SLOW
     found = backtest(series, 200.0, days=30)
-    # A slow hour burns 20 times what p95 allows, 13.4 page; a day with it 0.8 times, and 2.8 raise a ticket.
+    # For p95 a slow hour has a burn rate of 20, where 13.4 is enough for a page, and its day one of 0.8, where a
+    # ticket needs 2.8.
     assert (found["pages_per_month"], found["tickets_per_month"]) == (3, 0)
     tight = backtest(series, 200.0, days=30, which="p99_ms")
     assert (tight["pages_per_month"], tight["tickets_per_month"]) == (3, 3)

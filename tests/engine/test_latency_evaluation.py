@@ -1,4 +1,4 @@
-"""The instrument for latencies: shares, losses, groups, and its section of the report."""
+"""The evaluation of latency: shares, losses, groups, and its section of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forecast of latencies: ordered, finite, and moved by what a history shows."""
+"""The forecast of latency: ordered, finite, and moved by what a history shows."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_document_names_the_kind_of_history() -> None:
 
 
 def test_simulated_thresholds_are_exceeded_about_as_often_as_said() -> None:
-    """A tripwire over 54 services: at 20 % between 2 and 20 of them, at 1 % at most 3."""
+    """A rough check over 54 services: at 20 % between 2 and 20 miss, at 1 % at most 3."""
     found = []
     for simulated in simulate_latencies(77, 6):
         prediction = built_in().predict(of(simulated.series), 28).quantiles[0.95]

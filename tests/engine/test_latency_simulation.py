@@ -1,4 +1,4 @@
-"""Simulated latencies: counted right, the same for the same seed, and continued from where they ended."""
+"""Simulated latencies: counted correctly, the same for the same seed, and continued from where they ended."""
 
 from __future__ import annotations
 

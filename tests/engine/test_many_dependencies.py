@@ -1,4 +1,4 @@
-"""A service with very many dependencies has a document that a person can read."""
+"""A service with very many dependencies still has a readable document."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.engine.document import Criticality, RecommendationDocument
 from apps.engine.edges.dependencies import MOST_UNKNOWN
 from apps.engine.edges.warnings import APART
 from apps.engine.recommend import recommend
-from apps.engine.types import Criticality, DependencyInput, ServiceInput
+from apps.engine.types import DependencyInput, ServiceInput
 from tests.engine.build import full_service
 
 SERVICE, AS_OF = full_service(days=14)
 CRITICALITIES: tuple[Criticality, ...] = ("hard", "soft", "degraded")
 
 
-def document_of(dependencies: tuple[DependencyInput, ...]) -> dict[str, Any]:
+def document_of(dependencies: tuple[DependencyInput, ...]) -> RecommendationDocument:
     service = replace(SERVICE, dependencies=(*SERVICE.dependencies, *dependencies))
     return recommend(service, as_of=AS_OF)
 
@@ -56,9 +57,9 @@ def test_dependencies_of_which_nothing_is_known_do_not_make_it_longer(
     assert len(json.dumps(many)) <= len(json.dumps(few)) + 500
     composite = many["availability"]["composite"]
     assert composite["dependency_count"] == count + len(SERVICE.dependencies)
-    # Of the service's own three one is unknown as well.
+    # One of the service's own three is unknown as well.
     assert len(composite["dependencies"]) == min(count + 1, MOST_UNKNOWN) + 2
-    # What is known stays, wherever it stands in the order.
+    # What is known stays, at any place in the order.
     assert {each.target_id for each in SERVICE.dependencies[:2]} <= {
         each["target_id"] for each in composite["dependencies"]
     }
@@ -86,7 +87,7 @@ def test_many_that_are_counted_stay_with_their_effects() -> None:
         for number in range(200)
     )
     composite = document_of((*known, *unknown(300)))["availability"]["composite"]
-    effects = {each["target_id"]: each["effect"] for each in composite["dependencies"]}
+    effects = {each["target_id"]: each["effect"] or 0.0 for each in composite["dependencies"]}
     assert all(effects[each.target_id] < 0 for each in known)
     assert len(effects) == 200 + MOST_UNKNOWN + 2
 

@@ -1,4 +1,4 @@
-"""The summary says in words what the document says in numbers."""
+"""The summary words the document's numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from apps.engine.document import AvailabilityWindow
 from apps.engine.explanation.attribution import Contribution
 from apps.engine.explanation.narrative import Seen, summarise, with_what_is_missing
 from apps.engine.recommend import recommend
 from apps.engine.rounding import duration, percent, plain
 from apps.engine.types import ServiceInput
+from apps.engine.window.backtest import backtest_document
 from apps.engine.window.tiers import Tier
 from tests.engine.build import end_of, full_service, steady
 
@@ -73,7 +75,7 @@ def test_it_says_which_tier_the_dependencies_do_not_support() -> None:
 def test_a_spotless_history_is_called_one() -> None:
     counts = steady(40, rate=0.0)
     document: Any = recommend(ServiceInput("svc", counts=counts), as_of=end_of(counts))
-    assert "failed none of" in document["explanation"]["summary"]
+    assert "none of 960,960 requests to svc failed" in document["explanation"]["summary"]
 
 
 @pytest.mark.parametrize(
@@ -114,5 +116,7 @@ def test_a_cold_start_says_what_its_past_cannot_tell(days: int, end: str) -> Non
 
 
 def test_a_past_that_can_be_judged_lacks_nothing() -> None:
-    judged = {"of": 1, "pages_per_month": 0.0}
+    judged = backtest_document(
+        [AvailabilityWindow(start="", end="", missed=False, availability=1.0)], 0.0, None
+    )
     assert with_what_is_missing("29 days of data.", judged, 28) == "29 days of data."

@@ -1,4 +1,4 @@
-"""Sampled edges and closed-form failures give the availability that enumeration and brute force give."""
+"""Sampled edges with closed-form failures give the same availability as enumeration and brute force."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_it_agrees_with_the_exact_composite_on_random_graphs_of_reliable_service
         reach = Reach(graph, whole, seed=number)
         for name in sorted(graph.own)[:3]:
             found, error = reach.unavailability(name)
-            # Two failures at once, which groups treat as independent, are worth a percent here.
+            # Two failures at once, which groups treat as independent, matter by a percent here.
             slack = 0.01 * whole[name]
             off.append(max(0.0, abs(found - whole[name]) - slack) / max(error, 1e-9))
     assert np.mean(np.array(off) > 3) <= 0.01
 
 
 def test_it_agrees_with_brute_force_where_failures_are_frequent() -> None:
-    """Without groups there is no approximation at all, however often things fail."""
+    """Without groups nothing is approximated, however often things fail."""
     worlds, off = 60_000, []
     for number in range(40):
         generator = np.random.default_rng(1_000 + number)
@@ -121,7 +121,7 @@ def test_a_group_never_needs_more_members_than_it_has() -> None:
 
 @pytest.mark.parametrize("size", [30, 600])
 def test_groups_in_one_large_cycle_are_followed_within_bounds(size: int) -> None:
-    """The ways round grow like the factorial of the members, and the longest is as deep as there are members."""
+    """The number of paths round grows like the factorial of the members, and the longest path visits all members."""
     names = [f"n{at:03}" for at in range(size)]
     own = dict.fromkeys(names, 1 - 1e-4)
     edges = [

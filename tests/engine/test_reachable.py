@@ -1,4 +1,4 @@
-"""What stands below a service is counted once over the whole graph, and measured services stay as measured."""
+"""A node below a service counts once over the whole graph, and measured services keep their measured figures."""
 
 from __future__ import annotations
 

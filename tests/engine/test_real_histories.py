@@ -1,4 +1,4 @@
-"""How the forecast did on real sites is counted page by page: sites of one go down together."""
+"""The forecast's record on real sites is computed page by page, because sites of one page go down together."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_is_counted_is_pages_sites_with_a_window_and_windows() -> None:
 
 
 def test_windows_of_one_page_that_fall_together_count_as_one_case() -> None:
-    """Ten pages, of which one misses all of its windows: however many those are, it is one page of ten."""
+    """Ten pages, one of which misses all of its windows: whatever their number, that is one page of ten."""
     few = windows(list(range(10)), [0] * 10, [0.2] + [0.0] * 9)
     many = windows([page for page in range(10) for _ in range(50)], [0] * 500, [0.2] * 50 + [0.0] * 450)
     errors = [figures(each, all_predicted(each, 0.1))["balanced"]["standard_error"] for each in (few, many)]

@@ -1,4 +1,4 @@
-"""Sums of stretches, from sums up to each place, are those of the values."""
+"""Sums of stretches from cumulative sums equal those of the values."""
 
 from __future__ import annotations
 

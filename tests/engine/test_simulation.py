@@ -1,4 +1,4 @@
-"""Simulated services: reproducible, possible, and with an oracle that is right."""
+"""Simulated services: reproducible, plausible, and with a correct oracle."""
 
 from __future__ import annotations
 

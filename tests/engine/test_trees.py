@@ -1,4 +1,4 @@
-"""Trees say what walking down each of them says."""
+"""Trees return what walking down each of them returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def stored() -> dict[str, Any]:
 
 
 def walked(arrays: dict[str, Any], row: np.ndarray) -> list[float]:
-    """The sum of the leaves that a row comes to, model by model, one node at a time."""
+    """The sum of the leaves that a row reaches, model by model, one node at a time."""
     leaves = []
     for root in arrays["roots"].tolist():
         node = root

@@ -1,4 +1,4 @@
-"""When there is a number, and what is said when there is none."""
+"""When there is a number, and the reason when there is none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from apps.engine.window.tiers import LEAST_TARGET
 from tests.engine.build import end_of, hourly, steady
 
 
-def availability_of(service: ServiceInput, as_of: int, **options: Any) -> dict[str, Any]:
-    found: dict[str, Any] = recommend(service, as_of=as_of, **options)["availability"]  # type: ignore[assignment]
-    return found
+def availability_of(service: ServiceInput, as_of: int, **options: Any) -> Any:
+    return recommend(service, as_of=as_of, **options)["availability"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +148,7 @@ def test_where_nearly_every_request_failed_no_tier_is_next_to_nothing(
         return
     assert found["verdict"] == "nothing_kept"
     assert f"{counts.bad.sum():,.0f} of {counts.total.sum():,.0f} requests of ledger" in found["reason"]
-    assert "no more than 1 %, which is no target" in found["reason"]
+    assert "at most 1 %, which is too low for an SLO" in found["reason"]
 
 
 def test_a_tier_that_may_miss_everything_is_no_less_than_one_percent() -> None:
@@ -167,6 +166,6 @@ def test_a_service_of_which_every_hour_was_left_out_says_so_and_why() -> None:
     found = judge("shop", None, 28, {"several writers in one series": 70, "an hour out of all proportion": 2})
     assert found.verdict == "no_data"
     assert found.reason == (
-        "shop has no hour that can be believed: 72 hours were read and left out (several writers in one series, "
+        "shop has no usable hour: 72 hours were read and left out (several writers in one series, "
         "an hour out of all proportion)."
     )

@@ -1,4 +1,4 @@
-"""What a step does to a service: to its composite, to each cause of its past, to the calls it makes."""
+"""What a step changes: a service's composite, each cause of its past, and the calls it makes."""
 
 from __future__ import annotations
 

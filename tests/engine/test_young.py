@@ -1,4 +1,4 @@
-"""The first week: what was counted bounds what is recommended, whatever the archetype expects."""
+"""The first week: what was counted bounds the recommendation, whatever the archetype expects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TIERS = ("conservative", "balanced", "aggressive")
 NAMES = sorted(Archetypes.built_in().by_name)
 SIXTHS = 6
 STEPS = 3.0
-"""The forecast moves in steps: of two records that fail as ours do, so far may the better one be behind."""
+"""The forecast moves in steps: of two similar records, the better one may get this many times the unavailability."""
 
 
 @st.composite
 def patterns(draw: st.DrawFn) -> tuple[Floats, Floats]:
-    """Requests of 1 to 7 days, hour by hour, and how their failures are spread: the mean is 1."""
+    """Requests of 1 to 7 days, hour by hour, and the distribution of their failures, with mean 1."""
     generator = np.random.default_rng(draw(st.integers(0, 2**31)))
     hours = draw(st.integers(24, 7 * 24 - 1))
     per_hour = draw(st.sampled_from([20, 400, 1_500, 40_000]))
@@ -49,10 +49,9 @@ def failed(total: Floats, rates: Floats, seed: int) -> Floats:
     return np.asarray(drawn, dtype=np.float64)
 
 
-def availability_of(counts: CountSeries, archetype: str = "default") -> dict[str, Any]:
+def availability_of(counts: CountSeries, archetype: str = "default") -> Any:
     service = ServiceInput("svc", archetype=archetype, counts=counts)
-    found: dict[str, Any] = recommend(service, as_of=end_of(counts))["availability"]  # type: ignore[assignment]
-    return found
+    return recommend(service, as_of=end_of(counts))["availability"]
 
 
 def unavailabilities(found: dict[str, Any]) -> Floats:
@@ -60,7 +59,7 @@ def unavailabilities(found: dict[str, Any]) -> Floats:
 
 
 def without_the_worst(total: Floats, bad: Floats) -> float:
-    """The level of a record without the two of its sixths that failed most: what no single incident explains."""
+    """The level of a record without the two sixths that failed most: what no single incident explains."""
     parts = [
         (float(b.sum()), float(t.sum()))
         for b, t in zip(*(np.array_split(each, SIXTHS) for each in (bad, total)), strict=True)
@@ -107,7 +106,7 @@ def test_a_service_that_fails_steadily_is_not_given_what_it_breaks_every_day(
     counts = steady(hours / 24, per_hour=per_hour, rate=rate, seed=seed)
     found = availability_of(counts, archetype)
     assert found["observed"] == pytest.approx(1 - rate, rel=0.02)
-    # Least of all the aggressive one: it is missed in one window of five.
+    # The aggressive tier least of all: one window in five misses it.
     assert (unavailabilities(found) >= 0.93 * (1 - found["observed"])).all()
     assert found["tiers"]["balanced"]["target"] < found["observed"]
 
@@ -126,7 +125,7 @@ def test_a_service_much_better_than_its_kind_is_not_dragged_to_it(
     counts = steady(hours / 24, per_hour=100_000.0, rate=typical / better, seed=seed)
     found = availability_of(counts, archetype)
     alike = availability_of(counts, "cache")
-    # The kind that expects least of it costs it no more than a factor of two of what the one that expects most leaves.
+    # The archetype that expects least costs the service at most a factor of two against the one that expects most.
     assert (unavailabilities(found) <= 2.0 * unavailabilities(alike)).all()
     assert unavailabilities(found)[2] <= 8.0 * typical / better
 
@@ -176,7 +175,7 @@ def test_one_burst_in_an_otherwise_clean_record_is_no_level() -> None:
     burst, even = np.zeros(total.size), np.full(total.size, 100.0)
     burst[40] = even.sum() / 2
     at_once, spread = (availability_of(hourly(total, bad)) for bad in (burst, even))
-    # It bounds the target, and moves nothing beyond that.
+    # It bounds the target, and has no other effect.
     assert unavailabilities(at_once)[2] == pytest.approx(1 - at_once["observed"])
     assert unavailabilities(spread)[2] > 1.05 * (1 - spread["observed"])
 
@@ -229,7 +228,7 @@ def test_daily_counts_alone_are_bounded_by_what_they_show_too() -> None:
 def test_no_tier_of_the_first_week_is_better_than_what_was_counted(
     days: float, rate: float, share: float, archetype: str, seed: int
 ) -> None:
-    """However the failures lie: evenly, or all in a few hours."""
+    """For any distribution of failures: evenly, or all in a few hours."""
     generator = np.random.default_rng(seed)
     hours = int(days * 24)
     total = generator.integers(500, 5_000, hours).astype(float)
@@ -237,6 +236,6 @@ def test_no_tier_of_the_first_week_is_better_than_what_was_counted(
     bad = np.minimum(total, generator.poisson(total * np.where(is_failing, rate, 0.0))).astype(float)
     service = ServiceInput("young", archetype=archetype, counts=CountSeries(0, 3600, total, bad))
     found = recommend(service, as_of=hours * 3600)["availability"]
-    assert isinstance(found, dict)
     for tier in (found["tiers"] or {}).values():
+        assert found["observed"] is not None
         assert tier["target"] <= found["observed"] + 1e-9

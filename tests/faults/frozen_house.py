@@ -105,14 +105,16 @@ class House:
     def frozen(self, server: str) -> Iterator[None]:
         """Stop a server within the block: its sockets stay open, and nobody answers."""
         stopped: set[int] = set()
-        # The main process first, so that nobody is born meanwhile; then whoever there is.
-        for pid in self.processes(server):
-            os.kill(pid, signal.SIGSTOP)
-            stopped.add(pid)
-        for pid in set(self.processes(server)) - stopped:
-            os.kill(pid, signal.SIGSTOP)
-            stopped.add(pid)
         try:
+            # The main process first, so that none is born meanwhile; then all that there are. One may just end.
+            for pid in self.processes(server):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.add(pid)
+            for pid in set(self.processes(server)) - stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.add(pid)
             yield
         finally:
             for pid in stopped:

@@ -349,7 +349,7 @@ def test_impact_analysis_names_the_broken_slo(api: Client, checkout: Service, sh
     make_edge(make_service("shelf", team=shop), web)
     near = post(api, "/api/v1/slos/impact-analysis", {**body, "depth": 1}).json()
     assert near["affected_count"] == 1
-    assert near["not_looked_at"].startswith("Looked 1 call far: more services rest on this one")
+    assert near["not_looked_at"].startswith("Looked 1 call far: more services depend on this one")
     refused = post(api, "/api/v1/slos/impact-analysis", {**body, "proposed_target": 99.5})
     assert refused.status_code == 422
     assert "write 0.995 for 99.5 %" in refused.json()["errors"][0]["message"]

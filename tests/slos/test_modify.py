@@ -163,7 +163,7 @@ def test_its_preview_names_the_slo_upstream_that_breaks(checkout: Service, owner
         actor=owner,
     )
     seen = preview("slos.modify", change(checkout, target=0.99), actor=owner)
-    assert any("1 SLO upstream could not be kept on it: web" in text for text in seen.warnings)
+    assert any("1 SLO upstream could not be kept with it: web" in text for text in seen.warnings)
 
 
 def test_latency_windows_are_counted_from_the_histograms(checkout: Service) -> None:

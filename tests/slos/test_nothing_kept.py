@@ -12,7 +12,7 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import InvalidInput
-from apps.engine import types
+from apps.engine import document as types
 from apps.slos.lists.recommendations import VERDICT_WORDS
 from apps.slos.models import ActiveSlo
 from apps.slos.presenting.tiers import VERDICTS
@@ -34,9 +34,7 @@ def ledger(shop: Team) -> Service:
 
 
 def test_every_verdict_of_the_engine_has_words_on_every_page() -> None:
-    verdicts = set(
-        get_args(types.Verdict.__value__ if hasattr(types.Verdict, "__value__") else types.Verdict)
-    )
+    verdicts = set(get_args(types.Verdict))
     assert verdicts == set(VERDICTS) == set(VERDICT_WORDS)
 
 
@@ -45,8 +43,8 @@ def test_it_has_a_reason_and_no_number(ledger: Service) -> None:
     assert found.verdict == "nothing_kept"
     assert (found.conservative, found.balanced, found.aggressive) == (None, None, None)
     assert found.document["reason"] == (
-        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be recommended. If that is not so, "
-        "the query of its failures selects every request."
+        "All 1,008,000 requests of ledger in 35 days count as failed: no target can be recommended. If that is wrong, "
+        "its query for failures selects every request."
     )
 
 

@@ -76,7 +76,7 @@ def test_a_budget_that_one_failure_spent_comes_after_those_that_ask_to_act(
     response = client_of("sre_admin").get(reverse("overview"))
     assert rows_of(response)[:2] == ["spent has spent its budget", "rare has spent its budget"]
     words = text_of(response)
-    assert "Fewer than 3 failures are no rate: look at them, it is no emergency. ▲ attend" in words
+    assert "Fewer than 3 failures are not a rate: look at them, but it is no emergency. ▲ attend" in words
 
 
 def test_the_budgets_begin_with_the_least_left_and_hold_slos_only(fleet: None) -> None:

@@ -66,7 +66,7 @@ def test_one_failure_of_one_request_an_hour_is_no_rate() -> None:
     bad[-1] = 1
     found = judge(counts(total, bad), 0.99, 28, AS_OF)
     assert (found.state, found.exhausted_at) == ("attend", None)
-    assert "Fewer than 3 failures are no rate" in found.reason
+    assert "Fewer than 3 failures are not a rate" in found.reason
 
 
 def test_one_failure_that_is_more_than_the_budget_is_named_and_calls_nobody() -> None:

@@ -136,7 +136,7 @@ def test_backfilling_hours_that_shrank_says_what_stands_and_how_to_replace_it(
     run(*arguments)
     fleet.says("http_requests_total", steady("60", service="shop"))
     _, err = run(*arguments)
-    assert "24 hours have less now than what is stored of them" in err
+    assert "24 hours have less data now than is stored" in err
     assert "--trust" in err
     assert SliHour.objects.filter(total=100).count() == 24
     _, err = run(*arguments, "--trust")
@@ -210,7 +210,7 @@ def fresh_config() -> Iterator[None]:
         (Reply(body=b"", status=302, headers={"Location": "/login"}), "redirects to /login"),
         (Reply(body=b"no", status=401), "Check PROMETHEUS_TOKEN"),
         (Reply(body=b"no", status=403), "Check PROMETHEUS_TOKEN"),
-        (Reply(body=b"no org id", status=401), "PROMETHEUS_ORG_ID has to name a tenant"),
+        (Reply(body=b"no org id", status=401), "PROMETHEUS_ORG_ID must name a tenant"),
         (Reply(body=b"", status=429, headers={"Retry-After": "60"}), "asks to wait 60 s"),
         (error(200, "bad_data", "not today"), "200 bad_data: not today"),
         (success("x" * (2 << 20)), "sent more than 1 MB"),
@@ -238,4 +238,7 @@ def test_a_tenant_without_data_is_told_apart_from_a_source_that_is_down(settings
     with serving(lambda path, form: success([])) as server:
         settings.PROMETHEUS_URL = server.url
         out, _ = run("telemetry", "check", "--service", "shop")
-    assert "none of the metric families of the tenant 'nobody'. Is PROMETHEUS_ORG_ID right?" in out
+    assert (
+        "no metrics of the last day for any metric family of the tenant 'nobody'. Is PROMETHEUS_ORG_ID right?"
+        in out
+    )

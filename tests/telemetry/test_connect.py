@@ -89,10 +89,10 @@ def test_the_preview_asks_the_server_and_says_what_it_is(server: Server) -> None
     ("reply", "words"),
     [
         (Reply(body=b"no", status=401), "Check the token and the tenant"),
-        (Reply(body=b"no org id", status=401), "The tenant has to name a tenant"),
+        (Reply(body=b"no org id", status=401), "The tenant must name a tenant"),
         (Reply(body=b"<html><title>Sign in</title>", content_type="text/html"), "Sign in"),
         (Reply(body=b"", status=302, headers={"Location": "https://sso.example.org/"}), "redirects to"),
-        (Reply(body=b"not here", status=404), "The address has to be the address under which"),
+        (Reply(body=b"not here", status=404), "The address must be the address under which"),
     ],
 )
 def test_a_refusal_is_told_in_the_words_of_the_form(reply: Reply, words: str) -> None:

@@ -127,11 +127,11 @@ def test_it_recovers_when_the_second_try_succeeds() -> None:
         ),
         (error(200, "bad_data", "parse error"), SourceRefused, "200 bad_data: parse error"),
         (Reply(body=b"no", status=403), SourceRefused, "PROMETHEUS_TOKEN"),
-        (Reply(body=b"no org id", status=401), SourceRefused, "PROMETHEUS_ORG_ID has to name a tenant"),
+        (Reply(body=b"no org id", status=401), SourceRefused, "PROMETHEUS_ORG_ID must name a tenant"),
         (
             Reply(body=b"tenant ID 'a/b' contains unsupported character '/'", status=422),
             SourceRefused,
-            "PROMETHEUS_ORG_ID has to name a tenant",
+            "PROMETHEUS_ORG_ID must name a tenant",
         ),
         (
             Reply(body=b"the request would load too many bytes", status=422),
@@ -235,7 +235,7 @@ def test_the_breaker_opens_and_the_server_is_left_alone() -> None:
                 http.ask("query", ASK)
         assert http.breaker.state is BreakerState.OPEN
         asked = len(server.asked)
-        with pytest.raises(SourceUnavailable, match="not asked for now"):
+        with pytest.raises(SourceUnavailable, match="not asked at the moment"):
             http.ask("query", ASK)
         assert len(server.asked) == asked == 10
 
@@ -354,7 +354,7 @@ def test_all_questions_of_somebody_who_waits_share_their_time() -> None:
         http.ask("query", ASK)
         for _ in range(100):
             next(ticks)
-        with pytest.raises(SourceTimeout, match="too slowly to be waited for here: 100 s are over"):
+        with pytest.raises(SourceTimeout, match="answers too slowly: the 100 s for all questions are over"):
             http.ask("query", ASK)
 
 

@@ -1,1 +1,1 @@
-"""A service and what it depends on directly: how often it calls, how hard a failure hits, what that allows."""
+"""A service and its direct dependencies: how often it calls them, how hard their failures hit, what they allow."""

@@ -1,6 +1,6 @@
-"""How often a request uses a dependency: read from calls, from traffic that moves together, or assumed.
+"""How often a request uses a dependency: from its calls, from traffic that moves together, or assumed.
 
-Every figure comes with a 90 % interval, or none where it is a declaration.
+Every figure has a 90 % interval, except a declared one.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.engine.document import CallProbabilitySource, Criticality
 from apps.engine.series import DAY_SECONDS, ObservedCounts, align
-from apps.engine.types import CallProbabilitySource, Criticality, DependencyInput, Floats
+from apps.engine.types import DependencyInput, Floats
 
 CALL_PROBABILITY_PRIOR: Mapping[Criticality, float] = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 CALL_PROBABILITY_LEAST: Mapping[Criticality, float] = {"hard": 0.3, "degraded": 0.1, "soft": 0.02}
 """Lower ends of the priors' 90 % intervals; the upper end is 1."""
 MAX_DEVIATION = 0.1
-"""A call probability from traffic alone is taken up to this standard deviation."""
+"""A call probability from traffic alone is accepted up to this standard deviation."""
 MIN_DAYS = 8
 _HOUR = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class CallProbability:
-    """``q`` with its source; ``interval`` (90 %) is ``None`` for a declaration, ``deviation`` then 0."""
+    """``q`` with its source. For a declaration ``interval`` (90 %) is ``None`` and ``deviation`` 0."""
 
     value: float
     source: CallProbabilitySource
@@ -41,11 +42,11 @@ def call_probability(
     *,
     since: int | None = None,
 ) -> CallProbability:
-    """``q``: observed calls over requests, else declared, else from traffic, else a prior that it bounds.
+    """Return ``q``: observed calls over requests, else declared, else from traffic, else the prior.
 
-    More than one call per request makes q = 1: the request uses the dependency, and what several calls do to
-    it is part of its hardness. Nobody calls a target more often than the target is called, which bounds a
-    prior. Calls were watched from ``since`` on (Unix seconds): requests before say nothing of an edge.
+    More than one call per request makes q = 1: the request uses the dependency, and what several calls do to it is part
+    of its hardness. Nobody calls a target more often than it is called, so the target's traffic bounds a prior.
+    ``since`` (Unix seconds) is when calls were first watched: earlier requests say nothing about an edge.
     """
     is_busy = own is not None and own.requests > 0
     if own is not None and is_busy and edge is not None and edge.requests > 0:
@@ -75,7 +76,7 @@ def call_probability(
 
 
 def _from_calls(total: Floats, calls: Floats, step_seconds: int) -> CallProbability:
-    """Ratio of sums; days are the clusters of its error, because what users do changes from day to day."""
+    """Divide the sums. Days are the clusters of the error, because what users do changes from day to day."""
     value = float(calls.sum() / total.sum())
     per_cluster = max(1, min(DAY_SECONDS // step_seconds, total.size // MIN_DAYS))
     left = np.add.reduceat(calls - value * total, np.arange(0, total.size, per_cluster))
@@ -85,12 +86,12 @@ def _from_calls(total: Floats, calls: Floats, step_seconds: int) -> CallProbabil
 
 
 def _from_traffic(own: ObservedCounts, target: ObservedCounts) -> CallProbability | None:
-    """Slope of the target's traffic on the service's own, within the hours of a day.
+    """Estimate the slope of the target's traffic against the service's, within the hours of a day.
 
-    Every caller has busy days and busy hours, so each day's level and the usual daily shapes of both (on
-    working days and at weekends) are taken out first; what remains are the ups and downs that only callers
-    and their callees share. Days are the clusters of the error. Other callers that follow the same sudden
-    ups and downs would be taken for calls: that is what a declaration or an edge series is better at.
+    Every caller has busy days and busy hours. So each day's level and the usual daily shapes (of working days and of
+    weekends) are removed from both; the sudden ups and downs that remain are shared by callers and their targets. Days
+    are the clusters of the error. Another caller with the same sudden ups and downs is mistaken for this one; a
+    declaration or an edge series avoids that.
     """
     together = align(target, own)
     if together is None:
@@ -139,7 +140,7 @@ def _whole_days(
 
 
 def _clustered(sums: Floats) -> float:
-    """Standard deviation of a sum over clusters of which no mean is known (Liang and Zeger 1986)."""
+    """Return the standard deviation of a sum over clusters with unknown mean (Liang and Zeger 1986)."""
     size = sums.size
     return math.sqrt(float((sums**2).sum()) * size / max(1, size - 1))
 

@@ -1,8 +1,8 @@
 """Availability of a service from its own reliability and its dependencies.
 
-A ≈ A_own · Π(1 − q·h·(1 − A_e)): q is the probability that a request uses the dependency, h the probability
-that its failure fails the request (Treynor, Dahlin, Rau and Beyer, *The Calculus of Service Availability*,
-2017, without q and h). The plain product Π A_e is only ever shown beside it.
+A ≈ A_own · Π(1 − q·h·(1 − A_e)): q is the probability that a request uses the dependency, h the probability that its
+failure fails the request (Treynor, Dahlin, Rau and Beyer, *The Calculus of Service Availability*, 2017, without q and
+h). The plain product Π A_e is only shown for comparison.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from apps.engine.seeding import generator_for
 from apps.engine.types import Floats
 
 UNKNOWN_SHARED_PART = 0.5
-"""Share of the better dependency's failures put down to a node that two share and nobody has measured."""
+"""Share of the better dependency's failures that is attributed to a node that two share and nobody has measured."""
 MAX_SHARED_NODES = 10
-"""States of shared nodes are enumerated, 2^n of them, and sampled where there are more nodes."""
+"""Up to this many shared nodes, all 2^n states are enumerated; with more, they are sampled."""
 SAMPLES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One dependency, or one group of stand-ins, as the composite sees it.
+    """One dependency, or one redundancy group, as the composite sees it.
 
-    ``unavailability`` is the best single figure; the Fréchet bounds use ``least_unavailability`` and
-    ``most_unavailability``, which differ from it only for groups. ``depends_on`` are service ids below the
+    ``unavailability`` is the best single figure. The Fréchet bounds use ``least_unavailability`` and
+    ``most_unavailability``, which differ from it only for groups. ``depends_on`` holds the service ids below the
     dependency.
     """
 
@@ -42,7 +42,7 @@ class Factor:
 
     @property
     def weight(self) -> float:
-        """Probability that a request fails given that the dependency does."""
+        """Probability that a request fails, given that the dependency fails."""
         return self.call_probability * self.hardness
 
     @property
@@ -53,8 +53,9 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """``point`` lies within ``[lower, upper]``; ``limit`` is the point with a service that never fails by
-    itself. ``standard_error`` is that of both where states of shared nodes were sampled, 0 where enumerated.
+    """``point`` lies within ``[lower, upper]``; ``limit`` is the point of a service that never fails by itself.
+
+    ``standard_error`` is that of both where states of shared nodes were sampled, 0 where they were enumerated.
     """
 
     point: float
@@ -71,13 +72,13 @@ def compose(
 
     ``known_limit`` (and its standard error) is that of the whole graph below, where it was composed.
 
-    The Fréchet bounds max(0, 1 − ΣU) ≤ A ≤ min A hold whatever the dependence between failures; the point
-    takes failures as independent but for shared nodes, which are counted once (:func:`joint_availability`).
+    The Fréchet bounds max(0, 1 − ΣU) ≤ A ≤ min A hold for any correlation of failures. The point assumes independent
+    failures, except that shared nodes count once (:func:`joint_availability`).
     """
     if known_limit is None:
         limit, error = joint_availability(factors)
     else:
-        # Whatever is shared below, no dependency spares more than the worst, nor costs more than all.
+        # Whatever is shared below: the dependencies together cost at least what the worst costs, and at most the sum.
         most = math.fsum(sorted(each.weight * each.most_unavailability for each in factors))
         best = min((1 - each.weight * each.least_unavailability for each in factors), default=1.0)
         limit, error = min(max(known_limit[0], 1 - most, 0.0), best), known_limit[1]
@@ -87,10 +88,10 @@ def compose(
 
 
 def shared_nodes(factors: Sequence[Factor]) -> dict[str, list[int]]:
-    """Nodes that two or more factors stand on, each with the positions of the factors above it.
+    """Return the nodes below two or more factors, each with the positions of the factors above it.
 
-    A factor that is itself such a node counts as one of the two. Factors that are shared nodes themselves
-    are not listed above another one: chains of shared nodes are left to the Fréchet bounds.
+    A factor that is itself such a node counts as one of the two. Factors that are shared nodes are not listed above
+    another one: the Fréchet bounds cover chains of shared nodes.
     """
     position = {factor.name: at for at, factor in enumerate(factors)}
     above: dict[str, list[int]] = {}
@@ -108,12 +109,12 @@ def shared_nodes(factors: Sequence[Factor]) -> dict[str, list[int]]:
 
 
 def joint_availability(factors: Sequence[Factor]) -> tuple[float, float]:
-    """Probability that no dependency fails a request, shared nodes counted once, and its standard error.
+    """Return the probability that no dependency fails a request, shared nodes counted once, and its standard error.
 
-    The up and down states of shared nodes are enumerated (error 0) or sampled; given them the dependencies
-    are independent, and each keeps its own measured unavailability. A shared node that is a dependency itself
-    has its own figure; of one that nobody measured half the better dependency's failures are assumed. Nodes
-    under the same dependencies are one.
+    The states (up or down) of shared nodes are enumerated (error 0) or sampled. Given these states the dependencies are
+    independent, and each keeps its own measured unavailability. A shared node that is itself a dependency has its own
+    figure; an unmeasured one gets half of the better dependency's failures. Nodes below the same dependencies count as
+    one.
     """
     ordered = sorted(factors, key=lambda factor: (factor.name, factor.loss))
     position = {factor.name: at for at, factor in enumerate(ordered)}
@@ -144,7 +145,7 @@ def joint_availability(factors: Sequence[Factor]) -> tuple[float, float]:
                 rest[at] = 1 - wanted / survival if survival > 0 else 1.0
     weights = np.array([factor.weight for factor in ordered])
     is_down, chance = _states(np.array([root[0] for root in roots]))
-    # For every state the chance that each dependency is up, and from these that none fails the request.
+    # In each state: the chance that each dependency is up, and from these the chance that none fails the request.
     spared = np.ones(chance.size)
     for at in range(len(ordered)):
         up = (1.0 - rest[at]) * np.prod(1.0 - is_down * pulls[:, at], axis=1)
@@ -157,9 +158,9 @@ def joint_availability(factors: Sequence[Factor]) -> tuple[float, float]:
 
 
 def _states(unavailability: Floats) -> tuple[Floats, Floats]:
-    """States of the shared nodes as rows of 0 (up) and 1 (down), and the probability or weight of each.
+    """Return the states of shared nodes as rows of 0 (up) and 1 (down), and the probability or weight of each.
 
-    Samples have every node down at least once in as many rows as there are nodes, and are weighted for it
+    Samples have each node down at least once in as many rows as there are nodes, and weights correct for that
     (importance sampling), so that rare failures are not missed. They are the same on every call.
     """
     nodes = unavailability.size

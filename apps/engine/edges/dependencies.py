@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from apps.engine.document import ComposedGraph, CompositePart, DependencyPart, RetryPart
 from apps.engine.edges.composite import Composite, Factor, compose, shared_nodes
 from apps.engine.edges.estimates import EdgeEstimate
 from apps.engine.graph.redundancy import (
@@ -18,7 +19,7 @@ from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure
 
 MOST_UNKNOWN = 20
-"""Dependencies of which nothing is known that a document lists; they are counted for nothing."""
+"""Unknown dependencies that a document lists by name; the others are only counted."""
 MOST_OF_A_CYCLE = 20
 """Members of a cycle that a dependency's row names."""
 
@@ -30,15 +31,15 @@ class CountedFactor:
     factor: Factor
     members: tuple[EdgeEstimate, ...]
     is_shared: bool = False
-    """Whether another one stands on a common node, where that was looked at."""
+    """Whether another dependency depends on a common node, where that was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceComposite:
     """The composite with what went into it.
 
-    ``own`` is the service's availability without its dependencies: what is left of the observed failures
-    after the dependencies' share. ``limit`` is ``None`` where no dependency counts.
+    ``own`` is the service's availability without its dependencies: what remains of the observed failures after the
+    dependencies' share. ``limit`` is ``None`` where no dependency counts.
     """
 
     composite: Composite
@@ -50,7 +51,7 @@ class ServiceComposite:
 
     @property
     def limit(self) -> float | None:
-        """The availability that the dependencies alone allow, were the service itself perfect."""
+        """The availability that the dependencies alone would allow a service that never fails by itself."""
         return self.composite.limit if self.factors else None
 
 
@@ -62,8 +63,8 @@ def service_composite(
 ) -> ServiceComposite:
     """Combine the estimates; ``assumed_own`` stands in for own reliability where nothing was ``observed``.
 
-    With ``graph`` the limit is that of the whole graph below; without, nodes that two direct dependencies stand
-    on are counted once, and what is below those is not known.
+    With ``graph`` the limit is that of the whole graph below. Without, a node below two direct dependencies counts
+    once, and what is below those nodes is not known.
     """
     factors = _with_shared(counted_factors(estimates), graph)
     plain = [counted.factor for counted in factors]
@@ -84,7 +85,7 @@ def service_composite(
 
 
 def counted_factors(estimates: Sequence[EdgeEstimate]) -> tuple[CountedFactor, ...]:
-    """Factors of the composite: a dependency each, or a group of those that stand in for each other."""
+    """Return the factors of the composite: one for each dependency or redundancy group."""
     groups: dict[str, list[EdgeEstimate]] = {}
     for estimate in estimates:
         if estimate.is_counted:
@@ -111,7 +112,7 @@ def _with_shared(counted: Sequence[CountedFactor], graph: GraphFigure | None) ->
 
 
 def needed_of(members: Sequence[EdgeEstimate]) -> int:
-    """How many of a group's counted members must be up; never more than there are."""
+    """Return how many of a group's counted members must be up; never more than there are."""
     return max(1, min(len(members), max(member.dependency.redundancy_needed for member in members)))
 
 
@@ -144,13 +145,13 @@ def _factor(members: Sequence[EdgeEstimate]) -> Factor:
     )
 
 
-def composite_document(composite: ServiceComposite) -> dict[str, object]:
-    """The ``availability.composite`` object."""
+def composite_document(composite: ServiceComposite) -> CompositePart:
+    """Return the ``availability.composite`` object."""
     effects: dict[int, tuple[float, bool]] = {}
     for counted in composite.factors:
         for member in counted.members:
             effects[id(member)] = (-counted.factor.loss / len(counted.members), counted.is_shared)
-    entries: list[dict[str, object]] = []
+    entries: list[DependencyPart] = []
     unknown = [each for each in composite.estimates if each.availability is None]
     unlisted = {id(each) for each in unknown[MOST_UNKNOWN:]}
     for estimate in composite.estimates:
@@ -196,13 +197,12 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
     }
 
 
-def _graph_document(composite: ServiceComposite) -> dict[str, object]:
-    """How the number was found, and over how much of the graph."""
+def _graph_document(composite: ServiceComposite) -> ComposedGraph:
+    """Describe how the limit was found, and over how much of the graph."""
     graph = composite.graph
     if graph is None:
-        method = "sampled" if composite.composite.standard_error > 0 else "exact"
         return {
-            "method": method,
+            "method": "sampled" if composite.composite.standard_error > 0 else "exact",
             "scope": "direct",
             "services_below": None,
             "shared_nodes": [],
@@ -231,8 +231,8 @@ def _interval(interval: tuple[float, float] | None) -> list[float] | None:
     return None if interval is None else [ratio(interval[0]), ratio(interval[1])]
 
 
-def _retries(estimate: EdgeEstimate) -> dict[str, object]:
-    """What retries cannot save, and the calls they make of one: usually, and while the target is down."""
+def _retries(estimate: EdgeEstimate) -> RetryPart:
+    """Describe what retries cannot save, and how many calls they make of one: usually, and while the target is down."""
     retries = estimate.dependency.retries
     usual = None
     if estimate.availability is not None:

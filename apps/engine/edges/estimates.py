@@ -1,7 +1,7 @@
-"""How often a request uses a dependency, and how often that dependency's failure becomes the request's.
+"""Edges: how often a request uses a dependency, and how often the dependency's failure fails the request.
 
-``q`` (call probability) and ``h`` (hardness) are read from the data where the data can tell, taken as
-declared where they are declared, and are documented priors otherwise; every estimate names its source.
+``q`` (call probability) and ``h`` (hardness) come from the data where these suffice, else from the declaration, else
+from documented priors. Every estimate names its source.
 """
 
 from __future__ import annotations
@@ -14,33 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.counting import rate_upper
+from apps.engine.document import AvailabilitySource, CallProbabilitySource, Criticality, HardnessSource
 from apps.engine.edges.call_probability import CALL_PROBABILITY_PRIOR, call_probability
 from apps.engine.edges.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
 from apps.engine.graph.redundancy import retried_unavailability
 from apps.engine.series import ObservedCounts, align, observe
-from apps.engine.types import (
-    AvailabilitySource,
-    CallProbabilitySource,
-    Criticality,
-    DependencyInput,
-    Floats,
-    HardnessSource,
-)
+from apps.engine.types import DependencyInput, Floats
 
 HARDNESS_PRIOR: Mapping[Criticality, float] = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
 FALLBACK_HARDNESS = 0.1
-"""A soft dependency that was seen to fail and surely (95 %) fails fewer requests than this has a fallback."""
+"""A soft dependency has a fallback if it was seen to fail and surely (95 %) fails a smaller share of requests than
+this.
+"""
 BEHAVES_HARD = 0.5
-"""One that is not declared hard and surely fails more requests than this behaves hard."""
+"""A dependency that is not declared hard behaves hard if it surely fails a larger share of requests than this."""
 EXTERNAL_ALLOWANCE = 1.1
-"""A published SLA is read with 10 % more unavailability."""
+"""A published SLA counts with 10 % more unavailability."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeEstimate:
-    """One dependency with all that was found out about it; ``None`` where there is nothing to go by.
+    """One dependency with all that was found out about it; ``None`` where nothing is known.
 
-    ``failed_calls`` has one entry per bin of the service with data: requests that met a failure of this
+    ``failed_calls`` has one entry for each bin of the service with data: the requests that met a failure of this
     dependency. ``is_concurrent`` is true when its availability was observed together with the service's.
     """
 
@@ -58,12 +54,14 @@ class EdgeEstimate:
 
     @property
     def is_counted(self) -> bool:
-        """Whether it takes part in the composite: synchronous, of known availability, without a fallback."""
+        """Whether it is part of the composite: synchronous, of known availability, without a fallback."""
         return self.hardness is not None and self.availability is not None and not self.has_fallback
 
     @property
     def has_fallback(self) -> bool:
-        """Whether a soft dependency was seen to fail without failing requests: it stops counting."""
+        """Whether it is a soft dependency that was seen to fail without failing requests; such a one no longer
+        counts.
+        """
         return (
             self.dependency.criticality == "soft"
             and self.hardness_source == "observed"
@@ -73,7 +71,7 @@ class EdgeEstimate:
 
     @property
     def behaves_hard(self) -> bool:
-        """Whether it is declared soft or degraded and surely fails most requests that meet its failure."""
+        """Whether it is declared soft or degraded, but surely fails most requests that meet its failure."""
         return (
             self.dependency.criticality != "hard"
             and self.hardness_source == "observed"
@@ -83,7 +81,7 @@ class EdgeEstimate:
 
     @property
     def effective_unavailability(self) -> float:
-        """Unavailability after retries; measured hardness already holds what retries save."""
+        """Unavailability after retries; a measured hardness already includes what retries save."""
         if self.availability is None:
             return 0.0
         unavailability = 1 - self.availability
@@ -107,37 +105,36 @@ __all__ = [
 
 
 def published_availability(sla: float) -> float:
-    """What is expected of a provider of whom only the published SLA is known."""
+    """Return the availability expected of a provider of whom only the published SLA is known."""
     return max(0.0, 1 - EXTERNAL_ALLOWANCE * (1 - sla))
 
 
 def estimate_edges(
     own: ObservedCounts | None, dependencies: Sequence[DependencyInput], as_of: int
 ) -> list[EdgeEstimate]:
-    """Estimate every dependency, sorted by target id, so that the answer does not depend on the order
-    given.
-    """
+    """Estimate every dependency, sorted by target id, so that the order given does not matter."""
     return with_hardness(own, first_estimates(own, dependencies, as_of))
 
 
 def first_estimates(
     own: ObservedCounts | None, dependencies: Sequence[DependencyInput], as_of: int
 ) -> tuple[EdgeEstimate, ...]:
-    """The first estimate of every dependency, sorted by target id."""
+    """Return the first estimate of every dependency, sorted by target id."""
     ordered = sorted(dependencies, key=lambda each: (each.target_id, each.mode, each.criticality))
     since = watched_since(ordered, as_of)
     return tuple(first_estimate(own, dependency, as_of, since=since) for dependency in ordered)
 
 
 def watched_since(dependencies: Sequence[DependencyInput], as_of: int) -> int | None:
-    """When calls of the service were first watched, over whichever edge; ``None`` where they never were.
+    """Return when calls of the service were first watched, over any edge; ``None`` where they never were.
 
-    From then on an hour without calls over an edge is one in which it was not used; before, nobody looked.
+    From then on an hour without calls over an edge means that it was not used; before, nobody looked.
     """
     found: int | None = None
     for each in dependencies:
         edge = each.edge
-        # Most begin with a bin that has data, and one that begins no earlier need not be looked at.
+        # Most edges begin with a bin that has data, and one that begins no earlier than another cannot change the
+        # result.
         if edge is not None and edge.total.size and (found is None or edge.start < found):
             is_known = np.isfinite(edge.total)
             start = edge.start + int(is_known.argmax()) * edge.step_seconds
@@ -147,7 +144,7 @@ def watched_since(dependencies: Sequence[DependencyInput], as_of: int) -> int | 
 
 
 def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate]) -> list[EdgeEstimate]:
-    """Read hardness where the data can tell; ``estimates`` are first ones, each made of its edge alone."""
+    """Estimate hardness where the data suffice; ``estimates`` are first ones, each from its edge alone."""
     if own is None:
         return list(estimates)
     (found,) = with_hardness_in_each([(own, estimates)])
@@ -157,7 +154,7 @@ def with_hardness(own: ObservedCounts | None, estimates: Sequence[EdgeEstimate])
 def with_hardness_in_each(
     pasts: Sequence[tuple[ObservedCounts, Sequence[EdgeEstimate]]],
 ) -> list[list[EdgeEstimate]]:
-    """:func:`with_hardness` of several pasts (at least one) of one service, which had the same requests in all."""
+    """Do :func:`with_hardness` for several pasts (at least one) of one service, all with the same requests."""
     if pasts[0][0].requests <= 0:
         return [list(estimates) for _, estimates in pasts]
     measured = _measure_hardness(pasts)
@@ -167,7 +164,7 @@ def with_hardness_in_each(
 def first_estimate(
     own: ObservedCounts | None, dependency: DependencyInput, as_of: int, *, since: int | None = None
 ) -> EdgeEstimate:
-    """What one edge tells without the others: the service's failures have no part in it.
+    """Estimate one edge without the others; the service's failures play no part.
 
     ``since`` is :func:`watched_since` of all the service's dependencies.
     """
@@ -229,7 +226,7 @@ def _failed_calls(
 def _fill_before(
     since: int, failed_calls: Floats, own: ObservedCounts, target: ObservedCounts | None, probability: float
 ) -> None:
-    """Where calls were not watched yet, what the target did meanwhile stands for them."""
+    """Use the target's own failures in bins before calls were watched."""
     unwatched = own.starts[own.present] < since
     if unwatched.any():
         instead = _failed_calls(own, target, probability, None)
@@ -240,11 +237,11 @@ def _fill_before(
 def _measure_hardness(
     pasts: Sequence[tuple[ObservedCounts, Sequence[EdgeEstimate]]],
 ) -> list[list[EdgeEstimate]]:
-    """Read hardness from the bins in which the service and its dependencies were watched together; pasts in which the
-    same edges tell of theirs are measured at once.
+    """Estimate hardness from the bins in which the service and its dependencies were watched together.
 
-    Without an edge series the data tell q·h, and the doubt about q is part of the doubt about h; what fails
-    the service that often must at least be called that often.
+    Pasts in which the same edges are informative are measured in one go. Without an edge series the data show only q·h,
+    so the doubt about q adds to the doubt about h; and q is at least the share of requests that the dependency's
+    failure fails.
     """
     result = [list(estimates) for _, estimates in pasts]
     own = pasts[0][0]
@@ -271,7 +268,9 @@ def _measure_hardness(
 def _informative(
     estimates: Sequence[EdgeEstimate], busy: NDArray[np.bool_], total: Floats
 ) -> tuple[tuple[int, ...], Floats]:
-    """Positions of the edges that tell of their hardness, and their failed calls, ``(edges, busy bins)``."""
+    """Return the positions of the edges whose data show their hardness, and their failed calls, ``(edges, busy
+    bins)``.
+    """
     candidates = [
         (at, each.failed_calls)
         for at, each in enumerate(estimates)
@@ -315,11 +314,11 @@ def _with_hardness(estimate: EdgeEstimate, found: Hardness) -> EdgeEstimate:
 
 
 def _bound_by_survival(own: ObservedCounts, estimates: list[EdgeEstimate]) -> list[EdgeEstimate]:
-    """Dependencies cannot have failed more requests than failed while both were watched.
+    """Scale hardnesses down so that dependencies fail no more requests than failed while both were watched.
 
-    What measured ones leave of the service's failures (at its upper confidence limit) is all that assumed
-    hardnesses may explain; they are scaled down together where they would explain more. Stand-ins are left
-    out: they already count for less than each of them alone.
+    The upper confidence limit of the service's failures bounds the measured ones; what these leave bounds the assumed
+    ones. All of a kind are scaled alike. Members of redundancy groups are left out: together they already count for
+    less than each alone.
     """
     room = rate_upper(own.failures, own.requests)
     counted = [

@@ -1,4 +1,4 @@
-"""What the graph needs to know of an edge, of what its caller's series gave for it."""
+"""What the graph needs of an edge, from the estimate that its caller's series gave."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""How often a dependency's failure becomes the request's, from how the two come and go together.
+"""How often a dependency's failure fails the request, from how the failures of both come and go.
 
-bad_t = a_t·total_t + Σ h_i·x_it, where x_it are the requests that met a failure of dependency i and a_t the
-service's own rate, which may follow load, hour and time. Event-weighted least squares over all dependencies
-at once; h is P(fails | dependency fails) − P(fails | dependency works).
+bad_t = a_t·total_t + Σ h_i·x_it, where x_it is the number of requests that met a failure of dependency i, and a_t the
+service's own failure rate, which may depend on load, hour and time. The fit is least squares weighted by requests, over
+all dependencies at once. h is P(fails | dependency fails) − P(fails | dependency works).
 
-The error has three sources. Own failures, clumps and all, may coincide with a dependency's: the residuals are
-laid over the regression at every shift in time, which shows what chance alone would have made of it (a
-circular-shift null; Besag and Diggle 1977). Each failed call fails its request by chance: binomial. And
-incidents differ: where there are enough of them, the spread between days sets the least error.
+The error has three sources. First, own failures, incidents included, may coincide with a dependency's: the residuals
+are shifted in time by every offset and the regression is repeated, which shows what coincidence alone yields (a
+circular-shift null; Besag and Diggle 1977). Second, each failed call fails its request by chance: binomial. Third,
+incidents differ: where there are enough of them, the spread between days is a lower bound of the error.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from apps.engine.types import Floats
 
 PRIOR_SPREAD = 0.35
 OBSERVED_SPREAD = 0.5 * PRIOR_SPREAD
-"""Below this standard deviation a hardness counts as observed: the data weigh at least three times the
-prior.
-"""
+"""A hardness counts as observed up to this standard deviation: the data then weigh at least three times the prior."""
 LOOSE_SPREAD = 3.0
-"""The prior's standard deviation where the data speak for themselves: next to none."""
+"""The prior's standard deviation where the data suffice: it hardly matters there."""
 MIN_FAILURES = 3.0
 MIN_BINS = 8
 CLUSTER_BINS = 24
@@ -36,16 +34,18 @@ MIN_INCIDENTS = 6
 OUTLIER_SIGMA = 6.0
 Z90 = 1.6448536
 _LEAST_COLUMN = 1e-12
-"""A column of the regression that is this much shorter than the longest is rounding and nothing else …"""
+"""A column of the regression that is shorter than the longest by this factor is rounding error."""
 _MOST_ALIKE = 1e10
-"""… and columns are too much alike to be told apart where one without the others is shorter than the inverse root of
-this.
+"""Columns are too much alike to be told apart where what remains of one without the others is shorter than the inverse
+root of this.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Hardness:
-    """``value`` within 0..1 and a 90 % interval before it is held there; ``deviation`` of the estimate."""
+    """``value`` lies within 0..1. ``low`` and ``high`` are a 90 % interval before it is limited to 0..1, ``deviation``
+    the standard deviation.
+    """
 
     value: float
     low: float
@@ -54,14 +54,14 @@ class Hardness:
 
     @property
     def is_observed(self) -> bool:
-        """Whether the data say it, not the prior."""
+        """Whether the data decide it, rather than the prior."""
         return self.deviation <= OBSERVED_SPREAD
 
 
 def is_informative(failed: Floats, total: Floats) -> NDArray[np.bool_]:
-    """Failures must be there and must come and go: a dependency that always fails alike tells nothing.
+    """Return for each dependency whether it failed, and not at a constant rate: a constant rate shows nothing.
 
-    ``failed`` has shape ``(dependencies, bins)``, ``total`` ``(bins,)``; one answer a dependency.
+    ``failed`` has shape ``(dependencies, bins)``, ``total`` ``(bins,)``.
     """
     requests = total.sum()
     sums = failed.sum(axis=1)
@@ -73,13 +73,13 @@ def is_informative(failed: Floats, total: Floats) -> NDArray[np.bool_]:
 def measure(
     total: Floats, bad: Floats, calls: Floats, priors: Sequence[float], step_seconds: int
 ) -> list[list[Hardness]]:
-    """Estimate the hardness of every dependency in each of some pasts that had the same requests.
+    """Estimate the hardness of every dependency in each of several pasts with the same requests.
 
-    ``total`` has shape ``(bins,)``, all above 0, ``bad`` ``(pasts, bins)``, and ``calls``, those that met a failure,
-    ``(pasts, dependencies, bins)``. A past comes out the same in whatever company, but for the last digit.
+    ``total`` has shape ``(bins,)``, all above 0; ``bad`` ``(pasts, bins)``; ``calls``, the requests that met a failure,
+    ``(pasts, dependencies, bins)``. Except for the last digit, the result for a past does not depend on the others.
 
-    ``priors`` pull (normal, standard deviation ``PRIOR_SPREAD``) where the data cannot tell, and keep
-    dependencies that always fail together (aliases of one another) from being counted twice.
+    ``priors`` (normal, standard deviation ``PRIOR_SPREAD``) decide where the data do not suffice, and keep dependencies
+    that always fail together (aliases of one another) from being counted twice.
     """
     root = np.sqrt(total)
     controls = _controls(total, step_seconds) * root
@@ -104,7 +104,7 @@ def measure(
     free = np.einsum("pij,pj->pi", inverse, moment / variance[:, None] + precision * prior)
     values = np.stack([_bounded(*each, first) for each in zip(inverse, free, strict=True)])
 
-    # How far each estimate would move for a failure more in each bin.
+    # How far each estimate moves for one more failure in each bin.
     pull = inverse[:, first:] @ design / variance[:, None, None]
     squares = pull**2
     residual = observed - np.einsum("pit,pi->pt", design, values)
@@ -113,7 +113,7 @@ def measure(
     kept = np.clip(values[:, first:], 0.02, 0.98)
     binomial = np.einsum("pjt,pj->pt", calls, kept * (1 - kept))
     chance = np.sqrt(np.einsum("pit,pt->pi", squares, binomial / total))
-    # The residuals hold that chance too, spread evenly over the shifts: it must not count twice.
+    # The residuals contain that chance too, spread evenly over the shifts: subtract it, so that it counts once.
     mixed = binomial.sum(axis=1) / total.sum()
     twice = Z90**2 * mixed[:, None] * squares.sum(axis=2)
     # What the prior still holds back, and what collinear dependencies leave open.
@@ -138,7 +138,7 @@ def measure(
 
 
 def _controls(total: Floats, step_seconds: int) -> Floats:
-    """What the service's own rate may follow: a level, load, the hour, and time."""
+    """Return the terms of the service's own rate: a level, load, the hour, and time."""
     size = total.size
     columns = [np.ones(size)]
     if size >= 3 * MIN_BINS:
@@ -154,7 +154,7 @@ def _controls(total: Floats, step_seconds: int) -> Floats:
 
 @lru_cache(maxsize=4)
 def _hour(size: int, step_seconds: int) -> tuple[Floats, Floats]:
-    """The hour of the day as a circle: the same for all services with as many bins; not to be written to."""
+    """Return the hour of the day as sine and cosine: shared by all services with as many bins, so read-only."""
     angle = np.arange(size) * step_seconds / 86_400 * 2 * np.pi
     circle = np.sin(angle), np.cos(angle)
     for each in circle:
@@ -163,7 +163,7 @@ def _hour(size: int, step_seconds: int) -> tuple[Floats, Floats]:
 
 
 def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> Floats:
-    """Cut what no dependency can explain, were all of them fully hard: that is the service's own incident."""
+    """Cut failures that no dependency could explain even if fully hard: these are the service's own incidents."""
     rates = observed / root
     usual = middle_of(rates)[:, None]
     scale = 1.4826 * middle_of(np.abs(rates - usual))[:, None]
@@ -173,7 +173,7 @@ def _without_own_outliers(observed: Floats, explained: Floats, root: Floats) -> 
 
 
 def _variances(design: Floats, observed: Floats, gram: Floats, moment: Floats, rates: Floats) -> Floats:
-    """Variance of the failures that the regression leaves unexplained, one a past."""
+    """Return the variance of the failures that the regression leaves unexplained, one for each past."""
     loose = np.einsum("pij,pj->pi", _inverses(gram), moment)
     residual = observed - np.einsum("pit,pi->pt", design, loose)
     freedom = max(1, observed.shape[1] - design.shape[1])
@@ -183,7 +183,7 @@ def _variances(design: Floats, observed: Floats, gram: Floats, moment: Floats, r
 
 
 def _design_effects(residual: Floats) -> Floats:
-    """How many times neighbouring bins' errors add up to more than independent ones would, one a past."""
+    """Return by which factor correlation between neighbouring bins raises the variance, one for each past."""
     clusters = residual.shape[1] // CLUSTER_BINS
     spread = (residual**2).mean(axis=1)
     effects = np.ones_like(spread)
@@ -195,10 +195,9 @@ def _design_effects(residual: Floats) -> Floats:
 
 
 def _inverses(matrices: Floats) -> Floats:
-    """Inverses of symmetric matrices without negative directions, ``(n, k, k)``; pseudo-inverses where columns hang
-    together.
+    """Invert symmetric positive semidefinite matrices, ``(n, k, k)``; collinear columns get a pseudo-inverse.
 
-    Each is brought to a diagonal of ones first, so that columns in other units lose no digits.
+    Each matrix is first scaled to a diagonal of ones, so that columns in other units lose no digits.
     """
     roots = np.sqrt(np.maximum(np.einsum("nii->ni", matrices), 0.0))
     longest = roots.max(axis=1, keepdims=True)
@@ -210,7 +209,7 @@ def _inverses(matrices: Floats) -> Floats:
         is_apart = np.abs(found).max(axis=(1, 2)) <= _MOST_ALIKE
     except np.linalg.LinAlgError:
         if len(matrices) > 1:
-            # One of them must not decide how the others are found.
+            # One of them must not decide how the others are inverted.
             return np.concatenate([_inverses(each[None]) for each in matrices])
         found, is_apart = np.zeros_like(scaled), np.zeros(1, dtype=bool)
     if not is_apart.all():
@@ -220,7 +219,7 @@ def _inverses(matrices: Floats) -> Floats:
 
 
 def _bounded(inverse: Floats, unbounded: Floats, first: int) -> Floats:
-    """The posterior mode with all but the first columns held within 0..1, from where it lies without that."""
+    """Return the posterior mode with all but the ``first`` columns held within 0..1, from the mode without bounds."""
     values = unbounded.copy()
     fixed = np.zeros(values.size, dtype=bool)
     for _ in range(values.size):
@@ -232,7 +231,7 @@ def _bounded(inverse: Floats, unbounded: Floats, first: int) -> Floats:
         values[first:] = inside
         fixed |= out
         held = np.flatnonzero(fixed)
-        # What is held elsewhere than it would lie takes the others along, as far as they hang together.
+        # A value that is held away from its optimum moves the values that are correlated with it.
         pulled = inverse[:, held]
         force = np.einsum("ij,j->i", _inverses(pulled[held][None])[0], values[held] - unbounded[held])
         values[~fixed] = (unbounded + np.einsum("ij,j->i", pulled, force))[~fixed]
@@ -241,7 +240,7 @@ def _bounded(inverse: Floats, unbounded: Floats, first: int) -> Floats:
 
 
 def _between_days(pull: Floats, squares: Floats, residual: Floats) -> Floats:
-    """Error by the spread between days, where enough of them have a say; 0 elsewhere.
+    """Return the error from the spread between days, where enough days carry weight; 0 elsewhere.
 
     ``pull`` and its ``squares`` have shape ``(pasts, dependencies, bins)``.
     """

@@ -1,4 +1,4 @@
-"""What a reader must know of a service's dependencies: cycles, unknowns, assumptions. Many alike share a sentence."""
+"""Warnings about a service's dependencies: cycles, unknowns, assumptions. Many of a kind share one sentence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from apps.engine.edges.dependencies import ServiceComposite
 
 APART = 3
-"""So many of a kind have a sentence each; of more the first so many are named, and the others counted."""
+"""Up to this many of a kind get a sentence each; of more, this many are named and the others counted."""
 MOST_OF_A_PATH = 6
 """Members of a cycle that its path names."""
 
 
 def composite_warnings(composite: ServiceComposite) -> list[str]:
-    """The sentences, by kind; there are never many, however many dependencies there are."""
+    """Return the sentences, by kind; there are never many, however many dependencies there are."""
     cyclic: list[tuple[str, str]] = []
     hard: list[tuple[str, str]] = []
     unknown: list[tuple[str, str]] = []
@@ -27,8 +27,8 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
             cyclic.append(
                 (
                     name,
-                    f"{name} is in a cycle ({path}): its effect is counted in full, though "
-                    "a part of its failures may be this service's own."
+                    f"{name} is in a cycle ({path}): its effect counts in full, although "
+                    "part of its failures may be this service's own."
                     if composite.graph is None
                     else f"{name} is in a cycle ({path}): a failure that goes around is counted "
                     "once, where it began.",
@@ -48,8 +48,8 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
             groups.append(
                 (
                     group,
-                    f"{dependency.redundancy_needed} of {group} must be up, and only {members} can be counted: "
-                    "all of those are taken as needed.",
+                    f"{dependency.redundancy_needed} of {group} must be up, but only {members} can be counted: "
+                    "all of these must be up.",
                 )
             )
         if dependency.mode == "sync" and estimate.availability is None:
@@ -60,7 +60,7 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
                 )
             )
     around = (
-        "their effects are counted in full, though a part of their failures may be this service's own."
+        "their effects count in full, although part of their failures may be this service's own."
         if composite.graph is None
         else "a failure that goes around is counted once, where it began."
     )
@@ -70,15 +70,13 @@ def composite_warnings(composite: ServiceComposite) -> list[str]:
             hard,
             "are declared soft or degraded but behave hard: most of the requests that meet their failures fail.",
         ),
-        *_sentences(
-            groups, "need more members up than can be counted: all of those that can be are taken as needed."
-        ),
+        *_sentences(groups, "need more members up than can be counted: all that can be counted must be up."),
         *_sentences(unknown, "have neither observations nor a published SLA: they are not in the composite."),
     ]
 
 
 def _sentences(kind: Sequence[tuple[str, str]], together: str) -> list[str]:
-    """A sentence each of few, and one of many."""
+    """Return a sentence for each of a few, or one sentence for many."""
     if len(kind) <= APART:
         return [sentence for _, sentence in kind]
     names = ", ".join(name for name, _ in kind[:APART])

@@ -1,1 +1,1 @@
-"""How good the recommendations are: on simulated services whose truth is known, and on anybody's own history."""
+"""How good the recommendations are: on simulated services with a known truth, and on an operator's own history."""

@@ -1,4 +1,4 @@
-"""What one would do without this engine: four textbook predictions of a window's unavailability."""
+"""The baselines: four textbook predictions of a window's unavailability."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def baselines(
     *,
     bins_a_day: int = 24,
 ) -> Mapping[str, Floats]:
-    """Unavailability that each method expects to be exceeded with each of ``chances``.
+    """Return the unavailability that each method expects to be exceeded with each of ``chances``.
 
     ``total`` and ``bad`` are the bins with data, hours unless ``bins_a_day`` says otherwise.
 
     - ``clopper_pearson``: upper confidence limit of pooled counts (Clopper and Pearson 1934);
     - ``past_windows``: quantile over all past windows of the same length, a day apart;
     - ``iid_bootstrap``: windows of bins drawn one by one;
-    - ``block_bootstrap``: windows of days drawn as a whole (Künsch 1989).
+    - ``block_bootstrap``: windows of whole days, drawn at random (Künsch 1989).
     """
     quantiles = 1 - np.asarray(chances)
     requests, failures = float(total.sum()), float(bad.sum())

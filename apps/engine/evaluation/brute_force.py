@@ -1,6 +1,6 @@
-"""Availability of a graph's nodes by brute force: worlds are drawn and failures spread, nothing else.
+"""Availability of a graph's nodes by brute force: draw worlds and let failures spread.
 
-Written against the model's description alone; it shares no code with what composes graphs.
+Written from the model's description alone; it shares no code with what composes graphs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ type Bools = NDArray[np.bool_]
 
 
 def simulate(graph: FleetGraph, worlds: int, generator: np.random.Generator) -> dict[str, float]:
-    """Share of ``worlds`` in which each node is up. Retries read the figures of the round before."""
+    """Return the share of ``worlds`` in which each node is up. Retries use the figures of the previous round."""
     retried = any(edge.retries for edge in graph.edges)
     found = dict.fromkeys(graph.own, 1.0)
     for number in range(5 if retried else 1):

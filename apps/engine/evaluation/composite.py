@@ -1,7 +1,7 @@
 """How far composed availabilities of random graphs are from brute force, in standard errors of the difference.
 
-Were both right, the differences would be as good as standard normal. A difference beyond three standard errors is
-looked at again with sixteen times the worlds: one that is the method's fault would grow to twelve, chance goes away.
+If both are right, the differences are standard normal. A difference beyond three standard errors is sampled again with
+sixteen times the worlds: a fault of the method then grows to twelve standard errors, chance disappears.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ from apps.engine.simulation.random_graphs import random_graph
 WORLDS = 100_000
 SAMPLES = 20_000
 MORE = 16
-"""How many times the worlds and samples, where a difference is looked at again."""
+"""Factor on worlds and samples where a difference is checked again."""
 METHODS: Mapping[str, int] = {"enumerated": 12, "sampled": -1}
-"""How many shared nodes each may condition on: all there are, and none."""
+"""How many shared nodes each method may condition on: all there are, or none."""
 LIMITS = (1, 2, 3)
 FAR = LIMITS[-1]
 LEAST_CHANCE = 0.001
-"""Where chance alone would put as many nodes beyond three standard errors more rarely than this, it was not chance."""
+"""More nodes beyond three standard errors than chance gives with this probability count as a fault."""
 
 
 class Compose(Protocol):
-    """What finds the availability of every node; as :func:`~apps.engine.graph.composing.compose_fleet`."""
+    """A function that finds the availability of every node, such as
+    :func:`~apps.engine.graph.composing.compose_fleet`.
+    """
 
     def __call__(
         self, graph: FleetGraph, *, max_conditioned: int, samples: int, seed: int
@@ -41,7 +43,9 @@ class Compose(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompositeOutcome:
-    """One node of one graph: by how many standard errors it is ``off``, and ``again`` where that was too far."""
+    """One node of one graph: ``off`` is the difference in standard errors, ``again`` that of the second sample where
+    the first was too far off.
+    """
 
     method: str
     graph: int
@@ -53,7 +57,7 @@ class CompositeOutcome:
 def evaluate_graph(
     seed: int, number: int, *, worlds: int = WORLDS, compose: Compose = compose_fleet
 ) -> list[CompositeOutcome]:
-    """Compose a random graph by every method and set it beside a simulation of ``worlds`` worlds."""
+    """Compose a random graph by every method and compare each with a simulation of ``worlds`` worlds."""
     graph = random_graph(np.random.default_rng([seed, number]))
 
     def simulated(times: int) -> dict[str, float]:
@@ -93,12 +97,12 @@ def evaluate_graph_numbers(job: tuple[int, Iterable[int]]) -> list[CompositeOutc
 
 
 def by_chance(limit: float) -> float:
-    """Share of a standard normal beyond ``limit`` on either side."""
+    """Return the share of a standard normal that lies beyond ``limit`` on either side."""
     return math.erfc(limit / math.sqrt(2))
 
 
 def is_chance(beyond: int, of: int) -> bool:
-    """Whether that many of so many differences beyond three standard errors can be chance alone.
+    """Whether chance alone may put that many of so many differences beyond three standard errors.
 
     The chance of as many or more is a tail of the binomial distribution, an incomplete beta function.
     """
@@ -106,7 +110,7 @@ def is_chance(beyond: int, of: int) -> bool:
 
 
 def summarise_composite(outcomes: Sequence[CompositeOutcome]) -> dict[str, object]:
-    """Differences by method, JSON-ready, with what chance alone gives; nothing where nothing was evaluated."""
+    """Summarise differences by method, JSON-ready, with what chance alone gives; empty where nothing was evaluated."""
     if not outcomes:
         return {}
     return {

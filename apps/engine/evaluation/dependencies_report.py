@@ -1,4 +1,4 @@
-"""The report's sections about dependencies: what is learned of edges, and what graphs come to."""
+"""The report's sections about dependencies: how well edges are estimated, and how well graphs are composed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ EDGE_TITLES = {
 
 
 def edges_markdown(summary: Mapping[str, Any]) -> str:
-    """The report's section about call probability and hardness; empty where nothing was evaluated."""
+    """Write the section about call probability and hardness; empty where nothing was evaluated."""
     if not summary:
         return ""
     lines = [
         "",
         "# Edges",
         "",
-        "How often the 90 % interval of an edge's call probability q or hardness h holds the truth, on simulated "
-        "services whose q and h are known. ± is one standard error, were it 90 %. Learned: edges of which the data "
-        "told enough; the others keep what is declared or usual. A truth of 0 or 1 can be missed on one side only.",
+        "How often the 90 % interval of an edge's call probability q or hardness h holds the true value, on simulated "
+        "services. ± is one standard error, if the coverage is 90 %. Learned: edges for which the data suffice; the "
+        "others keep the declaration or the prior. An interval can miss a true value of 0 or 1 on one side only.",
         "",
-        "| figure | edges | learned | truth strictly between 0 and 1 | held | truth at 0 or 1 | held |",
+        "| figure | edges | learned | true value strictly between 0 and 1 | held | true value 0 or 1 | held |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in summary.items():
@@ -34,7 +34,7 @@ def edges_markdown(summary: Mapping[str, Any]) -> str:
         lines.append(f"| {EDGE_TITLES[name]} | {row['edges']:,} | {learned} | {cells} |")
     lines += [
         "",
-        "✗ marks what lies outside 85 to 95 %, strictly between 0 and 1; fewer than 100 edges are not judged.",
+        "✗ marks a coverage outside 85 to 95 % for true values strictly between 0 and 1, over at least 100 edges.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -50,7 +50,7 @@ def _cross(cell: Mapping[str, Any]) -> str:
 
 
 def composite_markdown(summary: Mapping[str, Any]) -> str:
-    """The report's section about the composite of whole graphs; empty where nothing was evaluated."""
+    """Write the section about the composite of whole graphs; empty where nothing was evaluated."""
     if not summary:
         return ""
     limits = list(summary["chance"])
@@ -61,7 +61,7 @@ def composite_markdown(summary: Mapping[str, Any]) -> str:
         f"Availability of every node of {summary['graphs']:,} random graphs of 3 to 12 nodes (shared nodes, stand-ins, "
         "retries, cycles, asynchronous calls) against a simulation that draws worlds and lets failures spread, in "
         "standard errors of the difference. Enumerated: exact, by conditioning. Sampled: by Monte Carlo, with the "
-        "error it states. What was beyond 3 was looked at again with sixteen times the worlds.",
+        "error it states. Nodes beyond 3 are sampled again with sixteen times the worlds.",
         "",
         "| method | nodes | mean | standard deviation | "
         + " | ".join(f"beyond {limit}" for limit in limits)
@@ -78,7 +78,7 @@ def composite_markdown(summary: Mapping[str, Any]) -> str:
     lines += [
         f"| chance alone | | 0 | 1 | {chance} | | |",
         "",
-        "✗ marks more beyond 3, at first or again, than chance gives once in 1,000 evaluations.",
+        "✗ marks more nodes beyond 3, at first or again, than chance gives once in 1,000 evaluations.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -88,16 +88,16 @@ def _share(value: float) -> str:
 
 
 def edges_line(summary: Mapping[str, Any]) -> str:
-    """Say in a line how often the intervals hold the truth that lies strictly between 0 and 1."""
+    """State in one line how often the intervals hold a true value strictly between 0 and 1."""
     cells = [
         f"{EDGE_TITLES[name]} " + ("–" if row["inside"] is None else _coverage(row["inside"]).split("| ")[1])
         for name, row in summary.items()
     ]
-    return f"Edges, 90 % intervals that hold the truth: {', '.join(cells)}"
+    return f"Edges, 90 % intervals that hold the true value: {', '.join(cells)}"
 
 
 def composite_line(summary: Mapping[str, Any]) -> str:
-    """Say in a line how many nodes are beyond three standard errors."""
+    """State in one line how many nodes are beyond three standard errors."""
     cells = [
         f"{method} {_share(row['beyond']['3'])}{_cross(row)}" for method, row in summary["methods"].items()
     ]

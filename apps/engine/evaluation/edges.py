@@ -1,4 +1,4 @@
-"""How often the 90 % intervals of call probability and hardness hold the truth, where the truth is known."""
+"""How often the 90 % intervals of call probability and hardness hold the true value, on simulated services."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from apps.engine.simulation.known_edges import Seen, simulated_service
 from apps.engine.types import DependencyInput
 
 COVERAGE_BOUNDS = (0.85, 0.95)
-"""What the share of 90 % intervals that hold the truth must lie within."""
+"""The bounds of the share of 90 % intervals that hold the true value."""
 LEAST_JUDGED = 100
-"""Of fewer intervals the share is shown and not judged: chance alone would carry it out of bounds."""
+"""With fewer intervals the share is shown but not judged: chance alone could put it out of bounds."""
 
 type Figure = Literal["q", "h"]
 type Estimate = Callable[[ObservedCounts | None, Sequence[DependencyInput], int], Sequence[EdgeEstimate]]
@@ -30,12 +30,14 @@ LEARNED: dict[str, tuple[Seen, Figure, str]] = {
     "h_from_edge_series": ("edge", "h", "observed"),
     "h_from_target_series": ("target", "h", "observed"),
 }
-"""The figures that data can tell: what is seen of the dependency, which figure, and the source that is then named."""
+"""The figures that data can show: what is seen of the dependency, which figure, and the source that the estimate then
+names.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeOutcome:
-    """One figure of one edge: its true value, and the interval and source that it was given."""
+    """One figure of one edge: its true value, and the interval and source of its estimate."""
 
     seen: Seen
     figure: Figure
@@ -45,14 +47,14 @@ class EdgeOutcome:
 
     @property
     def is_held(self) -> bool:
-        """Whether there is an interval and the truth lies in it."""
+        """Whether there is an interval that holds the true value."""
         return self.interval is not None and self.interval[0] - 1e-9 <= self.truth <= self.interval[1] + 1e-9
 
 
 def evaluate_edges(
     seed: int, number: int, seen: Seen, *, estimate: Estimate = estimate_edges
 ) -> list[EdgeOutcome]:
-    """Simulate a service and let ``estimate`` find q and h of its dependencies; two outcomes an edge."""
+    """Simulate a service and let ``estimate`` find q and h of its dependencies; two outcomes for each edge."""
     counts, known = simulated_service(np.random.default_rng([seed, number]), seen)
     end = START + counts.total.size * HOUR_SECONDS
     found = estimate(observe(counts, end), [each.dependency for each in known], end)
@@ -77,9 +79,9 @@ def evaluate_edge_numbers(job: tuple[int, Iterable[int]]) -> list[EdgeOutcome]:
 
 
 def summarise_edges(outcomes: Sequence[EdgeOutcome]) -> dict[str, object]:
-    """Coverage by figure, JSON-ready; nothing where nothing was evaluated.
+    """Summarise coverage by figure, JSON-ready; empty where nothing was evaluated.
 
-    A true value of 0 or 1 can be missed on one side only, so those edges stand apart and are not judged.
+    A true value of 0 or 1 can be missed on one side only, so those edges are counted apart and not judged.
     """
     if not outcomes:
         return {}
@@ -102,7 +104,7 @@ def _summarise(outcomes: Sequence[EdgeOutcome], seen: Seen, figure: Figure, sour
 
 
 def _coverage(learned: Sequence[EdgeOutcome]) -> dict[str, Any] | None:
-    """Share that holds the truth; its standard error is what it would be, were it 90 %."""
+    """Return the share that holds the true value; its standard error assumes that the share is 90 %."""
     if not learned:
         return None
     return {

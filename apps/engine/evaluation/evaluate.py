@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from apps.engine.document import RecommendationDocument
 from apps.engine.evaluation.baselines import baselines
 from apps.engine.recommend import recommend
 from apps.engine.series import DAY_SECONDS, observe
@@ -19,15 +19,15 @@ TIERS = tuple(TIER_BREACH_PROBABILITY)
 CHANCES = tuple(TIER_BREACH_PROBABILITY.values())
 ORACLE_FUTURES = 400
 SCORED_FUTURES = 100
-"""Further futures over which the loss is averaged, for the oracle's and the engine's sake alike."""
+"""Further futures over which the loss is averaged, for the oracle and the engine alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One service: what was said of it, by whom, and what came.
+    """One service: what each method predicted, and what happened.
 
-    ``predictions`` holds unavailabilities at each of :data:`CHANCES` by method; ``engine`` is missing where there was
-    no number, ``oracle`` where nobody knows the truth. ``futures`` are windows to average losses over.
+    ``predictions`` holds unavailabilities at each of :data:`CHANCES` by method; ``engine`` is missing where there is no
+    number, ``oracle`` where the truth is not known. Losses are averaged over ``futures``, possible next windows.
     """
 
     family: str
@@ -55,10 +55,12 @@ def evaluate_service(
     futures: Sequence[float],
     oracle: Sequence[float] | None,
     window_days: int = 28,
-    recommended: dict[str, Any] | None = None,
+    recommended: RecommendationDocument | None = None,
 ) -> Outcome:
-    """Recommend at ``as_of`` and set beside it what came, ``actual`` out of ``requests``."""
-    document: dict[str, Any] = recommended or recommend(service, as_of=as_of, window_days=window_days)
+    """Recommend at ``as_of`` and keep it beside the ``actual`` share of failures among the next window's
+    ``requests``.
+    """
+    document = recommended or recommend(service, as_of=as_of, window_days=window_days)
     counts = observe(service.counts, as_of)
     assert counts is not None
     found = document["availability"]
@@ -82,13 +84,17 @@ def evaluate_service(
         predictions["engine"] = tuple(1 - tier["target"] for tier in tiers)
         intervals = tuple((1 - tier["interval"][1], 1 - tier["interval"][0]) for tier in tiers)
     quality = document["data_quality"]
+    days, coverage, expected = quality["days"], quality["coverage"], quality["expected_requests"]
+    assert days is not None
+    assert coverage is not None
+    assert expected is not None
     return Outcome(
         family=family,
         verdict=found["verdict"],
         regime=found["regime"],
-        days=quality["days"],
-        coverage=quality["coverage"],
-        window_requests=quality["expected_requests"],
+        days=days,
+        coverage=coverage,
+        window_requests=expected,
         has_dependency=bool(service.dependencies),
         observed=found["observed"],
         requests=requests,
@@ -100,7 +106,7 @@ def evaluate_service(
 
 
 def evaluate_simulated(simulated: SimulatedService, seed: int) -> Outcome:
-    """Evaluate on a simulated service; the oracle's quantiles come from futures of their own."""
+    """Evaluate on a simulated service; the oracle's quantiles come from separate futures."""
     generator = np.random.default_rng([seed, 77])
     futures = simulated.futures(generator, ORACLE_FUTURES + SCORED_FUTURES)
     oracle = np.quantile(futures[:ORACLE_FUTURES], 1 - np.asarray(CHANCES), method="higher")
@@ -117,7 +123,7 @@ def evaluate_simulated(simulated: SimulatedService, seed: int) -> Outcome:
 
 
 def evaluate_numbers(job: tuple[int, Sequence[str], Sequence[int], Iterable[int]]) -> list[Outcome]:
-    """Simulate and evaluate services ``(seed, families, their numbers, services' numbers)``: one process's part."""
+    """Simulate and evaluate services ``(seed, families, families' numbers, services' numbers)``: one process's part."""
     seed, families, kinds, numbers = job
     return [
         evaluate_simulated(

@@ -1,4 +1,4 @@
-"""The groups that outcomes are judged in, and what both kinds of outcome, availability and latency, have in common."""
+"""The groups in which outcomes are judged, and what outcomes of availability and latency have in common."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from apps.engine.evaluation.evaluate import CHANCES, TIERS
 from apps.engine.evaluation.scoring import deciles, standard_error
 
 LEAST_GROUP = 500
-"""Groups of fewer services are shown, and judged by the looser bounds."""
+"""Groups of fewer services are shown, but judged by the looser bounds."""
 
 type Bounds = tuple[float, float, float]
 
 OVERALL_BOUNDS: Bounds = (0.01, 0.02, 0.04)
 GROUP_BOUNDS: Bounds = (0.02, 0.04, 0.08)
 FAMILY_BOUNDS: Bounds = (0.04, 0.08, 0.13)
-"""How far a share may lie from what is said: over all, within what can be seen, within hidden families."""
+"""How far a missed share may lie from the stated chance: overall, in visible groups, in hidden families."""
 
 
 class Judged(Protocol):
-    """What is known of an outcome, whatever it is of."""
+    """What an outcome has, whether of availability or of latency."""
 
     @property
     def family(self) -> str: ...
@@ -41,7 +41,7 @@ class Judged(Protocol):
 
 
 def seen(outcomes: Sequence[Judged]) -> dict[str, list[str]]:
-    """Return the group of each outcome in every grouping that can be seen from outside."""
+    """Return the group of each outcome in every grouping that an outsider can see."""
     traffic = deciles(np.array([each.window_requests for each in outcomes]))
     return {
         "regime": [each.regime or "none" for each in outcomes],
@@ -59,7 +59,7 @@ def calibrations[OutcomeT: Judged](
     groupings: Mapping[str, Sequence[str]],
     calibration: Callable[[Sequence[OutcomeT], Bounds], dict[str, object]],
 ) -> dict[str, object]:
-    """Judge all outcomes, each hidden family, and each group of ``groupings``, which hold a label an outcome."""
+    """Judge all outcomes, each hidden family, and each group of ``groupings`` (one label for each outcome)."""
     groups: dict[str, dict[str, object]] = {}
     for name, labels in groupings.items():
         groups[name] = {}
@@ -78,7 +78,7 @@ def calibrations[OutcomeT: Judged](
 
 
 def by_family[OutcomeT: Judged](outcomes: Sequence[OutcomeT]) -> dict[str, list[OutcomeT]]:
-    """The outcomes of each family, in the order in which families first come."""
+    """Return the outcomes of each family, in the order in which families first appear."""
     found: dict[str, list[OutcomeT]] = {}
     for each in outcomes:
         found.setdefault(each.family, []).append(each)
@@ -86,23 +86,23 @@ def by_family[OutcomeT: Judged](outcomes: Sequence[OutcomeT]) -> dict[str, list[
 
 
 NOMINAL_COVERAGE = 0.9
-"""How often a 90 % interval says that it holds the truth."""
+"""The stated coverage of a 90 % interval."""
 
 
 def chance_errors(outcomes: Sequence[Judged]) -> list[float]:
-    """Standard error of the missed share of each tier, were its statement exact."""
+    """Return the standard error of each tier's missed share, if the stated chance is exact."""
     with_number = sum("engine" in each.predictions for each in outcomes)
     return [round(standard_error(chance, with_number), 5) for chance in CHANCES]
 
 
 def coverage_error(outcomes: Sequence[Judged]) -> float:
-    """Standard error of :func:`interval_coverage`, were it 90 %."""
+    """Return the standard error of :func:`interval_coverage`, if the true coverage is 90 %."""
     known = sum("oracle" in each.predictions and bool(each.intervals) for each in outcomes)
     return round(standard_error(NOMINAL_COVERAGE, known), 5)
 
 
 def interval_coverage(outcomes: Sequence[Judged]) -> dict[str, float | None]:
-    """How often the oracle's number lies in the 90 % interval, by tier; ``None`` where nobody knows it."""
+    """Return how often the 90 % interval holds the oracle's number, by tier; ``None`` without an oracle."""
     known = [each for each in outcomes if "oracle" in each.predictions and each.intervals]
     if not known:
         return dict.fromkeys(TIERS)

@@ -1,16 +1,16 @@
-"""The same test for latencies: how often a window's p95 and p99 exceed their thresholds, and how tight those are.
+"""Evaluation of latency: how often a window's p95 and p99 exceed their thresholds, and how tight these are.
 
-Losses are of natural logarithms of milliseconds, so that slow services do not drown quick ones.
+Losses use natural logarithms of milliseconds, so that slow services do not dominate fast ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from apps.engine.document import LatencyPart, LatencyPercentile
 from apps.engine.evaluation.evaluate import CHANCES, CUT, TIERS
 from apps.engine.forecast.latency_features import SHARES
 from apps.engine.percentiles import percentile
@@ -18,7 +18,7 @@ from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import FAMILIES, SimulatedLatency, simulate_latency
 from apps.engine.types import Floats, ServiceInput
 
-PERCENTILES = {"p95_ms": 0.95, "p99_ms": 0.99}
+PERCENTILES: dict[LatencyPercentile, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
 ORACLE_FUTURES = 200
 SCORED_FUTURES = 40
 REPLICATES = 500
@@ -29,12 +29,12 @@ type LatencyJob = tuple[int, Sequence[str], Iterable[int]]
 
 @dataclass(frozen=True, slots=True)
 class LatencyOutcome:
-    """One percentile of one service: what was said of it, by whom, and what came (milliseconds).
+    """One percentile of one service: what each method predicted, and what happened (milliseconds).
 
-    ``predictions`` holds thresholds at each of the chances by method; ``engine`` is missing where there was no
-    number. ``actual`` is the held-out window's percentile as its buckets show it (infinite above the highest bound),
-    ``exact`` the true one where it is known; ``futures`` are possible windows to average losses over; ``top_ms`` is the
-    highest bound.
+    ``predictions`` holds thresholds at each of the chances by method; ``engine`` is missing where there is no number.
+    ``actual`` is the held-out window's percentile as its buckets show it (infinite above the highest bound), ``exact``
+    the true one where it is known. Losses are averaged over ``futures``, possible windows. ``top_ms`` is the highest
+    bound.
     """
 
     family: str
@@ -72,7 +72,9 @@ def evaluate_latency(simulated: SimulatedLatency, name: str, seed: int) -> list[
 def evaluate_recorded_latency(
     service: ServiceInput, family: str, held_out: Floats, as_of: int, window_days: int
 ) -> list[LatencyOutcome]:
-    """Recommend for a real service at ``as_of``; ``held_out`` is the cumulative histogram of what came, ``(k,)``."""
+    """Recommend for a real service at ``as_of``; ``held_out`` is the cumulative histogram of the next window,
+    ``(k,)``.
+    """
     assert service.buckets is not None
     bounds = service.buckets.bounds_ms
     read = [float(percentile(bounds, held_out, share)[0]) for share in PERCENTILES.values()]
@@ -83,7 +85,7 @@ def evaluate_recorded_latency(
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """What came of one percentile; ``exact`` and ``oracle`` where the process is known."""
+    """The next window of one percentile; ``exact`` and ``oracle`` where the process is known."""
 
     actual: float
     exact: float | None
@@ -100,7 +102,7 @@ def _outcomes(
     window_days: int,
     generator: np.random.Generator,
 ) -> list[LatencyOutcome]:
-    document: dict[str, Any] = recommend(service, as_of=as_of, window_days=window_days)
+    document = recommend(service, as_of=as_of, window_days=window_days)
     series = service.buckets
     assert series is not None
     rows = series.cumulative
@@ -138,11 +140,11 @@ def _outcomes(
 
 
 def offered(
-    offer: Mapping[str, Any],
+    offer: LatencyPart,
 ) -> tuple[dict[str, tuple[float, ...]], tuple[tuple[float, float], ...]]:
-    """Return the engine's entry of ``predictions`` and its ``intervals``, of what it told of one percentile.
+    """Return the engine's entry of ``predictions`` and its ``intervals`` for one percentile.
 
-    Both are empty where there was no number.
+    Both are empty where there is no number.
     """
     if offer["tiers"] is None:
         return {}, ()
@@ -152,7 +154,7 @@ def offered(
 
 
 def simulated_latencies(job: LatencyJob) -> Iterator[tuple[SimulatedLatency, str, int]]:
-    """Simulate the services of one process's part; yields each with its name and the seed to evaluate it with."""
+    """Simulate the services of one process's part; yield each with its name and the seed of its evaluation."""
     seed, families, numbers = job
     known = list(FAMILIES)
     for number in numbers:
@@ -173,7 +175,7 @@ def _quantiles(values: Floats) -> tuple[float, ...]:
 
 
 def _past(rows: Floats, window_days: int) -> Floats:
-    """Sums of all past windows of the length, a day apart; of the whole history where it is shorter."""
+    """Return the sums of all past windows of the length, a day apart; of the whole history where it is shorter."""
     width = min(window_days * 24, rows.shape[0])
     running = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
     ends = np.arange(rows.shape[0], width - 1, -24)
@@ -181,7 +183,7 @@ def _past(rows: Floats, window_days: int) -> Floats:
 
 
 def _resampled(rows: Floats, window_days: int, generator: np.random.Generator) -> Floats:
-    """Windows of days drawn as a whole (block bootstrap; Künsch 1989)."""
+    """Return windows of whole days drawn at random (block bootstrap; Künsch 1989)."""
     days = rows.shape[0] // 24
     by_day = rows[-days * 24 :].reshape(days, 24, -1).sum(axis=1)
     by_day = by_day[by_day[:, -1] > 0]

@@ -1,13 +1,11 @@
-"""The test of latencies for sources that know the percentiles of each bin and no histograms.
+"""Evaluation of latency for sources that know the percentiles of each bin and no histograms.
 
-Of the same simulated services only what such a source would tell is shown: the p95 and p99 of each hour or of each five
-minutes, read from that bin's own requests. A window is missed where more than one bin of twenty lies above the
-threshold, which is what the engine offers for them.
+The engine sees the same simulated services as such a source shows them: the p95 and p99 of each hour or of each five
+minutes, read from that bin's own requests. A window is missed where more than one bin in twenty lies above the
+threshold, as the engine's threshold states.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +27,7 @@ BINS_PER_HOUR = (1, 12)
 
 
 def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[LatencyOutcome]:
-    """Recommend for a simulated service of which only bins' percentiles are known; one outcome for each percentile."""
+    """Recommend for a simulated service that shows only bins' percentiles; one outcome for each percentile."""
     generator = np.random.default_rng([seed, 79])
     per_hour = BINS_PER_HOUR[int(generator.integers(0, len(BINS_PER_HOUR)))]
     series = simulated.series
@@ -38,7 +36,7 @@ def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[Lat
     came = _values(series.bounds_ms, simulated.future_hours(generator), per_hour, generator)
     at = series.start + np.arange(past.shape[0] * per_hour, dtype=np.int64) * (HOUR_SECONDS // per_hour)
     service = ServiceInput(name, percentiles=PercentileSeries(at, shown["p95_ms"], shown["p99_ms"], per_hour))
-    document: dict[str, Any] = recommend(service, as_of=CUT, window_days=simulated.window_days)
+    document = recommend(service, as_of=CUT, window_days=simulated.window_days)
     found = []
     for which in PERCENTILES:
         offer, held_out = document["latency"][which], came[which][np.isfinite(came[which])]
@@ -74,7 +72,9 @@ def evaluate_bins_numbers(job: LatencyJob) -> list[LatencyOutcome]:
 def _values(
     bounds_ms: Floats, counts: Floats, per_hour: int, generator: np.random.Generator
 ) -> dict[str, Floats]:
-    """Each bin's own percentiles from the hours' counts ``(hours, k)``; above the highest bound they read as it."""
+    """Return each bin's own percentiles from the hours' counts ``(hours, k)``; above the highest bound they are that
+    bound.
+    """
     if per_hour > 1:
         shares = np.full(per_hour, 1 / per_hour)
         parts = generator.multinomial(counts.astype(np.int64), shares)

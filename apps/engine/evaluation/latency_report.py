@@ -10,15 +10,15 @@ from apps.engine.evaluation.report import TITLES, calibration_row, reliability_t
 
 
 def bins_markdown(summary: Mapping[str, Any]) -> str:
-    """The report's section about sources that know bins' percentiles alone; empty where nothing was evaluated."""
+    """Write the section about sources that know bins' percentiles alone; empty where nothing was evaluated."""
     if not summary:
         return ""
     lines = [
         "",
         "# Latency, by bins' percentiles alone",
         "",
-        "The same services as a source shows them that has no histograms: the p95 and p99 of each hour or of each five "
-        "minutes. A window is missed where more than one bin of twenty lies above the threshold.",
+        "The same services, as a source without histograms shows them: the p95 and p99 of each hour or of each five "
+        "minutes. A window is missed where more than one bin in twenty lies above the threshold.",
     ]
     for which, tables in summary.items():
         lines += _calibration_table(which, tables)
@@ -41,16 +41,16 @@ def _calibration_table(which: str, tables: Mapping[str, Any]) -> list[str]:
 
 
 def latency_markdown(summary: Mapping[str, Any]) -> str:
-    """The report's section about latency; empty where nothing was evaluated."""
+    """Write the section about latency; empty where nothing was evaluated."""
     if not summary:
         return ""
     lines = [
         "",
         "# Latency",
         "",
-        "The same for thresholds of p95 and p99: how many services' next window was slower than a threshold that is "
-        "exceeded with the stated chance, by what the window's summed buckets show. A reading can tie with a "
-        "threshold on a bucket's bound: then the share is a range.",
+        "The same for thresholds of p95 and p99: for how many services the next window's percentile, read from its "
+        "summed buckets, exceeded a threshold with the stated chance. Where readings tie with a threshold on a "
+        "bucket's bound, the share is a range.",
     ]
     for which, tables in summary.items():
         lines += _calibration_table(which, tables)
@@ -68,7 +68,7 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
             lines += [
                 "",
                 f"The true percentile, which no histogram shows, was slower in {exact}: a reading is linear inside "
-                "its bucket, which mostly reads too slow. The 90 % intervals held the oracle's threshold for "
+                "its bucket and mostly too slow. The 90 % intervals held the oracle's threshold for "
                 f"{covered}.",
             ]
         lines += [
@@ -88,7 +88,8 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
             continue
         lines += [
             "",
-            "Share of the way from the block bootstrap to the oracle (– where there is none to go):",
+            "Share of the gap between the block bootstrap and the oracle that the engine closes "
+            "(– where there is no gap):",
             "",
             "| | 1 % | 5 % | 20 % |",
             "|---|---|---|---|",

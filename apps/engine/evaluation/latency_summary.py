@@ -1,4 +1,4 @@
-"""From outcomes of latency to the tables of the report."""
+"""Summarises outcomes of latency as the tables of the report."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS
 from apps.engine.types import Floats
 
 LEAST_WAY = 0.02
-"""Where the block bootstrap loses less than this part more than the oracle, there is no gap to close."""
+"""If the block bootstrap's loss exceeds the oracle's by a smaller share than this, there is no gap to close."""
 
 
 def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
-    """All tables about latency, by percentile, JSON-ready."""
+    """Return all tables about latency, by percentile, JSON-ready."""
     return {
         which: _summarise([each for each in outcomes if each.which == which])
         for which in PERCENTILES
@@ -53,7 +53,7 @@ def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
 
 
 def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> dict[str, float] | None:
-    """Share of windows whose true percentile exceeded the threshold, by tier; ``None`` where nobody knows it."""
+    """Return how often the true percentile exceeded the threshold, by tier; ``None`` where it is not known."""
     known = [
         (each.exact, each.predictions["engine"])
         for each in outcomes
@@ -73,7 +73,7 @@ def _methods(found: Sequence[LatencyOutcome]) -> tuple[str, ...]:
 
 
 def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str, object]:
-    """Shares of windows above their thresholds, and at or above them: a reading can tie where it lies on a bound."""
+    """Return the shares of windows above their thresholds, and at or above: a reading ties on a bucket's bound."""
     found = [each for each in outcomes if "engine" in each.predictions]
     row: dict[str, object] = {"services": len(outcomes), "with_number": len(found)}
     actual = np.array([each.actual for each in found])

@@ -1,4 +1,4 @@
-"""The report: Markdown to read, an SVG to look at."""
+"""The report: Markdown to read and an SVG to look at."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _COLOURS = {
 
 
 def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
-    """Write the report; ``about`` are lines of what was evaluated, by their names."""
+    """Write the report; ``about`` names what was evaluated, one line each."""
     lines = ["# How far the numbers can be trusted", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]
     lines += [
         "",
-        "A tier is a target with a stated chance of being missed in the next window. Below: how many services "
-        "really missed theirs in a window that the engine had not seen. ± is one standard error of that share, "
-        "were the statement exact. "
+        "A tier is a target with a stated chance of being missed in the next window. Below: the share of services "
+        "that missed theirs in a window that the engine had not seen. ± is one standard error of that share, "
+        "if the stated chance is exact. "
         "Where a window without any failure is likely, the share is a range: missed, and missed or met exactly.",
         "",
         "![Stated chance against missed share](reliability.svg)",
@@ -50,7 +50,7 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
         lines += [calibration_row(f"{grouping}: {name.replace('_', ' ')}", row) for name, row in rows.items()]
     lines += [
         "",
-        "✗ marks what lies outside its bounds (all ± 1 / 2 / 4 points; groups of 500 and more ± 2 / 4 / 8; hidden",
+        "✗ marks shares outside their bounds (all ± 1 / 2 / 4 points; groups of 500 and more ± 2 / 4 / 8; hidden",
         "families and smaller groups ± 4 / 8 / 13).",
         "",
     ]
@@ -71,7 +71,7 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
     if any(value is not None for value in summary["gap_closed"].values()):
         lines += [
             "",
-            "Share of the way from the block bootstrap to the oracle:",
+            "Share of the gap between the block bootstrap and the oracle that the engine closes:",
             "",
             "| | 1 % | 5 % | 20 % |",
             "|---|---|---|---|",
@@ -97,12 +97,12 @@ def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
 
 
 def share_text(value: float | None) -> str:
-    """Write a share in whole percent, a dash where there is none."""
+    """Write a share in whole percent, or a dash for ``None``."""
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
 def calibration_row(name: str, row: Mapping[str, Any]) -> str:
-    """Write one group of a table: how many missed each tier, with the standard error of that share."""
+    """Write one group as a row of a table: how many missed each tier, with the standard error of that share."""
     cells = []
     for tier in TIERS:
         cell = row[tier]
@@ -118,9 +118,9 @@ def calibration_row(name: str, row: Mapping[str, Any]) -> str:
 
 
 def reliability_table(tables: Mapping[str, Any]) -> list[str]:
-    """Write how many windows each method's predictions missed, with the standard error of that share."""
+    """Write how many windows missed each method's predictions, with the standard error of that share."""
     lines = [
-        "Share of windows missed, by method, where there is a number:",
+        "Share of windows missed, by method, of services with a number:",
         "",
         "| method | 1 % | 5 % | 20 % |",
         "|---|---|---|---|",
@@ -135,7 +135,7 @@ def reliability_table(tables: Mapping[str, Any]) -> list[str]:
 
 
 def diagram(found: Mapping[str, Any]) -> str:
-    """Draw stated chance against missed share, both on logarithmic axes, as an SVG."""
+    """Draw the stated chance against the missed share, both on logarithmic axes, as an SVG."""
     width, height, left, bottom, top = 560, 420, 64, 56, 24
     low, high = np.log10(0.002), np.log10(0.6)
 

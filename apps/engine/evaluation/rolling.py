@@ -1,4 +1,4 @@
-"""The same test on real history: windows of the past, each held out in its turn."""
+"""Evaluation on real history: past windows, each held out in turn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def rolling(
 ) -> list[Outcome]:
     """Evaluate every window of ``holdout_days`` that has ``least_days`` of history before it.
 
-    Held-out windows do not overlap and end with the history; at most ``MOST_DAYS`` before each are shown. Windows of
-    which too little was watched are left out.
+    Held-out windows do not overlap, and the last ends with the history. The engine sees at most ``MOST_DAYS`` before
+    each. Windows with too little data are left out.
     """
     series = service.counts
     if series is None:
@@ -51,7 +51,7 @@ def rolling(
 def rolling_latency(
     service: ServiceInput, family: str, *, holdout_days: int = 28, least_days: int = LEAST_DAYS
 ) -> list[LatencyOutcome]:
-    """The same for the thresholds of p95 and p99; none where there are no histograms."""
+    """Evaluate the thresholds of p95 and p99 in the same way; empty where there are no histograms."""
     series = service.buckets
     if series is None:
         return []
@@ -69,7 +69,7 @@ def rolling_latency(
 def _cuts(
     watched: Floats, step_seconds: int, holdout_days: int, least_days: int
 ) -> Iterator[tuple[int, int, int]]:
-    """First bin shown, first held out and end of each window that enough was watched of."""
+    """Return the first bin shown, the first held out and the end of each window that has enough data."""
     bins = DAY_SECONDS // step_seconds
     is_known = np.isfinite(watched)
     for day in range(watched.size // bins - holdout_days, least_days - 1, -holdout_days):
@@ -82,7 +82,7 @@ def _cuts(
 
 
 def _shown(service: ServiceInput, start: int, end: int) -> ServiceInput:
-    """What is known of a service in a part of its history; what its targets did, in the same part."""
+    """Return what is known of a service in a part of its history, and of its targets in the same part."""
     return replace(
         service,
         counts=_part(service.counts, start, end),

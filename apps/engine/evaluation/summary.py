@@ -1,4 +1,4 @@
-"""From outcomes to the tables of the report."""
+"""Summarises outcomes as the tables of the report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from apps.engine.evaluation.scoring import missed, pinball, share_closed
 
 
 def calibration(outcomes: Sequence[Outcome], bounds: Sequence[float]) -> dict[str, object]:
-    """Missed shares of the three tiers in a group, with sampling error, and whether they lie within bounds."""
+    """Return a group's missed shares of the three tiers, with sampling error, and whether they lie within bounds."""
     found = [each for each in outcomes if "engine" in each.predictions]
     row: dict[str, object] = {"services": len(outcomes), "with_number": len(found)}
     predicted = np.array([each.predictions["engine"] for each in found]).reshape(-1, len(TIERS))
@@ -40,7 +40,7 @@ def calibration(outcomes: Sequence[Outcome], bounds: Sequence[float]) -> dict[st
 
 
 def losses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    """Mean pinball loss by method and tier, averaged over each service's possible futures."""
+    """Return the mean pinball loss by method and tier, averaged over each service's possible futures."""
     found = [each for each in outcomes if "engine" in each.predictions]
     methods = list(found[0].predictions) if found else []
     result: dict[str, dict[str, float]] = {}
@@ -69,7 +69,7 @@ def _order(method: str) -> int:
 
 
 def gap_closed(found: Mapping[str, Mapping[str, float]]) -> dict[str, float | None]:
-    """Share of the way from the block bootstrap's loss to the oracle's, by tier."""
+    """Return the share of the gap between the block bootstrap's loss and the oracle's that is closed, by tier."""
     if "oracle" not in found:
         return dict.fromkeys(TIERS)
     return {
@@ -79,7 +79,7 @@ def gap_closed(found: Mapping[str, Mapping[str, float]]) -> dict[str, float | No
 
 
 def reliability(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
-    """Missed share of each tier by method: what the diagram draws."""
+    """Return the missed share of each tier by method, which the diagram draws."""
     found = [each for each in outcomes if "engine" in each.predictions]
     result = {}
     for method in sorted(found[0].predictions, key=_order) if found else ():
@@ -93,7 +93,7 @@ def reliability(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """All tables of the report, JSON-ready."""
+    """Return all tables of the report, JSON-ready."""
     groups = seen(outcomes) | {
         "dependencies": ["with" if each.has_dependency else "without" for each in outcomes]
     }

@@ -1,4 +1,4 @@
-"""How recommendations hold in a service's first week, and what they make of a prior that is far off."""
+"""How recommendations hold in a service's first week, and what a prior that is far off does to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from apps.engine.simulation.young import BETTER, YOUNG_FAMILIES, simulate_young,
 LEVELS = ((0.0, "none counted"), (1e-3, "under 0.1 %"), (1e-2, "0.1 to 1 %"), (0.1, "1 to 10 %"))
 WORST = "10 % and more"
 LEAST_JUDGED = 100
-"""Groups of fewer services are shown and not judged."""
+"""Groups of fewer services are shown but not judged."""
 NO_BOUNDS: Bounds = (1.0, 1.0, 1.0)
 
 
@@ -39,10 +39,10 @@ def evaluate_young_numbers(job: tuple[int, Iterable[int]]) -> list[Outcome]:
 
 
 def summarise_young(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """All tables about young services, JSON-ready; empty without outcomes.
+    """Return all tables about young services, JSON-ready; empty without outcomes.
 
-    Groups of what can be seen hold those that are not much better than their kind; who is may miss its tiers more
-    rarely than said.
+    The visible groups leave out services that are much better than their kind: these may miss their tiers more rarely
+    than stated.
     """
     if not outcomes:
         return {}
@@ -65,7 +65,7 @@ def summarise_young(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _at_most(row: dict[str, object]) -> dict[str, object]:
-    """Judge a row by whether tiers are missed too often alone."""
+    """Judge a row only by whether tiers are missed too often."""
     judged = dict(row)
     for tier, chance, bound in zip(TIERS, CHANCES, FAMILY_BOUNDS, strict=True):
         cell: Any = row[tier]
@@ -94,16 +94,16 @@ def _level(observed: float | None) -> str:
 
 
 def young_markdown(tables: Mapping[str, Any]) -> str:
-    """The part of the report about the first week; empty without tables."""
+    """Write the report's section about the first week; empty without tables."""
     if not tables:
         return ""
     lines = [
         "",
         "# The first week",
         "",
-        "Services of 1 to 6 days, of which the archetype's prior is a part of each target. *Much worse* and *much "
-        "better than its kind*: their requests fail 3 to 300 times as often, or as rarely, as is typical of the "
-        "archetype that they are said to be (at most 60 % of them), of kinds whose level can show within days.",
+        "Services of 1 to 6 days: the archetype's prior is part of each target. *Much worse* and *much better than its "
+        "kind*: their requests fail 3 to 300 times as often, or as rarely, as is typical of their stated archetype "
+        "(at most 60 % of requests), and they are of families whose level shows within days.",
         "",
         "| group | services | with a number | 1 % | 5 % | 20 % |",
         "|---|---|---|---|---|---|",
@@ -114,9 +114,9 @@ def young_markdown(tables: Mapping[str, Any]) -> str:
             for name, row in rows.items()
         ),
         "",
-        "✗ marks what lies further off than 4 / 8 / 13 points; those much better than their kind only where they miss",
-        "too often: that they miss more rarely is what a prior that expects less of them costs. Groups by history and",
-        f"by counted failures are without them, and those of fewer than {LEAST_JUDGED} services are not judged.",
+        "✗ marks shares off by more than 4 / 8 / 13 points. Services much better than their kind are judged only by",
+        "whether they miss too often: missing more rarely is the cost of a prior that expects less of them. Groups by",
+        f"history and failures counted leave them out. Groups of fewer than {LEAST_JUDGED} services are not judged.",
         "",
         *reliability_table(tables),
         "",

@@ -1,1 +1,1 @@
-"""Why a target is what it is: shares of each cause, what would change it, and the sentences that say so."""
+"""Why a target is what it is: the share of each cause, what would change it, and the sentences about both."""

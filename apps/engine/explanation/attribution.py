@@ -1,7 +1,7 @@
 """Exact Shapley values of the balanced target: what each cause takes from, or adds to, 100 %.
 
-Shapley (1953); as an explanation of a model Lundberg and Lee (2017). All coalitions are evaluated in one
-vectorised call, which is exact and, up to twelve features, faster than sampling.
+Shapley (1953); as an explanation of a model Lundberg and Lee (2017). One vectorised call evaluates all coalitions. That
+is exact and, up to twelve features, faster than sampling.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Contribution:
 
 @lru_cache(maxsize=MAX_FEATURES + 1)
 def coalitions(features: int) -> Floats:
-    """All subsets as rows of 0 and 1: shape ``(2^features, features)``; row ``i`` holds the bits of ``i``. Not to be
-    written to.
+    """Return all subsets as rows of 0 and 1: shape ``(2^features, features)``; row ``i`` holds the bits of ``i``.
+    Read-only.
     """
     numbers = np.arange(1 << features)[:, None]
     subsets = (numbers >> np.arange(features)[None, :] & 1).astype(np.float64)
@@ -42,8 +42,8 @@ def coalitions(features: int) -> Floats:
 
 @lru_cache(maxsize=MAX_FEATURES + 1)
 def _weights(features: int) -> Floats:
-    """What a feature's gain counts where it joins each coalition of the others: ``(2^(features − 1),)``. Not to be
-    written to.
+    """Return the weight of a feature's gain when it joins each coalition of the others: ``(2^(features − 1),)``.
+    Read-only.
     """
     sizes = np.bitwise_count(np.arange(1 << features - 1))
     by_size = np.array([1 / (features * math.comb(features - 1, size)) for size in range(features)])
@@ -53,11 +53,11 @@ def _weights(features: int) -> Floats:
 
 
 def shapley_values(values: Floats) -> Floats:
-    """Exact Shapley values from the worth of every coalition.
+    """Return exact Shapley values from the value of every coalition.
 
-    ``values`` has shape ``(2^n,)`` in the order of :func:`coalitions`; returns shape ``(n,)``, which adds up
-    to ``values[-1] − values[0]``. Raises ``ValueError`` beyond ``MAX_FEATURES`` features or where the size
-    is no power of 2.
+    ``values`` has shape ``(2^n,)`` in the order of :func:`coalitions`. The result has shape ``(n,)`` and adds up to
+    ``values[-1] − values[0]``. Raises ``ValueError`` beyond ``MAX_FEATURES`` features or where the size is no power of
+    2.
     """
     features = values.size.bit_length() - 1
     if values.size != 1 << features:
@@ -68,7 +68,7 @@ def shapley_values(values: Floats) -> Floats:
         return np.empty(0)
     gains = np.empty((features, values.size // 2))
     for feature, gain in enumerate(gains):
-        # Coalitions without the feature and with it take turns, in runs as long as its bit.
+        # Coalitions without the feature and with it alternate, in runs whose length is the value of its bit.
         pairs = values.reshape(-1, 2, 1 << feature)
         np.subtract(pairs[:, 1], pairs[:, 0], out=gain.reshape(-1, 1 << feature))
     gains *= _weights(features)
@@ -77,10 +77,11 @@ def shapley_values(values: Floats) -> Floats:
 
 
 def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list[tuple[str, str]], Floats]:
-    """The features ``(feature, label)`` and the target of every coalition of them.
+    """Return the features ``(feature, label)`` and the target of every coalition of them.
 
-    Besides the causes of failures the features are how much windows vary, how little the traffic can prove, what the
-    forecast makes of it, and, in the first week, the archetype. The last coalition's value is the tier's own target.
+    Besides the causes of failures, the features are how much windows vary, what the traffic cannot prove, what the
+    forecast adds or takes away, and, in the first week, the archetype. The last coalition's value is the tier's own
+    target.
     """
     causes = len(model.causes)
     subsets = coalitions(causes)
@@ -96,7 +97,7 @@ def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list
     shown = [even[0], varied[0], even[1], varied[1]]
     forecast = model.expected(breach_probability)
     more = forecast - float(shown[-1][-1])
-    # What histories have not shown yet comes on top; what has passed takes its part of everything.
+    # What the forecast adds is the same for every coalition; what it takes away is the same share of each.
     if more >= 0:
         features.append(("forecast", "What such histories have not shown yet"))
         foreseen = [np.minimum(1.0, each + more) for each in shown]
@@ -111,7 +112,7 @@ def balanced_values(model: WindowModel, breach_probability: float) -> tuple[list
 
 
 def _subset_sums(rows: Floats) -> Floats:
-    """Sums of all subsets of rows, in the order of :func:`coalitions`: each costs one addition."""
+    """Return the sums of all subsets of rows, in the order of :func:`coalitions`: each costs one addition."""
     sums = np.zeros((1 << rows.shape[0], rows.shape[1]))
     for number, row in enumerate(rows):
         half = 1 << number
@@ -120,7 +121,7 @@ def _subset_sums(rows: Floats) -> Floats:
 
 
 def attribute(model: WindowModel, breach_probability: float) -> list[Contribution]:
-    """Shapley values of a tier's target, in the order of the features; they add up to ``target − BASE``."""
+    """Return the Shapley values of a tier's target, in the order of the features; they add up to ``target − BASE``."""
     features, values = balanced_values(model, breach_probability)
     shares = shapley_values(values)
     return [

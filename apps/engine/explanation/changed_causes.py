@@ -20,13 +20,13 @@ def with_changed_causes(
     own_scale: float = 1.0,
     added: float = 0.0,
 ) -> tuple[ServiceInput, tuple[str, ...]]:
-    """The same past with several causes changed at once, and the dependencies that took no share in it.
+    """Return the past with several causes changed at once, and the dependencies that took no share in it.
 
-    ``scales`` has a factor for the failures of each dependency, by its id or, for stand-ins, by the factor's name
-    (ids joined by `` or ``); ``own_scale`` one for the service's own failures, incidents included; ``added`` is a
-    share of requests that fail besides, spread evenly. A dependency that the past does not show to have failed the
-    service cannot be scaled: it is named in the answer. Edges and targets keep their series, so that only the
-    counts tell of the change. Raises ``ValueError`` without counts.
+    ``scales`` has a factor for the failures of each dependency, by its id or, for a redundancy group, by the factor's
+    name (ids joined by `` or ``). ``own_scale`` is the factor for the service's own failures, incidents included.
+    ``added`` is a share of requests that fail in addition, spread evenly. A dependency that took no share of the
+    failures cannot be scaled: the result names it. Edges and targets keep their series, so only the counts show the
+    change. Raises ``ValueError`` without counts.
     """
     past = KnownPast.of(service, as_of)
     parts, counts = past.parts, past.counts

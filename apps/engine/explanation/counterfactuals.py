@@ -1,13 +1,13 @@
-"""What would have to be different for the target to be different, found by running the engine on changed pasts.
+"""What would have to be different for another target, found by running the engine on changed pasts.
 
-A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails us a quarter as often. The changed
-past is forecast anew, and its edges are estimated anew where that may matter, so that every sentence is true of a
+A cause is scaled as a whole: a dependency at 99.995 % instead of 99.98 % fails the service a quarter as often. The
+changed past is forecast again, and its edges are estimated again where that may matter. So every sentence is true of a
 whole new run on the input that ``apps.engine.explanation.what_if`` makes. Figures are rounded to the careful side
-first and evaluated then.
+before they are evaluated.
 
-The forecast moves in steps and not always the same way. What one more nine needs is therefore a scale at which it is
-reached, and if possible at the next smaller one that was tried as well; and a change that would move the target the
-wrong way is left out, or said to lead nowhere: it tells of the forecast and not of the service.
+The forecast moves in steps and not always in one direction. So "one more nine" names a scale that reaches it and, where
+there is one, for which the next smaller scale that was tried reaches it too. A change that would move the target the
+wrong way is left out, or reported as leading nowhere, since it says something of the forecast and not of the service.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ from itertools import pairwise
 
 from apps.engine.counting import needed_requests
 from apps.engine.decomposition import Cause
+from apps.engine.document import CounterfactualKind
 from apps.engine.explanation.pasts import Asked, Change
 from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
 from apps.engine.window.tiers import LEAST_TARGET, WindowModel
 
 MAX_CAUSES = 2
-"""Causes that get one nine more and one nine less: the heaviest."""
+"""The largest causes: these get "one nine more" and "one nine less"."""
 MAX_SEARCHED = 3
-"""Causes that are asked for what one more nine needs, before all of them together: the heaviest."""
-NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
+"""The largest causes: each is searched for one more nine before all causes are scaled together."""
+NINES: tuple[tuple[CounterfactualKind, float], ...] = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
 LIKELY = 0.8
-"""The heaviest cause is asked at once where it makes so large a share of the failures: it may be enough alone."""
+"""The largest cause is evaluated in the first pass if it makes at least this share of the failures: it may suffice
+alone.
+"""
 COARSE = (0.15, 0.08, 0.04, 0.02)
 """Scales that are tried for one more nine …"""
 SMALLER = (0.01, 0.003, 0.001)
-"""… those that are where none of these is small enough …"""
+"""… those that are tried where none of these is small enough …"""
 FINE = 4
 """… and how many between one that is small enough and the next larger one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """``kind`` says which question; ``change`` is the cause with its new level, ``result`` the balanced
-    target then.
+    """``kind`` names the question, ``change`` the cause that changes; ``result`` is the balanced target then.
 
-    ``scale`` is the factor on the cause's failures (0 without it); ``availability`` the dependency's new
-    availability.
+    ``scale`` is the factor on the cause's failures (0 without it); ``availability`` the dependency's new availability.
     """
 
-    kind: str
+    kind: CounterfactualKind
     cause: str
     scale: float
     availability: float | None
@@ -57,14 +58,14 @@ class Counterfactual:
 
 
 def one_nine_more(target: float) -> float:
-    """The target with a tenth of the unavailability."""
+    """Return the target with a tenth of the unavailability."""
     return 1 - (1 - target) / 10
 
 
 def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: float) -> list[Counterfactual]:
-    """What one more nine needs, and one nine more or less of the heaviest causes; the incidents left out.
+    """Return what one more nine needs, one nine more and less for the largest causes, and a past without incidents.
 
-    One nine less is left out where it could not come true: an outage of all requests has no tenfold.
+    One nine less is left out for a cause that cannot get ten times worse, such as an outage of all requests.
     """
     service_id = past.service.service_id
     target = model.target(breach_probability)
@@ -94,34 +95,34 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     results = dict(zip(others, asked.anew(others), strict=True))
     for cause, kind, change in scaled:
         result = results[change]
-        # Neither what would move nothing nor what would move it the wrong way, nor what would leave no target to keep.
+        # Leave out changes that move nothing, move the target the wrong way, or leave no target to keep.
         if percent(result) == percent(target) or result <= LEAST_TARGET:
             continue
         if (result > target) is (change.scale < 1):
             found.append(_scaled(cause, kind, change.scale, result, service_id))
     for change in incidents:
         if results[change] > target and percent(results[change]) != percent(target):
-            text = f"Without its incidents {service_id} could keep {percent(results[change])}."
+            text = f"Without its incidents, {service_id} could keep {percent(results[change])}."
             found.append(Counterfactual("without_incidents", change.cause, 0.0, None, results[change], text))
     return found
 
 
-def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual:
+def _scaled(
+    cause: Cause, kind: CounterfactualKind, scale: float, result: float, service_id: str
+) -> Counterfactual:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale
         subject = f"With {_name(cause)} at {percent(availability)}"
     else:
         amount = "a tenth of" if scale < 1 else "ten times"
-        subject = f"With {amount} its own failures {service_id}"
+        subject = f"With {amount} its own failures, {service_id}"
     verb = " could keep " if cause.availability is None else ", the balanced target would be "
     return Counterfactual(kind, cause.key, scale, availability, result, f"{subject}{verb}{percent(result)}.")
 
 
 def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counterfactual:
-    """The single cause whose improvement alone reaches ``goal``, else all together, else what stands in the
-    way.
-    """
+    """Find one cause whose improvement reaches ``goal``, else a scale for all causes, else what stands in the way."""
     searched = heaviest[:MAX_SEARCHED]
     enough = [cause for cause in searched if asked.target(_without(cause)) >= goal]
     for cause in enough:
@@ -135,7 +136,7 @@ def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counter
         (result,) = asked.anew([_without(cause)], goal)
         if result >= goal:
             availability = None if cause.availability is None else 1.0
-            text = f"One more nine needs {_none_of(cause)}: some of it would be too much."
+            text = f"One more nine needs {_none_of(cause)}: even a few are too many."
             return Counterfactual("one_more_nine", cause.key, 0.0, availability, result, text)
     at = _largest_scale(asked, goal, None)
     if at is not None:
@@ -146,22 +147,22 @@ def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counter
         )
         text = f"One more nine needs {all_failures} cut to {_share(scale)} of today's"
         if len(heaviest) > 1:
-            text += ": taking away the heaviest cause alone is not enough"
+            text += ": removing the largest cause alone is not enough"
         return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, f"{text}.")
     (result,) = asked.anew([_without(None)])
     target = asked.model.target(asked.chance)
     if result < target:
-        # Spotless services break deeply, if at all: what that forecast says is no way to the goal.
-        text = f"One more nine ({percent(goal)}) needs a longer record: fewer failures in this one would not show it."
+        # Spotless services fail deeply, if at all: a forecast of that does not lead to the goal.
+        text = f"One more nine ({percent(goal)}) needs a longer record: fewer failures in this one would not suffice."
         return Counterfactual("one_more_nine", EVERYTHING, 1.0, None, target, text)
     text = _in_the_way(asked.model, goal, result)
     return Counterfactual("one_more_nine", EVERYTHING, 0.0, None, result, text)
 
 
 def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
-    """Why no improvement gives one more nine; ``result`` is the target without any failure."""
+    """Say why no improvement gives one more nine; ``result`` is the target without any failure."""
     if result >= goal:
-        return f"One more nine ({percent(goal)}) needs a past without any failure: some would be too much."
+        return f"One more nine ({percent(goal)}) needs a past without any failure: even a few are too many."
     without = f"even without a failure the balanced target would be {percent(result)}."
     if model.prior_weight > 0:
         return f"One more nine ({percent(goal)}) needs a longer history: {without}"
@@ -174,8 +175,10 @@ def _in_the_way(model: WindowModel, goal: float, result: float) -> str:
 
 
 def _largest_scale(asked: Asked, goal: float, cause: Cause | None) -> tuple[float, float] | None:
-    """The largest tried factor on a cause (on all for ``None``) that reaches ``goal``, as the next smaller one does
-    if there are such two, with the target there; ``None`` where there is none.
+    """Return the largest tried factor that reaches ``goal``, with the target there; ``None`` where there is none.
+
+    A factor for which the next smaller one reaches the goal too comes first. For the ``cause`` ``None``, all causes are
+    scaled.
     """
 
     def reaches(change: Change) -> bool:
@@ -208,13 +211,15 @@ def _without(cause: Cause | None) -> Change:
 
 
 def _changes(cause: Cause | None, scales: Sequence[float]) -> list[Change]:
-    """Changes of a cause, of all for ``None``, near ``scales``, with figures that can be said in two digits."""
+    """Return changes of a cause (of all for ``None``) near ``scales``, whose figures need two digits."""
     key = EVERYTHING if cause is None else cause.key
     return list(dict.fromkeys(Change(key, _careful(cause, scale)) for scale in scales))
 
 
 def _careful(cause: Cause | None, scale: float) -> float:
-    """A scale whose figure in words has two digits: of the dependency's unavailability, else of the scale itself."""
+    """Return a scale that can be worded with two digits: of the dependency's unavailability, else of the scale
+    itself.
+    """
     if cause is None or cause.availability is None:
         return _round_down(scale)
     return _round_down((1 - cause.availability) * scale) / (1 - cause.availability)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from apps.engine.document import AvailabilityWindow, Backtest, TierName
 from apps.engine.explanation.attribution import Contribution
 from apps.engine.rounding import duration, percent, plain, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.types import TierName
 from apps.engine.window.tiers import COLD_START_DAYS, Tier
 
 LEAST_SHARE = 0.005
-"""A prior that makes up less of a target is not worth a word: it rounds to 0 %."""
+"""A prior that makes up less of a target is not mentioned: it rounds to 0 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of a service, in figures; ``availability`` is ``None`` without a request."""
+    """What was observed of a service, in figures; ``availability`` is ``None`` without a request."""
 
     requests: float
     failures: float
@@ -32,7 +32,7 @@ class Seen:
 
 
 def cold_start_reason(days: float, prior_weight: float, prior_title: str, *, is_held: bool = False) -> str:
-    """Why a cold start's numbers are wide; with ``is_held`` its kind is expected to do no better than was counted."""
+    """Say why a cold start's numbers are wide; ``is_held`` if the prior was moved to the failures that were counted."""
     if prior_weight < LEAST_SHARE:
         return (
             f"{duration(days * DAY_SECONDS)} of data: the targets allow for what so short a history cannot show, and "
@@ -45,8 +45,8 @@ def cold_start_reason(days: float, prior_weight: float, prior_title: str, *, is_
     )
 
 
-def with_what_is_missing(reason: str, backtest: Mapping[str, object], window_days: int) -> str:
-    """A cold start's reason with what its past cannot answer yet, in the same sentence."""
+def with_what_is_missing(reason: str, backtest: Backtest[AvailabilityWindow], window_days: int) -> str:
+    """Add to a cold start's reason, in the same sentence, what its past cannot answer yet."""
     if backtest["of"]:
         return reason
     alerts = ", nor how often alerts would fire" if backtest["pages_per_month"] is None else ""
@@ -62,25 +62,25 @@ def summarise(
     reason: str | None,
     behave_hard: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """What was seen, what it can keep, what stands in the way or costs most, and why it is unsure.
+    """Say what was observed, what the service can keep, what stands in the way or costs most, and why this is unsure.
 
-    Never more than four sentences: a dependency (``behave_hard``, with its declared criticality) that is
-    harder than declared comes before what costs most.
+    Never more than four sentences: a dependency that is harder than declared (``behave_hard``, with its declared
+    criticality) takes the place of what costs most.
     """
     balanced = tiers["balanced"]
     sentences: list[str] = []
     if seen.failures > 0:
         sentences.append(
-            f"{service_id} answered {percent(ratio(seen.availability) or 0.0)} of {seen.requests:,.0f} requests "
-            f"well in {duration(seen.span_days * DAY_SECONDS)}."
+            f"In {duration(seen.span_days * DAY_SECONDS)}, {percent(ratio(seen.availability) or 0.0)} of "
+            f"{seen.requests:,.0f} requests to {service_id} succeeded."
         )
     else:
         sentences.append(
-            f"{service_id} failed none of {seen.requests:,.0f} requests in "
-            f"{duration(seen.span_days * DAY_SECONDS)}."
+            f"In {duration(seen.span_days * DAY_SECONDS)}, none of {seen.requests:,.0f} requests to {service_id} "
+            "failed."
         )
     windows = round(1 / balanced.breach_probability)
-    sentences.append(f"It can keep {percent(balanced.target)}, missed 1 window in {windows}.")
+    sentences.append(f"It can keep {percent(balanced.target)}, which 1 window in {windows} misses.")
     above = [(name, tier) for name, tier in tiers.items() if limit is not None and tier.target > limit]
     if above and limit is not None:
         tier_name, tier = above[0]
@@ -101,12 +101,14 @@ def summarise(
             is_name = worst.feature.startswith("dependency:")
             label = worst.label if is_name else worst.label[0].lower() + worst.label[1:]
             points = _points(worst.contribution)
-            sentences.append(f"The largest part of what is missing to 100 %: {label} ({points} points).")
+            sentences.append(
+                f"The largest part of what is missing to 100 % comes from {label} ({points} points)."
+            )
     if reason:
         sentences.append(reason)
     return " ".join(sentences)
 
 
 def _points(contribution: float) -> str:
-    """A contribution in points of availability, with two significant digits."""
+    """Write a contribution in points of availability, with two significant digits."""
     return plain(100 * abs(contribution))

@@ -1,4 +1,4 @@
-"""Other pasts of one service, and the target that a run on each of them would give."""
+"""Changed pasts of one service, and the target that a run on each of them would give."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from apps.engine.types import Floats
 from apps.engine.window.tiers import WindowModel
 
 SHARES_OFF = (0.05, 0.2)
-"""How far a new run may put other failures down to dependencies than this one: the shares that are tried …"""
+"""How far the dependencies' share of failures may be off in a new run: the differences that are tried …"""
 GOAL_OFF = 0.4
 """… one more where a goal is at stake …"""
 MATTERS = 0.1
-"""… and the relative change of the unavailability from which on the edges are estimated anew."""
+"""… and the relative change of the unavailability from which the edges are estimated again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangedPasts:
-    """Pasts with one change each, all read in one go. ``scales`` has shape ``(n, causes)``."""
+    """Pasts with one change each, read in one go. ``scales`` has shape ``(n, causes)``."""
 
     past: KnownPast
     model: WindowModel
@@ -43,8 +43,8 @@ class ChangedPasts:
     shares: Floats
     features: PastFeatures
     targets: Floats
-    """Availability that the window after each past falls short of with ``chance``, shape ``(n,)``, with the edges as
-    they are known; see :meth:`targets_anew`.
+    """Availability that the window after each past misses with ``chance``, shape ``(n,)``, with the known edges; see
+    :meth:`targets_anew`.
     """
 
     @classmethod
@@ -56,7 +56,7 @@ class ChangedPasts:
         changes: Sequence[Change],
         history: History | None = None,
     ) -> ChangedPasts:
-        """Read the pasts that ``changes`` (at least one) make of ``past``, on ``history`` where it is another one."""
+        """Read the pasts that ``changes`` (at least one) make of ``past``, on another ``history`` if one is given."""
         scales = np.stack([past.scales(each.cause, each.scale) for each in changes])
         shares = dependency_share_of(past.parts, scales)
         bad = scaled_failures(past.parts, model.dense_total, scales)
@@ -65,10 +65,10 @@ class ChangedPasts:
         return cls(past, model, chance, tuple(changes), scales, shares, features, targets)
 
     def targets_anew(self, rows: Sequence[int], goal: float | None = None) -> list[float]:
-        """The targets of some pasts with their edges estimated anew where that may matter: move the target, or miss a
+        """Return the targets of some pasts, with their edges estimated again where that may move the target or miss a
         ``goal``.
 
-        A new run reads hardness from the changed past, and may put other failures down to dependencies.
+        A new run reads hardness from the changed past, so the dependencies' share of failures may differ.
         """
         usual = [float(self.targets[row]) for row in rows]
         anew = [at for at, matters in enumerate(self._may_matter(rows, goal)) if matters]
@@ -81,12 +81,12 @@ class ChangedPasts:
         return usual
 
     def _may_matter(self, rows: Sequence[int], goal: float | None) -> list[bool]:
-        """Whether edges that are estimated anew may move the target of a row, or miss the ``goal``."""
+        """Return for each row whether edges that are estimated again may move its target, or miss the ``goal``."""
         if not self.past.is_watched:
             return [False] * len(rows)
-        # Held within the requests more failures make another pattern.
+        # Where more failures are held within the requests, their pattern changes.
         result = [bool((self.scales[row] > 1).any()) for row in rows]
-        # Where nothing fails there is nothing to put down to anyone.
+        # Where nothing fails, there is nothing to attribute.
         asked = [
             at
             for at, row in enumerate(rows)
@@ -107,7 +107,7 @@ class ChangedPasts:
         return result
 
     def _with_dependencies(self, tried: Sequence[tuple[int, float, bool]]) -> Floats:
-        """Targets of rows with other shares of dependencies' failures, and with or without dependencies."""
+        """Return targets of rows with another share of dependencies' failures, and with or without dependencies."""
         rows = np.array([row for row, _, _ in tried])
         shares = np.clip(np.array([share for _, share, _ in tried]), 0.0, 1.0)
         features = self.features.with_dependencies(
@@ -117,14 +117,14 @@ class ChangedPasts:
 
 
 def way_of_reading(history: History) -> tuple[object, ...]:
-    """What a history says beside its counts: how they are to be read."""
+    """Return what a history says besides its counts: how to read them."""
     values = (getattr(history, each.name) for each in fields(history))
     return tuple(each for each in values if not isinstance(each, np.ndarray))
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Changes of a past that were asked for, each once, and the targets they lead to."""
+    """The changes of a past evaluated so far, each once, and the targets they lead to."""
 
     past: KnownPast
     model: WindowModel
@@ -132,15 +132,15 @@ class Asked:
     known: dict[Change, tuple[ChangedPasts, int]] = field(default_factory=dict)
 
     def ask(self, changes: Sequence[Change]) -> None:
-        """Read what is not known yet of ``changes`` in one go."""
+        """Evaluate those of ``changes`` that are not known yet, in one go."""
         new = [each for each in dict.fromkeys(changes) if each not in self.known]
         for history, together in self._by_history(new):
             pasts = ChangedPasts.of(self.past, self.model, self.chance, together, history)
             self.known.update({change: (pasts, row) for row, change in enumerate(together)})
 
     def _by_history(self, changes: Sequence[Change]) -> list[tuple[History, list[Change]]]:
-        """Changes that can be read together: a site that a clock asks is read otherwise than a service, and which of
-        the two it is may hang on how it fails.
+        """Group changes that can be read together: a probed site is read in another way than a service, and how it
+        fails may decide which of the two it is.
         """
         usual = self.model.forecast.history
         if not changes or not usual.is_clockwork:
@@ -152,12 +152,12 @@ class Asked:
         return [each for each in found.values() if each[1]]
 
     def target(self, change: Change) -> float:
-        """The target after a change that was asked for, with the edges as they are known."""
+        """Return the target after an evaluated change, with the known edges."""
         pasts, row = self.known[change]
         return float(pasts.targets[row])
 
     def anew(self, changes: Sequence[Change], goal: float | None = None) -> list[float]:
-        """The same with edges estimated anew where that may matter (:meth:`ChangedPasts.targets_anew`)."""
+        """Return the targets with edges estimated again where that may matter (:meth:`ChangedPasts.targets_anew`)."""
         found: dict[Change, float] = {}
         for pasts in {id(self.known[each][0]): self.known[each][0] for each in changes}.values():
             rows = {each: self.known[each][1] for each in changes if self.known[each][0] is pasts}

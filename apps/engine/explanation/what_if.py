@@ -1,4 +1,4 @@
-"""The same past with one cause of failures scaled: what a counterfactual says, as input to a whole new run."""
+"""The same past with one cause of failures scaled: the input of a whole new run for a counterfactual."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True, slots=True)
 class KnownPast:
-    """What a run has found out about a service's past, from which changed pasts are made."""
+    """What a run has found out about a service's past; changed pasts are made from it."""
 
     service: ServiceInput
     as_of: int
     counts: ObservedCounts
     firsts: tuple[EdgeEstimate, ...]
-    """What each edge tells alone, sorted by target id."""
+    """The estimate of each edge alone, sorted by target id."""
     factors: tuple[CountedFactor, ...]
     parts: Decomposition
 
@@ -52,13 +52,13 @@ class KnownPast:
         return cls(service, as_of, reading.counts, reading.firsts, factors, parts)
 
     def scales(self, cause: str, scale: float) -> Floats:
-        """The factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for a cause that is not there."""
+        """Return the factor on each cause, shape ``(causes,)``. Raises ``ValueError`` for an unknown cause."""
         if cause != EVERYTHING and all(each.key != cause for each in self.parts.causes):
             raise ValueError(f"{self.service.service_id} has no cause {cause}")
         return np.array([scale if cause in (each.key, EVERYTHING) else 1.0 for each in self.parts.causes])
 
     def scaled(self, cause: str, scale: float) -> ServiceInput:
-        """The service with the failures of ``cause`` scaled, and its dependencies' own with them."""
+        """Return the service with the failures of ``cause`` scaled, and those of its dependencies with them."""
         counts = self.scaled_counts(cause, scale)
         targets = self._targets(cause)
         return replace(
@@ -73,8 +73,10 @@ class KnownPast:
         )
 
     def dependencies_then(self, changes: Sequence[tuple[str, float]]) -> list[tuple[float, bool]]:
-        """The share of failures that a run on :meth:`scaled` would put down to dependencies, and whether any would
-        count, after each of ``changes`` (at least one): a cause and the factor on it.
+        """Return the share of failures that a run on :meth:`scaled` attributes to dependencies, and whether any would
+        count.
+
+        One entry for each of ``changes`` (at least one): a cause and the factor on it.
         """
         since = watched_since([each.dependency for each in self.firsts], self.as_of)
         pasts = [
@@ -100,7 +102,7 @@ class KnownPast:
 
     @property
     def is_watched(self) -> bool:
-        """Whether any dependency was observed, so that a new run would read its hardness anew."""
+        """Whether any dependency was observed, so that a new run would read its hardness again."""
         return any(each.failed_calls is not None for each in self.firsts)
 
     @property
@@ -109,7 +111,7 @@ class KnownPast:
         return any(each.dependency.criticality == "soft" for each in self.firsts)
 
     def scaled_counts(self, cause: str, scale: float) -> ObservedCounts:
-        """The counts with the failures of ``cause`` scaled."""
+        """Return the counts with the failures of ``cause`` scaled."""
         (counts,) = self._counts_then([(cause, scale)])
         return counts
 
@@ -120,7 +122,7 @@ class KnownPast:
         return [replace(self.counts, bad=each) for each in bad]
 
     def _targets(self, cause: str) -> set[str]:
-        """Ids of the dependencies behind a cause."""
+        """Return the ids of the dependencies behind a cause."""
         if cause == EVERYTHING:
             return {each.target_id for each in self.service.dependencies}
         keys = {each.key for each in self.parts.causes}
@@ -136,10 +138,10 @@ class KnownPast:
 def with_scaled_cause(service: ServiceInput, *, as_of: int, cause: str, scale: float) -> ServiceInput:
     """Scale the failures of ``cause`` (a feature of the attribution, or ``all``) by ``scale``.
 
-    A dependency's own failures shrink or grow with it; where a bin would have more failures than requests the
-    rest fails in other bins, so that the total is what was said. The counts are those that ``recommend`` reads; the
-    daily ``history`` beside them is dropped, and the graph's figure: both would tell of the past as it was. Raises
-    ``ValueError`` without counts or for a cause that the service does not have.
+    A dependency's own failures shrink or grow with it. Failures in excess of a bin's requests move to other bins, so
+    that the total is as stated. The counts are those that ``recommend`` reads. The daily ``history`` and the graph's
+    figure are dropped, because both describe the past as it was. Raises ``ValueError`` without counts or for a cause
+    that the service does not have.
     """
     return KnownPast.of(service, as_of).scaled(cause, scale)
 

@@ -1,1 +1,1 @@
-"""What the next window will be like, learned from many histories and what came after them."""
+"""What the next window will be like, learned from many histories and how each of them continued."""

@@ -1,4 +1,4 @@
-"""One service's forecast for many pasts at once: what a counterfactual asks without a whole new run each."""
+"""One service's forecast for many pasts at once, so that a counterfactual needs no whole new run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _HAS_DEPENDENCY, _SHARE = FEATURES.index("has_dependency"), FEATURES.index("depe
 
 @dataclass(frozen=True, slots=True)
 class PastFeatures:
-    """Features of many pasts of one service; each row is what ``ServiceForecast.of`` would make of it, whatever other
-    rows are asked with it. In the first week (``youth`` above 0) each past has several rows
-    (:mod:`apps.engine.forecast.worse`).
+    """Features of many pasts of one service; each row equals what ``ServiceForecast.of`` would compute for it.
+
+    A row does not depend on the rows computed with it. In the first two weeks (``youth`` above 0) each past has several
+    rows (:mod:`apps.engine.forecast.worse`).
     """
 
     forecast: Forecast
@@ -32,8 +33,9 @@ class PastFeatures:
     def of(
         cls, forecast: ServiceForecast, bad: Floats, shares: Floats, history: History | None = None
     ) -> PastFeatures:
-        """Read pasts with the failures ``bad``, shape ``(n, bins)``, of which dependencies caused ``shares``,
-        ``(n,)``; on ``history``, where it is not the forecast's own.
+        """Read pasts with the failures ``bad``, shape ``(n, bins)``, of which dependencies caused ``shares``, ``(n,)``.
+
+        ``history`` replaces the forecast's own, where it is given.
         """
         history = history or forecast.history
         youth = youth_of(history, forecast.days)
@@ -48,14 +50,14 @@ class PastFeatures:
         return cls(forecast.forecast, rows, youth)
 
     def unavailability(self, chance: float) -> Floats:
-        """What the window after each past exceeds with ``chance``: ``(n,)``."""
+        """Return the unavailability that the window after each past exceeds with ``chance``: ``(n,)``."""
         quantiles = self.forecast.quantiles(self.rows, CHANCES.index(chance) + 1)[:, -1:]
         return no_worse(quantiles, self.youth)[:, 0]
 
     def with_dependencies(
         self, rows: NDArray[np.int64], shares: Floats, has_dependency: Floats
     ) -> PastFeatures:
-        """Some of the pasts, ``rows``, as other shares of dependencies' failures would have them."""
+        """Return some of the pasts, ``rows``, with other shares of dependencies' failures."""
         rows = rows_of(rows, self.youth)
         features = self.rows.features[rows]
         features[:, _SHARE] = _for_each(shares, self.youth)
@@ -67,5 +69,5 @@ class PastFeatures:
 
 
 def _for_each(values: Floats, youth: float) -> Floats:
-    """A value a past as one for each of its rows."""
+    """Repeat the value of each past for each of its rows."""
     return values if youth <= 0 else np.repeat(values, len(ADDED))

@@ -1,4 +1,4 @@
-"""Slope and likeliest step of daily levels, and what speaks for each."""
+"""Slope and likeliest step of daily levels, and the weight of each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from apps.engine.types import Floats
 
 LEAST_DAYS = 3
-"""A step is looked for with at least so many days before and after it."""
+"""A step has at least this many days before and after it."""
 NOISE = 1e-6
 _PARAMETERS = np.array([[1.0], [4.0], [2.5]])
-"""Of an even level, a step and a slope."""
+"""Parameters of an even level, a step and a slope."""
 _PARAMETERS.setflags(write=False)
 
 CHANGE_FEATURES = (
@@ -27,8 +27,8 @@ CHANGE_FEATURES = (
 class Changes:
     """``columns`` are those of :data:`CHANGE_FEATURES`, each ``(rows,)``.
 
-    ``age_days`` is how many days lie after the likeliest step; ``projected`` the slope's level in the middle of the
-    next window relative to the mean.
+    ``age_days`` is the number of days after the likeliest step; ``projected`` the slope's level in the middle of the
+    next window, relative to the mean.
     """
 
     columns: tuple[Floats, ...]
@@ -40,10 +40,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What slopes and steps over so many days are found with, whatever the levels; not to be written to.
+    """What finding slopes and steps over so many days needs, whatever the levels; read-only.
 
-    ``numbers`` of the days and their ``time`` around the middle ``(days,)``, whose ``squares`` add up to that; each
-    number of days ``before`` which a step may lie ``(steps,)``, and what its squared sum gains by ``weights``.
+    ``numbers`` are the days and ``time`` their distance from the middle ``(days,)``; ``squares`` is the sum of the
+    squares of ``time``. A step lies after each number of days in ``before`` ``(steps,)``; ``weights`` turn its squared
+    sum into a gain.
     """
 
     numbers: NDArray[np.int64]
@@ -55,7 +56,7 @@ class Lines:
 
 @lru_cache(maxsize=512)
 def lines(days: int, least: int) -> Lines:
-    """Lines over so many days, with steps that have ``least`` days before and after them."""
+    """Prepare lines over so many days, with steps that have ``least`` days before and after them."""
     numbers = np.arange(days)
     time = numbers - np.float64((days - 1) / 2)
     before = np.arange(least, days - least + 1)
@@ -66,8 +67,9 @@ def lines(days: int, least: int) -> Lines:
 
 
 def what_speaks_for(even: Floats, step: Floats, slope: Floats, days: int, noise: float) -> Floats:
-    """Weights by Schwarz's criterion (1978) of an even level, a step and a slope, from the squares that each leaves
-    ``(rows,)``: ``(3, rows)``.
+    """Return the weights of an even level, a step and a slope by Schwarz's criterion (1978): ``(3, rows)``.
+
+    The arguments are the squares that each leaves unexplained, ``(rows,)``.
     """
     left = np.array([even, step, slope])
     criteria = days * np.log(left / days + noise) + _PARAMETERS * np.log(days)
@@ -79,7 +81,7 @@ def what_speaks_for(even: Floats, step: Floats, slope: Floats, days: int, noise:
 def changes(values: Floats, window_days: float) -> Changes:
     """Look for a step and a slope in levels ``(rows, days)``.
 
-    An even level, a step and a slope are weighed by Schwarz's criterion (1978).
+    Schwarz's criterion (1978) weighs an even level, a step and a slope.
     """
     rows, days = values.shape
     if days < 2 * LEAST_DAYS:

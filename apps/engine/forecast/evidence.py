@@ -1,8 +1,8 @@
-"""What a service's first week itself shows, and how much that leaves to what is expected of its kind.
+"""What a service's first week shows, and how much it leaves to the prior.
 
-Failures that come together are one event and not many: a thousand in one hour say less of the next month than a
-hundred spread over three days. So they are counted as so many independent ones as would spread as far from stretch to
-stretch of the record, at the length of stretch that leaves fewest.
+Failures that come together are one event: a thousand in one hour say less about the next month than a hundred spread
+over three days. So the record is cut into stretches, and its failures count as the number of independent failures with
+the same spread between stretches. The length of stretch that gives the smallest number is used.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from scipy.special import gammaincinv, stdtrit
 from apps.engine.types import Floats
 
 FIRST_WEEK_DAYS = 7.0
-"""From here on a record needs no prior: the forecast learned from services as young."""
+"""From this age on a record needs no prior: the forecast learned from services as young."""
 DOUBT = 0.02
-"""Chance that the level of failures lies lower than what is said to be clearly counted."""
+"""Chance that the true level of failures is below the one that counts as clearly counted."""
 LEAST_STRETCHES = 6
-"""A record is cut into no fewer stretches than this, unless it has no more bins."""
+"""A record is cut into at least this many stretches, unless it has fewer bins."""
 MOST_A_DAY = 2.0
-"""A day counts as no more independent failures than this: what comes once a week need not show in it."""
+"""A day counts as at most this many independent failures: an incident that happens once a week may not have happened
+yet.
+"""
 _Z = 2.053749
-"""The normal quantile that goes with :data:`DOUBT`."""
+"""The normal quantile of 1 − :data:`DOUBT`."""
 _TINY = 1e-300
 
 
 def youth(days: float) -> float:
-    """How far a record is from its first week's end: 1 without a day, 0 from a week on."""
+    """Return how far a record is from the end of its first week: 1 without a day, 0 from a week on."""
     return max(0.0, 1.0 - (days / FIRST_WEEK_DAYS) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Unavailability quantiles expected before any data, by breach probability, their spread (of the logarithm), and
-    the typical window's.
+    """The prior: unavailability quantiles by breach probability, their spread (of the logarithm), and the typical
+    window's.
     """
 
     quantiles: dict[float, float]
@@ -47,11 +49,11 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What records of so many days show, one entry a record, shape ``(n,)``.
+    """What records of so many days show, one entry for each record, shape ``(n,)``.
 
-    ``counted`` is the share of requests that failed, which no target of the first week is better than. ``lowest`` is
-    the level that was clearly counted: with 98 % the true one is no lower. ``weight`` is how much of each target is
-    left to the prior.
+    ``counted`` is the share of requests that failed; no target of the first week is better. ``lowest`` is the level
+    that was clearly counted: with 98 % confidence the true one is no lower. ``weight`` is the prior's weight in each
+    target.
     """
 
     counted: Floats
@@ -62,9 +64,9 @@ class Evidence:
     def of(cls, total: Floats, bad: Floats, days: float, prior: Prior) -> Self:
         """Read records with the failures ``bad``, ``(n, bins)``, of ``total`` requests, ``(bins,)``.
 
-        A gamma prior of the same spread weighs as much as 1 / spread² failures, and the record as many as it has, or
-        as its kind would have had in it where those are more (so that a clean record tells, too); both in independent
-        failures, and no more than :data:`MOST_A_DAY`. The weight falls to 0 at the end of the first week.
+        A gamma prior of the same spread is worth 1 / spread² failures. The record is worth its independent failures, or
+        those that its kind would have had over as many requests, if that is more (so that a clean record counts as
+        evidence too); at most :data:`MOST_A_DAY`. The prior's weight falls to 0 at the end of the first week.
         """
         failures = bad.sum(axis=1)
         worth = independent_failures(total, bad)
@@ -79,7 +81,7 @@ class Evidence:
         )
 
     def expected_of_its_kind(self, prior: Prior, breach_probability: float) -> Floats:
-        """The prior's quantile, moved so that the typical window is no better than what was clearly counted."""
+        """Return the prior's quantile, moved so that the typical window is no better than what was clearly counted."""
         moved: Floats = np.minimum(
             1.0, prior.quantiles[breach_probability] * np.maximum(1.0, self.lowest / prior.typical)
         )
@@ -87,11 +89,12 @@ class Evidence:
 
 
 def independent_failures(total: Floats, bad: Floats) -> Floats:
-    """How many independent failures each row of ``bad``, ``(n, bins)``, is worth: ``(n,)``, no more than there are.
+    """Return how many independent failures each row of ``bad``, ``(n, bins)``, is worth: ``(n,)``, at most its
+    failures.
 
-    ``total``, ``(bins,)``, are the requests of the bins with data. A ratio of sums over stretches of the record has a
-    variance (the ratio estimator's; Cochran 1977, §6.4), and so many independent failures would have the same; it is
-    widened by Student's t, for it is read from few stretches.
+    ``total``, ``(bins,)``, is the requests of the bins with data. The failure rate over stretches of the record has a
+    variance (the ratio estimator's; Cochran 1977, §6.4); the result is the number of independent failures with that
+    variance. Student's t widens the variance, because there are few stretches.
     """
     failures = bad.sum(axis=1)
     rate = failures / float(total.sum())
@@ -108,7 +111,7 @@ def independent_failures(total: Floats, bad: Floats) -> Floats:
 
 
 def _lengths(bins: int) -> list[int]:
-    """Lengths of stretches, in bins: one, and its doublings while there are enough stretches."""
+    """Return the lengths of stretches, in bins: one, and its doublings while there are enough stretches."""
     if bins < 2:
         return []
     doublings = math.floor(math.log2(max(1, bins // LEAST_STRETCHES)))
@@ -116,8 +119,10 @@ def _lengths(bins: int) -> list[int]:
 
 
 def lowest_level(total: Floats, failures: Floats, worth: Floats) -> Floats:
-    """Lower confidence limit of a level: Garwood's (1936) of so many independent failures as the record is ``worth``;
-    0 without any. All of shape ``(n,)`` but ``total``, ``(bins,)``.
+    """Return the lower confidence limit of a level, shape ``(n,)``; 0 without failures.
+
+    Garwood's limit (1936) for the number of independent failures that the record is ``worth``, ``(n,)``. ``failures``
+    has shape ``(n,)``, ``total`` ``(bins,)``.
     """
     known = np.maximum(worth, 1e-12)
     share = np.where(worth > 0, np.minimum(1.0, gammaincinv(known, DOUBT) / known), 0.0)

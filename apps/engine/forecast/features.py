@@ -1,7 +1,7 @@
-"""What a history shows that bears on its next window.
+"""The features: what a history shows that matters for its next window.
 
-Features are computed for many variants of one service's failures at once (rows), which is how explanations
-ask what would be different. Levels are base-10 logarithms of failure rates, relative to the overall one.
+They are computed for many variants of one service's failures at once (rows); explanations use that to evaluate changed
+pasts. Levels are base-10 logarithms of failure rates, relative to the overall one.
 """
 
 from __future__ import annotations
@@ -48,16 +48,17 @@ FEATURES = (
 
 
 class Put(Protocol):
-    """Takes the next columns, one value a row or one for all."""
+    """Takes the next columns: one value for each row, or one for all."""
 
     def __call__(self, *values: Floats | NDArray[np.generic] | float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureRows:
-    """``features`` has shape ``(rows, len(FEATURES))``. ``centre`` and ``spread``, shape ``(rows,)``, are a rough
-    prediction of the base-10 logarithm of the next window's unavailability and of its standard deviation: the unit in
-    which the forecast learns what is left to say.
+    """``features`` has shape ``(rows, len(FEATURES))``.
+
+    ``centre`` and ``spread``, shape ``(rows,)``, are a rough prediction of the base-10 logarithm of the next window's
+    unavailability and of its standard deviation. The forecast learns the distance from that prediction, in that unit.
     """
 
     features: Floats
@@ -124,7 +125,7 @@ def feature_rows(
     _put_windows(put, running, requests.running, hours, rate, level)
     _put_load(put, requests, ground)
     put(float(has_dependency), 0.0 if dependency_share is None else dependency_share)
-    # The everyday level as it will be, and incidents as they were.
+    # The rough prediction: the everyday level as it will be, and incidents at their past rate.
     incidents = np.maximum(0.0, rate - ground.rate)
     soon = np.minimum(1.0, ground.rate * 10**ahead.level + incidents)
     variation = np.clip(10 ** spreads[1][1], 0.0, 400.0) * (1 / window_days + 24 / hours)
@@ -135,8 +136,9 @@ def feature_rows(
 
 
 def _newest(running: Floats, requests: Requests, suffixes: Sequence[int], rate: Floats) -> Floats:
-    """Levels of the newest hours, as many as each of ``suffixes`` says, drawn towards the overall rate by half a
-    failure: ``(suffixes, rows)``.
+    """Return the levels of the newest hours, as many as each of ``suffixes`` says: ``(suffixes, rows)``.
+
+    Half a failure draws each towards the overall rate.
     """
     newest = running.shape[1] - 1
     begins = [max(0, newest - hours) for hours in suffixes]
@@ -148,7 +150,7 @@ def _newest(running: Floats, requests: Requests, suffixes: Sequence[int], rate: 
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """The everyday level beneath incidents: its rate, the failures without what stands out, and what does.
+    """The everyday level below incidents: its rate, the failures without incidents, and the incidents themselves.
 
     The latter are few: ``row_of`` and ``hour_of`` name each hour of an incident, in order.
     """
@@ -168,7 +170,7 @@ class _Ground:
         usual = (ratios <= np.sort(ratios, axis=1)[:, at : at + 1]).astype(np.float64)
         rate = (np.einsum("rh,rh->r", usual, bad) + 0.5) / np.maximum(np.einsum("rh,h->r", usual, total), 1.0)
         expected = rate[:, None] * total
-        # Few hours pass the first limit, so that the second, with its root, is computed for these alone.
+        # Few hours pass the first limit, so the second, with its root, is computed for these alone.
         found = np.flatnonzero(bad > INCIDENT_RATIO * expected)
         level, failed = expected.ravel()[found], bad.ravel()[found]
         stands_out = failed > level + INCIDENT_SIGMA * np.sqrt(level + 1.0)
@@ -189,7 +191,7 @@ def _put_concentration(put: Put, bad: Floats, day_bad: Floats, week_bad: Floats,
 
 
 def _dispersion(expected: Floats, bad: Floats) -> tuple[Floats, Floats]:
-    """Pearson's dispersion, and the coefficient of variation of the rate beyond counting; both logarithms."""
+    """Return Pearson's dispersion, and the coefficient of variation of the rate beyond counting; both logarithms."""
     squares = bad - expected
     squares *= squares
     some = np.maximum(expected, 0.05)
@@ -200,7 +202,7 @@ def _dispersion(expected: Floats, bad: Floats) -> tuple[Floats, Floats]:
 
 
 def _put_quiet(put: Put, requests: Requests, bad: Floats, expected: Floats) -> None:
-    """Share of the hours with requests that passed without a failure, and what it would be at one rate."""
+    """Put the share of hours with requests that passed without a failure, and the share expected at one rate."""
     is_quiet = bad <= 0
     if requests.busy_hours < requests.total.size:
         is_quiet &= requests.busy
@@ -211,14 +213,14 @@ def _put_quiet(put: Put, requests: Requests, bad: Floats, expected: Floats) -> N
 
 
 def _roots(expected: Floats, bad: Floats) -> Floats:
-    """Roots of how many times the expected failures there were: of even spread, whatever the rate."""
+    """Return roots of observed over expected failures: their spread does not depend on the rate."""
     ratios = bad + 0.1
     ratios /= expected + 0.1
     return np.sqrt(ratios, out=ratios)
 
 
 def _correlations(values: Floats, lags: Sequence[int]) -> list[Floats]:
-    """How far each row ``(rows, n)`` goes along with itself so many places before: ``(rows,)`` for each lag."""
+    """Return the autocorrelation of each row ``(rows, n)``: ``(rows,)`` for each lag."""
     centred = values - _mean(values)[:, None]
     variance = np.maximum((centred * centred).sum(axis=1), 1e-12)
     return [
@@ -230,15 +232,15 @@ def _correlations(values: Floats, lags: Sequence[int]) -> list[Floats]:
 
 
 def _mean(values: Floats) -> Floats:
-    """Mean of each row: what numpy says, which takes long to say it of few values."""
+    """Return the mean of each row, as numpy computes it but faster for few values."""
     mean: Floats = values.sum(axis=1) / values.shape[1]
     return mean
 
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The everyday level in the middle of the next window, relative to the history's, and what speaks for a step or a
-    slope rather than an even level.
+    """The everyday level in the middle of the next window, relative to the history's, and the weights of a step and of
+    a slope against an even level.
     """
 
     level: Floats
@@ -247,9 +249,9 @@ class _Ahead:
 
 
 def _put_change(put: Put, day_total: Floats, day_bad: Floats, rate: Floats, window_days: float) -> _Ahead:
-    """Slope and the most likely change point of the days' level (its logarithm, without incidents).
+    """Put slope and likeliest change point of the days' level (its logarithm, without incidents).
 
-    An even level, a step and a slope are weighed by Schwarz's criterion (1978), and what they expect is averaged.
+    Schwarz's criterion (1978) weighs an even level, a step and a slope; the expected level is their weighted mean.
     """
     rows, days = day_bad.shape
     values = np.log10((day_bad + 0.5) / (day_total + 0.5 / rate[:, None]) / rate[:, None])
@@ -313,7 +315,7 @@ def _put_incidents(
         np.maximum.at(longest, row, np.append(begins[1:], row_of.size) - begins)
         is_worst = each >= worst[row]
         worst_age[row[is_worst]] = (hours - column[is_worst]) / 24
-        # Of a row's hours the last is kept.
+        # Of several hours in one row, the last is kept.
         age[row_of] = (hours - 1 - column_of) / 24
     recent = np.bincount(row[column >= hours - 672], minlength=rows)
     put(count, recent, lost / np.maximum(failures, 1.0), mean, worst, spread)
@@ -328,7 +330,7 @@ def _put_incidents(
 def _put_windows(
     put: Put, running: Floats, running_total: Floats, hours: int, rate: Floats, level: Floats
 ) -> None:
-    """Past windows: four weeks and one week, or as much as half the history."""
+    """Put past windows: four weeks and one week, or at most half the history."""
     for width, quantiles in ((672, (1.0, 0.5)), (168, (1.0, 0.8))):
         width = max(1, min(width, hours // 2))
         bad = running[:, width::12] - running[:, :-width:12]
@@ -340,7 +342,7 @@ def _put_windows(
 
 
 def _put_load(put: Put, requests: Requests, ground: _Ground) -> None:
-    """How the everyday level rises with the load, as a power, and how sure that is."""
+    """Put how the everyday level rises with the load, as a power, and how certain that is."""
     load, rate = requests.load, ground.rate
     if load is None:
         put(0.0, 0.0)

@@ -1,7 +1,6 @@
-"""A history on whole hours: what the features are read from.
+"""A history in whole hours, from which the features are read.
 
-A service that people use and a site that a clock asks whether it is up are told apart here, by how requests come and
-how they fail.
+This module also distinguishes services that people use from probed sites, by how requests arrive and how they fail.
 """
 
 from __future__ import annotations
@@ -19,22 +18,24 @@ from apps.engine.types import Floats
 
 HOUR_SECONDS = 3_600
 LOOK_BACK_HOURS = 90 * 24
-"""Older hours are not looked at: services change."""
+"""Older hours are ignored, because services change."""
 PROBES_AN_HOUR = 12.0
-"""To so many requests an hour the history of a site that is probed is brought: how often one asks is no evidence."""
+"""The history of a probed site is scaled to this many requests an hour: more frequent probes are no more evidence."""
 MOST_PROBES = 120.0
 CLOCKWORK = 0.05
-"""Variation of the hours' requests up to which they come from a clock and not from people."""
+"""Up to this variation of the hourly requests they are probes, and not sent by people."""
 LEAST_DEPTH = 0.08
-"""Of a site that is up or down an hour with a failure fails at least a probe of twelve, on average by failures."""
+"""On a site that is up or down, an hour with a failure fails at least one probe of twelve (the mean, weighted by
+failures).
+"""
 
 
 @dataclass(frozen=True)
 class History:
     """Hourly counts up to the cut. ``total`` has shape ``(hours,)``, 0 in hours without data.
 
-    Bins with data are gathered (``groups``: hour of each) or, where they are longer than an hour, spread evenly over
-    so many.
+    Bins with data are summed into hours (``groups``: the hour of each) or, where they are longer than an hour, spread
+    evenly over ``spread_over`` hours.
     """
 
     total: Floats
@@ -42,15 +43,15 @@ class History:
     groups: NDArray[np.int64]
     spread_over: int
     is_probed: bool = False
-    """Whether it is a site that a clock asks whether it is up, rather than a service that people use …"""
+    """Whether it is a site that is up or down, seen by probes, rather than a service that people use …"""
     scale: float = 1.0
-    """… whose counts are then brought to :data:`PROBES_AN_HOUR`."""
+    """… whose counts are then scaled to :data:`PROBES_AN_HOUR` by this factor."""
     is_clockwork: bool = False
-    """Whether requests come few and like clockwork, so that how they fail decides whether it is such a site."""
+    """Whether requests are few and arrive at a fixed pace, so that how they fail decides whether they are probes."""
 
     @cached_property
     def requests(self) -> Requests:
-        """What ``total`` says whatever failed."""
+        """Figures of ``total``, which do not depend on failures."""
         return Requests.of(self.total)
 
     @cached_property
@@ -64,9 +65,9 @@ class History:
         return self.spread_over == 1 and np.array_equal(self.groups, np.arange(self.total.size))
 
     def hourly(self, dense: Floats) -> Floats:
-        """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``, not to be written to.
+        """Put values of the bins with data, shape ``(bins, n)``, on the hours: ``(n, hours)``.
 
-        They may be ``dense`` itself.
+        Read-only: the result may be ``dense`` itself.
         """
         values = self._gathered(dense)
         return values if self.scale == 1.0 else values * self.scale
@@ -92,7 +93,7 @@ class History:
 
 
 def history_of(counts: ObservedCounts) -> History:
-    """Bring counts in bins of any width on hours that end with the newest bin, at most ``LOOK_BACK_HOURS``."""
+    """Put counts in bins of any width on hours that end with the newest bin, at most ``LOOK_BACK_HOURS``."""
     step = counts.step_seconds
     hours = int(min(LOOK_BACK_HOURS, max(1, -(-(counts.end - counts.start) // HOUR_SECONDS))))
     begin = counts.end - hours * HOUR_SECONDS
@@ -105,14 +106,14 @@ def history_of(counts: ObservedCounts) -> History:
     )
     is_clockwork = step <= HOUR_SECONDS and _is_clockwork(total, bins)
     usual = float(middle_of(total[bins > 0])) if is_clockwork else 0.0
-    # Of hours that are known in part alone most may hold no request.
+    # If every hour is only partly known, most may hold no request.
     is_probed = usual > 0 and _fails_as_a_whole(total, bad)
     scale = PROBES_AN_HOUR / usual if is_probed else 1.0
     return History(total * scale, bins > 0, blank.groups, spread_over, is_probed, scale, is_clockwork)
 
 
 def _is_clockwork(total: Floats, bins: Floats) -> bool:
-    """Whether requests come like clockwork, and few."""
+    """Whether requests arrive at a fixed pace, and are few."""
     asked = total[bins >= bins.max()]
     usual = float(middle_of(asked))
     return 0 < usual <= MOST_PROBES and float(np.abs(asked - usual).mean()) <= CLOCKWORK * usual

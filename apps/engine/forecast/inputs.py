@@ -1,4 +1,4 @@
-"""What the forecast needs to know of how failures were shared out."""
+"""The dependencies' share of failures, an input of the forecast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from apps.engine.types import Floats
 
 
 def dependency_share_of(parts: Decomposition, scales: Floats) -> Floats:
-    """Share of the failures that dependencies caused, with each cause scaled: ``(rows, causes)`` → ``(rows,)``."""
+    """Return the share of failures that dependencies caused, with each cause scaled: ``(rows, causes)`` →
+    ``(rows,)``.
+    """
     failures = np.asarray(scales) * parts.bad.sum(axis=0)
     is_dependency = np.array([cause.kind in ("dependency", "other_dependencies") for cause in parts.causes])
     total = failures.sum(axis=1)

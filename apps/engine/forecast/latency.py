@@ -1,8 +1,8 @@
-"""The forecast of latencies: quantiles of the next window's p95 and p99, given what the histograms of the past show.
+"""The forecast of latency: quantiles of the next window's p95 and p99, given the histograms of the past.
 
-As for availability, boosted trees learned from simulated services (``tools/learn_latency.py``) say how far the next
-window's percentile lies from a rough expectation, in units of the root of its spread, and shifts make that hold
-within every group that can be seen.
+As for availability, boosted trees that learned from simulated services (``tools/learn_latency.py``) predict how far the
+next window's percentile lies from a rough expectation, in units of the root of its spread. Shifts then make each
+visible group exceed its thresholds as often as stated.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import LatencyRegime
 from apps.engine.forecast.latency_features import LATENCY_FEATURES, SHARES, LatencyHistory, latency_rows
 from apps.engine.forecast.trees import Trees
 from apps.engine.types import Floats
@@ -23,9 +24,8 @@ from apps.engine.types import Floats
 DATA = Path(__file__).resolve().parents[1] / "data" / "latency.npz"
 CHANCES = (0.5, 0.2, 0.05, 0.01)
 """Chances of a slower window that are forecast, one model each."""
-LatencyRegime = Literal["new", "drifting", "incidents", "load_dependent", "bursty", "steady"]
 MOST_INCIDENTS = 20
-"""More than that are no rare ones."""
+"""More incidents than that are not rare."""
 LATENCY_REGIMES: tuple[LatencyRegime, ...] = get_args(LatencyRegime)
 _AT = {name: at for at, name in enumerate(LATENCY_FEATURES)}
 
@@ -36,12 +36,12 @@ GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
     "coverage": ("coverage", (0.8, 0.995)),
     "bucket": ("bucket_width", (0.3, 0.6, 1.0)),
 }
-"""What histories are grouped by, p95 and p99 apart: a feature and where it is cut, or the regime."""
+"""Groupings of histories, p95 and p99 apart: a feature and where it is cut, or the regime."""
 _CUTS = {name: np.array(cuts) for name, (_, cuts) in GROUPINGS.items()}
 
 
 def latency_regimes(features: Floats) -> NDArray[np.int64]:
-    """Number of each row's regime in :data:`LATENCY_REGIMES`; the first that fits."""
+    """Return the number of each row's regime in :data:`LATENCY_REGIMES`; the first that fits."""
 
     def column(name: str) -> Floats:
         result: Floats = features[:, _AT[name]]
@@ -60,7 +60,7 @@ def latency_regimes(features: Floats) -> NDArray[np.int64]:
 
 
 def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
-    """Number of each row's group in every grouping: p95's first, then p99's."""
+    """Return the number of each row's group in every grouping: p95's groups first, then p99's."""
     found = {}
     is_p99 = features[:, _AT["is_p99"]] > 0.5
     for name, (feature, cuts) in GROUPINGS.items():
@@ -71,11 +71,11 @@ def group_numbers(features: Floats) -> dict[str, NDArray[np.int64]]:
 
 @dataclass(frozen=True, slots=True)
 class LatencyForecast:
-    """Trees, and by how much each group is shifted: ``shifts[grouping]`` has shape ``(groups, chances)``.
+    """Trees, and the shift of each group: ``shifts[grouping]`` has shape ``(groups, chances)``.
 
-    ``doubt`` has shape ``(2 · regimes, chances, 2)``: how far, as natural logarithms, the quantile of such a service
-    lies below and above the forecast in nine of ten cases. ``reading`` ``(2 · bucket widths, 2)`` is the same for the
-    true percentile around the one read inside its bucket.
+    ``doubt`` has shape ``(2 · regimes, chances, 2)``: how far, as natural logarithms, the true quantile of such
+    services lies below and above the forecast in nine of ten cases. ``reading`` ``(2 · bucket widths, 2)`` is the same
+    for the true percentile around the one read inside its bucket.
     """
 
     trees: Trees
@@ -84,7 +84,9 @@ class LatencyForecast:
     reading: Floats
 
     def logarithms(self, features: Floats, centre: Floats, spread: Floats) -> Floats:
-        """Natural logarithms of the percentiles exceeded with each of :data:`CHANCES`: shape ``(rows, chances)``."""
+        """Return natural logarithms of the percentiles exceeded with each of :data:`CHANCES`: shape ``(rows,
+        chances)``.
+        """
         inputs = features.astype(np.float32)
         found = self.trees.predict(inputs)
         for name, numbers in group_numbers(inputs.astype(np.float64)).items():
@@ -96,7 +98,7 @@ class LatencyForecast:
         """Predict a window after a history with requests."""
         rows = latency_rows(history, window_days=window_days)
         found = self.logarithms(rows.features, rows.centre, rows.spread)
-        # What is slower than 95 % of the requests is no faster than what is slower than 99 %.
+        # The p99 is at least the p95.
         found[1] = np.maximum(found[0], found[1])
         groups = group_numbers(rows.features.astype(np.float32).astype(np.float64))
         kinds = groups["regime"]
@@ -140,5 +142,5 @@ def load(path: Path = DATA) -> LatencyForecast:
 
 @cache
 def built_in() -> LatencyForecast:
-    """The forecast that ships with the engine."""
+    """Return the forecast that ships with the engine."""
     return load()

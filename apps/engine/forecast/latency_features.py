@@ -1,7 +1,7 @@
-"""What histograms of the past show that bears on the next window's p95 and p99.
+"""The features of latency: what histograms of the past show that matters for the next window's p95 and p99.
 
-Two kinds of figures: percentiles read from buckets summed over hours, days, weeks and months (never averaged), and
-the requests above one bucket bound near the percentile, hour by hour, which tell incidents from an everyday level.
+There are two kinds: percentiles read from buckets summed over hours, days, weeks and months (never averaged); and the
+requests above the bucket bound near the percentile, hour by hour, which separate incidents from the everyday level.
 Percentiles are natural logarithms of milliseconds, relative to that of the whole history.
 """
 
@@ -23,13 +23,13 @@ from apps.engine.sorted_quantiles import middle_of
 from apps.engine.types import Floats
 
 LOOK_BACK_DAYS = 90
-"""Older hours are not looked at: services change."""
+"""Older hours are ignored, because services change."""
 SHARES = (0.95, 0.99)
 SUFFIX_DAYS = (0.25, 1, 3, 7, 14, 28)
 LEAST_MS = 1e-3
-"""Nothing is read as faster than a microsecond."""
+"""No percentile is read as less than a microsecond."""
 ABOVE_TOP = 1.5
-"""What lies above the highest bound is taken for this many times that bound, in figures that cannot be infinite."""
+"""Where a figure must be finite, what lies above the highest bound counts as this many times that bound."""
 INCIDENT_RATIO = 4.0
 INCIDENT_SIGMA = 6.0
 INCIDENT_PART = 0.05
@@ -57,14 +57,14 @@ LATENCY_FEATURES = (
 
 
 class Put(Protocol):
-    """Takes the next columns, one value for each percentile or one for all."""
+    """Takes the next columns: one value for each percentile, or one for all."""
 
     def __call__(self, *values: Floats | NDArray[np.generic] | float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyHistory:
-    """Cumulative counts of consecutive bins that end with the newest: ``(bins, k)``, zeros where nothing is known."""
+    """Cumulative counts of consecutive bins, ending with the newest: ``(bins, k)``, zeros in bins without data."""
 
     bounds_ms: Floats
     cumulative: Floats
@@ -74,8 +74,10 @@ class LatencyHistory:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRows:
-    """One row for each of :data:`SHARES`. ``centre`` and ``spread`` are a rough prediction of the natural logarithm of
-    the next window's percentile and of its standard deviation.
+    """One row for each of :data:`SHARES`.
+
+    ``centre`` and ``spread`` are a rough prediction of the natural logarithm of the next window's percentile and of its
+    standard deviation.
     """
 
     features: Floats
@@ -168,7 +170,9 @@ def latency_rows(history: LatencyHistory, *, window_days: float) -> LatencyRows:
 
 
 def _reads(bounds: Floats, pieces: list[Floats]) -> tuple[list[Floats], list[Floats]]:
-    """Logarithms of the percentiles ``(shares, m)`` and of the medians ``(m,)`` of pieces of shape ``(m, k)``."""
+    """Return logarithms of the percentiles ``(shares, m)`` and of the medians ``(m,)`` of pieces of shape ``(m,
+    k)``.
+    """
     stacked = np.concatenate(pieces)
     values = _log(bounds, percentiles(bounds, stacked, (*SHARES, 0.5)))
     cuts = np.cumsum([each.shape[0] for each in pieces])[:-1]
@@ -177,7 +181,7 @@ def _reads(bounds: Floats, pieces: list[Floats]) -> tuple[list[Floats], list[Flo
 
 
 def _known(values: Floats) -> Floats:
-    """Where nothing was counted, nothing is known to differ."""
+    """Replace unknown values (nothing was counted) by no difference."""
     result: Floats = np.where(np.isnan(values), 0.0, values)
     return result
 
@@ -190,7 +194,7 @@ def _log(bounds: Floats, values: Floats) -> Floats:
 
 
 def _put_bucket(put: Put, bounds: Floats, summed: Floats, level: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """The bucket in which each percentile lies, and how steeply the tail falls there (``-d ln S / d ln ms``).
+    """Put the bucket in which each percentile lies, and how steeply the tail falls there (``-d ln S / d ln ms``).
 
     Returns the number of the bound nearest to the percentile in its share above it, and that steepness.
     """
@@ -223,7 +227,7 @@ def _put_bucket(put: Put, bounds: Floats, summed: Floats, level: Floats) -> tupl
 
 
 def _correlations(values: Floats, lags: Sequence[int]) -> list[Floats]:
-    """How far each row ``(rows, n)`` goes along with itself so many places before: ``(rows,)`` for each lag."""
+    """Return the autocorrelation of each row ``(rows, n)``: ``(rows,)`` for each lag."""
     centred = values - values.mean(axis=1, keepdims=True)
     variance = np.maximum((centred**2).sum(axis=1), 1e-12)
     return [
@@ -243,8 +247,9 @@ def _put_exceeding(
     level: Floats,
     windows: float,
 ) -> Floats:
-    """Incidents: hours in which far more requests than usual lay above the bound, and what the percentile is without
-    them. Returns how far that lies below the percentile of all.
+    """Put incidents: hours in which far more requests than usual lay above the bound, and the percentile without them.
+
+    Returns how far the percentile without incidents lies below that of all.
     """
     bounds, counts, per_day = history.bounds_ms, history.cumulative, history.per_day
     size = counts.shape[0]
@@ -269,7 +274,7 @@ def _put_exceeding(
     ratios = exceeding / np.maximum(total, 1e-12)
     usual = middle_of(ratios if busy.all() else ratios[:, busy]) if busy.any() else rate
     base = np.maximum(usual, rate * 0.1)[:, None] * total
-    # Few bins pass the first limit, so that the others are computed for these alone.
+    # Few bins pass the first limit, so the others are computed for these alone.
     found = np.flatnonzero(exceeding > INCIDENT_RATIO * base)
     usually, above, of_all = base.ravel()[found], exceeding.ravel()[found], total[found % size]
     limit = np.maximum(usually + INCIDENT_SIGMA * np.sqrt(usually + 1.0), usually + INCIDENT_PART * of_all)
@@ -306,8 +311,10 @@ def _put_exceeding(
 def _without_incidents(
     counts: Floats, running: Floats, incidents: NDArray[np.intp], worst: int, windows: float, per_day: int
 ) -> Floats:
-    """Counts without the bins of incidents: of the whole history, of the last week, and of a window of whole bins with
-    the ``worst`` day and its week put in: ``(4, k)``.
+    """Return counts without the bins of incidents, ``(4, k)``.
+
+    These are: the whole history; the last week; and two windows of incident-free bins, one with the ``worst`` day added
+    and one with the week around it.
     """
     size, week = counts.shape[0], 7 * per_day
     quiet = running[-1] - counts[incidents].sum(axis=0)
@@ -324,13 +331,13 @@ def _without_incidents(
 
 
 def _own_levels(bounds: Floats, counts: Floats) -> Floats:
-    """Logarithms of each percentile in counts of its own, as many for each: ``(shares · n, k)`` → ``(shares, n)``."""
+    """Return the logarithm of each percentile in counts of its own: ``(shares · n, k)`` → ``(shares, n)``."""
     read = _log(bounds, percentiles(bounds, counts, SHARES))
     return np.stack([own[row] for row, own in enumerate(read.reshape(len(SHARES), len(SHARES), -1))])
 
 
 def _load(total: Floats, exceeding: Floats, rate: Floats) -> tuple[Floats, Floats]:
-    """How the share above the bound rises with the load, as a power, and how sure that is."""
+    """Return how the share above the bound rises with the load, as a power, and how certain that is."""
     busy = total > 0
     weights = total if busy.all() else total[busy]
     load = Load.of(weights)
@@ -344,13 +351,13 @@ def _load(total: Floats, exceeding: Floats, rate: Floats) -> tuple[Floats, Float
 
 
 def _range(levels: Floats) -> Floats:
-    """How far levels ``(shares, n)`` lie apart, where they are known."""
+    """Return the range of levels ``(shares, n)`` over the pieces where they are known."""
     levels = levels[:, ~np.isnan(levels).any(axis=0)]
     return np.asarray(np.ptp(levels, axis=1)) if levels.size else np.zeros(len(SHARES))
 
 
 def _put_resampled(put: Put, by_days: Floats, by_weeks: Floats) -> Floats:
-    """Levels of resampled windows, each ``(shares, REPLICATES)``. Returns the standard deviation of the former."""
+    """Put levels of resampled windows, each ``(shares, REPLICATES)``; return the standard deviation of ``by_days``."""
     by_days, by_weeks = np.sort(by_days, axis=1), np.sort(by_weeks, axis=1)
     put(*(by_days[:, int(each * REPLICATES)] for each in (0.5, 0.8, 0.95, 0.99)))
     put(*(by_weeks[:, int(each * REPLICATES)] for each in (0.5, 0.8, 0.99)))
@@ -360,8 +367,9 @@ def _put_resampled(put: Put, by_days: Floats, by_weeks: Floats) -> Floats:
 
 
 def _ahead(found: Changes, bounds: Floats, running: Floats, per_day: int, level: Floats) -> Floats:
-    """The level expected in the middle of the next window: an even one, the one after the step (read from buckets
-    summed since), and the slope's end, by what speaks for each.
+    """Return the level expected in the middle of the next window: a weighted mean of three.
+
+    These are an even level, the level after the step (read from buckets summed since), and the slope's end.
     """
     size = running.shape[0] - 1
     begins = [max(0, size - int(days) * per_day) for days in found.age_days[: len(SHARES)]]

@@ -1,4 +1,6 @@
-"""Pieces of a latency history, counts of many bins each, whose percentiles the features are read from."""
+"""Pieces of a latency history (the summed counts of many bins each), from whose percentiles the features are
+computed.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ REPLICATES = 200
 
 
 def blocks(running: Floats, width: int) -> Floats:
-    """Sums of as many blocks of ``width`` bins as there are, the last one ending with the history."""
+    """Sum as many blocks of ``width`` bins as there are; the last ends with the history."""
     return np.ascontiguousarray(sums_of_stretches(running.T, width).T)
 
 
 def by_hour(counts: Floats, per_day: int) -> Floats:
-    """Counts of the hours of the day over whole days, ``(hours, k)``; none where there is no whole day of hours."""
+    """Sum the counts of each hour of the day over whole days, ``(hours, k)``; empty without a whole day of hours."""
     days = counts.shape[0] // per_day
     if days < 1 or per_day < 2:
         return counts[:0]
@@ -29,8 +31,8 @@ def by_hour(counts: Floats, per_day: int) -> Floats:
 
 @lru_cache(maxsize=256)
 def _picks(blocks: int, wanted: int) -> Floats:
-    """How often each block is taken in each resampled window: the same for every history of so many blocks; not to be
-    written to.
+    """Return how often each block is drawn in each resampled window, the same for all histories of so many blocks;
+    read-only.
     """
     generator = np.random.default_rng([blocks, wanted])
     picks = generator.multinomial(wanted, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
@@ -39,7 +41,7 @@ def _picks(blocks: int, wanted: int) -> Floats:
 
 
 def resampled(day_counts: Floats, window_days: float) -> tuple[Floats, Floats]:
-    """Counts of windows of days, and of weeks, drawn as a whole (block bootstrap; Künsch 1989)."""
+    """Return the counts of windows drawn as whole days, and as whole weeks (block bootstrap; Künsch 1989)."""
     by_day = day_counts[day_counts[:, -1] > 0]
     days = by_day.shape[0]
     running = np.concatenate([by_day, by_day[:6]]).cumsum(axis=0)

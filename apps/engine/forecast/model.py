@@ -1,11 +1,10 @@
 """The forecast: quantiles of the next window's unavailability, given what the history shows.
 
-Boosted trees, learned from simulated services of many kinds (``tools/learn_forecast.py``), say how far the next
-window lies from a rough expectation, in units of the root of its spread. What they say is then shifted
-so that it holds within every group that can be seen (conformal prediction within groups; Vovk 2012; Romano,
-Patterson and Candès 2019).
+Boosted trees that learned from simulated services of many kinds (``tools/learn_forecast.py``) predict how far the next
+window lies from a rough expectation, in units of the root of its spread. Shifts then make each visible group miss its
+tiers as often as stated (conformal prediction within groups; Vovk 2012; Romano, Patterson and Candès 2019).
 
-Sites that are up or down, asked by a clock, are shifted once more, by what real outages taught
+Forecasts of probed sites, which are up or down, get a further shift that was learned from real outages
 (``tools/learn_outages.py``).
 """
 
@@ -29,17 +28,17 @@ OUTAGES = DATA.with_name("outages.npz")
 CHANCES = (0.5, 0.2, 0.05, 0.01)
 """Chances of a worse window that are forecast, one model each."""
 NO_FAILURE = 0.3
-"""A window without a failure counts as this many failures: less than one, and a logarithm."""
+"""A window without a failure counts as this many failures: less than one, but with a logarithm."""
 NEVER_DOWN = float(np.log10(1.5))
-"""``failures`` up to which a site was never seen down."""
+"""Up to this value of the feature ``failures``, a site was never seen down."""
 RECENT_CUTS = (-0.5, 0.2)
-"""Level of the last four weeks, a base-10 logarithm relative to the history's, where groups of sites are cut."""
+"""Where the level of the last four weeks (base-10 logarithm, relative to the history's) divides sites into groups."""
 PROBED_GROUPS = 2 + len(RECENT_CUTS)
 TIMES_RECENT = (3.0, 3.0, 6.0, 10.0)
-"""At each of :data:`CHANCES`: found on the rows that the shifts were learned from."""
+"""One for each of :data:`CHANCES`, found on the rows from which the shifts were learned."""
 LEAST_RECENT = 1e-3
 LARGE_CHANGE = 0.3
-"""How far the everyday level ahead has to lie from the history's, as a base-10 logarithm: a doubling."""
+"""How far the everyday level ahead must lie from the history's, as a base-10 logarithm: a doubling."""
 _UNLIMITED = np.full((1, len(CHANCES)), np.inf)
 _UNLIMITED.setflags(write=False)
 _AT = {name: at for at, name in enumerate(FEATURES)}
@@ -51,12 +50,12 @@ GROUPINGS: Mapping[str, tuple[str | None, tuple[float, ...]]] = {
     "coverage": ("coverage", (0.8, 0.995)),
     "dependencies": ("has_dependency", (0.5,)),
 }
-"""What services are grouped by: a feature and where it is cut, or the regime."""
+"""Groupings of services: a feature and where it is cut, or the regime."""
 _CUTS = {name: np.array(cuts) for name, (_, cuts) in GROUPINGS.items()}
 
 
 def group_numbers(features: NDArray[np.floating]) -> dict[str, NDArray[np.int64]]:
-    """Number of each row's group in every grouping."""
+    """Return the number of each row's group in every grouping."""
     found = {}
     for name, (feature, _) in GROUPINGS.items():
         values = regimes(features) if feature is None else features[:, _AT[feature]]
@@ -65,8 +64,8 @@ def group_numbers(features: NDArray[np.floating]) -> dict[str, NDArray[np.int64]
 
 
 def probed_groups(features: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Groups of sites that are up or down: 0 never seen down; else 1, 2, 3 as the last four weeks were better than the
-    history, alike, or worse.
+    """Return groups of probed sites: 0 never seen down; else 1, 2, 3 for last four weeks that were better than, like,
+    or worse than the history.
     """
     was_down = features[:, _AT["failures"]] > NEVER_DOWN
     recent = np.searchsorted(np.asarray(RECENT_CUTS), features[:, _AT["last_4_weeks"]], side="right")
@@ -74,10 +73,10 @@ def probed_groups(features: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _highest(features: Floats) -> Floats:
-    """Logarithms above which nothing is forecast, ``(rows, chances)``, or one for all rows.
+    """Return upper bounds of the forecast's logarithms, ``(rows, chances)``, or one for all rows.
 
-    Where the level changes, a slope could be drawn on to where no service has been: so at most :data:`TIMES_RECENT` the
-    worst of the last day, three days and week.
+    A slope that is extended by a month leads to levels that no service has shown. So, where the level changes, the
+    bound is :data:`TIMES_RECENT` times the worst of the last day, three days and week.
     """
 
     def column(name: str) -> Floats:
@@ -97,10 +96,10 @@ def _highest(features: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Trees, and by how much each group is shifted: ``shifts[grouping]`` has shape ``(groups, chances)``.
+    """Trees, and the shift of each group: ``shifts[grouping]`` has shape ``(groups, chances)``.
 
     ``probed_shifts`` has shape ``(probed groups, chances)``. ``doubt`` has shape ``(regimes, chances, 2)``: how far, as
-    base-10 logarithms, the true quantile of such a service lies below and above the forecast in nine of ten cases.
+    base-10 logarithms, the true quantile of such services lies below and above the forecast in nine of ten cases.
     """
 
     trees: Trees
@@ -109,8 +108,9 @@ class Forecast:
     probed_shifts: Floats
 
     def raw(self, rows: FeatureRows, chances: int = len(CHANCES)) -> Floats:
-        """What the trees and the shifts say at the first ``chances``, in units of the root of the rows' spread:
-        ``(rows, chances)``.
+        """Return the shifted predictions of the trees at the first ``chances``: ``(rows, chances)``.
+
+        The unit is the root of each row's spread.
         """
         features = rows.features.astype(np.float32)
         found: Floats = first_models(self.trees, chances).predict(features)
@@ -121,8 +121,10 @@ class Forecast:
         return found
 
     def quantiles(self, rows: FeatureRows, chances: int = len(CHANCES)) -> Floats:
-        """Unavailability exceeded with each of the first ``chances`` of :data:`CHANCES`, ascending: shape
-        ``(rows, chances)``. None depends on those after it.
+        """Return the unavailability exceeded with each of the first ``chances`` of :data:`CHANCES`: ``(rows,
+        chances)``.
+
+        Ascending; none depends on those after it.
         """
         found = self.raw(rows, chances)
         logarithms = rows.centre[:, None] + np.sqrt(rows.spread)[:, None] * found
@@ -148,5 +150,5 @@ def load(path: Path = DATA, outages_path: Path = OUTAGES) -> Forecast:
 
 @cache
 def built_in() -> Forecast:
-    """The forecast that ships with the engine."""
+    """Return the forecast that ships with the engine."""
     return load()

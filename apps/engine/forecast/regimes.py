@@ -1,28 +1,26 @@
-"""What kind of history it is, as far as can be seen: the groups within which the forecast is calibrated."""
+"""The kinds of history that can be told apart: the groups within which the forecast is calibrated."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Regime
 from apps.engine.forecast.features import FEATURES
 
-Regime = Literal[
-    "new", "clean", "rare_incidents", "drifting", "load_dependent", "bursty", "steady", "up_or_down"
-]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 NEW_DAYS = 30
 CLEAN_FAILURES = 3
-"""Fewer failures than this in the whole history make it a clean one."""
+"""A history with fewer failures than this is clean."""
 FEW_INCIDENTS = 8
 MOST_FAILURES = 0.5
 CHANGE_WEIGHT = 0.95
-"""How much has to speak for a step or a slope (Schwarz's criterion) …"""
+"""Least weight (Schwarz's criterion) of a step or slope …"""
 CHANGE_RATIO = 0.08
-"""… and by how much, as a base-10 logarithm, the everyday level has to be another one (20 %)."""
+"""… and least change of the everyday level, as a base-10 logarithm (20 %)."""
 LOAD_SIGMA = 6.0
 LOAD_POWER = 0.4
 BURSTY_VARIATION = -1.2
@@ -32,7 +30,9 @@ _AT = {name: at for at, name in enumerate(FEATURES)}
 
 
 def regimes(features: NDArray[np.floating], *, is_probed: bool = False) -> NDArray[np.int64]:
-    """Number of each row's regime in :data:`REGIMES`; the first that fits, ``up_or_down`` for sites that are probed."""
+    """Return the number of each row's regime in :data:`REGIMES`: the first that fits, ``up_or_down`` for probed
+    sites.
+    """
     if is_probed:
         return np.full(features.shape[0], REGIMES.index("up_or_down"), dtype=np.int64)
 

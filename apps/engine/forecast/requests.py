@@ -1,4 +1,4 @@
-"""What a history's requests say, whatever failed: worked out once for all pasts that are read on the same history."""
+"""What a history's requests show, whatever failed: computed once for all pasts on the same history."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LEAST_HOURS_FOR_LOAD = 48
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Logarithms of the hours' requests around their mean, weighed by requests: ``centred`` ``(busy hours,)``.
+    """Logarithms of the hours' requests, centred on their mean weighted by requests: ``centred`` ``(busy hours,)``.
 
-    ``excess`` is the sum of ``centred``, each times its requests, which rounding alone keeps from 0; ``information``
-    that of their squares.
+    ``excess`` is the sum of ``centred`` times requests, which is 0 but for rounding; ``information`` that of the
+    squares.
     """
 
     centred: Floats
@@ -28,7 +28,7 @@ class Load:
 
     @classmethod
     def of(cls, requests: Floats) -> Load | None:
-        """Read the load of the hours with requests; ``None`` where it says nothing: few hours, or all alike."""
+        """Read the load of the hours with requests; ``None`` where there are few such hours, or all are alike."""
         if requests.size < LEAST_HOURS_FOR_LOAD:
             return None
         load = np.log(requests / requests.mean())
@@ -44,8 +44,8 @@ class Load:
 class Requests:
     """The requests of each hour, ``(hours,)``, and sums of them.
 
-    ``running`` has shape ``(hours + 1,)``, ``by_day`` and ``by_week`` one entry for each whole day and week, counted
-    from the newest hour. ``busy`` marks the ``busy_hours`` with requests.
+    ``running`` has shape ``(hours + 1,)``; ``by_day`` and ``by_week`` have one entry for each whole day and week,
+    ending with the newest hour. ``busy`` marks the ``busy_hours`` with requests.
     """
 
     total: Floats
@@ -59,7 +59,7 @@ class Requests:
 
     @classmethod
     def of(cls, total: Floats) -> Requests:
-        """Add up the requests of each hour."""
+        """Sum up the requests of each hour."""
         running = running_sums(total)
         busy = total > 0
         busy_hours = int(np.count_nonzero(busy))
@@ -75,5 +75,5 @@ class Requests:
         )
 
     def in_busy_hours(self, values: Floats) -> Floats:
-        """The columns ``(…, hours)`` of hours with requests, without a copy where these are all."""
+        """Return the columns ``(…, hours)`` of hours with requests, without a copy where these are all."""
         return values if self.busy_hours == self.total.size else values[..., self.busy]

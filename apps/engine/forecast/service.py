@@ -1,4 +1,4 @@
-"""The forecast of one service: what its failures, cause by cause, let expect of the next window."""
+"""The forecast of one service: what its failures, cause by cause, predict for the next window."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.engine.decomposition import Decomposition
+from apps.engine.document import Regime
 from apps.engine.forecast.features import feature_rows
 from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.forecast.model import CHANCES, Forecast, built_in
-from apps.engine.forecast.regimes import REGIMES, Regime, regimes
+from apps.engine.forecast.regimes import REGIMES, regimes
 from apps.engine.forecast.worse import no_worse, with_more_failures, youth_of
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats
 
 CANONICAL_REQUESTS = 1e6
-"""Requests of a window to which a history is brought when the doubt about a quantile is read: so that doubt depends on
-the failures' pattern and not on their number, of which counting takes care.
+"""Before the doubt about a quantile is read, the history is scaled to this many requests a window. So the doubt depends
+on the pattern of failures and not on their number, which counting error covers.
 """
 
 LOWER_SLACK = {0.01: 0.25}
-"""By how much of the forecast the lower end of an interval lies further down, by chance. The doubt is that of a history
-of very many requests; where there are fewer, rare tails are overstated more often, which simulated fleets show.
+"""By chance, the share of the forecast by which the interval's lower end moves further down. The doubt is that of a
+history of very many requests; with fewer, rare tails are overstated more often, as simulated fleets show.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """How far the true quantile may lie off, in unavailability: ``width`` of the 90 % interval, of which the share
-    ``above`` lies above the forecast.
+    """How far the true quantile may be from the forecast, in unavailability: ``width`` is that of the 90 % interval,
+    ``above`` the share of it above the forecast.
     """
 
     width: float
@@ -50,7 +51,7 @@ class ServiceForecast:
     has_dependency: bool
     window_hours: int
     days: float
-    """Of data."""
+    """Days of data."""
     forecast: Forecast
     quantiles: Floats
     """At :data:`CHANCES`, with every cause as it is."""
@@ -92,11 +93,11 @@ class ServiceForecast:
         )
 
     def usual(self, chance: float) -> float:
-        """Unavailability that the next window exceeds with ``chance``, with every cause as it is."""
+        """Return the unavailability that the next window exceeds with ``chance``, with every cause as it is."""
         return float(self.quantiles[CHANCES.index(chance)])
 
     def doubt(self, counts: ObservedCounts) -> dict[float, Doubt]:
-        """How far the true quantiles may lie off: the same for a history of k times as many requests and failures."""
+        """Return how far the true quantiles may be off; k times as many requests and failures give the same."""
         requests, known = self.history.requests.all, self.history.known_hours
         is_probed = self.history.is_probed
         scale = requests if is_probed else CANONICAL_REQUESTS * known / self.window_hours

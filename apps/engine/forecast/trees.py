@@ -1,4 +1,4 @@
-"""Boosted regression trees evaluated in numpy: every split of a row at once, from which its leaves follow."""
+"""Boosted regression trees, evaluated in numpy: all splits of a row are compared at once, and the leaves follow."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from apps.engine.types import Floats
 
 VALUE_STEP = 2.0**-14
-"""Leaf values are multiples of this, so that their sums are exact in whatever order they are added up."""
+"""Leaf values are multiples of this, so that their sums are exact in any order."""
 MOST_LEAVES = 32
 """Each leaf of a tree is one bit of a number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trees:
-    """One boosted model a quantile; the trees of all models lie side by side.
+    """One boosted model for each quantile; the trees of all models lie side by side.
 
-    ``feature``, ``threshold`` and ``left_leaves`` have shape ``(splits, trees)``: a row goes right where its feature is
-    above the threshold, and then it ends in none of the leaves on the left, each a bit, the leftmost leaf the lowest.
-    So of all leaves that no split rules out it ends in the leftmost (Lucchese et al. 2015, *QuickScorer*). A tree with
-    fewer splits is filled up with ones that nothing passes. ``value`` has shape ``(trees · MOST_LEAVES,)``, ``models``
-    says where each model's trees begin, ``base`` is what each adds up from.
+    ``feature``, ``threshold`` and ``left_leaves`` have shape ``(splits, trees)``. A row goes right where its feature is
+    above the threshold. That rules out all leaves on the left: bits of ``left_leaves``, of which the leftmost leaf is
+    the lowest. The row ends in the leftmost leaf that no split rules out (Lucchese et al. 2015, *QuickScorer*). A tree
+    with fewer splits is padded with splits that no row passes. ``value`` has shape ``(trees · MOST_LEAVES,)``.
+    ``models`` says where each model's trees begin, ``base`` is the constant to which each model adds its leaves.
     """
 
     feature: NDArray[np.intp]
@@ -39,7 +39,7 @@ class Trees:
         """Return each model's value of each row: ``(n, features)`` → ``(n, models)``."""
         shape = self.threshold.shape
         ruled_out = np.empty((rows.shape[0], shape[1]), dtype=np.uint32)
-        # Row by row: what a row needs stays in the processor's fastest memory.
+        # Row by row, so that what a row needs stays in the processor's fastest cache.
         seen, goes_right = np.empty(shape, np.float32), np.empty(shape, np.bool_)
         passed = np.empty(shape, np.uint32)
         for row, result in zip(rows, ruled_out, strict=True):
@@ -47,13 +47,13 @@ class Trees:
             np.greater(seen, self.threshold, out=goes_right)
             np.multiply(self.left_leaves, goes_right, out=passed)
             np.bitwise_or.reduce(passed, axis=0, out=result)
-        # As many bits as are set below the first that is not.
+        # The number of set bits below the first unset one.
         leaf = np.bitwise_count(ruled_out & ~(ruled_out + np.uint32(1)))
         leaf_values = self.value.take(leaf + np.arange(0, self.value.size, MOST_LEAVES))
         return self.base + np.add.reduceat(leaf_values, self.models, axis=1)
 
     def first(self, models: int) -> Trees:
-        """The trees of the first ``models`` alone."""
+        """Return the trees of the first ``models`` alone."""
         if models == self.models.size:
             return self
         trees = slice(0, int(self.models[models]))
@@ -69,8 +69,9 @@ class Trees:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Trees:
-        """Read nodes as they are stored: each before its children, all on its left before those on its right; children
-        as distances (0 for a leaf), values in steps. Raises ``ValueError`` where a tree has more than
+        """Read nodes as they are stored: each before its children, those on its left before those on its right.
+
+        Children are distances (0 for a leaf), values are in steps. Raises ``ValueError`` where a tree has more than
         :data:`MOST_LEAVES` leaves.
         """
         is_leaf = arrays["left"] == 0
@@ -105,7 +106,7 @@ class Trees:
 
 @lru_cache(maxsize=16)
 def first_models(trees: Trees, models: int) -> Trees:
-    """The trees of the first ``models`` alone, laid side by side once."""
+    """Return the trees of the first ``models`` alone; they are laid side by side only once."""
     return trees.first(models)
 
 

@@ -1,1 +1,1 @@
-"""Availability over a whole graph: what is shared, what stands in, what goes round in cycles."""
+"""Availability over a whole graph: shared nodes, redundancy groups, cycles."""

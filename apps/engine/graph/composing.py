@@ -1,26 +1,26 @@
-"""Availability of every service of a whole graph from what each does by itself and what each depends on.
+"""Availability of every service of a whole graph, from what each does by itself and what each depends on.
 
-What is computed is the chance that a request fails in this model of the world. A node is down by itself with
-1 − own. An edge carries the failure of its target with probability q·h, drawn once per edge; asynchronous
-edges carry nothing. A group of stand-ins carries a failure where fewer than ``needed`` members are up. The
-failed nodes are the smallest set that these rules allow: the least that must have failed.
+The result is the chance that a request fails in the following model. A node is down by itself with 1 − own. An edge
+carries the failure of its target with probability q·h, drawn once for each edge; asynchronous edges carry nothing. A
+redundancy group carries a failure where fewer than ``needed`` members are up. The failed nodes are the smallest set
+that these rules allow.
 
-**A fixed point exists and is reached.** In one world (all draws made) let F map a set of failed nodes to the
-nodes that are down by themselves or have a failed dependency that carries. The sets of nodes, ordered by
-inclusion, are a finite, hence complete lattice; F is monotone, for more failures never repair anything. From
-the top, where everything is up, ∅ ⊆ F(∅) ⊆ F²(∅) ⊆ … grows until it stands still, after at most n steps for
-n nodes, at the least fixed point (Knaster 1928, Tarski 1955; Kleene 1952). So a cycle adds no failure that did
-not begin somewhere: that is why it is counted once and not round and round. Only members of one strongly
-connected component can act on each other both ways, so components are solved one by one, dependencies first.
+**A fixed point exists and is reached.** In one world (all draws made) let F map a set of failed nodes to the nodes that
+are down by themselves or have a failed dependency whose failure is carried. The sets of nodes, ordered by inclusion,
+are a finite, hence complete lattice. F is monotone, because more failures never repair anything. Starting with
+everything up, ∅ ⊆ F(∅) ⊆ F²(∅) ⊆ … grows until nothing changes, after at most n steps for n nodes, at the least fixed
+point (Knaster 1928, Tarski 1955; Kleene 1952). So a cycle adds no failure that did not begin somewhere, and each
+failure counts once. Only members of one strongly connected component can affect each other both ways, so components are
+solved one by one, dependencies first.
 
-**Retries** need the target's own unavailability U: a repeated call fails again with β + (1 − β)·U^r. Within a
-component that makes the vector of unavailabilities the solution of U = Φ(U) on [0, 1]^n, a complete lattice
-under the componentwise order. Φ is monotone and continuous: a larger U makes edges carry more. From the top,
-U⁰ = 0, U⁰ ≤ Φ(U⁰) ≤ Φ²(U⁰) ≤ … rises below 1, hence converges, by continuity to the least fixed point. Each
-U_v moves by at most Σ q·h·(1 − β)·r·U^(r−1)·U for a unit move of all U (the sum over the component's retried
-edges, with the largest U): where that is below 1, Φ is a contraction in the maximum norm, the fixed point is
-the only one, and the error shrinks by that factor each round (Banach 1922). At the unavailabilities of real
-services it is far below 1 and a few rounds do.
+**Retries** need the target's own unavailability U: a repeated call fails again with β + (1 − β)·U^r. Within a component
+that makes the vector of unavailabilities the solution of U = Φ(U) on [0, 1]^n, a complete lattice under the
+componentwise order. Φ is monotone and continuous: a larger U makes edges carry more. Starting with U⁰ = 0, U⁰ ≤ Φ(U⁰) ≤
+Φ²(U⁰) ≤ … rises and is bounded by 1, so it converges, by continuity to the least fixed point. Each U_v moves by at most
+Σ q·h·(1 − β)·r·U^(r−1)·U for a unit move of all U (the sum over the component's retried edges, with the largest U).
+Where that is below 1, Φ is a contraction in the maximum norm, the fixed point is the only one, and the error shrinks by
+that factor each round (Banach 1922). At the unavailabilities of real services it is far below 1, and a few rounds
+suffice.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from apps.engine.graph.redundancy import load_amplification
 from apps.engine.graph.worlds import Solver
 
 MAX_CONDITIONED = 12
-"""Nodes whose states are enumerated, 2^n of them; beyond that worlds are sampled."""
+"""Up to this many nodes, all 2^n states are enumerated; with more, worlds are sampled."""
 SAMPLES = 4_000_000
-"""Worlds sampled where there are too many to enumerate; fewer of a fleet that fails a lot."""
+"""Worlds sampled where there are too many to enumerate; fewer of a graph that fails a lot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ class EdgeLoad:
 
 @dataclass(frozen=True, slots=True)
 class FleetComposite:
-    """``nodes`` by name; strongly connected ``components``, dependencies first; ``cycles`` and how many rounds each
-    took; edges that count for nothing, named.
+    """The composed graph.
+
+    ``nodes`` are by name. ``components`` are strongly connected, dependencies first. ``cycles`` is how many rounds
+    each cycle took. ``excluded`` names the edges that count for nothing.
     """
 
     nodes: Mapping[str, NodeResult]
@@ -71,9 +73,9 @@ def compose_fleet(
     """Compose every node of ``graph``; the order of nodes and edges does not matter.
 
     Exact where at most ``max_conditioned`` nodes below a node are shared or in a cycle (of at most
-    :data:`~apps.engine.graph.worlds.MAX_CYCLE` members); else from ``samples`` sampled worlds, with the standard
-    error of each figure. See the module's docstring for the model and why cycles converge. Raises ``ValueError``
-    for a number outside 0..1, an edge to or from an unknown node, or a group that needs more members than it has.
+    :data:`~apps.engine.graph.worlds.MAX_CYCLE` members); else from ``samples`` sampled worlds, with the standard error
+    of each figure. The module's docstring describes the model and why cycles converge. Raises ``ValueError`` for a
+    number outside 0..1, an edge to or from an unknown node, or a group that needs more members than it has.
     """
     _check(graph)
     counted = [edge for edge in graph.edges if edge.mode == "sync" and edge.source != edge.target]

@@ -9,11 +9,10 @@ import networkx
 
 
 def strongly_connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """Components that hold a cycle (two or more members, or a service that calls itself), each sorted, all
-    sorted.
+    """Return components that hold a cycle (two or more members, or a service that calls itself), all sorted.
 
-    Tarjan (1972) in the iterative form of Nuutila and Soisalon-Soininen (1994), by networkx. The answer does
-    not depend on the order of ``edges``.
+    Tarjan (1972) in the iterative form of Nuutila and Soisalon-Soininen (1994), by networkx. The result does not depend
+    on the order of ``edges``.
     """
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_edges_from(edges)
@@ -25,10 +24,10 @@ def strongly_connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]
 
 
 def cycle_path(component: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[str]:
-    """One shortest cycle through the component's first member in sorted order; it starts and ends there.
+    """Return a shortest cycle through the component's first member in sorted order; it starts and ends there.
 
-    The choice is canonical: breadth first, neighbours in sorted order. Raises ``ValueError`` where the
-    component has no cycle through that member.
+    The choice is canonical: breadth first, neighbours in sorted order. Raises ``ValueError`` where the component has no
+    cycle through that member.
     """
     members = set(component)
     following: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Lists of worlds: sorted, without repetition, and what chance makes of them."""
+"""Lists of worlds (sorted, without repetition), and random draws of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NONE: Worlds = np.empty(0, dtype=np.int32)
 
 
 def alone(worlds: int, chance: float, generator: np.random.Generator) -> Worlds:
-    """Worlds in which something of this chance happens.
+    """Return the worlds in which something with this probability happens.
 
-    So many worlds are struck, with repetition, as a Poisson variable of mean −n·ln(1 − p) says: then each of the n
-    is struck at least once with chance p, independently of the others.
+    Draws, with repetition, as many worlds as a Poisson variable of mean −n·ln(1 − p) says. Then each of the n worlds is
+    drawn at least once with probability p, independently of the others.
     """
     if chance <= 0:
         return NONE
@@ -28,7 +28,7 @@ def alone(worlds: int, chance: float, generator: np.random.Generator) -> Worlds:
 
 
 def thinned(worlds: Worlds, share: float, generator: np.random.Generator) -> Worlds:
-    """Keep each world with the same chance."""
+    """Keep each world with the same probability."""
     if share >= 1.0 or not worlds.size:
         return worlds
     if share <= 0.0:
@@ -37,13 +37,13 @@ def thinned(worlds: Worlds, share: float, generator: np.random.Generator) -> Wor
 
 
 def before(worlds: Worlds, end: int) -> Worlds:
-    """Those of a list that stand before ``end``."""
-    # A number of another kind than the list's would have the whole list converted.
+    """Return the worlds of a list that are below ``end``."""
+    # A number of another type than the list's would convert the whole list.
     return worlds[: int(np.searchsorted(worlds, np.int32(end)))]
 
 
 def distinct[Number: (np.int32, np.int64)](numbers: NDArray[Number]) -> NDArray[Number]:
-    """The numbers once each, in order: sorting is much quicker here than the hashing of ``numpy.unique``."""
+    """Return each number once, in order: sorting is much faster here than the hashing of ``numpy.unique``."""
     if numbers.size < 2:
         return numbers
     numbers = np.sort(numbers)
@@ -53,7 +53,7 @@ def distinct[Number: (np.int32, np.int64)](numbers: NDArray[Number]) -> NDArray[
 
 
 def union(parts: Sequence[Worlds]) -> Worlds:
-    """All worlds of the lists, once each, in order."""
+    """Return all worlds of the lists, once each, in order."""
     some = [part for part in parts if part.size]
     if not some:
         return NONE
@@ -61,6 +61,6 @@ def union(parts: Sequence[Worlds]) -> Worlds:
 
 
 def at_least(lists: Sequence[Worlds], count: int) -> Worlds:
-    """Worlds that stand in at least so many of the lists."""
+    """Return the worlds that are in at least so many of the lists."""
     found, times = np.unique(np.concatenate(lists), return_counts=True)
     return found[times >= count]

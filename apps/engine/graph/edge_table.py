@@ -1,4 +1,4 @@
-"""The edges of a graph as columns: of tens of thousands only those that somebody looks at become objects."""
+"""The edges of a graph as columns: of tens of thousands, only those that are accessed become objects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ type Numbers = NDArray[np.int64]
 
 
 class EdgeTable(Sequence[FleetEdge]):
-    """Edges in their order; a sequence like any other, and never changed.
+    """Edges in their order: an immutable sequence.
 
-    All arrays have shape ``(edges,)``. ``sources`` and ``targets`` count in ``names``; ``groups`` holds the group of
-    those edges that have one, by their place.
+    All arrays have shape ``(edges,)``. ``sources`` and ``targets`` are indices into ``names``. ``groups`` holds the
+    group of each edge that has one, by the edge's place.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class EdgeTable(Sequence[FleetEdge]):
 
     @classmethod
     def of(cls, edges: Sequence[FleetEdge]) -> EdgeTable:
-        """Return the same edges as a table; a table as it is."""
+        """Return the same edges as a table; a table is returned unchanged."""
         if isinstance(edges, EdgeTable):
             return edges
         none = np.empty(0, dtype=np.int64)
@@ -61,7 +61,7 @@ class EdgeTable(Sequence[FleetEdge]):
         return empty.with_changes({}, edges)
 
     def with_changes(self, changed: Mapping[int, FleetEdge], added: Iterable[FleetEdge] = ()) -> EdgeTable:
-        """Return a table with other edges at some places, and more at the end."""
+        """Return a table with other edges at some places, and more edges at the end."""
         edges = dict(changed) | dict(enumerate(added, len(self)))
         size = max(len(self), 1 + max(edges, default=-1))
         names, number = list(self.names), dict(self.numbers)
@@ -95,13 +95,13 @@ class EdgeTable(Sequence[FleetEdge]):
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        """Where each name stands in ``names``."""
+        """The index of each name in ``names``."""
         if self._number is None:
             self._number = {name: at for at, name in enumerate(self.names)}
         return self._number
 
     def from_source(self, name: str) -> list[int]:
-        """Places of a caller's edges, in order."""
+        """Return the places of a caller's edges, in order."""
         number = self.numbers.get(name)
         if number is None:
             return []
@@ -110,7 +110,7 @@ class EdgeTable(Sequence[FleetEdge]):
         return found
 
     def to_target(self, name: str) -> list[int]:
-        """Places of the edges to a target, in order."""
+        """Return the places of the edges to a target, in order."""
         number = self.numbers.get(name)
         return [] if number is None else [int(at) for at in np.flatnonzero(self.targets == number)]
 

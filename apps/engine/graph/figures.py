@@ -1,9 +1,9 @@
-"""The figures of a graph that is being solved: what each node fails by itself, what reaches it, what retries leave.
+"""The figures of a graph while it is solved: what each node fails by itself, what reaches it, what retries leave.
 
-**Measured nodes.** Of a node whose availability was measured, its own is not known but found: it is what makes
-the composed figure the measured one, own = measured / limit, where limit is the chance that no dependency fails
-a request. Where the dependencies alone would fail more than was measured, own is 1 and each failure that reaches
-the node is kept with the chance that makes both agree. In a cycle both are found by fixed point.
+**Measured nodes.** The own availability of a measured node is not known but follows: own = measured / limit makes the
+composed figure the measured one, where limit is the chance that no dependency fails a request. Where the dependencies
+alone would fail it more often than was measured, own is 1, and the failures that reach the node are thinned until both
+agree. In a cycle both are found by iteration.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _ALWAYS = FleetEdge("", "")
 class Figures:
     """Nodes in the order in which they can be solved, and what is known of each so far.
 
-    ``own`` and ``kept`` are what a node fails by itself and which share of what reaches it stays (see above);
-    ``unavailability`` and ``limit`` are filled as components are solved; ``cycles`` are the rounds each took.
+    ``own`` and ``kept`` are what a node fails by itself and which share of the failures that reach it is kept (see
+    above). ``unavailability`` and ``limit`` are filled as components are solved. ``cycles`` are the rounds that each
+    took.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Figures:
     def until_still(
         self, members: tuple[str, ...], compose: Callable[[], dict[str, float]], tolerance: float, most: int
     ) -> int:
-        """Compose a cycle until its figures stand still and the measured ones are met; returns the rounds."""
+        """Compose a cycle until its figures no longer change and the measured ones are met; return the rounds."""
         inside = set(members)
         is_retried = any(
             edge.retries and edge.target in inside for name in members for edge in self.outgoing[name]
@@ -78,7 +79,7 @@ class Figures:
         return most
 
     def begin(self, members: Sequence[str]) -> None:
-        """Begin where every member's dependencies fail as measured: a round or two from the end."""
+        """Start with each member's dependencies failing as measured, a round or two from the result."""
         usual = {name: self.measured.get(name, self.own[name]) for name in members}
         for name in members:
             spared = 1.0
@@ -89,7 +90,7 @@ class Figures:
             self.calibrate(name, spared)
 
     def calibrate(self, name: str, limit: float) -> None:
-        """Set own, and the share of failures kept, so that a measured node comes out as measured."""
+        """Set own, and the share of failures kept, so that a measured node's composed figure is the measured one."""
         measured = self.measured.get(name)
         if measured is None:
             return
@@ -99,14 +100,15 @@ class Figures:
             self.own[name], self.kept[name] = 1.0, (1 - measured) / (1 - limit)
 
     def residuals(self, members: Sequence[str], found: Mapping[str, float]) -> dict[str, float]:
-        """By how much each measured member's unavailability is above the measured."""
+        """Return by how much each measured member's unavailability exceeds the measured one."""
         return {name: found[name] - (1 - self.measured[name]) for name in members if name in self.measured}
 
     def recalibrate(self, found: Mapping[str, float], off: Mapping[str, float], step: float) -> None:
-        """Move what a cycle's measured members fail by themselves, and what they keep, towards the measured.
+        """Move a cycle's measured members towards their measured figures, by what they fail by themselves and what they
+        keep.
 
-        A member's figure answers its own one to one and, through the cycle, the others': ``step`` is cut by
-        the caller where that overshoots.
+        A member's figure moves one to one with its own and, through the cycle, moves the others'. The caller reduces
+        ``step`` where that overshoots.
         """
         for name in off:
             measured, kept = self.measured[name], self.kept.get(name, 1.0)
@@ -116,7 +118,7 @@ class Figures:
                 self.own[name] = min(1.0, self.own[name] * (measured / max(1 - found[name], 1e-15)) ** step)
 
     def limit_of(self, name: str, down: float) -> float:
-        """The limit of a cycle's member, from how often it is down: what is left without its own failures."""
+        """Return the limit of a cycle's member from how often it is down: what remains without its own failures."""
         own = self.own[name]
         if own <= 0:
             return 0.0
@@ -124,11 +126,11 @@ class Figures:
         return min(1.0, max(0.0, 1 - carried / max(self.kept.get(name, 1.0), 1e-12)))
 
     def needed(self, name: str, group: str) -> int:
-        """How many members of a group must be up."""
+        """Return how many members of a group must be up."""
         return self.rules.get((name, group), GroupRule()).needed
 
     def carried(self, edge: FleetEdge) -> float:
-        """Share of the target's failures that are still there after the retries."""
+        """Return the share of the target's failures that remain after the retries."""
         if not edge.retries:
             return 1.0
         again = self.unavailability[edge.target] ** edge.retries
@@ -140,8 +142,8 @@ def _with_common_causes(
 ) -> tuple[dict[str, float], list[FleetEdge]]:
     """Make what a group's members have in common a node of its own: β times the best member's own failures.
 
-    Every member depends on it, and keeps its own availability as a whole. Groups of the same members have the
-    same cause, with the largest β.
+    Every member depends on it, and keeps its own availability as a whole. Groups of the same members have the same
+    cause, with the largest β.
     """
     groups: dict[tuple[str, str], set[str]] = {}
     for edge in edges:

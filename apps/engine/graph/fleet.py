@@ -1,4 +1,4 @@
-"""A graph of services as the composite sees it: what each does by itself, who calls whom, who stands in for whom."""
+"""A graph of services as the composite sees it: own availability, calls, redundancy groups."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from apps.engine.document import CommunicationMode
 from apps.engine.graph.redundancy import COMMON_CAUSE_SHARE, PERSISTENT_SHARE
-from apps.engine.types import CommunicationMode
 
 
 @dataclass(frozen=True, slots=True)
 class FleetEdge:
-    """``source`` calls ``target``. Edges of one source with the same non-empty ``group`` stand in for each
-    other; ``shared_share`` is β of its retries: the share of failures that a retry meets again.
+    """``source`` calls ``target``. Edges of one source with the same non-empty ``group`` stand in for each other.
 
-    Where this caller sees other figures than the target has as a whole: ``met`` is the share of the target's
-    failures that its calls meet, ``connection`` the availability of what lies between the two.
+    ``shared_share`` is β of its retries: the share of failures that a retry meets again. Where this caller sees other
+    figures than the target has as a whole, ``met`` is the share of the target's failures that its calls meet, and
+    ``connection`` the availability of what lies between the two.
     """
 
     source: str
@@ -45,7 +45,7 @@ class GroupRule:
 
 
 def group_weight(edges: Sequence[FleetEdge]) -> float:
-    """Probability that a request fails where too few of a group's members are up."""
+    """Return the probability that a request fails where too few of a group's members are up."""
     probability = min(1.0, math.fsum(edge.call_probability for edge in edges))
     return probability * max(edge.hardness for edge in edges)
 
@@ -54,8 +54,8 @@ def group_weight(edges: Sequence[FleetEdge]) -> float:
 class FleetGraph:
     """Nodes with their own availability, edges, and rules for groups by ``(source, group)``.
 
-    ``measured`` holds the availability as a whole of nodes where it is known: their own is then found from it,
-    and ``own`` only says how much of their failures a group may have in common.
+    ``measured`` holds the measured availability of nodes as a whole. The own availability of such a node is found from
+    it; ``own`` then only limits what a group of such nodes may have in common.
     """
 
     own: Mapping[str, float]
@@ -66,9 +66,9 @@ class FleetGraph:
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """``standard_error`` is 0 where ``is_exact``; ``conditioned`` counts the nodes held fixed on the way.
+    """``standard_error`` is 0 where ``is_exact``; ``conditioned`` counts the nodes whose states were held fixed.
 
-    ``limit`` is the availability that the dependencies alone allow, were the node itself perfect.
+    ``limit`` is the availability that the dependencies alone would allow a node that never fails by itself.
     """
 
     availability: float

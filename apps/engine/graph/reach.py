@@ -1,20 +1,19 @@
-"""Which single failures reach a root, in sampled worlds: what journeys and what-ifs are computed from.
+"""Which single failures reach a root, in sampled worlds: the basis of journeys and what-ifs.
 
-An edge carries a failure of its target with probability q·h (times what retries leave), drawn once per edge.
-Given all these draws, a root without groups below it fails exactly when one of the nodes that it reaches over
-carrying edges fails by itself, so its unavailability is 1 − Π(1 − u_v) over those nodes: known in closed form for
-every u at once. Only the carrying edges are sampled, never the rare failures themselves, and nodes that two paths
-share are counted once because they are one node in every world. A cycle adds no failure that did not begin somewhere,
-as in :mod:`apps.engine.graph.composing`. How much of their failures retries leave is not solved for here: it is read
-from the targets' unavailabilities as a whole, which are given.
+An edge carries a failure of its target with probability q·h (times what retries leave), drawn once for each edge. Given
+all these draws, a root without groups below it fails exactly when one of the nodes that it reaches over carrying edges
+fails by itself. So its unavailability is 1 − Π(1 − u_v) over those nodes, in closed form for every u at once. Only the
+carrying edges are sampled, never the rare failures themselves. Nodes that two paths share count once, because they are
+one node in every world. A cycle adds no failure that did not begin somewhere, as in :mod:`apps.engine.graph.composing`.
+What retries leave is not solved for here, but computed from the targets' given unavailabilities as a whole.
 
-A group of stand-ins fails its caller where fewer than ``needed`` of its members are up. A node below the members
-that takes down too many of them at once is found like any other, and so is the cause that they have in common (β),
-a node of its own. That members fail at the same time by chance is one leaf for each group, taken as independent of
-all else: right to the order of the product of two failures, which for services that are up most of the time is small.
-A member whose own search is still under way (redundancy in a cycle) counts there as a single node, and so does every
-other one once ``MAX_LOOKED`` nodes were looked at for the root, or within ``MAX_NESTED`` searches; failures that
-members have in common below them are then not followed on that path.
+A redundancy group fails its caller where fewer than ``needed`` of its members are up. A node below the members that
+takes down too many of them at once is found like any other; so is the members' common cause (β), a node of its own.
+That members fail at the same time by chance is one leaf for each group, assumed to be independent of everything else:
+right to the order of the product of two failures, which is small for services that are mostly up. A member whose own
+search has not ended (redundancy in a cycle) counts there as a single node; so does every other one once the root's
+search has visited ``MAX_LOOKED`` nodes, or within ``MAX_NESTED`` searches. Failures that members have in common below
+them are then not followed on that path.
 
 Samples are stratified: within each of ``BATCHES`` batches every edge carries as often as its probability says, to
 within one sample (McKay, Beckman and Conover 1979). The standard error is that of the mean of the batches.
@@ -39,15 +38,15 @@ BATCHES = 20
 MAX_SAMPLES = 2_000
 MIN_SAMPLES = 160
 MAX_CELLS = 8_000_000
-"""Edges times samples: a large graph is sampled less often, and its error shows it."""
+"""Edges times samples: a large graph has fewer samples, and its error shows that."""
 MAX_LOOKED = 1_000
-"""Nodes looked at for one root while the members of groups are followed; half of them for groups below groups, so that
-the nearest are followed in any case.
+"""Nodes visited for one root while the members of groups are followed. Half of them are for groups below groups, so
+that the nearest are always followed.
 """
 MAX_NESTED = 12
-"""Groups below groups that are followed, one search within the other."""
+"""Groups below groups that are followed, one search within another."""
 _BLOCK = 32
-"""Edges that draw their luck together."""
+"""Edges whose random numbers are drawn together."""
 _COINCIDENCE = "\0together\0"
 _CAUSE = "\0cause\0"
 _CARRYING = "carrying edges"
@@ -65,9 +64,10 @@ class Reached:
     worlds: Floats
 
     def survival(self, unavailable: Sequence[Floats]) -> Floats:
-        """Probability that the root is up, for every world and every column of ``unavailable``.
+        """Return the probability that the root is up, for every world and every column of ``unavailable``.
 
-        ``unavailable`` has one array of shape ``(columns,)`` per name; the answer ``(samples, columns)``.
+        ``unavailable`` has one array of shape ``(columns,)`` for each name; the result has shape ``(samples,
+        columns)``.
         """
         logs = np.log1p(-np.minimum(np.stack(unavailable), 1 - 1e-12))
         result: Floats = np.exp(self.worlds @ logs)
@@ -77,9 +77,9 @@ class Reached:
 class Reach:
     """Draws the worlds of one graph, then answers for any root.
 
-    ``whole`` is the unavailability of each node with all it depends on: what retries meet. With ``like`` an
-    earlier graph's luck is met again: edges in the same order, some changed or new leaves at the end, so that the
-    difference of the two is what the change does. Raises ``ValueError`` for edges of unknown nodes.
+    ``whole`` is the unavailability of each node with all it depends on: what retries meet. ``like`` is an earlier graph
+    whose random numbers are used again: its edges in the same order, some changed, or new leaves at the end. So the
+    difference of the two is the effect of the change. Raises ``ValueError`` for edges of unknown nodes.
     """
 
     def __init__(
@@ -116,9 +116,10 @@ class Reach:
             raise ValueError(f"{edge.source} → {edge.target} leads from or to an unknown node")
 
     def _weigh(self) -> dict[str, Floats]:
-        """For every edge the chance that it carries, and for the first edge of each group that the group is used.
+        """Return for every edge the chance that it carries, and for the first edge of each group that the group is
+        used.
 
-        A member of a group carries what retries leave of its failures. Notes what the groups are, as well.
+        A member of a group carries what retries leave of its failures. Also stores the groups.
         """
         table = self.edges
         left = table.shared_share + (1 - table.shared_share)
@@ -144,12 +145,12 @@ class Reach:
         return {_CARRYING: chances, _USED: used}
 
     def _rule(self, source: str, group: str, members: int) -> GroupRule:
-        """A group's rule; it never needs more members than there are, as in the composite of one service."""
+        """Return a group's rule; it never needs more members than there are, as in the composite of one service."""
         rule = self.rules.get((source, group), GroupRule())
         return rule if rule.needed <= members else replace(rule, needed=members)
 
     def _add_cause(self, members: tuple[str, ...], share: float) -> None:
-        """Groups of the same members have the same cause, with the largest share of any."""
+        """Add a group's common cause; groups of the same members share one, with the largest share of any."""
         name = _CAUSE + "\0".join(members)
         known = self.causes.get(name)
         if len(members) < 2 or share <= (known.share if known else 0.0):
@@ -164,7 +165,7 @@ class Reach:
         return edge.shared_share + (1 - edge.shared_share) * again
 
     def _singles_of(self, name: str) -> list[tuple[str, Worlds]]:
-        """The nodes that alone fail this one, and the worlds in which they do."""
+        """Return the nodes whose failure alone fails this one, and the worlds in which it does."""
         found = self._singles.get(name)
         if found is None:
             table, chances = self.edges, self._chances[_CARRYING]
@@ -192,8 +193,10 @@ class Reach:
         return found
 
     def _worlds(self, purpose: str, at: int) -> Worlds:
-        """The worlds in which an edge carries, or a group is used. Its luck depends on its place alone, not on its
-        chance nor on which edges were looked at before: blocks are drawn when they are asked for.
+        """Return the worlds in which an edge carries, or a group is used.
+
+        The random numbers depend only on the edge's place, not on its chance or on what was asked before; blocks are
+        drawn when needed.
         """
         block = at // _BLOCK
         first = block * _BLOCK
@@ -218,7 +221,7 @@ class Reach:
         ]
 
     def from_root(self, root: str) -> dict[str, Worlds]:
-        """Every node whose failure fails ``root``, with the worlds in which it does; ``root`` in all of them."""
+        """Return every node whose failure fails ``root``, with the worlds in which it does; ``root`` itself in all."""
         known = self._known.get(root)
         if known is not None:
             return known
@@ -239,7 +242,7 @@ class Reach:
                 for target, enough in self._takes_down(group):
                     _spread(found, waiting, order, target, opened & enough)
         self._open.discard(root)
-        # In a cycle through a group, what was found on the way round is not all that there is.
+        # In a cycle through a group, what was found before the search ended is incomplete: do not store it.
         if not self._open or not self._was_cut:
             self._known[root] = found
         if not self._open:
@@ -247,7 +250,7 @@ class Reach:
         return found
 
     def _ranks(self) -> dict[str, int]:
-        """Callers before what they call, but for cycles: then nearly every node is looked at once."""
+        """Rank callers before what they call, except in cycles: then nearly every node is visited once."""
         if self._order:
             return self._order
         table = self.edges
@@ -272,7 +275,7 @@ class Reach:
         return self._order
 
     def _takes_down(self, group: Group) -> Iterable[tuple[str, Worlds]]:
-        """Nodes whose one failure leaves too few members of a group up, and the worlds in which it does."""
+        """Yield nodes whose failure leaves too few members of a group up, and the worlds in which it does."""
         self._was_cut = self._was_cut or any(edge.target in self._open for edge in group.edges)
         below = [self._from_member(edge.target) for edge in group.edges]
         for name in sorted({name for reached in below for name in reached}):
@@ -296,7 +299,7 @@ class Reach:
         return self.from_root(name)
 
     def reached(self, root: str) -> Reached:
-        """The answer for one root as arrays, only nodes that fail it in some world."""
+        """Return the nodes that fail one root in some world, as arrays."""
         found = {name: worlds for name, worlds in self.from_root(root).items() if worlds}
         names = tuple(sorted(found))
         size = (self.samples + 7) // 8
@@ -307,13 +310,13 @@ class Reach:
         return Reached(names, np.ascontiguousarray(bits.T, dtype=np.float64))
 
     def point(self, name: str) -> Floats:
-        """A node's own unavailability, shape ``(1,)``; a coincidence's from its members'."""
+        """Return a node's own unavailability, shape ``(1,)``; a coincidence's from its members'."""
         return self.unavailable(name, _Lookup(self.own), _Lookup(self.whole, complement=False))
 
     def unavailable(self, name: str, own: Mapping[str, Floats], whole: Mapping[str, Floats]) -> Floats:
-        """A node's own unavailability from arrays by name; of causes and coincidences from their members'.
+        """Return a node's own unavailability from arrays by name; that of causes and coincidences from their members'.
 
-        A member of a group keeps its own unavailability as a whole: what is left beside the cause in common.
+        A member of a group keeps its own unavailability as a whole: the common cause is taken out of it.
         """
         if name in self.coincidences:
             return self.coincidences[name].unavailability(whole)
@@ -326,7 +329,7 @@ class Reach:
         return alone
 
     def needed_for(self, name: str) -> set[str]:
-        """The nodes whose figures :meth:`unavailable` reads for a name."""
+        """Return the nodes whose figures :meth:`unavailable` reads for a name."""
         if name in self.coincidences:
             return {edge.target for edge in self.coincidences[name].members}
         if name in self.causes:
@@ -337,22 +340,22 @@ class Reach:
         }
 
     def down(self, root: str) -> Floats:
-        """Probability that a root is down, for every world, shape ``(samples,)``."""
+        """Return the probability that a root is down, for every world, shape ``(samples,)``."""
         reached = self.reached(root)
         result: Floats = 1 - reached.survival([self.point(name) for name in reached.names])[:, 0]
         return result
 
     def weight(self, edge: FleetEdge) -> float:
-        """Probability that an edge outside any group carries a failure of its target, retries counted."""
+        """Return the probability that an edge outside any group carries a failure of its target, retries included."""
         return 0.0 if edge.mode == "async" else edge.weight * self._left_by_retries(edge)
 
     def unavailability(self, root: str) -> tuple[float, float]:
-        """Unavailability of a root as things are, and its standard error."""
+        """Return the unavailability of a root today, and its standard error."""
         return batch_mean(self.down(root))
 
 
 class _Lookup(Mapping[str, Floats]):
-    """Single figures as arrays of one: of availabilities their complement."""
+    """A mapping of single figures as arrays of one element; with ``complement``, 1 minus each figure."""
 
     def __init__(self, figures: Mapping[str, float], *, complement: bool = True) -> None:
         self.figures, self.complement = figures, complement
@@ -388,6 +391,6 @@ def _spread(
 
 
 def batch_mean(values: Floats) -> tuple[float, float]:
-    """Mean over samples of shape ``(samples,)`` and its standard error, from the batches."""
+    """Return the mean over samples of shape ``(samples,)`` and its standard error, from the batches."""
     means = values.reshape(BATCHES, -1).mean(axis=1)
     return float(means.mean()), float(means.std(ddof=1) / math.sqrt(BATCHES))

@@ -1,4 +1,4 @@
-"""Stand-ins in sampled worlds: what fails them one by one, together by chance, and together by their common cause."""
+"""Redundancy groups in sampled worlds: members that fail singly, together by chance, and by their common cause."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Coincidence:
     rule: GroupRule
 
     def unavailability(self, whole: Mapping[str, Floats]) -> Floats:
-        """Probability that fewer than needed of the members are up, were they independent."""
+        """Return the probability that fewer than ``needed`` of the members are up, if they are independent."""
         ups = [
             1 - left * (1 - self.rule.common_cause) * whole[edge.target]
             for edge, left in zip(self.members, self.left, strict=True)
@@ -43,14 +43,14 @@ class CommonCause:
     share: float
 
     def unavailability(self, own: Mapping[str, Floats]) -> Floats:
-        """Its unavailability, a part of each member's own."""
+        """Return its unavailability, a part of each member's own."""
         result: Floats = self.share * np.minimum.reduce([own[name] for name in self.members])
         return result
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Stand-ins of one caller: the worlds in which a request uses them and those that retries do not save."""
+    """A redundancy group of one caller: the worlds in which a request uses it, and those that retries do not save."""
 
     leaf: str
     used: Worlds

@@ -1,9 +1,9 @@
-"""What stands below each of many services, composed once for all of them: figures of edges in, limits out.
+"""What is below each of many services, composed once for all of them: figures of edges in, limits out.
 
-The graph is :mod:`apps.engine.graph.fleet`'s. A node's availability as a whole is the measured one, so that a
-dependency counts for what was seen of it, and what it does by itself is found from that and from what it stands
-on. Where a caller sees a target fail less often than the target fails as a whole, its calls meet a share of the
-failures; where more often, what lies between the two fails as well.
+The graph is that of :mod:`apps.engine.graph.fleet`. A node's availability as a whole is the measured one, so a
+dependency counts for what was observed; what it does by itself follows from that and from its dependencies. Where a
+caller's calls fail less often than the target does overall, they meet a share of the target's failures. Where they fail
+more often, what lies between the two fails in addition.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from apps.engine.document import CommunicationMode
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
-from apps.engine.types import CommunicationMode, GraphFigure
+from apps.engine.types import GraphFigure
 
 NAMED = 10
 """Shared nodes and asynchronous edges that a figure names; all are counted."""
@@ -23,9 +24,9 @@ NAMED = 10
 class EdgeFigure:
     """One edge as its caller's estimate has it.
 
-    ``availability`` is the target's as this caller counts it, ``None`` where unknown. ``is_counted`` is false
-    for asynchronous edges, unknown targets and those with an evidenced fallback. ``retries`` are those that the
-    hardness does not hold already. ``is_targets_own`` says that the availability was not seen over this edge.
+    ``availability`` is the target's as this caller counts it, ``None`` where unknown. ``is_counted`` is false for
+    asynchronous edges, unknown targets and those with a fallback. ``retries`` are those that the hardness does not
+    already include. ``is_targets_own`` says that the availability was not observed over this edge.
     """
 
     target: str
@@ -49,10 +50,10 @@ def compose_reachable(
     cut: frozenset[str] = frozenset(),
     seed: int = 0,
 ) -> dict[str, GraphFigure]:
-    """Compose the graph of ``edges`` (by source) once; returns the figure of each wanted service, or of all.
+    """Compose the graph of ``edges`` (by source) once; return the figure of each wanted service, or of all.
 
-    ``measured`` holds the availability as a whole of services that were watched. ``cut`` are services that were
-    not looked below: figures that stand on them say so. The same input gives the same figures.
+    ``measured`` holds the availability as a whole of observed services. ``cut`` are services below which nothing was
+    read: figures that depend on them say so. The same input gives the same figures.
     """
     graph = _graph(edges, measured)
     composed = compose_fleet(graph, seed=seed)
@@ -90,7 +91,7 @@ def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, flo
     whole = dict(measured)
     for source in sorted(edges):
         for edge in edges[source]:
-            # A target that nobody watched is as good as the caller says that sees it at its best.
+            # An unmeasured target is as good as the caller that sees it at its best says.
             if edge.target not in measured and edge.availability is not None:
                 whole[edge.target] = max(edge.availability, whole.get(edge.target, 0.0))
     own = dict.fromkeys(sorted({*edges, *whole, *(e.target for each in edges.values() for e in each)}), 1.0)
@@ -103,7 +104,8 @@ def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, flo
             if edge.target == source:
                 continue
             if not edge.is_counted or edge.availability is None:
-                # Named as excluded where asynchronous; else it counts for nothing, as in the caller's document.
+                # An asynchronous edge is named as excluded; any other uncounted edge counts for nothing, as in the
+                # caller's document.
                 if edge.mode == "async":
                     made.append(FleetEdge(source, edge.target, mode="async"))
                 continue
@@ -139,7 +141,7 @@ def _graph(edges: Mapping[str, Sequence[EdgeFigure]], measured: Mapping[str, flo
 
 
 class _Reach:
-    """Who stands on whom, as sets of bits: what is below a service, and where paths to it meet."""
+    """Who depends on whom, as sets of bits: what is below a service, and where paths to it meet."""
 
     def __init__(
         self, edges: Mapping[str, Sequence[EdgeFigure]], components: Sequence[tuple[str, ...]]
@@ -162,7 +164,7 @@ class _Reach:
             for edge in each:
                 if edge.mode == "sync" and edge.declared_retries:
                     retried[source, edge.target] = edge.declared_retries
-        # The graph that was composed has the same edges; a service that none leads to or from is in none here.
+        # The composed graph has the same edges; a service without any edge is in no set here.
         for members in components:
             if members[0] not in self.bit:
                 continue
@@ -202,18 +204,18 @@ class _Reach:
         return tuple(found)
 
     def size(self, name: str) -> int:
-        """How many services are below."""
+        """Return how many services are below."""
         return self._mask(name).bit_count()
 
     def is_free_of(self, name: str, cut: frozenset[str]) -> bool:
-        """Whether nothing below, nor the service, was cut off."""
+        """Whether neither the service nor anything below it was cut off."""
         mask = self.below.get(name, 0)
         return not any(each in self.bit and mask >> self.bit[each] & 1 for each in cut)
 
     def shared(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-        """Targets that have a node in common with another; the nodes that are (the first of them), and how many.
+        """Return targets that have a node in common with another, the first of those common nodes, and their number.
 
-        Of the common nodes those are named first on which a path to it arrives from one that is not common.
+        Nodes where a path arrives from a node that is not common are named first.
         """
         targets = self.counted.get(name, [])
         seen = twice = 0
@@ -235,7 +237,7 @@ class _Reach:
         return shared, nodes, twice.bit_count()
 
     def excluded(self, name: str) -> tuple[tuple[tuple[str, str], ...], int]:
-        """Asynchronous edges of the service and of what is below it."""
+        """Return asynchronous edges of the service and of what is below it."""
         mask = self.below.get(name, 0)
         pairs = [
             (source, target)
@@ -247,6 +249,6 @@ class _Reach:
         return tuple(pairs[:NAMED]), len(pairs)
 
     def loaded(self, name: str) -> tuple[str | None, float]:
-        """The service that the worst chain of retries ends at, and the calls that reach it for one."""
+        """Return the service at the end of the worst chain of retries, and how many calls reach it for one."""
         calls, at = self.worst.get(name, (1.0, name))
         return (at, calls) if calls > 1 else (None, 1.0)

@@ -1,4 +1,4 @@
-"""What stand-ins and retries save, and what they cannot: the part of failures that strikes all at once."""
+"""What redundancy and retries save, and what they cannot: failures that all members or tries have in common."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import numpy as np
 from apps.engine.types import Floats
 
 COMMON_CAUSE_SHARE = 0.1
-"""β of redundant members: the share of failures that they have in common (IEC 61508-6 annex D gives 1–10
-%).
-"""
+"""β of redundant members: the share of failures that they have in common (IEC 61508-6 annex D gives 1–10 %)."""
 PERSISTENT_SHARE = 0.5
-"""β of retries: the share of failures that are still there at the next try."""
+"""β of retries: the share of failures that persist at the next try."""
 
 
 def k_of_n_unavailability(unavailability: float, n: int, k: int, common_cause: float = 0.0) -> float:
-    """Unavailability of ``n`` alike members of which ``k`` must work, with a β-factor common cause.
+    """Return the unavailability of ``n`` identical members of which ``k`` must work, with a β-factor common cause.
 
-    U = βU + P(fewer than k of n work at (1 − β)U each), binomial; for k = 1 this is βU + ((1 − β)U)^n
-    (Fleming 1975). Raises ``ValueError`` unless ``1 <= k <= n``.
+    U = βU + P(fewer than k of n work at (1 − β)U each), binomial; for k = 1 this is βU + ((1 − β)U)^n (Fleming 1975).
+    Raises ``ValueError`` unless ``1 <= k <= n``.
     """
     if not 1 <= k <= n:
         raise ValueError("k must lie between 1 and n")
@@ -33,7 +31,7 @@ def k_of_n_unavailability(unavailability: float, n: int, k: int, common_cause: f
 def stand_in_unavailability(
     unavailabilities: Sequence[float], common_cause: float = COMMON_CAUSE_SHARE, needed: int = 1
 ) -> float:
-    """Unavailability of a group of which ``needed`` members are enough, members of any reliability.
+    """Return the unavailability of a group of which ``needed`` members suffice, members of any reliability.
 
     β times the best member's unavailability plus the chance that too few of the rest are up; equals
     :func:`k_of_n_unavailability` where all are alike. Rises with each member's unavailability.
@@ -46,7 +44,7 @@ def stand_in_unavailability(
 
 
 def group_bounds(unavailabilities: Sequence[float], needed: int) -> tuple[float, float]:
-    """The least and the most that a group can be down, however its members' failures are correlated.
+    """Return the least and the most that a group can be down, for any correlation of its members' failures.
 
     At least m of n events happen with at most min over j < m of Σ (the n − j least likely) / (m − j), for any
     dependence (Rüger 1978); the lower bound is the same of their opposites.
@@ -66,16 +64,17 @@ def _at_least(chances: Sequence[float], count: int) -> float:
 def retried_unavailability(
     unavailability: float, retries: int, persistent: float = PERSISTENT_SHARE
 ) -> float:
-    """Unavailability after up to ``retries`` further tries: βU + (1 − β)U^(r + 1). Retries do nothing for
-    β.
+    """Return the unavailability after up to ``retries`` further tries: βU + (1 − β)U^(r + 1).
+
+    Retries do not help against β.
     """
     return persistent * unavailability + (1 - persistent) * unavailability ** (retries + 1)
 
 
 def needed_unavailability(availabilities: Sequence[Floats], needed: int) -> Floats:
-    """Probability that fewer than ``needed`` members are up, members of any reliability, independent.
+    """Return the probability that fewer than ``needed`` members are up, members of any reliability, independent.
 
-    The Poisson binomial by dynamic programming, as many at once as each array has entries; equals
+    The Poisson binomial by dynamic programming, over all entries of the arrays at once; equals
     :func:`k_of_n_unavailability` without common cause where all are alike.
     """
     up: list[Floats] = [np.ones_like(availabilities[0])]
@@ -93,10 +92,9 @@ def needed_unavailability(availabilities: Sequence[Floats], needed: int) -> Floa
 
 
 def load_amplification(unavailability: float, retries: int, persistent: float = PERSISTENT_SHARE) -> float:
-    """Calls that reach the target for one call made: 1 + Σ over tries of the chance that all before failed.
+    """Return how many calls reach the target for one call: 1 + Σ over tries of the chance that all before failed.
 
-    While the target is down it is 1 + ``retries``, and along a chain in which every caller retries the
-    factors multiply.
+    While the target is down it is 1 + ``retries``. Along a chain in which every caller retries, the factors multiply.
     """
     tries = (
         persistent * unavailability + (1 - persistent) * unavailability**at for at in range(1, retries + 1)

@@ -1,9 +1,9 @@
-"""Sampled worlds of a fleet, held as lists of the worlds in which each node is down.
+"""Sampled worlds of a graph, held as lists of the worlds in which each node is down.
 
-Failures are rare, so a node's list is short, however many worlds there are: millions of worlds of thousands of
-nodes cost what their failures cost. A failure is drawn once: each node's own in each world, and for each world
-in which a target is down whether an edge carries that. So a list is what its node's own failures and the lists
-below it make of it, and the failed nodes of a cycle grow until nothing new fails, as in the model.
+Failures are rare, so a node's list is short, however many worlds there are: millions of worlds of thousands of nodes
+cost only what their failures cost. Each draw is made once: a node's own failure in each world, and for each world in
+which a target is down whether an edge carries that. A node's list is made from its own failures and the lists below it.
+In a cycle the failed nodes grow until nothing new fails, as in the model.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from apps.engine.seeding import generator_for
 MAX_FAILURES = 25_000_000
 """Failures held at once, over all nodes and worlds (100 MB) …"""
 MAX_FAILURES_IN_CYCLES = 3_000_000
-"""… of them in cycles, where each spreads in waves …"""
+"""… those in cycles, where failures spread in waves …"""
 MAX_FAILURES_IN_A_CYCLE = 2 * MAX_FAILURES_IN_CYCLES
-"""… no more in one of them, which may turn out to fail more than was expected: it gets fewer worlds …"""
+"""… those in one cycle, which may fail more than expected and then gets fewer worlds …"""
 FAILURES_A_NODE = 50_000
-"""… and enough of them: the error is then half a percent of what is missing to 1."""
+"""… and enough for one node: the error is then half a percent of the unavailability."""
 MIN_WORLDS = 20_000
 
 
@@ -52,7 +52,7 @@ class Sampler:
     def settle(self, members: tuple[str, ...], *, is_new: bool) -> int:
         """Draw a component's worlds; a new one's figures go to the solver. Returns the rounds that it took."""
         solver = self.solver
-        # What stands on a component of which only so many worlds are drawn has no more of them.
+        # A component has no more worlds than the components that it depends on.
         below = {edge.target for name in members for edge in solver.outgoing[name]} - set(members)
         worlds = min((self.drawn[target] for target in below), default=self.worlds)
         if len(members) == 1:
@@ -79,7 +79,7 @@ class Sampler:
         return rounds
 
     def figures(self, name: str) -> tuple[float, float, float, float]:
-        """Unavailability and its standard error, limit and its standard error."""
+        """Return the unavailability and its standard error, and the limit and its standard error."""
         solver, worlds = self.solver, self.drawn[name]
         down = self.failed[name].size / worlds
         error = standard_error(down, worlds)
@@ -88,14 +88,14 @@ class Sampler:
             if not solver.outgoing[name]:
                 return down, error if solver.own[name] < 1 else 0.0, 1.0, 0.0
             return down, error, 1 - carried / worlds, standard_error(carried / worlds, worlds)
-        # In a cycle what a member fails by itself is known as well as its figure was on the worlds tried.
+        # In a cycle, a member's own failures were found on the tried worlds, so they are only as certain as those.
         both = math.hypot(error, standard_error(down, self.tried[name]))
         kept = max(solver.kept.get(name, 1.0), 1e-12)
         shown = both if name in solver.measured else error
         return down, shown, solver.limit_of(name, down), min(1.0, both / kept)
 
     def _meets(self, edge: FleetEdge, worlds: int, generator: np.random.Generator) -> Worlds:
-        """Worlds in which the target is down and a call over the edge meets that for good."""
+        """Return the worlds in which the target is down and a call over the edge fails even after retries."""
         return thinned(self._down(edge, worlds), edge.met * self.solver.carried(edge), generator)
 
     def _down(self, edge: FleetEdge, worlds: int) -> Worlds:
@@ -103,13 +103,13 @@ class Sampler:
         return found if self.drawn[edge.target] == worlds else before(found, worlds)
 
     def _connections(self, edge: FleetEdge, worlds: int, generator: np.random.Generator) -> Worlds:
-        """Worlds in which what lies between caller and target fails."""
+        """Return the worlds in which what lies between caller and target fails."""
         if edge.connection >= 1.0:
             return NONE
         return alone(worlds, (1 - edge.connection) * edge.met * self.solver.carried(edge), generator)
 
     def _carried(self, name: str, worlds: int, generator: np.random.Generator) -> Worlds:
-        """Worlds in which a dependency fails a request of a node outside cycles."""
+        """Return the worlds in which a dependency fails a request of a node outside cycles."""
         parts: list[Worlds] = []
         groups: dict[str, list[FleetEdge]] = {}
         for edge in self.solver.outgoing[name]:
@@ -131,7 +131,7 @@ class Sampler:
 
 
 def _expected_failures(solver: Figures, places: Sequence[int]) -> dict[tuple[str, ...], float]:
-    """About how many nodes of each component are down in one world: it bounds how many worlds can be held."""
+    """Estimate how many nodes of each component are down in one world, which bounds how many worlds can be held."""
     down: dict[str, float] = {}
     expected: dict[tuple[str, ...], float] = {}
     for at in places:

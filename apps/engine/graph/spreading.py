@@ -1,8 +1,8 @@
 """Failures that spread within a cycle, all members and worlds at once.
 
-A failed node in one world is one number, position · worlds + world. A wave is the set of those that are new; the
-next is what their edges carry, drawn once each, without what has failed already. It ends after at most as many
-waves as there are members: nothing is repaired, so the waves are disjoint.
+A failed node in one world is one number, position · worlds + world. A wave is the set of new failures; the next wave is
+what their edges carry, drawn once each, without what has already failed. It ends after at most as many waves as there
+are members: nothing is repaired, so the waves are disjoint.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from apps.engine.seeding import generator_for
 type Keys = NDArray[np.int64]
 
 TRIED_FAILURES = 200_000
-"""Failures held while the figures of a cycle of a thousand are looked for, up to five times as many in smaller ones."""
+"""Failures held while the figures of a cycle of a thousand are searched for; up to five times as many in smaller
+ones.
+"""
 MOST_TRIED = 2_000_000
-"""No more are held, where one failure brings down many: measured services hardly ever are such a cycle, but assumed
-edges can make one of them."""
+"""Most failures held where one failure brings down many. Measured services are hardly ever such a cycle, but assumed
+edges can make one.
+"""
 PROBED_WORLDS, PROBED_FAILURES = 100, 500
 MOST_OFF = 3.0
-"""Standard errors of the mean square of members' deviations, about √2 each, that are taken for chance …"""
+"""Up to this many standard errors (about √2 each), the mean square of members' deviations counts as chance …"""
 FURTHEST = 1.0
-"""… how far beyond what is usual among so many the furthest may lie, in standard errors …"""
+"""… and the furthest may lie this many standard errors beyond what is usual among so many …"""
 SURE = 1.0
-"""… and of one member's deviation, beyond which it is worked against."""
+"""… and only a member's deviation beyond this many standard errors is corrected."""
 MAX_ROUNDS = 40
 MIN_ROUNDS = 4
 ROUNDS_OF_MEMBERS = 20_000
@@ -74,11 +77,10 @@ class Cycle:
         )
 
     def calibrate(self, failed: Mapping[str, Worlds], expected: float) -> int:
-        """Find what the members fail by themselves, on fewer worlds; returns the rounds that it took.
+        """Find what the members fail by themselves, on fewer worlds; return the rounds that it took.
 
-        A sample is at rest when its members are off by no more than chance makes of so many, together and the furthest
-        of them; only what lies beyond that is worked against, so that no round takes the noise of the one before for a
-        fact.
+        A sample is at rest once its members, together and singly, are off by no more than chance. Only deviations
+        beyond that are corrected, so that no round mistakes the noise of the previous one for a fact.
         """
         solver = self.solver
         solver.unavailability |= dict.fromkeys(self.members, 0.0)
@@ -93,7 +95,7 @@ class Cycle:
                 for name, down in found.items()
             }
             off = solver.residuals(self.members, found)
-            # Two samples differ by √2 of what one does.
+            # Two samples differ by √2 of one sample's error.
             moved = {
                 name: (down - solver.unavailability[name]) / math.sqrt(2) for name, down in found.items()
             }
@@ -111,8 +113,10 @@ class Cycle:
         return most
 
     def _affordable(self, failed: Mapping[str, Worlds], expected: float) -> int:
-        """How many worlds to try: as many as hold enough of the failures ``expected`` of one, and not too many of those
-        that a few worlds show.
+        """Return how many worlds to try.
+
+        They are enough to hold the wanted number of failures, given that ``expected`` happen in one world, but not too
+        many for the failures that a first few worlds show.
         """
         tried = TRIED_FAILURES * min(5.0, max(1.0, 1_000 / len(self.members)))
         worlds = max(min(self.worlds, 2_000), min(self.worlds, int(tried / max(expected, 1e-9))))
@@ -131,7 +135,7 @@ class Cycle:
         return shares
 
     def spread(self, failed: Mapping[str, Worlds], worlds: int) -> dict[str, Worlds]:
-        """Worlds in which each member is down, of the first ``worlds``; from the same seed in every round."""
+        """Return the worlds in which each member is down, of the first ``worlds``; every round uses the same seed."""
         solver = self.solver
         generator = generator_for(self.members[0], solver.seed, "fleet")
         kept = np.array([solver.kept.get(name, 1.0) for name in self.members])
@@ -170,7 +174,7 @@ class Cycle:
         kept: NDArray[np.float64],
         generator: np.random.Generator,
     ) -> list[Keys]:
-        """Failures that come from below the cycle; what is below does not change from round to round."""
+        """Return the failures that come from below the cycle; what is below does not change from round to round."""
         if not self.entering:
             return []
         if worlds not in self.below:
@@ -194,13 +198,13 @@ class Cycle:
 
 
 def standard_error(share: float, worlds: int) -> float:
-    """That of a share of so many sampled worlds; where none was met, or all, as if it had been one."""
+    """Return the standard error of a share of so many sampled worlds; with none (or all) hit, that of one hit."""
     share = min(max(share, 1 / worlds), 1 - 1 / worlds) if worlds > 2 else 0.5
     return math.sqrt(share * (1 - share) / worlds)
 
 
 def _is_chance(off: Mapping[str, float], noise: Mapping[str, float]) -> bool:
-    """Whether deviations are what sampling makes of so many: their mean square, and the furthest."""
+    """Whether sampling explains the deviations of so many: their mean square, and the furthest."""
     if not off:
         return True
     in_noise = [each / noise[name] for name, each in off.items()]
@@ -213,25 +217,25 @@ def _is_chance(off: Mapping[str, float], noise: Mapping[str, float]) -> bool:
 
 
 def _beyond(value: float, noise: float) -> float:
-    """What is left of a value beyond its noise."""
+    """Return what remains of a value beyond its noise."""
     return math.copysign(max(0.0, abs(value) - noise), value)
 
 
 class _Fallen:
-    """What has failed already, in few sorted runs: each at least twice as long as the next."""
+    """What has already failed, in few sorted runs: each at least twice as long as the next."""
 
     def __init__(self) -> None:
         self.runs: list[Keys] = []
 
     def take(self, wave: Keys) -> None:
-        """Take in a wave of new ones."""
+        """Add a wave of new failures."""
         self.runs.append(wave)
         while len(self.runs) > 1 and self.runs[-2].size < 2 * self.runs[-1].size:
             last = self.runs.pop()
             self.runs[-1] = np.sort(np.concatenate([self.runs[-1], last]))
 
     def new(self, keys: Keys) -> Keys:
-        """Those of the sorted ``keys`` that have not failed yet."""
+        """Return those of the sorted ``keys`` that have not failed yet."""
         for run in self.runs:
             at = np.minimum(np.searchsorted(run, keys), run.size - 1)
             keys = keys[run[at] != keys]
@@ -247,13 +251,13 @@ class _Carrier:
         self.first = np.searchsorted(targets[order], np.arange(members + 1))
 
     def next(self, wave: Keys, worlds: int, generator: np.random.Generator) -> Keys:
-        """What the edges carry on from the failures of one wave."""
+        """Return what the edges carry on from the failures of one wave."""
         nodes, at = np.divmod(wave, worlds)
         degrees = self.first[nodes + 1] - self.first[nodes]
         total = int(degrees.sum())
         if not total:
             return np.empty(0, dtype=np.int64)
-        # Edge numbers of each failure in a row: its first edge, then one up for each of its others.
+        # The edge numbers of each failure in a row: its first edge, then the following ones.
         starts = np.repeat(self.first[nodes] - np.cumsum(degrees) + degrees, degrees)
         edges = starts + np.arange(total)
         carried = generator.random(total, dtype=np.float32) < self.shares[edges]
@@ -262,7 +266,7 @@ class _Carrier:
 
 
 class _Groups:
-    """Groups of stand-ins of the members: what has met each, counted until too few are up."""
+    """Redundancy groups of the members: counts the failures that each meets until too few members are up."""
 
     def __init__(
         self, cycle: Cycle, failed: Mapping[str, Worlds], worlds: int, generator: np.random.Generator
@@ -292,7 +296,7 @@ class _Groups:
             self.met[number] = union([self.met[number], met])
 
     def struck(self, kept: NDArray[np.float64]) -> Keys:
-        """Failures of members whose groups have too few up since the last look."""
+        """Return failures of members whose groups have had too few members up since the last call."""
         solver, found = self.cycle.solver, [np.empty(0, dtype=np.int64)]
         lists: list[list[Worlds]] = [[] for _ in self.cycle.groups]
         for (number, _), met in zip(self.cycle.grouped, self.met, strict=True):
@@ -309,7 +313,7 @@ class _Groups:
 
 
 def _struck(at: Keys, chances: NDArray[np.float64], worlds: int, generator: np.random.Generator) -> Keys:
-    """Worlds in which each of many things happens by itself, as :func:`apps.engine.graph.draws.alone` draws them."""
+    """Return the worlds in which each of many things happens, drawn as in :func:`apps.engine.graph.draws.alone`."""
     rare = np.where(chances <= 0.05, chances, 0.0)
     times = generator.poisson(-worlds * np.log1p(-rare))
     positions = generator.integers(0, worlds, int(times.sum()), dtype=np.int64)

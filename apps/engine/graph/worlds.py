@@ -1,10 +1,9 @@
-"""The states of the world behind a fleet's availability: enumerated where they are few, sampled beyond.
+"""The states of the world behind a graph's availability: enumerated where they are few, else sampled.
 
-Given the states of the nodes that several others stand on, and of those in cycles, everything else is a tree
-whose branches fail independently, and a node's availability is a product. So those states are columns, with
-a weight each, and every node has one availability per column. Where the branches of a node have nothing in
-common, no state needs to be held: their figures are multiplied. What has too many states is sampled
-(:mod:`apps.engine.graph.sampling`).
+Given the states of shared nodes and of those in cycles, everything else is a tree whose branches fail independently,
+and a node's availability is a product. So those states are columns, with a weight each, and every node has one
+availability for each column. Where the branches of a node have nothing in common, no state needs to be fixed: their
+availabilities multiply. Where there are too many states, worlds are sampled (:mod:`apps.engine.graph.sampling`).
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from apps.engine.graph.sampling import Sampler
 from apps.engine.types import Floats
 
 MAX_CYCLE = 8
-"""Members of a cycle whose joint states are enumerated, 3^n steps."""
+"""Members of a cycle whose joint states are enumerated, in 3^n steps."""
 MAX_CELLS = 4_000_000
-"""Nodes times states that are enumerated for one node; beyond that worlds are sampled."""
+"""Nodes times states that are enumerated for one node; with more, worlds are sampled."""
 _SETTLED = 1e-12
 _MAX_ROUNDS = 200
 
 
 @dataclass(slots=True)
 class _Columns:
-    """States of the world: a weight for each, and the availability of every node solved, given the state."""
+    """States of the world: a weight for each, and the availability of every solved node, given the state."""
 
     weight: Floats
     available: dict[str, Floats]
@@ -41,7 +40,7 @@ class Solver(Figures):
     """Solves one graph: :meth:`solve` gives every node's result, ``cycles`` how many rounds each took."""
 
     def solve(self) -> dict[str, NodeResult]:
-        """Every node: exactly where few states decide, the rest together from one set of samples."""
+        """Return every node's result: exact where few states decide, the others from one common set of samples."""
         results: dict[str, NodeResult] = {}
         sampled: set[int] = set()
         reach: list[int] = []
@@ -53,7 +52,7 @@ class Solver(Figures):
                 is_disjoint = is_disjoint and not under & reach[each]
                 under |= reach[each]
             reach.append(under)
-            # What stands on a sampled node is sampled as well.
+            # A node with a sampled node below it is sampled as well.
             if self.max_conditioned < 0 or not sampled.isdisjoint(leaving):
                 sampled.add(at)
                 continue
@@ -93,7 +92,7 @@ class Solver(Figures):
         return [edge for name in members for edge in self.outgoing[name] if edge.target not in inside]
 
     def _below(self, under: int) -> set[str]:
-        """The nodes of the components whose bits are set."""
+        """Return the nodes of the components whose bits are set."""
         names: set[str] = set()
         while under:
             lowest = under & -under
@@ -102,7 +101,7 @@ class Solver(Figures):
         return names
 
     def _conditioned(self, under: int) -> set[str]:
-        """Nodes that two edges within ``under`` lead to, and those in cycles."""
+        """Return the nodes that two edges within ``under`` lead to, and those in cycles."""
         return self._held(self._below(under))
 
     def _held(self, below: set[str]) -> set[str]:
@@ -113,7 +112,7 @@ class Solver(Figures):
         return {name for name in below if reached.get(name, 0) > 1 or name in self.cyclic}
 
     def _relevant(self, under: int, reach: Sequence[int], conditioned: set[str], at: int) -> list[int]:
-        """Components below that stand on a conditioned node: the others have one figure in every state."""
+        """Return the components below that depend on a conditioned node: the others have one figure in every state."""
         marked = 0
         for name in conditioned:
             marked |= 1 << self.place_of[name]
@@ -152,8 +151,9 @@ class Solver(Figures):
         return results
 
     def _settle_alone(self, name: str) -> None:
-        """Solve a node whose branches have nothing in common: in one state of the world, and in plain numbers where
-        nothing stands in for anything.
+        """Solve a node whose branches have nothing in common, in one state of the world.
+
+        Uses plain numbers where there is no redundancy group.
         """
         edges = self.outgoing[name]
         if any(edge.group for edge in edges):
@@ -170,7 +170,7 @@ class Solver(Figures):
         self.unavailability[name] = min(1.0, max(0.0, 1 - survives))
 
     def _settle(self, members: tuple[str, ...], columns: _Columns, conditioned: set[str]) -> None:
-        """Place a component; where its figures need each other, until they stand still."""
+        """Solve a component; where its figures depend on each other, iterate until they no longer change."""
         is_new = members[0] not in self.unavailability
         if not is_new:
             self._place(members, columns, conditioned)
@@ -193,7 +193,7 @@ class Solver(Figures):
             self.limit[name] = self.limit_of(name, self.unavailability[name])
 
     def _calibrate(self, name: str, columns: _Columns) -> None:
-        """Find the limit of a node outside cycles, and what it fails by itself where it was measured."""
+        """Find the limit of a node outside cycles, and, where it was measured, what it fails by itself."""
         limit = min(
             1.0, max(0.0, 1 - math.fsum(columns.weight * (1 - self._spared(name, columns.available))))
         )
@@ -207,13 +207,13 @@ class Solver(Figures):
             self._enumerate(members, columns)
 
     def _survival(self, name: str, columns: _Columns, available: Mapping[str, Floats]) -> Floats:
-        """Probability that a node is up, given those of its dependencies, for every column at once."""
+        """Return the probability that a node is up, given those of its dependencies, for every column at once."""
         spared = self._spared(name, available)
         survives = self.own[name] * (1 - self.kept.get(name, 1.0) * (1 - spared))
         return np.broadcast_to(survives, columns.weight.shape)
 
     def _spared(self, name: str, available: Mapping[str, Floats]) -> Floats:
-        """Probability that no dependency fails a request."""
+        """Return the probability that no dependency fails a request."""
         spared: Floats = np.asarray(1.0)
         groups: dict[str, list[FleetEdge]] = {}
         for edge in self.outgoing[name]:
@@ -230,16 +230,16 @@ class Solver(Figures):
         return spared
 
     def _down(self, edge: FleetEdge, available: Mapping[str, Floats]) -> Floats:
-        """Chance that a call over the edge meets a failure for good."""
+        """Return the chance that a call over the edge fails even after retries."""
         down: Floats = edge.met * self.carried(edge) * (1 - edge.connection * available[edge.target])
         return down
 
     def _enumerate(self, members: tuple[str, ...], columns: _Columns) -> None:
-        """Every joint state of a component, as columns, with its probability given the states below.
+        """Return every joint state of a component, as columns, with its probability given the states below.
 
-        P(exactly T fails) = g(T) · Π over v outside T of P(v up | T failed), where g(T), the chance that all of
-        T fail with no help from outside it, is what remains of 1 when the exact failures of all proper subsets
-        within T are taken away (the final-size recursion of epidemics: Ball 1986).
+        P(exactly T fails) = g(T) · Π over v outside T of P(v up | T failed). g(T) is the chance that all of T fail with
+        no help from outside T: 1 minus the exact failures of all proper subsets within T (the final-size recursion of
+        epidemics: Ball 1986).
         """
         size = len(members)
         before = columns.weight.size

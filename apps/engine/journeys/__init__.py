@@ -1,1 +1,1 @@
-"""Journeys over several services, and changes to a service that somebody thinks about."""
+"""Journeys over several services, and planned changes to a service's dependencies."""

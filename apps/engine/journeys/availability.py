@@ -1,10 +1,10 @@
-"""What a user journey over several services achieves: its availability, the doubt in it, and its weakest link.
+"""What a user journey over several services achieves: its availability, the doubt about it, and its weakest link.
 
-A journey is a mixture of paths; each path needs every service on it. It fails where any service that it uses
-fails, by itself or through something that it depends on; nodes that several services share are one node, so their
-failures are counted once and strike together (:mod:`apps.engine.graph.reach`). The point is at the unavailabilities as
-they are. The doubt is that of the next window: every node draws its unavailability in that window from what is
-predicted of it (:mod:`apps.engine.journeys.predicted`), the same for all who use it.
+A journey is a mixture of paths; each path needs every service on it. It fails where any service that it uses fails, by
+itself or through something that it depends on. A node that several services share is one node, so its failures count
+once and fail all of them together (:mod:`apps.engine.graph.reach`). The point uses today's unavailabilities. The doubt
+is that of the next window: every node draws its unavailability in that window from its prediction
+(:mod:`apps.engine.journeys.predicted`), the same for all who use it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.document import TierName
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.graph.reach import Reach, Reached, batch_mean
 from apps.engine.graph.redundancy import PERSISTENT_SHARE
 from apps.engine.journeys.predicted import Predicted
 from apps.engine.seeding import generator_for
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 
 WINDOWS = 2_000
 MAX_CELLS = 40_000_000
-"""Nodes times windows, and samples times windows: of a large graph fewer windows are drawn."""
+"""Nodes times windows, and samples times windows: a large graph gets fewer windows."""
 NINE = 0.9
-"""One more nine takes away this share of the failures."""
+"""One more nine removes this share of the failures."""
 _ROOT = "\0path\0"
 _REPEATS = "\0repeats\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``calls`` of a service per journey on this path: below 1 the share of them that use it at all."""
+    """``calls`` of a service for each journey on this path; below 1, the share of journeys that use it at all."""
 
     service_id: str
     calls: float = 1.0
@@ -42,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One way to take the journey; ``weight`` is its share, relative to the other paths' weights."""
+    """One path of the journey; ``weight`` is its share, relative to the other paths' weights."""
 
     name: str
     weight: float
@@ -51,7 +52,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class JourneyFleet:
-    """The graph below a journey. ``whole`` is each node's unavailability with all it depends on, as observed."""
+    """The graph below a journey. ``whole`` is each node's observed unavailability with all it depends on."""
 
     graph: FleetGraph
     whole: Mapping[str, float]
@@ -62,8 +63,8 @@ class JourneyFleet:
 class Link:
     """A service and what it costs the journey.
 
-    ``share`` is its part of the journey's failures; ``gain`` what one more nine of its own reliability would add
-    to the journey's availability.
+    ``share`` is its part of the journey's failures; ``gain`` is what one more nine of its own reliability would add to
+    the journey's availability.
     """
 
     service_id: str
@@ -84,11 +85,11 @@ class PathResult:
 
 @dataclass(frozen=True, slots=True)
 class JourneyResult:
-    """``availability`` with the standard error of its sampling; ``interval`` holds nine windows in ten.
+    """``availability`` has a sampling standard error; ``interval`` holds nine windows in ten.
 
-    ``tiers`` are the targets missed with the chance that each tier's name stands for; ``tier_errors`` how far
-    sampling windows may be off there (one standard error). ``chance_missed`` is that of the journey's own target.
-    ``naive`` is what the members' availabilities multiply to, shared nodes counted again and again.
+    ``tiers`` are the targets missed with each tier's chance; ``tier_errors`` is how far sampling windows may be off
+    there (one standard error). ``chance_missed`` is the chance that the next window misses the journey's own target.
+    ``naive`` is the product of the members' availabilities, in which shared nodes count several times.
     """
 
     availability: float
@@ -104,16 +105,16 @@ class JourneyResult:
     samples: int
     windows: int
     fixed: tuple[str, ...]
-    """Nodes of which nothing is predicted: they stay as they are in every window."""
+    """Nodes without a prediction: they keep their unavailability in every window."""
 
 
 def evaluate(
     paths: Sequence[Path], fleet: JourneyFleet, *, target: float | None = None, seed: int = 0
 ) -> JourneyResult:
-    """Evaluate a journey. The order of paths changes nothing but the order of the answer.
+    """Evaluate a journey. The order of paths only changes the order of the result.
 
-    Raises ``ValueError`` without paths, for a path without steps, a weight that is not above 0, or a service that
-    is not in the graph.
+    Raises ``ValueError`` without paths, for a path without steps, a weight that is not above 0, or a service that is
+    not in the graph.
     """
     shares = _shares(paths)
     graph, repeats = _with_paths(paths, fleet)
@@ -166,10 +167,11 @@ def _shares(paths: Sequence[Path]) -> list[float]:
 def _with_paths(
     paths: Sequence[Path], fleet: JourneyFleet
 ) -> tuple[FleetGraph, dict[str, tuple[str, float]]]:
-    """The graph with a root for each path, and the leaves for repeated calls: of which service, how many more.
+    """Return the graph with a root for each path, and the leaves for repeated calls: their service, and how many more
+    calls.
 
-    Of several calls in one journey a share of the failures (β, as for retries) meets all of them alike and counts
-    once; the rest strikes each call by itself.
+    Of several calls in one journey a share of the failures (β, as for retries) affects all alike and counts once; the
+    rest affects each call by itself.
     """
     own, edges = dict(fleet.graph.own), list[FleetEdge]()
     repeats: dict[str, tuple[str, float]] = {}
@@ -204,7 +206,7 @@ def _windows(
     repeats: Mapping[str, tuple[str, float]],
     seed: int,
 ) -> Floats:
-    """The journey's unavailability in each of many next windows, shape ``(windows,)``."""
+    """Return the journey's unavailability in each of many next windows, shape ``(windows,)``."""
     names = sorted({name for part in reached for name in part.names})
     windows = max(200, min(WINDOWS, MAX_CELLS // max(1, len(names), reach.samples)))
     needed = {each for name in names for each in reach.needed_for(name)}
@@ -218,7 +220,7 @@ def _windows(
             own[name], whole[name] = np.full(windows, now), np.full(windows, all_in_all)
             continue
         whole[name] = predicted.draw(windows, generator_for(name, seed, "journey windows"))
-        # Of the failures predicted the same part is its own as of those observed.
+        # Its own share of the predicted failures is that of the observed ones.
         own[name] = whole[name] * (min(1.0, now / all_in_all) if all_in_all > 0 else 1.0)
     for name in names:
         if name in repeats:
@@ -234,7 +236,7 @@ def _windows(
 
 
 def _tiers(windows: Floats) -> tuple[dict[TierName, float], dict[TierName, float]]:
-    """Quantiles of the windows, and their sampling error from the order statistics one error to each side."""
+    """Return quantiles of the windows, and their sampling error, from the order statistics one error to each side."""
     ordered = np.sort(windows)
     size = ordered.size
     tiers: dict[TierName, float] = {}
@@ -255,17 +257,17 @@ def _links(
     members: set[str],
     failing: float,
 ) -> tuple[Link, ...]:
-    """Every service below the journey by what one more nine there buys, the weakest first.
+    """Return every service below the journey with what one more nine there gains, the weakest first.
 
-    Taking away 0.9·u of a node's failures lifts survival by the factor (1 − 0.1·u)/(1 − u) in every world in which
-    it reaches the journey: exact, not a derivative.
+    Removing 0.9·u of a node's failures raises survival by the factor (1 − 0.1·u)/(1 − u) in every world in which it
+    reaches the journey: exact, not a derivative.
     """
     gains: dict[str, float] = {}
     costs: dict[str, float] = {}
     for share, part, up in zip(shares, reached, now, strict=True):
         mass = up @ part.worlds / reach.samples
         for name, weight in zip(part.names, mass, strict=True):
-            # What a group has in common is its best member's to mend.
+            # Only a group's best member can reduce the group's common cause.
             cause = reach.causes.get(name)
             whose = name if cause is None else max(cause.members, key=lambda each: (reach.own[each], each))
             if whose not in reach.own or whose.startswith("\0"):

@@ -1,9 +1,9 @@
-"""How often a service may fail in the next window, drawn from what its recommendation says of it.
+"""How often a service may fail in the next window, drawn from its recommendation.
 
 A recommendation's tiers are three quantiles of the service's unavailability in the next window. Between them the
-logarithm of the unavailability runs straight over the normal score; below the aggressive tier and above the
-conservative one the nearest slope goes on. The tiers are missed as often as they say over services with such a
-history, so what is unsure about each is in them already: their intervals do not widen the draws once more.
+logarithm of the unavailability is linear in the normal score; below the aggressive tier and above the conservative one
+the nearest slope continues. Services with such a history miss the tiers as often as stated, so the tiers already
+include the doubt about each: the tiers' intervals do not widen the draws again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.document import TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 from apps.engine.window.tiers import LEAST_UNAVAILABILITY
 
 _FAR = 6.0
@@ -28,7 +29,7 @@ class Predicted:
     tiers: Mapping[TierName, float]
 
     def draw(self, windows: int, generator: np.random.Generator) -> Floats:
-        """Unavailabilities of so many windows, shape ``(windows,)``, none above 1."""
+        """Draw the unavailabilities of so many windows, shape ``(windows,)``, none above 1."""
         names: list[TierName] = ["aggressive", "balanced", "conservative"]
         scores = np.array([_SCORES[name] for name in names])
         logs = np.log([max(self.tiers[name], LEAST_UNAVAILABILITY) for name in names])

@@ -1,8 +1,8 @@
-"""Changes to a service's dependencies that somebody thinks about, and what each would do to its failures.
+"""Planned changes to a service's dependencies, and what each would do to the service's failures.
 
-A step changes the graph below the service; :mod:`apps.engine.graph.reach` says before and after how much of it reaches
-the service, in the same sampled worlds, so that the difference is the step's and not the sampling's. How much of
-the change comes through each dependency then scales that dependency's failures in the service's own past
+A step changes the graph below the service. :mod:`apps.engine.graph.reach` computes before and after how much of it
+reaches the service, in the same sampled worlds, so that the difference is due to the step and not to sampling. The
+change that comes through each dependency then scales that dependency's failures in the service's own past
 (:func:`apps.engine.explanation.changed_causes.with_changed_causes`), and the tiers are those of a whole new run.
 """
 
@@ -28,11 +28,11 @@ QUEUE_MODE: Literal["async"] = "async"
 
 @dataclass(frozen=True, slots=True)
 class ChangeStep:
-    """One step. ``target_id`` is what it is about: a direct dependency, or, for a replica or a changed target, any
-    service below (for a replica also the service itself).
+    """One step. ``target_id`` is what it changes: a direct dependency or, for a replica or a target, any service below
+    (for a replica also the service itself).
 
-    ``value`` by kind: fallback — the share of the dependency's failures that it answers, 0..1; queue — the queue's
-    own availability; replica — how many more; retry — how many more tries; timeout — milliseconds; target — the
+    ``value`` by kind: fallback — the share of the dependency's failures that it answers, 0..1; queue — the queue's own
+    availability; replica — how many more; retry — how many more tries; timeout — milliseconds; target — the
     availability that it would keep.
     """
 
@@ -56,7 +56,7 @@ class Below:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Calls that reach the target for one call made: usually, and while it is down."""
+    """Calls that reach the target for one call: usually, and while it is down."""
 
     target_id: str
     usual: float
@@ -67,9 +67,9 @@ class Load:
 class Level:
     """How a service stands after some steps.
 
-    ``unavailability`` is the composite's, ``error`` its sampling error; ``ratio`` is to the unavailability without
-    any step (1 where that is 0). ``scales`` is by dependency (stand-ins: ids joined by `` or ``), only those that
-    move; ``added`` the share of requests that fail besides, where there was nothing to scale.
+    ``unavailability`` is the composite's, ``error`` its sampling error. ``ratio`` is relative to the unavailability
+    without any step (1 where that is 0). ``scales`` has the dependencies that move, by id (redundancy groups: ids
+    joined by `` or ``). ``added`` is the share of requests that fail in addition, where there was nothing to scale.
     """
 
     unavailability: float
@@ -91,13 +91,13 @@ class Level:
 
 
 class ImpossibleStep(ValueError):
-    """A step that does not fit the graph; its text says why, in words for whoever proposed it."""
+    """A step that does not fit the graph; its message tells the person who proposed it why."""
 
 
 def levels(below: Below, steps: Sequence[ChangeStep], *, seed: int = 0) -> list[Level]:
-    """The level before any step and after each, cumulatively: one more than there are steps.
+    """Return the level before any step and after each, cumulatively: one more than there are steps.
 
-    Raises :class:`ImpossibleStep` for one that does not fit.
+    Raises :class:`ImpossibleStep` for a step that does not fit.
     """
     edited = _Edited(below)
     now = Reach(edited.graph(), edited.whole, seed=seed)
@@ -119,7 +119,9 @@ class _Measured:
 
 
 class _Edited:
-    """The graph with one node between the service and each of its dependencies, through which it is felt."""
+    """The graph with one extra node between the service and each of its dependencies, which carries that dependency's
+    effect.
+    """
 
     def __init__(self, below: Below) -> None:
         self.below = below
@@ -148,11 +150,11 @@ class _Edited:
         self.edges = table.with_changes(moved, added)
 
     def graph(self) -> FleetGraph:
-        """The graph as it is now."""
+        """Return the graph as it is now."""
         return FleetGraph(dict(self.own), self.edges, dict(self.rules))
 
     def direct(self) -> Iterator[tuple[int, FleetEdge]]:
-        """The service's own edges, in their order, by their place."""
+        """The service's own edges by their place, in their order."""
         places = sorted(at for node in self.factors.values() for at in self.edges.from_source(node))
         return ((at, self.edges[at]) for at in places)
 
@@ -209,14 +211,14 @@ class _Edited:
         raise ImpossibleStep(f"{self.below.service_id} does not call {step.target_id} itself.")
 
     def _replicate(self, step: ChangeStep) -> None:
-        """One more instance of which one is enough; β of the failures they have in common."""
+        """Add instances of which one is enough; β of their failures are common to all."""
         own = 1 - self._node(step.target_id)
         after = k_of_n_unavailability(own, int(step.value) + 1, 1, COMMON_CAUSE_SHARE)
         self.own[step.target_id] = 1 - after
         self.whole[step.target_id] = max(after, self.whole.get(step.target_id, own) - (own - after))
 
     def _keep(self, step: ChangeStep) -> None:
-        """From now on it keeps that availability, whatever it depends on."""
+        """Fix its availability from now on, whatever it depends on."""
         self._node(step.target_id)
         if step.target_id == self.below.service_id:
             raise ImpossibleStep(
@@ -233,10 +235,10 @@ class _Edited:
 
 
 def _measured(edited: _Edited, reach: Reach) -> _Measured:
-    """What reaches the service, and what through each dependency.
+    """Return what reaches the service, and what comes through each dependency.
 
-    The service's own edges are known and need no sampling: what is sampled of them is replaced, world by world, by
-    its mean, so that an edge that few requests use does not come and go with the luck of a few worlds.
+    The service's own edges are known and need no sampling. So in each world the sampled edge is replaced by its mean;
+    otherwise an edge that few requests use would appear in a few worlds by chance.
     """
     service_id = edited.below.service_id
     own = 1 - edited.own[service_id]

@@ -1,1 +1,1 @@
-"""Latency thresholds of one service, and how long a journey over several takes."""
+"""Latency thresholds of one service, and how long a journey over several services takes."""

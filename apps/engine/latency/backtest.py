@@ -1,20 +1,20 @@
 """What a latency threshold would have cost in the past: windows missed, pages and tickets a month.
 
-A target for a threshold is a target for a share: so many of the requests at or under it. With histograms a window is
-missed where its percentile, read from its summed buckets, lies above the threshold, which is where more requests
-than allowed were slower. Where a source has only percentiles of its bins, the bins take the requests' place; then
-there are no alerts, for a rule of an hour would rest on a handful of bins.
+A threshold sets a target for a share: so many requests at or under it. With histograms a window is missed where its
+percentile, read from its summed buckets, lies above the threshold, which means that more requests than allowed were
+slower. Where a source has only percentiles of its bins, bins take the place of requests. Then there are no alerts,
+because a rule of one hour would rest on a handful of bins.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Latencies, LatencyPercentile, LatencyTier, LatencyWindow
 from apps.engine.latency.thresholds import BINS_SHARE, DAY_SECONDS, HOUR_SECONDS, Histograms
 from apps.engine.percentiles import percentiles
 from apps.engine.rounding import milliseconds
@@ -31,16 +31,16 @@ from apps.engine.window.backtest import (
 from apps.engine.window.burn_rate import count_alerts
 
 HOURS_A_DAY = 24
-SHARES: Mapping[str, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
+SHARES: Mapping[LatencyPercentile, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
 
-type Offered = dict[str, list[dict[str, Any]]]
-"""The tiers of each of the two objects that has any."""
+type Offered = dict[LatencyPercentile, list[LatencyTier]]
+"""The tiers of each of the two objects that has any, by the object's name."""
 type Judged = tuple[str, str, float]
 """First day of a window, the day after its last, and its percentile (``inf``: above the highest bucket)."""
 
 
 def add_backtests(
-    documents: Mapping[str, object],
+    documents: Latencies,
     histograms: Histograms | None,
     series: BucketSeries | None,
     bins: PercentileSeries | None,
@@ -48,15 +48,15 @@ def add_backtests(
     window_days: int,
     as_of: int,
 ) -> None:
-    """Put a ``backtest`` into each tier of the two ``latency`` objects; those without tiers are left alone.
+    """Put a ``backtest`` into each tier of the two ``latency`` objects; objects without tiers stay unchanged.
 
     ``histograms`` are those of ``series``; ``bins`` count only without them.
     """
     offered: Offered = {}
     for which in SHARES:
-        document: Any = documents[which]
-        if document["tiers"]:
-            offered[which] = list(document["tiers"].values())
+        named = documents[which]["tiers"]
+        if named:
+            offered[which] = list(named.values())
     if offered and histograms is not None and series is not None:
         _of_requests(offered, histograms, series.start, window_days, as_of)
     elif offered and bins is not None:
@@ -67,7 +67,7 @@ def add_backtests(
 
 
 def over_thresholds(bounds_ms: Floats, cumulative: Floats, thresholds: Floats) -> Floats:
-    """How many requests of each histogram took longer than each threshold: ``(n, k)`` → ``(thresholds, n)``.
+    """Count the requests of each histogram that took longer than each threshold: ``(n, k)`` → ``(thresholds, n)``.
 
     Within a bucket requests are spread evenly; those above the last finite bound are above every threshold.
     """
@@ -89,12 +89,12 @@ def _of_requests(offered: Offered, histograms: Histograms, start: int, window_da
     spans = _spans(int(days[0]), int(starts[-1]) + histograms.step_seconds, window_days, as_of)
     shares = [SHARES[which] for which in offered]
     windows = _request_windows(days, sums, spans, window_days, histograms.bounds_ms, shares)
-    tiers = [tier for some in offered.values() for tier in some]
-    pages: Sequence[float | None] = [None] * len(tiers)
+    offers = [tier for some in offered.values() for tier in some]
+    pages: Sequence[float | None] = [None] * len(offers)
     tickets = pages
     if histograms.step_seconds <= HOUR_SECONDS and histograms.span_days >= LEAST_ALERT_DAYS:
         targets = np.repeat(shares, [len(some) for some in offered.values()])
-        thresholds = np.array([tier["target"] for tier in tiers])
+        thresholds = np.array([tier["target"] for tier in offers])
         pages, tickets = _alerts_per_month(
             hours, rows, histograms.bounds_ms, thresholds, targets, window_days
         )
@@ -108,7 +108,7 @@ def _of_requests(offered: Offered, histograms: Histograms, start: int, window_da
 
 
 def _added_up(numbers: NDArray[np.int64], rows: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Add up the rows that have the same number, such as that of their day; numbers ascend."""
+    """Sum the rows with the same number, such as that of their day; numbers ascend."""
     begins = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
     if begins.size == numbers.size:
         return numbers, rows
@@ -116,7 +116,9 @@ def _added_up(numbers: NDArray[np.int64], rows: Floats) -> tuple[NDArray[np.int6
 
 
 def _spans(first: int, newest_end: int, window_days: int, as_of: int) -> list[tuple[int, int]]:
-    """The windows to look at, in day numbers: whole days from the first with data to the newest that had ended."""
+    """Return the windows to look at, in day numbers: whole days from the first with data to the newest that had
+    ended.
+    """
     newest = min(newest_end + DAY_SECONDS - 1, as_of) // DAY_SECONDS
     return [(first + start, first + end) for start, end in past_spans(max(0, newest - first), window_days)]
 
@@ -129,7 +131,7 @@ def _request_windows(
     bounds_ms: Floats,
     shares: Sequence[float],
 ) -> list[list[Judged]]:
-    """For each share, the windows that can be judged."""
+    """Return for each share the windows that can be judged."""
     if not spans:
         return [[] for _ in shares]
     begins, ends = np.searchsorted(days, np.array(spans)).T
@@ -144,8 +146,10 @@ def _request_windows(
     ]
 
 
-def _bin_windows(bins: PercentileSeries, which: str, window_days: int, as_of: int) -> list[Judged]:
-    """The windows that can be judged, each with the least value that enough of its bins do not exceed."""
+def _bin_windows(
+    bins: PercentileSeries, which: LatencyPercentile, window_days: int, as_of: int
+) -> list[Judged]:
+    """Return the windows that can be judged, each with the least value that enough of its bins do not exceed."""
     values = np.asarray(bins.p95_ms if which == "p95_ms" else bins.p99_ms, dtype=np.float64)
     starts = np.asarray(bins.at, dtype=np.int64)
     width = HOUR_SECONDS // max(1, bins.bins_per_hour)
@@ -165,7 +169,7 @@ def _bin_windows(bins: PercentileSeries, which: str, window_days: int, as_of: in
     return windows
 
 
-def _missed_windows(windows: Sequence[Judged], threshold: float) -> list[dict[str, object]]:
+def _missed_windows(windows: Sequence[Judged], threshold: float) -> list[LatencyWindow]:
     return [
         {"start": start, "end": end, "observed": milliseconds(value), "missed": value > threshold}
         for start, end, value in windows
@@ -180,7 +184,7 @@ def _alerts_per_month(
     targets: Floats,
     window_days: int,
 ) -> tuple[list[float], list[float]]:
-    """Pages and tickets that each threshold would have raised, hour by hour over the newest days."""
+    """Count the pages and tickets that each threshold would have raised, hour by hour over the newest days."""
     size = min(int(hours[-1] - hours[0]) + 1, ALERT_DAYS * HOURS_A_DAY)
     at = hours - hours[-1] + size - 1
     since = int(np.searchsorted(at, 0))

@@ -1,8 +1,8 @@
-"""How latencies of several services move together, and requests drawn accordingly.
+"""How latencies of several services move together, and draws of requests with that dependence.
 
-Ranks of latencies are put on the normal scale (a Gaussian copula; Sklar 1959). There each request's rank has a part
-that the hour sets, shared by all calls to a service and correlated between services (load, time of day, a common
-node), and a part of its own. How large the hour's part is, and how it correlates, is estimated from hourly histograms.
+Ranks of latencies are put on the normal scale (a Gaussian copula; Sklar 1959). There each request's rank has two parts:
+one set by the hour, shared by all calls to a service and correlated between services (load, time of day, a common
+node), and one of its own. The size of the hour's part, and its correlation, are estimated from hourly histograms.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scipy.special import ndtr, ndtri
 from apps.engine.types import BucketSeries, Floats
 
 LEAST_COMMON_HOURS = 24
-"""Services seen together for fewer hours than this are taken for independent."""
+"""Services seen together for fewer hours than this count as independent."""
 LEAST_BETWEEN = 1e-3
-"""Where the hour makes up less than this of the variance, nothing can be said of how it correlates."""
+"""Where the hour makes up less of the variance than this, its correlation cannot be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LatencyDistribution:
             raise ValueError("bounds must ascend, and cumulative counts must not fall")
 
     def quantile(self, ranks: Floats) -> Floats:
-        """Latencies at ranks 0..1, linear inside a bucket; infinite above the highest finite bound."""
+        """Return the latencies at ranks 0..1, linear inside a bucket; infinite above the highest finite bound."""
         is_finite = np.isfinite(self.bounds_ms)
         shares = self.cumulative[is_finite] / self.cumulative[-1]
         values = np.interp(
@@ -54,7 +54,9 @@ class LatencyDistribution:
         return np.asarray(np.where(ranks > top, np.inf, values) if top < 1 else values)
 
     def chance_above(self, ms: float) -> float:
-        """Share of requests slower than ``ms``, linear inside a bucket; unknown above the highest bound counts in."""
+        """Return the share of requests slower than ``ms``, linear inside a bucket; all above the highest finite bound
+        count.
+        """
         is_finite = np.isfinite(self.bounds_ms)
         shares = np.concatenate([[0.0], self.cumulative[is_finite] / self.cumulative[-1]])
         return float(1 - np.interp(ms, np.concatenate([[0.0], self.bounds_ms[is_finite]]), shares))
@@ -64,8 +66,9 @@ class LatencyDistribution:
 class Dependence:
     """How services move together.
 
-    ``between`` ``(n,)`` is the hour's part of the variance of each service's ranks (on the normal scale), 0..1;
-    ``correlation`` ``(n, n)`` that of the hours' parts. Two calls correlate by ``correlation · √(between · between)``.
+    ``between`` ``(n,)`` is the hour's part of the variance of each service's ranks (on the normal scale), 0..1.
+    ``correlation`` ``(n, n)`` is that of the hours' parts. Two calls correlate by ``correlation · √(between ·
+    between)``.
     """
 
     service_ids: tuple[str, ...]
@@ -74,19 +77,19 @@ class Dependence:
 
     @classmethod
     def independent(cls, service_ids: Sequence[str]) -> Dependence:
-        """No request says anything of another."""
+        """Return the dependence of services whose requests are independent."""
         return cls(tuple(service_ids), np.zeros(len(service_ids)), np.eye(len(service_ids)))
 
     def among(self, service_ids: Sequence[str]) -> Dependence:
-        """How these of the services move together."""
+        """Return the dependence among some of the services."""
         at = [self.service_ids.index(name) for name in service_ids]
         return Dependence(tuple(service_ids), self.between[at], self.correlation[np.ix_(at, at)])
 
     @classmethod
     def estimated(cls, series: Mapping[str, BucketSeries]) -> Dependence:
-        """Estimate from hourly histograms of the services, by the hours that they have in common.
+        """Estimate from hourly histograms of the services, over the hours that they have in common.
 
-        Chance within an hour is taken out of both figures, so that few requests do not look like movement. Raises
+        Chance within an hour is removed from both figures, so that few requests do not look like movement. Raises
         ``ValueError`` where the series' bins differ in width.
         """
         names = tuple(series)
@@ -123,7 +126,7 @@ class Draws:
         self._between = dict(zip(dependence.service_ids, dependence.between, strict=True))
 
     def call(self, service_id: str) -> Floats:
-        """Latencies of one more call to a service, in milliseconds: shape ``(samples,)``."""
+        """Draw latencies of one more call to a service, in milliseconds: shape ``(samples,)``."""
         between = float(self._between.get(service_id, 0.0))
         score = np.zeros(self.samples)
         if between > 0:
@@ -133,13 +136,13 @@ class Draws:
         return self._distributions[service_id].quantile(ndtr(score))
 
     def happens(self, probability: float) -> NDArray[np.bool_]:
-        """Whether something with this probability happens in each journey."""
+        """Draw whether something with this probability happens in each journey."""
         return self.generator.random(self.samples) < probability
 
 
 @dataclass(frozen=True, slots=True)
 class _Hourly:
-    """An hour's mean score, by number of the bin since the epoch, and how much of the variance it is."""
+    """An hour's mean score, by number of the bin since the epoch, and its share of the variance."""
 
     at: NDArray[np.int64]
     score: Floats
@@ -179,7 +182,7 @@ def _correlation(first: _Hourly, second: _Hourly) -> float:
 
 
 def _nearest(correlation: Floats) -> Floats:
-    """A correlation matrix nearby: pairs seen in different hours may contradict each other."""
+    """Return a correlation matrix nearby: pairs seen in different hours may contradict each other."""
     values, vectors = np.linalg.eigh(correlation)
     if values.size == 0 or values[0] >= 0:
         return correlation

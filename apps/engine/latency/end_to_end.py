@@ -1,12 +1,12 @@
-"""End-to-end latency of a path over services, and a latency budget shared out over them.
+"""End-to-end latency of a path over services, and a latency budget divided among them.
 
-Percentiles neither add nor multiply: the sum of two p99s is the p99 of the sum only where both are slow together, and
-of 100 parallel calls, each within its p99, 63 % of the requests wait for one that is not (Dean and Barroso 2013, *The
-Tail at Scale*). So journeys are drawn one by one (Monte Carlo) from the services' histograms, with the dependence that
-their hours show, and percentiles are read from the draws, with the Monte Carlo error beside them.
+Percentiles neither add nor multiply. The sum of two p99s is the p99 of the sum only where both are slow together; of
+requests with 100 parallel calls, each within its p99 in 99 % of cases, 63 % wait for one that is not (Dean and Barroso
+2013, *The Tail at Scale*). So journeys are drawn one by one (Monte Carlo) from the services' histograms, with the
+dependence that their hours show. Percentiles are read from the draws, each with its Monte Carlo error.
 
-Each call's distribution must be of the time spent in that call alone: a service's measured latency already holds the
-calls it waits for, so a path joins services that are called one after the other or side by side from outside, or own
+Each call's distribution must be of the time spent in that call alone. A service's measured latency already includes the
+calls it waits for, so a path joins services that are called one after the other or in parallel from outside, or own
 times where those are measured.
 """
 
@@ -25,7 +25,9 @@ from apps.engine.types import Floats
 SAMPLES = 100_000
 BUDGET_SAMPLES = 40_000
 NEAR = 0.2
-"""Journeys whose rank lies within this part of ``1 - share`` around ``share`` tell what slow ones consist of."""
+"""Journeys whose rank is this close to ``share``, relative to ``1 - share``, show where slow journeys spend their
+time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class EndToEnd:
     latencies_ms: Floats
 
     def percentile(self, share: float) -> Estimate:
-        """The time within which this share of the journeys ends; infinite where it lies in a ``+Inf`` bucket.
+        """Return the time within which this share of the journeys ends; infinite if it lies in a ``+Inf`` bucket.
 
         Its error is that of an order statistic: half the distance between those a standard deviation of the binomial
         rank apart (David and Nagaraja 2003, §7.1).
@@ -85,7 +87,7 @@ class EndToEnd:
         return Estimate(float(self.latencies_ms[at]), error)
 
     def chance_above(self, ms: float) -> Estimate:
-        """Share of the journeys slower than ``ms``."""
+        """Return the share of the journeys slower than ``ms``."""
         size = self.latencies_ms.size
         share = 1 - float(np.searchsorted(self.latencies_ms, ms, side="right")) / size
         return Estimate(share, math.sqrt(max(share * (1 - share), 1 / size) / size))
@@ -95,8 +97,8 @@ class EndToEnd:
 class Allotment:
     """What one call to a service may take, and how often it takes longer today.
 
-    ``near_ms`` is what all calls to it take together in journeys near the percentile, on average; infinite where
-    those lie in a ``+Inf`` bucket.
+    ``near_ms`` is what all calls to the service take together in journeys near the percentile, on average; infinite
+    where those lie in a ``+Inf`` bucket.
     """
 
     budget_ms: float
@@ -105,7 +107,9 @@ class Allotment:
 
 
 def services_of(path: Path) -> tuple[str, ...]:
-    """Ids of the services on a path, in order of first appearance. Raises ``ValueError`` for a malformed path."""
+    """Return ids of the services on a path, in order of first appearance. Raises ``ValueError`` for a malformed
+    path.
+    """
     if not 0 <= path.probability <= 1:
         raise ValueError("a probability must lie between 0 and 1")
     if isinstance(path, Call):
@@ -125,19 +129,19 @@ def end_to_end(
 ) -> EndToEnd:
     """Draw ``samples`` journeys over ``path``.
 
-    ``distributions`` holds one for every service on the path; ``dependence`` (:meth:`Dependence.estimated`) may be
-    missing, which means independent calls. The same arguments give the same draws. Raises ``ValueError`` for a
-    malformed path or a service without a distribution.
+    ``distributions`` has one for every service on the path. Without ``dependence`` (:meth:`Dependence.estimated`),
+    calls are independent. The same arguments give the same draws. Raises ``ValueError`` for a malformed path or a
+    service without a distribution.
     """
     draws = _draws(path, distributions, dependence, samples, seed)
     return EndToEnd(np.sort(_duration(path, draws)))
 
 
 def mixed(drawn: Sequence[EndToEnd], shares: Sequence[float]) -> EndToEnd:
-    """Journeys of which ``shares`` take each path: as many draws of each, evenly over their ranks.
+    """Combine journeys of which ``shares`` take each path: as many draws of each, evenly over their ranks.
 
-    Percentiles of a mixture are read from its draws; those of its parts cannot be weighed together. Raises
-    ``ValueError`` without a path, and for shares that are not above 0 or do not add up to 1.
+    Percentiles of a mixture are read from its draws; those of its parts cannot be averaged. Raises ``ValueError``
+    without a path, and for shares that are not above 0 or do not add up to 1.
     """
     if not drawn or len(drawn) != len(shares) or min(shares) <= 0 or abs(math.fsum(shares) - 1) > 1e-9:
         raise ValueError("every path needs a share above 0, and the shares must add up to 1")
@@ -160,14 +164,14 @@ def share_out(
     samples: int = BUDGET_SAMPLES,
     seed: int = 0,
 ) -> dict[str, Allotment]:
-    """Share a journey's latency budget out over its services: what each call may take.
+    """Divide a journey's latency budget among its services: what each call may take.
 
     Serial parts divide a budget as they divide the time of journeys near the ``share`` percentile (conditional
-    expectations add, percentiles do not; Tasche 1999); parallel parts each have it whole. A part made in some
-    journeys only may take what it takes where it is made, so that the budget is what such journeys spend on average;
-    where all parts are always made and every call keeps its allotment, so does each journey. A service called more
-    than once gets the least of its calls' allotments. Raises ``ValueError`` as :func:`end_to_end` does, and for a
-    budget or share out of range.
+    expectations add, percentiles do not; Tasche 1999). Parallel parts each get the whole. A part made in only some
+    journeys counts with the time that it takes where it is made, so the budget is what such journeys spend on average.
+    Where all parts are always made and every call keeps its allotment, each journey keeps its budget. A service called
+    more than once gets the smallest of its calls' allotments. Raises ``ValueError`` as :func:`end_to_end` does, and for
+    a budget or share out of range.
     """
     if not budget_ms > 0 or not 0 < share < 1:
         raise ValueError("the budget must be above 0 and the share between 0 and 1")
@@ -262,7 +266,7 @@ def _allot(
 
 
 def _where_made(drawn: _Drawn, near: Floats) -> float:
-    """What a part takes on average where it is made: near the percentile, else in any journey."""
+    """Return what a part takes on average where it is made: near the percentile, else in any journey."""
     for times in (near, drawn.duration):
         made = times[(times > 0) & np.isfinite(times)]
         if made.size:

@@ -1,9 +1,9 @@
-"""Latency thresholds that a window's p95 or p99 stays under with a stated chance.
+"""Latency thresholds that the next window's p95 or p99 stays under with a stated chance.
 
-Percentiles are never averaged. From histograms, buckets of many bins are added and the percentile is read
-from the sum (basis ``requests``); what the next window's will be is forecast (``forecast/latency.py``). Where a
-source has only percentiles per bin, a window is judged by the share of bins under the threshold (basis
-``bins``): the bins' values take the place of the requests', and what 19 of 20 of them stay under is forecast alike.
+Percentiles are never averaged. From histograms, buckets of many bins are summed and the percentile is read from the sum
+(basis ``requests``); ``forecast/latency.py`` predicts that of the next window. Where a source has only percentiles for
+each bin, a window is judged by the share of bins under the threshold (basis ``bins``): the bins' values take the place
+of requests, and the forecast predicts in the same way the value that 19 in 20 of them stay under.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.archetypes import Archetype
+from apps.engine.document import LatencyBasis, LatencyPart, LatencyPercentile, LatencyTier, TierName, Verdict
 from apps.engine.forecast.evidence import youth
 from apps.engine.forecast.latency import LatencyPrediction, built_in
 from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
 from apps.engine.percentiles import percentile
 from apps.engine.rounding import duration, milliseconds
-from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
+from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, PercentileSeries
 from apps.engine.window.tiers import COLD_START_DAYS
 
 PRIOR_DAYS = 5.0
-"""The spread of its kind counts as much as this many days of data, and for nothing from a week on."""
+"""The archetype's spread counts as much as this many days of data, and for nothing from a week on."""
 BINS_SHARE = 0.95
-"""Of the bins' own percentiles, this share must be under the threshold."""
+"""This share of the bins' own percentiles must be under the threshold."""
 MIN_ABOVE = 15.0
 """Requests (or bins) that must be expected above the percentile in a window: 300 for p95, 1,500 for p99."""
 _GRID = np.concatenate([np.linspace(0.0, 1.0, 65), [0.99, 0.995, 0.999]])
@@ -38,8 +39,9 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Histograms:
-    """Cumulative counts per bin with data: ``cumulative`` is ``(n, k)`` over ``bounds_ms`` ``(k,)``; not to be written
-    to, for it may be the input's own.
+    """Cumulative counts for each bin with data: ``cumulative`` is ``(n, k)`` over ``bounds_ms`` ``(k,)``.
+
+    The arrays are read-only: they may be the input's.
     """
 
     basis: LatencyBasis
@@ -47,36 +49,36 @@ class Histograms:
     bounds_ms: Floats
     cumulative: Floats
     where: NDArray[np.int64]
-    """Number of each row's bin, ascending."""
+    """The number of each row's bin, ascending."""
     span_days: float
     days: float
 
     @cached_property
     def summed(self) -> Floats:
-        """Counts of all bins together: ``(k,)``."""
+        """Return the counts of all bins together: ``(k,)``."""
         total: Floats = self.cumulative.sum(axis=0)
         return total
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the next window may be like; ``prediction`` is ``None`` without requests in the days that are looked at."""
+    """What the next window may be like; ``prediction`` is ``None`` without requests in the days that the forecast
+    reads.
+    """
 
     histograms: Histograms
     prediction: LatencyPrediction | None
 
 
 def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
-    """Histograms of complete bins up to ``as_of``; bins that are not cumulative or not finite are left
-    out.
-    """
+    """Return histograms of complete bins up to ``as_of``, without bins that are not cumulative or not finite."""
     if series is None or series.step_seconds <= 0 or series.bounds_ms.size == 0:
         return None
     complete = max(0, (as_of - series.start) // series.step_seconds)
     rows = np.asarray(series.cumulative[:complete], dtype=np.float64)
     if rows.size == 0:
         return None
-    # What rises from 0 or more to a finite count is finite all the way.
+    # What rises from 0 or more to a finite count is finite throughout.
     rises = rows[:, 1:] >= rows[:, :-1]
     good = (rows[:, 0] >= 0) & np.isfinite(rows[:, -1])
     if not rises.all():
@@ -90,9 +92,9 @@ def from_buckets(series: BucketSeries | None, as_of: int) -> Histograms | None:
 
 
 def from_percentiles(series: PercentileSeries | None, which: str, as_of: int) -> Histograms | None:
-    """The bins' own percentiles as hourly histograms over a grid of their quantiles.
+    """Return the bins' own percentiles as hourly histograms over a grid of their quantiles.
 
-    Every value of the grid has a cell of its own, so that a value that many bins share is read as itself.
+    Every value of the grid has a cell of its own, so that a value that many bins share is read exactly.
     """
     if series is None or series.at.size == 0:
         return None
@@ -136,7 +138,7 @@ def look_ahead(histograms: Histograms, window_days: int) -> Outlook:
 
 
 def history_of(histograms: Histograms) -> LatencyHistory:
-    """What the forecast looks at: bins that end with the newest, an hour or more each, at most 90 days."""
+    """Return what the forecast reads: bins that end with the newest, an hour or more each, at most 90 days."""
     step, where, rows = histograms.step_seconds, histograms.where, histograms.cumulative
     if step < HOUR_SECONDS:
         # Bins of an hour end with the newest bin.
@@ -165,13 +167,13 @@ def history_of(histograms: Histograms) -> LatencyHistory:
 
 def latency_document(
     service_id: str,
-    which: str,
+    which: LatencyPercentile,
     outlook: Outlook | None,
     *,
     window_days: int,
     archetype: Archetype,
-) -> dict[str, object]:
-    """One of the two ``latency`` objects: ``which`` is ``p95_ms`` or ``p99_ms``."""
+) -> LatencyPart:
+    """Return one of the two ``latency`` objects: ``which`` is ``p95_ms`` or ``p99_ms``."""
     share = 0.95 if which == "p95_ms" else 0.99
     word = which.removesuffix("_ms")
     if outlook is None:
@@ -200,19 +202,19 @@ def latency_document(
         reason = (
             f"{word} of {service_id} lies above the highest bucket ({top:g} ms), where it cannot be read."
             if top > 0
-            else f"The histograms of {service_id} have no bound but +Inf: {word} cannot be read from them."
+            else f"The histograms of {service_id} have no finite bound: {word} cannot be read from them."
         )
         return _without("no_data", reason, basis, observed)
     limits = outlook.prediction.quantiles[read_at]
     weight = PRIOR_DAYS / (PRIOR_DAYS + histograms.days) * youth(histograms.days)
     widen = archetype.latency_factor(0.95) ** weight
-    tiers: dict[str, object] = {}
+    tiers: dict[TierName, LatencyTier] = {}
     for name, chance in TIER_BREACH_PROBABILITY.items():
         value, low, high = (each * archetype.latency_factor(1 - chance) ** weight for each in limits[chance])
         if basis == "requests" and not value <= top:
             reason = (
                 f"{word} of {service_id} may rise above the highest bucket ({top:g} ms), where it cannot be read: "
-                f"no threshold is exceeded with a chance of only {chance:.0%}."
+                f"no threshold can be named that is exceeded with a chance of only {chance:.0%}."
             )
             return _without("no_data", reason, basis, observed)
         tiers[name] = {
@@ -220,7 +222,7 @@ def latency_document(
             "breach_probability": chance,
             "interval": [milliseconds(low / widen), milliseconds(high * widen)],
         }
-    verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
+    verdict: Verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
     document["days"] = round(histograms.days, 4)
@@ -242,7 +244,7 @@ def _reason(verdict: str, histograms: Histograms, word: str) -> str | None:
 
 
 def _bucket(histograms: Histograms, observed: float) -> list[float | None] | None:
-    """The bucket in which the observed percentile lies: its width is the error of reading inside it."""
+    """Return the bucket in which the observed percentile lies: its width is the error of reading inside it."""
     if histograms.basis == "bins" or not math.isfinite(observed):
         return None
     bounds = histograms.bounds_ms
@@ -256,8 +258,8 @@ def _top_bound(bounds: Floats) -> float:
 
 
 def _without(
-    verdict: str, reason: str | None, basis: LatencyBasis | None, observed: float | None
-) -> dict[str, object]:
+    verdict: Verdict, reason: str | None, basis: LatencyBasis | None, observed: float | None
+) -> LatencyPart:
     return {
         "verdict": verdict,
         "reason": reason,

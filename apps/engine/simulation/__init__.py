@@ -1,5 +1,5 @@
-"""Simulated services of known nature: what the forecast learns from, and what it is judged by.
+"""Simulated services of known nature: the forecast learns from them and is judged by them.
 
-Every process can be continued from where its history ended as often as one likes. That is what an oracle
-does: it knows the process and its parameters, not the future.
+Every process can be continued from the end of its history any number of times. That is what an oracle does: it knows
+the process and its parameters, not the future.
 """

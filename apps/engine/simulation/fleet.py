@@ -1,4 +1,4 @@
-"""Fleets of simulated services with a future that the engine does not see."""
+"""Simulated fleets with a future that the engine does not see."""
 
 from __future__ import annotations
 
@@ -43,13 +43,15 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], Process]] = {
     "dependency": Incidents.draw_deep,
     "new": Independent.draw,
 }
-"""The processes by name. In ``dependency`` most failures come from one dependency; ``new`` services are of
-any other kind and have 7 to 29 days of history.
+"""The processes by name. In ``dependency`` most failures come from one dependency; ``new`` services are of any other
+kind, with 7 to 29 days of history.
 """
 FREQUENT = "frequent incidents"
-"""Of a service's own or of its dependency: learned from, but not one of the eleven."""
+"""Frequent incidents of a service or of its dependency: learned from, but not one of the eleven that are evaluated."""
 SITES = "sites"
-"""Up or down, seen by a few probes an hour: what status pages watch. Learned from, but not one of the eleven."""
+"""Sites that are up or down, seen by a few probes an hour, as on status pages: learned from, but not one of the
+eleven.
+"""
 
 
 EXTRA: Mapping[str, Callable[[np.random.Generator], Process]] = {
@@ -69,7 +71,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedService:
-    """One service: what may be seen of it, what came then, and its true nature."""
+    """One service: what may be seen of it, its next window, and its true nature."""
 
     family: str
     service: ServiceInput
@@ -87,10 +89,10 @@ class SimulatedService:
         return float(self.future_bad.sum() / self.future_total.sum())
 
     def futures(self, generator: np.random.Generator, count: int) -> Floats:
-        """Unavailability of ``count`` possible windows after the history: what an oracle knows.
+        """Return the unavailability of ``count`` possible windows after the history, as an oracle knows it.
 
-        The failures of a window are drawn from the binomial distribution whose mean and variance are those
-        of the sum over its hours.
+        The failures of a window are drawn from the binomial distribution whose mean and variance are those of the sum
+        over its hours.
         """
         hours = self.window_days * 24
         load = self.traffic.load(generator, count, CUT_HOUR, hours)
@@ -113,7 +115,7 @@ class SimulatedService:
 def simulate_service(
     generator: np.random.Generator, family: str, name: str, *, window_days: int = WINDOW_DAYS
 ) -> SimulatedService:
-    """Draw a service's nature and its history, and one future."""
+    """Draw a service's nature, its history, and one future."""
     kind = family
     past_days = PAST_DAYS
     if family == "new":
@@ -179,7 +181,7 @@ def grown(
 
 
 def draw_traffic(generator: np.random.Generator, kind: str) -> Traffic:
-    """The traffic of a service of this kind."""
+    """Return the traffic of a service of this kind."""
     if kind == SITES:
         return Traffic.probes(float(generator.choice([4, 6, 12, 12, 12, 60])))
     if kind == "low traffic":
@@ -188,7 +190,7 @@ def draw_traffic(generator: np.random.Generator, kind: str) -> Traffic:
 
 
 def draw_dependency(generator: np.random.Generator, kind: str) -> Dependency | None:
-    """What it depends on, if on anything."""
+    """Return the dependency of a service of this kind, if any."""
     if kind == "dependency":
         draw = (Incidents.draw_rare, Modulated.draw, Bursts.draw)[int(generator.integers(0, 3))]
         return Dependency(draw(generator), generator.uniform(0.2, 1.0), generator.uniform(0.3, 1.0))
@@ -213,7 +215,7 @@ def _hours(
     first_hour: int,
     states: tuple[State | None, State | None],
 ) -> tuple[Floats, Floats, tuple[Floats, Floats] | None, tuple[State, State]]:
-    """Requests and failures of each hour, the calls over the edge, and the states at the end."""
+    """Return the requests and failures of each hour, the calls over the edge, and the states at the end."""
     expected = load[0] * traffic.per_hour
     requests = np.round(expected) if traffic.is_fixed else generator.poisson(expected)
     total = requests.astype(np.int64)
@@ -231,7 +233,7 @@ def _hours(
 
 
 def _gaps(generator: np.random.Generator, hours: int) -> np.ndarray:
-    """Hours without data: single ones or stretches, up to 40 % of all; never the first or the last."""
+    """Return the hours without data: single ones or stretches, up to 40 % of all; never the first or the last."""
     share = generator.uniform(0.01, 0.4)
     stretch = int(generator.choice([1, 6, 24, 72]))
     missing = np.repeat(generator.random(hours // stretch + 1) < share, stretch)[:hours]

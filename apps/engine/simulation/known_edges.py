@@ -1,8 +1,8 @@
-"""Fleets whose call probabilities and hardnesses are known, to see whether intervals hold the truth.
+"""Fleets with known call probabilities and hardnesses, to check whether intervals hold the true values.
 
-Traffic has a daily shape, quieter weekends, a level that wanders and hours that are busier than they should
-be. Dependencies fail a little all the time and in incidents of all depths, some more under load. The service
-has failures and incidents of its own. A target serves other callers with a rhythm of their own.
+Traffic has a daily shape, quieter weekends, a level that wanders, and hours that are unusually busy. Dependencies fail
+a little all the time and in incidents of all depths, some more under load. The service has failures and incidents of
+its own. A target serves other callers with a rhythm of their own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Criticality
 from apps.engine.simulation.fleet import HOUR_SECONDS, START
-from apps.engine.types import CountSeries, Criticality, DependencyInput, Floats
+from apps.engine.types import CountSeries, DependencyInput, Floats
 
 type Seen = Literal["edge", "target"]
 """What is seen of a dependency: the calls over the edge and its own series, or its own series alone."""

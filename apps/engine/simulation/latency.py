@@ -1,8 +1,8 @@
 """How long requests take: a distribution of two parts, and what moves it from hour to hour.
 
-Latencies are log-normal with a second, slower part (a cache miss, a heavy tail). Load, noisy neighbours, deploys,
-slow trends, nightly jobs and incidents shift them, drift the share of the slower part, or slow a part of the requests
-down. Every behaviour can be continued from where a history ended as often as one likes.
+Latencies are log-normal with a second, slower part (a cache miss, a heavy tail). Load, noisy neighbours, deploys, slow
+trends, nightly jobs and incidents shift all latencies, change the share of the slower part, or slow down a part of the
+requests. Every behaviour can be continued from the end of a history any number of times.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from apps.engine.types import Floats
 LONGEST_INCIDENT_HOURS = 72.0
 
 type State = tuple[float, float, float, tuple[float, float], float]
-"""Hourly wander, daily wander, wander of the slower part, the incident under way, jumps so far."""
+"""Hourly wander, daily wander, wander of the slower part, the current incident, and the sum of jumps so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """What holds in each hour; each of shape ``(count or 1, hours or 1)``.
+    """The values of each hour; each array has shape ``(count or 1, hours or 1)``.
 
-    ``shift`` moves the logarithm of all latencies, ``share`` is the slower part's; a part ``slowed`` of the requests
+    ``shift`` moves the logarithm of all latencies; ``share`` is the slower part's; a part ``slowed`` of the requests
     takes ``exp(slow_shift)`` times as long.
     """
 
@@ -37,8 +37,8 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Natural logarithms of milliseconds: ``middle`` and ``spread`` of the usual part, how far the slower part lies
-    above it (``gap``), its spread and its usual share.
+    """Natural logarithms of milliseconds: ``middle`` and ``spread`` of the usual part; of the slower part, its distance
+    above the usual one (``gap``), its spread and its usual share.
     """
 
     middle: float
@@ -68,7 +68,7 @@ class Shape:
         )
 
     def below(self, log_ms: float, hours: Hours) -> Floats:
-        """Share of the requests of each hour that took at most ``exp(log_ms)``: shape ``(count, hours)``."""
+        """Return the share of each hour's requests that took at most ``exp(log_ms)``: shape ``(count, hours)``."""
         usual = self._mixed(log_ms, hours.shift, hours.share)
         if hours.slowed is None:
             return usual
@@ -90,7 +90,7 @@ class Shape:
         return np.asarray(usual + share * (slow - usual))
 
     def quantile(self, share: float) -> float:
-        """The usual quantile, in milliseconds."""
+        """Return the usual quantile, in milliseconds."""
         still = Hours(np.zeros((1, 1)), np.full((1, 1), self.share), None, 0.0)
         low, high = self.middle - 12, self.middle + 24
         for _ in range(60):
@@ -135,7 +135,9 @@ class Behaviour:
         load: Floats,
         state: State | None,
     ) -> tuple[Hours, State]:
-        """What holds in each hour of ``count`` paths with ``load`` ``(count or 1, hours)``, from ``state`` on."""
+        """Return the values of each hour of ``count`` paths with ``load`` ``(count or 1, hours)``, continued from
+        ``state``.
+        """
         size = load.shape[1]
         at = first_hour + np.arange(size)
         jumped = 0.0 if state is None else state[4]
@@ -227,7 +229,7 @@ def draw_load_dependent(generator: np.random.Generator) -> Behaviour:
 
 
 def draw_step(generator: np.random.Generator) -> Behaviour:
-    """A deploy changed it; some change again and again."""
+    """Changed by a deploy; some change again and again."""
     return Behaviour(
         at_hour=24 * generator.uniform(4, 87),
         jump=generator.uniform(0.05, 0.9) * (1 if generator.random() < 0.6 else -1),
@@ -237,7 +239,7 @@ def draw_step(generator: np.random.Generator) -> Behaviour:
 
 
 def draw_trend(generator: np.random.Generator) -> Behaviour:
-    """Slowly rising or falling, going on in the future."""
+    """Slowly rising or falling, and continuing so in the future."""
     return Behaviour(
         per_hour=generator.uniform(-0.8, 0.8) / (90 * 24),
         daily=0.0 if generator.random() < 0.4 else generator.uniform(0.02, 0.2),
@@ -246,7 +248,7 @@ def draw_trend(generator: np.random.Generator) -> Behaviour:
 
 
 def draw_incidents(generator: np.random.Generator) -> Behaviour:
-    """Slow incidents now and then, heavy-tailed, of all or of a part of the requests."""
+    """Occasional slow incidents, heavy-tailed, of all or of a part of the requests."""
     is_pareto = bool(generator.random() < 0.5)
     least = loguniform(generator, 0.02, 0.6)
     return Behaviour(

@@ -1,4 +1,4 @@
-"""Fleets of simulated services whose latencies are known, with a future that the engine does not see."""
+"""Simulated fleets with known latencies, and a future that the engine does not see."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], Behaviour]] = {
 history) are of any of the kinds before them.
 """
 MIXED = "mixed"
-"""Several at once: learned from, but not one of the nine."""
+"""Several at once: learned from, but not one of the nine that are evaluated."""
 SCHEMES = ("default", "exponential", "coarse")
 DEFAULT_BOUNDS_MS = (5.0, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000)
-"""Those that Prometheus' client libraries and OpenTelemetry begin with."""
+"""The default bounds of Prometheus' client libraries and of OpenTelemetry."""
 WITHIN_STEPS = 64
 EXACT_STEPS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedLatency:
-    """One service: the histograms that may be seen, what came then, and its true nature.
+    """One service: the histograms that may be seen, its next window, and its true nature.
 
     ``future`` holds the summed cumulative counts of the held-out window ``(k,)``.
     """
@@ -70,13 +70,14 @@ class SimulatedLatency:
     state: State
 
     def read(self, share: float) -> float:
-        """The held-out window's percentile as its buckets show it; infinite above the highest bound."""
+        """Return the held-out window's percentile as its buckets show it; infinite above the highest bound."""
         return float(percentile(self.series.bounds_ms, self.future, share)[0])
 
     def futures(
         self, generator: np.random.Generator, count: int, shares: Sequence[float], *, is_exact: bool = False
     ) -> tuple[Floats, Floats]:
-        """Percentiles of ``count`` possible windows, ``(count, shares)``: as read from buckets, and the true ones.
+        """Return percentiles of ``count`` possible windows, ``(count, shares)``: as read from buckets, and the true
+        ones.
 
         The true ones are found by bisection inside their bucket, and only where ``is_exact``.
         """
@@ -98,7 +99,7 @@ class SimulatedLatency:
             return read, read
         exact = np.empty_like(read)
         for at, share in enumerate(shares):
-            # The same chance in the counts that the reading has.
+            # The true percentiles use the same random counts as the reading.
             noise = cumulative[:, :-1] / requests[:, None] - below
             nearest = np.argmin(np.abs(below - share), axis=1)
             wanted = np.clip(share - noise[np.arange(count), nearest], 1e-6, 1 - 1e-6)
@@ -112,7 +113,7 @@ class SimulatedLatency:
         return read, exact
 
     def future_hours(self, generator: np.random.Generator) -> Floats:
-        """Requests of each hour of one possible window in each bucket: ``(hours, k)``."""
+        """Return the requests of each hour of one possible window in each bucket: ``(hours, k)``."""
         load = self.traffic.load(generator, 1, CUT_HOUR, self.window_days * 24)
         hours, _ = self.behaviour.hours(generator, self.shape, 1, CUT_HOUR, load, self.state)
         counts = _counts(generator, self.shape, hours, load[0] * self.traffic.per_hour, self.series.bounds_ms)
@@ -132,7 +133,7 @@ class SimulatedLatency:
 def simulate_latency(
     generator: np.random.Generator, family: str, *, window_days: int = WINDOW_DAYS
 ) -> SimulatedLatency:
-    """Draw a service's nature and its history, and one future."""
+    """Draw a service's nature, its history, and one future."""
     kinds = [*FAMILIES, MIXED]
     if family not in kinds:
         raise ValueError(f"{family!r} is no family; there are {', '.join(kinds)}")
@@ -180,8 +181,9 @@ def simulate_latency(
 
 
 def _bounds(generator: np.random.Generator, scheme: str, shape: Shape) -> tuple[Shape, Floats]:
-    """Bounds as somebody would choose them who knows about how long requests take: two to twenty times the usual
-    p99.9 can be read. For the default ones the service is made to fit.
+    """Return bounds as a person would choose who roughly knows how long requests take.
+
+    They reach two to twenty times the usual p99.9. For the default bounds, the service is made to fit.
     """
     top = shape.quantile(0.999)
     if scheme == "default":
@@ -208,7 +210,7 @@ def _bounds(generator: np.random.Generator, scheme: str, shape: Shape) -> tuple[
 def _counts(
     generator: np.random.Generator, shape: Shape, hours: Hours, expected: Floats, bounds: Floats
 ) -> np.ndarray:
-    """Requests of each hour in each bucket: ``(hours, k)``."""
+    """Return the requests of each hour in each bucket: ``(hours, k)``."""
     size = expected.size
     below = [np.zeros(size)]
     for bound in bounds[:-1]:
@@ -229,7 +231,9 @@ def _exact(
     summed: np.ndarray,
     share: float,
 ) -> float:
-    """The true percentile of requests whose counts in the buckets are known: drawn finer inside its bucket."""
+    """Return the true percentile of requests whose counts in the buckets are known, from finer draws inside its
+    bucket.
+    """
     running = np.cumsum(summed)
     wanted = int(np.ceil(share * running[-1]))
     at = int(np.searchsorted(running, wanted))
@@ -250,7 +254,7 @@ def _exact(
 
 
 def _gaps(generator: np.random.Generator, hours: int) -> np.ndarray:
-    """Hours without data: single ones or stretches, up to 40 % of all; never the first or the last."""
+    """Return the hours without data: single ones or stretches, up to 40 % of all; never the first or the last."""
     share = generator.uniform(0.01, 0.4)
     stretch = int(generator.choice([1, 6, 24, 72]))
     missing = np.repeat(generator.random(hours // stretch + 1) < share, stretch)[:hours]

@@ -1,7 +1,7 @@
 """Building blocks of random failure rates, each for many futures at once.
 
-A path has one value an hour. Functions return shape ``(count, hours)`` and, where a process has memory, the
-state at the end, from which it can be continued.
+A path has one value for each hour. Functions return shape ``(count, hours)`` and, where a process has memory, the state
+at the end, from which it can be continued.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ type Draw = Callable[[int], Floats]
 
 
 def loguniform(generator: np.random.Generator, low: float, high: float) -> float:
-    """A value between ``low`` and ``high`` whose logarithm is uniform."""
+    """Draw a value between ``low`` and ``high`` whose logarithm is uniform."""
     return float(np.exp(generator.uniform(np.log(low), np.log(high))))
 
 
@@ -32,7 +32,7 @@ def switching(
     off_hours: float,
     is_on: bool | None,
 ) -> tuple[NDArray[np.bool_], bool]:
-    """A two-state Markov process with exponential sojourns; ``is_on`` is ``None`` for a stationary start.
+    """Draw a two-state Markov process with exponential sojourns; ``is_on`` is ``None`` for a stationary start.
 
     Returns which hours are on, and whether the first path ends on.
     """
@@ -63,11 +63,12 @@ def outages(
     running: tuple[float, float] = (0.0, 0.0),
     intensity: Floats | None = None,
 ) -> tuple[Floats, tuple[float, float]]:
-    """Incidents arriving at random (Poisson), each failing a share ``severities`` of requests for
-    ``durations`` hours. Where ``intensity`` ``(count, hours)`` is given, that many times more come in an hour.
+    """Draw incidents that arrive at random (Poisson), each failing a share ``severities`` of requests for ``durations``
+    hours.
 
-    ``running`` is an incident under way at the start: hours left and severity. Returns the added failure
-    rate, at most 1, and the incident under way at the end of the first path.
+    ``intensity`` ``(count, hours)``, if given, multiplies their number in each hour. ``running`` is an incident under
+    way at the start: hours left and severity. Returns the added failure rate, at most 1, and the incident under way at
+    the end of the first path.
     """
     most = 1.0 if intensity is None else float(intensity.max())
     number = int(generator.poisson(count * hours * most / gap_hours))
@@ -111,7 +112,7 @@ def wandering(
     memory: float,
     start: float | None,
 ) -> tuple[Floats, float]:
-    """A stationary AR(1) with standard deviation ``spread`` and correlation ``memory`` from step to step.
+    """Draw a stationary AR(1) with standard deviation ``spread`` and correlation ``memory`` from step to step.
 
     ``start`` is the value before the first step, ``None`` for a stationary one.
     """

@@ -1,7 +1,7 @@
-"""How services fail: one class a kind of process, with parameters drawn from wide ranges.
+"""How services fail: one class for each kind of process, with parameters drawn from wide ranges.
 
-A process turns the load of each hour into a failure rate. ``rates`` is first called for the history, with
-``state`` ``None``, and then for any number of futures with the state in which the history ended.
+A process turns the load of each hour into a failure rate. ``rates`` is called first for the history, with ``state``
+``None``, and then for any number of futures with the state in which the history ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from apps.engine.simulation.paths import Draw, loguniform, outages, switching, w
 from apps.engine.types import Floats
 
 HIGHEST_RATE = 0.98
-"""What even a deep outage of a service leaves some requests of; a site that is down answers none."""
+"""Highest failure rate of a service, since even a deep outage leaves some requests; a site that is down answers
+none.
+"""
 LONGEST_OUTAGE_HOURS = 48.0
 WANDER_MEMORY = 0.93
 MOST_INTENSE = 8.0
@@ -29,7 +31,7 @@ class Process(Protocol):
     def rates(
         self, generator: np.random.Generator, count: int, first_hour: int, load: Floats, state: State | None
     ) -> tuple[Floats, State]:
-        """Rates of ``count`` paths: shape ``(count, hours)`` for ``load`` of shape ``(count or 1, hours)``.
+        """Return the rates of ``count`` paths: shape ``(count, hours)`` for ``load`` of shape ``(count or 1, hours)``.
 
         ``first_hour`` counts from the beginning of the history. The state is that of the first path.
         """
@@ -54,7 +56,7 @@ class Independent:
 
 @dataclass(frozen=True, slots=True)
 class Modulated:
-    """A good and a bad state that take turns (Markov-modulated)."""
+    """A good and a bad state that alternate (Markov-modulated)."""
 
     good: float
     bad: float
@@ -83,7 +85,7 @@ class Modulated:
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """Incidents now and then on an even ground; their durations log-normal or Pareto, heavy-tailed."""
+    """Occasional incidents above an even level; their durations are log-normal or Pareto, heavy-tailed."""
 
     ground: float
     gap_hours: float
@@ -95,11 +97,11 @@ class Incidents:
     longest_hours: float = LONGEST_OUTAGE_HOURS
     highest: float = HIGHEST_RATE
     wander: float = 0.0
-    """Standard deviation of the logarithm of how often incidents come, from week to week."""
+    """Standard deviation, from week to week, of the logarithm of the rate of incidents."""
 
     @classmethod
     def draw_rare(cls, generator: np.random.Generator) -> Incidents:
-        """Every few days to weeks, from minutes to days."""
+        """Every few days to weeks, lasting minutes to days."""
         is_pareto = bool(generator.random() < 0.5)
         least = loguniform(generator, 0.005, 0.3)
         return cls(
@@ -114,7 +116,7 @@ class Incidents:
 
     @classmethod
     def draw_deep(cls, generator: np.random.Generator) -> Incidents:
-        """Nearly clean, and one deep outage every few months."""
+        """Nearly clean, with one deep outage every few months."""
         return cls(
             ground=0.0 if generator.random() < 0.3 else loguniform(generator, 1e-7, 5e-5),
             gap_hours=24 * loguniform(generator, 45, 270),
@@ -215,7 +217,7 @@ class LoadDependent:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A slow rise or fall, linear in the logarithm, going on in the future."""
+    """A slow rise or fall, linear in the logarithm, which continues in the future."""
 
     rate: float
     per_hour: float
@@ -278,7 +280,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """Overdispersed: hours and days differ by far, with a memory from one to the next."""
+    """Overdispersed: hours and days differ greatly, with a memory from one to the next."""
 
     rate: float
     hourly: float

@@ -1,4 +1,4 @@
-"""Random graphs of services, to hold what is composed of them against brute force."""
+"""Random graphs of services, to compare the composite with brute force."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
 
 
 def random_graph(generator: np.random.Generator, most: int = 12) -> FleetGraph:
-    """A graph of 3 to ``most`` nodes with shared nodes, groups, retries, async edges and cycles."""
+    """Return a graph of 3 to ``most`` nodes with shared nodes, groups, retries, async edges and cycles."""
     size = int(generator.integers(3, most + 1))
     names = [f"n{at:02}" for at in range(size)]
     own = {name: 1 - 10 ** generator.uniform(-2.5, -0.7) for name in names}

@@ -25,7 +25,7 @@ class Traffic:
 
     @classmethod
     def draw(cls, generator: np.random.Generator, low: float, high: float) -> Traffic:
-        """Traffic with a mean between ``low`` and ``high`` requests an hour."""
+        """Draw traffic with a mean between ``low`` and ``high`` requests an hour."""
         return cls(
             per_hour=loguniform(generator, low, high),
             daily=generator.uniform(0.0, 0.9),
@@ -37,11 +37,11 @@ class Traffic:
 
     @classmethod
     def probes(cls, per_hour: float) -> Traffic:
-        """The same number of requests every hour."""
+        """Return the same number of requests for every hour."""
         return cls(per_hour, 0.0, 0.0, 1.0, 0.0, 0.0, is_fixed=True)
 
     def load(self, generator: np.random.Generator, count: int, first_hour: int, hours: int) -> Floats:
-        """Load of each hour relative to the mean: shape ``(count, hours)``, or ``(1, hours)`` where all are
+        """Return the load of each hour relative to the mean: shape ``(count, hours)``, or ``(1, hours)`` where all are
         alike.
         """
         at = first_hour + np.arange(hours)

@@ -1,4 +1,4 @@
-"""Services in their first week, of which the archetype's prior says something, and is right or far off."""
+"""Services in their first week, whose archetype's prior is right or far off."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from apps.engine.types import Floats
 
 YOUNG, WORSE, BETTER = "young", "young, much worse than its kind", "young, much better than its kind"
 YOUNG_FAMILIES = (YOUNG, WORSE, BETTER)
-"""As any service is; and with a level of failures that lies far off what is typical of the archetype."""
+"""Young services like any other; and ones whose level of failures is far off what is typical of the archetype."""
 HOURS = (24, 7 * 24)
 """Least and (exclusive) most hours of history."""
 FAR_OFF = (3.0, 300.0)
 """How many times more, or fewer, requests fail than is typical."""
 WORST_LEVEL = 0.6
 SHOW_WITHIN_DAYS = ("independent", "modulated", "load-dependent", "trend", "step", "low traffic", "bursts")
-"""Kinds whose level can show within days: a service that is worse by one outage a season is not seen to be worse."""
+"""Kinds whose level shows within days: a service that is worse by one outage in months does not show it."""
 _PATHS = 40
 _FIRST = 4_000
 """Seeds of young services begin with a number that no other family has."""
@@ -39,7 +39,7 @@ _FIRST = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """Another process whose rates are multiplied."""
+    """Another process with its rates multiplied."""
 
     process: Process
     factor: float
@@ -56,7 +56,7 @@ def simulate_young(
 ) -> SimulatedService:
     """Draw a service of 1 to 6 days, its archetype, its nature, its history and one future.
 
-    ``young`` services are of any kind but ``new`` and of no known archetype, as the others that are simulated; those
+    ``young`` services are of any kind except ``new``, and of no known archetype, like other simulated services. Those
     far off their kind have no dependency, which would have a level of its own.
     """
     hours = int(generator.integers(*HOURS))
@@ -92,12 +92,12 @@ def simulate_young(
 
 
 def young_generator(seed: int, family: str, number: int) -> np.random.Generator:
-    """The generator of one service: it depends on seed, family and number alone."""
+    """Return the generator of one service, which depends on seed, family and number alone."""
     return np.random.default_rng([seed, _FIRST + YOUNG_FAMILIES.index(family), number])
 
 
 def _level(generator: np.random.Generator, process: Process, traffic: Traffic) -> float:
-    """Share of requests that fail, over many windows."""
+    """Return the share of requests that fail, over many windows."""
     load = traffic.load(generator, _PATHS, CUT_HOUR, WINDOW_DAYS * 24)
     rates, _ = process.rates(generator, _PATHS, CUT_HOUR, load, None)
     load = np.broadcast_to(load, rates.shape)

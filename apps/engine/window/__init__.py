@@ -1,1 +1,1 @@
-"""The next window of one service: its targets, how sure they are, and what they would have cost."""
+"""The next window of one service: its targets, how certain they are, and what they would have cost."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from apps.engine.document import AvailabilityWindow, Backtest, JudgedWindow
 from apps.engine.running_sums import running_sums
 from apps.engine.series import DAY_SECONDS, ObservedCounts, daily
 from apps.engine.types import Floats
@@ -20,7 +21,7 @@ MIN_COVERED_SHARE = 0.5
 ALERT_DAYS = 120
 """Alerts are replayed over the newest days only: that is how long fine bins are kept."""
 LEAST_ALERT_DAYS = 7
-"""Alerts of fewer days say nothing about a month."""
+"""With fewer days, alerts say nothing about a month."""
 MONTH_DAYS = 30.0
 
 
@@ -32,11 +33,11 @@ def day_text(day: int) -> str:
 
 def backtest_targets(
     history: ObservedCounts | None, counts: ObservedCounts | None, targets: Sequence[float], window_days: int
-) -> list[dict[str, object]]:
-    """Backtest several targets at once; one document each, windows in order of time.
+) -> list[Backtest[AvailabilityWindow]]:
+    """Backtest several targets at once; one document for each, windows in order of time.
 
-    Windows of ``window_days`` whole UTC days end at the newest complete day and step back 14 days, at most
-    two years. A window is missed when its event-weighted availability is below the target.
+    Windows of ``window_days`` whole UTC days end at the newest complete day and step back 14 days, at most two years. A
+    window is missed when its event-weighted availability is below the target.
     """
     windows = [
         (start, end, value, round(value, 10))
@@ -56,10 +57,10 @@ def backtest_targets(
     ]
 
 
-def backtest_document(
-    windows: list[dict[str, object]], pages_per_month: float | None, tickets_per_month: float | None
-) -> dict[str, object]:
-    """The ``backtest`` of a tier; ``windows`` oldest first, each says whether it was ``missed``."""
+def backtest_document[WindowT: JudgedWindow](
+    windows: list[WindowT], pages_per_month: float | None, tickets_per_month: float | None
+) -> Backtest[WindowT]:
+    """Return the ``backtest`` of a tier; ``windows`` are oldest first, each with whether it was ``missed``."""
     return {
         "windows": windows,
         "missed": sum(1 for window in windows if window["missed"]),
@@ -70,7 +71,7 @@ def backtest_document(
 
 
 def past_spans(days: int, window_days: int) -> list[tuple[int, int]]:
-    """The windows to look at in so many days, oldest first: the first day of each and the one after its last."""
+    """Return the windows to look at in so many days, oldest first: the first day of each and the day after its last."""
     ends = range(days, max(0, days - LOOK_BACK_DAYS) + window_days - 1, -STEP_DAYS)
     return [(end - window_days, end) for end in reversed(ends)]
 

@@ -15,7 +15,7 @@ FLOOR_NEEDS_DAYS = 7.0
 SHORT_HISTORY_BLOCKS = 12
 """A history under ``FLOOR_NEEDS_DAYS`` days is cut into at most this many blocks."""
 MIN_BLOCKS = 4
-"""A history is never cut into fewer blocks than this: fewer leave nothing to resample."""
+"""A history is never cut into fewer blocks than this, because fewer leave nothing to resample."""
 
 
 def _autocovariances(values: Floats, lags: int) -> Floats:
@@ -27,11 +27,11 @@ def _autocovariances(values: Floats, lags: int) -> Floats:
 
 
 def politis_white_length(values: Floats) -> float:
-    """Optimal block length of the circular bootstrap of a mean, in bins (at least 1).
+    """Return the optimal block length of the circular bootstrap of a mean, in bins (at least 1).
 
-    Politis and White (2004), *Automatic block-length selection for the dependent bootstrap*, Econometric
-    Reviews 23(1), with the correction of Patton, Politis and White (2009): the flat-top lag window is twice
-    the lag after which ``K_n`` autocorrelations in a row are not significant.
+    Politis and White (2004), *Automatic block-length selection for the dependent bootstrap*, Econometric Reviews 23(1),
+    with the correction of Patton, Politis and White (2009): the flat-top lag window is twice the lag after which
+    ``K_n`` autocorrelations in a row are not significant.
     """
     size = values.size
     if size < 8:
@@ -68,11 +68,11 @@ def politis_white_length(values: Floats) -> float:
 
 
 def block_length(total: Floats, bad: Floats, step_seconds: int) -> int:
-    """Block length in bins for resampling (bad, total) pairs of consecutive bins.
+    """Return the block length in bins for resampling (bad, total) pairs of consecutive bins.
 
-    The selection of Politis and White is applied to the linear part of the ratio, ``bad − availability loss
-    · total``, and then held between a floor (a day from a week of history on, a twelfth of a shorter
-    history) and a quarter of the history.
+    The selection of Politis and White is applied to the linear part of the ratio, ``bad − availability loss · total``.
+    The result is kept between a floor (a day from a week of history on, a twelfth of a shorter history) and a quarter
+    of the history.
     """
     size = total.size
     requests = float(total.sum())

@@ -1,16 +1,17 @@
-"""The one rule that says when somebody has to look at an error budget that burns.
+"""The one rule that says when a person must look at an error budget that burns.
 
-Source of the alert rules: Beyer et al., *The Site Reliability Workbook* (2018), ch. 5, multiwindow
-multi-burn-rate alerts. A rule holds when, over its long window,
+Source of the alert rules: Beyer et al., *The Site Reliability Workbook* (2018), ch. 5, multiwindow multi-burn-rate
+alerts. A rule holds when, over its long window,
 
-- the burn rate is at its factor,
-- that share of the window's budget really went: a factor alone would fire for one failure in a quiet night, and
-- for a page, the failures are a rate and no accident (:func:`is_a_rate`), for the same chapter warns of services with
+- the burn rate is at least its factor;
+- that share of the window's budget is really spent, since the factor alone would fire for one failure in a quiet night;
+  and
+- for a page, the failures are a rate and no accident (:func:`is_a_rate`), since the same chapter warns of services with
   little traffic, where a single failure is a high rate.
 
-:func:`rule_holds` is that rule for numbers and arrays alike. How a service stands now
+:func:`rule_holds` is that rule, for numbers and arrays alike. A service's current status
 (``apps/slos/objectives/standing.py``) and the pages a month that a target would have cost (:func:`count_alerts`) both
-ask it, so that they cannot disagree.
+use it, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ type Numbers = float | Floats
 type Truths = bool | np.bool_ | NDArray[np.bool_]
 
 LEAST_PAGE_FAILURES = 3
-"""Fewer failures than this wake nobody, whatever their share: one is no rate, and a second may be its retry."""
+"""Fewer failures than this page nobody, whatever their share: one is no rate, and a second may be its retry."""
 PAGE_CHANCE = 0.01
 """A page needs more failures than a service that just keeps its target has with at least this probability."""
 
@@ -68,12 +69,13 @@ def is_few(bad: Numbers) -> Truths:
 
 
 def is_a_rate(bad: Numbers, allowed: Numbers) -> Truths:
-    """Whether failures say something about the rate of failures: there are :data:`LEAST_PAGE_FAILURES` of them, and a
-    service whose target allows ``allowed`` of so many requests has as many with less than :data:`PAGE_CHANCE`.
+    """Whether failures say something about the rate of failures.
 
-    Works on numbers and on arrays. The probability is the upper tail of the Poisson distribution, bounded by its first
-    term times a geometric series, ``P(X ≥ k) ≤ P(X = k) · (k + 1) / (k + 1 − λ)``, which is close where ``k`` is well
-    above ``λ``; the factorial is Stirling's, to 1e-4 from 3 on.
+    They do if there are :data:`LEAST_PAGE_FAILURES` of them, and a service whose target allows ``allowed`` of so many
+    requests has as many with less than :data:`PAGE_CHANCE`. Works on numbers and on arrays. The probability is the
+    upper tail of the Poisson distribution, bounded by its first term times a geometric series, ``P(X ≥ k) ≤ P(X = k) ·
+    (k + 1) / (k + 1 − λ)``, which is close where ``k`` is well above ``λ``; the factorial is Stirling's, to 1e-4 from 3
+    on.
     """
     count = np.maximum(bad, LEAST_PAGE_FAILURES - 0.5)
     mean = np.clip(allowed, 1e-12, 0.999_999 * count)
@@ -94,15 +96,15 @@ def rule_holds(
 ) -> Truths:
     """Whether a rule holds for ``bad`` of ``total`` requests in its long window.
 
-    ``window_total`` are the requests of the SLO's window, or of as much of it as is known. Works on numbers and on
-    arrays, which are broadcast.
+    ``window_total`` is the requests of the SLO's window, or of the known part of it. Works on numbers and on arrays,
+    which are broadcast.
     """
     budget = 1.0 - target
     fires: Truths = (
         _share(bad, np.maximum(rule.factor(window_days) * total, rule.budget_share * window_total)) >= budget
     )
     if rule.severity == "page" and np.any(fires):
-        # Few of the bins of a history burn that fast; the others need no logarithms.
+        # Few bins of a history burn that fast; the others need no logarithms.
         counts, requests, budgets = (np.broadcast_to(one, np.shape(fires)) for one in (bad, total, budget))
         at = np.asarray(fires)
         fires = at.copy()
@@ -113,12 +115,12 @@ def rule_holds(
 def count_alerts(
     total: Floats, bad: Floats, step_seconds: int, targets: Floats, window_days: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many pages and tickets past bins would have raised at each target: two arrays like ``targets``.
+    """Return how many pages and tickets past bins would have raised at each target: two arrays like ``targets``.
 
-    ``bad`` is ``(n,)``, or ``(targets, n)`` where what is bad depends on the target, as for latency thresholds.
-    A run of bins in which any rule of a severity fires is one alert: it holds over its long window
-    (:func:`rule_holds`), and over the short one the burn rate is still at its factor. Bins without data count as no
-    traffic. The short windows can only be looked at where the bins are that fine; a wider bin stands in for them.
+    ``bad`` is ``(n,)``, or ``(targets, n)`` where what is bad depends on the target, as for latency thresholds. A run
+    of bins in which any rule of a severity fires is one alert. A rule fires while it holds over its long window
+    (:func:`rule_holds`) and the burn rate over the short one is still at least its factor. Bins without data count as
+    no traffic. A bin that is wider than a short window stands in for it.
     """
     if not (np.isfinite(total).all() and np.isfinite(bad).all()):
         # A gap is one for all targets.
@@ -157,11 +159,11 @@ class _Sums:
     _known: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
 
     def bins(self, seconds: float) -> int:
-        """How many bins stand for so long; one at least."""
+        """Return how many bins cover so many seconds; at least one."""
         return max(1, round(seconds / self.step_seconds))
 
     def newest(self, seconds: int) -> tuple[Floats, Floats]:
-        """Requests and failures of so long, ending with each bin."""
+        """Return the requests and failures of so many seconds, ending with each bin."""
         bins = self.bins(seconds)
         if bins not in self._known:
             self._known[bins] = (_newest(self.total, bins), _newest(self.bad, bins))
@@ -169,12 +171,12 @@ class _Sums:
 
 
 def _share(failed: Numbers, requests: Numbers) -> Numbers:
-    """Failures over requests: 0 where nothing was asked, for nothing failed there."""
+    """Return failures over requests: 0 without requests, because nothing failed."""
     return failed / np.maximum(requests, _NEXT_TO_NOTHING)
 
 
 def _newest(sums: Floats, bins: int) -> Floats:
-    """The sum over the ``bins`` that end with each bin, over fewer at the beginning."""
+    """Return the sum over the ``bins`` that end with each bin, over fewer at the beginning."""
     found = np.empty((*sums.shape[:-1], sums.shape[-1] - 1))
     found[..., :bins] = sums[..., 1 : bins + 1]
     np.subtract(sums[..., bins + 1 :], sums[..., 1:-bins], out=found[..., bins:])

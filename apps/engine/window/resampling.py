@@ -1,7 +1,7 @@
-"""Block bootstrap of (bad, total) pairs: what the next window may look like, and how sure that is.
+"""Block bootstrap of (bad, total) pairs: what the next window may look like, and how certain that is.
 
-Sources: Künsch (1989) and Politis and Romano (1992, circular blocks). A replicate never touches bins: the
-sums of all ``n`` circular blocks come from one prefix sum, and a replicate is a sum of a few of them.
+Sources: Künsch (1989) and Politis and Romano (1992, circular blocks). A replicate never touches bins: one prefix sum
+gives the sums of all ``n`` circular blocks, and a replicate is the sum of a few of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ type Ints = NDArray[np.signedinteger]
 class Plan:
     """Which blocks make up each replicate; drawn once and used for every quantity of a service.
 
-    ``starts`` and ``weights`` have shape ``(replicates, picks)``: block starts and how often each is taken.
-    A replicate first resamples the history and then the window from it, so that it carries both the doubt
-    about the history and the chance of the window.
+    ``starts`` and ``weights`` have shape ``(replicates, picks)``: block starts and how often each is taken. A replicate
+    first resamples the history and then the window from it, so that it includes both the doubt about the history and
+    the chance in the window.
     """
 
     size: int
@@ -38,9 +38,7 @@ class Plan:
 def draw_plan(
     generator: np.random.Generator, size: int, length: int, window_bins: float, replicates: int = REPLICATES
 ) -> Plan:
-    """Draw a plan for ``size`` bins of history, blocks of ``length`` bins and a window of ``window_bins``
-    bins.
-    """
+    """Draw a plan for ``size`` bins of history, blocks of ``length`` bins and a window of ``window_bins`` bins."""
     blocks = math.ceil(size / length)
     wanted = max(1, round(window_bins / length))
     if wanted <= 2 * blocks:
@@ -55,7 +53,7 @@ def draw_plan(
 
 
 def block_sums(values: Floats, length: int) -> Floats:
-    """Sums of all circular blocks of ``length`` rows: shape ``(n, …)`` in, the same shape out."""
+    """Return sums of all circular blocks of ``length`` rows: shape ``(n, …)`` in, the same shape out."""
     wrapped = np.concatenate([values, values[: length - 1]], axis=0)
     running = np.cumsum(wrapped, axis=0)
     sums = running[length - 1 :].copy()
@@ -64,9 +62,7 @@ def block_sums(values: Floats, length: int) -> Floats:
 
 
 def replicate_sums(plan: Plan, values: Floats) -> Floats:
-    """Sum each column of ``values`` (shape ``(n, c)``) over the blocks of each replicate: ``(replicates,
-    c)``.
-    """
+    """Sum each column of ``values`` (shape ``(n, c)``) over the blocks of each replicate: ``(replicates, c)``."""
     from scipy.sparse import csr_array
 
     rows, picks = plan.starts.shape
@@ -79,7 +75,7 @@ def replicate_sums(plan: Plan, values: Floats) -> Floats:
 
 
 def upper_quantile(samples: Floats, quantile: float, axis: int = -1) -> Floats:
-    """The smallest sample that at least ``quantile`` of (n + 1) draws stay under: on the careful side."""
+    """Return the smallest sample that at least ``quantile`` of (n + 1) draws stay under: on the careful side."""
     size = samples.shape[axis]
     at = min(size - 1, math.ceil(quantile * (size + 1)) - 1)
     result: Floats = np.take(np.sort(samples, axis=axis), at, axis=axis)

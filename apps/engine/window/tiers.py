@@ -1,9 +1,9 @@
-"""Targets that are missed with a stated chance, and how sure they are.
+"""Targets that are missed with a stated chance, and how certain they are.
 
 The tiers are quantiles of the forecast (``apps.engine.forecast``). In a service's first week they are no better than
-what was clearly counted, and mixed with the archetype's prior as far as the record leaves that open
-(``apps.engine.forecast.evidence``). Beside it stands what the history alone shows: a block bootstrap of past (bad,
-total) pairs, and what counting leaves possible at this traffic. Attribution says what the forecast adds to that;
+what was clearly counted, and are mixed with the archetype's prior, as far as the record leaves that open
+(``apps.engine.forecast.evidence``). For comparison, a block bootstrap of past (bad, total) pairs, and what counting
+leaves possible at this traffic, give what the history alone shows. Attribution names what the forecast adds to that;
 counterfactuals ask the forecast again.
 """
 
@@ -16,19 +16,20 @@ import numpy as np
 
 from apps.engine.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
 from apps.engine.decomposition import Cause, Decomposition, scaled_failures
+from apps.engine.document import TierName
 from apps.engine.forecast.evidence import FIRST_WEEK_DAYS, Evidence, Prior
 from apps.engine.forecast.service import Doubt, ServiceForecast
 from apps.engine.series import ObservedCounts
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 
 LEAST_UNAVAILABILITY = 1e-9
 """No target is closer to 1 than this."""
 LEAST_TARGET = 0.01
-"""Less is no target: no tier is below it."""
+"""No tier is lower, because a lower SLO says nothing."""
 COLD_START_DAYS = 30
 THIN_REQUESTS = needed_requests(0.999)
-"""Windows of no more requests than these have the rule of three's word, those of twice as many the forecast's."""
+"""Windows of up to this many requests follow the rule of three, those of twice as many or more the forecast alone."""
 _Z90 = 1.6448536
 
 
@@ -43,10 +44,10 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class WindowModel:
-    """Everything needed to evaluate the next window, and to ask what other pasts would lead to.
+    """Everything needed to evaluate the next window, and the targets after other pasts.
 
-    ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each resampled
-    window. ``bad`` has shape ``(causes,)``: failures in the history, ``dense_total`` ``(bins,)``: requests of its bins
+    ``rates`` has shape ``(causes, replicates)``: the unavailability that each cause adds in each resampled window.
+    ``bad`` has shape ``(causes,)``: failures in the history. ``dense_total`` ``(bins,)`` is the requests of its bins
     with data, ``total`` all of them. ``doubt`` is the forecast's, by chance. ``evidence`` is what the record shows,
     ``None`` from a week of data on.
     """
@@ -65,22 +66,22 @@ class WindowModel:
 
     @property
     def prior_weight(self) -> float:
-        """How much of each target is left to the prior, with every cause as it is."""
+        """The prior's weight in each target, with every cause as it is."""
         return 0.0 if self.evidence is None else float(self.evidence.weight[0])
 
     @property
     def is_worse_than_its_kind(self) -> bool:
-        """Whether the record shows clearly that it fails more than what is typical of its kind."""
+        """Whether the record clearly shows more failures than are typical of its kind."""
         return self.evidence is not None and float(self.evidence.lowest[0]) > self.prior.typical
 
     def shown(
         self, sums: Floats, bad: Floats, breach_probability: float, *, has_variation: bool
     ) -> tuple[Floats, Floats]:
-        """Unavailability at a tier's quantile as the history shows it, without forecast: twice ``(n,)``.
+        """Return the unavailability at a tier's quantile as the history shows it, without forecast: twice ``(n,)``.
 
-        ``sums`` ``(n, replicates)`` are resampled windows, ``bad`` ``(n,)`` failures in the history. Without
-        variation the window is as the history was on average. The first ignores the doubt that few requests leave,
-        the second counts it.
+        ``sums`` ``(n, replicates)`` are resampled windows, ``bad`` ``(n,)`` failures in the history. Without variation
+        the window is like the average of the history. The first array ignores the doubt from few requests, the second
+        includes it.
         """
         quantile = 1 - breach_probability
         if has_variation:
@@ -93,7 +94,9 @@ class WindowModel:
         return np.minimum(1.0, value), np.minimum(1.0, counted)
 
     def evidence_of(self, scales: Floats) -> Evidence | None:
-        """What the record shows with its causes scaled, one entry a row of ``scales``, ``(n, causes)``."""
+        """Return what the record shows with its causes scaled, one entry for each row of ``scales``, ``(n,
+        causes)``.
+        """
         if self.evidence is None:
             return None
         bad = scaled_failures(self.forecast.parts, self.dense_total, scales)
@@ -102,11 +105,11 @@ class WindowModel:
     def floored(
         self, value: Floats, scales: Floats, breach_probability: float, evidence: Evidence | None
     ) -> Floats:
-        """Hold a forecast, one value a row of ``scales``, above what counting leaves possible.
+        """Raise a forecast, one value for each row of ``scales``, to at least what counting leaves possible.
 
-        In the first week that is what was clearly counted, and never is more than all but :data:`LEAST_TARGET` expected
-        to fail. Where a window has few requests, counting has its word:
-        without it a clean record of some hundred requests would prove three nines.
+        In the first week that is what was clearly counted. Where a window has few requests, the rule of three bounds
+        it: without that, a clean record of some hundred requests would prove three nines. The result is at most
+        1 − :data:`LEAST_TARGET`.
         """
         value = np.maximum(value, LEAST_UNAVAILABILITY)
         if evidence is not None:
@@ -120,16 +123,16 @@ class WindowModel:
         return result
 
     def expected(self, breach_probability: float) -> float:
-        """What the forecast expects at a tier's quantile with every cause as it is, before any prior."""
+        """Return the forecast at a tier's quantile with every cause as it is, before any prior."""
         usual = np.array([self.forecast.usual(breach_probability)])
         scales = np.ones((1, len(self.causes)))
         return float(self.floored(usual, scales, breach_probability, self.evidence)[0])
 
     def mixed(self, value: Floats, breach_probability: float, evidence: Evidence | None) -> Floats:
-        """Mix what was found with the prior: a weighted geometric mean, for both are known up to a factor.
+        """Mix a value with the prior: a weighted geometric mean, because both are known up to a factor.
 
-        ``evidence`` has one entry, or one a value. Where ``value`` was floored neither part is better than what was
-        clearly counted, and so their mean is not; nor is it better than what was counted.
+        ``evidence`` has one entry, or one for each value. Where ``value`` was floored, neither part is better than what
+        was clearly counted, so the mean is not either; nor is it better than the observed availability.
         """
         if evidence is None:
             return value
@@ -138,13 +141,13 @@ class WindowModel:
         return np.minimum(1 - LEAST_TARGET, np.maximum(mixture, evidence.counted))
 
     def settled(self, value: Floats, scales: Floats, breach_probability: float) -> Floats:
-        """The target that a forecast unavailability comes to, one a row of ``scales``, shape ``(n, causes)``."""
+        """Return the targets for forecast unavailabilities, one for each row of ``scales``, shape ``(n, causes)``."""
         evidence = self.evidence_of(scales)
         value = self.floored(value, scales, breach_probability, evidence)
         return 1 - self.mixed(value, breach_probability, evidence)
 
     def target(self, breach_probability: float) -> float:
-        """Availability that the next window falls short of with the given chance."""
+        """Return the availability that the next window misses with the given chance."""
         value = np.array([self.expected(breach_probability)])
         return 1 - float(self.mixed(value, breach_probability, self.evidence)[0])
 
@@ -181,11 +184,11 @@ def build_model(
 
 
 def make_tiers(model: WindowModel) -> dict[TierName, Tier]:
-    """The three tiers with 90 % intervals, in order from conservative to aggressive.
+    """Return the three tiers with 90 % intervals, in order from conservative to aggressive.
 
-    An interval's width is the forecast's doubt, read from the pattern of failures alone, or what counting leaves open
-    where that is more, and more still as far as the prior has its part. Multiplying all counts by k ≥ 1 leaves the
-    first as it is and narrows the others, so it never widens an interval.
+    An interval's width is the forecast's doubt, read from the pattern of failures alone, or counting error where that
+    is larger. In the first week the width of the prior adds to it, by the prior's weight. Multiplying all counts by k ≥
+    1 leaves the first unchanged and narrows the others, so it never widens an interval.
     """
     bad = float(model.bad.sum())
     rate, slack = bad / model.total, _Z90 * math.sqrt(bad) / model.total

@@ -12,6 +12,7 @@ from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Out
 from apps.core.models import AuditEntry
 from apps.slos import runs
 from apps.slos.actions.inputs import MAX_RATIONALE
+from apps.slos.documents.types import as_document
 from apps.slos.making import storing
 from apps.slos.models import SliType
 from apps.slos.objectives import lifecycle
@@ -100,8 +101,9 @@ class StoreRecommendations(Action[StoreInput]):
         return Preview(summary=f"{len(call.input.documents)} services get new recommendations.")
 
     def execute(self, call: Call[StoreInput]) -> Outcome:
-        stored = storing.store(call.input.documents)
-        names = [str(document["service_id"]) for document in call.input.documents]
+        documents = [as_document(one) for one in call.input.documents]
+        stored = storing.store(documents)
+        names = [document["service_id"] for document in documents]
         one = names[0] if len(names) == 1 else ""
         counts = {
             "services": len(stored.services),

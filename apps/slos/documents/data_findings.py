@@ -37,7 +37,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DataFindings:
     """The fields of :class:`apps.engine.types.Quality` that stand on findings."""
 
     warnings: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Told:
     left_out: tuple[tuple[str, int], ...] = ()
 
 
-def tell(found: Sequence[StoredFinding], counted: Counted, end: datetime) -> Told:
+def tell(found: Sequence[StoredFinding], counted: Counted, end: datetime) -> DataFindings:
     """Tell what is known of the hours before ``end``, what matters most first."""
     standing = sorted((one for one in found if _stands(one, counted)), key=_severity)
     warnings = [_sentence(one, end) for one in standing[:MOST_SENTENCES]]
@@ -69,7 +69,7 @@ def tell(found: Sequence[StoredFinding], counted: Counted, end: datetime) -> Tol
     unnamed = counted.implausible - hours_together([one for _, one in taken_out])
     if unnamed > 0:
         left_out[UNNAMED] = unnamed
-    return Told(tuple(warnings), tuple(sorted(doubts.items())), tuple(left_out.items()))
+    return DataFindings(tuple(warnings), tuple(sorted(doubts.items())), tuple(left_out.items()))
 
 
 def hours_left_out(found: Sequence[StoredFinding]) -> int:

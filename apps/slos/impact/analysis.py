@@ -1,22 +1,20 @@
-"""What a proposed SLO does to the services upstream: how far each one's availability moves, whose SLO
-breaks.
+"""What a proposed SLO does to the services upstream: how their availability changes, and whose SLO breaks.
 
-For the chance that an upstream service fails *because* this one does, given that it does, every walk up the
-graph is followed at once::
+r(u) is the chance that an upstream service fails *because* this one does, given that it does. Every walk up the graph
+counts at once::
 
     r(self) = 1        r(u) = 1 − Π over edges u → v of (1 − q·h·r(v))
 
-so that a service reached by two paths is not hit twice by one failure, and a cycle is solved by repeating
-until nothing moves (apps/slos/impact/influence.py says why it does). q and h are those that the newest recommendation
-of ``u`` found, declared calls or the engine's documented priors otherwise. As in the composite, asynchronous edges and
-those with an evidenced fallback carry nothing, retries that were not measured spare what the next try finds working,
-and a redundancy group is one factor: it fails as far as too few of its members are left
-(apps/slos/impact/stand_ins.py).
+So one failure does not count twice for a service that is reached by two paths. A cycle is solved by iteration
+(apps/slos/impact/influence.py explains why that ends). q and h are those of the newest recommendation of ``u``, else
+declared calls, else the engine's documented priors. As in the composite, asynchronous edges and those with a fallback
+carry nothing; retries that a measured hardness does not include reduce what is carried; and a redundancy group is one
+factor, which fails where too few of its members are up (apps/slos/impact/stand_ins.py).
 
-Availability: ``u`` is taken as its composite says it is today, then moved by r(u) times the difference
-between what this service delivers today and the proposed target. Latency: percentiles do not add, so no
-figure is made up; but where this service may take longer than an upstream threshold, a share q·(1 − level) of
-the upstream requests does, and an SLO that allows fewer cannot be expected to hold.
+Availability: ``u`` starts from its composite of today, and changes by r(u) times the difference between what this
+service delivers today and the proposed target. Latency: percentiles do not add, so there is no new figure. But where
+this service may take longer than an upstream threshold, a share q·(1 − level) of the upstream requests does, and an SLO
+that allows fewer is unlikely to hold.
 """
 
 from __future__ import annotations
@@ -36,19 +34,19 @@ from apps.ui.format import plural
 
 
 class Effect(NamedTuple):
-    """What reaches one upstream service. Availabilities are ratios 0..1, latencies milliseconds.
+    """The effect on one upstream service. Availabilities are ratios 0..1, latencies milliseconds.
 
-    ``before`` and ``after`` are what it delivers if this service keeps to its present and to the proposed
-    SLO; ``None`` where too little is known of it, and always for latencies. ``shortfall`` is by how much
-    its SLO would be missed: a share of its requests.
+    ``before`` and ``after`` are what it delivers if this service keeps to its present and to the proposed SLO; ``None``
+    where too little is known of it, and always for latencies. ``shortfall`` is the share of its requests by which it
+    would miss its SLO.
     """
 
     service_id: str
     depth: int
     is_direct: bool
     influence: float
-    """r(u): the chance that it fails when this service does. For a latency, the share of its requests that
-    wait for it.
+    """r(u): the chance that it fails when this service does. For a latency, the share of its requests that wait for
+    this service.
     """
     before: float | None
     after: float | None
@@ -61,7 +59,7 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The answer of an analysis; ``affected`` is ordered: broken SLOs first, then by influence."""
+    """The result of an analysis; ``affected`` is ordered: broken SLOs first, then by influence."""
 
     service_id: str
     sli_type: str
@@ -70,7 +68,7 @@ class Impact:
     current_source: str
     proposed: float
     depth: int
-    """How many calls far it looked: as many as it was told, or as many as the farthest service takes."""
+    """How many calls far the analysis looked: the given depth, or the distance of the farthest service."""
     is_cut: bool
     affected: Sequence[Effect]
 
@@ -80,18 +78,19 @@ class Impact:
 
     @property
     def not_looked_at(self) -> str | None:
-        """What was cut off, in words."""
+        """What was cut off, as a sentence."""
         if not self.is_cut:
             return None
         return (
-            f"Looked {plural(self.depth, 'call')} far: more services rest on this one from farther away, and were "
-            "not looked at."
+            f"Looked {plural(self.depth, 'call')} far: more services depend on this one from farther away, and were "
+            "left out."
         )
 
 
 def analyse(service: Service, sli_type: str, proposed: float, depth: int | None = None) -> Impact:
-    """Say what an SLO of ``proposed`` (a ratio, or milliseconds for a latency) does to every service upstream, or
-    to those within ``depth`` calls.
+    """Analyse what an SLO of ``proposed`` (a ratio, or milliseconds for a latency) does to every service upstream.
+
+    ``depth`` limits the analysis to services within so many calls.
     """
     above = walk(service.pk, depth, for_latency=is_latency(sli_type))
     slo = ActiveSlo.objects.filter(service=service, sli_type=sli_type, ended_at__isnull=True).first()
@@ -143,7 +142,7 @@ def _facts(
 
 
 def _influence(above: Upstream, today: float | None, level: float) -> dict[int, float]:
-    """r of every service, where this one goes from what it delivers today to ``level``."""
+    """Return r of every service, if this one goes from what it delivers today to ``level``."""
     edges, groups = above.at(1 - (level if today is None else today), 1 - level)
     return solve(above.start, above.depths, edges, groups, 0.0 if today is None else today - level)
 

@@ -1,6 +1,7 @@
 """Who reaches a service through calls, for every service of one state of the graph.
 
-A page of a service asks it: walking the graph in the database for each of them costs more than all else on the page.
+A service's page needs this. Walking the graph in the database for each service would cost more than the rest of the
+page.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ WHERE EXISTS (SELECT FROM slos_activeslo a WHERE a.service_id = s.id AND a.ended
 
 @dataclass(frozen=True, slots=True)
 class Reaching:
-    """Services with an SLO that reach a service: how many, and the first of their names, the nearest first."""
+    """Services with an SLO that reach a service: how many, and the first names, the nearest first."""
 
     total: int
     names: list[str]
 
 
 class Callers:
-    """The calls of one moment, by the service that is called.
+    """The calls at one moment, by the called service.
 
-    Sets of services are bits of a number, one for each service. What is found of a service is kept, and all that call
-    each other in a circle have the same callers, so a graph is walked about once however many services are asked for.
+    A set of services is a number with one bit for each service. Results are kept, and all services of a cycle have the
+    same callers, so the whole graph is walked about once, however many services are asked for.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Callers:
         self._above: dict[int, int] = {}
 
     def above(self, pk: int) -> int:
-        """Return the bits of all that reach a service; its own is among them where it is in a circle."""
+        """Return the bits of all services that reach a service; its own bit is set where it is in a cycle."""
         start = self.place.get(pk)
         if start is None:
             return 0
@@ -69,7 +70,7 @@ class Callers:
         return self._above[start]
 
     def nearest(self, pk: int, wanted: int, limit: int, names: dict[int, str]) -> list[str]:
-        """Return the first names of those ``wanted`` (bits) that reach a service: by calls, then by name."""
+        """Return the first names of those ``wanted`` (bits) that reach a service: by number of calls, then by name."""
         start = self.place[pk]
         seen, level, found = {start}, {start}, list[str]()
         while level and len(found) < limit:
@@ -79,7 +80,7 @@ class Callers:
         return found[:limit]
 
     def _walk(self, start: int, neighbours: list[list[int]], *, known: dict[int, int]) -> int:
-        """Return the bits of all that ``start`` leads to; what is ``known`` of one on the way is not walked again."""
+        """Return the bits of all that ``start`` leads to; the result of a service in ``known`` is used as it is."""
         bits = bytearray(len(self.place) // 8 + 1)
         seen = set[int]()
         found, waiting = 0, list(neighbours[start])
@@ -102,11 +103,11 @@ class _Graph:
     with_slo: int
     """The bits of the services that have an SLO."""
     names: dict[int, str]
-    """Of these, by their place."""
+    """Names of the services with an SLO, by their place."""
 
 
 def reaching(service: Service, *, limit: int) -> Reaching:
-    """Return who reaches a service, however far, and has an SLO of their own."""
+    """Return who reaches a service, at any distance, and has an SLO of its own."""
     graph = remembered(
         "slos.impact.callers", ("catalog_dependency", "catalog_service", "slos_activeslo"), _read_graph
     )

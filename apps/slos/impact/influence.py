@@ -1,12 +1,12 @@
 """The chance that each upstream service fails because one service does: r = F(r), solved over the whole graph.
 
 F_u(r) = 1 − Π over edges u → v of (1 − carried·r_v) · Π over groups of (1 − weight·hit), with r = 1 for the service
-itself and the hit of apps/slos/impact/stand_ins.py. F is monotone on [0, 1]^n, so sweeps from all 0 rise to a solution
-and sweeps from all 1 fall to one. Among services that a failure reaches at all (by edges that carry something) there is
-only one as long as there are no groups: F(λr) > λF(r) for 0 < λ < 1 after as many steps as the walk is long, so of
-two solutions neither can be below the other by a factor. The start may then be chosen: 1 where failures multiply on
-their way up, 0 where they die out. Stand-ins in a cycle could hold each other down from 1; a failure that begins at
-the service reaches the least solution, so where there are groups the start is 0.
+itself and ``hit`` from apps/slos/impact/stand_ins.py. F is monotone on [0, 1]^n, so sweeps that start at all 0 rise to
+a solution, and sweeps that start at all 1 fall to one. Among services that a failure can reach at all (over edges that
+carry something) the solution is unique as long as there are no groups: F(λr) > λF(r) for 0 < λ < 1 after as many steps
+as the walk is long, so of two solutions neither can be below the other by a factor. The start is then free: 1 where
+failures multiply on their way up, 0 where they die out. Redundancy groups in a cycle could keep each other down from a
+start at 1. A failure that begins at the service reaches the least solution, so with groups the start is 0.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from apps.slos.impact.stand_ins import Group, group_hit
 
 MAX_SWEEPS = 60
 SETTLED = 1e-6
-"""An influence that moves by less moves nobody else's: it shifts an availability by a millionth of the
-change.
-"""
+"""A smaller change of an influence is ignored: it shifts an availability by a millionth of the change."""
 MANY_EDGES = 4_000
-"""From here on arrays are worth loading numpy for; a web process that never meets such a graph does without."""
+"""From this many edges on, loading numpy pays off; a web process that never meets such a graph does without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Edges as columns: numbers of source and target, what each carries of a failure, 0..1, and the number by which
+    """Edges as columns: ids of source and target, the share of a failure that each carries, 0..1, and the edge's id if
     more is known of it, else 0.
     """
 
@@ -58,10 +56,10 @@ class Edges:
 def influence(
     start: int, nodes: Iterable[int], edges: Edges, groups: Sequence[Group] = (), change: float = 0.0
 ) -> dict[int, float]:
-    """r of every node but ``start``; ``nodes`` in the order of the walk, nearest first.
+    """Return r of every node except ``start``; ``nodes`` are in the order of the walk, nearest first.
 
-    ``change`` is by how much more of its requests ``start`` fails: groups follow the best of their members only as
-    far as that remains the best.
+    ``change`` is how many more of its requests ``start`` fails: a group's common cause follows its best member only as
+    long as that one remains the best.
     """
     order = list(nodes)
     solve = _by_arrays if len(edges.sources) >= MANY_EDGES else _by_lists
@@ -73,7 +71,7 @@ def influence(
 def _by_lists(
     start: int, order: list[int], edges: Edges, groups: Sequence[Group] = (), change: float = 0.0
 ) -> list[float]:
-    """Sweep from the nearest outwards; work a service out again only when one that it calls has moved."""
+    """Sweep from the nearest outwards; compute a service again only when one that it calls has changed."""
     number = {node: at for at, node in enumerate(order)}
     outgoing: list[list[tuple[int, float]]] = [[] for _ in order]
     callers: list[list[int]] = [[] for _ in order]
@@ -127,7 +125,7 @@ def _by_lists(
 def _by_arrays(
     start: int, order: list[int], edges: Edges, groups: Sequence[Group] = (), change: float = 0.0
 ) -> list[float]:
-    """Sweep over all services at once, until none moves."""
+    """Sweep over all services at once, until none changes."""
     import numpy as np
 
     nodes = np.array(order, dtype=np.int64)
@@ -182,8 +180,9 @@ def _by_arrays(
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Groups of as many members of which as many are needed, as arrays: shape ``(groups,)``, of members ``(members,
-    groups)``.
+    """Groups with the same numbers of members and needed members, as arrays.
+
+    Shape ``(groups,)``; for members ``(members, groups)``.
     """
 
     needed: int

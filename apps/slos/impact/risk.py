@@ -1,4 +1,4 @@
-"""What to know before pressing the button: computed from the service's own past and what it depends on."""
+"""What to know before deciding on an SLO: computed from the service's own past and its dependencies."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from apps.ui.format import chance_words, missed_words, percent, plural
 
 NAMED = 5
 HARDLY_A_TARGET = 0.5
-"""A target below this is allowed, for a service that is no better, and surely looked at twice."""
+"""A lower target is allowed, for a service that is no better, but gets a warning."""
 LAST_DIGIT = 1e-9
-"""A target is stored with nine decimals, a tier with more: what differs by less is the tier."""
+"""A target is stored with nine decimals, a tier with more: a smaller difference counts as none."""
 
 
 def missed_before(
@@ -31,7 +31,7 @@ def missed_before(
     until = newest_end(service.pk, timezone.now())
     if until is None:
         return 0, 0
-    # As far as the engine's backtest of a tier looks, so that a dialog and a tier's strip agree.
+    # As far back as the engine's backtest of a tier, so that a dialog and a tier's strip agree.
     since = until - timedelta(
         days=sli_events.LATENCY_DAYS if is_latency(sli_type) else sli_events.LOOK_BACK_DAYS
     )
@@ -41,13 +41,13 @@ def missed_before(
 
 
 def dependency_limit(recommendation: Recommendation | None) -> float | None:
-    """Return the availability that the dependencies support, as the recommendation found it."""
+    """Return the availability that the dependencies support, according to the recommendation."""
     limit = recommendation.document.get("dependency_limit") if recommendation else None
     return None if limit is None else float(limit)
 
 
 def tier_warning(recommendation: Recommendation, value: float, window_days: int) -> str | None:
-    """Say where a number lies among the tiers when it is missed more often than the balanced tier."""
+    """Say where a number lies among the tiers, if it is missed more often than the balanced tier."""
     numbers = [tier_number(recommendation, tier) for tier in TIERS]
     if any(number is None for number in numbers):
         return None
@@ -68,7 +68,7 @@ def tier_warning(recommendation: Recommendation, value: float, window_days: int)
 def warnings_for(
     service: Service, sli_type: str, target: float, threshold_ms: float | None, basis: str, window_days: int
 ) -> list[str]:
-    """List what speaks against an SLO, each with its numbers; empty where nothing does."""
+    """List what speaks against an SLO, each with its numbers; empty if nothing does."""
     found: list[str] = []
     recommendation = current_recommendation(service, sli_type)
     limit = dependency_limit(recommendation)
@@ -87,7 +87,7 @@ def warnings_for(
         if warning:
             found.append(warning)
     if sli_type == SliType.AVAILABILITY and target < HARDLY_A_TARGET:
-        found.insert(0, f"{percent(target)} lets more requests fail than succeed: is that meant?")
+        found.insert(0, f"{percent(target)} lets more requests fail than succeed. Is that intended?")
     if sli_type == SliType.AVAILABILITY:
         status = ServiceStatus.objects.filter(service=service).first()
         if status is not None and status.observed is not None and status.observed < target:
@@ -101,11 +101,11 @@ def warnings_for(
     if broken:
         names = ", ".join(effect.service_id for effect in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        found.append(f"{plural(len(broken), 'SLO')} upstream could not be kept on it: {names}{more}.")
+        found.append(f"{plural(len(broken), 'SLO')} upstream could not be kept with it: {names}{more}.")
     return found
 
 
 def touches_for(service: Service) -> list[Touch]:
-    """Say which services with an SLO of their own call this one, directly or through others."""
+    """Name the services with an SLO of their own that call this one, directly or through others."""
     found = reaching(service, limit=NAMED)
     return [Touch(found.total, "upstream services with an SLO", found.names)]

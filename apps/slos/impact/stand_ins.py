@@ -1,7 +1,6 @@
-"""What stand-ins and retries leave of a failure on its way up: the composite's rules, for processes without numpy.
+"""What redundancy and retries leave of a failure on its way up: the composite's rules, for processes without numpy.
 
-Written out once for numbers and for arrays of any kind that adds and multiplies (apps/slos/impact/influence.py uses
-both).
+The functions take numbers or any arrays that add and multiply; apps/slos/impact/influence.py uses both.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# The engine's constants (apps/engine/graph/redundancy.py); a test holds them equal.
+# The engine's constants (apps/engine/graph/redundancy.py); a test compares them.
 COMMON_CAUSE_SHARE = 0.1
 PERSISTENT_SHARE = 0.5
 LEAST_CHANGE = 1e-9
@@ -18,8 +17,8 @@ LEAST_CHANGE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of a group: ``down`` is how often it fails by all that is known, ``passed`` the share of its failures that
-    retries leave.
+    """A member of a group: ``down`` is how often it fails by all that is known, ``passed`` the share of its failures
+    that retries leave.
     """
 
     target: int
@@ -29,7 +28,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Services of which ``needed`` must be up for ``source``; ``weight`` is the chance that it else fails a request."""
+    """Services of which ``needed`` must be up for ``source``; ``weight`` is the chance that a request fails
+    otherwise.
+    """
 
     source: int
     weight: float
@@ -38,12 +39,16 @@ class Group:
 
 
 def left_by_retries(down: float, retries: int) -> float:
-    """Share of a target's failures that up to ``retries`` further tries leave: β + (1 − β)·U^r, 1 without any."""
+    """Return the share of a target's failures that up to ``retries`` further tries leave: β + (1 − β)·U^r, 1 without
+    any.
+    """
     return PERSISTENT_SHARE + (1 - PERSISTENT_SHARE) * float(down**retries)
 
 
 def too_few(ups: Sequence[Any], needed: int) -> Any:
-    """Chance that fewer than ``needed`` are up, each independently (Poisson binomial, by dynamic programming)."""
+    """Return the chance that fewer than ``needed`` are up, each independently (Poisson binomial, by dynamic
+    programming).
+    """
     chances: list[Any] = [1.0]
     for up in ups:
         longer = [each * (1 - up) for each in chances] + [0.0]
@@ -60,12 +65,12 @@ def group_hit(
     change: float,
     least: Callable[[Sequence[Any]], Any] = min,
 ) -> Any:
-    """By how much likelier the group is down where a service below it fails than where it works, at most about 1.
+    """Return how much a failure below a group raises the chance that the group is down, at most about 1.
 
-    ``hits`` are the chances that this failure takes each member down, ``downs`` how often each fails anyway. Members
-    struck together are down together; the others must fill in. Beside that stands the common cause, β times the best
-    member's unavailability (:func:`apps.engine.graph.redundancy.stand_in_unavailability`), which moves as that best
-    one's does where the service's unavailability moves by ``change``.
+    ``hits`` are the chances that the failure takes each member down, ``downs`` how often each member is down in
+    general. Members that the failure takes down are down together, so the others must suffice. The common cause adds to
+    that: β times the best member's unavailability (:func:`apps.engine.graph.redundancy.stand_in_unavailability`). It
+    changes as the best member does when the failing service's unavailability changes by ``change``.
     """
     if len(hits) == 1:
         return hits[0]

@@ -1,4 +1,4 @@
-"""Who stands on a service: the walk up the graph, with what each edge carries of a failure."""
+"""Who depends on a service: the walk up the graph, with the share of a failure that each edge carries."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from apps.slos.impact.influence import Edges
 from apps.slos.impact.stand_ins import Group, Member, left_by_retries
 
 MAX_DEPTH = 10
-"""The most calls that may be asked for; without a number it is as far as the graph goes."""
+"""The largest depth that may be asked for; without a depth, the walk goes as far as the graph."""
 
-# The engine's priors (apps/engine/edges/estimates.py), for edges that no computation has seen yet; a test holds them
-# equal.
+# The engine's priors (apps/engine/edges/estimates.py), for edges that no run has estimated yet; a test compares them.
 CALL_PROBABILITY_PRIOR = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 HARDNESS_PRIOR = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
 EXTERNAL_ALLOWANCE = 1.1
 
 
 def _case(priors: dict[str, float]) -> str:
-    """The priors as SQL."""
+    """Write the priors as SQL."""
     return (
         "CASE d.criticality "
         + " ".join(f"WHEN '{name}' THEN {value}" for name, value in priors.items())
@@ -37,9 +36,9 @@ def _case(priors: dict[str, float]) -> str:
 _Q = f"least(1, coalesce(e.call_probability, d.calls_per_request, {_case(CALL_PROBABILITY_PRIOR)}))"
 _H = f"coalesce(e.hardness, {_case(HARDNESS_PRIOR)})"
 _ESTIMATED = "LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.target_id"
-# Tens of thousands of rows cost more to hand over one by one than to find, so they come as one block of bytes. The
-# last column is the id of an edge of which more must be read, else 0. Who waits for an answer waits for it whether or
-# not its failure would matter, so fallbacks, groups and retries count for availability alone.
+# Tens of thousands of rows cost more to transfer one by one than to find, so they come as one block of bytes. The last
+# column is the id of an edge of which more must be read, else 0. A caller waits for an answer whether or not its
+# failure matters, so fallbacks, groups and retries count for availability alone.
 _COLUMNS = f"""
 string_agg(int8send(d.source_id) || int8send(d.target_id) || float8send(
     (CASE WHEN d.mode <> 'sync' THEN 0
@@ -53,7 +52,7 @@ _LEVEL = f"""
 SELECT {_COLUMNS} FROM catalog_dependency d {_ESTIMATED}
 WHERE d.target_id = ANY(%(targets)s::bigint[]) AND NOT d.is_stale
 """  # noqa: S608
-# All that is above: a graph of many levels would take a query for each.
+# All levels above at once: a graph of many levels would need one query for each.
 _ALL_ABOVE = f"""
 WITH RECURSIVE up(id) AS (
     SELECT unnest(%(targets)s::bigint[])
@@ -63,8 +62,8 @@ WITH RECURSIVE up(id) AS (
 )
 SELECT {_COLUMNS} FROM up JOIN catalog_dependency d ON d.target_id = up.id AND NOT d.is_stale {_ESTIMATED}
 """  # noqa: S608
-# What the composite counts: a group with all its members, whether or not the walk came upon them. Where nothing was
-# stored yet, a target is as good as it was seen to be, else as it publishes.
+# What the composite counts: a group with all its members, whether or not the walk reached them. Without a stored
+# estimate, a target is as good as it was observed, else as its SLA says.
 _MORE = f"""
 SELECT d.id, d.source_id, d.target_id, d.redundancy_group, coalesce(d.redundancy_needed, 1),
     CASE WHEN e.hardness_source = 'observed' THEN '{{}}' ELSE d.retry_config::text END, {_Q}, {_H},
@@ -86,8 +85,8 @@ WHERE target_id = ANY(%(targets)s::bigint[]) AND NOT is_stale
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    """What few edges have: a group (else ``""``) and retries that hardness leaves out. ``down`` is how often the
-    target fails, ``None`` where nothing is known of it.
+    """What only few edges have: a group (else ``""``) and retries that the hardness does not include. ``down`` is how
+    often the target fails, ``None`` if that is unknown.
     """
 
     pk: int
@@ -103,10 +102,10 @@ class _More:
 
 @dataclass(frozen=True, slots=True)
 class _Fixed:
-    """What does not depend on how often ``start`` fails, and beside it what does: the edges and groups that call it."""
+    """What does not depend on how often ``start`` fails; and the edges and groups that do, because they call it."""
 
     carried: array[float]
-    """What each edge carries, all of them in order; members of groups carry nothing by themselves."""
+    """The share that each edge carries, in the order of the edges; members of groups carry nothing by themselves."""
     groups: list[Group]
     direct: list[tuple[int, _More]]
     """Edges to ``start`` outside groups, by their place in ``carried``."""
@@ -115,9 +114,9 @@ class _Fixed:
 
 @dataclass(slots=True)
 class Upstream:
-    """The services that reach ``start``, by how many calls, ``start`` itself at 0.
+    """The services that reach ``start``, by number of calls; ``start`` itself at 0.
 
-    ``is_cut`` says that others call the farthest of them, and were not looked at.
+    ``is_cut`` says that further services call the farthest of them, and were left out.
     """
 
     start: int
@@ -129,15 +128,17 @@ class Upstream:
 
     @property
     def depends_on_level(self) -> bool:
-        """Whether what reaches the others depends on how often ``start`` fails, and not only that it does."""
+        """Whether the effect on the others depends on how often ``start`` fails, and not only on the fact that it
+        does.
+        """
         return any(each.group or (each.retries and each.target == self.start) for each in self.more)
 
     def at(self, today: float, then: float) -> tuple[Edges, list[Group]]:
-        """What each edge carries where ``start`` goes from unavailable for a share ``today`` to ``then``, and the
-        groups.
+        """Return the share that each edge carries, and the groups, when ``start``'s unavailability goes from ``today``
+        to ``then``.
 
-        As in the composite: retries spare what the next try finds working, members of a group count together, and
-        those of which nothing is known take nobody's place.
+        As in the composite: retries reduce what is carried, members of a group count together, and members of unknown
+        availability do not count.
         """
         if not self.more:
             return self.edges, []
@@ -149,7 +150,7 @@ class Upstream:
         return edges, [*fixed.groups, *self._groups(fixed.direct_groups, today, then)]
 
     def _fixed(self) -> _Fixed:
-        """Only what calls ``start`` itself depends on how often that fails: the rest is worked out once."""
+        """Compute once what does not depend on how often ``start`` fails: everything except what calls it."""
         if self._known is None:
             at = {pk: number for number, pk in enumerate(self.edges.more) if pk}
             by_group: dict[tuple[int, str], list[_More]] = defaultdict(list)
@@ -199,9 +200,7 @@ class Upstream:
 
 
 def walk(start: int, depth: int | None, *, for_latency: bool) -> Upstream:
-    """Walk up, ``depth`` calls far or as far as it goes, so that each edge is read once however many walks lead over
-    it.
-    """
+    """Walk up, ``depth`` calls far or to the end, so that each edge is read once however many paths use it."""
     found = Upstream(start, {start: 0}, Edges())
     frontier = [start]
     with connection.cursor() as cursor:
@@ -266,5 +265,5 @@ def _retries(retry_config: str) -> int:
 
 
 def as_array(numbers: Iterable[int]) -> str:
-    """Numbers as PostgreSQL writes an array: thousands of parameters would cost more than the query."""
+    """Write numbers as a PostgreSQL array: thousands of parameters would cost more than the query."""
     return "{" + ",".join(map(str, numbers)) + "}"

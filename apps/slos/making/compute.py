@@ -1,4 +1,4 @@
-"""Making recommendations: load, ask the engine, store. Only workers and commands import this module."""
+"""Computing recommendations: load, run the engine, store. Only workers and commands import this module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -22,10 +21,12 @@ from apps.core.dispatcher import dispatch
 from apps.core.instants import whole_hour
 from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment
+from apps.engine.document import RecommendationDocument
 from apps.engine.reading import Known
 from apps.engine.recommend import conclude
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import unstored_document
+from apps.slos.documents.types import Answer
 from apps.slos.making import footing, inputs, storing
 from apps.slos.making.side_by_side import Asked, computers
 from apps.slos.models import Recommendation, SliType
@@ -38,7 +39,7 @@ type Progress = Callable[[int, int], None]
 STORED_AT_ONCE = 100
 MAX_ROUNDS = 3
 RENEW_BEFORE = timedelta(minutes=90)
-"""Recommendations are renewed before they expire, so that pages need not wait for one."""
+"""Recommendations are renewed this long before they expire, so that pages need not wait for one."""
 RENEW_WHEN_BEHIND = timedelta(hours=24)
 _LOCK = "slos.refresh"
 _ONE = "slos.compute"
@@ -48,9 +49,8 @@ SELECT s.id, {NEWEST_END}
 FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
 """  # noqa: S608
 
-# A recommendation is due when one is missing or about to expire, when a day of data has come since, or when
-# there was too little data for an availability and there is more now: a service without latencies is none of those
-# every hour.
+# A recommendation is due when one is missing or about to expire, when a day of data has arrived since, or when its
+# availability had too little data and there is more now. So a service without latencies is not due every hour.
 _DUE = f"""
 WITH ends AS MATERIALIZED ({_ENDS})
 SELECT e.id, e.max FROM ends e(id, max)
@@ -64,7 +64,7 @@ ORDER BY e.max NULLS LAST, e.id
 """  # noqa: S608
 
 
-# Those about to expire of which nothing has come since they were made; rows are locked in the order of storing.
+# Recommendations about to expire with no newer data; rows are locked in the order in which they are stored.
 _PROLONG = f"""
 WITH ends AS MATERIALIZED ({_ENDS}), same AS MATERIALIZED (
     SELECT r.id FROM slos_recommendation r JOIN ends e(id, max) ON e.id = r.service_id
@@ -77,7 +77,7 @@ UPDATE slos_recommendation r SET expires_at = %(until)s FROM same WHERE r.id = s
 
 @cache
 def archetypes() -> Archetypes:
-    """Return the priors: of the installation's own file where it has any, else those that ship."""
+    """Return the priors: those of the installation's own file, if it has one, else those that ship."""
     for path in (settings.CONFIG_FILE, settings.BASE_DIR / "fixtures" / "archetypes.toml"):
         if path.is_file():
             document = tomllib.loads(path.read_text())
@@ -93,12 +93,14 @@ def default_as_of(now: datetime | None = None) -> datetime:
 
 
 def service_as_of(service_pk: int, now: datetime) -> datetime:
-    """Return the end of a service's newest complete hour, of the fleet's (:func:`default_as_of`) where it has none."""
+    """Return the end of a service's newest complete hour, or that of the fleet (:func:`default_as_of`) if it has
+    none.
+    """
     return newest_end(service_pk, now) or default_as_of(now)
 
 
 class Unassessable(Exception):
-    """The engine failed on a service: the message names it and holds the traceback."""
+    """The engine failed on a service: the message names it and has the traceback."""
 
 
 def documents(
@@ -108,15 +110,15 @@ def documents(
     seed: int = 0,
     has_stored: bool = False,
     leave_out: bool = False,
-) -> Generator[dict[str, Any]]:
+) -> Generator[RecommendationDocument]:
     """Yield the engine's document of each service, in the order given. Stores nothing.
 
-    ``groups`` are services by the instant that each is computed at. With ``has_stored`` what stands below them is
-    taken as its own computation left it; without, it is computed too, from what was known at the instant alone, of
-    which there must be one. The graph below all is composed once, while they are assessed, by several processes
-    where there are many. A service that the engine fails on is logged and left out with ``leave_out``, else it
-    raises :class:`Unassessable` in its place; where it could be read, its edges count for others all the same.
-    Raises ``ValueError`` for a service given twice, or several instants without ``has_stored``.
+    ``groups`` are services by the instant at which each is computed. With ``has_stored``, the edges below them are
+    taken as their own runs stored them. Without, these are estimated too, only from what was known at the instant, of
+    which there must be one. The graph below all services is composed once, while they are assessed, by several
+    processes where there are many. With ``leave_out`` a service on which the engine fails is logged and left out;
+    without, :class:`Unassessable` is raised in its place. If it could be read, its edges still count for others. Raises
+    ``ValueError`` for a service given twice, or several instants without ``has_stored``.
     """
     names = [service.service_id for _, services in groups for service in services]
     if len(set(names)) < len(names):
@@ -143,16 +145,16 @@ def documents(
                 raise Unassessable(f"{name} could not be assessed: {found.error}")
 
 
-def store(found: Sequence[dict[str, Any]], *, actor: Actor, rationale: str) -> dict[str, Any]:
-    """Store documents through the action that only the system may use; returns its counts."""
+def store(found: Sequence[RecommendationDocument], *, actor: Actor, rationale: str) -> int:
+    """Store documents through the action that only the system may use; return how many services."""
     result = dispatch(
         "slos.store_recommendations", {"documents": list(found), "rationale": rationale}, actor=actor
     )
-    return result.value
+    return int(result.value["services"])
 
 
-def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
-    """Compute one service from its newest data, and store it if asked; returns the answer for who waits."""
+def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
+    """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller."""
     now = instants.now()
     with _one_at_a_time([service_pk]):
         if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
@@ -161,7 +163,7 @@ def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str
 
 
 def _made_since(service_pk: int, moment: datetime) -> bool:
-    """Whether somebody who asked for the same, and was first, has had it made meanwhile."""
+    """Whether an earlier caller with the same request has had it computed since ``moment``."""
     made = Recommendation.objects.filter(
         service=service_pk,
         status=Recommendation.Status.CURRENT,
@@ -171,9 +173,7 @@ def _made_since(service_pk: int, moment: datetime) -> bool:
     return made.count() == len(SliType.values)
 
 
-def _compute_one(
-    service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str
-) -> dict[str, Any]:
+def _compute_one(service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str) -> Answer:
     service = Service.objects.get(pk=service_pk)
     as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
@@ -183,12 +183,12 @@ def _compute_one(
     return {"state": "stored"}
 
 
-def _keep(found: Sequence[dict[str, Any]], reason: str) -> dict[str, Any]:
+def _keep(found: Sequence[RecommendationDocument], reason: str) -> int:
     return store(found, actor=Actor.system("recommendations"), rationale=reason)
 
 
 def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, list[int]]:
-    """Return the services whose recommendations are to be made anew, by the end of their newest data."""
+    """Return the services whose recommendations must be computed again, by the end of their newest data."""
     with connection.cursor() as cursor:
         cursor.execute(
             _DUE,
@@ -207,11 +207,11 @@ def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, 
 
 
 def prolong(now: datetime | None = None) -> int:
-    """Let recommendations live on that are about to expire and would come out the same. Returns of how many services.
+    """Extend recommendations that are about to expire and would come out the same. Return of how many services.
 
-    A recommendation is made at the end of its service's newest data, and nothing after that instant is read for it.
-    So where no hour has come since, and neither the graph nor loaded history has outdated it, making it anew
-    would give the same numbers. What has expired already is made anew in any case.
+    A recommendation is computed at the end of its service's newest data, and reads nothing after that instant. So where
+    no hour has arrived since, and neither the graph nor imported history has outdated it, computing it again would give
+    the same numbers. An expired one is computed again in any case.
     """
     now = now or instants.now()
     with connection.cursor() as cursor:
@@ -233,15 +233,15 @@ def prolong(now: datetime | None = None) -> int:
 def refresh(
     services: Sequence[int] | None, *, reason: str, progress: Progress = lambda _done, _all: None
 ) -> int:
-    """Make anew what is due, of these services or of all. Returns how many.
+    """Compute what is due again, of these services or of all. Return how many.
 
-    What is about to expire and would come out the same is prolonged and neither computed nor rewritten.
-    Idempotent: what was just made is not due. One run over the whole fleet at a time; a second finds it under
-    way and leaves, and the first looks again before it ends, so that nothing that became due meanwhile is
-    left. ``progress`` is told how many of how many are made, and may stop it by raising.
+    What is about to expire and would come out the same is extended, and neither computed nor rewritten. Idempotent:
+    what was just computed is not due. Only one run over the whole fleet at a time: a second one finds it and returns,
+    and the first checks again before it ends, so that nothing that became due meanwhile is left. ``progress`` receives
+    how many of how many are done, and may stop the run by raising.
     """
     if services is not None:
-        # Two who ask for the same wait for each other; the second finds that nothing is due any more.
+        # Two callers that ask for the same wait for each other; the second finds that nothing is due any more.
         with _one_at_a_time(services):
             return _refresh_due(services, reason, progress)
     made = 0
@@ -266,7 +266,7 @@ def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress
     wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
-            made += int(_keep(some, reason)["services"])
+            made += _keep(some, reason)
             progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
@@ -274,7 +274,7 @@ def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress
 
 @contextmanager
 def _one_at_a_time(services: Sequence[int]) -> Iterator[None]:
-    """Hold the lock of each of a few services, or that of any many; whoever computes one of them waits."""
+    """Hold the lock of each of a few services, or one lock for many; another run for one of them waits."""
     keys = sorted(set(services)) if len(services) <= footing.FEW else [0]
     with connection.cursor() as cursor:
         try:
@@ -290,8 +290,8 @@ def _one_at_a_time(services: Sequence[int]) -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Hold the lock of fleet-wide runs, if nobody else does. It is the session's, so a killed worker lets go
-    of it.
+    """Hold the lock of fleet-wide runs, if nobody else does. It belongs to the session, so a killed worker releases
+    it.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_LOCK])

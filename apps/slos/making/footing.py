@@ -1,9 +1,9 @@
-"""What stands below the services of one run: the graph, composed once for all of them.
+"""What is below the services of one run: the graph, composed once for all of them.
 
-Only workers and commands import this module. The edges of the services that are computed are as they were
-just read; those of the others below are taken as their own newest computation left them, or, where nothing
-was stored or must not be used, estimated as well. A change below therefore reaches a caller when the caller is
-computed next: at once where the graph changed or history was loaded, else within a day.
+Only workers and commands import this module. The edges of the computed services are as they were just read. Those of
+services below are taken as their own newest run stored them; if nothing is stored, or stored values must not be used,
+they are estimated as well. So a change below reaches a caller when the caller is computed next: at once if the graph
+changed or history was imported, else within a day.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
+from apps.engine.document import CommunicationMode
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.edges.figures import edge_figure
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable
 from apps.engine.reading import Known, read
-from apps.engine.types import CommunicationMode, GraphFigure
+from apps.engine.types import GraphFigure
 from apps.slos.making import inputs
 
 FEW = 20
-"""For so many services and fewer only the nearest of what is below them is composed: somebody may be waiting."""
+"""For up to this many services, only the nearest part of the graph below them is composed: a person may be waiting."""
 NEAREST = 300
 
 _EDGES = """
@@ -46,7 +47,7 @@ SELECT id, service_id, CASE WHEN is_external THEN published_sla END FROM catalog
 WHERE %(all)s OR id = ANY(%(services)s)
 """
 
-# Whole days before the instant: a day that it lies in may hold hours that had not happened yet.
+# Whole days before the instant: its own day may hold hours that had not happened yet.
 _MEASURED = """
 SELECT service_id, sum(total), sum(bad) FROM telemetry_sliday
 WHERE bin_start >= %(since)s AND bin_start < %(until)s AND observed_seconds > 0
@@ -57,7 +58,7 @@ GROUP BY service_id HAVING sum(total) > 0
 
 @dataclass(slots=True)
 class _Below:
-    """The part of the graph that a run needs: rows of edges by source, and services not looked below."""
+    """The part of the graph that a run needs: rows of edges by source, and services whose own edges are not read."""
 
     rows: dict[int, list[Sequence[Any]]] = field(default_factory=lambda: defaultdict(list))
     cut: set[int] = field(default_factory=set)
@@ -78,10 +79,10 @@ def figures(
 ) -> dict[str, GraphFigure]:
     """Return what the graph below each service allows, by its id.
 
-    ``groups`` are services by the instant that each is computed at, ``known`` what was read of them; the edges of one
-    that is missing there are taken as they stood. With ``has_stored`` so are those of the services below that are not
-    among them; without, all are estimated from what was known at the newest instant, so that the same data gives the
-    same figures whatever was computed before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
+    ``groups`` are services by the instant at which each is computed, ``known`` what was read of them. The stored edges
+    are used for a service that is missing there, and, with ``has_stored``, for those below. Without ``has_stored`` all
+    edges below are estimated from what was known at the newest instant, so that the same data gives the same figures
+    whatever was computed before. ``cycles`` is :func:`apps.catalog.queries.cycle_members`.
     """
     wanted = {service.pk: service for _, found in groups for service in found}
     if not wanted:
@@ -139,7 +140,7 @@ def _read(found: _Below, sources: Sequence[int] | None, as_of: datetime, *, has_
 
 
 def _services(pks: set[int] | None) -> dict[int, tuple[str, float | None]]:
-    """Names, and the published SLA of external ones."""
+    """Return names, and the published SLA of external services."""
     with connection.cursor() as cursor:
         cursor.execute(_SERVICES, {"all": pks is None, "services": sorted(pks or ())})
         return {pk: (name, None if sla is None else float(sla)) for pk, name, sla in cursor.fetchall()}
@@ -161,7 +162,7 @@ def _measured(pks: set[int] | None, as_of: datetime, names: Mapping[int, str]) -
 
 
 def _stored(row: Sequence[Any], names: Mapping[int, str], measured: Mapping[str, float]) -> EdgeFigure:
-    """An edge as it was left, or as declared and assumed where nothing was."""
+    """Return an edge as it was stored, or as declared and assumed if nothing was."""
     (
         _,
         target_pk,
@@ -206,7 +207,7 @@ def _estimate(
     edges: dict[str, Sequence[EdgeFigure]],
     measured: dict[str, float],
 ) -> None:
-    """Put what the series say of these services and their edges in the place of what was declared and assumed."""
+    """Replace what was declared and assumed by what the series of these services and their edges show."""
     instant = int(as_of.timestamp())
     services = list(Service.objects.filter(pk__in=pks).order_by("pk"))
     for batch in inputs.batches(services, as_of, cycles=cycles, edges_only=True):

@@ -1,7 +1,7 @@
-"""What the engine is given: everything known of many services at one instant, read in a few passes.
+"""The engine's input: everything known of many services at one instant, read in a few passes.
 
-Only workers and commands import this module. Every query is cut at ``as_of``: a bin that had not ended by
-then is not read at all.
+Only workers and commands import this module. Every query is cut at ``as_of``: a bin that had not ended by then is not
+read at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LATENCY_BACK = timedelta(days=LATENCY_DAYS)
 BATCH = 100
 """Services read at once."""
 MOST_COUNTS = 6_000
-"""Services whose hours are kept while a fleet is read in batches: about 280 MB of 120 days."""
+"""Services whose hours are kept while a fleet is read in batches: about 280 MB for 120 days."""
 
 
 def load(
@@ -73,8 +73,8 @@ def batches(
 ) -> Iterator[list[ServiceInput]]:
     """Yield the input of many services in batches, in the order given.
 
-    A service's hours are read once, however many others call it. ``edges_only`` reads what edges are estimated from
-    and no latencies.
+    A service's hours are read once, however many others call it. ``edges_only`` reads only what edges are estimated
+    from, and no latencies.
     """
     counts = _Counts(as_of)
     for start in range(0, len(services), BATCH):
@@ -89,7 +89,7 @@ class _Counts:
     _known: dict[int, Counts | None] = field(default_factory=dict)
 
     def of(self, pks: Sequence[int]) -> dict[int, Counts]:
-        """Those of each service that has any."""
+        """Return the counts of each service that has any."""
         hour = whole_hour(self.as_of)
         missing = [pk for pk in pks if pk not in self._known]
         read = load_counts(missing, hour - HOURS_BACK, hour) if missing else {}

@@ -1,9 +1,9 @@
-"""Services assessed by several processes side by side, where there are many to make.
+"""Services assessed by several processes in parallel, where there are many.
 
-An assessment depends on its own service's input alone (:mod:`apps.engine.assessment`), so a fleet may be split as one
-likes: each comes out the same, byte for byte. The asking process reads what edges tell
-(:mod:`apps.engine.reading`), which the graph is composed of while the others assess. These load the engine and
-nothing of Django, and end with the one that began them, however that ends.
+An assessment depends on its own service's input alone (:mod:`apps.engine.assessment`), so a fleet may be split in any
+way: each result is the same, byte for byte. The asking process reads the edges (:mod:`apps.engine.reading`) and
+composes the graph from them while the other processes assess. These load the engine and nothing of Django, and end with
+the process that started them, however that ends.
 """
 
 from __future__ import annotations
@@ -31,22 +31,23 @@ from apps.engine.types import ServiceInput
 logger = structlog.get_logger(__name__)
 
 LEAST_SERVICES = 100
-"""Below so many, loading the engine once more, which the first run does, takes longer than it saves."""
+"""With fewer services, loading the engine in further processes, as the first run does, takes longer than it saves."""
 MOST_PROCESSES = 4
 AT_ONCE = 5
 """Services that a process takes at a time."""
 PARTS_AHEAD = 240
-"""Parts that may wait for a process: what bounds the series held, half a megabyte for a service of five edges.
+"""Parts that may wait for a process. This bounds the series held: half a megabyte for a service of five edges.
 
-So much is left to assess when all are read that the others have work while the graph is composed and most is stored.
+When all services are read, enough parts are left that the others have work while the graph is composed and most is
+stored.
 """
 GIVES_WAY_BY = 5
-"""Niceness of the processes: pages, the database and what is read for them come first."""
+"""Niceness of the processes: pages, the database and the reading process come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the assessments of some services have in common; see :func:`apps.engine.assessment.assess`."""
+    """What the assessments of several services have in common; see :func:`apps.engine.assessment.assess`."""
 
     as_of: int
     window_days: int
@@ -56,7 +57,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class NotAssessed:
-    """What there is of a service that could not be assessed: the engine's traceback."""
+    """The result of a service that could not be assessed: the engine's traceback."""
 
     error: str
 
@@ -73,8 +74,9 @@ class Computers:
     _begun: dict[str, tuple[Future[list[Found]], int]] = field(default_factory=dict)
 
     def begin(self, services: Sequence[ServiceInput], asked: Asked) -> dict[str, Known]:
-        """Read services now, and assess them while the caller goes on, or waits where it is too far ahead; without a
-        pool they are assessed now. Returns what the graph needs to know of each that could be read.
+        """Read services now, and let the pool assess them while the caller goes on; without a pool, assess them now.
+
+        Waits where the pool is too far behind. Returns what the graph needs to know of each service that could be read.
         """
         known: dict[str, Known] = {}
         for part in _parts(services):
@@ -91,7 +93,7 @@ class Computers:
         return known
 
     def found(self, name: str) -> Found:
-        """What came of a service that was begun, when it is there. It is kept no longer."""
+        """Return the result of a service that was begun, when it is there; it can be fetched once."""
         self._latest.clear()
         future, at = self._begun.pop(name)
         return future.result()[at]
@@ -114,18 +116,18 @@ class Computers:
 
 @contextmanager
 def computers(services: int) -> Iterator[Computers]:
-    """Begin as many processes as so many services are worth; none where they are few or there is one processor.
+    """Yield as many processes as so many services are worth; none where they are few or there is one processor.
 
-    They begin when there is something to do, and what they are forked from now, while the caller reads what they will
-    need. Where they cannot be begun, this process computes alone.
+    The processes start when there is work. The process that they are forked from starts now, while the caller reads. If
+    processes cannot be started, this one computes alone.
     """
     processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
     if services < LEAST_SERVICES or processes < 2:
         yield Computers()
         return
-    # Not forked from this process: workers have threads, and a forked child may wait for ever for a lock that one of
-    # them held. They are forked from one without threads, which stays for the next run and has loaded the engine (where
-    # the project's folder is not the working directory it does not find it, and each of them loads it).
+    # Do not fork this process: workers have threads, and a forked child may wait for ever for a lock that one of them
+    # held. The processes are forked from one without threads, which stays for the next run and has the engine loaded.
+    # (Where the project's folder is not the working directory, it does not find the engine, and each process loads it.)
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     try:
@@ -142,14 +144,14 @@ def computers(services: int) -> Iterator[Computers]:
 
 
 def _say_that_it_computes_alone(error: OSError) -> None:
-    """The fork server's socket was swept out of the folder for temporary files, or the path to it is too long."""
+    """Warn: the fork server's socket was removed from the folder for temporary files, or the path to it is too long."""
     logger.warning(
         "slos.computes_alone", error=str(error), hint="Check the folder for temporary files, and restart."
     )
 
 
 def _begin() -> None:
-    """Give way to others, and end with the asking process, however that ends; an interrupt is its to handle."""
+    """Lower the priority, and end with the asking process, however that ends; that process handles interrupts."""
     os.nice(GIVES_WAY_BY)
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -182,7 +184,7 @@ def _assess(reading: Reading, asked: Asked) -> Assessment:
 def _guarded[**Given, Result](
     work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
 ) -> Result | NotAssessed:
-    """One that cannot be assessed must not keep others from their numbers."""
+    """Catch any failure, because one service that cannot be assessed must not keep others from their numbers."""
     try:
         return work(*args, **options)
     except Exception:

@@ -1,6 +1,4 @@
-"""Storing what the engine found: three rows a service take the place of the ones before, and its edges are
-noted.
-"""
+"""Storing what the engine found: three rows for each service replace the ones before, and its edges are stored."""
 
 from __future__ import annotations
 
@@ -8,19 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 from django.db.models import Max
 
 from apps.catalog.models import Service
 from apps.core import instants
+from apps.engine.document import DependencyPart, RecommendationDocument, TierName
 from apps.slos.documents.assembled import SLI_TYPES, part, shared_part
 from apps.slos.models import EdgeEstimate, Recommendation, SliType
 
 LIFETIME = timedelta(hours=24)
 KEPT_UNDECIDED = timedelta(days=30)
-"""How long a superseded or expired recommendation is kept that nobody decided on and no SLO rests on."""
+"""How long a superseded or expired recommendation is kept that has no decision and no SLO."""
 
 _COPY_EDGES = """
 COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability_source, hardness, hardness_source,
@@ -30,21 +28,21 @@ COPY slos_edgeestimate (source_id, target_id, call_probability, call_probability
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored: service primary keys and how often each availability verdict came out."""
+    """What was stored: primary keys of services, and how often each availability verdict occurred."""
 
     services: list[int]
     verdicts: dict[str, int]
     as_of: datetime | None
 
 
-def store(documents: Sequence[Mapping[str, Any]], *, now: datetime | None = None) -> Stored:
+def store(documents: Sequence[RecommendationDocument], *, now: datetime | None = None) -> Stored:
     """Store the engine's documents as the current recommendations, inside the caller's transaction.
 
-    Services are locked in order, so that two computations of one service follow each other. A service that
-    the catalog does not know (any more) is left out.
+    Services are locked in order, so that two computations of one service follow each other. A service that the catalog
+    does not (or no longer) have is left out.
     """
     now = now or instants.now()
-    wanted = {str(document["service_id"]): document for document in documents}
+    wanted = {document["service_id"]: document for document in documents}
     services = list(
         Service.objects.select_for_update(of=("self",), no_key=True)
         .filter(service_id__in=wanted)
@@ -65,13 +63,11 @@ def store(documents: Sequence[Mapping[str, Any]], *, now: datetime | None = None
     return Stored(pks, dict(sorted(verdicts.items())), max((row.as_of for row in rows), default=None))
 
 
-def _row(service: Service, document: Mapping[str, Any], sli_type: str, now: datetime) -> Recommendation:
+def _row(service: Service, document: RecommendationDocument, sli_type: str, now: datetime) -> Recommendation:
     found = part(document, sli_type)
-    tiers = found.get("tiers") or {}
 
-    def number(tier: str) -> float | None:
-        value = tiers.get(tier, {}).get("target")
-        return None if value is None else float(value)
+    def number(tier: TierName) -> float | None:
+        return float(found["tiers"][tier]["target"]) if found["tiers"] else None
 
     return Recommendation(
         service=service,
@@ -81,60 +77,58 @@ def _row(service: Service, document: Mapping[str, Any], sli_type: str, now: date
         conservative=number("conservative"),
         balanced=number("balanced"),
         aggressive=number("aggressive"),
-        composite=(found.get("composite") or {}).get("point"),
+        composite=document["availability"]["composite"]["point"]
+        if sli_type == SliType.AVAILABILITY
+        else None,
         confidence=float(document["confidence"]),
         document=found,
         shared=shared_part(document, sli_type),
-        as_of=datetime.fromisoformat(str(document["as_of"])),
-        window_days=int(document["window_days"]),
-        seed=int(document["seed"]),
+        as_of=datetime.fromisoformat(document["as_of"]),
+        window_days=document["window_days"],
+        seed=document["seed"],
         generated_at=now,
         expires_at=now + LIFETIME,
     )
 
 
-def _store_edges(services: Sequence[Service], documents: Mapping[str, Mapping[str, Any]]) -> None:
-    edges: dict[int, list[Mapping[str, Any]]] = {
-        service.pk: (part(documents[service.service_id], SliType.AVAILABILITY).get("composite") or {}).get(
-            "dependencies"
-        )
-        or []
+def _store_edges(services: Sequence[Service], documents: Mapping[str, RecommendationDocument]) -> None:
+    edges = {
+        service.pk: documents[service.service_id]["availability"]["composite"]["dependencies"]
         for service in services
     }
     names_of = {service.pk: service.service_id for service in services}
-    names = {str(edge["target_id"]) for found in edges.values() for edge in found}
+    names = {edge["target_id"] for found in edges.values() for edge in found}
     targets = dict(Service.objects.filter(service_id__in=names).values_list("service_id", "pk"))
     EdgeEstimate.objects.filter(source__in=edges).delete()
     with connection.cursor() as cursor, cursor.copy(_COPY_EDGES) as copy:
         for source, found in edges.items():
-            as_of = datetime.fromisoformat(str(documents[names_of[source]]["as_of"]))
+            as_of = datetime.fromisoformat(documents[names_of[source]]["as_of"])
             for edge in found:
-                target = targets.get(str(edge["target_id"]))
-                if target is not None and edge["call_probability"] is not None:
+                target = targets.get(edge["target_id"])
+                if target is not None:
                     copy.write_row((source, target, *_edge(edge), as_of))
 
 
-def _edge(edge: Mapping[str, Any]) -> Sequence[object]:
-    availability = edge.get("availability")
+def _edge(edge: DependencyPart) -> Sequence[object]:
     return (
-        float(edge["call_probability"]),
-        str(edge["call_probability_source"]),
-        # An asynchronous edge has no hardness: its failure is not the caller's.
-        float(edge["hardness"] or 0.0),
-        str(edge["hardness_source"] or "asynchronous"),
-        None if availability is None else float(availability),
-        str(edge.get("availability_source") or ""),
-        bool(edge.get("has_fallback")),
-        bool(edge.get("behaves_hard")),
+        edge["call_probability"],
+        edge["call_probability_source"],
+        # An asynchronous edge has no hardness: its failure does not fail the caller.
+        edge["hardness"] or 0.0,
+        edge["hardness_source"] or "asynchronous",
+        edge["availability"],
+        edge["availability_source"],
+        edge["has_fallback"],
+        edge["behaves_hard"],
     )
 
 
 def mark_outdated(
     services: Sequence[int] | None, *, made_before: datetime | None = None, now: datetime | None = None
 ) -> int:
-    """Let the current recommendations of these services (or of all) expire now: they are made anew.
+    """Let the current recommendations of these services (or of all) expire now, so that they are computed again.
 
-    With ``made_before`` those made since then are left alone, so that saying it twice costs nothing.
+    With ``made_before``, recommendations made since then stay, so that a repeat costs nothing.
     """
     now = now or instants.now()
     rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
@@ -146,7 +140,7 @@ def mark_outdated(
 
 
 def expire(*, now: datetime | None = None) -> int:
-    """Give the status ``expired`` to what has been past its time for a day; until then it is stale."""
+    """Set the status ``expired`` on what expired more than a day ago; until then it is stale."""
     now = now or instants.now()
     return Recommendation.objects.filter(
         status=Recommendation.Status.CURRENT, expires_at__lte=now - LIFETIME
@@ -154,9 +148,7 @@ def expire(*, now: datetime | None = None) -> int:
 
 
 def prune(*, now: datetime | None = None) -> int:
-    """Delete old recommendations that nobody decided on, except the newest of each kind. Returns how many
-    went.
-    """
+    """Delete old recommendations without a decision, except the newest of each kind. Return how many."""
     now = now or instants.now()
     newest = (
         Recommendation.objects.values("service", "sli_type")

@@ -1,7 +1,7 @@
-"""When a service needs a decision: no SLO yet, or one that the data no longer bears out.
+"""When a service needs a decision: it has no SLO yet, or one that the data no longer support.
 
-An SLO inside the band of the tiers is left alone, and so is one that a person chose outside of it, for as
-long as the recommendation has not moved since; what was rejected is not asked again until the number moves.
+An SLO inside the band of the tiers needs none. Nor does one outside that a person chose, as long as the recommendation
+has not moved since. A rejected recommendation is not proposed again until its number moves.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from apps.slos.models import SliType
 
 DECIDABLE = ("ok", "cold_start")
 SLACK = 1.25
-"""How far outside the tiers' band, as a factor of the budget or of the threshold, an SLO may lie unasked.
-"""
+"""How far an SLO may lie outside the tiers' band without a question, as a factor of the budget or of the threshold."""
 MOVED = 1.5
-"""A recommendation has moved when its budget (or threshold) changed by this factor, either way."""
+"""A recommendation has moved when its budget (or threshold) changed by this factor, up or down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One SLI of one service as the question looks at it. All numbers are ratios, or milliseconds for a
-    latency.
-    """
+    """One SLI of one service, as far as the question needs it. Numbers are ratios, or milliseconds for a latency."""
 
     sli_type: str
     verdict: str
@@ -32,25 +29,25 @@ class Question:
     balanced: float | None
     aggressive: float | None
     active: float | None
-    """What the active SLO says, ``None`` without one."""
+    """The number of the active SLO, ``None`` without one."""
     decided_on: float | None
     """The balanced number when the active SLO was decided, ``None`` where there was none."""
     rejected: float | None
-    """The balanced number that was rejected last, ``None`` where none was."""
+    """The balanced number that was last rejected, ``None`` where none was."""
 
 
 def _size(sli_type: str, value: float) -> float:
-    """What factors are taken of: the budget of a target, the threshold itself of a latency."""
+    """Return what factors refer to: the budget of a target, the threshold itself of a latency."""
     return value if sli_type != SliType.AVAILABILITY else max(1 - value, 1e-12)
 
 
 def has_moved(sli_type: str, before: float, now: float) -> bool:
-    """Say whether a recommendation changed enough to be worth a second look."""
+    """Say whether a recommendation changed enough to look at it again."""
     return abs(math.log(_size(sli_type, now) / _size(sli_type, before))) > math.log(MOVED)
 
 
 def due_reason(question: Question) -> str | None:
-    """Return why a decision is due, in words, or ``None`` when none is."""
+    """Return why a decision is due, as a sentence, or ``None`` when none is."""
     balanced, aggressive, conservative = question.balanced, question.aggressive, question.conservative
     if question.verdict not in DECIDABLE or balanced is None or aggressive is None or conservative is None:
         return None

@@ -1,6 +1,4 @@
-"""What the decisions share: finding what is decided on, refusing what has changed, ending one SLO and
-beginning another.
-"""
+"""What all decisions share: find the subject, refuse what has changed, end one SLO and begin another."""
 
 from __future__ import annotations
 
@@ -22,10 +20,9 @@ SMALLEST, LARGEST = Decimal("0.000000001"), Decimal("0.999999999")
 
 
 def find_service(service_id: str, *, lock: bool) -> Service:
-    """Return the service that a decision is about, locked so that decisions on one service come one after
-    another.
+    """Return the service of a decision, locked so that decisions on one service follow each other.
 
-    Raises :class:`NotFound`. The lock leaves rows that refer to the service alone (``FOR NO KEY UPDATE``).
+    Raises :class:`NotFound`. The lock does not block rows that refer to the service (``FOR NO KEY UPDATE``).
     """
     services = Service.objects.select_related("team")
     if lock:
@@ -42,14 +39,14 @@ def active_slo(service: Service, sli_type: str) -> ActiveSlo | None:
 
 
 def current_recommendation(service: Service, sli_type: str) -> Recommendation | None:
-    """Return what is recommended now, or ``None``; it may have expired."""
+    """Return the current recommendation, or ``None``; it may have expired."""
     return Recommendation.objects.filter(
         service=service, sli_type=sli_type, status=Recommendation.Status.CURRENT
     ).first()
 
 
 def newest_recommendation(service: Service, sli_type: str) -> Recommendation | None:
-    """Return the current recommendation or, while there is none, the one that was decided on last."""
+    """Return the current recommendation or, if there is none, the one that was last decided on."""
     found = Recommendation.objects.filter(service=service, sli_type=sli_type)
     is_current = Case(When(status=Recommendation.Status.CURRENT, then=0), default=1)
     return found.order_by(is_current, F("decided_at").desc(nulls_last=True), "-generated_at").first()
@@ -58,8 +55,8 @@ def newest_recommendation(service: Service, sli_type: str) -> Recommendation | N
 def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID | None) -> Recommendation:
     """Return the recommendation that a decision names, or the current one, if it can still be decided on.
 
-    Raises :class:`NotFound`, and :class:`Conflict` with the difference to what holds now, and both
-    recommendations by their ids, when it was decided on already, was superseded or has expired.
+    Raises :class:`NotFound`. Raises :class:`Conflict`, with the difference to the present state and both
+    recommendations' ids, if the recommendation was already decided on, was superseded or has expired.
     """
     if recommendation_id is None:
         newest = newest_recommendation(service, sli_type)
@@ -101,7 +98,7 @@ def open_recommendation(service: Service, sli_type: str, recommendation_id: UUID
 def difference(
     service: Service, sli_type: str, *, seen: Recommendation | None = None, seen_slo: ActiveSlo | None = None
 ) -> list[FieldChange]:
-    """List what the person saw beside what holds now: the SLO and, in numbers, the recommendation."""
+    """List what the person saw beside the present state: the SLO and, in numbers, the recommendation."""
     slo = active_slo(service, sli_type)
     rows: list[FieldChange] = []
     before = seen_slo
@@ -137,15 +134,14 @@ def difference(
 
 
 def as_rows(changes: list[FieldChange]) -> list[dict[str, str]]:
-    """Field changes as JSON."""
+    """Return field changes as JSON."""
     return [{"label": change.label, "before": change.before, "after": change.after} for change in changes]
 
 
 def expect_version(service: Service, sli_type: str, expected: int | None) -> None:
-    """Raise :class:`Conflict` with the difference unless the SLO still is the version that the person
-    saw.
+    """Raise :class:`Conflict`, with the difference, unless the SLO still has the version that the person saw.
 
-    ``expected`` is 0 where they saw no SLO; ``None`` asks for no check.
+    ``expected`` is 0 if they saw no SLO; ``None`` checks nothing.
     """
     if expected is None:
         return
@@ -162,9 +158,7 @@ def expect_version(service: Service, sli_type: str, expected: int | None) -> Non
 
 
 def checked_target(value: float, field: str = "target") -> Decimal:
-    """Return a target as it is stored. Raises :class:`InvalidInput` where nine decimals leave nothing above
-    or below it.
-    """
+    """Return a target as it is stored. Raises :class:`InvalidInput` if rounding to nine decimals gives 0 or 1."""
     from apps.core.errors import FieldProblem
 
     target = round(Decimal(repr(value)), 9)
@@ -191,7 +185,7 @@ def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
 
 
 def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -> ActiveSlo:
-    """Begin an SLO. Its version follows on the last one that this service ever had for this SLI."""
+    """Begin an SLO. Its version is one more than the last one that this service had for this SLI."""
     last = (
         ActiveSlo.objects.filter(service=service, sli_type=sli_type).aggregate(last=Max("version"))["last"]
         or 0
@@ -210,7 +204,7 @@ def begin_slo(service: Service, sli_type: str, *, actor: Actor, **values: Any) -
 
 
 def slo_changed(service: Service, kind: str, before: ActiveSlo | None, after: ActiveSlo | None) -> Event:
-    """The fact that an SLO changed."""
+    """Return the event that an SLO changed."""
     slo = after or before
     assert slo is not None
     return Event(
@@ -228,7 +222,7 @@ def slo_changed(service: Service, kind: str, before: ActiveSlo | None, after: Ac
 
 
 def recommendation_decided(recommendation: Recommendation, service: Service, decision: str) -> Event:
-    """The fact that somebody decided on a recommendation."""
+    """Return the event that a recommendation was decided on."""
     return Event(
         "slos.recommendation_decided",
         {

@@ -1,4 +1,4 @@
-"""Which services need a decision, asked of the database for all of them, or for some, at once."""
+"""Which services need a decision: one query for all of them, or for some."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Good and bad events by the day, for any SLO: read in SQL, counted in plain Python so that pages may use
-it.
+"""Good and bad events by the day, for any SLO: read in SQL, counted in plain Python so that pages may use it.
 
-For availability an event is a request. For a latency it is a request where histograms are kept
-(``requests``), else a bin of the source (``bins``), and bad is what took longer than the threshold; within a
-histogram's bucket requests are spread evenly, as Prometheus' ``histogram_quantile`` does.
+For availability an event is a request. For a latency it is a request where there are histograms (``requests``), else a
+bin of the source (``bins``); it is bad if it took longer than the threshold. Within a histogram's bucket requests are
+spread evenly, as Prometheus' ``histogram_quantile`` assumes.
 """
 
 from __future__ import annotations
@@ -21,16 +20,14 @@ from apps.telemetry.models import LatencyHour, SliHour
 
 LOOK_BACK_DAYS = 730
 LATENCY_DAYS = 90
-"""Of latencies this is what the engine is given and what past windows are looked for in: its forecast looks no
-further back.
-"""
+"""The engine gets this much of latencies, and past windows are looked for in it; the forecast looks no further back."""
 STEP_DAYS = 14
 MIN_COVERED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One UTC day: events and, of these, bad ones."""
+    """One UTC day: its events, and how many of them are bad."""
 
     day: date
     total: float
@@ -39,7 +36,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class PastWindow:
-    """One past window of whole days, ``end`` not included: what share of its events was good."""
+    """One past window of whole days, ``end`` not included: the share of its events that was good."""
 
     start: date
     end: date
@@ -47,7 +44,7 @@ class PastWindow:
 
 
 def availability_days(service_pk: int, since: datetime, until: datetime) -> list[Day]:
-    """Requests and failures by day; a stored day wins over the sum of its hours."""
+    """Return requests and failures by day; a stored day wins over the sum of its hours."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -68,7 +65,7 @@ def availability_days(service_pk: int, since: datetime, until: datetime) -> list
 def hourly_days(
     service_pk: int, sli_type: str, threshold_ms: float | None, basis: str, since: datetime, until: datetime
 ) -> list[Day]:
-    """Events by day from the hours alone: the first and the last day only as far as they lie in ``[since,
+    """Return events by day from the hours alone; the first and the last day only as far as they lie in ``[since,
     until)``.
     """
     if sli_type != SliType.AVAILABILITY:
@@ -85,9 +82,7 @@ def hourly_days(
 def over_threshold(
     bounds: Sequence[float], cumulative: Sequence[float], threshold_ms: float
 ) -> tuple[float, float]:
-    """Return ``(total, over)`` of one histogram: how many requests, and how many took longer than the
-    threshold.
-    """
+    """Return ``(total, over)`` of one histogram: how many requests, and how many took longer than the threshold."""
     total = cumulative[-1] if cumulative else 0.0
     at = bisect_left(bounds, threshold_ms)
     if at >= len(bounds):
@@ -95,16 +90,14 @@ def over_threshold(
     below = cumulative[at - 1] if at else 0.0
     lower = bounds[at - 1] if at else 0.0
     if bounds[at] == float("inf"):
-        # Nothing is known of how far beyond the last finite bound they lie, so all of them count as over.
+        # How far they lie beyond the last finite bound is unknown, so all of them count as over.
         return total, total - below
     inside = (threshold_ms - lower) / (bounds[at] - lower) if bounds[at] > lower else 1.0
     return total, max(0.0, total - below - inside * (cumulative[at] - below))
 
 
 def latency_basis(service_pk: int) -> str:
-    """What a latency SLO of this service can be measured in: requests where histograms are kept, else
-    bins.
-    """
+    """Return what a latency SLO of this service is measured in: requests if there are histograms, else bins."""
     kept = LatencyHour.objects.filter(service_id=service_pk).exists()
     return ActiveSlo.LatencyBasis.REQUESTS if kept else ActiveSlo.LatencyBasis.BINS
 
@@ -112,7 +105,7 @@ def latency_basis(service_pk: int) -> str:
 def latency_days(
     service_pk: int, sli_type: str, threshold_ms: float, basis: str, since: datetime, until: datetime
 ) -> list[Day]:
-    """Requests (or bins) and those over the threshold, by day."""
+    """Return requests (or bins) and those over the threshold, by day."""
     total: dict[date, float] = defaultdict(float)
     over: dict[date, float] = defaultdict(float)
     span = {"service_id": service_pk, "bin_start__gte": since, "bin_start__lt": until}
@@ -134,17 +127,17 @@ def latency_days(
 def days_for(
     service_pk: int, sli_type: str, threshold_ms: float | None, basis: str, since: datetime, until: datetime
 ) -> list[Day]:
-    """Events by day for any kind of SLO."""
+    """Return events by day for any kind of SLO."""
     if sli_type == SliType.AVAILABILITY:
         return availability_days(service_pk, since, until)
     return latency_days(service_pk, sli_type, threshold_ms or 0.0, basis, since, until)
 
 
 def past_windows(days: Sequence[Day], window_days: int, until: datetime) -> list[PastWindow]:
-    """Windows of whole days that end at the newest complete day and step back 14 days, oldest first.
+    """Return windows of whole days that end at the newest complete day and step back 14 days, oldest first.
 
-    A window counts where half of its days have data; the same definition as the engine's backtest, so that a
-    dialog and a tier's strip never disagree.
+    A window counts if half of its days have data: the definition of the engine's backtest, so that a dialog and a
+    tier's strip never disagree.
     """
     known = {day.day: day for day in days if day.day < until.astimezone(UTC).date()}
     if not known:

@@ -1,4 +1,4 @@
-"""How a service stands against its availability SLO. For workers and commands: it needs numpy."""
+"""How a service stands against its availability SLO. For workers and commands only, because it needs numpy."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from apps.slos.objectives.budgets import budget_left, burn_rate, exhausted_at
 from apps.ui.format import count, number, percent, plural
 
 NAMES = {3_600: "1h", 6 * 3_600: "6h", 24 * 3_600: "1d", 72 * 3_600: "3d"}
-"""What the long windows of the alert rules are called."""
+"""Names of the alert rules' long windows."""
 ATTEND_BELOW = 0.25
-"""A quarter of the budget left is when an owner should look, however slowly it goes."""
+"""With this share of the budget left or less, an owner should look, however slowly it burns."""
 STALE_AFTER = timedelta(hours=24)
 """A service this far behind the newest data of the fleet has stopped reporting."""
-_TOO_FEW = f"Fewer than {LEAST_PAGE_FAILURES} failures are no rate: look at them, it is no emergency."
+_TOO_FEW = f"Fewer than {LEAST_PAGE_FAILURES} failures are not a rate: look at them, but it is no emergency."
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests and failures of one service up to ``as_of``: over the SLO's and over each burn window."""
+    """Requests and failures of one service up to ``as_of``: over the SLO's window and over each burn window."""
 
     as_of: datetime | None
     total: float
@@ -29,12 +29,12 @@ class Counts:
     windows: dict[str, tuple[float, float]]
     """``{"1h": (total, bad), …}``"""
     left_out: int = 0
-    """Hours after ``as_of`` (or of the last week, where there is none) that were read and not believed."""
+    """Hours after ``as_of`` (or of the last week, if there is none) that were read and left out as implausible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a service stands against its availability SLO, with the reason in words."""
+    """How a service stands against its availability SLO, with the reason as a sentence."""
 
     state: str
     reason: str
@@ -45,12 +45,12 @@ class Standing:
 
 
 def _few(allowed: float) -> str:
-    """How many failures a budget allows: with a decimal only where it allows few."""
+    """Write how many failures a budget allows: with a decimal only for few."""
     return count(allowed) if allowed >= 10 else number(allowed, 1)
 
 
 def _left_out(hours: int) -> str:
-    """Why there are none, where some were read."""
+    """Say why there are no data, if hours were read and left out."""
     if not hours:
         return ""
     were = "was" if hours == 1 else "were"
@@ -60,11 +60,11 @@ def _left_out(hours: int) -> str:
 def judge(counts: Counts, target: float | None, window_days: int, newest: datetime | None) -> Standing:
     """Judge one service.
 
-    ``newest`` is the end of the newest complete bin over the fleet: a service more than a day behind it has
-    stopped reporting, and figures of then are not called fine now. Act: the budget is spent, or one of the
-    paging rules holds. Attend: one of the ticket rules holds, the budget will be spent within the window, or
-    a quarter or less is left. Fewer than ``LEAST_PAGE_FAILURES`` failures never ask anybody to act, not even where
-    they are more than the budget allows: they are no rate.
+    ``newest`` is the end of the newest complete bin over the fleet. A service more than a day behind it has stopped
+    reporting, and old figures are not called fine. Act: the budget is spent, or one of the paging rules holds. Attend:
+    one of the ticket rules holds, the budget will be spent within the window, or a quarter or less is left. Fewer than
+    ``LEAST_PAGE_FAILURES`` failures are no rate, so they never ask a person to act, even if they are more than the
+    budget allows.
     """
     state = ServiceStatus.State
     if counts.as_of is None or counts.total <= 0:
@@ -78,7 +78,7 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
         burn = {name: burn_rate(bad, total, target) for name, (total, bad) in counts.windows.items()}
         left = budget_left(counts.bad, counts.total, target)
         assert left is not None
-        # A pace that rests on one failure or two is none.
+        # A pace computed from one or two failures means nothing.
         pace = None if is_few(counts.windows["1d"][1]) else burn["1d"]
         ends = exhausted_at(left, pace, window_days, counts.as_of)
 
@@ -88,7 +88,8 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
     if newest is not None and newest - counts.as_of > STALE_AFTER:
         return standing(
             state.NO_DATA,
-            f"No data since {counts.as_of:%-d %b %Y, %H:%M} UTC{_left_out(counts.left_out)}; the figures are of then.",
+            f"No data since {counts.as_of:%-d %b %Y, %H:%M} UTC{_left_out(counts.left_out)}; "
+            "the figures are from then.",
         )
     if target is None or left is None:
         return standing(
@@ -105,7 +106,7 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
         name = NAMES[rule.long_seconds]
         total, bad = counts.windows[name]
         rate = burn[name]
-        # Most services burn slowly, and comparing two numbers is a hundred times quicker than asking the rule.
+        # Most services burn slowly, and comparing two numbers is a hundred times faster than checking the rule.
         if rate is None or rate < 0.99 * rule.factor(window_days):
             continue
         if rule_holds(rule, bad, total, target=target, window_total=counts.total, window_days=window_days):

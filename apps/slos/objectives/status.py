@@ -1,4 +1,4 @@
-"""Keeping :class:`ServiceStatus` true: one pass over the hours of the services that changed."""
+"""Keeps :class:`ServiceStatus` true: one pass over the hours of the services that changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from apps.telemetry.queries import NEWEST_END
 
 BATCH = 1_000
 
-# ``ends`` finds each service's newest complete hour by one index probe a partition; ``sums`` then reads every
+# ``ends`` finds each service's newest complete hour by one index probe for each partition; ``sums`` then reads every
 # hour of the windows once. Bins later than the clock do not count, whatever a source sends.
 _COUNTS = f"""
 WITH ends AS MATERIALIZED (
@@ -53,8 +53,8 @@ FROM ends e LEFT JOIN sums s ON s.id = e.id ORDER BY e.id
 """  # noqa: S608
 
 
-# What a status is made of has changed: the newest hour, the SLO, or how far behind the fleet the service
-# is. ``since`` names hours that were read again, whose counts may have changed where they stood.
+# What a status depends on has changed: the newest hour, the SLO, or how far the service is behind the fleet. ``since``
+# marks hours that were read again, whose counts may have changed in place.
 _CHANGED = f"""
 WITH ends AS MATERIALIZED (
     SELECT s.id, {NEWEST_END} AS as_of
@@ -71,7 +71,7 @@ WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
 
 
 def changed(*, now: datetime | None = None, since: datetime | None = None) -> list[int]:
-    """Return the services whose status is not what it would be now; see :func:`refresh` for ``since``."""
+    """Return the services whose status is out of date; see :func:`refresh` for ``since``."""
     parameters: dict[str, Any] = {
         "now": now or instants.now(),
         "window": settings.WINDOW_DAYS,
@@ -95,12 +95,11 @@ def refresh(
     since: datetime | None = None,
     everything: bool = False,
 ) -> int:
-    """Compute the status of these services (primary keys), or of all that changed. Returns how many.
+    """Compute the status of these services (primary keys), or of all that changed. Return how many.
 
-    Without ``services`` a status is left alone where neither its newest hour nor its SLO nor the decisions
-    that are due have changed. Hours from ``since`` on were read again: services that have any count as changed.
-    ``everything`` leaves nothing alone. Idempotent: the rows are a function of hours, SLOs and
-    recommendations. ``now`` is when it is, for tests.
+    Without ``services``, a status stays as it is if neither its newest hour nor its SLO nor its due decisions have
+    changed. Hours from ``since`` on were read again: services that have any count as changed. ``everything`` computes
+    all. Idempotent: the rows are a function of hours, SLOs and recommendations. ``now`` is for tests.
     """
     now = now or instants.now()
     if services is None and not everything:
@@ -118,7 +117,7 @@ def refresh(
             },
         )
         rows = cursor.fetchall()
-    # The fleet's newest data, from the rows kept: asking the hours themselves would read all of them.
+    # The fleet's newest data, from the stored rows: asking the hours themselves would read all of them.
     known = ServiceStatus.objects.aggregate(newest=Max("as_of"))["newest"]
     newest = max(
         (end for end in [known, *(row[3] for row in rows)] if end is not None and end <= now), default=None
@@ -161,11 +160,9 @@ def _status(
 
 
 def _store(statuses: list[ServiceStatus]) -> None:
-    """Write one batch; a service that was deleted meanwhile is left out, a later computation is not
-    overwritten.
-    """
+    """Write one batch. Leaves out a service that was deleted meanwhile, and does not overwrite a later computation."""
     with transaction.atomic():
-        # Locked in order, so that two refreshes at once wait for each other in place of deadlocking.
+        # Locked in order, so that two refreshes at once wait for each other instead of deadlocking.
         alive = set(
             Service.objects.select_for_update(no_key=True)
             .filter(pk__in=[status.service_id for status in statuses])

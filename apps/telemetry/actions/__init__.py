@@ -1,4 +1,4 @@
-"""What people and programs may do about telemetry: read it, connect its source, say which metrics to read."""
+"""The actions of telemetry: read it, connect its source, choose the metrics to read."""
 
 from apps.telemetry.actions import connections, families, readings
 from apps.telemetry.actions.readings import MAX_DISCOVER_DAYS

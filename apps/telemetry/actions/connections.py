@@ -1,4 +1,4 @@
-"""Connect Ballast to a Prometheus, and let go of it again. Secrets go in and never come out."""
+"""Connects Ballast to a Prometheus and disconnects it. Secrets that go in never come out."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ _ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
 
 def address_problem(url: str) -> str:
-    """Say why a text is no address of a Prometheus, or return an empty string. The text itself is not repeated."""
+    """Return why a text is no address of a Prometheus, or an empty string. The reason does not repeat the text."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "is not an address; write one such as http://prometheus:9090"
     if parts.scheme not in {"http", "https"}:
-        return "has to begin with http:// or https://"
+        return "must begin with http:// or https://"
     if not host:
         return "names no host; write an address such as http://prometheus:9090"
     if parts.query or parts.fragment:
-        return "must not have a ? or #; write the address under which /api/v1/query lies"
+        return "must not have a ? or #; write the address under which /api/v1/query is found"
     if not url.isprintable() or " " in url:
-        return "holds a character that no address has"
+        return "contains a character that no address has"
     return ""
 
 
 class Credentials(ActionInput):
-    """What the server asks for before it answers; nothing of it is shown again."""
+    """The credentials that the server requires. They are never shown again."""
 
     model_config = ConfigDict(str_strip_whitespace=True, extra="forbid")
 
@@ -66,7 +66,7 @@ class Credentials(ActionInput):
             description="For basic authentication, where there is no token.",
         ),
     ] = ""
-    password: Annotated[SecretStr, Field(max_length=2_000, description="With the user.")] = SecretStr("")
+    password: Annotated[SecretStr, Field(max_length=2_000, description="For the user.")] = SecretStr("")
     org_id: Annotated[
         str,
         Field(
@@ -78,7 +78,7 @@ class Credentials(ActionInput):
 
     @field_serializer("token", "password", when_used="json")
     def _as_fingerprint(self, secret: SecretStr) -> str:
-        # Two requests with the same idempotency key are the same only if their secrets are.
+        # Two requests with one idempotency key are the same only if their secrets are the same.
         text = secret.get_secret_value()
         return salted_hmac(OBJECT[0], text, algorithm="sha256").hexdigest() if text else ""
 
@@ -90,7 +90,7 @@ class Credentials(ActionInput):
 
 
 class ConnectInput(ActionInput):
-    """An address, and what lets Ballast in."""
+    """An address, and the credentials for it."""
 
     url: Annotated[
         str,
@@ -98,7 +98,7 @@ class ConnectInput(ActionInput):
             min_length=1,
             max_length=MAX_ADDRESS,
             repr=False,
-            description="The address under which `/api/v1/query` lies, such as "
+            description="The address under which `/api/v1/query` is found, such as "
             "http://prometheus:9090; for Mimir it usually "
             "ends in /prometheus. A user and password in it are taken out and kept apart.",
         ),
@@ -120,7 +120,7 @@ class ConnectInput(ActionInput):
         return f"{known} {found.url}" if "@" in url else url
 
     def connection(self) -> sources.Connection:
-        """The connection that is meant."""
+        """Return the connection, with user and password taken out of the address."""
         parts = urlsplit(self.url)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         given = self.credentials
@@ -171,7 +171,7 @@ class Connect(Action[ConnectInput]):
             if tried.is_up
             else [],
             warnings=[] if tried.is_up else [tried.detail],
-            undo="Connect the former address again; its token has to be given anew.",
+            undo="Connect the former address again; enter its token again.",
         )
 
     def execute(self, call: Call[ConnectInput]) -> Outcome:
@@ -201,12 +201,12 @@ class Connect(Action[ConnectInput]):
 
 
 class DisconnectInput(ActionInput):
-    """Nothing but the wish."""
+    """No input."""
 
 
 @register
 class Disconnect(Action[DisconnectInput]):
-    """Read nothing more from the Prometheus that was connected, and forget its secrets. What was read stays."""
+    """Stop reading from the connected Prometheus, and forget its secrets. Stored data stay."""
 
     name = "telemetry.disconnect"
     title = "Disconnect Prometheus"
@@ -221,15 +221,15 @@ class Disconnect(Action[DisconnectInput]):
     def guard(self, call: Call[DisconnectInput]) -> None:
         _refuse_where_the_environment_says()
         if stored.newest_connection() is None:
-            raise Conflict("No Prometheus is connected, so there is nothing to let go of.")
+            raise Conflict("No Prometheus is connected, so there is nothing to disconnect.")
 
     def preview(self, call: Call[DisconnectInput]) -> Preview:
         found = stored.newest_connection()
         return Preview(
             summary=f"Read nothing more from {found.url if found else 'it'}, and forget its token "
             "and password. Recommendations "
-            "and budgets stay as they are, and grow old.",
-            undo="Connect it again; its token has to be given anew.",
+            "and budgets stay as they are, without new data.",
+            undo="Connect it again; enter its token again.",
         )
 
     def execute(self, call: Call[DisconnectInput]) -> Outcome:
@@ -247,7 +247,7 @@ class Disconnect(Action[DisconnectInput]):
 
 
 def described(found: StoredConnection | None) -> dict[str, Any] | None:
-    """What may be told of a connection: whether there is a secret, not which."""
+    """Return what may be shown of a connection: whether it has secrets, but not the secrets."""
     if found is None:
         return None
     return {

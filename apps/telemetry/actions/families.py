@@ -1,4 +1,4 @@
-"""Look at the metrics of the source, and store the families by which they are read."""
+"""Looks at the metrics of the source, and stores the families that read them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ FamilyName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-
 
 
 class SurveyInput(ActionInput):
-    """Nothing but the wish."""
+    """No input."""
 
 
 @register
 class LookAtMetrics(Action[SurveyInput]):
-    """Look at the metrics of the source and propose families. A worker does it, in a few hundred small questions."""
+    """Have a worker look at the metrics of the source, in a few hundred small questions, and propose families."""
 
     name = "telemetry.survey"
     title = "Look at metrics"
@@ -57,7 +57,7 @@ class LookAtMetrics(Action[SurveyInput]):
         return Preview(
             summary=f"Look at the names, types and labels of the metrics of {sources.address()}, in "
             "at most a minute and a half "
-            "and a few hundred small questions. Nothing is stored but what was found."
+            "and a few hundred small questions. Only the result is stored."
         )
 
     def execute(self, call: Call[SurveyInput]) -> Outcome:
@@ -68,22 +68,22 @@ class LookAtMetrics(Action[SurveyInput]):
 
 
 class NamedFamily(ActionInput):
-    """A family and what it is called; one of a built-in name replaces that."""
+    """A family and its name. It replaces a built-in family of the same name."""
 
     name: FamilyName
     family: MetricFamily
 
 
 class StoreFamiliesInput(ActionInput):
-    """All families that are to be stored: those that are stored now and not among them are removed."""
+    """All families to store. Stored families that are not among them are removed."""
 
     families: Annotated[list[NamedFamily], Field(max_length=MAX_FAMILIES)]
     order: Annotated[
         list[FamilyName],
         Field(
             max_length=2 * MAX_FAMILIES,
-            description="The families to try, in this order, built-in ones among them; empty for "
-            "these first, then the others.",
+            description="Names of the families to try, in order, built-in ones included; if empty, "
+            "these families come before the others.",
         ),
     ] = []
     version: Annotated[int, Field(ge=0, description="The version that you saw; 0 where there was none.")] = 0
@@ -93,17 +93,17 @@ class StoreFamiliesInput(ActionInput):
         names = [one.name for one in self.families]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)} is there twice; give each family a name of its own")
+            raise ValueError(f"{', '.join(twice)} occurs twice; give each family a name of its own")
         return self
 
     def by_name(self) -> dict[str, Any]:
-        """The families as they are kept, by their names."""
+        """Return the families as they are stored, by their names."""
         return {one.name: one.family.model_dump(mode="json", exclude_defaults=True) for one in self.families}
 
 
 @register
 class StoreFamilies(Action[StoreFamiliesInput]):
-    """Say which metric families are read beside the built-in ones and the file's. Every process takes it up at once."""
+    """Choose the metric families that are read besides the built-in ones and the file's, at once in every process."""
 
     name = "telemetry.store_families"
     title = "Store metric families"
@@ -113,7 +113,7 @@ class StoreFamilies(Action[StoreFamiliesInput]):
 
     def target(self, data: StoreFamiliesInput, *, lock: bool) -> None:
         if lock:
-            stored.lock()  # so that nobody else can store others between the check of the version and the change
+            stored.lock()  # nobody else can store families between the check of the version and the change
 
     def guard(self, call: Call[StoreFamiliesInput]) -> None:
         below = load_config(settings.CONFIG_FILE)
@@ -121,14 +121,14 @@ class StoreFamilies(Action[StoreFamiliesInput]):
         unknown = [name for name in call.input.order if name not in known]
         if unknown:
             raise InvalidInput(
-                f"The order names {', '.join(unknown[:_NAMES_SHOWN])}, which is no family.",
-                fields=[FieldProblem("order", f"{name} is no family") for name in unknown[:_NAMES_SHOWN]],
+                f"The order names {', '.join(unknown[:_NAMES_SHOWN])}, but there is no such family.",
+                fields=[FieldProblem("order", f"{name} is not a family") for name in unknown[:_NAMES_SHOWN]],
             )
         version = stored.families_version()
         if version != call.input.version:
             found = stored.family_set(version)
             raise Conflict(
-                f"Somebody stored other families meanwhile: version {version} counts, and you saw "
+                f"Somebody stored other families meanwhile: version {version} is in use, but you saw "
                 f"{call.input.version}.",
                 extra={
                     "difference": [
@@ -165,7 +165,7 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             if changed
             else [],
             warnings=warnings,
-            undo="Store the former families again; what was read by these stays until it is read anew.",
+            undo="Store the former families again; hours that these have read stay until they are read again.",
         )
 
     def execute(self, call: Call[StoreFamiliesInput]) -> Outcome:
@@ -191,7 +191,7 @@ class StoreFamilies(Action[StoreFamiliesInput]):
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[FieldChange]:
-    """Families that differ, as a configuration file would say them."""
+    """Return the families that differ, as a configuration file would write them."""
     names = [*new, *(name for name in old if name not in new)]
     return [
         FieldChange(name, _words(name, old.get(name)), _words(name, new.get(name)))
@@ -216,22 +216,22 @@ def _snapshot(found: FamilySet | None) -> dict[str, Any] | None:
 
 
 def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[str]]:
-    """The services that families would read now, and what is not known of that."""
+    """Return the services that families would read now, and warnings where that is not known."""
     if not families:
         return [], []
     if not sources.is_configured():
-        return [], ["No Prometheus is set up, so nobody knows which services these families read."]
+        return [], ["No Prometheus is set up, so the services that these families read are not known."]
     try:
         found, refused = surveys.services_of(list(families.values()))
         return sorted(found), [surveys.in_words_of_the_page(one) for one in refused]
     except SourceError as error:
         return [], [
-            f"Which services they read is not known now: {surveys.in_words_of_the_page(error.detail)}"
+            f"The services that they read are not known now: {surveys.in_words_of_the_page(error.detail)}"
         ]
 
 
 def named(families: Sequence[tuple[str, MetricFamily]]) -> list[dict[str, Any]]:
-    """Families as the action's input takes them."""
+    """Return families as the action's input takes them."""
     return [
         {"name": name, "family": family.model_dump(mode="json", exclude_defaults=True)}
         for name, family in families

@@ -1,6 +1,6 @@
-"""The levers of telemetry: find services, read a past window from the source, import a folder of observations.
+"""Actions of telemetry: find services, read a past window from the source, import a folder of observations.
 
-All of them only record the intent; a worker, or the command that asked, does the reading.
+Each action only records a run; a worker, or the command that asked, does the reading.
 """
 
 from __future__ import annotations
@@ -25,42 +25,40 @@ from apps.telemetry.models import TelemetryRun
 MAX_BACKFILL_DAYS = 731
 MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
-_END = "End of the last hour; the newest complete hour where it is left out."
+_END = "End of the last hour; by default the end of the newest complete hour."
 _UNDO = (
-    "Nothing is lost: an hour that has less now than what is stored of it stays as it is until a second reading "
+    "Nothing is lost: a stored hour that has less data now stays as it is until a second reading "
     "agrees, and incomplete answers only fill gaps."
 )
 _TRUSTED = (
-    "What this reading says replaces what is stored: hours that have less now, and hours that cannot be true now, "
-    "which leave a gap. Only incomplete answers still replace nothing that is complete."
+    "This reading replaces stored hours even where it has less data; hours that are implausible now become gaps. "
+    "Only incomplete answers do not replace complete hours."
 )
-_TRUSTED_UNDO = "What it replaces is gone; only the source, or files, can bring it back."
+_TRUSTED_UNDO = "Replaced hours are gone; only the source or files can bring them back."
 
 
 class BackfillInput(ActionInput):
-    """A window of whole hours, and which services to read in it."""
+    """A window of whole hours, and the services to read in it."""
 
     days: Annotated[int, Field(ge=1, le=MAX_BACKFILL_DAYS, description="How many days before the end.")] = 30
     end: AwareInstant | None = Field(default=None, description=_END)
     services: Annotated[
-        list[str], Field(max_length=5_000, description="Only these; all of the catalog where there are none.")
+        list[str], Field(max_length=5_000, description="Only these services; if empty, all of the catalog.")
     ] = []
     discover: Annotated[
         bool,
-        Field(
-            description="Look for services and calls that are new first, in the newest 31 days of the window."
-        ),
+        Field(description="First look for new services and calls, in the newest 31 days of the window."),
     ] = False
     trust: Annotated[
         bool,
         Field(
-            description="What this reading says replaces what is stored, also where it says less. Incomplete answers "
-            "replace nothing that is complete even then."
+            description="Replace stored hours with this reading even where it has less data. Incomplete answers "
+            "still do not replace complete hours."
         ),
     ] = False
 
     def window(self) -> tuple[datetime, datetime]:
-        """The whole hours to read."""
+        """Return the start and end of the whole hours to read."""
         return _whole_hours(self.days, self.end)
 
 
@@ -90,7 +88,9 @@ class Backfill(Action[BackfillInput]):
         if missing:
             raise InvalidInput(
                 f"The catalog has no service {', '.join(missing[:_NAMES_SHOWN])}.",
-                fields=[FieldProblem("services", f"{name} is no service") for name in missing[:_NAMES_SHOWN]],
+                fields=[
+                    FieldProblem("services", f"{name} is not a service") for name in missing[:_NAMES_SHOWN]
+                ],
             )
 
     def preview(self, call: Call[BackfillInput]) -> Preview:
@@ -126,13 +126,13 @@ class DiscoverInput(ActionInput):
     end: AwareInstant | None = Field(default=None, description=_END)
 
     def window(self) -> tuple[datetime, datetime]:
-        """The whole hours to look at."""
+        """Return the start and end of the whole hours to look at."""
         return _whole_hours(self.days, self.end)
 
 
 @register
 class Discover(Action[DiscoverInput]):
-    """Find services and the calls between them in Prometheus and put those that are new into the catalog."""
+    """Find services and the calls between them in Prometheus, and add new ones to the catalog."""
 
     name = "telemetry.discover"
     title = "Discover services"
@@ -147,7 +147,7 @@ class Discover(Action[DiscoverInput]):
     def preview(self, call: Call[DiscoverInput]) -> Preview:
         start, end = call.input.window()
         what = f"Look for services and calls from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        undo = "Discovered services and calls never override what somebody declared. Calls that are seen no more "
+        undo = "Discovered services and calls never override declarations. Calls that are no longer seen "
         undo += "go stale after seven days."
         try:
             with sources.place():
@@ -160,7 +160,7 @@ class Discover(Action[DiscoverInput]):
                     source.close()
         except SourceError as error:
             return Preview(
-                summary=f"{what} in {sources.address()}, which does not answer now.",
+                summary=f"{what} in {sources.address()}, which does not answer at the moment.",
                 warnings=[error.detail],
                 undo=undo,
             )
@@ -196,7 +196,7 @@ class Discover(Action[DiscoverInput]):
 
 
 class ImportInput(ActionInput):
-    """A folder of files, and a mark on what is made of them."""
+    """A folder of files, and a mark on the services that it creates."""
 
     path: Annotated[
         str,
@@ -204,7 +204,11 @@ class ImportInput(ActionInput):
     ]
     origin: Annotated[
         str,
-        Field(max_length=40, pattern=r"^[a-z0-9-]*$", description="A mark on the services that it makes."),
+        Field(
+            max_length=40,
+            pattern=r"^[a-z0-9-]*$",
+            description="A mark on the services that the import creates.",
+        ),
     ] = ""
 
 
@@ -223,15 +227,15 @@ class Import(Action[ImportInput]):
         path = Path(call.input.path)
         if call.actor.source in {AuditEntry.Source.COMMAND, AuditEntry.Source.TASK}:
             return
-        # Whoever is not on this machine must not make Ballast read any folder of it and quote from it.
+        # People on other machines must not make Ballast read and quote from just any folder.
         if "\0" in call.input.path or not path.resolve().is_relative_to(import_root().resolve()):
-            raise NotAllowed(f"Over the network only folders below {import_root()} can be imported.")
+            raise NotAllowed(f"Over the network, only folders below {import_root()} can be imported.")
 
     def preview(self, call: Call[ImportInput]) -> Preview:
         folder = Path(call.input.path)
         found = _csv_files(folder)
         return Preview(
-            summary=f"Check every row of {folder}, then store all of it or nothing.",
+            summary=f"Check every row of {folder}, then store all rows or nothing.",
             touches=[Touch(len(found), "files", found[:_NAMES_SHOWN])],
             warnings=[] if found else [f"{folder} has no CSV files."],
         )
@@ -255,7 +259,7 @@ def _csv_files(folder: Path) -> list[str]:
 
 
 def requested(run: TelemetryRun) -> Outcome:
-    """The outcome of an action that records a run for a worker."""
+    """Return the outcome of an action that records a run for a worker."""
     described: dict[str, Any] = {"kind": run.what, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}

@@ -1,7 +1,7 @@
-"""What every telemetry source can do, and the shapes in which it answers.
+"""What every telemetry source can do, and the shapes of its answers.
 
 Instants are Unix seconds (UTC) and name the *start* of a bin; a bin covers ``[at, at + step_seconds)``.
-Latencies are milliseconds. What a source does not know is absent, never zero.
+Latencies are in milliseconds. A value that a source does not know is absent, never zero.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ type Edge = tuple[str, str]
 
 @dataclass(slots=True)
 class CountBins:
-    """Requests and failed requests of one service or edge; parallel lists in order of time.
+    """Requests and failed requests of one service or edge, as parallel lists in order of time.
 
     ``partial[i]`` is true where the source said that its answer may lack data. ``implausible`` holds the
-    starts of bins that were dropped because what came could not be true; they are in none of the lists.
+    starts of bins that were dropped because their counts cannot be true; the parallel lists do not include them.
     """
 
     step_seconds: int
@@ -44,8 +44,7 @@ class BucketBins:
 
     ``cumulative[i][j]`` requests of bin ``i`` took at most ``bounds_ms[i][j]``.
 
-    Each bin's bounds ascend and end with ``inf``; they may change from one bin to another, as a deployment
-    changes them.
+    Each bin's bounds ascend and end with ``inf``. They may differ between bins, for instance after a deployment.
     """
 
     step_seconds: int
@@ -56,9 +55,9 @@ class BucketBins:
 
 @dataclass(slots=True)
 class PercentileBins:
-    """Percentiles that the source had computed itself, one bin each; ``None`` where there is none.
+    """Percentiles that the source computed itself, one value a bin; ``None`` where there is none.
 
-    They cannot be added or averaged, so they are kept as fine as they come.
+    Percentiles cannot be added or averaged, so they keep the step of the source.
     """
 
     step_seconds: int
@@ -70,13 +69,14 @@ class PercentileBins:
 
 @dataclass(slots=True)
 class Finding:
-    """Something about a service's data that whoever reads a number made of them should know.
+    """Something about a service's data that makes them less credible, or that corrected them.
 
     Parameters:
-        kind: a name of :data:`apps.telemetry.findings.KINDS`, which has the sentence and what it costs.
-        hours: starts of the bins that it speaks of.
-        detail: what the sentence names, JSON-ready. Of two findings of one kind and subject the later one's stands.
-        subject: tells several findings of one kind apart, such as the name of a family or a label.
+        kind: a name of :data:`apps.telemetry.findings.KINDS`, which has the sentence and the effect.
+        hours: starts of the bins that it concerns.
+        detail: values for the sentence, JSON-ready. When two findings have one kind and subject, the later detail
+            replaces the earlier one.
+        subject: distinguishes several findings of one kind, such as the name of a family or a label.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time in which a service was read from one family: ``[start, end)``, whole bins with data."""
+    """A time ``[start, end)`` in which a service was read from one family; ``bins`` is how many bins have data."""
 
     family: str
     start: int
@@ -97,16 +97,16 @@ class Stretch:
 
 @dataclass(slots=True)
 class ReadingQuality:
-    """What is known of an answer beside its values.
+    """What is known of an answer besides its values.
 
     Parameters:
-        warnings: what the source said; an answer with warnings may lack data.
+        warnings: warnings of the source; an answer with warnings may lack data.
         notes: remarks of the source that don't put the data in doubt.
-        implausible_bins: bins dropped per service (or ``source → target``): more failures than requests,
-            negative counts, NaN or infinite values, and what findings say was left out.
-        findings: what is known of each service's data, by service id.
+        implausible_bins: how many bins were dropped per service (or ``source → target``): those with more failures
+            than requests, with negative, NaN or infinite counts, and those that findings leave out.
+        findings: findings about each service's data, by service id.
         personal_labels: label names whose values looked like personal data, with how many were dropped.
-        age_seconds: age of the oldest part of the answer; 0 when it came from the source just now.
+        age_seconds: age of the oldest part of the answer; 0 when all of it came from the source just now.
     """
 
     warnings: list[str] = field(default_factory=list)
@@ -117,7 +117,7 @@ class ReadingQuality:
     age_seconds: float = 0.0
 
     def find(self, service_id: str, finding: Finding) -> None:
-        """Note a finding, together with what is known of the same kind and subject."""
+        """Note a finding; merge it with a known finding of the same kind and subject."""
         for known in self.findings.setdefault(service_id, []):
             if (known.kind, known.subject) == (finding.kind, finding.subject):
                 known.hours |= finding.hours
@@ -130,7 +130,7 @@ class ReadingQuality:
         return bool(self.warnings)
 
     def merge(self, other: ReadingQuality) -> None:
-        """Add what is known of another part of the same answer."""
+        """Add the quality of another part of the same answer."""
         self.warnings += [warning for warning in other.warnings if warning not in self.warnings]
         self.notes += [note for note in other.notes if note not in self.notes]
         self.implausible_bins += other.implausible_bins
@@ -145,7 +145,7 @@ class ReadingQuality:
 class AvailabilityReading:
     """Counts per service id. A service without data is not in ``series``.
 
-    ``stretches`` say which family each service was read from when, in order of time.
+    ``stretches`` list the family that each service was read from, in order of time.
     """
 
     series: dict[str, CountBins] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class AvailabilityReading:
 class LatencyReading:
     """Histograms where the source has them, else percentiles, per service id.
 
-    ``partial`` holds the starts of the bins asked for of which the source said that its answer may lack data.
+    ``partial`` holds, by service, the starts of bins for which the source said that its answer may lack data.
     """
 
     buckets: dict[str, BucketBins] = field(default_factory=dict)
@@ -185,15 +185,16 @@ class SeenCalls:
     calls: float
     last_seen: int
     is_async: bool = False
-    """All of them went through a messaging system."""
+    """Whether all calls went through a messaging system."""
 
 
 @dataclass(slots=True)
 class Discovery:
     """Which services a source knows, and who called whom in ``[start, end)``.
 
-    Ends of edges are among ``services``. Where there were more than Ballast is built for, the busiest are here and the
-    others are counted. ``called_from_outside`` counts services with callers that are not instrumented.
+    Both ends of each edge are in ``services``. Where there are more than Ballast is built for, the busiest are kept;
+    ``services_left_out`` and ``edges_left_out`` count the others. ``called_from_outside`` counts services with callers
+    that are not instrumented.
     """
 
     start: int
@@ -208,7 +209,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """Whether a source answers, and what it says of itself."""
+    """Whether a source answers, and how it describes itself."""
 
     name: str
     is_up: bool
@@ -216,13 +217,13 @@ class SourceStatus:
     breaker: str
     version: str = ""
     server: str = ""
-    """What kind of server it is, as a person writes it."""
+    """The kind of server, such as "Thanos"."""
     families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedQuery:
-    """One query as it was sent, and what came back for it."""
+    """One query as it was sent, and the answer to it."""
 
     purpose: str
     family: str
@@ -231,12 +232,12 @@ class ResolvedQuery:
     series: int = 0
     points: int = 0
     sample: tuple[tuple[dict[str, str], str], ...] = ()
-    """Up to a few series: their labels (without personal data) and the last value."""
+    """A few series of the answer: their labels without personal data, and the last value."""
 
 
 @dataclass(slots=True)
 class Explanation:
-    """How one service is read: the queries, what came back, and what would be stored from it."""
+    """How one service is read: the queries, the answers, and what would be stored from them."""
 
     service_id: str
     start: int
@@ -251,15 +252,15 @@ class Explanation:
 class TelemetrySource(Protocol):
     """A place that SLIs are read from. Methods raise :class:`apps.telemetry.clients.errors.SourceError`.
 
-    ``start`` and ``end`` bound the bins wanted: the first begins at ``start``, the last ends at ``end``.
+    ``start`` and ``end`` bound the wanted bins: the first bin begins at ``start``, the last one ends at ``end``.
     """
 
     @property
     def name(self) -> str:
-        """What people call the source."""
+        """The name that people use for the source."""
 
     def check(self) -> SourceStatus:
-        """Ask whether the source answers. Does not raise."""
+        """Ask whether the source answers. This does not raise."""
 
     def availability(
         self,
@@ -270,9 +271,9 @@ class TelemetrySource(Protocol):
         *,
         usual: Mapping[str, Mapping[int, float]] | None = None,
     ) -> AvailabilityReading:
-        """Requests and failed requests per service and bin.
+        """Return requests and failed requests per service and bin.
 
-        ``usual`` are requests of other hours that are known, by service and by the hour's start.
+        ``usual`` gives known requests of other hours, by service and by the hour's start.
         """
 
     def latency(
@@ -284,13 +285,13 @@ class TelemetrySource(Protocol):
         *,
         leave_out: Mapping[str, Collection[int]] | None = None,
     ) -> LatencyReading:
-        """Histograms per service and bin, or percentiles as fine as the source has them.
+        """Return histograms per service and bin, or percentiles with the step that the source has.
 
-        ``leave_out`` are starts of bins whose counts are not believed, by service.
+        ``leave_out`` gives, by service, the starts of bins whose counts are implausible.
         """
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
-        """Calls and failed calls between services, for edges whose source is one of ``service_ids``."""
+        """Return calls and failed calls between services, for edges whose source is in ``service_ids``."""
 
     def discover(
         self,
@@ -300,9 +301,9 @@ class TelemetrySource(Protocol):
         max_seconds: float | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Discovery:
-        """Services and calls between them, whether the catalog knows them or not.
+        """Return services and the calls between them, whether or not the catalog knows them.
 
-        With ``max_seconds`` only as far back as that time allows; ``progress`` is told days done and in total.
+        With ``max_seconds``, look back only as far as that time allows. ``progress`` gets the days done and in total.
         """
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:

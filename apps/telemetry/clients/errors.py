@@ -3,9 +3,9 @@
 Errors::
 
     SourceError                 root; the detail says what happened and what to do
-    ├── SourceUnavailable       no connection, a 5xx, the breaker is open: may pass by itself
+    ├── SourceUnavailable       no connection, a 5xx, or an open breaker: may pass by itself
     │   └── SourceTimeout       no complete answer in time
-    ├── SourceRefused           the source answers, and declines: the query or the set-up is wrong
+    ├── SourceRefused           the source declines: the query or the set-up is wrong
     │   └── TooMuchData         one answer would be too large: ask for less at a time
     └── BadAnswer               the answer is not what the API specifies (a sign-in page, a proxy's error page)
 """
@@ -54,7 +54,7 @@ class SourceTimeout(SourceUnavailable):
 
 
 class SourceRefused(SourceError):
-    """The source declines the request, and would decline it again."""
+    """The source declines the request, and would decline a repeat too."""
 
 
 class TooMuchData(SourceRefused):
@@ -62,4 +62,4 @@ class TooMuchData(SourceRefused):
 
 
 class BadAnswer(SourceError):
-    """Something answers, but not the API that was expected."""
+    """Something answers, but not with the expected API."""

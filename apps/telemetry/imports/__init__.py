@@ -1,1 +1,1 @@
-"""Folders of files: checked whole, then stored whole."""
+"""Imports folders of files: a whole folder is checked, then the whole folder is stored."""

@@ -1,8 +1,8 @@
-"""What is not wrong in a folder of observations and may not be what was meant: one sentence for each kind of doubt.
+"""Remarks on observations that keep to the format but may not be what was meant: one sentence for each kind of doubt.
 
-A file can keep to the format and mean something else: counters in place of counts, seconds in place of milliseconds,
-shares in place of failures. Such a file is taken, and whoever sent it is told what to look at. For workers and
-commands: needs numpy.
+A file can keep to the format and mean something else: counters instead of counts, seconds instead of milliseconds,
+shares instead of failures. Such a file is imported, with remarks on what to check. This module is for workers and
+commands, because it needs numpy.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from apps.telemetry.clients.files.instants import quoted
 from apps.telemetry.clients.files.reader import DAY, HOUR, Floats, Integers, Rows
 from apps.telemetry.imports.overlap import Bins, Whole
 
-#: A counter is recognised by a day of bins in which it rises at least so often,
+#: A counter is recognised by at least so many rises from bin to bin,
 LEAST_RISES = 12
-#: and falls, when it is begun anew, at most once for so many rises.
+#: with at most one fall, at a restart, for so many rises.
 RISES_FOR_A_FALL = 12
-#: Bins that begin so regularly and never touch are wider than their ``step_seconds``.
+#: At least so many gaps, this share of them equal, suggest bins that are wider than their ``step_seconds``.
 LEAST_GAPS = 12
 REGULAR_SHARE = 0.9
-#: A day of hours, before anything is said of a service's failures or latencies.
+#: A service needs at least so many bins and requests before its failures or latencies are doubted.
 LEAST_BINS = 24
 LEAST_REQUESTS = 100
-#: In a share of failures most values are below this.
+#: Most values of a share of failures are below this.
 SMALL_SHARE = 0.2
-#: No service takes as long for half of its requests.
+#: No service has a median latency as long as this, in milliseconds.
 LONG_MS = 600_000.0
 
 
 def doubts_about_times(
     file: str, bins: Bins, name_of: Callable[[int], str], without_zone: Collection[int]
 ) -> Iterator[str]:
-    """Remarks on bins in order: totals that are a counter's, widths that do not fit, an hour that clocks skipped."""
+    """Yield remarks on ordered bins: totals that look like a counter's, wrong widths, an hour that clocks skipped."""
     begins = np.flatnonzero(np.diff(bins.keys, prepend=bins.keys[0] - 1))
     ends = np.append(begins[1:], bins.keys.size) - 1
     inner = bins.keys[1:] == bins.keys[:-1]
@@ -65,7 +65,7 @@ def _counters(
         yield (
             f"{file}: the counts of {_first_of(bins.keys[begins[found]], name_of)} only ever grow, from "
             f"{bins.total[first]:,.10g} in line {bins.lines[first]} to {bins.total[last]:,.10g} in line "
-            f"{bins.lines[last]}, as a counter does. A count is of its bin alone: if these are readings of "
+            f"{bins.lines[last]}, as a counter does. A count covers only its bin: if these are readings of "
             "a counter, export its increase from bin to bin and import that."
         )
 
@@ -124,14 +124,14 @@ def _skipped_hours(
 
 @dataclass(slots=True)
 class DoubtsAboutValues:
-    """Adds up what is looked at in ``sli.csv``, key by key, and says what may not be what was meant."""
+    """Adds up the rows of ``sli.csv`` key by key, and remarks on values that may not be what was meant."""
 
     keys: int
-    """How many keys there are; they are numbered from 0."""
+    """The number of keys; they are numbered from 0."""
     _sums: dict[str, Floats] = field(default_factory=dict)
 
     def look_at(self, rows: Rows) -> None:
-        """Look at some rows."""
+        """Add some rows."""
         key, total, bad = rows.keys[0], rows.values["total"], rows.values["bad"]
         self._add("bins", key, np.ones(len(rows)))
         self._add("total", key, total)
@@ -148,7 +148,7 @@ class DoubtsAboutValues:
         self._add("long", key, lowest > LONG_MS)
 
     def remarks(self, file: str, name_of: Callable[[int], str]) -> Iterator[str]:
-        """One sentence for each kind of doubt, with the first service that it is about and how many others."""
+        """Yield a sentence for each kind of doubt, with the first service concerned and the number of others."""
         if not self._sums:
             return
         totals = self._sums
@@ -162,8 +162,8 @@ class DoubtsAboutValues:
         found = np.flatnonzero(shares & (totals["total"] > LEAST_REQUESTS))
         if found.size:
             yield (
-                f"{file}: bad of {_first_of(found, name_of)} is never above 1 and mostly a small fraction. It is how "
-                "many requests failed, and not their share: if it is a share, multiply it by total."
+                f"{file}: bad of {_first_of(found, name_of)} is never above 1 and mostly a small fraction. bad is how "
+                "many requests failed, not their share: if the column holds shares, multiply them by total."
             )
         found = np.flatnonzero(
             enough & (totals["total"] >= LEAST_REQUESTS) & (2 * totals["bad"] > totals["total"])
@@ -173,7 +173,7 @@ class DoubtsAboutValues:
             yield (
                 f"{file}: more than half of all requests of {_first_of(found, name_of)} failed "
                 f"({totals['bad'][one]:,.10g} of {totals['total'][one]:,.10g}). bad is how many failed: if it holds "
-                "those that succeeded, write total minus them."
+                "those that succeeded, write total minus these."
             )
         latencies = totals["latencies"] >= LEAST_BINS
         found = np.flatnonzero(latencies & (2 * totals["short"] > totals["latencies"]))
@@ -195,7 +195,7 @@ class DoubtsAboutValues:
 
 
 def doubt_about_bounds(file: str, smallest: float, largest: float) -> Iterator[str]:
-    """A remark on the finite bounds of ``latency_buckets.csv`` where they look like seconds."""
+    """Yield a remark on the finite bounds of ``latency_buckets.csv`` where they look like seconds."""
     if smallest < 1.0 and largest <= 60.0:
         yield (
             f"{file}: le_ms goes from {smallest:g} to {largest:g}, as bounds in seconds do. If they are seconds, "
@@ -204,7 +204,7 @@ def doubt_about_bounds(file: str, smallest: float, largest: float) -> Iterator[s
 
 
 def _per_key(counted: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often something holds of the bins of each key."""
+    """Return, for each key, the number of bins for which ``counted`` is true."""
     return np.add.reduceat(counted, begins, dtype=np.int64)
 
 

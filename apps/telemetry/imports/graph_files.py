@@ -1,9 +1,10 @@
-"""Reads ``services.csv`` and ``dependencies.csv`` into the rows that the catalog takes."""
+"""Reads ``services.csv`` and ``dependencies.csv`` into rows for the catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SERVICE_OPTIONAL = ("archetype", "on_call")
 DEPENDENCY_REQUIRED = ("source", "target", "mode", "criticality")
 _MAX_RETRIES_DIGITS = 4
 NUMBERS = {"published_sla", "calls_per_request", "redundancy_needed", "timeout_ms"}
-#: Of these a fraction is nothing, so ``1.000`` is a thousand with a point and not one.
+#: These are never fractions, so ``1.000`` in them may mean a thousand.
 _WHOLE_NUMBERS = {"redundancy_needed", "timeout_ms"}
 DEPENDENCY_OPTIONAL = (
     "calls_per_request", "redundancy_group", "redundancy_needed", "max_retries", "protocol", "timeout_ms"
@@ -31,17 +32,26 @@ class GraphFiles:
     """The graph of a folder. ``graph`` is ``None`` where the folder has neither file."""
 
     spellings: Spellings
-    """How each service is spelt; names of other files are compared with these."""
+    """The spellings of services, with which names in other files are compared."""
     graph: Graph | None = None
     names: set[str] = field(default_factory=set)
-    """Every service that the two files name, as it is spelt: those that exist once the graph is applied."""
+    """Every service that the two files name, in its final spelling; all exist once the graph is applied."""
     places: dict[str, str] = field(default_factory=dict)
-    """Where each of them is named first: ``services.csv line 2``."""
+    """Where each of these services is named first: ``services.csv line 2``."""
     rows: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph(paths: Mapping[str, Path], problems: Problems, known: Iterable[str] = ()) -> GraphFiles:
-    """Read and check both files; what is wrong is named by file and line. ``known`` are the services of the catalog."""
+def read_graph(
+    paths: Mapping[str, Path],
+    problems: Problems,
+    known: Iterable[str] = (),
+    *,
+    now: datetime | None = None,
+) -> GraphFiles:
+    """Read and check both files, and add problems by file and line.
+
+    ``known`` are the services of the catalog; observations after ``now`` are problems.
+    """
     files = GraphFiles(Spellings(known, DiscoverySource.FILE))
     payload: dict[str, list[dict[str, Any]]] = {}
     lines: dict[str, list[int]] = {}
@@ -66,6 +76,7 @@ def read_graph(paths: Mapping[str, Path], problems: Problems, known: Iterable[st
         [(1, payload)],
         name_row=lambda name, place: f"line {lines[name][place.row - 1]}",
         spellings=files.spellings,
+        now=now,
     )
     for problem in found.kept:
         problems.add(
@@ -97,7 +108,7 @@ def _rows(
 
 
 def _fault_of_number(name: str, cell: str) -> str:
-    """What is wrong with a number that the catalog's rows would take in their own way."""
+    """Return what is wrong with a number that the catalog would read in another way."""
     if not are_plain((cell,)):
         return not_a_number(cell)
     if name in _WHOLE_NUMBERS and "." in cell:
@@ -106,7 +117,7 @@ def _fault_of_number(name: str, cell: str) -> str:
 
 
 def _row(cells: Mapping[str, str]) -> dict[str, Any]:
-    """Leave out what is blank: a blank says nothing."""
+    """Return the cells that are not blank: a blank cell states nothing."""
     row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell != ""}
     if "max_retries" in row:
         retries = row.pop("max_retries")
@@ -116,7 +127,7 @@ def _row(cells: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _in_a_file(field_path: str, message: str) -> tuple[str, str]:
-    """The column and the words for a problem that the catalog found."""
+    """Return the column and the message for a problem that the catalog found."""
     if field_path.startswith("retry_config"):
         return (
             "max_retries",

@@ -1,6 +1,6 @@
-"""Imports a folder of observations: everything is checked first, then everything is stored, or nothing is.
+"""Imports a folder of observations: everything is checked first, then everything or nothing is stored.
 
-For workers and commands: it needs numpy.
+This module is for workers and commands, because it needs numpy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from apps.telemetry.imports.overlap import BinsOfFile, report_overlaps
 from apps.telemetry.storing import staging
 from apps.telemetry.storing.aggregates import Stored, ensure_partitions, staged_range, store_staged
 
-#: Keys of two services in one number.
+#: Bits for the second key where the keys of two services share one number.
 _EDGE_SHIFT = 32
 
 type Progress = Callable[[int, int], None]
@@ -39,16 +39,16 @@ class ImportResult:
     """What an import did."""
 
     rows: dict[str, int] = field(default_factory=dict)
-    """Rows read per file."""
+    """Rows read, by file."""
     graph: dict[str, Any] = field(default_factory=dict)
-    """What the catalog says it changed."""
+    """What changed in the catalog."""
     stored: Stored = field(default_factory=Stored)
     start: datetime | None = None
     end: datetime | None = None
     warnings: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """As it is stored with a run."""
+        """Return the result as it is stored with a run."""
         return {
             "rows": self.rows,
             "graph": self.graph,
@@ -64,18 +64,17 @@ def import_directory(
 ) -> ImportResult:
     """Import the files of docs/file-format.md that a folder has.
 
-    Importing a folder again changes nothing. The rows of an hour replace what is stored of that hour unless
-    they speak for less of it.
+    Importing a folder again changes nothing. The rows of an hour replace the stored hour unless they cover less of it.
 
     Parameters:
-        now: nothing later can have been observed.
+        now: no bin may end more than an hour later.
         apply_graph: puts a checked :class:`apps.catalog.services.Graph` into the catalog, inside the
-            transaction, and says what it changed.
-        progress: told bytes done and in total.
+            transaction, and returns what it changed.
+        progress: gets the bytes done and in total.
 
     Raises:
-        InvalidInput: something is wrong; ``extra["problems"]`` names up to 200 rows, ``extra["error_count"]``
-            counts all. Nothing has changed.
+        InvalidInput: the folder has faults. ``extra["problems"]`` has up to 200 of them, ``extra["error_count"]`` is
+            the number of all. Nothing has changed.
     """
     try:
         found = look_into(folder)
@@ -111,7 +110,7 @@ def import_directory(
 
 
 def rejected(problems: Problems, *, done: str = "imported") -> InvalidInput:
-    """The error that names what is wrong with a folder; ``done`` is what did not happen to it."""
+    """Return the error that names the faults of a folder; ``done`` is the word for what did not happen."""
     things = "1 problem" if problems.count == 1 else f"{problems.count:,} problems"
     named = problems.in_order()
     return InvalidInput(
@@ -133,8 +132,8 @@ def _store(
     *,
     is_hourly: bool,
 ) -> None:
-    # Nobody else can change the graph until this transaction ends, so it comes last unless services have to
-    # be made.
+    # Applying the graph locks it for everybody else until this transaction ends. So it comes last, unless it must
+    # create services first.
     all_exist = graph_files.names <= set(Service.objects.values_list("service_id", flat=True))
     if graph_files.graph is not None and not all_exist:
         result.graph = dict(apply_graph(graph_files.graph))
@@ -148,7 +147,7 @@ def _store(
 
 
 def _stage_sli(reader: Reader, names: Names, result: ImportResult, meter: _Meter) -> bool:
-    """Stage ``sli.csv``; say whether every row is a whole hour."""
+    """Stage ``sli.csv``; return whether every row is a whole hour."""
     file = reader.name_of("sli.csv")
     fine, coarse = (BinsOfFile() for _ in range(2))
     doubts = DoubtsAboutValues(len(names.known))
@@ -242,7 +241,7 @@ def _stage_buckets(reader: Reader, names: Names, result: ImportResult, meter: _M
 
 _BUCKET_RULES = (
     (
-        "SELECT line, 'le_ms', 'the bound stands in line ' || first || ' already' FROM ("
+        "SELECT line, 'le_ms', 'the bound is in line ' || first || ' already' FROM ("
         " SELECT line, first_value(line) OVER same AS first, row_number() OVER same AS number"
         " FROM stage_bucket"
         " WINDOW same AS (PARTITION BY key, at, le ORDER BY line)) r WHERE number > 1"
@@ -261,7 +260,7 @@ _BUCKET_RULES = (
 
 
 def _check_buckets(file: str, problems: Problems) -> None:
-    """Check what only a whole histogram shows: each bound once, counts that rise, an infinite bound."""
+    """Check whole histograms: each bound occurs once, counts do not fall, and there is an infinite bound."""
     with connection.cursor() as cursor:
         for rule in _BUCKET_RULES:
             cursor.execute(
@@ -276,7 +275,7 @@ def _check_buckets(file: str, problems: Problems) -> None:
 
 
 class _Meter:
-    """Turns rows read into progress by the size of the files; the last tenth is the storing."""
+    """Turns rows read into progress, by the size of the files. Storing is the last tenth."""
 
     def __init__(self, files: Mapping[str, Path], progress: Progress) -> None:
         self._sizes = {name: path.stat().st_size for name, path in files.items()}
@@ -285,7 +284,7 @@ class _Meter:
         self._done: dict[str, int] = {}
 
     def read(self, name: str, result: ImportResult, rows: int) -> None:
-        """Note that a chunk of a file was read. A row is taken to be 48 bytes."""
+        """Note that a chunk of a file was read. A row is assumed to have 48 bytes."""
         result.rows[name] = result.rows.get(name, 0) + rows
         self._done[name] = min(self._sizes.get(name, 0), result.rows[name] * 48)
         self._progress(int(0.9 * sum(self._done.values())), self._total)

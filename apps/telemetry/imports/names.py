@@ -1,4 +1,4 @@
-"""The services that a folder may speak of, numbered, and what to say of a name that is none of them."""
+"""Numbers the services that a folder may name, and makes the sentences for names that are unknown."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from apps.telemetry.clients.files.instants import quoted
 
 
 class Names:
-    """The key of each service id, whichever Unicode form it is written in.
+    """Gives the key of each service id, in whichever Unicode form it is written.
 
     Parameters:
-        names: the services there are, as they are spelt.
-        spellings: what those spellings were settled with.
-        places: where a service stands in the files, such as ``services.csv line 2``; any other is in the catalog.
-        grows: take a name that is unknown for a new service.
+        names: the known services, in their final spelling.
+        spellings: finds the final spelling of a name.
+        places: where a service is in the files, such as ``services.csv line 2``; all others are in the catalog.
+        grows: whether an unknown name becomes a new service.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Names:
     ) -> None:
         self.known = list(names)
         self.respelt: dict[str, str] = {}
-        """Names that were met in another form than the one that is kept, in the order they were met."""
+        """Names found in another form than the one that is kept, each with that form, in the order found."""
         self.keys = {name: key for key, name in enumerate(self.known)}
         self._spellings = spellings
         self._places = places or {}
@@ -37,7 +37,7 @@ class Names:
         self._looks: dict[str, str] = {}
 
     def __call__(self, name: str) -> int | None:
-        """The key of a service, or ``None`` where there is none of this name."""
+        """Return the key of a service, or ``None`` where no service has this name."""
         key = self.keys.get(name)
         if key is None and name:
             kept = self._spellings.settle(name) if self._grows else self._spellings.find(name)
@@ -51,11 +51,11 @@ class Names:
         return key
 
     def of(self, key: int) -> str:
-        """The service of a key."""
+        """Return the service that has a key."""
         return self.known[key]
 
     def remark(self, name: str, line: int) -> str:
-        """What to say of a name that was met in another form."""
+        """Return the remark on a name that was found in another form."""
         kept = self.respelt[name]
         return (
             f"{shown(name)} in line {line} is taken for {shown(kept)} ({self._place(kept)}), which differs in "
@@ -63,7 +63,7 @@ class Names:
         )
 
     def missing(self, name: str) -> str:
-        """Why a name is no service, and which one may be meant."""
+        """Return why a name is no service, and which service may be meant."""
         if not name:
             return "is empty"
         if not self._looks:

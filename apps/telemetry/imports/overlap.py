@@ -1,4 +1,4 @@
-"""Finds bins that cover the same time twice, in files of any size. For workers and commands: needs numpy."""
+"""Finds bins that cover the same time twice, in files of any size. It needs numpy: for workers and commands."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from apps.telemetry.clients.files.csv_rows import MAX_PROBLEMS, Problems
 from apps.telemetry.clients.files.reader import DAY, Floats, Integers
 
 type Whole = NDArray[np.signedinteger[Any]]
-"""Whole numbers, of 32 bits where a file has no larger ones: there are millions of them."""
+"""Whole numbers, with 32 bits where a file has no larger ones, because there are millions of them."""
 
 _NARROW_LIMIT = 2**31 - 2 * DAY
-"""Below it a time and the width of its bin can be added in 32 bits."""
+"""Below this limit, 32 bits suffice for a time plus the width of its bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Bins:
 
 @dataclass(slots=True)
 class BinsOfFile:
-    """Collects a file's bins, 24 bytes each, and puts them in order once."""
+    """Collects a file's bins, 24 bytes each where 32 bits suffice, and sorts them once."""
 
     _keys: list[Whole] = field(default_factory=list)
     _at: list[Whole] = field(default_factory=list)
@@ -43,7 +43,7 @@ class BinsOfFile:
     _total: list[Floats] = field(default_factory=list)
 
     def add(self, keys: Integers, at: Integers, step: Integers, lines: Integers, total: Floats) -> None:
-        """Remember some bins."""
+        """Add some bins."""
         if not len(keys):
             return
         self._keys.append(_narrow(keys))
@@ -53,9 +53,9 @@ class BinsOfFile:
         self._total.append(total)
 
     def in_order(self) -> Bins | None:
-        """All of them by key, time and line; ``None`` where there are none. They are handed over: nothing stays here.
+        """Return all bins in the order of key, time and line, or ``None`` without any. None are kept here afterwards.
 
-        A column at a time, so that only one of them is there twice.
+        Columns are joined one after the other, so that only one of them needs its memory twice.
         """
         if not self._keys:
             return None
@@ -86,8 +86,8 @@ def _are_in_order(keys: Whole, at: Whole, lines: Whole) -> bool:
 def report_overlaps(file: str, bins: Bins, without_zone: Collection[int], problems: Problems) -> None:
     """Report each bin that begins before the one before it ends.
 
-    ``without_zone`` are the starts that the file gives without an offset: on the night on which clocks go back, an hour
-    of local times stands there twice.
+    ``without_zone`` are the starts that the file gives without an offset. In local times, an hour occurs twice in the
+    night in which clocks go back.
     """
     overlaps = (bins.keys[1:] == bins.keys[:-1]) & (bins.at[:-1] + bins.step[:-1] > bins.at[1:])
     found = np.flatnonzero(overlaps)
@@ -105,7 +105,7 @@ def _reason(first: int, starts: set[int], are_without_zone: bool) -> str:
         return f"{fault}; keep one of the two"
     clock = datetime.fromtimestamp(max(starts), UTC)
     return (
-        f"{fault}: times without an offset are taken as UTC, and {change.day} is the night on which the clocks went "
+        f"{fault}: times without an offset are taken as UTC, and {change.day} is the night when the clocks went "
         f"back in {change.where}, where {clock:%H:%M} came twice. If these are local times, write their offsets: "
         f"{change.before} at first, {change.after} after the clocks went back. If they are not, keep one of the two"
     )

@@ -1,4 +1,4 @@
-"""Where files lie that may be imported by whoever is not on this machine."""
+"""The folder for imports that are requested from another machine."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from django.conf import settings
 
 
 def import_root() -> Path:
-    """The folder below which an import may read that was not asked for on this machine's command line."""
+    """Return the folder below which imports may read, unless they are started on this machine's command line."""
     return Path(settings.DATA_DIR) / "imports"

@@ -1,4 +1,4 @@
-"""Files that came through the browser: kept in a folder of their own until a worker has imported them."""
+"""Keeps files from the browser in a folder of their own until a worker has imported them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ACCEPTED = FILES
 
 
 def keep(files: Iterable[UploadedFile[Any]]) -> Path:
-    """Store uploaded files under the names of the format, in lower case. Returns their folder.
+    """Store uploaded files under the names of the format, in lower case, and return their folder.
 
-    Raises :class:`InvalidInput` naming every file that is not of the format; nothing is kept then.
+    Raises :class:`InvalidInput` that names every file that is not of the format; then nothing is kept.
     """
     given = list(files)
     problems = [
@@ -57,13 +57,13 @@ def _name(file: UploadedFile[Any]) -> str:
 
 
 def _hint(name: str) -> str:
-    """What to do about a name that is nearly right, as browsers make them: ``sli (1).csv``."""
+    """Return advice on a name that is nearly right, such as a browser's ``sli (1).csv``."""
     meant = meant_by(name, ACCEPTED)
     return f" Rename it to {meant} if that is what it is." if meant else ""
 
 
 def drop(path: str) -> None:
-    """Remove a folder that :func:`keep` made; any other path is left alone."""
+    """Remove a folder that :func:`keep` made; leave any other path alone."""
     folder = Path(path).resolve()
     if folder.parent == import_root().resolve():
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What ``manage.py telemetry check`` prints: the questions, what came back, and what would be stored."""
+"""Makes the output of ``manage.py telemetry check``: the questions, the answers, and what would be stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SERIES_SHOWN = 5
 
 
 def query_lines(found: Explanation) -> Iterator[str]:
-    """Each query with what it brought."""
+    """Yield lines for each query and its answer."""
     for query in found.queries:
         yield f"\n{query.family}: {query.purpose}\n  {query.query}"
         if query.error:
@@ -24,7 +24,7 @@ def query_lines(found: Explanation) -> Iterator[str]:
 
 
 def reading_lines(found: Explanation) -> Iterator[str]:
-    """What would be stored of the service, and what not."""
+    """Yield lines on what would be stored of the service, and what would not."""
     yield f"\nWhat would be read of {found.service_id}"
     for line in reading_words(found):
         yield f"  {line}"

@@ -1,4 +1,4 @@
-"""``manage.py telemetry propose``: what was found among a server's metrics, on a terminal or as a file."""
+"""``manage.py telemetry propose``: shows the families found among a server's metrics, or writes them as a file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from apps.telemetry.proposals.documents import Proposal, Survey
 
 
 class Output(Protocol):
-    """Where lines go."""
+    """A stream that takes lines."""
 
     def write(self, text: str) -> object: ...
 
 
 def propose(out: Output, err: Output, *, as_toml: bool, everything: bool) -> None:
-    """Look at the metrics of the source; write the proposals to ``out``, and to ``err`` what is not part of them.
+    """Look at the source's metrics; write the proposals to ``out``, and progress and remarks to ``err``.
 
     Parameters:
-        as_toml: write the recommended ones as a file for ``BALLAST_CONFIG``.
-        everything: write those that are not recommended too.
+        as_toml: write the recommended proposals as a file for ``BALLAST_CONFIG``.
+        everything: also write proposals that are not recommended.
     """
     run = request_and_run("telemetry.survey", {}, label="propose", unit=" metrics")
     survey = Survey.model_validate(run.summary)
@@ -34,7 +34,7 @@ def propose(out: Output, err: Output, *, as_toml: bool, everything: bool) -> Non
 
 
 def as_file(survey: Survey, *, everything: bool = False) -> str:
-    """The recommended proposals that no built-in family covers, or all of those, as the text of a file."""
+    """Return the recommended proposals, or all, as the text of a file, without those of built-in families."""
     chosen = [one for one in survey.proposals if not one.preset and (everything or one.is_recommended)]
     if not chosen:
         return "# The families that Ballast has already read what is there; nothing needs to be added.\n"
@@ -45,7 +45,7 @@ def as_file(survey: Survey, *, everything: bool = False) -> str:
 
 
 def remarks(survey: Survey) -> list[str]:
-    """What the survey says of itself: how much it looked at, and what it left out."""
+    """Return sentences on how much a survey looked at, and what it left out."""
     found = [
         f"{survey.metrics:,} metrics, {len(survey.proposals):,} proposals; {survey.questions:,} questions in "
         f"{survey.seconds:g} s."
@@ -54,7 +54,7 @@ def remarks(survey: Survey) -> list[str]:
     found += [f"Not looked at: {what}. {why}" for what, why in survey.not_looked_at.items()]
     if not survey.proposals:
         found.append(
-            "Nothing that counts requests was found. docs/telemetry.md says how to describe a family by hand."
+            "Nothing that counts requests was found. docs/telemetry.md explains how to describe a family by hand."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""How the commands of telemetry run: as an action of whoever types them, with a progress bar on stderr."""
+"""Runs the commands of telemetry as actions of the person who types them, with a progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOK_AGAIN_SECONDS = 0.2
 
 
 def command_actor() -> Actor:
-    """Whoever runs the command, by the name that the machine knows."""
+    """Return the person who runs the command, with the user name on this machine."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
@@ -37,10 +37,10 @@ def command_actor() -> Actor:
 
 
 def request_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: str) -> TelemetryRun:
-    """Dispatch the action, do the run it records here and now, return it.
+    """Dispatch the action, do the run that it records in this process, and return the run.
 
     Raises:
-        CommandError: it failed; every problem that is known is named.
+        CommandError: it failed; the message names every known problem.
     """
     try:
         with _log_of_mishaps_only():
@@ -59,7 +59,7 @@ def _requested_and_run(action: str, data: Mapping[str, Any], *, label: str, unit
 
         run = services.execute_run(UUID(requested.value["run"]), progress=report)
         while run.finished_at is None:
-            # A worker was quicker to take it up.
+            # A worker has already taken the run.
             report(run.progress_done, run.progress_total)
             time.sleep(_LOOK_AGAIN_SECONDS)
             run = services.execute_run(run.pk, progress=report)
@@ -69,7 +69,7 @@ def _requested_and_run(action: str, data: Mapping[str, Any], *, label: str, unit
 
 
 def _failure(run: TelemetryRun) -> str:
-    """What a run that somebody else did says of its end."""
+    """Return why a run failed, with the problems of files."""
     failure = str(run.summary.get("failure", "The run failed."))
     if run.errors and "file" in run.errors[0]:
         return "\n".join([failure, *problem_lines(run.errors, run.error_count)])
@@ -78,7 +78,7 @@ def _failure(run: TelemetryRun) -> str:
 
 @contextmanager
 def _log_of_mishaps_only() -> Iterator[None]:
-    """Leave out of the log what the command says itself, in words, unless somebody asked for the log."""
+    """Log only errors, because the command prints the rest itself, unless ``LOG_LEVEL`` asks for more."""
     log = logging.getLogger("apps.telemetry")
     before = log.level
     if "LOG_LEVEL" not in os.environ:
@@ -90,7 +90,7 @@ def _log_of_mishaps_only() -> Iterator[None]:
 
 
 def discover(days: int, end: str | None) -> TelemetryRun:
-    """Look for services and calls of the newest days before ``end``; at most as many as one discovery takes.
+    """Look for services and calls in the ``days`` before ``end``, or in as many as one discovery may cover.
 
     Raises:
         CommandError: it failed.
@@ -104,7 +104,7 @@ def discover(days: int, end: str | None) -> TelemetryRun:
 
 
 def discovery_words(run: TelemetryRun) -> str:
-    """What a discovery found, in one sentence."""
+    """Return a sentence on what a discovery found."""
     found = run.summary
     words = (
         f"{found['services']:,} services ({found['new_services']:,} new) and {found['edges']:,} calls between "
@@ -113,11 +113,11 @@ def discovery_words(run: TelemetryRun) -> str:
     )
     if found["services"]:
         return words
-    return f"{words} No metric family has data there; docs/telemetry.md says how to describe your own."
+    return f"{words} No metric family has data there; docs/telemetry.md explains how to describe your own."
 
 
 def aware(end: str | None) -> str | None:
-    """Take an instant without an offset as UTC."""
+    """Return an instant with an offset: UTC where it has none."""
     if end is None or end.endswith(("Z", "z")) or "+" in end[10:] or "-" in end[10:]:
         return end
     return f"{end}Z" if "T" in end or " " in end else f"{end}T00:00:00Z"

@@ -1,1 +1,1 @@
-"""What a server's metrics look like, and which families would read them: recognised, compared, proposed."""
+"""Recognises what a server's metrics count, compares them, and proposes families that would read them."""

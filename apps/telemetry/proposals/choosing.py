@@ -1,4 +1,4 @@
-"""What a person makes of proposals: which to take, and what of them to change. For a form, and back from one."""
+"""Turns proposals into a form, and the form back into the families that a person chose and changed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from apps.telemetry.proposals.documents import Proposal, Survey, Twice
 
 _MATCHER = re.compile(r"[^\W\d][\w./-]*(=~|!~|!=|=).*", re.DOTALL)
 ALL = ""
-"""The choice to read every environment together."""
+"""The option to read every environment together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several places that a service may be read in."""
+    """A choice between places, such as environments, in which services exist several times."""
 
     field: str
     label: str
@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A proposal as a form shows it. Each field is named by the proposal's number."""
+    """A proposal as a form shows it. The names of its fields contain the proposal's number."""
 
     number: int
     name: str
@@ -54,7 +54,7 @@ class Card:
 
     @property
     def is_edited_first(self) -> bool:
-        """Whether the form opens what can be changed by itself: something is wrong or unknown."""
+        """Whether the form shows its details open, because something is wrong or unknown."""
         return bool(self.errors) or (not self.is_preset and not self.failures and self.kind == "counters")
 
 
@@ -64,11 +64,11 @@ def cards(
     stored: Mapping[str, Any] | None = None,
     errors: Mapping[int, Sequence[str]] | None = None,
 ) -> list[Card]:
-    """Every proposal, as it was proposed or, where a form came back, as it was filled in.
+    """Return every proposal as it was proposed or, after a form was sent, as it was filled in.
 
     Parameters:
-        stored: families that are stored already; theirs are ticked.
-        errors: what is wrong, by the number of the proposal.
+        stored: families that are stored already; their proposals are ticked.
+        errors: problems, by the number of the proposal.
     """
     kept = stored or {}
     return [
@@ -131,10 +131,10 @@ def _choice(number: int, index: int, one: Twice, posted: Mapping[str, str] | Non
 
 
 def chosen(survey: Survey, posted: Mapping[str, str]) -> list[tuple[str, MetricFamily]]:
-    """The families that a form asks to store: those that are ticked, and built-in ones that are narrowed.
+    """Return the families that a form asks to store: ticked ones, and built-in ones that it narrows.
 
     Raises:
-        InvalidInput: something that was written cannot be used; each problem's path is the proposal's number.
+        InvalidInput: some input cannot be used; each problem's path is the proposal's number.
     """
     found: list[tuple[str, MetricFamily]] = []
     problems: list[FieldProblem] = []
@@ -184,7 +184,7 @@ def _edited(
 
 
 def failures_as_text(family: MetricFamily) -> str:
-    """How failures are told, a line for each: a matcher of the requests' own metric, or another metric."""
+    """Return what counts failures, one on each line: a matcher for the requests' metric, or another metric."""
     counted = family.counted
     return "\n".join(
         ", ".join(one.where) if one.metric == counted.metric else one.metric for one in family.bad

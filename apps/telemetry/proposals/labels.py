@@ -1,4 +1,4 @@
-"""What a metric's labels are for: which one names the service, which tell failures, environments, replicas."""
+"""Finds what a metric's labels are for: which ones name the service, failures, environments or replicas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from apps.telemetry.clients.counts.failures import CANDIDATE
 from apps.telemetry.clients.prometheus.surveying import Group
 
-#: The likeliest names first. What an application says of itself comes before what the scrape adds.
+#: Labels for services, the likeliest first. Labels of the application come before labels that the scrape adds.
 SERVICE = (
     "service_name", "service.name", "destination_canonical_service", "destination_service_name", "application", "app",
     "app_name", "app_kubernetes_io_name", "app.kubernetes.io/name", "microservice", "svc",
@@ -18,7 +18,7 @@ SERVICE = (
     "upstream", "sloth_service", "slo", "exported_job", "job", "container", "grpc_service", "server", "target", "url",
     "host", "instance",
 )  # fmt: skip
-#: What the scrape adds, or what is part of a service: used where nothing better names it.
+#: Labels that the scrape adds, or that name a part of a service: used where no better label names it.
 _OF_THE_SCRAPE = frozenset(
     {"exported_job", "job", "container", "grpc_service", "server", "target", "url", "host", "instance"}
 )
@@ -37,9 +37,9 @@ REPLICA = (
     "prometheus",
 )
 _NO_FAILURE = re.compile(r".*(method|route|path|uri|url|handler|version|flags|text|class_name|pod_status|le)")
-#: How much of a metric a label has to name before it is believed to name services.
+#: The share of a metric's series that must have a label before it is believed to name services.
 _MOST = 0.9
-#: How many labels of each use are asked for together.
+#: How many labels for each use one question asks for.
 _ASKED = {"services": 5, "failures": 4, "environments": 4, "replicas": 2}
 
 
@@ -54,7 +54,7 @@ class Uses:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every label that is asked for."""
+        """Every label to ask for."""
         return (*self.services, *self.failures, *self.environments, *self.replicas)
 
 
@@ -62,7 +62,7 @@ def uses(names: Iterable[str], *, wanted: Sequence[str] = ()) -> Uses:
     """Sort the names of a metric's labels by what they may be for.
 
     Parameters:
-        wanted: labels that name services in families of the configuration.
+        wanted: labels that name services in the configured families.
     """
     present = set(names)
     services = [one for one in dict.fromkeys((*wanted, *SERVICE)) if one in present]
@@ -100,10 +100,10 @@ class ServiceLabel:
 
 
 def service_labels(groups: Sequence[Group], names: Sequence[str]) -> list[ServiceLabel]:
-    """The labels that may name the service, the best first.
+    """Return the labels that may name the service, the best first.
 
-    One that covers nearly all series comes before one that leaves some out; one that an application says of itself
-    before what the scrape adds; one with several values before one that calls everything the same.
+    A label on nearly all series comes first; then a label with several values, rather than one name for everything;
+    then a label of the application, rather than one that the scrape adds.
     """
     total = sum(group.value for group in groups)
     found = []
@@ -126,7 +126,7 @@ def _rank(one: ServiceLabel, some_tell_apart: bool) -> tuple[bool, bool, bool, i
 
 
 def is_more_telling(one: ServiceLabel, other: ServiceLabel) -> bool:
-    """Whether a label clearly names services better: by what it is, or because the other calls all the same."""
+    """Return whether a label clearly names services better: it covers more, separates more, or is no scrape label."""
     if other.coverage < _MOST <= one.coverage:
         return True
     if len(other.services) == 1 < len(one.services):
@@ -135,17 +135,16 @@ def is_more_telling(one: ServiceLabel, other: ServiceLabel) -> bool:
 
 
 def values_by_label(groups: Sequence[Group], names: Sequence[str]) -> dict[str, set[str]]:
-    """The values of each label; an empty one stands for series without it."""
+    """Return the values of each label; an empty value stands for series without the label."""
     return {label: {group.labels.get(label, "") for group in groups} for label in names}
 
 
 def separated_by(
     groups: Sequence[Group], service_label: str, names: Sequence[str]
 ) -> dict[str, dict[str, set[str]]]:
-    """For each label with several values: the services that have several of them, with those values.
+    """Return, for each label, the services that have several of its values, with these values.
 
-    It is empty for a label that says no more than the service's name, such as a namespace that each service has of its
-    own.
+    Labels without such services are absent, such as a namespace of which each service has its own.
     """
     found: dict[str, dict[str, set[str]]] = {}
     for label in names:

@@ -1,4 +1,4 @@
-"""What a metric's name and type say: does it count requests, and which metrics belong with it?"""
+"""Finds out from a metric's name and type whether it counts requests, and which metrics belong with it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from apps.telemetry.clients.prometheus.surveying import Described
 
 type Kind = Literal["counters", "rates", "ratios", "probes"]
 
-#: How likely something must look before it is worth questions.
+#: The least score at which a metric is worth questions.
 WORTH_A_LOOK = 3
-#: What runtimes, machines and monitoring count of themselves. Only a preset reads any of it.
+#: Metrics of runtimes, machines and monitoring about themselves. Only presets read any of them.
 _OF_ITSELF = re.compile(
     r"(go|process|prometheus|promhttp|scrape|net_conntrack|python|jvm|nodejs|dotnet|ruby|puma|node|windows|container"
     r"|machine|cadvisor|kube|kubelet|kubernetes|kubeproxy|workqueue|rest_client|leader_election|apiserver|apiextensions"
@@ -38,7 +38,7 @@ _SCORES: tuple[tuple[int, frozenset[str]], ...] = (
     (-2, frozenset({"pool", "connection", "connections", "sessions", "job", "jobs", "batch", "health", "metrics"})),
     (-4, frozenset({"gc", "heap", "memory", "cpu", "thread", "threads", "bytes", "size", "disk", "file", "inflight"})),
 )  # fmt: skip
-#: The same thing counted where it fails: orders_failed_total beside orders_total.
+#: Words in names of counters of failures: orders_failed_total beside orders_total.
 _FAILED = ("errors", "error", "failed", "failures", "failure", "exceptions")
 _RATE = re.compile(r".*:(?:[a-z_]*_)?(?:rate|irate)(?:_?(1|2|3|5)m)?")
 _RATIO = re.compile(
@@ -52,11 +52,11 @@ class Candidate:
     """A metric that may count requests.
 
     Parameters:
-        metric: as it is asked for.
-        base: what its parts have in common: ``orders_http_seconds`` of ``…_count`` and ``…_bucket``.
-        buckets: its classic histogram, where there is one; of a native histogram the metric itself.
-        failed: metrics that look as if they count the same where it fails.
-        presets: families of the configuration that read it.
+        metric: the name to ask for.
+        base: the common part of its names: ``orders_http_seconds`` of ``…_count`` and ``…_bucket``.
+        buckets: its classic histogram, where there is one; for a native histogram the metric itself.
+        failed: metrics whose names suggest that they count its failures.
+        presets: configured families that read it.
     """
 
     metric: str
@@ -74,11 +74,11 @@ def candidates(
     described: Mapping[str, Described],
     families: Iterable[tuple[str, MetricFamily]] = (),
 ) -> tuple[list[Candidate], Counter[str]]:
-    """The metrics worth a look, the likeliest first, and how many others there are of which kind.
+    """Return the metrics worth a look, the likeliest first, and the number of the others by reason.
 
     Parameters:
-        described: what the server knows of each; a histogram's parts stand under its base name.
-        families: those of the configuration, which are known to count requests.
+        described: what the server knows about each metric; a histogram's parts are under its base name.
+        families: configured families, which are known to count requests.
     """
     known = set(names)
     presets: dict[str, list[str]] = {}
@@ -136,7 +136,7 @@ def _described(metric: str, described: Mapping[str, Described]) -> Described:
 
 
 def unit_of(candidate: Candidate, described: Mapping[str, Described]) -> Literal["ms", "s", ""]:
-    """The unit of a histogram's bounds, as far as the server or the name says so."""
+    """Return the unit of a histogram's bounds from the server or the name, or an empty string."""
     stated = described.get(candidate.base, Described()).unit
     words = f"{candidate.base}_{stated}".lower().replace(".", "_")
     if re.search(r"_(ms|msec|millis|milliseconds?)(_|$)", words):
@@ -147,13 +147,13 @@ def unit_of(candidate: Candidate, described: Mapping[str, Described]) -> Literal
 
 
 def tokens(metric: str) -> list[str]:
-    """The words of a name: ``orders.httpRequests_total`` has orders, http, requests, total."""
+    """Return the words of a name: ``orders.httpRequests_total`` has orders, http, requests, total."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", metric)
     return [word for word in re.split(r"[^a-zA-Z0-9]+", spaced.lower()) if word]
 
 
 def says_requests(metric: str) -> bool:
-    """Whether a name says outright that it counts requests."""
+    """Return whether a name says directly that it counts requests."""
     return not _SCORES[0][1].isdisjoint(tokens(metric))
 
 
@@ -177,7 +177,7 @@ def _made(
 
 
 def _sibling(base: str, known: set[str]) -> str:
-    """The histogram beside a plain counter: ``http_request_duration_seconds_bucket`` of ``http_requests_total``."""
+    """Return a plain counter's histogram: ``http_request_duration_seconds_bucket`` for ``http_requests_total``."""
     stem = base.removesuffix("_total")
     stems = (
         stem,

@@ -1,4 +1,4 @@
-"""Looks at a server's metrics and proposes families, each with its evidence and with what is not sure of it."""
+"""Looks at a server's metrics and proposes families, each with its evidence and doubts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from apps.telemetry.proposals import comparing, labels, names, weighing
 from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Proposal, Survey
 from apps.telemetry.proposals.names import Candidate
 
-#: The most metrics that are looked at closely; each takes five questions at most.
+#: The most metrics that are looked at closely; each takes at most five questions.
 MAX_LOOKED_AT = 40
-#: Bounds from 1 on and beyond this are milliseconds rather than seconds.
+#: Bounds from at least 1 to more than this are probably milliseconds, not seconds.
 _LONGEST_SECONDS = 120.0
 
 type Progress = Callable[[int, int], None]
@@ -25,7 +25,7 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Found:
-    """A proposal and what is needed to compare it: how often each service was asked, a second."""
+    """A proposal, and each service's requests a second for comparisons."""
 
     proposal: Proposal
     rates: Mapping[str, float]
@@ -37,8 +37,8 @@ class _Looked:
 
     Parameters:
         present: the names of its labels.
-        groups: its series by the labels that may be of use.
-        ranked: the labels that may name services, the best first; one at least.
+        groups: its series by the labels that may be useful.
+        ranked: the labels that may name services, at least one, the best first.
     """
 
     series: int
@@ -50,10 +50,10 @@ class _Looked:
 
 @dataclass(slots=True)
 class Proposer:
-    """Proposes within what the surveyor may ask.
+    """Proposes families within the limits of the surveyor.
 
     Parameters:
-        config: the families that are read already, which are looked at first.
+        config: the configured families, which are looked at first.
     """
 
     surveyor: Surveyor
@@ -64,10 +64,10 @@ class Proposer:
     _taken: set[str] = field(default_factory=set)
 
     def survey(self) -> Survey:
-        """Look, and propose.
+        """Look at the server, and propose families.
 
         Raises:
-            SourceError: the server does not even tell the names of its metrics.
+            SourceError: the server does not list its metrics.
         """
         surveyor = self.surveyor
         metrics, has_more = surveyor.names()
@@ -100,7 +100,7 @@ class Proposer:
         )
 
     def _propose(self, candidate: Candidate) -> list[_Found]:
-        """A family of the configuration that has services here, or one that is made for the metric."""
+        """Return configured families that have services here, or a family made for the metric."""
         presets = [(name, self.config.families[name]) for name in candidate.presets]
         if not presets:
             made = self._look(candidate, Selector(metric=candidate.metric, native=candidate.native), ())
@@ -108,7 +108,7 @@ class Proposer:
         found: list[_Found] = []
         seen: set[tuple[str, ...]] = set()
         for _, family in presets:
-            if family.counted.where not in seen:  # Families by another label look at the same series.
+            if family.counted.where not in seen:  # A family by another label reads the same series.
                 seen.add(family.counted.where)
                 same = [one for one in presets if one[1].counted.where == family.counted.where]
                 one = self._look(candidate, family.counted, same)
@@ -153,7 +153,7 @@ class Proposer:
         return _Found(proposal, rates)
 
     def _labelled(self, candidate: Candidate, counted: Selector, wanted: Sequence[str]) -> _Looked | None:
-        """Ask how many series a metric has and how they are labelled, unless there are too many to ask."""
+        """Ask for a metric's number of series and their labels; ``None`` if there are too many, or none to use."""
         surveyor = self.surveyor
         series = surveyor.series_of(counted)
         if not series:
@@ -184,7 +184,7 @@ class Proposer:
         evidence: Evidence,
         doubts: list[str],
     ) -> tuple[Selector, ...]:
-        """How failures are told, by labels or by another metric; the evidence says which, or a doubt why not."""
+        """Return the selectors of failures, by labels or another metric; note them as evidence, or add a doubt."""
         if candidate.kind in {"ratios", "probes"}:
             return ()
         recognised = failures.recognise(
@@ -204,12 +204,12 @@ class Proposer:
             )
             return tuple(Selector(metric=one) for one in candidate.failed)
         doubts.append(
-            "No label tells failures, so no availability can be read: name the metric or label that does."
+            "No label distinguishes failures, so availability cannot be read: name a metric or a label that does."
         )
         return ()
 
     def _count(self, family: MetricFamily, looked: _Looked, evidence: Evidence) -> dict[str, float]:
-        """Ask how much was counted of each service, and how much of it failed; return requests a second."""
+        """Ask for each service's requests and failures, and return its requests a second."""
         surveyor = self.surveyor
         window = surveyor.window_for(looked.series)
         failing = tuple(label for label in weighing.failure_labels(family) if label in looked.present)
@@ -253,7 +253,7 @@ class Proposer:
         *,
         is_known: bool,
     ) -> MetricFamily:
-        """Look at the histogram of one service, and put it into the family with its unit."""
+        """Look at one service's histogram, and add it to the family with its unit."""
         if family.kind != "counters":
             return family
         if is_known:
@@ -278,7 +278,9 @@ class Proposer:
         if not unit:
             positive = [bound for bound in bounds if bound > 0]
             unit = "ms" if positive and positive[-1] > _LONGEST_SECONDS and positive[0] >= 1 else "s"
-            doubts.append(f"Nothing says the unit of {selector.metric}; by its bounds it is taken as {unit}.")
+            doubts.append(
+                f"The unit of {selector.metric} is not stated; its bounds suggest {unit}, which is used."
+            )
         evidence.unit = unit
         if is_known:
             return family
@@ -294,7 +296,7 @@ class Proposer:
         return name
 
     def _judge(self, found: list[_Found]) -> None:
-        """Rank, say what overlaps, and recommend what reads something that nothing better reads."""
+        """Rank the proposals, note overlaps, and recommend those that no better recommended proposal covers."""
         found.sort(
             key=lambda one: (_KINDS.index(one.proposal.family.kind), -one.proposal.score, one.proposal.name)
         )
@@ -314,7 +316,7 @@ class Proposer:
 def _preset_for(
     presets: Sequence[tuple[str, MetricFamily]], ranked: Sequence[labels.ServiceLabel], candidate: Candidate
 ) -> tuple[tuple[str, MetricFamily] | None, labels.ServiceLabel]:
-    """The family of the configuration that names services best here, unless another label does it clearly better."""
+    """Return the configured family that names services best here, unless another label is clearly better."""
     for one in ranked:
         for name, family in presets:
             if one.label == family.service_label:

@@ -1,4 +1,4 @@
-"""Sentences about a proposal: for the command, the page, and the comments of a file."""
+"""Sentences about a proposal, for the command, the page, and the comments in a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {
 
 
 def summary(proposal: Proposal) -> str:
-    """What it reads, in one line: the metric, the label, how many services, failures, latency."""
+    """Return a proposal in one line: metric, label, number of services, failures and latency."""
     family, evidence = proposal.family, proposal.evidence
     services = f"{evidence.services:,} service{'' if evidence.services == 1 else 's'}"
     parts = [f"{family.counted.metric} by {family.service_label}{_KINDS[family.kind]}: {services}"]
@@ -36,7 +36,7 @@ def summary(proposal: Proposal) -> str:
 
 
 def share(value: float) -> str:
-    """A share as people read it: 0.3 %, and below what can be shown, less than."""
+    """Return a share as a percentage for people, such as 0.3 %, or "less than 0.01 %"."""
     if value == 0:
         return "0 %"
     if value < 0.0001:
@@ -46,7 +46,7 @@ def share(value: float) -> str:
 
 
 def twice(proposal: Proposal) -> list[str]:
-    """One sentence for each label under whose values services exist several times, with what to do."""
+    """Return a sentence, with advice, for each label under whose values services exist several times."""
     found = []
     for one in proposal.evidence.twice:
         values = ", ".join(one.values)
@@ -65,7 +65,7 @@ def twice(proposal: Proposal) -> list[str]:
 
 
 def remarks(proposal: Proposal) -> list[str]:
-    """Everything that is to be weighed: doubts, services that exist twice, overlaps."""
+    """Return all remarks on a proposal: doubts, services that exist several times, overlaps."""
     return [*proposal.doubts, *twice(proposal), *proposal.overlaps]
 
 

@@ -17,11 +17,11 @@ def document(
     order: Sequence[str] = (),
     comments: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The text of a file that ``BALLAST_CONFIG`` may name.
+    """Return the text of a file for ``BALLAST_CONFIG``.
 
     Parameters:
-        order: families in the order in which they are tried; the built-in order where it is empty.
-        comments: lines to stand before each family.
+        order: names of families in the order in which they are tried; if empty, the built-in order applies.
+        comments: lines to write before each family.
     """
     return "\n".join(_lines(families, order, comments or {})) + "\n"
 
@@ -57,5 +57,5 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_value(one) for one in value) + "]"
-    # A JSON string is a TOML string, but for DEL, which TOML wants escaped.
+    # A JSON string is a TOML string, except that TOML requires DEL to be escaped.
     return json.dumps(value).replace("\x7f", "\\u007f")

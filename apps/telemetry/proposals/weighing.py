@@ -1,4 +1,4 @@
-"""Weighs what was found of a metric: doubts about its labels, what failed, services that exist twice, a score."""
+"""Weighs what was found about a metric: doubts about labels, failures, services that exist twice, and a score."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from apps.telemetry.proposals import comparing, labels
 from apps.telemetry.proposals.documents import NAMES_SHOWN, Evidence, Twice
 from apps.telemetry.proposals.names import Candidate
 
-#: How many values of a label are told.
+#: How many values of a label are listed.
 VALUES_SHOWN = 6
-#: Places of one name that can be told apart; more of them stay together.
+#: The most places between which a person can choose; more places stay together.
 PLACES_KEPT = 40
 
 
 def label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLabel]) -> list[str]:
-    """What is not sure of the label that names the services: series without it, other labels that may be meant."""
+    """Return doubts about the label that names services: series without it, and other labels that may be meant."""
     doubts = []
     if chosen.coverage < 0.9:
         doubts.append(
@@ -40,7 +40,7 @@ def label_doubts(chosen: labels.ServiceLabel, ranked: Sequence[labels.ServiceLab
 
 
 def failure_labels(family: MetricFamily) -> tuple[str, ...]:
-    """The labels by which a family's failures can be told from one question about its total."""
+    """Return the labels that a question about the total needs to distinguish the family's failures."""
     if family.kind not in {"counters", "rates"} or family.total is None:
         return ()
     own = [selector for selector in family.bad if selector.metric == family.total.metric]
@@ -50,7 +50,7 @@ def failure_labels(family: MetricFamily) -> tuple[str, ...]:
 def sums(
     groups: Sequence[Group], family: MetricFamily, failing: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """What was counted of each service, and what of it failed by the labels that tell."""
+    """Return each service's count, and its failures by the labels that distinguish them."""
     total: dict[str, float] = defaultdict(float)
     failed: dict[str, float] = defaultdict(float)
     for group in groups:
@@ -68,7 +68,7 @@ def sums(
 
 
 def twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> list[Twice]:
-    """The labels under several values of which there is the same service: places that differ, replicas that do not."""
+    """Return the labels under whose values one service exists several times, in different places or as replicas."""
     found = []
     for is_replica, wanted in ((False, uses.environments), (True, uses.replicas)):
         for label, services in labels.separated_by(groups, service_label, wanted).items():
@@ -86,7 +86,7 @@ def twice(groups: Sequence[Group], service_label: str, uses: labels.Uses) -> lis
 
 
 def score(candidate: Candidate, evidence: Evidence, *, is_preset: bool) -> int:
-    """How much speaks for a proposal: what is read already comes first, then what tells failures and latencies."""
+    """Return a proposal's score: configured families come first, then known failures and latencies."""
     return (
         (200 if is_preset else candidate.score)
         + (4 if evidence.failures_by else 0)

@@ -1,4 +1,4 @@
-"""What pages and the API show of telemetry."""
+"""Reads of telemetry for pages and the API."""
 
 from apps.telemetry.queries.counts import (
     DAY,

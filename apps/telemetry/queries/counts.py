@@ -13,7 +13,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class CountPoint:
-    """One bin of one service. Without requests there is no availability."""
+    """One bin of one service. Without requests it has no availability."""
 
     start: datetime
     total: float
@@ -28,7 +28,7 @@ class CountPoint:
 
 
 def availability_hours(service_pk: int, start: datetime, end: datetime) -> list[CountPoint]:
-    """One point per hour that has data, oldest first."""
+    """Return a point for each hour that has data, oldest first."""
     rows = SliHour.objects.filter(service_id=service_pk, bin_start__gte=start, bin_start__lt=end)
     return [_point(row) for row in rows.defer("p50_ms", "p95_ms", "p99_ms").order_by("bin_start")]
 

@@ -1,4 +1,4 @@
-"""What readings found out about the data of services, and which family they were read from when."""
+"""Reads the findings about services' data, and the families that services were read from."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WHOLE_DAY = (1 << 24) - 1
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """What is known of some hours of a service.
+    """A finding about some hours of a service.
 
     Parameters:
-        hours: how many hours it speaks of.
-        first, last: starts of the first and of the last of them.
-        detail: what the sentence names, of the newest day.
-        days: its hours of each day as bits; bit ``n`` is the hour that begins at ``n``.
+        hours: number of hours that it concerns.
+        first, last: starts of the first and the last of these hours.
+        detail: values for the sentence, from the newest day.
+        days: the hours of each day as bits; bit ``n`` is the hour that begins at ``n``.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class StoredFinding:
 
     @property
     def words(self) -> str:
-        """The sentence for people. Of a kind, or a detail, that this version does not know, what there is of it."""
+        """The sentence for people; for a kind or detail that this version does not know, its name and hours."""
         try:
             return findings.words(self.kind, self.detail, self.hours)
         except KeyError:
@@ -44,19 +44,19 @@ class StoredFinding:
 
     @property
     def described(self) -> Kind | None:
-        """What kind it is; ``None`` where this version does not know it."""
+        """The kind of finding; ``None`` where this version does not know it."""
         return KINDS.get(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundStretch:
-    """A time in which a service was read from one family, up to where another was or data end.
+    """A time in which a service was read from one family, until another family takes over or the data end.
 
     Parameters:
         family: a metric family or ``files``; empty where it was not noted.
-        start, end: of its first and its last hour.
+        start, end: start of its first hour and end of its last hour.
         hours: hours with data.
-        missing: hours inside of it without any.
+        missing: hours in it without data.
         partial: hours from incomplete answers.
         implausible: hours that were left out.
     """
@@ -73,9 +73,9 @@ class FoundStretch:
 def findings_in(
     service_pks: Sequence[int], start: datetime, end: datetime, *, latency_start: datetime | None = None
 ) -> dict[int, list[StoredFinding]]:
-    """What is known of the hours in ``[start, end)``, by service; one finding for each kind and subject.
+    """Return findings about the hours in ``[start, end)``, by service, one for each kind and subject.
 
-    Services without any are absent.
+    Services without findings are absent.
 
     Parameters:
         latency_start: findings about latencies count only from here on.
@@ -112,7 +112,7 @@ def findings_in(
 
 
 def within(day: date, start: datetime, end: datetime) -> int:
-    """The hours of a day that lie in ``[start, end)``, as bits."""
+    """Return the hours of a day that are in ``[start, end)``, as bits."""
     midnight = _hour(day, 0)
     first = max(0, -((midnight - _utc(start)) // HOUR))
     last = min(24, (_utc(end) - midnight) // HOUR)
@@ -120,7 +120,7 @@ def within(day: date, start: datetime, end: datetime) -> int:
 
 
 def stretches_in(service_pk: int, start: datetime, end: datetime) -> list[FoundStretch]:
-    """Which families a service was read from in ``[start, end)``, in order of time."""
+    """Return the stretches of families that a service was read from in ``[start, end)``, in order of time."""
     read = StretchDay.objects.filter(
         service_id=service_pk, day__gte=_utc(start).date(), day__lte=_utc(end).date()
     )
@@ -155,7 +155,7 @@ def stretches_in(service_pk: int, start: datetime, end: datetime) -> list[FoundS
 
 
 def hours_together(service_findings: Sequence[StoredFinding]) -> int:
-    """How many hours these findings speak of together; an hour that several name counts once."""
+    """Return how many hours these findings concern together; an hour with several findings counts once."""
     days: dict[date, int] = {}
     for finding in service_findings:
         for day, mask in finding.days.items():

@@ -1,4 +1,4 @@
-"""Percentiles of a service over time."""
+"""Reads percentiles of a service over time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apps.telemetry.queries.counts import HOUR
 
 @dataclass(frozen=True, slots=True)
 class LatencyPoint:
-    """Percentiles of one bin; ``basis`` says whether they were read from a histogram or came as they are."""
+    """Percentiles of one bin; ``basis`` says whether they come from a histogram or from the source."""
 
     start: datetime
     p50_ms: float | None
@@ -35,7 +35,7 @@ _LATENCY = """
 
 
 def latency_points(service_pk: int, start: datetime, end: datetime) -> list[LatencyPoint]:
-    """Percentiles over time: one point an hour from histograms, else one for each finer bin as it came."""
+    """Return percentiles over time: a point an hour from histograms, otherwise one for each bin of the source."""
     points: list[LatencyPoint] = []
     with connection.cursor() as cursor:
         cursor.execute(_LATENCY, {"pk": service_pk, "start": start, "end": end})
@@ -54,7 +54,7 @@ def latency_points(service_pk: int, start: datetime, end: datetime) -> list[Late
 def histogram_quantile(bounds: Sequence[float], cumulative: Sequence[float], share: float) -> float | None:
     """Read a quantile from a cumulative histogram, linear within a bucket, as Prometheus does.
 
-    ``None`` without requests. Above the last finite bound there is nothing to read: that bound is the answer.
+    The result is ``None`` without requests. A quantile above the last finite bound is given as that bound.
     """
     count = cumulative[-1] if cumulative else 0.0
     if count <= 0:

@@ -1,4 +1,4 @@
-"""How far stored history reaches: the end of the newest complete hour, of services and of the fleet."""
+"""Finds how far stored history reaches: the end of the newest complete hour, of services and of the fleet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core import instants
 NEWEST_END = """(
     SELECT max(h.bin_start) + interval '1 hour' FROM telemetry_slihour h
     WHERE h.service_id = s.id AND h.bin_start <= %(now)s - interval '1 hour' AND h.observed_seconds > 0)"""
-"""The end of the newest hour with data of ``catalog_service s``, for other queries: one index probe a partition.
+"""SQL for the end of the newest hour with data of ``catalog_service s``: one index probe for each partition.
 
 Hours later than ``%(now)s`` do not count, whatever a source sends.
 """
@@ -30,7 +30,7 @@ def newest_ends(services: Collection[int] | None, now: datetime) -> dict[int, da
 
 
 def newest_end(service_pk: int, now: datetime) -> datetime | None:
-    """Return the same of one service, ``None`` without data."""
+    """Return the end of one service's newest complete hour, ``None`` without data."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {NEWEST_END} FROM (SELECT %(pk)s AS id) s", {"pk": service_pk, "now": now})  # noqa: S608
         newest: datetime | None = cursor.fetchone()[0]
@@ -38,7 +38,7 @@ def newest_end(service_pk: int, now: datetime) -> datetime | None:
 
 
 def newest_complete_end(now: datetime | None = None) -> datetime | None:
-    """Return the end of the newest complete hour of any service, ``None`` without data."""
+    """Return the end of the newest complete hour of any service; ``None`` without data."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT max(newest) FROM (SELECT {NEWEST_END} AS newest FROM catalog_service s) found",  # noqa: S608

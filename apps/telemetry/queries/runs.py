@@ -1,4 +1,4 @@
-"""Readings of telemetry, and what is known of the source without asking it."""
+"""Reads the runs of telemetry, and what is known about the source without asking it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from apps.telemetry.queries.newest import newest_complete_end
 
 
 def recent_runs(limit: int = 50, *, kind: TelemetryRun.Kind | None = None) -> list[TelemetryRun]:
-    """The newest readings of telemetry, of one kind or of all."""
+    """Return the newest runs of telemetry, of one kind or of all kinds."""
     runs = TelemetryRun.objects.select_related("requested_by").order_by("-created_at")
     return list((runs.filter(kind=kind) if kind else runs)[:limit])
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """For how many services there is data of the last week, and why not for the others."""
+    """Numbers of services with and without requests in the last week of data."""
 
     services: int
     with_data: int
     external: int
-    """External services without data of their own: how they fare is seen by their callers, or published."""
+    """External services without data of their own; their callers' data or a published SLA describe them."""
     silent: int
-    """Services of ours that nothing was heard of."""
+    """Other services without data."""
 
 
 _REACH = """
@@ -51,7 +51,7 @@ def reach(newest_end: datetime | None) -> Reach:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What is known of the telemetry source without asking it."""
+    """What is known about the telemetry source without asking it."""
 
     is_configured: bool
     url: str
@@ -63,7 +63,7 @@ class SourceState:
 
 
 def source_status(*, now: datetime | None = None) -> SourceState:
-    """Where telemetry comes from, how old the newest of it is, and what is the matter if something is."""
+    """Return where telemetry comes from, how old the newest data are, and why reading fails, if it does."""
     runs = TelemetryRun.objects.filter(source="prometheus").exclude(kind=TelemetryRun.Kind.SURVEY)
     runs = runs.order_by("-created_at")
     url = sources.address()

@@ -1,1 +1,1 @@
-"""What people say of how telemetry is read: where from, by which metric families."""
+"""The settings that people store for telemetry: the source and the metric families."""

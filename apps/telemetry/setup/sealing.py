@@ -1,7 +1,7 @@
-"""Keeps what nobody may read from the database: tokens and passwords, encrypted under a key made of SECRET_KEY.
+"""Encrypts tokens and passwords for the database, under a key that is derived from SECRET_KEY.
 
-Fernet (AES-128-CBC and HMAC-SHA-256) with a key derived by HKDF (RFC 5869), so that no secret is used for two
-things. Former secrets of ``SECRET_KEY_FALLBACKS`` still open what was sealed under them.
+It uses Fernet (AES-128-CBC and HMAC-SHA-256) with a key derived by HKDF (RFC 5869), so that no secret has two uses.
+Former secrets in ``SECRET_KEY_FALLBACKS`` still open what was sealed under them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _PURPOSE = b"ballast telemetry connection"
 
 
 class Unreadable(ValueError):
-    """What was sealed cannot be opened with the present secrets."""
+    """A sealed text cannot be opened with the present secrets."""
 
 
 def seal(text: str) -> str:
-    """Encrypt; an empty text stays empty."""
+    """Encrypt a text; an empty text stays empty."""
     return _fernet().encrypt(text.encode()).decode() if text else ""
 
 
 def unseal(sealed: str) -> str:
-    """Decrypt what :func:`seal` made.
+    """Decrypt a text that :func:`seal` made.
 
     Raises:
-        Unreadable: it was sealed under another SECRET_KEY, or changed since.
+        Unreadable: it was sealed under another SECRET_KEY, or was changed.
     """
     if not sealed:
         return ""

@@ -1,4 +1,4 @@
-"""How far telemetry is set up: connected, looked at, started. What the page of it shows."""
+"""Finds how far telemetry is set up (connected, looked at, started) for the page that sets it up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from apps.telemetry.setup import stored, surveys
 
 @dataclass(slots=True)
 class Stored:
-    """The stored families that count."""
+    """The newest stored families."""
 
     version: int = 0
     families: dict[str, MetricFamily] = field(default_factory=dict)
@@ -31,16 +31,16 @@ class Stored:
 
 @dataclass
 class SetupState:
-    """What holds now.
+    """The present state of the set-up.
 
     Parameters:
-        address: where telemetry is read from, or an empty text.
-        connection: what a person stored, if it counts.
-        is_environments: the environment says where; nothing can be connected here.
-        look: the newest look at the metrics, under way or over.
-        survey: what the newest look that came to an end found.
-        started: the newest reading of the past.
-        services: services of the catalog, the demo's left out.
+        address: the source's address, or an empty text.
+        connection: the connection that a person stored, if it is in use.
+        is_environments: the environment names the source, so that none can be connected on the page.
+        look: the newest survey of the metrics, running or ended.
+        survey: the result of the newest completed survey.
+        started: the newest backfill.
+        services: number of services in the catalog without the demo's.
     """
 
     address: str
@@ -54,22 +54,22 @@ class SetupState:
 
     @property
     def is_looking(self) -> bool:
-        """Whether a worker looks at the metrics now."""
+        """Whether a survey of the metrics waits or runs."""
         return self.look is not None and not self.look.is_over
 
     @property
     def is_starting(self) -> bool:
-        """Whether a worker reads the past now."""
+        """Whether a reading of the past waits or runs."""
         return self.started is not None and not self.started.is_over
 
     @property
     def failure(self) -> str:
-        """Why the last look at the metrics failed, or an empty text."""
+        """Why the newest survey failed, or an empty text."""
         return self._failure_of(self.look)
 
     @property
     def start_failure(self) -> str:
-        """Why the last reading of the past failed, or an empty text."""
+        """Why the newest reading of the past failed, or an empty text."""
         return self._failure_of(self.started)
 
     def _failure_of(self, run: TelemetryRun | None) -> str:
@@ -80,7 +80,7 @@ class SetupState:
 
     @property
     def step(self) -> int:
-        """What is to be done next: 1 connect, 2 choose, 3 wait or go on."""
+        """The next step: 1 connect, 2 choose, 3 wait or continue."""
         if not self.address:
             return 1
         return 3 if self.started is not None else 2
@@ -97,7 +97,7 @@ class SetupState:
 
     @property
     def order(self) -> list[str]:
-        """The order that was stored, or nothing."""
+        """The stored order; empty where none was stored."""
         return self.kept.order
 
     @cached_property
@@ -107,7 +107,7 @@ class SetupState:
 
 
 def look() -> SetupState:
-    """Look at what holds now. Asks no outside system."""
+    """Return the present state. This asks no outside system."""
     runs = TelemetryRun.objects.filter(source="prometheus").order_by("-created_at")
     surveys = runs.filter(kind=TelemetryRun.Kind.SURVEY)
     is_environments = bool(settings.PROMETHEUS_URL)

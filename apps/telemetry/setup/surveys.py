@@ -1,4 +1,4 @@
-"""Looks at the metrics of a Prometheus: whether it answers at all, and which families would read it."""
+"""Looks at a Prometheus: whether it answers, and which families would read its metrics."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from apps.telemetry.proposals.proposing import Proposer
 
 type Progress = Callable[[int, int], None]
 
-#: How long a person waits to hear whether an address is right.
+#: How long a person waits for the check of an address, in seconds.
 TRY_SECONDS = 10.0
-#: Of how many families somebody who waits is told the services.
+#: For how many families a check names the services.
 _FAMILIES_TRIED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What an address answered.
+    """The result of trying an address.
 
     Parameters:
-        detail: what is the matter, in words, where it is not up.
-        families: those of the configuration that it has metrics of.
+        detail: what is wrong, in words, where it is not up.
+        families: configured families that it has metrics of.
     """
 
     is_up: bool
@@ -43,7 +43,7 @@ class Tried:
 
     @property
     def words(self) -> str:
-        """One sentence on what was found."""
+        """A sentence on what was found."""
         if not self.is_up:
             return self.detail
         more = "more than " if self.has_more_metrics else ""
@@ -59,9 +59,9 @@ class Tried:
 
 
 def try_out(where: sources.Connection) -> Tried:
-    """Ask an address for its version, the names of its metrics and the services of those, within a few seconds.
+    """Ask an address for its version, its metric names and their services, within a few seconds.
 
-    It does not raise.
+    This does not raise.
     """
     config = sources.telemetry_config()
     try:
@@ -96,7 +96,7 @@ def _tried(http: PrometheusHttp, config: TelemetryConfig) -> Tried:
 
 
 def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
-    """The services that families have series of, as far as the surveyor may ask; of a very large metric none."""
+    """Return the services that families have series of, within the surveyor's limits; none for a huge metric."""
     found: set[str] = set()
     try:
         for family in families:
@@ -106,12 +106,12 @@ def _services(surveyor: Surveyor, families: Sequence[MetricFamily]) -> set[str]:
                 groups = surveyor.groups_of(family.counted, (label,), services=(label,)) or ()
                 found |= {group.labels.get(label, "") for group in groups}
     except Enough:
-        pass  # What was found until then is shown; there may be more.
+        pass  # the services found so far are shown; there may be more
     return found - {""}
 
 
 def in_words_of_the_page(text: str) -> str:
-    """A message that names settings, for somebody who fills in a form."""
+    """Return a message that names settings in the words of the form."""
     for setting, words in (
         ("PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID", "the token and the tenant"),
         ("PROMETHEUS_TOKEN or PROMETHEUS_ORG_ID", "The token or the tenant"),
@@ -124,11 +124,11 @@ def in_words_of_the_page(text: str) -> str:
 
 
 def look(progress: Progress = lambda _done, _total: None, *, limits: Limits | None = None) -> Survey:
-    """Look at the metrics of the Prometheus that is set up, and propose families.
+    """Look at the metrics of the Prometheus that is set up, and return proposed families.
 
     Raises:
         NoSource: none is set up.
-        SourceError: it does not even tell the names of its metrics.
+        SourceError: it does not list its metrics.
     """
     limits = limits or Limits()
     config = sources.telemetry_config()
@@ -138,9 +138,9 @@ def look(progress: Progress = lambda _done, _total: None, *, limits: Limits | No
 
 
 def services_of(families: Sequence[MetricFamily]) -> tuple[set[str], list[str]]:
-    """The services that families have series of now, within a few seconds; of a very large metric none.
+    """Return the services that families have series of now, within a few seconds; none for a huge metric.
 
-    With them, what the server did not answer: the metric and why.
+    The second part lists the metrics for which the server gave no answer, with the reason.
 
     Raises:
         SourceError: the server does not answer.

@@ -1,1 +1,1 @@
-"""From readings to stored hours and days: what may replace what, what is noted, what is kept."""
+"""Stores readings as hours and days: what may replace what, what is noted, and how long it is kept."""

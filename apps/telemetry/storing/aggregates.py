@@ -1,9 +1,9 @@
 """The SQL that turns staged rows into aggregates by the hour and by the day.
 
-Counts are summed, histograms are summed over the bounds that all bins of an hour share, percentiles are lined
-up, never averaged. Files are a person's word: a stored bin gives way to a row of a file that speaks for at least as
-much of its time, so an import of half an hour never replaces a whole one. What a reading of a source may replace,
-:mod:`apps.telemetry.storing.replacing` says. Running anything twice changes nothing.
+Counts are summed. Histograms are summed over the bounds that all bins of an hour share. Percentiles are kept side by
+side, never averaged. Files are deliberate: a row of a file replaces a stored bin if it covers at least as much of its
+time, so an import of half an hour never replaces a whole hour. :mod:`apps.telemetry.storing.replacing` decides what a
+reading of a source may replace. Running anything twice changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from apps.telemetry.storing.replacing import Contests, Reading, judge
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How many rows are new or changed in each aggregate."""
+    """Numbers of rows that are new or changed in each aggregate."""
 
     hours: int = 0
     days: int = 0
@@ -51,7 +51,7 @@ _HOURS_AS_THEY_ARE = """
     WHERE r.step = 3600
 """
 
-# The three arrays stay parallel: a bin without any percentile is left out of all, one without some is NULL in
+# The three arrays stay parallel: a bin without any percentile is in none of them; a bin without some has NULL for
 # those.
 _HOURS_SUMMED = """
     SELECT s.service_id, to_timestamp(h.hour * 3600), h.total, h.bad, h.observed,
@@ -120,7 +120,7 @@ _COARSE_DAYS = """
     GROUP BY s.service_id, r.at / 86400
 """
 
-# `whole` and `part` are hours of the day as bits: those that the rows speak for from end to end, and the others.
+# `whole` and `part` are hours of the day as bits: hours that the rows cover from end to end, and the others.
 _CHANGED_COLUMNS = {
     "service_id": "bigint",
     "day": "bigint",
@@ -196,8 +196,8 @@ _UPSERT_EDGES = """
            telemetry_edgehour.is_partial)
 """
 
-# What a reading brought, as it was judged. Percentiles are judged on their own: complete ones with at least as many
-# bins take the place of others, incomplete ones that of none.
+# The result of a reading, as it was judged. Percentiles are judged alone: complete ones with at least as many bins
+# replace others, incomplete ones replace none.
 _WRITE_HOURS = """
     INSERT INTO telemetry_slihour
         (service_id, bin_start, total, bad, observed_seconds, is_partial, is_implausible,
@@ -229,7 +229,7 @@ _WRITE_HOURS = """
            telemetry_slihour.p50_ms, telemetry_slihour.p95_ms, telemetry_slihour.p99_ms)
 """
 
-# `gone` is the seconds of hours that turned out not to be true: that much less may a day speak for than before.
+# `gone` is the seconds of hours that turned out implausible: a day may cover so much less time than before.
 _JUDGED_DAYS = """
     (service_id, day, gone) SELECT service_id, extract(epoch FROM bin_start)::bigint / 86400 AS day,
            sum(greatest(was_observed - observed, 0)) FILTER (WHERE was_observed IS NOT NULL) AS gone
@@ -269,7 +269,7 @@ _WRITE_EDGES = """
 
 
 def staged_range() -> tuple[datetime, datetime] | None:
-    """The time that the staged rows span, to the end of the last hour; ``None`` when nothing is staged."""
+    """Return the time that the staged rows span, to the end of the last hour; ``None`` when nothing is staged."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT min(first), max(last) FROM ("
@@ -284,7 +284,7 @@ def staged_range() -> tuple[datetime, datetime] | None:
 
 
 def ensure_partitions(first: date, last: date) -> int:
-    """Make the monthly partitions from one day to another, and return how many were missing.
+    """Create missing monthly partitions from one day to another, and return how many were missing.
 
     It locks the tables for an instant, so call it outside a long transaction.
     """
@@ -295,11 +295,11 @@ def ensure_partitions(first: date, last: date) -> int:
 
 
 def store_staged(*, is_hourly: bool = False) -> Stored:
-    """Put the staged rows of files into the aggregates. Needs a transaction, staged services and existing partitions.
+    """Put staged rows of files into the aggregates. This needs a transaction, staged services and the partitions.
 
     Parameters:
-        is_hourly: every staged row of ``stage_sli`` is a whole hour, one a service and hour, so nothing has
-            to be summed.
+        is_hourly: whether every staged row of ``stage_sli`` is a whole hour, one for each service and hour, so that
+            nothing needs to be summed.
     """
     with connection.cursor() as cursor:
         _prepare(cursor)
@@ -318,13 +318,13 @@ def store_staged(*, is_hourly: bool = False) -> Stored:
 
 
 def store_reading(reading: Reading, first: datetime, last: datetime) -> Stored:
-    """Put what was read from a source into the aggregates, as far as it is not worse than what is there.
+    """Put a reading of a source into the aggregates, except hours that are worse than the stored ones.
 
-    Needs what :func:`store_staged` needs, and leaves the tables of
+    This needs what :func:`store_staged` needs, and leaves the tables of
     :func:`apps.telemetry.storing.replacing.judge` behind.
 
     Parameters:
-        first, last: the time that was asked for; no row lies outside.
+        first, last: the time that was asked for; no row is outside it.
     """
     with connection.cursor() as cursor:
         _prepare(cursor)
@@ -341,9 +341,9 @@ def store_reading(reading: Reading, first: datetime, last: datetime) -> Stored:
 
 
 def _prepare(cursor: CursorWrapper) -> None:
-    # Two readings of the same hours would lock their rows in different orders, and each other out.
+    # Without a lock, two readings of the same hours would lock rows in different orders and deadlock.
     cursor.execute("SELECT pg_advisory_xact_lock(hashtext('telemetry_store'))")
-    # Sorting by the hundred megabytes is what this is; the setting ends with the transaction.
+    # The statements sort hundreds of megabytes; the setting ends with the transaction.
     cursor.execute("SET LOCAL work_mem = '128MB'")
     for table in ("stage_sli", "stage_edge", "stage_bucket", "stage_service"):
         cursor.execute(f"ANALYZE pg_temp.{table}")

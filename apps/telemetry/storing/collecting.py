@@ -1,7 +1,7 @@
-"""Reads SLIs from a source and stores them, some services at a time. For workers and commands: needs numpy.
+"""Reads SLIs from a source and stores them, some services at a time. It needs numpy: for workers and commands.
 
-Each batch is one transaction, so a reading that breaks off keeps what it has, and the next one changes
-nothing of it. What was found out about the data is kept with them.
+Each batch is one transaction, so a reading that breaks off keeps its complete batches. Findings about the data are
+stored with them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from apps.telemetry.storing.noting import note_reading
 from apps.telemetry.storing.replacing import Reading
 
 HOUR = 3600
-#: Values of one batch held in memory, about: histograms of so many hours and services.
+#: About how many values one batch holds in memory: those of histograms, by hour and service.
 _VALUES_PER_BATCH = 200_000
 _TYPICAL_BUCKETS = 16
 _MAX_SERVICES_PER_BATCH = 500
 
-#: How far back a short reading is held against what is stored.
+#: How far back stored hours are used to judge a short reading.
 CONTEXT = timedelta(days=8)
-#: Sentences about services that a run keeps.
+#: The most sentences about services in a run.
 REMARKS_KEPT = 30
 
 type Progress = Callable[[int, int], None]
@@ -46,7 +46,7 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class CollectResult:
-    """What a reading brought."""
+    """The result of a reading."""
 
     services: int = 0
     services_with_data: int = 0
@@ -55,13 +55,13 @@ class CollectResult:
     quality: ReadingQuality = field(default_factory=ReadingQuality)
 
     def add(self, other: CollectResult) -> None:
-        """Count what a further part of the same reading brought. Its services are among those of the first part."""
+        """Add the result of another part of the same reading, whose services are among those of the first part."""
         self.edges_to_unknown += other.edges_to_unknown
         self.stored += other.stored
         self.quality.merge(other.quality)
 
     def summary(self) -> dict[str, Any]:
-        """As it is stored with a run."""
+        """Return the result as it is stored with a run."""
         return {
             "services": self.services,
             "services_with_data": self.services_with_data,
@@ -80,7 +80,7 @@ class CollectResult:
         }
 
     def remarks(self) -> list[str]:
-        """What was found out about services, in sentences: hours left out first, at most :data:`REMARKS_KEPT`."""
+        """Return sentences on findings about services, at most :data:`REMARKS_KEPT`, first those on hours left out."""
         found = [
             (list(Effect).index(kind.effect), kind.confidence, service_id, finding)
             for service_id, findings in self.quality.findings.items()
@@ -96,7 +96,7 @@ class CollectResult:
         return [*lines, f"And {more:,} more."] if more > 0 else lines
 
     def findings(self) -> dict[str, int]:
-        """For each kind of finding the number of services that have it."""
+        """Return the number of services that have each kind of finding."""
         kinds = Counter(
             kind
             for findings in self.quality.findings.values()
@@ -115,15 +115,15 @@ def collect(
     *,
     progress: Progress = lambda _done, _total: None,
 ) -> CollectResult:
-    """Read whole hours of some services and store them, as far as they are not worse than what is stored.
+    """Read whole hours of some services, and store those that are not worse than the stored hours.
 
     Parameters:
-        services: whose SLIs to read.
+        services: ids of the services whose SLIs are read.
         known: primary key of every service in the catalog; edges to others are counted, not stored.
-        start: the first hour.
-        end: the end of the last hour.
-        reading: which reading it is, and how far it is believed.
-        progress: told services done and in total.
+        start: start of the first hour.
+        end: end of the last hour.
+        reading: identifies the reading, and says whether to trust it.
+        progress: gets the services done and in total.
 
     Raises:
         SourceError: the source cannot be read; batches before this are stored.
@@ -148,7 +148,7 @@ def collect(
             _stage_latency(latency, keys)
             result.edges_to_unknown += _stage_edges(edges, keys)
             staging.put_services(list(keys.values()), [known[service_id] for service_id in keys])
-            # For each batch: housekeeping drops partitions that are empty, and a long reading fills them late.
+            # Done for each batch, because housekeeping drops empty partitions, and a long reading fills them late.
             ensure_partitions(start.astimezone(UTC).date(), end.astimezone(UTC).date())
             with transaction.atomic():
                 result.stored += store_reading(reading, start, end)
@@ -161,7 +161,7 @@ def collect(
 def _usual(
     services: Sequence[str], known: Mapping[str, int], start: datetime, end: datetime
 ) -> dict[str, dict[int, float]]:
-    """Requests of the stored hours before a short reading: what an hour of it is held against."""
+    """Return requests of the stored hours before a short reading, by which its hours are judged."""
     if end - start >= CONTEXT:
         return {}
     counts = load_counts([known[service_id] for service_id in services], start - CONTEXT, start)
@@ -193,7 +193,7 @@ def _stage_counts(reading: AvailabilityReading, keys: Mapping[str, int]) -> None
             p50=math.nan,
             p95=math.nan,
             p99=math.nan,
-            # What cannot be true may be so because the answer lacked something.
+            # Counts may be implausible because the answer was incomplete.
             is_partial=np.array(bins.partial + [reading.quality.is_partial] * dropped, dtype=np.bool_),
             is_implausible=observed == 0,
         )
@@ -233,7 +233,7 @@ def _stage_latency(reading: LatencyReading, keys: Mapping[str, int]) -> None:
 
 
 def _stage_edges(reading: EdgeReading, keys: Mapping[str, int]) -> int:
-    """Stage what is known at both ends; return how many edges are not."""
+    """Stage edges between known services, and return the number of other edges."""
     unknown = 0
     for (source, target), bins in reading.series.items():
         if source not in keys or target not in keys or source == target:

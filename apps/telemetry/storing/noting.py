@@ -1,7 +1,7 @@
-"""Keeps what readings found out about the data, and which family they read, by service and UTC day.
+"""Stores the findings of readings, and the family that they read, by service and UTC day.
 
-A day's hours are bits of one number. Reading an hour again replaces what was known of it, as far as the new figures
-are stored: what is known of an hour whose new figures were refused stays with the figures that stand.
+A day's hours are bits of one number. Reading an hour again replaces its findings if its new counts are stored. If they
+are refused, the findings of the stored counts stay.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from apps.telemetry.storing.replacing import Reading
 HOUR = 3600
 DAY = 86_400
 FILES = "files"
-"""What a family is called where the data came from files."""
+"""The name of the family for data from files."""
 
 _PARTIAL, _CONTESTED = "partial", "contested"
 _WARNINGS_SHOWN = 3
 _LATENCY_KINDS = sorted(name for name, kind in KINDS.items() if kind.concerns == "latency")
-#: What a reading's own measure is called in a sentence.
+#: The noun for each measure in a sentence.
 _NOUNS: Mapping[str, str] = {
     ContestedHour.Measure.REQUESTS: "requests",
     ContestedHour.Measure.CALLS: "calls to others",
@@ -38,8 +38,8 @@ _NOUNS: Mapping[str, str] = {
 _DAY_OF = "(bin_start AT TIME ZONE 'UTC')::date"
 _BIT_OF = "1 << extract(hour FROM bin_start AT TIME ZONE 'UTC')::integer"
 
-# `judged` are the hours that a reading says anything of, `known` those whose new figures are stored or are the same,
-# `refused` those whose new figures are not.
+# `judged` are the hours that a reading has data of, `known` those whose new counts are stored or equal, `refused`
+# those whose new counts are not stored.
 _JUDGED = f"""
     INSERT INTO judged_day
     SELECT service_id, day, measure, coalesce(bit_or(bit), 0) AS judged,
@@ -79,7 +79,7 @@ _NOTE = """
     SELECT * FROM unnest(%s::bigint[], %s::date[], %s::text[], %s::text[], %s::integer[], %s::jsonb[])
 """
 
-# An hour that is stored as partial after this reading, whichever reading it came from.
+# Hours that are stored as partial after this reading, whichever reading they came from.
 _NOTE_PARTIAL = f"""
     INSERT INTO noted_finding
     SELECT service_id, {_DAY_OF}, '{_PARTIAL}', '{{measure}}', bit_or({_BIT_OF}), %(detail)s::jsonb
@@ -163,11 +163,11 @@ def note_reading(
     latency: LatencyReading,
     edges: EdgeReading,
 ) -> None:
-    """Keep what a reading that was just stored found out, in the same transaction.
+    """Store the findings of a reading in the transaction in which its data were stored.
 
     Parameters:
         known: primary key of every service.
-        services: which were read.
+        services: the services that were read.
         span: the time that was asked for.
     """
     last = int(span[1].timestamp()) - 1
@@ -219,7 +219,7 @@ def _note_findings(
         for service_id, findings in quality.findings.items()
         if service_id in known
         for finding in findings
-        # These two are told from what is stored, which a reading does not know.
+        # These two kinds depend on what is stored, which a reading does not know.
         if finding.kind not in {_PARTIAL, _CONTESTED}
         for day, mask in by_day(hour for hour in finding.hours if span[0] <= hour <= span[1])
     ]
@@ -252,7 +252,7 @@ def _partial_words(measure: str, quality: ReadingQuality) -> str:
 
 
 def by_day(hours: Iterable[int]) -> Iterator[tuple[date, int]]:
-    """Yield instants, Unix seconds, as days with their hours as bits."""
+    """Yield the days of some instants (Unix seconds), each with its hours as bits."""
     masks: dict[int, int] = {}
     for at in hours:
         masks[at // DAY] = masks.get(at // DAY, 0) | 1 << at % DAY // HOUR
@@ -269,8 +269,8 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[Any]:
     return [[row[column] for row in listed] for column in range(width)]
 
 
-# What files say. Rows of `stage_changed`: service_id, the day's number, and its hours that the files speak for from
-# end to end (whole) and in part.
+# Changes by files. Rows of `stage_changed` have service_id, the day's number, and its hours that the files cover from
+# end to end (`whole`) and in part (`part`).
 
 _CLEAR_FINDINGS = f"""
     WITH cleared AS (
@@ -310,7 +310,7 @@ _NOTE_FILES = """
 
 
 def note_files(cursor: CursorWrapper) -> None:
-    """Note that hours came from files, and forget what readings had found out about them."""
+    """Note that hours came from files, and remove the findings of readings about them."""
     values: dict[str, Any] = {"files": FILES, "latency": _LATENCY_KINDS}
     cursor.execute(
         "SELECT EXISTS (SELECT FROM telemetry_finding), EXISTS (SELECT FROM telemetry_contestedhour)"

@@ -1,9 +1,9 @@
-"""What a reading of a source may change of what is stored: worse never replaces better.
+"""Decides what a reading of a source may change in stored hours: worse data never replace better data.
 
-A partial answer fills gaps and never takes the place of an hour that was read whole. An hour that has less when it
-is read again is contested: what is stored stands, the new figures are kept apart, and a second reading decides. More
-than before is late data and is taken, but a histogram of as many requests that lacks bounds is worse. Requests, calls
-between services and latency histograms are judged alike.
+A partial answer fills gaps but never replaces a complete hour. An hour that has less when it is read again is
+contested: the stored hour stays, the new counts are kept apart, and a second reading decides. More than before is late
+data and is stored. A histogram of as many requests with fewer bounds is worse. Requests, calls between services and
+latency histograms follow the same rules.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from apps.core import scratch
 from apps.telemetry.clients.prometheus.matrix import EXTRAPOLATION_SLACK, EXTRAPOLATION_SLACK_REQUESTS
 from apps.telemetry.models import ContestedHour
 
-#: A second reading is one only if it did not come at once: what kept the first one short may still be there.
+#: A second reading counts only after this time: what made the first one short may still last.
 CONFIRM_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Which reading it is that is stored, and how far it is believed.
+    """Identifies a reading that is stored, and says whether to trust it.
 
     Parameters:
-        run: tells it from others; a reading cannot confirm itself.
-        now: when it is stored.
-        trust: somebody has said that what it says replaces what is stored, unless it is incomplete itself.
+        run: the id of its run; a reading cannot confirm itself.
+        now: the time at which it is stored.
+        trust: a person decided that it replaces what is stored, except where it is incomplete itself.
     """
 
     run: UUID
@@ -41,13 +41,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """One table of hours, and how staged rows become rows of it.
+    """One table of hours, and the SQL that makes its rows from staged rows.
 
     Parameters:
-        rows: service_id, target_id, bin_start, total, bad, observed, is_partial, is_implausible, and more.
-        stored: the stored row's target, total, bad, observed, is_implausible, in SQL over ``s``.
-        more: columns that ``rows`` has beyond those and that writing needs.
-        coarser: whether ``n`` tells less than ``s`` of as many requests, in SQL.
+        rows: selects service_id, target_id, bin_start, total, bad, observed, is_partial, is_implausible, and more.
+        target, total, bad, observed, implausible: expressions for the stored row, in SQL over ``s``.
+        more: further columns of ``rows``, which writing needs.
+        coarser: whether ``n`` has less detail than ``s`` for as many requests, in SQL.
     """
 
     table: str
@@ -101,7 +101,7 @@ _CALLS = """
     GROUP BY s.service_id, t.service_id, r.at / 3600
 """
 
-# A bound counts only where every bin of the hour has it.
+# A bound is kept only if every bin of the hour has it.
 _LATENCY = """
     SELECT s.service_id, 0::bigint AS target_id, to_timestamp(b.hour * 3600) AS bin_start,
            b.cumulative[cardinality(b.cumulative)] AS total, 0::double precision AS bad, 3600 AS observed,
@@ -143,9 +143,9 @@ def _clearly_less(less: str, than: str) -> str:
     return f"({less} * {1.0 + EXTRAPOLATION_SLACK} + {EXTRAPOLATION_SLACK_REQUESTS} < {than})"
 
 
-# `nothing` changes no counts, `keep` is worse than what is stored, `take` is better or late, `agree` is the same
-# within what extrapolation explains, `contest` is less than what was read whole. `OFFSET 0` has each row looked up
-# in the indexes: tables that have grown since they were last analysed must not mislead the planner.
+# Verdicts: `nothing` changes no counts, `keep` is worse than the stored hour, `take` is better or late, `agree` is the
+# same within the error of extrapolation, `contest` is less than a complete stored hour. `OFFSET 0` makes the planner
+# look up each row in the indexes, so that outdated statistics of grown tables cannot mislead it.
 _JUDGE = """
     INSERT INTO judged_{measure}
     SELECT n.service_id, n.target_id, n.bin_start, n.total, n.bad, n.observed, n.is_partial, n.is_implausible,
@@ -204,7 +204,7 @@ _JUDGED_COLUMNS = {
     "verdict": "text",
     "contest": "text",
 }
-# What `more` of a measure adds, in its order.
+# The columns that `more` of each measure adds, in their order.
 _JUDGED_COLUMNS_MORE: Mapping[str, Mapping[str, str]] = {
     ContestedHour.Measure.REQUESTS: {
         "has_partial_percentiles": "boolean",
@@ -248,7 +248,7 @@ _CLOSE = """
 
 @dataclass(frozen=True, slots=True)
 class Contests:
-    """Hours that a reading contested, and hours that were contested and are no longer."""
+    """Numbers of hours that a reading contested, and of hours that it settled or that are no longer contested."""
 
     open: int = 0
     settled: int = 0
@@ -258,10 +258,10 @@ class Contests:
 
 
 def judge(reading: Reading, first: datetime, last: datetime) -> Contests:
-    """Make the tables ``judged_requests``, ``judged_calls`` and ``judged_latency`` of the staged rows.
+    """Make the tables ``judged_requests``, ``judged_calls`` and ``judged_latency`` from the staged rows.
 
-    Each has a verdict for every staged hour. Contests are opened, seen again and closed. Needs a transaction that
-    holds the lock of storing; the tables go with it.
+    Each table has a verdict for every staged hour. Contests are opened, confirmed and closed. This needs a transaction
+    that holds the lock of storing; the tables end with it.
 
     Parameters:
         first, last: the time that the staged rows span.

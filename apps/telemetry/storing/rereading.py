@@ -1,7 +1,7 @@
-"""What the hourly collection asks for again: incomplete, contested and missing hours of the last days.
+"""Asks again for incomplete, contested and missing hours of the last days, after an hourly collection.
 
-There is a bound to what one collection asks for: the oldest first, in few windows. What is left is for the next hour.
-For workers and commands: needs numpy.
+One collection asks for a limited number of hours, the oldest first, in few windows. The others wait for the next hour.
+This module is for workers and commands, because it needs numpy.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from apps.telemetry.storing.collecting import CollectResult, collect
 from apps.telemetry.storing.replacing import Reading
 
 HOUR = timedelta(hours=1)
-#: A gap between hours with data is asked for again only this long: a service without requests has gaps, too.
+#: Gaps between hours with data are asked for again only this long, because a service without requests has gaps too.
 GAPS_FOR = timedelta(days=1)
-#: Hours this near to each other are read in one window.
+#: Hours that are this near to each other are read in one window.
 JOIN_WITHIN = 3 * HOUR
 LONGEST_WINDOW = 24 * HOUR
 MOST_WINDOWS = 8
-#: Hours of all services that one collection reads beside its own: four days' hours of a hundred services.
+#: The most hours of all services that one collection reads besides its own: four days of a hundred services.
 MOST_HOURS = 10_000
 
 type Due = Mapping[int, frozenset[datetime]]
@@ -33,7 +33,7 @@ type Due = Mapping[int, frozenset[datetime]]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Hours to read of some services; ``wanted`` of them are due, the others lie between."""
+    """Hours to read of some services. ``wanted`` of these are due; the others are between them."""
 
     start: datetime
     end: datetime
@@ -66,15 +66,15 @@ _DUE = """
 
 
 def hours_to_ask_again(oldest: datetime, before: datetime, end: datetime) -> Due:
-    """The hours of each service that may be better when they are asked for again.
+    """Return the hours of each service that may be better when they are asked for again.
 
-    Those are hours whose answers were incomplete, hours that are contested, and of the last day hours without data
-    between hours with data.
+    These are hours with incomplete answers, contested hours, and hours of the last day without data between hours with
+    data.
 
     Parameters:
-        oldest: what is older is left as it is.
-        before: from here on hours are read in any case.
-        end: the end of the newest hour.
+        oldest: older hours are ignored.
+        before: later hours are ignored, because they are read in any case.
+        end: end of the newest hour.
     """
     values = {
         "oldest": oldest,
@@ -93,11 +93,11 @@ def hours_to_ask_again(oldest: datetime, before: datetime, end: datetime) -> Due
 def plan(due: Due, *, turn: int = 0, most_hours: int = MOST_HOURS) -> list[Window]:
     """Put hours into at most :data:`MOST_WINDOWS` windows of at most ``most_hours`` hours of services, oldest first.
 
-    Where not all fit, each window but the last leaves half of what is left to those after it, so that hours which
-    never get better do not keep others from being asked for.
+    If not all fit, each window except the last uses at most half of the remaining hours, so that hours that never get
+    better do not keep others from being asked for.
 
     Parameters:
-        turn: goes up by one each time; other services of a window that is too large have their turn then.
+        turn: increases by one each time, so that a window that is too large covers other services each time.
     """
     at: defaultdict[datetime, list[int]] = defaultdict(list)
     for pk, hours in due.items():
@@ -125,7 +125,7 @@ def plan(due: Due, *, turn: int = 0, most_hours: int = MOST_HOURS) -> list[Windo
 
 
 def _runs(hours: Iterable[datetime]) -> list[Sequence[datetime]]:
-    """Sorted hours, split where they are far from each other or a run is long enough."""
+    """Return sorted hours, split where they are far from each other or a run is long enough."""
     runs: list[list[datetime]] = []
     for hour in sorted(hours):
         if runs and hour - runs[-1][-1] <= JOIN_WITHIN and hour + HOUR - runs[-1][0] <= LONGEST_WINDOW:
@@ -144,19 +144,19 @@ def ask_again(
     *,
     reach: timedelta,
 ) -> dict[str, int]:
-    """Read again what is incomplete, contested or missing of the time before a window that was just read.
+    """Read incomplete, contested and missing hours again that are before a window that was just read.
 
-    What comes is added to the result of that reading; a source that cannot be read any more is one of its warnings.
+    The answers are added to the result of that reading. If the source can no longer be read, the result gets a warning.
 
     Parameters:
-        reach: how far before the window's end.
+        reach: how far before the window's end hours are asked for again.
 
     Returns:
-        Hours of services that were asked for, and those that are left for the next time.
+        The number of hours that were asked for, and of those left for the next time.
     """
     start, end = window
     service_of = {pk: service_id for service_id, pk in known.items()}
-    # A service that came into the catalog meanwhile has its turn next time.
+    # A service that came into the catalog meanwhile waits for the next time.
     due = {pk: hours for pk, hours in hours_to_ask_again(end - reach, start, end).items() if pk in service_of}
     plans = plan(due, turn=int(end.timestamp()) // 3600)
     asked = 0
@@ -165,7 +165,7 @@ def ask_again(
             services = [service_of[pk] for pk in part.services]
             result.add(collect(source, services, known, part.start, part.end, reading))
         except SourceError as error:
-            # The hours of the collection itself are stored; the next one asks for these again.
+            # The hours of the collection itself are stored; the next collection asks for these again.
             result.quality.warnings.append(
                 f"{part.start:%Y-%m-%d %H:%M} to {part.end:%Y-%m-%d %H:%M} UTC could not be asked again: "
                 f"{error.detail}"

@@ -1,4 +1,4 @@
-"""How long aggregates are kept, and the partitions that they lie in."""
+"""Deletes old aggregates, and keeps the partitions that hold them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from django.db import connection
 
 from apps.telemetry.storing.aggregates import ensure_partitions
 
-#: Kept at least this long, counted back from a service's own newest bin, so that old data can be loaded and
-#: studied.
+#: How long hours and days are kept, counted back from each service's own newest bin, so that old data can be loaded
+#: and studied.
 HOURS_KEPT_DAYS = 120
 DAYS_KEPT_DAYS = 731
-#: Partitions are there this many days before they are needed.
+#: How many days before they are needed partitions are created.
 PARTITIONS_AHEAD_DAYS = 40
 
 
 def drop_old() -> dict[str, int]:
-    """Delete what is older than is kept, counted from each service's own newest bin; return rows per table.
+    """Delete bins that are too old, counted from each service's own newest bin; return the rows deleted per table.
 
-    Whole partitions go where they are older than anything that any service still keeps.
+    Partitions before the oldest bin that any service keeps are dropped as a whole.
     """
     deleted: dict[str, int] = {}
-    # What goes with the hours of its service.
+    # Rows that are deleted with the hours of their service.
     beside_hours = (
         ("telemetry_contestedhour", "bin_start"),
         ("telemetry_finding", "day"),
@@ -55,7 +55,7 @@ def drop_old() -> dict[str, int]:
             deleted[table] = cursor.rowcount
             cursor.execute(f"SELECT min(bin_start) FROM {table}")  # noqa: S608
             oldest = cursor.fetchone()[0]
-            # A partition with nothing left in it goes, unless it is one made ahead for what is to come.
+            # Partitions before the oldest bin are empty.
             if oldest is not None:
                 cursor.execute(
                     "SELECT telemetry_drop_partitions(%s, %s)", [table, oldest.astimezone(UTC).date()]
@@ -64,5 +64,5 @@ def drop_old() -> dict[str, int]:
 
 
 def keep_partitions_ahead(today: date) -> int:
-    """Make the partitions that the coming weeks need; return how many were missing."""
+    """Create the partitions for the coming weeks, and return how many were missing."""
     return ensure_partitions(today - timedelta(days=1), today + timedelta(days=PARTITIONS_AHEAD_DAYS))

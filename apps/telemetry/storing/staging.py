@@ -1,7 +1,7 @@
-"""Staging: rows go to scratch tables in PostgreSQL's binary format, and from there into the aggregates.
+"""Stages rows: they go to scratch tables in PostgreSQL's binary format, and from there into the aggregates.
 
-For workers and commands: it needs numpy. The tables belong to the connection; :func:`staged` makes and drops
-them.
+This module is for workers and commands, because it needs numpy. The tables belong to the connection; :func:`staged`
+creates and drops them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ type Column = NDArray[Any]
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _BINARY_TRAILER = struct.pack("!h", -1)
 
-#: PostgreSQL's width and numpy's big-endian type for each kind of column used here.
+#: PostgreSQL's width and numpy's big-endian type for each kind of column.
 _KINDS: dict[str, tuple[int, str]] = {
     "bigint": (8, ">i8"),
     "integer": (4, ">i4"),
@@ -31,8 +31,7 @@ _KINDS: dict[str, tuple[int, str]] = {
 }
 
 TABLES: dict[str, dict[str, str]] = {
-    # Counts and percentiles of bins. `observed` is the seconds that the counts speak for: 0 where there are
-    # none.
+    # Counts and percentiles of bins. `observed` is the seconds that the counts cover, 0 without counts.
     "stage_sli": {
         "key": "integer",
         "at": "bigint",
@@ -63,14 +62,14 @@ TABLES: dict[str, dict[str, str]] = {
         "line": "bigint",
         "is_partial": "boolean",
     },
-    # What the keys above stand for, filled in when the services exist.
+    # The services of the keys above, filled in when the services exist.
     "stage_service": {"key": "integer", "service_id": "bigint"},
 }
 
 
 @contextmanager
 def staged() -> Iterator[None]:
-    """Have empty staging tables on this connection until the block ends."""
+    """Provide empty staging tables on this connection until the block ends."""
     with connection.cursor() as cursor:
         for table, columns in TABLES.items():
             scratch.make(cursor, table, columns, is_required=True)
@@ -93,7 +92,7 @@ def put(table: str, **columns: Column | float | bool) -> int:
     """Append rows to a staging table.
 
     Parameters:
-        columns: one array per column of the table, or one value for all rows; a flag that is left out is false.
+        columns: an array for each column of the table, or one value for all rows; flags default to false.
 
     Returns:
         The number of rows.
@@ -122,5 +121,5 @@ def put(table: str, **columns: Column | float | bool) -> int:
 
 
 def put_services(keys: Sequence[int], pks: Sequence[int]) -> None:
-    """Say which service each key stands for."""
+    """Stage the service of each key."""
     put("stage_service", key=np.array(keys, dtype=np.int64), service_id=np.array(pks, dtype=np.int64))

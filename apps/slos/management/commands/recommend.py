@@ -15,6 +15,7 @@ from django.db import transaction
 from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
+from apps.engine.document import RecommendationDocument
 from apps.slos.formatting import TIERS, number_words
 from apps.ui.format import plural
 
@@ -60,7 +61,7 @@ class Command(BaseCommand):
             [(as_of, services)], window_days=options["window_days"], seed=options["seed"], leave_out=True
         )
         made = 0
-        kept: list[dict[str, Any]] = []
+        kept: list[RecommendationDocument] = []
         if options["format"] == "table":
             self.stdout.write(HEADER)
         with transaction.atomic(), closing(documents) as found:
@@ -82,7 +83,7 @@ class Command(BaseCommand):
                 "names each and says why. The others were."
             )
 
-    def keep(self, kept: list[dict[str, Any]]) -> None:
+    def keep(self, kept: list[RecommendationDocument]) -> None:
         from apps.slos.making import compute
 
         compute.store(
@@ -114,19 +115,20 @@ def chosen(service_ids: list[str]) -> list[Service]:
     return [by_id[name] for name in dict.fromkeys(service_ids)]
 
 
-def json_line(document: dict[str, Any]) -> str:
+def json_line(document: RecommendationDocument) -> str:
     """One line, the same bytes for the same document; what has no number is null."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def table_line(document: dict[str, Any]) -> str:
+def table_line(document: RecommendationDocument) -> str:
     """One service: verdict, observed, the three tiers, the p95 and p99 thresholds of the balanced tier."""
     part = document["availability"]
-    tiers = part["tiers"] or {}
-    cells = [number_words("availability", tiers.get(tier, {}).get("target")) for tier in TIERS]
-    for key in ("p95_ms", "p99_ms"):
-        latency = document["latency"][key]["tiers"] or {}
-        cells.append(number_words("latency_p95", latency.get("balanced", {}).get("target")))
+    tiers = part["tiers"]
+    cells = [number_words("availability", tiers[tier]["target"] if tiers else None) for tier in TIERS]
+    cells += [
+        number_words("latency_p95", latency["balanced"]["target"] if latency else None)
+        for latency in (document["latency"]["p95_ms"]["tiers"], document["latency"]["p99_ms"]["tiers"])
+    ]
     return ROW.format(
         document["service_id"],
         part["verdict"],

@@ -1,1 +1,1 @@
-"""Requests and failures: how they are told, read, judged, and chosen among metric families."""
+"""Requests and failures: how they are recognised, read, judged and chosen among metric families."""

@@ -1,4 +1,4 @@
-"""What each metric family says of a service, and which of them is taken when."""
+"""Judge what each metric family says of a service, and choose which family to take for which hours."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from apps.telemetry.clients.counts.profiles import Profiler
 from apps.telemetry.clients.counts.ways import WaySettler
 from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
 
-#: Looks at raw samples in one reading of a family: two small questions each.
+#: The most looks at raw samples in one reading of a family; each look takes two small questions.
 _MOST_LOOKS = 60
-#: Warnings of the source that are repeated with the hours that they concern.
+#: How many warnings of the source a finding repeats.
 _WARNINGS_SHOWN = 3
 
 
 @dataclass(slots=True)
 class FamilyAccount:
-    """What one family says of one service, judged."""
+    """What one family counts for one service, after judging."""
 
     service_id: str
     family: str
@@ -43,10 +43,10 @@ def read_family(
     too_many_requests_fail: bool = False,
     present: frozenset[str] = frozenset(),
 ) -> Iterator[FamilyAccount]:
-    """Read and judge what a family has of some services.
+    """Read and judge what a family counts for some services; yield an account for each one that has data.
 
     Parameters:
-        usual: requests of other hours that are known, by service and by the hour's start.
+        usual: known requests of other hours, by service and by the hour's start.
         present: the metrics that the source has.
 
     Raises:
@@ -70,7 +70,7 @@ def read_family(
     fails_somewhere = any(evidence.bad for evidence in found.values())
     for service_id, evidence in found.items():
         if fails_somewhere and evidence.settled.is_unseen_elsewhere:
-            # The query is right, for it matches other services.
+            # The query matches failures of other services, so it is right.
             evidence.settled.unseen = ""
 
         def look(
@@ -90,7 +90,7 @@ def read_family(
 
 
 def take(accounts: Sequence[FamilyAccount], reading: AvailabilityReading) -> None:
-    """Choose among the accounts of one service, and put what is taken into the reading with what was found."""
+    """Choose among the accounts of one service, and add the chosen bins and the findings to the reading."""
     service_id, step = accounts[0].service_id, accounts[0].bins.step_seconds
     by_family = {account.family: account for account in accounts}
     choice = choose(

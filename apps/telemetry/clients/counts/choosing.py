@@ -1,8 +1,8 @@
-"""Chooses, for each day, which of several accounts of the same requests to believe.
+"""Chooses for each day which of several accounts of the same requests to believe.
 
-A request may be reported twice: by a counter of the service and by span metrics made of its traces. Each day is taken
-from the first of the families in order, unless a later one counts clearly more in the hours that both have: traces are
-sampled, counters are not. Hours that the chosen one lacks are taken from the next.
+A request may be reported twice: by a counter of the service and by span metrics made from its traces. Each day is taken
+from the first family in order, unless a later one counts clearly more in the hours that both have: traces are sampled,
+counters are not. Hours that the chosen family lacks are taken from the next one.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 DAY = 86_400
-#: One that counts less than this share of another is no full account of the requests.
+#: An account that counts less than this share of another one is incomplete.
 FULL_SHARE = 0.8
 
 
 @dataclass(slots=True)
 class Account:
-    """What one family says.
+    """What one family counts for one service.
 
     Parameters:
         totals: requests by the start of each bin with data.
-        left_out: bins that it threw out.
-        metric: what it counts by, and ``label``, which of the metric's labels names the service. By another label the
-            same series add up to something else, such as all services of a job: that may fill, but is no fuller.
+        left_out: starts of the bins that were thrown out as implausible.
+        metric: the metric that is counted.
+        label: the metric's label that names the service. By another label the same series add up to something else,
+            such as all services of a job. Such an account may fill gaps, but does not count as more complete.
     """
 
     name: str
@@ -33,13 +34,13 @@ class Account:
     label: str = ""
 
     def regroups(self, other: Account) -> bool:
-        """Whether this counts the series of another account by another label."""
+        """Return whether this account counts the same metric as another one by a different label."""
         return bool(self.metric) and self.metric == other.metric and self.label != other.label
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A day on which ``other`` counts less than :data:`FULL_SHARE` of what ``taken`` counts, in their common bins."""
+    """A day on which ``other`` counts less than :data:`FULL_SHARE` of ``taken`` in the bins that both have."""
 
     taken: str
     other: str
@@ -50,14 +51,14 @@ class Disagreement:
 
 @dataclass(slots=True)
 class Choice:
-    """Which account each bin is taken from, by the bin's start; and where the accounts differ."""
+    """The name of the account that each bin is taken from, by the bin's start; and where the accounts differ."""
 
     taken: dict[int, str] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
 
 
 def choose(accounts: Sequence[Account]) -> Choice:
-    """Choose among accounts, the preferred one first. A bin that the chosen one threw out is taken from no other."""
+    """Choose among accounts, given in order of preference. A bin that the chosen one threw out stays a gap."""
     choice = Choice()
     days: dict[int, set[int]] = {}
     for account in accounts:
@@ -74,7 +75,7 @@ def choose(accounts: Sequence[Account]) -> Choice:
 
 
 def _ranked(accounts: Sequence[Account], bins: set[int], choice: Choice) -> list[Account]:
-    """Put the fullest of a day first; the others keep their order."""
+    """Put the day's most complete account first; the others keep their order."""
     ranked = [each for each in accounts if bins & (each.totals.keys() | each.left_out)]
     best = ranked[0]
     rivals = [

@@ -1,7 +1,7 @@
-"""Reads requests and failures of one metric family, with the evidence that tells whether to believe them.
+"""Reads requests and failures of one metric family, with the evidence needed to judge them.
 
-Beside the counts stand how often counters fell, and what new series began with: a counter that is born above zero
-loses its first value in an increase.
+The evidence is how often counters fell, and the values that new series began with: ``increase`` does not count the
+first value of a counter that begins above zero.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span
 from apps.telemetry.clients.prometheus.matrix import Series, Values
 from apps.telemetry.clients.prometheus.promql import Counted
 
-#: Counters of a service that fall so often within a bin are looked at one by one.
+#: A service whose counters fall at least this often within a bin is asked how often each single counter fell.
 _MANY_RESETS = 3
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What came for one service, by the instant at which each bin ends.
+    """What the source answered for one service. Keys are the instants at which bins end.
 
-    ``resets`` is how often counters fell, ``worst_resets`` the largest share of its samples in which one did, and those
-    that begin with ``bad`` are of failures that have a metric of their own;
-    ``births`` and ``bad_births`` are what new series began with, in requests and in failures, ``born`` how many.
+    ``resets`` is how often counters fell; ``worst_resets`` is the largest share of samples in which a single counter
+    fell. ``bad_resets`` and ``bad_worst_resets`` are the same for failures that have a metric of their own.
+    ``births`` and ``bad_births`` are the requests and failures that new series began with; ``born`` is how many
+    series are new.
     """
 
     settled: Settled
     total: Values = field(default_factory=dict)
     bad: Values = field(default_factory=dict)
     partial: set[int] = field(default_factory=set)
-    """Bins of which the source said that its answer may lack data, and those without the series that count NaN."""
+    """Bins that may lack data: those in ``warned``, and those whose series that count NaN are left out."""
     warned: set[int] = field(default_factory=set)
-    """The former of these."""
+    """Bins for which the source said that its answer may lack data."""
     resets: Values = field(default_factory=dict)
     worst_resets: Values = field(default_factory=dict)
     bad_resets: Values = field(default_factory=dict)
@@ -48,24 +49,24 @@ class Evidence:
     bad_births: Values = field(default_factory=dict)
     born: Values = field(default_factory=dict)
     dated: Values = field(default_factory=dict)
-    """What of ``births`` is known to have happened within its bin, for the series say when they were created."""
+    """The part of ``births`` that happened within its bin according to the series' creation times."""
     bad_dated: Values = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class CountReader:
-    """Reads one family.
+    """Reads the counts of one metric family.
 
     Parameters:
-        present: the metrics that the source has.
+        present: names of the metrics that the source has.
     """
 
     asks: FamilyQuestions
     present: frozenset[str] = frozenset()
 
     def read(self, settled: Mapping[str, Settled], span: Span) -> dict[str, Evidence]:
-        """Read the settled services that have data, in ``[start, end)`` and bins of ``step`` seconds.
+        """Read the settled services over ``span``, ``(start, end, step)`` in seconds; return those that have data.
 
         Raises:
             SourceError: the source cannot be read.
@@ -81,7 +82,7 @@ class CountReader:
     def look(
         self, service: str, way: Way, step: int, ends_at: int, *, of_bad: bool, by_falls: bool
     ) -> Diagnosis | None:
-        """Say from its samples why a counter fell in the bin that ends at an instant; ``None`` without samples."""
+        """Return why a counter fell in the bin that ends at ``ends_at``, from its samples; ``None`` without samples."""
         name, ask = self.asks.name, self.asks.questions.instant
         found: list[Series] = []
         try:
@@ -125,7 +126,7 @@ class CountReader:
     def _resets(
         self, counted: Counted, services: Sequence[str], span: Span
     ) -> Iterator[tuple[str, Values, Values]]:
-        """How often counters fell, and of services whose counters fell often, in which share of the samples."""
+        """Yield each service with its falls per bin and, where they are many, the share of samples that fell."""
         resets = self.asks.evidence("resets", counted.resets, services, span)
         suspects = [one for one, values in resets.items() if max(values.values(), default=0) >= _MANY_RESETS]
         shares = self.asks.evidence("resets by sample", counted.worst_resets, suspects, span)
@@ -153,7 +154,7 @@ class CountReader:
         for service, values in counted.items():
             found[service].born = values
         for bad in bads:
-            # Failures in a metric of their own are born whether or not series of requests were.
+            # Failures in a metric of their own can get a new series without any new series of requests.
             some = born if bad.metric == total.metric else services
             for service, values in self._born(bad, total, some, span).items():
                 _add(found[service].bad_births, values)
@@ -180,7 +181,7 @@ class CountReader:
         span: Span,
         found: Mapping[str, Evidence],
     ) -> None:
-        """Take out what series began with that are older than their bin, and trust those that are not."""
+        """Subtract the first values of series created before their bin, and mark those created within it as dated."""
         for counted in (total, *(bad for bad in bads if bad.metric == total.metric)):
             older = self._born(counted, total, services, span, created, "<")
             newer = self._born(counted, total, services, span, created, ">=")
@@ -198,7 +199,7 @@ class CountReader:
         span: Span,
         found: Mapping[str, Evidence],
     ) -> Iterator[tuple[str, Values, set[int]]]:
-        """Sums per service, with the bins that are partial; where some series count NaN, those of the others."""
+        """Yield sums per service and the partial bins. Where some series count NaN, sum the other series."""
         spoilt: dict[str, set[int]] = {}
         asks, step, asked = self.asks, span[2], set(services)
         for part in asks.questions.ask_range(
@@ -246,7 +247,7 @@ class CountReader:
                     counted.metric,
                 )
             )
-            # Where no series counts a number, NaN tells the judge so.
+            # NaN stands for a bin in which no series counts a number; the judge throws it out.
             yield service, {at: known.get(at, math.nan) for at in spoilt[service]}
 
 

@@ -1,8 +1,8 @@
-"""Tells from the raw samples of a counter why it fell: a restart, a dip, or several writers in one series.
+"""Finds out from the raw samples of a counter why it fell: a restart, a dip, or several writers in one series.
 
 ``increase`` takes every fall for a restart and adds the whole counter again. Where the counter only dipped (a
-deduplicating querier switched to a replica that is a scrape behind) or several processes take turns in one series,
-that counts requests that never were.
+deduplicating querier switched to a replica that is a scrape behind), or several processes write one series in turn,
+that counts requests that never happened.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-#: A fall to no less than this share of the counter is no restart: a counter that begins anew begins near zero.
+#: A fall that keeps at least this share of the counter is no restart: a restarted counter begins near zero.
 _DIP_KEEPS = 0.95
-#: A deeper fall is a dip where so few samples later the counter is as high as before, and it was no young counter.
+#: A deeper fall is a dip if the counter is as high as before within so many samples and was not young.
 _REGAINED_WITHIN = 3
 _DEEPEST_DIP = 0.5
 _OLD_AFTER = 6
-#: Several writers: so many falls, in so large a share of the samples, and values that come back within so many samples.
+#: Several writers make so many falls, in so large a share of the samples, and values return within so many samples.
 _LEAST_FALLS = 3
 _LEAST_SHARE = 0.08
 _COMES_BACK_WITHIN = 12
 _AS_BEFORE = 0.01
 _COME_BACK_SHARE = 0.6
-#: Of these so many may lie below what they come back to: by chance, another writer's.
+#: The share of returning values that may end below where they were: by chance they meet another writer's value.
 _MAY_LIE_BELOW = 0.25
-#: Where nothing is counted meanwhile: a counter is climbed to by a step that is so large a part of the largest fall.
+#: For writers that count nothing meanwhile: the largest rise is at least this share of the largest fall.
 _LARGE_STEP = 0.6
-#: Values below this come back by chance; a counter that is mostly below it is too young to tell writers apart.
+#: Values below this return by chance; a counter that is mostly below it is too young to show several writers.
 _LEAST_LEVEL = 100.0
 
 
@@ -43,7 +43,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the samples show: the cause, how often the counter fell in how many samples, and its slightest fall."""
+    """The cause, the number of falls and samples, and the values before and after the smallest fall."""
 
     cause: Cause
     falls: int = 0
@@ -53,7 +53,7 @@ class Diagnosis:
 
 
 def diagnose(samples: Sequence[float]) -> Diagnosis:
-    """Say why a counter fell within consecutive raw samples, in order of time, without NaN."""
+    """Return why a counter fell within consecutive raw samples, in order of time, without NaN."""
     falls = [place for place, (before, after) in enumerate(pairwise(samples)) if after < before]
     if not falls:
         return Diagnosis(Cause.NONE, samples=len(samples))
@@ -67,15 +67,15 @@ def diagnose(samples: Sequence[float]) -> Diagnosis:
 
 
 def _depth(before: float, after: float) -> float:
-    """Which share of a counter a fall takes; all of one that was not above zero, as no counter should be."""
+    """Return the share of a counter that a fall takes, 0..1; 1 for a counter that was not above zero."""
     return 1 - after / before if before > 0 else 1.0
 
 
 def _has_several_writers(samples: Sequence[float], falls: int) -> bool:
-    """Whether values come back, a little higher: each writer's counter goes on where it was.
+    """Return whether values come back a little higher, because each writer's counter continues where it was.
 
-    A process that restarts again and again comes by the same values, too, but not above them more often than below, and
-    climbs to them in small steps.
+    A process that restarts again and again also passes the same values, but not more often above them than below, and
+    it climbs to them in small steps.
     """
     if falls < _LEAST_FALLS or falls < _LEAST_SHARE * len(samples):
         return False
@@ -86,7 +86,7 @@ def _has_several_writers(samples: Sequence[float], falls: int) -> bool:
         if place + 2 >= len(samples):
             break
         judged += 1
-        # What a counter reaches without a fall in between, it has not come back to.
+        # A value that is reached without a fall in between has not come back.
         end = place + 1 + _COMES_BACK_WITHIN
         fall = next(
             (at for at in range(place, min(end, len(samples)) - 1) if samples[at + 1] < samples[at]), end

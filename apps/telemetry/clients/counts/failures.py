@@ -1,10 +1,10 @@
-"""Tells failures by the labels that a counter of requests really has.
+"""Recognises failures by the labels that a counter of requests has.
 
-The same thing goes by many names: ``code="503"``, ``status="5xx"``, ``grpc_code="Unavailable"``,
-``outcome="SERVER_ERROR"``, ``classification="failure"``. A label is recognised by its name and by the values that it
-has, so that ``code`` is understood as an HTTP status or as a gRPC status, whichever it holds.
+Failures have many names: ``code="503"``, ``status="5xx"``, ``grpc_code="Unavailable"``,
+``outcome="SERVER_ERROR"``, ``classification="failure"``. A label is recognised by its name and by its values, so that
+``code`` is read as an HTTP status or as a gRPC status, whichever it holds.
 
-What counts as a failure is what the server is to blame for: HTTP 5xx; the gRPC codes that OpenTelemetry's semantic
+A failure is one that the server is to blame for: HTTP 5xx, and the gRPC codes that OpenTelemetry's semantic
 conventions count as errors of a server (Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable, DataLoss).
 """
 
@@ -18,7 +18,7 @@ from apps.telemetry.clients.prometheus.families import Selector
 
 TOO_MANY_REQUESTS = "429"
 _HTTP_FAILURES = "5.."
-#: What stands in the place of a status where there was no answer; alone it may be a status of its own.
+#: Values in place of a status where there was no answer. Without statuses beside them they may mean something else.
 _NO_ANSWER = frozenset({"0", "-1", "-"})
 #: How many values a sentence shows.
 _SHOWN_VALUES = 6
@@ -26,16 +26,16 @@ _SHOWN_VALUES = 6
 
 @dataclass(frozen=True, slots=True)
 class FailureLabel:
-    """One way in which a label tells failures.
+    """One kind of label that distinguishes failures.
 
     Parameters:
-        kind: what the values are, in words.
+        kind: what the values are, in words, such as "HTTP status".
         name: pattern of the label's name, in lower case with underscores.
-        good: pattern of values that are no failures, in lower case.
+        good: pattern of values that are not failures, in lower case.
         bad: pattern of values that are failures, in lower case.
         matcher: what follows the label in a matcher, such as ``=~5..``.
         examples: values that are failures.
-        needs: patterns of values of which each has to be there, where a label of that name may hold anything.
+        needs: patterns that must each match some value, for a label name that may hold anything.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class FailureLabel:
     needs: tuple[re.Pattern[str], ...] = ()
 
     def reads(self, values: Collection[str]) -> bool:
-        """Whether the values are of this kind: one at least, and no more than one in four of another."""
+        """Return whether the values are of this kind: at least one is, and at most one in four is not."""
         given = [value.lower() for value in values if value]
         answered = [value for value in given if value not in _NO_ANSWER] or given
         known = [value for value in answered if self.knows(value)]
@@ -55,7 +55,7 @@ class FailureLabel:
         return has_all and bool(known) and 4 * len(known) >= 3 * len(answered)
 
     def knows(self, value: str) -> bool:
-        """Whether a value in lower case is of this kind."""
+        """Return whether a value, in lower case, is of this kind."""
         return bool(self.good.fullmatch(value) or self.bad.fullmatch(value))
 
 
@@ -77,7 +77,7 @@ _GRPC_GOOD = (
     r"|failed_?precondition|aborted|out_?of_?range|unauthenticated"
 )
 _GRPC_BAD = r"unknown|deadline_?exceeded|unimplemented|internal|unavailable|data_?loss"
-#: HTTP statuses by the names of their codes (RFC 9110), as enumerations of languages write them.
+#: Names of HTTP statuses (RFC 9110), as enumerations in programming languages spell them.
 _NAMES_GOOD = (
     r"continue|switching[ _-]?protocols|ok|created|accepted|non[ _-]?authoritative[ _-]?information|no[ _-]?content"
     r"|reset[ _-]?content|partial[ _-]?content|multi[ _-]?status|multiple[ _-]?choices|moved[ _-]?permanently|found"
@@ -94,7 +94,7 @@ _NAMES_BAD = (
     r"|loop[ _-]?detected|network[ _-]?authentication[ _-]?required"
 )
 
-#: The likeliest first; of one kind several labels may be there, of which each series is counted once.
+#: The likeliest kind first. A service may have several labels of one kind; each series is counted once.
 LABELS: Sequence[FailureLabel] = (
     _label("HTTP status", _STATUS_NAMES, r"[1-4]\d\d", r"5\d\d", f"=~{_HTTP_FAILURES}", "500", "503", "599"),
     _label("HTTP status with words", _STATUS_NAMES, _WORDED.format(codes=r"[1-4]\d\d"), _WORDED_FAILURES,
@@ -103,11 +103,11 @@ LABELS: Sequence[FailureLabel] = (
     _label("class of HTTP status", _STATUS_NAMES, r"http[ _/-]?[1-4]xx", r"http[ _/-]?5xx", "=~(?i:http[ _/-]?5xx)",
            "http_5xx", "HTTP 5XX"),
     _label("class of HTTP status", r".*class.*", r"[1-4]", r"5", "=5", "5"),
-    # A digit may be anything's status: 2 has to be among them, and no 0, which gRPC begins with.
+    # A single digit may be the status of anything: 2 must be among the values, and no 0, which gRPC begins with.
     _label("class of HTTP status", _STATUS_NAMES, r"[1-4]", r"5", "=5", "5", needs=("2",)),
     _label("span status", _STATUS_NAMES, r"status_code_(unset|ok)", r"status_code_error", "=~STATUS_CODE_ERROR",
            "STATUS_CODE_ERROR"),
-    # OK and NOT_FOUND are names of both, so what fails is told by the names of both.
+    # OK and NOT_FOUND are names of HTTP and of gRPC statuses, so the matcher takes the failures of both.
     _label("gRPC status", _STATUS_NAMES, _GRPC_GOOD, _GRPC_BAD, f"=~(?i:{_GRPC_BAD}|{_NAMES_BAD})",
            "Internal", "UNAVAILABLE", "DEADLINE_EXCEEDED", "unknown"),
     _label("name of HTTP status", _STATUS_NAMES, _NAMES_GOOD, _NAMES_BAD, f"=~(?i:{_GRPC_BAD}|{_NAMES_BAD})",
@@ -133,7 +133,7 @@ LABELS: Sequence[FailureLabel] = (
            r"(?!(?:none|false|no|0|null|nil|ok)$).+", "!~(?i:|none|false|no|0|null|nil|ok|[1-4]..)", "timeout", "500"),
 )  # fmt: skip
 
-#: Names that may tell failures: which labels are worth a look.
+#: Label names that may distinguish failures, so that their values are worth a look.
 CANDIDATE = re.compile(
     r".*(status|code|outcome|result|classification|success|error|fail|state|response_type|class).*|(.*_)?ok"
 )
@@ -141,12 +141,12 @@ CANDIDATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """How a service's failures are told.
+    """The labels that distinguish a service's failures.
 
     Parameters:
         kind: what the labels hold, in words.
-        labels: the labels, each of which tells some series' failures.
-        matchers: one a label, as a selector's ``where`` takes it; together they are a union.
+        labels: the labels; each one distinguishes the failures of some series.
+        matchers: one for each label, as a selector's ``where`` takes it; failures are the union of what they match.
         values: some of the values seen.
     """
 
@@ -159,11 +159,11 @@ class Recognised:
 def recognise(
     values_by_label: Mapping[str, Collection[str]], *, too_many_requests_fail: bool = False
 ) -> Recognised | None:
-    """How failures are told by these labels, or ``None`` where none of them is known to tell.
+    """Return how these labels distinguish failures, or ``None`` where no known label does.
 
     Parameters:
-        values_by_label: values seen of each label; an empty one stands for series without it.
-        too_many_requests_fail: whether an HTTP status 429 is a failure.
+        values_by_label: values seen of each label; an empty value stands for series without the label.
+        too_many_requests_fail: whether HTTP status 429 counts as a failure.
     """
     for form in LABELS:
         found = [
@@ -184,7 +184,7 @@ def recognise(
 
 
 def with_429(matcher: str) -> str:
-    """A matcher of HTTP failures that takes 429 as well; any other as it is."""
+    """Return a matcher of HTTP failures that matches 429 as well; return any other matcher unchanged."""
     if matcher.endswith(f"=~(?i:{_WORDED_FAILURES})"):
         also = _WORDED.format(codes=rf"5\d\d|{TOO_MANY_REQUESTS}")
         return matcher.replace(_WORDED_FAILURES, also)
@@ -192,10 +192,11 @@ def with_429(matcher: str) -> str:
 
 
 def could_match(selector: Selector, total: Selector, values_by_label: Mapping[str, Collection[str]]) -> bool:
-    """Whether a selector of failures could match series of ``total`` if a request failed.
+    """Return whether a selector of failures could match series of ``total`` if a request failed.
 
-    It cannot where a label that it asks for is on none of them, or holds values of a known kind of which it selects no
-    failure. Of another metric than ``total`` it is not known: that is ``False`` too.
+    It cannot if no series has a label that the selector asks for, or if the label's values are of a known kind and the
+    selector matches no failure of that kind. For another metric than ``total`` this is not known, and the answer is
+    ``False``.
     """
     if selector.metric != total.metric:
         return False
@@ -213,7 +214,7 @@ def could_match(selector: Selector, total: Selector, values_by_label: Mapping[st
 
 
 def tells_success(label: str, values: Collection[str]) -> bool:
-    """Whether requests that did not fail have a value of their own here, so that none at all is none of these."""
+    """Return whether successful requests have a value of their own, so that series without the label are neither."""
     lower = [value.lower() for value in values if value]
     return any(
         form.name.fullmatch(_plain(label)) and form.reads(lower) and any(map(form.good.fullmatch, lower))
@@ -222,10 +223,10 @@ def tells_success(label: str, values: Collection[str]) -> bool:
 
 
 def _could_come(label: str, operator: str, wanted: str, values: Collection[str]) -> bool:
-    """Whether a value that is wanted and not there yet may still come.
+    """Return whether a wanted value that no series has yet may still appear.
 
-    Not where what is wanted is a status of one kind, and the values are of another, whether or not that one is known.
-    What is wanted in words of a family's own is believed.
+    It may not if the wanted value is a status of one kind and the label's values are of another kind, known or not.
+    A wanted value that is no known status may always appear.
     """
     forms = [form for form in LABELS if form.name.fullmatch(_plain(label))]
     wanting = [form for form in forms if any(_selects(operator, wanted, one) for one in form.examples)]
@@ -240,7 +241,7 @@ def _selects(operator: str, wanted: str, value: str) -> bool:
         return value == wanted
     try:
         return re.fullmatch(wanted, value) is not None
-    except re.error:  # RE2 knows some that Python does not
+    except re.error:  # RE2 accepts some patterns that Python does not
         return True
 
 

@@ -1,7 +1,8 @@
-"""Finds hours whose traffic is out of all proportion: to the hours beside, and to the same hour of other days.
+"""Finds hours whose traffic is out of all proportion to the hours beside them and to the same hour of other days.
 
-A jump is only a question. What holds on for three hours is a new level, what comes back at the same hour of another day
-or week is a habit; the rest is put to other evidence, or left out where it is a thousand times the usual.
+A jump alone proves nothing. Traffic that stays high for three hours is a new level, and traffic that returns at the
+same hour of another day or week is a habit. Other jumps are checked against more evidence, or left out where they have
+a thousand times the usual traffic.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ from collections.abc import Mapping
 HOUR = 3600
 _DAY = 24 * HOUR
 _WEEK = 7 * _DAY
-#: Hours that are left out whatever the cause.
+#: Hours with more than this many times the usual traffic are left out, whatever the cause.
 OUT_OF_ALL_PROPORTION = 1000.0
-#: Hours with a fall of the counter that are left out where the samples cannot be looked at.
+#: Hours in which the counter fell are left out above this factor if their samples cannot be looked at.
 SUSPECT_AFTER_A_FALL = 20.0
-#: Hours with a fall of the counter whose samples are worth a look.
+#: Hours in which the counter fell have their samples looked at above this factor.
 WORTH_A_LOOK = 2.0
-#: Fewer other hours than these say nothing of what is usual.
+#: What is usual is not known from fewer other hours than these.
 _LEAST_HOURS = 6
-#: Of the other hours so many, or this share, may be peaks or jumps themselves.
+#: At least this many of the other hours, or this share, may be peaks or jumps themselves.
 _LEAST_PEAKS = 2
 _PEAK_SHARE = 0.01
-#: Hours within this factor of each other are of one level; so many in a row are no jump.
+#: Hours within this factor of each other have one level; so many in a row are not a jump.
 _LEVEL = 5.0
 _HOLDS_ON = 3
 
 
 def jumps(totals: Mapping[int, float], known: Mapping[int, float], *, factor: float) -> dict[int, float]:
-    """Hours that have more than ``factor`` times the usual traffic, and how many times.
+    """Return the hours that have more than ``factor`` times the usual traffic, each with its multiple of the usual.
 
     Parameters:
-        totals: requests of each hour that is judged, by the hour's start.
-        known: requests of the hours that tell what is usual, by their start; may hold those that are judged.
+        totals: requests of each hour to judge, by the hour's start.
+        known: requests of the hours that define what is usual, by their start; may include the hours to judge.
     """
     found: dict[int, float] = {}
     hours = sorted(known)

@@ -1,6 +1,6 @@
-"""Judges what was counted of a service: what cannot be true is left out and named, what was lost is added.
+"""Judges the counts of a service: impossible counts are left out and named, lost counts are added.
 
-Pure but for the two looks at raw samples, which whoever reads the source does.
+The judge does no input or output itself; it looks at raw samples only through the ``look`` that its caller passes in.
 """
 
 from __future__ import annotations
@@ -21,33 +21,34 @@ from apps.telemetry.clients.counts.jumps import (
 )
 from apps.telemetry.clients.prometheus.matrix import impossible, whole
 
-#: A counter that falls in this share of its samples may have several writers; in so many it has, seen or not.
+#: From the first share of falling samples a counter may have several writers; from the second it surely has.
 _WRITERS_FROM = 0.08
 _WRITERS_SURELY = 1 / 3
-#: Bins of one service whose samples are looked at.
+#: The most bins of one service whose samples are looked at.
 _MOST_LOOKS = 8
-#: What new series began with is believed up to this share of what is counted around, and so many requests more.
+#: First values of new series are added up to this share of the busiest bin around, plus so many requests.
 _BIRTHS_SHARE = 0.5
 _BIRTHS_FEW = 10.0
 _HOURS_AROUND = 3
-#: Bins in which no counter fell, from which one knows what is usual.
+#: Bins without a fall of a counter that suffice to know what is usual.
 _ENOUGH_CALM = 24
-#: A counter that falls in so many samples of most of so many bins is none.
+#: A counter whose falls reach the second share in at least so many bins, and in most bins of all, is no counter.
 _RESTLESS_BINS = 12
-#: And so are bins in which it fell less, with such bins before and behind them within so many.
+#: Bins with fewer falls are left out too if such bins are before and after them within so many bins.
 _RESTLESS_WITHIN = 6
-#: Where counters fall in most bins, one knows nothing that is usual: so many are looked at, the largest first.
+#: Where counters fall in most bins, nothing shows what is usual: so many bins are looked at, the largest first.
 _LOOKS_EVERYWHERE = 3
-#: A dip matters where it adds so large a part of what its bin counts.
+#: A dip matters if it adds at least this share of what its bin counts.
 _DIP_ADDS = 0.1
-#: Failures that jump are looked at where they are this share of the requests.
+#: Failures that jump are looked at if they are at least this share of the requests.
 _BAD_SHARE = 0.01
 
 _NAN_LEFT_OUT = "series that count NaN are left out of them"
 
 type Look = Callable[[int, bool, bool], Diagnosis | None]
-"""Look at the samples of a counter that fell in the bin that ends at an instant: of failures or of requests, the one
-that fell most often or the one that counts most. ``None`` where they cannot be had.
+"""Called with ``(ends_at, of_bad, by_falls)``: looks at the samples of a counter that fell in the bin that ends at
+``ends_at``. ``of_bad`` chooses a counter of failures instead of requests; ``by_falls`` chooses the counter that fell
+most often instead of the one that counts most. Returns ``None`` where the samples are not available.
 """
 
 
@@ -56,9 +57,9 @@ class Judge:
     """Judges one service's bins of ``step`` seconds.
 
     Parameters:
-        usual: requests of other hours that are known, by their start.
-        look: how raw samples are looked at.
-        warnings: what the source said beside its answers.
+        usual: known requests of other hours, by the hour's start.
+        look: looks at raw samples of the source.
+        warnings: warnings that came with the source's answers.
     """
 
     evidence: Evidence
@@ -77,7 +78,7 @@ class Judge:
         self.bad = {at: self.evidence.bad.get(at, 0.0) for at in self.total}
 
     def bins(self) -> CountBins:
-        """Judge, and make bins of what is believed."""
+        """Judge the counts, and return the bins that are plausible."""
         self._throw_out_impossible()
         self._throw_out_writers()
         self._throw_out_dips()
@@ -134,7 +135,7 @@ class Judge:
         self._throw_out("several_writers", bins, **detail)
 
     def _throw_out_restless(self, suspects: Mapping[int, float]) -> None:
-        """Bins of a counter that falls again and again, hour after hour: it counts something else, or nothing."""
+        """Throw out bins of a counter that falls again and again, hour after hour: it is not a running count."""
         restless = sorted(at for at, share in suspects.items() if share >= _WRITERS_SURELY)
         if len(restless) < _RESTLESS_BINS or 2 * len(restless) <= len(self.total):
             return
@@ -149,7 +150,7 @@ class Judge:
         self._throw_out("no_counter", among | set(restless), share=f"{share:.0%}")
 
     def _throw_out_dips(self) -> None:
-        """Hours that count the whole counter again, since it fell a little and went on."""
+        """Throw out hours that count the whole counter again because it fell a little and went on."""
         for of_bad, factor in ((False, WORTH_A_LOOK), (True, SUSPECT_AFTER_A_FALL)):
             found = self._jumps_with_a_fall(self.bad if of_bad else self.total, factor, of_bad=of_bad)
             dips: list[int] = []
@@ -162,7 +163,7 @@ class Judge:
                     fall = f"{seen.fell_from - seen.fell_to:,.6g} of {seen.fell_from:,.6g}"
                     dips.append(ends_at)
                 elif seen is None and dips and len(dips) >= self._looks:
-                    # All that were looked at were dips, and no more can be looked at.
+                    # Every bin that was looked at was a dip, and no more looks are left.
                     dips.append(ends_at)
                 elif seen is None and not of_bad and times > SUSPECT_AFTER_A_FALL:
                     self._throw_out_jump(ends_at, times)
@@ -170,7 +171,7 @@ class Judge:
         self._throw_out_dips_everywhere()
 
     def _throw_out_dips_everywhere(self) -> None:
-        """Hours with dips where so many have one that none stands out."""
+        """Throw out hours with dips where so many hours have one that none stands out."""
         for of_bad in (False, True):
             counted = self.bad if of_bad else self.total
             resets = self.evidence.bad_resets if of_bad else self.evidence.resets
@@ -199,13 +200,13 @@ class Judge:
         self._throw_out("jump", [ends_at], times=f"{times:,.0f}", total=f"{self.total[ends_at]:,.0f}")
 
     def _starts(self, values: Mapping[int, float]) -> dict[int, float]:
-        """Values of the bins that are not left out, by their start."""
+        """Return the values of the bins that are not left out, by the bin's start."""
         return {at - self.step: value for at, value in values.items() if at not in self._left_out}
 
     def _jumps_with_a_fall(
         self, values: Mapping[int, float], factor: float, *, of_bad: bool
     ) -> dict[int, float]:
-        """Bins in which a counter fell that jump, held against those in which none did where there are enough."""
+        """Return the jumps among bins in which a counter fell, compared with the other bins if these are enough."""
         every = self._starts(values)
         evidence = self.evidence
         fell = {
@@ -236,7 +237,7 @@ class Judge:
     # What was lost
 
     def _count_births(self) -> None:
-        """Add what new series began with, where it can have happened since the sample before."""
+        """Add the first values of new series where so much can have happened since the sample before."""
         counted: set[int] = set()
         unknown: set[int] = set()
         most = {"series": 0.0, "requests": 0.0, "failures": 0.0}
@@ -269,7 +270,7 @@ class Judge:
             self._note("births_unknown", unknown, requests=f"{lost:,.6g}")
 
     def _around(self, ends_at: int) -> float:
-        """The most that was counted in one of the bins around."""
+        """Return the largest count of the bin and its neighbours."""
         beside = range(
             ends_at - _HOURS_AROUND * self.step, ends_at + (_HOURS_AROUND + 1) * self.step, self.step
         )
@@ -285,7 +286,7 @@ class Judge:
         settled = self.evidence.settled
         for finding in (*settled.findings, *self.evidence.findings):
             hours = finding.hours or set(made.at)
-            # Where no series counts a number, nothing is kept, which is said as such.
+            # Bins in which no series counts a number are left out, and a finding of another kind says so.
             if finding.kind == "not_a_number":
                 hours = hours & set(made.at)
             if hours or not finding.hours:

@@ -1,7 +1,7 @@
-"""Looks at the labels that the series of each service really have.
+"""Looks at the labels that the series of each service have.
 
-They tell how failures are told, whether one name stands for several environments, and whether several collectors
-count the same requests. Only labels whose name says that they may tell such a thing are looked at.
+Labels show which requests failed, whether one name stands for several environments, and whether several collectors
+count the same requests. Only labels whose names suggest one of these are looked at.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from apps.telemetry.clients.prometheus.matrix import Series
 from apps.telemetry.clients.prometheus.promql import Counted, vector
 from apps.telemetry.clients.prometheus.questions import Questions
 
-#: How many combinations of values one service is taken to have when answers are sized.
+#: Combinations of label values that one service is assumed to have when the size of an answer is estimated.
 _TYPICAL_COMBINATIONS = 64
-#: More labels than these are not looked at: those of known names stay, then those that come first in the alphabet.
+#: The most labels that are looked at: known names first, then the others in alphabetical order.
 _MOST_LABELS = 32
 
-#: Labels that tell environments apart: two of their values under one name are two services.
+#: Labels that name environments: two values under one service name are two services.
 ENVIRONMENT = re.compile(
     r"(.*_)?(env|environment|environment_name|stage|namespace|namespace_name|tenant_env|deployment_env)"
 )
-#: Labels that may hold environments: only where their values say so.
+#: Labels that name environments only if their values say so.
 PLACE = re.compile(
     r"(.*_)?(cluster|cluster_name|region|zone|datacenter|dc|tier|instance_group|release|track|realm|job|project"
     r"|project_id|account|account_name|tenant|subscription|domain|slot|profile|deployment|system|org)"
@@ -38,7 +38,7 @@ _ENVIRONMENT_NAMES = re.compile(
     r"|(?P<development>dev(?:elop(?:ment)?)?|local|sandbox|int(?:egration)?)"
     r"|(?P<test>test(?:ing)?|qa|ci|e2e|perf|load)|(?P<demo>demo|canary|preview))\d*(?:[-_./].*)?"
 )
-#: Labels of whoever collects: their values may repeat the same counters.
+#: Labels that name collectors: series with different values may repeat the same counters.
 COLLECTOR = re.compile(
     r".*replica.*|prometheus|prometheus_(server|instance|cluster)|(.*_)?(collector|collector_id|scraper|monitor|agent"
     r"|vmagent|agent_hostname|shipper|receiver|ingester|observer)"
@@ -47,20 +47,20 @@ COLLECTOR = re.compile(
 
 @dataclass(slots=True)
 class Profile:
-    """Values of one service's labels; an empty value stands for series without the label. ``series`` by value."""
+    """Values of one service's labels; an empty value stands for series without the label."""
 
     values: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def failures(self) -> dict[str, set[str]]:
-        """The labels that may tell failures."""
+        """Return the labels that may distinguish failures, with their values."""
         return {label: seen for label, seen in self.values.items() if CANDIDATE.fullmatch(_plain(label))}
 
     def environments(self) -> dict[str, set[str]]:
-        """The labels by which this name is several services, with their values."""
+        """Return the labels that show several environments under this name, with their values."""
         return {label: seen for label, seen in self.values.items() if _tells_environments(label, seen)}
 
     def collectors(self) -> dict[str, set[str]]:
-        """The labels of collectors that have several values."""
+        """Return the labels of collectors that have several values, with these values."""
         return {
             label: seen
             for label, seen in self.values.items()
@@ -70,7 +70,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Profiler:
-    """Asks for profiles; label names are asked for once per metric and time."""
+    """Asks for profiles. Label names are asked for once per metric and time range."""
 
     questions: Questions
     quality: ReadingQuality
@@ -79,7 +79,7 @@ class Profiler:
     def profiles(
         self, family: str, counted: Counted, services: Sequence[str], span: tuple[int, int, int]
     ) -> dict[str, Profile] | None:
-        """Profiles of services that have series in the span; ``None`` where the source has no answer to that.
+        """Return profiles of the services that have series in the span; ``None`` where the source cannot answer.
 
         Raises:
             SourceUnavailable: the source does not answer at all.
@@ -122,12 +122,12 @@ class Profiler:
 
 
 def is_worth_a_look(label: str) -> bool:
-    """Whether a label's name says that it may tell failures, environments or collectors."""
+    """Return whether a label's name suggests failures, environments or collectors."""
     return CANDIDATE.fullmatch(_plain(label)) is not None or not _is_by_chance(label)
 
 
 def _is_by_chance(label: str) -> bool:
-    """Whether a label's name has a word in it that may tell something, and is not one that is known to."""
+    """Return whether a label has no known name, so that at most a word in its name suggests something."""
     plain = _plain(label)
     known = (ENVIRONMENT, PLACE, COLLECTOR, *(form.name for form in LABELS))
     return not any(pattern.fullmatch(plain) for pattern in known)

@@ -1,7 +1,7 @@
-"""Settles how each service of a family is counted, from the labels that its series really have.
+"""Settles how each service of a family is counted, from the labels that its series have.
 
-By which labels failures are told; whether a label of collectors repeats the same counters; whether one name stands
-for several environments.
+It settles which labels distinguish failures, whether a label of collectors repeats the same counters, and whether one
+name stands for several environments.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from apps.telemetry.clients.prometheus.asking import FamilyQuestions, Span, by_t
 from apps.telemetry.clients.prometheus.families import Selector
 from apps.telemetry.clients.prometheus.personal_data import scrubbed
 
-#: A collector's counter may lag behind by what is counted in so long.
+#: A collector's counter may lag behind another one by what is counted in so many seconds,
 _LAG_SECONDS = 600
-#: And by this share of itself, where nothing is counted now.
+#: or by this share of itself where nothing is being counted.
 _LAG_SHARE = 0.001
-#: What two collectors count in an hour differs by so many times the root of it, and this share of it, at
-#: most. What two processes count that share the same load by chance differs by more: by the root of twice of it.
+#: Counts of two collectors for one hour differ by at most so many times the root of the count, plus this share of it.
+#: Counts of two processes that share a load by chance differ by more: by about the root of twice the count.
 _APART_BY_CHANCE = 0.6
 _APART_SHARE = 0.0003
-#: Requests of which no failure can be told, where others' failures are: fewer than this share matter little.
+#: Requests without a label that distinguishes failures are noted from this share of all requests on.
 _LEAST_UNTOLD = 0.01
 _MOST_SHARES_SHOWN = 4
-#: Another environment that has less than this share of the requests moves no number.
+#: An environment with less than this share of the requests does not matter to any number.
 _LEAST_SHARE = 0.001
 
 
@@ -44,9 +44,9 @@ class Way:
 
 @dataclass(slots=True)
 class Settled:
-    """How one service is counted, and what is to be said of that. Findings without bins speak of all bins.
+    """How one service is counted, and the findings about it. A finding without bins concerns all bins.
 
-    Where no failure can be told for sure, ``unseen`` is what was asked for and ``condition`` what would have to hold.
+    Where no series shows failures, ``unseen`` says what was asked for, and ``condition`` when 0 failures are true.
     """
 
     way: Way = field(default_factory=Way)
@@ -54,27 +54,27 @@ class Settled:
     unseen: str = ""
     condition: str = ""
     is_unseen_elsewhere: bool = False
-    """Whether failures are asked for in another metric than requests."""
+    """Whether failures are read from another metric than requests."""
 
     def failures_in_words(self) -> str:
-        """What is asked for failures, in short."""
+        """Return the selectors of failures as a sentence lists them."""
         return listed([promql.vector(one) for one in self.way.bad], "and") or "the probe"
 
     def note(self, kind: str, subject: str = "", **detail: str | int | float) -> None:
-        """Note something that holds for all bins."""
+        """Note a finding that concerns all bins."""
         self.findings.append(Finding(kind, set(), detail, subject))
 
 
 @dataclass(slots=True)
 class WaySettler:
-    """Looks at the labels of some services."""
+    """Settles how services are counted by looking at their labels."""
 
     asks: FamilyQuestions
     profiler: Profiler
     too_many_requests_fail: bool = False
 
     def settle(self, services: Sequence[str], span: Span) -> dict[str, Settled]:
-        """Settle how those of the services are counted that have series in the span.
+        """Return how each of the services that have series in the span is counted.
 
         Raises:
             SourceUnavailable: the source does not answer.
@@ -102,7 +102,7 @@ class WaySettler:
         return settled
 
     def _begun(self, way: Way) -> Settled:
-        """What is to be said of any service of the family."""
+        """Return a start for any service of the family, with the finding that its kind alone brings."""
         settled = Settled(way)
         if self.asks.family.kind == "ratios":
             settled.note("ratio_alone", metric=self.asks.family.counted.metric)
@@ -114,7 +114,7 @@ class WaySettler:
         return tuple(self._with_429(self.asks.family.narrowed(one)) for one in self.asks.family.bad)
 
     def _heard_elsewhere(self, services: Sequence[str], span: Span) -> set[str]:
-        """Services of which another metric than that of requests counts failures, were it none so far."""
+        """Return the services that have series in a separate metric of failures, even if these count 0 so far."""
         family = self.asks.family
         declared = self._declared()
         total = self.asks.total().metric
@@ -133,7 +133,7 @@ class WaySettler:
         )
 
     def _failures(self, profile: Profile, found: Settled) -> tuple[Selector, ...]:
-        """The selectors of a service's failures; notes what had to be assumed."""
+        """Return the selectors of a service's failures, and note in ``found`` what had to be assumed."""
         declared = self._declared()
         if self.asks.family.kind in {"probes", "ratios"}:
             return declared
@@ -150,7 +150,7 @@ class WaySettler:
                 total.model_copy(update={"where": (*total.where, one)}) for one in recognised.matchers
             )
             return (*declared, *more)
-        found.unseen = query or "what tells failures elsewhere (a status, code or outcome label)"
+        found.unseen = query or "a label that usually distinguishes failures (status, code or outcome)"
         found.condition = _condition(declared, total, labels)
         found.is_unseen_elsewhere = any(one.metric != total.metric for one in declared)
         return declared
@@ -158,7 +158,7 @@ class WaySettler:
     def _of_the_others(
         self, declared: Sequence[Selector], labels: Mapping[str, set[str]]
     ) -> tuple[Selector, ...]:
-        """Selectors of failures of the series that have none of the labels that are declared to tell them."""
+        """Return selectors for failures of series that have none of the labels that the declared selectors use."""
         total = self.asks.family.counted
         own = {label for label, _, _ in total.parsed()}
         telling = {label for one in declared for label, _, _ in one.parsed()} - own
@@ -175,7 +175,7 @@ class WaySettler:
     def _find_untold(
         self, profiles: Mapping[str, Profile], settled: Mapping[str, Settled], span: Span
     ) -> None:
-        """Say of services how many of their requests are in series that have none of the labels that tell failures."""
+        """Note for each service the share of its requests in series without any label that distinguishes failures."""
         total = self.asks.total()
         own = {label for label, _, _ in total.selectors[0].parsed()}
         members: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -209,7 +209,7 @@ class WaySettler:
     # Collectors that count the same
 
     def _repeated(self, profiles: Mapping[str, Profile], span: Span) -> dict[str, str]:
-        """The label that repeats the same counters, by service, where there is one."""
+        """Return, by service, the label whose values repeat the same counters, where there is one."""
         family = self.asks.family
         suspects: dict[str, list[str]] = defaultdict(list)
         if family.kind == "counters" and not family.counted.native:
@@ -223,7 +223,7 @@ class WaySettler:
         return repeated
 
     def _counting_the_same(self, label: str, services: Sequence[str], span: Span) -> Iterator[str]:
-        """Services of which the values of a label stand for the same counters: equal but for a scrape's lag."""
+        """Yield the services for which a label's values repeat the same counters, equal apart from a scrape's lag."""
         total = self.asks.total()
         by, without = promql.name(total.label), promql.name(label)
         window = min(3600, span[2], span[1] - span[0])
@@ -295,7 +295,7 @@ class WaySettler:
                     settled[service].note("environments", label, **_environment_words(label, shares))
 
     def _requests_by(self, label: str, services: Sequence[str], span: Span) -> dict[str, dict[str, float]]:
-        """Requests of each value of a label, by service."""
+        """Return the requests of each value of a label, by service."""
         if not services:
             return {}
         total = self.asks.total()
@@ -321,7 +321,7 @@ class WaySettler:
 
 
 def _in_short(selector: Selector, total: Selector) -> str:
-    """A selector of failures without what it shares with that of all requests."""
+    """Return a selector of failures as text, without the matchers that it shares with the selector of all requests."""
     own = set(total.where) if selector.metric == total.metric else set()
     return promql.vector(
         selector.model_copy(update={"where": tuple(one for one in selector.where if one not in own)})
@@ -329,12 +329,12 @@ def _in_short(selector: Selector, total: Selector) -> str:
 
 
 def _condition(declared: Sequence[Selector], total: Selector, labels: Mapping[str, set[str]]) -> str:
-    """What would have to hold for no failure to be true."""
+    """Return the condition under which 0 failures are true, in words that follow "only if"."""
     elsewhere = sorted({one.metric for one in declared if one.metric != total.metric})
     if elsewhere:
         return f"{listed(elsewhere, 'or')} gets a series of this service with its first failure"
     names = sorted(label for label, seen in labels.items() if seen - {""})
-    known = f"; {listed(names, 'and')} tell none that is known" if names else ""
+    known = f"; the values of {listed(names, 'and')} name no known kind of failure" if names else ""
     return f"failed requests get a series of their own that has such a label{known}"
 
 

@@ -1,8 +1,8 @@
-"""Nights on which clocks are changed somewhere: an hour that comes twice, or none at all.
+"""Nights on which clocks change somewhere, so that a local hour comes twice or is skipped.
 
-Times that name no offset are taken as UTC. Where they are local times, such a night shows: bins cover one hour
-twice in autumn, and an hour has no bins in spring. The rules come from the time zone database of the machine;
-without one nothing is found.
+Times without an offset are taken as UTC. If they are local times, such a night shows it: two sets of bins cover one
+hour in autumn, and an hour has no bins in spring. The rules come from the machine's time zone database; without one
+nothing is found.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-#: Zones that many people know, named before others.
+#: Well-known zones, named before others.
 _WELL_KNOWN = (
     *("Europe/Berlin", "Europe/London", "Europe/Athens", "America/New_York", "America/Chicago"),
     *("America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland", "America/Santiago"),
 )
 _NOT_PLACES = ("Etc/", "SystemV/", "posix/", "right/")
-#: How far apart a year is looked at; the shortest summer or winter time lasts about four weeks.
+#: Distance of the instants compared within a year; the shortest summer or winter time lasts about four weeks.
 _STRIDE = timedelta(days=13)
 
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """A change of clocks at one local time: where, and the offsets before and after it."""
+    """A change of clocks at one local time: its day, its zones, and the offsets before and after it."""
 
     day: date
     zones: tuple[str, ...]
@@ -33,7 +33,7 @@ class ClockChange:
 
     @property
     def where(self) -> str:
-        """The best known zone, and how many others changed with it."""
+        """The best known zone, and how many other zones changed with it."""
         more = len(self.zones) - 1
         return (
             self.zones[0] if not more else f"{self.zones[0]} and {more:,} other time zone{'s' * (more > 1)}"
@@ -41,12 +41,12 @@ class ClockChange:
 
 
 def hour_that_came_twice(wall: int) -> ClockChange | None:
-    """The change that made a local time come twice; ``wall`` is the time in seconds as if it were UTC."""
+    """Return the change that made a local time come twice; ``wall`` is that time in seconds as if it were UTC."""
     return _change_at(wall, back=True)
 
 
 def gap_that_clocks_skipped(start: int, end: int) -> ClockChange | None:
-    """The change that skipped exactly the local times from ``start`` up to ``end``, in seconds as if they were UTC."""
+    """Return the change that skipped exactly the local times ``[start, end)``, in seconds as if they were UTC."""
     found = _change_at(start, back=False)
     if found is None:
         return None
@@ -76,7 +76,7 @@ def _local(wall: int) -> datetime:
 
 
 def _shift(zone: ZoneInfo, wall: int) -> timedelta:
-    """How far clocks are put back at a local time that comes twice; negative at one that never comes, else 0."""
+    """Return how far clocks go back at a local time that comes twice; negative at a skipped one, otherwise 0."""
     local = _local(wall).replace(tzinfo=zone)
     first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
     assert first is not None
@@ -98,7 +98,7 @@ def _zones() -> tuple[ZoneInfo, ...]:
 
 @lru_cache(maxsize=32)
 def _changing(year: int) -> dict[date, tuple[ZoneInfo, ...]]:
-    """The days of a year on which clocks are changed, and the zones in which they are."""
+    """Return the days of a year on which clocks change, each with its zones."""
     found: dict[date, list[ZoneInfo]] = {}
     for zone in _zones():
         start = datetime(year, 1, 1, tzinfo=zone)

@@ -1,7 +1,7 @@
-"""Says what is wrong with a CSV file as a whole: its encoding, its separator, its header, its quotation marks.
+"""Finds what is wrong with a CSV file as a whole: its encoding, separator, header or quotation marks.
 
-One sentence each, with the line as an editor counts it and what to do, because a file that is exported wrongly
-has one fault and not one in each row.
+Each fault is one sentence with what to do, and the line as an editor counts it. A file that was exported wrongly has
+one fault, not one in each row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from apps.telemetry.clients.files.instants import quoted
 
-#: How much of a file is looked at before it is read.
+#: How much of a file is checked before it is read.
 SNIFFED_BYTES = 64 * 1024
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LINE_END_BYTES = re.compile(rb"\r\n|\r|\n")
@@ -28,16 +28,16 @@ _NOT_TEXT = (
 )
 
 type Fault = tuple[int, str, str]
-"""Line, column and what is wrong."""
+"""The line, the column, and what is wrong."""
 
 
 def line_ends(text: str) -> int:
-    """How many line breaks a text holds, as an editor counts them."""
+    """Return the number of line breaks in a text, as an editor counts them."""
     return len(_LINE_END.findall(text))
 
 
 def fault_before_reading(head: bytes, columns: Sequence[str]) -> Fault | None:
-    """What the first bytes of a file say against reading it as CSV in UTF-8."""
+    """Return why the first bytes of a file are not CSV in UTF-8, or ``None`` where they can be."""
     for signature, words in _NOT_TEXT:
         if head.startswith(signature):
             return 1, "", words
@@ -64,7 +64,7 @@ def _other_separator(header: str, columns: Sequence[str]) -> str:
 
 
 def fault_of_encoding(path: Path) -> Fault:
-    """Where a file that is not UTF-8 stops being so."""
+    """Return the first place where a file is not UTF-8."""
     line = 1
     header: list[str] = []
     with path.open("rb") as handle:
@@ -93,7 +93,7 @@ def _not_utf8(byte: int) -> str:
 def faults_of_header(
     header: Sequence[str], line: int, file: str, required: Sequence[str], optional: Sequence[str]
 ) -> list[Fault]:
-    """What keeps a header from being used; ``header`` is in lower case and without white space around names."""
+    """Return the faults of a header; ``header`` is in lower case, without white space around names."""
     known = [*required, *optional]
     columns = ",".join(known)
     if not set(header) & set(known):
@@ -110,7 +110,7 @@ def faults_of_header(
             missing = [one for one in missing if one != meant[0]]
             faults.append((line, name[:80], f"{file} has no such column: rename it to {meant[0]}"))
         elif not name:
-            faults.append((line, "", f"column {place} has no name: remove it, or the comma too many"))
+            faults.append((line, "", f"column {place} has no name: remove it, or the extra comma"))
         else:
             faults.append((line, name[:80], f"{file} has no such column: remove it; there are {columns}"))
     twice = sorted({name for name in header if name in known and header.count(name) > 1})
@@ -122,20 +122,20 @@ def faults_of_header(
 
 
 def fault_of_row(row: Sequence[str], header: Sequence[str]) -> tuple[str, str]:
-    """The column and the words for a row that has not as many values as the header has columns."""
+    """Return the column and the fault of a row that has more or fewer values than the header has columns."""
     count = f"{len(row)} value{'' if len(row) == 1 else 's'}"
     if len(row) < len(header):
         if len(row) == 1 and any(character in row[0] for character in _OTHER_SEPARATORS):
-            return "", "values are separated by something else than commas: export it with commas"
+            return "", "values are not separated by commas: export the file with commas"
         return header[len(row)], f"is missing: the line has {count}, the header names {len(header)} columns"
     return "", (
-        f"has {count}, the header names {len(header)} columns: a value that holds a comma needs quotation "
-        "marks, a decimal a point, a number no thousands separator"
+        f"has {count}, the header names {len(header)} columns: put values that contain a comma in quotation "
+        "marks, write decimals with a point, and leave out thousands separators"
     )
 
 
 def fault_of_quotes(path: Path, message: str) -> Fault:
-    """Where a file stops being CSV: the line on which the record that is at fault begins."""
+    """Return where a file stops being valid CSV: the line on which the faulty record begins."""
     line = 1
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.reader(handle, strict=True)
@@ -150,7 +150,7 @@ def fault_of_quotes(path: Path, message: str) -> Fault:
         line,
         "",
         (
-            "there is text after a closing quotation mark: write a quotation mark within a value twice, "
+            "there is text after a closing quotation mark: double each quotation mark within a value, "
             "and put the value in quotation marks"
         ),
     )

@@ -19,15 +19,15 @@ from apps.telemetry.clients.files.csv_faults import (
     line_ends,
 )
 
-#: Rows at a time: large enough for numpy to be worth it, small enough to be nothing in memory.
+#: Rows read at a time: enough for numpy to be worth it, few enough to need little memory.
 CHUNK_ROWS = 50_000
-#: How many problems are named; the rest is counted. Whoever has more fixes the pattern, not the rows.
+#: How many problems are named; the others are only counted. More of them show a pattern, not single bad rows.
 MAX_PROBLEMS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file: the line as an editor counts them, the column where it is one column's."""
+    """One thing that is wrong with a file. ``line`` is as an editor counts; ``field`` is empty without a column."""
 
     file: str
     line: int
@@ -39,18 +39,18 @@ class Problem:
         return f"{where}: {self.field}: {self.reason}" if self.field else f"{where}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored with a run."""
+        """Return the problem as it is stored with a run."""
         return {"file": self.file, "line": self.line, "field": self.field, "reason": self.reason}
 
 
 @dataclass(slots=True)
 class Problems:
-    """All that is wrong with an import: the first few named, all counted."""
+    """Everything that is wrong with an import: the first problems are named, all are counted."""
 
     named: list[Problem] = field(default_factory=list)
     count: int = 0
     files: dict[str, None] = field(default_factory=dict)
-    """Those that have any, in the order they were read."""
+    """Names of the files that have problems, in the order in which they were read."""
 
     def add(self, file: str, line: int, field: str, reason: str) -> None:
         """Note one problem."""
@@ -60,7 +60,7 @@ class Problems:
             self.named.append(Problem(file, line, field, reason))
 
     def in_order(self) -> list[Problem]:
-        """Those that are named, file by file in the order they were read, from the top of each."""
+        """Return the named problems, file by file in the order of reading, each file from its top."""
         place = {file: number for number, file in enumerate(self.files)}
         return sorted(self.named, key=lambda one: (place[one.file], one.line))
 
@@ -70,11 +70,11 @@ class Problems:
 
 @dataclass(slots=True)
 class Chunk:
-    """Some rows of a file as columns of text, by field; a field that the file does not have is empty text."""
+    """Some rows of a file as columns of text, by field. A field that the file does not have is empty text."""
 
     columns: dict[str, Sequence[str]]
     lines: Sequence[int]
-    """The line that each row begins on."""
+    """The line on which each row begins."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -83,10 +83,10 @@ class Chunk:
 def read_chunks(
     path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
 ) -> Iterator[Chunk]:
-    """Read a CSV file with a header, in any order of columns and in capitals or not.
+    """Read a CSV file with a header, and yield its rows in chunks. Columns may have any order and any case.
 
-    Rows of the wrong length are reported and left out; what is wrong with the file as a whole (its encoding,
-    its separator, its header) is reported once and ends it.
+    Rows of the wrong length are reported and left out. A fault of the whole file (its encoding, its separator, its
+    header) is reported once and ends the reading.
     """
     try:
         with path.open("rb") as handle:
@@ -132,7 +132,7 @@ def _chunks_of(
 
 
 def _header(reader: Any) -> tuple[int, list[str]]:
-    """The first line that is not empty: its number, and its values in lower case."""
+    """Return the first line that is not empty: its number, and its values in lower case."""
     line = 1
     for row in reader:
         if any(value.strip() for value in row):
@@ -160,6 +160,6 @@ def _right_length(
         if len(row) == len(header):
             kept.append(row)
             kept_lines.append(line)
-        elif len(row) > 1 or (row and row[0].strip()):  # an empty line is nothing
+        elif len(row) > 1 or (row and row[0].strip()):  # an empty line is no row
             problems.add(file, line, *fault_of_row(row, header))
     return kept, kept_lines

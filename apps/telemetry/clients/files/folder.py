@@ -1,4 +1,4 @@
-"""Finds the files of the format in a folder, whatever the case of their names, and names all others."""
+"""Finds the files of the format in a folder, whatever the case of their names, and notes all other files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class NothingToRead(Exception):
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds: ``files`` by their name in the format, ``ignored`` by the name they have."""
+    """The contents of a folder: ``files`` by their names in the format, and the names of ``ignored`` files."""
 
     files: dict[str, Path] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
     def remarks(self) -> list[str]:
-        """One line about what was not read; none where everything was."""
+        """Return one sentence about the files that were not read, or nothing where all were."""
         if not self.ignored:
             return []
         more = len(self.ignored) - _IGNORED_SHOWN
@@ -38,12 +38,12 @@ class Folder:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names as a sentence lists them."""
+    """Return the names as a sentence lists them."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def meant_by(name: str, choices: Sequence[str]) -> str:
-    """The one of the choices that a misspelt file name is nearest to, or an empty string."""
+    """Return the choice that a misspelt file name is nearest to, or an empty string."""
     return next(iter(get_close_matches(name.lower(), choices, n=1, cutoff=0.7)), "")
 
 
@@ -51,16 +51,16 @@ def look_into(path: Path) -> Folder:
     """Find the files of a folder.
 
     Raises:
-        NothingToRead: it is no folder, cannot be read, holds none of the files, or holds one twice.
+        NothingToRead: it is not a folder, cannot be read, has none of the files, or has one of them twice.
     """
     try:
         if path.is_file():
-            raise NothingToRead(f"{path} is a file; name the folder that it lies in.")
+            raise NothingToRead(f"{path} is a file; name the folder that it is in.")
         if not path.is_dir():
             raise NothingToRead(f"There is no folder {path}.")
         entries = sorted(path.iterdir())
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
+        reason = error.strerror if isinstance(error, OSError) else "its name contains a NUL character"
         raise NothingToRead(f"{path} cannot be read: {reason}.") from error
     found = Folder()
     for entry in entries:

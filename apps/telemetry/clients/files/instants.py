@@ -1,4 +1,4 @@
-"""Reads timestamps: ISO 8601 or Unix seconds, and says in words what is wrong with any other."""
+"""Reads timestamps, ISO 8601 or Unix seconds, and says in words what is wrong with any other text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 #: Unix seconds that a bin may start at: 2000-01-01 to 2100-01-01.
 EARLIEST = 946_684_800
 LATEST = 4_102_444_800
-#: What other programs count in, and by how much it has to be divided.
+#: Units of other programs: how many of them make a second, and their name.
 _FINER_UNITS = ((1_000, "milliseconds"), (1_000_000, "microseconds"), (1_000_000_000, "nanoseconds"))
 _DAY_WITHOUT_DASHES = re.compile(r"(\d{4})(\d\d)(\d\d)")
-#: Dates with a time or without, in both notations of ISO 8601. Python's own reading takes any character between the
+#: Dates with or without a time, in both notations of ISO 8601. Python's own parser takes any character between the
 #: two, so that the offset of a date (2026-11-01-05:00) would pass for a time of day.
 _ISO = re.compile(r"(?:\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(?:-?\d)?)(?:[Tt ].*)?", re.ASCII)
 _DATE_AND_OFFSET = re.compile(r"(\d{4}-\d\d-\d\d)((?:[+-]\d\d:?\d\d)|[Zz])", re.ASCII)
@@ -20,19 +20,19 @@ _OTHER_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(.*)", re.ASCII)
 _SLASHES = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})(.*)", re.ASCII)
 _AM_OR_PM = re.compile(r".*\d\s*[ap]\.?m\.?", re.IGNORECASE)
 _ZONE_NAME = re.compile(r"(.*\d)\s*([A-Za-z]{2,}(?:/\w+)?(?:[+-]\d+)?)", re.ASCII)
-#: The days that spreadsheets count since 1900, from 2000 to 2100.
+#: Spreadsheets count days since 1900: these are their numbers for 2000 and 2100.
 _SPREADSHEET_DAYS = (36_526, 73_051)
 _OFFSET = re.compile(r"[Tt ].*(?:[Zz]|[+-]\d\d.*)$")
 _QUOTED_CHARACTERS = 40
 
 
 def quoted(text: str) -> str:
-    """A value as a message repeats it: in quotation marks, not too long."""
+    """Return a value as a message repeats it: in quotation marks, and cut if it is long."""
     return repr(text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}…")
 
 
 def leaves_the_zone_open(text: str) -> bool | None:
-    """Whether a date and time has no offset; ``None`` for what is no date, such as Unix seconds."""
+    """Return whether a date and time has no offset; ``None`` for a text that is no date, such as Unix seconds."""
     text = text.strip()
     if text.replace(".", "", 1).isdigit():
         return None
@@ -40,7 +40,7 @@ def leaves_the_zone_open(text: str) -> bool | None:
 
 
 def parse_instant(text: str) -> int:
-    """Read ISO 8601 or Unix seconds; without an offset it is UTC.
+    """Read ISO 8601 or Unix seconds, and return Unix seconds. A time without an offset is taken as UTC.
 
     Raises:
         ValueError: with the reason and what to do, in words.
@@ -70,7 +70,7 @@ def parse_instant(text: str) -> int:
 
 
 def are_ascii_digits(text: str) -> bool:
-    """Whether a text has no digits of other scripts, and no underscores, which Python takes for separators."""
+    """Return whether a text has no digits of other scripts and no underscores, which Python takes as separators."""
     return "_" not in text and (
         text.isascii() or not any(one.isdigit() and not one.isascii() for one in text)
     )
@@ -89,7 +89,7 @@ def _iso(text: str) -> float:
 
 
 def _meant(text: str) -> str:
-    """What to write in place of a date that people write otherwise."""
+    """Return what to write instead of a date in another notation, or an empty string."""
     if found := _DATE_AND_OFFSET.fullmatch(text):
         return f": write {found[1]}T00:00:00{found[2]}"
     if found := _OTHER_DATE.fullmatch(text):
@@ -103,7 +103,7 @@ def _meant(text: str) -> str:
     if "24:00" in text:
         return ": write 00:00 of the next day"
     if text.rstrip("Zz").endswith(":60"):
-        return ": a leap second is in no bin of its own; write the second 59"
+        return ": a leap second has no bin of its own; write the second 59"
     zone = _ZONE_NAME.fullmatch(text)
     if zone and not text[0].isalpha() and zone[2].upper() != "Z":
         return f": write the offset in place of {zone[2]}, Z or +00:00 for UTC"

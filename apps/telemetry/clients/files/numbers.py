@@ -1,7 +1,7 @@
-"""Reads cells that should hold a number, and says what is wrong with one that holds none.
+"""Reads cells that should hold a number, and says what is wrong with a cell that does not.
 
-Only decimal notation in the digits 0 to 9 counts (``18211``, ``0.25``, ``1e5``). Python and numpy read more:
-``1_000`` and the digits of every script, which whoever wrote them may have meant otherwise.
+Only decimal notation in the digits 0 to 9 counts (``18211``, ``0.25``, ``1e5``). Python and numpy also read
+``1_000`` and the digits of every script, but the author of such a cell may have meant something else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from apps.telemetry.clients.files.instants import quoted
 
-#: A bin's count beyond this is no count: sums of such bins would no longer be exact.
+#: The largest count of a bin: sums of larger counts would not be exact.
 MAX_COUNT = 1e15
-#: A latency beyond this, a month, is no latency in milliseconds.
+#: The longest latency, in milliseconds: a month.
 MAX_LATENCY_MS = 31 * 86_400_000.0
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,.'’  \s]\d{3})+(?:[.,]\d+)?")
@@ -23,12 +23,12 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _WITH_UNIT = re.compile(r"([+-]?[\d.]+)\s*([a-zA-Zµ%]+)")
 _HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
 _OTHER_MINUS = re.compile(r"[\u2010-\u2015\u2212]")
-#: A number as a language with points between the thousands writes it: the first group has no leading zero.
+#: A number in the notation with points between the thousands: the first group has no leading zero.
 _LIKE_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}", re.ASCII)
 
 
 def are_plain(cells: Sequence[str]) -> bool:
-    """Whether no cell holds a character that only Python takes for a part of a number."""
+    """Return whether no cell has a character that only Python accepts in a number."""
     joined = "".join(cells)
     return joined.isascii() and "_" not in joined
 
@@ -45,7 +45,7 @@ def read_number(cell: str) -> float:
 
 
 def not_a_number(cell: str) -> str:
-    """Why a text is not taken as a number, and what to write."""
+    """Return why a text is not taken as a number, and what to write."""
     text = cell.strip()
     if not text:
         return "is empty; write a number"
@@ -72,7 +72,7 @@ def not_a_number(cell: str) -> str:
 
 
 def not_a_count(value: float) -> str:
-    """Why a number cannot be how many requests there were."""
+    """Return why a number cannot be a count of requests."""
     if math.isnan(value):
         return "NaN is no count; leave the line out where there is no data"
     if value < 0:
@@ -81,7 +81,7 @@ def not_a_count(value: float) -> str:
 
 
 def not_a_latency(value: float) -> str:
-    """Why a number cannot be a latency in milliseconds."""
+    """Return why a number cannot be a latency in milliseconds."""
     if value < 0:
         return f"{value:g} is negative; a latency is 0 or more, or blank where there is none"
     return f"{value:g} ms is too long for a latency; leave it blank where there is none"
@@ -89,24 +89,28 @@ def not_a_latency(value: float) -> str:
 
 @dataclass(slots=True)
 class PointsBetweenThousands:
-    """Whether the points in a file's counts can be thousands separators: ``1.234`` requests, or 1 and a quarter?
+    """Whether the points in a file's counts can be thousands separators, so that ``1.234`` may mean 1,234 requests.
 
-    They can where every fraction has three digits and at most three before the point, as in ``12.345``, and stands
-    beside whole numbers. A store's fractions (``59.9833333``) and rounded ones (``0.250``, ``59.98``) show that points
-    are what the format says; so does a file in which every number has three decimals. Whole numbers of four digits
-    and more, such as ``18211``, make separators unlikely and do not rule them out: a file may come from two places.
+    They can if every fraction has three digits after the point and at most three before it, as in ``12.345``, and
+    there are whole numbers too. Fractions of a store (``59.9833333``) and rounded ones (``0.250``, ``59.98``) show
+    that points are decimal points; so does a file in which every number has three decimals. Whole numbers of four or
+    more digits, such as ``18211``, make separators unlikely but do not rule them out: a file may come from two places.
     """
 
     is_settled: bool = False
+    """Whether a cell has shown that points are decimal points."""
     line: int = 0
-    """The first cell that can be meant either way, and how many there are."""
+    """The line of the first cell that can be meant either way."""
     column: str = ""
+    """The column of that cell."""
     cell: str = ""
+    """The text of that cell."""
     count: int = 0
+    """How many cells can be meant either way."""
     whole: bool = False
-    """Whether there are numbers without a point as well."""
+    """Whether there are whole numbers as well."""
     are_unlikely: bool = False
-    """Whether there are whole numbers of four digits and more without one."""
+    """Whether there are whole numbers of four or more digits without a point."""
 
     def look_at(self, column: str, cells: Sequence[str], lines: Sequence[int]) -> None:
         """Look at some cells of a column of numbers."""
@@ -135,7 +139,7 @@ class PointsBetweenThousands:
         return self.count > 0 and self.whole and not self.is_settled
 
     def words(self, unit: str) -> str:
-        """What the first such cell can mean, and how to write what is meant."""
+        """Return what the first such cell can mean, and how to write each meaning; ``unit`` is what is counted."""
         others = f", and {self.count - 1:,} more like it" if self.count > 1 else ""
         without = self.cell.replace(".", "")
         return (

@@ -1,7 +1,7 @@
 """Reads the format of docs/file-format.md into columns of numbers. For workers and commands: it needs numpy.
 
-A file of some million rows is read in a few seconds: whole columns are parsed at once, and only where a
-column does not parse, or a rule does not hold, the rows at fault are looked at one by one to be named.
+Whole columns are parsed at once. Rows are looked at one by one only to name those at fault, where a column does not
+parse or a rule does not hold. So a file with millions of rows takes seconds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from apps.telemetry.clients.files.numbers import (
 
 HOUR = 3600
 DAY = 86_400
-#: How far into the future the end of a bin may lie, for clocks that are not quite right.
+#: How far in the future the end of a bin may be, because clocks differ a little.
 FUTURE_SLACK_SECONDS = HOUR
-#: How long a time the files of one folder may span. Ballast keeps two years; a bin that lies further back has a
-#: wrong year, and each month of it would cost partitions.
+#: The longest time that the files of one folder may span. Ballast keeps two years. An older bin usually has a wrong
+#: year, and each month would need its own partitions.
 MAX_SPAN_SECONDS = 10 * 365 * DAY
 
-#: So many things of one kind are named in a remark.
+#: How many things of one kind are named in remarks.
 FEW = 5
 
 SLI_REQUIRED = ("service_id", "timestamp", "step_seconds", "total", "bad")
@@ -50,12 +50,12 @@ type Integers = NDArray[np.int64]
 
 
 class Lookup(Protocol):
-    """Gives the key of a service id, and words for ids that are no service or are spelt otherwise."""
+    """Gives the key of a service id, and the sentences for ids that are unknown or spelt differently."""
 
     keys: dict[str, int]
-    """The keys of the ids that need no second look."""
+    """Keys by id, for ids that were looked up already."""
     respelt: dict[str, str]
-    """Ids that were met in another Unicode form than the one that is kept, in the order they were met."""
+    """Ids found in another Unicode form than the catalog's, in the order in which they were found."""
 
     def __call__(self, name: str) -> int | None: ...
 
@@ -66,7 +66,7 @@ class Lookup(Protocol):
 
 @dataclass(slots=True)
 class Rows:
-    """Checked rows as columns. ``keys`` are what the lookup gave for the ids, one array per id column."""
+    """Checked rows as columns. ``keys`` has an array of the lookup's keys for each id column."""
 
     keys: list[Integers]
     at: Integers
@@ -80,7 +80,7 @@ class Rows:
 
 @dataclass(slots=True)
 class _Seen:
-    """The instants of a file: every text is parsed once."""
+    """The instants of a file. Each text is parsed once."""
 
     parsed: dict[str, int | ValueError] = field(default_factory=dict)
     first_line_without_zone: int = 0
@@ -104,7 +104,7 @@ class _Seen:
         return value
 
     def remarks(self, file: str) -> list[str]:
-        """What whoever mixed times with and without a zone should know."""
+        """Return a remark where a file mixes times with and without an offset."""
         if not (self.has_zones and self.first_line_without_zone):
             return []
         return [
@@ -115,7 +115,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Checker:
-    """Checks a chunk column by column and names the rows at fault."""
+    """Checks a chunk column by column, and reports the rows at fault."""
 
     file: str
     chunk: Chunk
@@ -123,7 +123,7 @@ class _Checker:
     good: NDArray[np.bool_]
 
     def floats(self, name: str, *, blank_is_nan: bool = False) -> Floats:
-        """Parse a column; a cell that is no number is reported, and NaN."""
+        """Parse a column. A cell that is no number is reported, and read as NaN."""
         cells = self.chunk.columns[name]
         if blank_is_nan and "" in cells:
             cells = tuple(cell or "nan" for cell in cells)
@@ -142,7 +142,7 @@ class _Checker:
             return math.nan
 
     def instants(self, name: str, seen: _Seen) -> Integers:
-        """Parse a column of instants; ``seen`` remembers texts, of which a file repeats few."""
+        """Parse a column of instants. ``seen`` keeps parsed texts, because a file repeats the same few."""
         cells = self.chunk.columns[name]
         parsed: list[int] = []
         for row, cell in enumerate(cells):
@@ -156,7 +156,7 @@ class _Checker:
         return np.array(parsed, dtype=np.int64)
 
     def keys(self, name: str, lookup: Lookup) -> tuple[Integers, list[str]]:
-        """Look ids up; one that is unknown is reported. Returns keys, and remarks on ids that are spelt otherwise."""
+        """Look up ids, and report unknown ones. Return keys, and remarks on ids that are spelt differently."""
         cells = self.chunk.columns[name]
         known = len(lookup.respelt)
         found = list(map(lookup.keys.get, cells))
@@ -172,11 +172,11 @@ class _Checker:
             f"{self.file}: {lookup.remark(one, self.chunk.lines[cells.index(one)])}" for one in respelt[:FEW]
         ]
         if len(respelt) > FEW:
-            remarks.append(f"{self.file}: {len(respelt) - FEW:,} more names are written in another form.")
+            remarks.append(f"{self.file}: {len(respelt) - FEW:,} more names are spelt in another form.")
         return np.array(found, dtype=np.int64), remarks
 
     def require(self, holds: NDArray[np.bool_], name: str, reason: Callable[[int], str]) -> None:
-        """Report each row, not reported yet, in which a rule does not hold."""
+        """Report each row in which a rule does not hold, unless the row has a problem already."""
         for row in np.flatnonzero(~holds & self.good):
             self.report(int(row), name, reason(int(row)))
 
@@ -190,9 +190,9 @@ class Reader:
     """Reads the observations of one folder.
 
     Parameters:
-        files: where each file of the format lies, by its name in the format.
-        lookup: the key of a service id, or ``None`` where there is no such service.
-        now: Unix seconds; no bin may end later.
+        files: the path of each file, by its name in the format.
+        lookup: gives the key of a service id, or ``None`` where there is no such service.
+        now: Unix seconds; no bin may end more than :data:`FUTURE_SLACK_SECONDS` later.
     """
 
     files: Mapping[str, Path]
@@ -200,27 +200,27 @@ class Reader:
     now: int
     problems: Problems
     remarks: list[str] = field(default_factory=list)
-    """What is not wrong, and may not be what was meant."""
+    """Sentences about contents that are allowed but may not be what was meant."""
     without_zone: dict[str, set[int]] = field(default_factory=dict)
-    """The instants that each file gives without an offset, by the file's name in the format."""
+    """The instants without an offset, by the file's name in the format."""
     _oldest: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Start and line of the oldest bin in each file."""
     _newest: int = 0
 
     def name_of(self, file: str) -> str:
-        """What people call a file of the format: the name that it has in the folder."""
+        """Return the name that a file of the format has in the folder."""
         return self.files[file].name if file in self.files else file
 
     def sli(self) -> Iterator[Rows]:
-        """Rows of ``sli.csv``: ``total``, ``bad`` and the percentiles, NaN where blank."""
+        """Yield rows of ``sli.csv``: ``total``, ``bad`` and the percentiles, which are NaN where blank."""
         yield from self._counts("sli.csv", ("service_id",), SLI_REQUIRED, SLI_OPTIONAL, coarse_allowed=True)
 
     def edges(self) -> Iterator[Rows]:
-        """Rows of ``edge_sli.csv``: ``total`` and ``bad`` of two keys."""
+        """Yield rows of ``edge_sli.csv``: two keys, ``total`` and ``bad``."""
         yield from self._counts("edge_sli.csv", ("source", "target"), EDGE_REQUIRED, (), coarse_allowed=False)
 
     def buckets(self) -> Iterator[Rows]:
-        """Rows of ``latency_buckets.csv``: ``le_ms`` and ``count``."""
+        """Yield rows of ``latency_buckets.csv``: ``le_ms`` and ``count``."""
         points = PointsBetweenThousands()
         for checker, seen in self._chunks("latency_buckets.csv", BUCKET_REQUIRED, ()):
             keys = [self._keys(checker, "service_id")]
@@ -288,7 +288,7 @@ class Reader:
         self.remarks.append(f"{where}: {points.words(unit)}. They were taken as fractions.")
 
     def check_span(self) -> None:
-        """Report the oldest bin of each file that lies too far back of the newest one of all."""
+        """Report the oldest bin of each file that is too far before the newest bin of all files."""
         for file, (at, line) in self._oldest.items():
             if at < self._newest - MAX_SPAN_SECONDS:
                 reason = (
@@ -316,7 +316,7 @@ class Reader:
     def _chunks(
         self, file: str, required: Sequence[str], optional: Sequence[str]
     ) -> Iterator[tuple[_Checker, _Seen]]:
-        """The file in chunks, each with its checker; nothing where there is no such file."""
+        """Yield the file in chunks, each with its checker; nothing where there is no such file."""
         path = self.files.get(file)
         if path is None:
             return
@@ -334,7 +334,7 @@ class Reader:
         coarse = (step > HOUR) & (step <= DAY) & (DAY % np.maximum(step, 1) == 0) & (step % HOUR == 0)
         allowed = fine | coarse if coarse_allowed else fine
         words = (
-            "a bin is as wide as a divisor of an hour (60, 300, 3600) or whole hours that divide a day (86400)"
+            "a bin is as wide as a divisor of an hour (60, 300, 3600), or as whole hours that divide a day (86400)"
             if coarse_allowed
             else "a bin here is as wide as a divisor of an hour (60, 300, 3600)"
         )
@@ -347,7 +347,7 @@ class Reader:
             unit = "hour" if frame[row] == HOUR else "UTC day"
             return (
                 f"the bin starts at {_clock(at[row])} and is {width[row]} s wide, which reaches into the next "
-                f"{unit}: it has to end with its {unit}"
+                f"{unit}: a bin must not cross the end of its {unit}"
             )
 
         def future(row: int) -> str:
@@ -375,7 +375,7 @@ def _require_latency(checker: _Checker, name: str, latency: Floats) -> None:
 
 
 def _require_order(checker: _Checker, smaller: str, larger: str, low: Floats, high: Floats) -> None:
-    """A percentile is never below a smaller one; one of the two is wrong, or columns were mixed up."""
+    """Report rows in which a percentile is below a smaller one: a value is wrong, or columns were swapped."""
 
     def reason(row: int) -> str:
         return f"{smaller} is {low[row]:g} and {larger} is {high[row]:g}: a percentile cannot be below a smaller one"

@@ -1,14 +1,14 @@
-"""Reads one histogram metric of many services, so that the bounds that its series do not share mislead nobody.
+"""Reads one histogram metric of many services correctly, also where its series do not share all bounds.
 
-What is asked, and what for
----------------------------
-* The counts per bound and bin. They are about fifteen times as many values as those of a counter.
-* How many series stand behind each bound: over a day at a time, or over the whole of a shorter reading. The server goes
-  over the same samples again, but sums and sends hardly anything: one number a bound and day.
-* Only of the days on which the numbers differ from bound to bound, or a count is NaN: the counts once more, apart for
-  series with different bounds. The bounds that all series have need not be asked about, so that the question is short.
+Questions to the source
+-----------------------
+* The counts per bound and bin. They are about fifteen times as many values as a counter has.
+* The number of series at each bound, for a day at a time, or for the whole of a shorter reading. The server goes over
+  the same samples again, but sums and sends little: one number for each bound and day.
+* The counts again, separated for series with different bounds, but only for days on which these numbers differ between
+  bounds or a count is NaN. The question leaves out bounds that all series have, so that it stays short.
 
-Where the server declines the last, the bounds that all series of the day share are what is left.
+Where the server declines the last question, only the bounds that all series of the day share are kept.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from apps.telemetry.clients.prometheus.matrix import Values
 from apps.telemetry.clients.prometheus.questions import Questions
 
 DAY = 86_400
-#: How many bounds a histogram is taken to have when answers are sized, and what a native one is worth.
+#: Bounds that a histogram is assumed to have when the size of an answer is estimated; a native one counts the same.
 TYPICAL_BUCKETS = 16
 _NATIVE_VALUES = 200
 _TYPICAL_SERIES = 50
-#: Binary digits that a floating-point number tells apart, one of which is the infinite bound's.
+#: The most bounds that the binary digits of a floating-point number can mark, including the infinite one.
 _MOST_UNEVEN = 48
-#: How many services are asked about where the question names them once for each bound.
+#: The most services in a question that repeats their names for each bound.
 _MOST_TOGETHER = 100
 
 type Span = tuple[int, int, int]
@@ -42,7 +42,7 @@ type Spellings = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A time in which the series of a service do not all have the same bounds: ``[start, end)``."""
+    """A time ``[start, end)`` in which the series of a service do not all have the same bounds."""
 
     start: int
     end: int
@@ -51,11 +51,11 @@ class _Window:
 
 @dataclass(slots=True)
 class HistogramReader:
-    """Reads one metric; see the module.
+    """Reads one histogram metric; the module explains how.
 
     Parameters:
-        family: for whoever looks at the questions.
-        quality: where warnings are noted.
+        family: the family's name, recorded with the questions.
+        quality: receives the warnings of the source.
     """
 
     questions: Questions
@@ -65,11 +65,11 @@ class HistogramReader:
 
     @property
     def factor(self) -> float:
-        """Turns the metric's unit into milliseconds."""
+        """Milliseconds in the metric's unit."""
         return milliseconds(self.histogram.unit)
 
     def read(self, services: Sequence[str], span: Span) -> dict[str, Account]:
-        """What the metric says of each service that it has data of."""
+        """Return an account of each service that the metric has data of."""
         accounts: dict[str, Account] = defaultdict(Account)
         if self.histogram.classic is not None:
             self._read_classic(accounts, services, span)
@@ -78,7 +78,7 @@ class HistogramReader:
         return {service: account for service, account in accounts.items() if account.layouts}
 
     def totals(self, services: Sequence[str], span: Span) -> dict[str, Values]:
-        """How many requests the histograms of each service hold, by the end of the bin."""
+        """Return the requests in each service's histograms, by the end of the bin."""
         return self._numbers("latency, only how many", self.histogram.total_query, services, span)
 
     def _numbers(
@@ -125,7 +125,7 @@ class HistogramReader:
     def _windows(
         self, accounts: dict[str, Account], services: Sequence[str], span: Span
     ) -> dict[str, list[_Window]]:
-        """Where the series of each service do not all have the same bounds, or do not all count numbers."""
+        """Return the times in which a service's series differ in their bounds or some count NaN."""
         label = self.histogram.label
         found: dict[str, list[_Window]] = defaultdict(list)
         for some in _days(span):
@@ -161,7 +161,7 @@ class HistogramReader:
         return found
 
     def _not_numbers(self, account: Account, counts: dict[str, float], span: Span) -> set[Spellings]:
-        """The bounds at which some bin counts no number; such bins are noted."""
+        """Return the bounds at which some bin counts NaN, and note these bins in the account."""
         bounds: set[float] = set()
         for at in _within(account, *span):
             bad = {bound for bound, count in account.layouts[at][0].items() if not 0.0 <= count < math.inf}
@@ -212,7 +212,7 @@ class HistogramReader:
                 account.layouts[at] = some or account.layouts[at]
 
     def _keep_shared(self, account: Account, window: _Window, step: int) -> None:
-        """Leave out the bounds that not all series have."""
+        """Leave out bounds that not all series have."""
         uneven = frozenset(
             bound
             for texts in window.uneven
@@ -260,7 +260,7 @@ class HistogramReader:
         services: Sequence[str],
         span: Span,
     ) -> None:
-        """Read series by series where there are observations and no sum: custom and exponential buckets have none."""
+        """Read each series alone where there are observations but no sum: custom and exponential buckets do not add."""
         label, step = self.histogram.label, span[2]
         totals = self._numbers("latency, only how many", self.histogram.native_total_query, services, span)
         missing = {
@@ -290,7 +290,7 @@ class HistogramReader:
                         accounts[service].partial.add(at)
 
     def _add(self, bins: dict[int, Layout], labels: dict[str, str], values: Values) -> bool:
-        """Add the counts at a bound to what other spellings of it have brought; false if it is no bound."""
+        """Add the counts at a bound to those of its other spellings; return ``False`` if it is no bound."""
         bound = bound_ms(labels.get("le", ""), self.factor)
         if bound is None:
             return False
@@ -301,16 +301,16 @@ class HistogramReader:
 
 
 class _TooManyBounds(Exception):
-    """More bounds differ than can be told apart in one question."""
+    """More bounds differ than one question can distinguish."""
 
 
 def milliseconds(unit: str) -> float:
-    """How many milliseconds a unit of a family has."""
+    """Return how many milliseconds a unit of a family has."""
     return 1000.0 if unit == "s" else 1.0
 
 
 def _days(span: Span) -> Iterator[Span]:
-    """Cut a time into days, and what is left over."""
+    """Cut a time into days and a rest."""
     start, end, step = span
     width = max(step, DAY // step * step)
     rest = start + (end - start) // width * width
@@ -321,12 +321,12 @@ def _days(span: Span) -> Iterator[Span]:
 
 
 def _within(account: Account, start: int, end: int, step: int) -> list[int]:
-    """The ends of an account's bins of ``step`` seconds within a time that begins where one of them does."""
+    """Return the ends of an account's bins of ``step`` seconds in ``[start, end)``; ``start`` is a bin's start."""
     return [at for at in range(start + step, end + 1, step) if at in account.layouts]
 
 
 def _joined(windows: Sequence[_Window]) -> list[_Window]:
-    """Put windows together that follow each other, so that they are asked for at once."""
+    """Join windows that follow each other, so that one question covers them."""
     joined: list[_Window] = []
     for window in windows:
         if joined and joined[-1].end == window.start:

@@ -1,10 +1,10 @@
-"""Makes the histogram of a bin of what its series count, and says what it had to leave out.
+"""Makes the histogram of a bin from the counts of its series, and says what had to be left out.
 
-Series of one service need not have the same bucket bounds: a rollout changes them, and libraries differ. A sum by bound
-then lacks at each bound the series that do not have it. So series are told apart by their *layout*, the set of their
-bounds, and put together with what each of them knows: at a bound that a layout lacks, at least as many of its requests
-were as fast as at its bound before. Counts at bounds that all share are exact; the others are never too high, so that a
-percentile reads too high, if anything.
+Series of one service may have different bucket bounds: a rollout changes them, and libraries differ. A sum by bound
+then lacks, at each bound, the series that do not have it. So series are separated by their *layout*, the set of their
+bounds, and then added up. At a bound that a layout lacks, it counts as many requests as at its bound before, because
+at least so many were that fast. Counts at bounds that all layouts share are exact. The others are never too high, so a
+percentile can only read too high.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from apps.telemetry.clients.prometheus.matrix import (
     whole,
 )
 
-#: Cumulative counts by bound (ms) of the series that have the same bounds, or of some that were added up.
+#: Cumulative counts by bound (ms) of series that have the same bounds, or of several layouts added up.
 type Layout = dict[float, float]
 
 NO_END = "no series has a +Inf bucket"
-NO_NUMBER = "counts are negative or no numbers"
+NO_NUMBER = "counts are negative or NaN"
 FALLING = "cumulative counts fall"
 SERIES_WITHOUT_END = "those of series without a +Inf bucket"
 SERIES_WITHOUT_NUMBER = "those of series that count NaN or a negative number"
-#: Requests that take this long at least, or no longer than that: rather another unit.
+#: Bounds in another unit: the lowest is at least the first, or the highest at most the second and the lowest the third.
 _LONG_MS = 5000.0
 _SHORT_MS = 60.0
 _TINY_MS = 0.1
@@ -42,12 +42,12 @@ _BOUNDS_NAMED = 6
 
 @dataclass(slots=True)
 class Account:
-    """What one metric says of one service; everything is by the end of a bin.
+    """What one metric counts for one service. Keys are the ends of bins.
 
     Parameters:
-        layouts: of the series that count in a bin, one or several.
-        shared: bounds that were left out already, since not all series have them.
-        not_numbers: bins in which series were left out that count no numbers.
+        layouts: one or several for each bin.
+        shared: bounds that were left out already because not all series have them.
+        not_numbers: bins in which series that count NaN or a negative number were left out.
         partial: bins of which the source said that its answer may lack data.
     """
 
@@ -59,7 +59,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class HistogramBin:
-    """A histogram: ``cumulative[j]`` requests took at most ``bounds_ms[j]``, the last of which is infinite."""
+    """A histogram: ``cumulative[j]`` requests took at most ``bounds_ms[j]``; the last bound is infinite."""
 
     bounds_ms: tuple[float, ...]
     cumulative: list[float]
@@ -67,12 +67,12 @@ class HistogramBin:
 
 @dataclass(slots=True)
 class Assembly:
-    """Histograms by the start of their bin, and what is to be said of them.
+    """Histograms by the start of their bin, and what is known about their quality.
 
     Parameters:
-        impossible: bins that were left out, by the reason.
-        lacking: bins that lack some of their series, by the reason.
-        uneven: bins whose series have different bounds: those that all have, and the others.
+        impossible: bins that were left out, by reason.
+        lacking: bins that lack some of their series, by reason.
+        uneven: for bins whose series have different bounds, the bounds that all series have and the other bounds.
         partial: bins of which the source said that its answer may lack data.
     """
 
@@ -83,16 +83,16 @@ class Assembly:
     partial: set[int] = field(default_factory=set)
     metric: str = ""
     label: str = ""
-    """Which label of the metric names the service."""
+    """The label of the metric that names the service."""
 
     @classmethod
     def of_totals(cls, totals: Mapping[int, float]) -> Assembly:
-        """What is known of a metric before it is read: how many requests each bin has."""
+        """Make an assembly of a metric before its histograms are read, from the requests of each bin."""
         return cls({at: HistogramBin((math.inf,), [total]) for at, total in totals.items()})
 
     @property
     def totals(self) -> dict[int, float]:
-        """How many requests each bin has."""
+        """Requests of each bin."""
         return {at: made.cumulative[-1] for at, made in self.bins.items()}
 
     @property
@@ -101,7 +101,7 @@ class Assembly:
         return frozenset().union(*self.impossible.values())
 
     def findings(self, taken: Collection[int]) -> list[Finding]:
-        """What is to be said of some of the bins."""
+        """Return the findings that concern the bins in ``taken``."""
         found = [
             Finding("histograms_impossible", hours, {"what": what}, subject=what)
             for by_reason in (self.impossible, self.lacking)
@@ -130,7 +130,7 @@ class Assembly:
 
 
 def _other_unit(bounds_ms: Sequence[float]) -> str:
-    """The unit that bounds seem to be written in, where they were read in another; empty where they make sense."""
+    """Return the unit that bounds seem to have if it is not the one that they were read in, or an empty string."""
     finite = [bound for bound in bounds_ms if 0 < bound < math.inf]
     if len(finite) < _LEAST_BOUNDS:
         return ""
@@ -143,7 +143,7 @@ def assemble(account: Account, step_seconds: int, leave_out: Collection[int] = (
     """Make the histogram of each bin.
 
     Parameters:
-        leave_out: starts of bins that are not to be made, since their counts are not believed.
+        leave_out: starts of bins to skip because their counts are implausible.
     """
     made = Assembly(partial={ends_at - step_seconds for ends_at in account.partial})
     for ends_at in sorted(account.layouts):
@@ -177,7 +177,7 @@ def assemble(account: Account, step_seconds: int, leave_out: Collection[int] = (
 
 
 def combined(layouts: Sequence[Layout]) -> HistogramBin:
-    """Put layouts together that each rise; at a bound that one lacks, it counts what it has at the bound before."""
+    """Add up layouts that each rise. At a bound that a layout lacks, it counts as at its bound before."""
     if len(layouts) == 1:
         (layout,) = layouts
         alone = sorted(layout)
@@ -193,14 +193,14 @@ def combined(layouts: Sequence[Layout]) -> HistogramBin:
 
 
 def uneven_bounds(series: Mapping[str, float], factor: float) -> list[tuple[str, ...]]:
-    """The finite bounds that not every series seems to have, each with its spellings.
+    """Return the finite bounds that not every series seems to have, each with its spellings.
 
-    A bound that is spelled in several ways is among them: whether some series have it twice, or each has it once, is
-    not to be seen.
+    This includes every bound that is spelled in several ways: the numbers do not show whether some series have it
+    twice or each series has it once.
 
     Parameters:
-        series: how many series count at each bound, by its spelling.
-        factor: turns the metric's unit into milliseconds.
+        series: number of series at each bound, by the bound's spelling.
+        factor: milliseconds in the metric's unit.
     """
     spellings: dict[float, list[str]] = defaultdict(list)
     for text in sorted(series):
@@ -218,7 +218,7 @@ def uneven_bounds(series: Mapping[str, float], factor: float) -> list[tuple[str,
 
 
 def bound_ms(text: str, factor: float) -> float | None:
-    """Read a bound in milliseconds; however it is spelled, it is one. ``None`` if no latency can have it."""
+    """Read a bound in milliseconds, the same for all its spellings; ``None`` if no latency can have it."""
     try:
         bound = float(text)
     except ValueError:
@@ -228,7 +228,7 @@ def bound_ms(text: str, factor: float) -> float | None:
 
 
 def bounds_text(bounds: Iterable[float]) -> str:
-    """Name some bounds, not too many."""
+    """Name some bounds, at most :data:`_BOUNDS_NAMED`."""
     ordered = sorted(bounds)
     finite = [f"{bound:,g}" for bound in ordered if bound < math.inf]
     if len(finite) > _BOUNDS_NAMED:
@@ -240,12 +240,12 @@ def bounds_text(bounds: Iterable[float]) -> str:
 def percentile_bins(
     by_percentile: Mapping[int, Values], step_seconds: int, factor: float
 ) -> tuple[PercentileBins, set[int]]:
-    """Make bins from the values per percentile (50, 95, 99); ``factor`` turns them into milliseconds.
+    """Make bins from the values per percentile (50, 95, 99); ``factor`` is the milliseconds in their unit.
 
-    A value that is negative or not finite is no value: gauges say NaN when a bin had no request.
+    A negative, infinite or NaN value counts as absent: gauges are NaN when a bin has no request.
 
     Returns:
-        The bins, and the starts of those that were left out because a percentile was below a smaller one.
+        The bins, and the starts of bins that were left out because a percentile was below a smaller one.
     """
     made = PercentileBins(step_seconds)
     impossible: set[int] = set()
@@ -268,7 +268,7 @@ def _bounds(layouts: Iterable[Layout]) -> frozenset[float]:
 
 
 def _lasting(layouts: Sequence[Layout], account: Account, ends_at: int, step_seconds: int) -> list[Layout]:
-    """Take of a bin's layouts the bounds that the bins beside it have as well."""
+    """Return a bin's layouts with only the bounds that the neighbouring bins also have."""
     near = (ends_at - step_seconds, ends_at + step_seconds)
     lasting = _bounds(layouts).intersection(*(_bounds(account.layouts.get(at, layouts)) for at in near))
     return [
@@ -278,7 +278,7 @@ def _lasting(layouts: Sequence[Layout], account: Account, ends_at: int, step_sec
 
 
 def _levelled(layouts: Sequence[Layout]) -> list[Layout] | None:
-    """Level the small falls that extrapolation makes; ``None`` where the counts cannot be cumulative."""
+    """Level small falls, which extrapolation causes; return ``None`` where the counts cannot be cumulative."""
     levelled: list[Layout] = []
     for layout in layouts:
         highest = 0.0
@@ -292,7 +292,7 @@ def _levelled(layouts: Sequence[Layout]) -> list[Layout] | None:
 
 
 def _falls(values: list[float]) -> bool:
-    """Whether a value is below the one before by more than the estimates of percentiles are apart."""
+    """Return whether a value is below the one before it by more than the error of estimated percentiles."""
     return any(after * (1.0 + EXTRAPOLATION_SLACK) < before for before, after in pairwise(values))
 
 

@@ -1,16 +1,16 @@
-"""Native histograms, as the HTTP API answers with them, on bounds that stay the same from hour to hour.
+"""Reads native histograms of the HTTP API at bounds that stay the same from hour to hour.
 
-A native histogram has many narrow buckets, an answer names only those that hold something, and their resolution may
-change at any time. What is stored of different hours can be added up only at bounds that all of them have. So each is
-read at the bounds of one grid, :data:`GRID_MS`: powers of two of a second, four to the octave, from 0.24 ms to 128 s.
+A native histogram has many narrow buckets, an answer names only those that are not empty, and their resolution may
+change at any time. Stored hours can be added up only at bounds that all of them have. So each histogram is read at the
+bounds of one grid, :data:`GRID_MS`: powers of two of a second, four to the octave, from 0.24 ms to 128 s.
 
-These are bucket borders of every exponential histogram in seconds with at least four buckets to the octave (schema 2
-and above), where counts at the grid are exact. Elsewhere a grid bound falls inside a bucket, and the part of the bucket
-below it is taken to be what Prometheus takes it to be: evenly spread over the logarithm in an exponential bucket, and
-evenly spread in one that touches zero and in one with custom bounds. A percentile is then off by at most the factor
-2^(1/4) of the grid times the width of the bucket that it lies in.
+These bounds are bucket borders of every exponential histogram in seconds with at least four buckets to the octave
+(schema 2 and above), so counts at the grid are exact there. Elsewhere a grid bound is inside a bucket. The share of the
+bucket below it follows Prometheus' assumption: observations are spread evenly over the logarithm in an exponential
+bucket, and evenly in a bucket that touches zero or has custom bounds. A percentile is then off by at most the factor
+2^(1/4) of the grid times the width of its bucket.
 
-Histograms with custom bounds keep these beside the grid, so that counts at them are exact.
+Histograms with custom bounds keep these in addition to the grid, so counts at them are exact.
 
 Source of the format: Prometheus' documentation of the HTTP API, "Native histograms".
 """
@@ -24,11 +24,11 @@ from typing import Any
 
 _STEPS_PER_OCTAVE = 4
 _FIRST, _LAST = -12 * _STEPS_PER_OCTAVE, 7 * _STEPS_PER_OCTAVE
-#: Rounded, so that one bound is the same number on every machine.
+#: The bounds of the grid, rounded so that each is the same number on every machine.
 GRID_MS: tuple[float, ...] = tuple(
     round(1000.0 * 2.0 ** (step / _STEPS_PER_OCTAVE), 9) for step in range(_FIRST, _LAST + 1)
 )
-#: Borders come as decimal text of binary fractions: what is that near is the same.
+#: Borders come as decimal text of binary fractions: borders that are so near are the same.
 _SAME_WITHIN = 1e-8
 _COARSEST_SCHEMA, _FINEST_SCHEMA = -4, 8
 
@@ -44,9 +44,9 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class NativeHistogram:
-    """One sample: the number of all observations, and the buckets that hold any, in order of their borders.
+    """One sample: the number of all observations, and the buckets that are not empty, in order of their borders.
 
-    ``count`` may be more than the buckets hold: an observation that is NaN is in none.
+    ``count`` may be larger than the sum of the buckets: an observation that is NaN is in no bucket.
     """
 
     count: float
@@ -56,10 +56,10 @@ class NativeHistogram:
 def native_histogram(sample: Any) -> NativeHistogram:
     """Read the ``{count, sum, buckets}`` of an answer; each bucket is ``[rule, lower, upper, count]``.
 
-    Which of its borders a bucket includes, as the rule says, makes no difference to latencies, and is not read.
+    The rule says which of its borders a bucket includes. That makes no difference to latencies, so it is not read.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: the shape is another.
+        AttributeError, KeyError, TypeError, ValueError: the sample has another shape.
     """
     buckets = [
         Bucket(float(lower), float(upper), float(count))
@@ -75,16 +75,16 @@ def native_histogram(sample: Any) -> NativeHistogram:
 def on_stable_bounds(
     histograms: Mapping[int, NativeHistogram], factor: float
 ) -> dict[int, dict[float, float]]:
-    """Turn the samples of one service into cumulative counts by bound (ms), which end with ``inf``.
+    """Return the samples of one service as cumulative counts by bound (ms); the last bound is ``inf``.
 
-    A sample without observations has none.
+    A sample without observations is left out.
 
     Parameters:
         histograms: by instant.
-        factor: turns the metric's unit into milliseconds.
+        factor: milliseconds in the metric's unit.
     """
     custom = {at for at, histogram in histograms.items() if has_custom_bounds(histogram)}
-    # Empty buckets are not named, so that one hour knows borders of another.
+    # An answer does not name empty buckets, so the borders of all hours are put together.
     own = sorted({border for at in custom for border in _borders(histograms[at])})
     layouts: dict[int, dict[float, float]] = {}
     for at, histogram in histograms.items():
@@ -104,14 +104,14 @@ def on_stable_bounds(
 
 
 def has_custom_bounds(histogram: NativeHistogram) -> bool:
-    """Whether a border is not one that an exponential histogram can have; answers don't say it."""
+    """Return whether some border cannot be an exponential histogram's. Answers do not name the schema."""
     return not all(_is_exponential(bucket) for bucket in histogram.buckets)
 
 
 def _cumulative(
     buckets: Sequence[Bucket], bounds: Iterable[float], *, even: bool
 ) -> list[tuple[float, bool]]:
-    """How many observations are at most each of the ascending bounds, and whether that is an estimate."""
+    """Return the number of observations up to each of the ascending bounds, and whether it is an estimate."""
     found: list[tuple[float, bool]] = []
     whole, below = 0, 0.0
     for bound in bounds:
@@ -126,7 +126,7 @@ def _cumulative(
 
 
 def _share(bucket: Bucket, bound: float, *, even: bool) -> float:
-    """Which share of a bucket's observations is taken to be at most a bound inside it."""
+    """Return the assumed share of a bucket's observations up to a bound inside it, 0..1."""
     if bucket.upper == math.inf:
         return 0.0  # nothing is known of where they are
     if bucket.lower > 0.0 and not even:
@@ -141,7 +141,7 @@ def _borders(histogram: NativeHistogram) -> set[float]:
 
 
 def _is_exponential(bucket: Bucket) -> bool:
-    """Whether both borders are powers of one of the bases 2^(2^-schema) of exponential histograms."""
+    """Return whether both borders are powers of one of the bases 2^(2^-schema) of exponential histograms."""
     if bucket.lower <= 0.0 <= bucket.upper:
         return bucket.lower == -bucket.upper
     if bucket.upper == math.inf:

@@ -1,9 +1,9 @@
-"""Writes PromQL for latencies: histograms in their classic and their native form, and percentile gauges.
+"""Writes PromQL for latencies: classic and native histograms, and percentile gauges.
 
-How requests are counted in a bin is told in :mod:`apps.telemetry.clients.prometheus.promql`.
+:mod:`apps.telemetry.clients.prometheus.promql` explains how requests are counted in a bin.
 
-Where one metric is scraped in both forms, a request is in both. Each series is then taken in one form: in the native
-one, unless that counts less of its requests than the classic one, as in the hour in which it was switched on.
+Where one metric is scraped in both forms, each request is in both. Each series is then read in one form: the native
+one, unless it counts fewer requests than the classic one, as in the hour in which it was switched on.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from apps.telemetry.clients.prometheus.promql import (
     vector,
 )
 
-#: The label under which series with the same bounds are told apart.
+#: The label that distinguishes series with different bounds.
 LAYOUT_LABEL = "ballast_layout"
-#: How the bound that all requests are within is spelled.
+#: Pattern of the spellings of the infinite bound.
 INFINITE = "[+]?[Ii]nf"
-#: A native form that counts at least this share of the classic one is whole.
+#: A native form that counts at least this share of the classic one is complete.
 _WHOLE_SHARE = 0.98
 
 
@@ -40,7 +40,7 @@ class Histogram:
     """A histogram metric as a family reads it: in its classic form, its native form, or both.
 
     Parameters:
-        label: names the service.
+        label: the label that names the service.
         unit: of the bounds, ``s`` or ``ms``.
         extra_ms: how much wider than the bin the window is.
     """
@@ -53,33 +53,33 @@ class Histogram:
 
     @property
     def metric(self) -> str:
-        """What the metric is called, in the form that is preferred."""
+        """The metric's name in the preferred form."""
         found = self.native or self.classic
         return found.metric if found else ""
 
     def classic_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """Cumulative counts per service and bound in each bin."""
+        """Write the query for cumulative counts per service and bound in each bin."""
         return f"sum by ({name(self.label)}, le) ({self._classic(services, step_seconds)})"
 
     def series_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """How many series count per service and bound in each bin."""
+        """Write the query for the number of series per service and bound in each bin."""
         return f"count by ({name(self.label)}, le) ({self._classic(services, step_seconds)})"
 
     def layouts_query(
         self, services: Sequence[str], step_seconds: int, uneven: Sequence[Sequence[str]]
     ) -> str:
-        """Cumulative counts per service and bound in each bin, apart for series with different bounds.
+        """Write the query for cumulative counts per service and bound, separated for series with different bounds.
 
         Series that count NaN or a negative number are left out.
 
         Parameters:
-            uneven: the bounds that not all series have, each in all its spellings. Which of them a series has is
-                written as a binary number, the last digit of which stands for the infinite bound, into
-                :data:`LAYOUT_LABEL`.
+            uneven: the bounds that not all series have, each in all its spellings. The query writes into
+                :data:`LAYOUT_LABEL` which of them a series has, as a binary number whose last digit stands for the
+                infinite bound.
         """
         patterns = [INFINITE, *("|".join(regex_literal(text) for text in texts) for texts in uneven)]
         digits = " or ".join(
-            # Each digit stands under a bound of its own, lest one take the place of another.
+            # Each digit gets its own value of ``le``, so that none replaces another one.
             f"label_replace(group without (le) ({self._finite(services, step_seconds, pattern)}) * {2**digit}, "
             f'"le", "{digit}", "", "")'
             for digit, pattern in enumerate(patterns)
@@ -93,11 +93,11 @@ class Histogram:
         )
 
     def native_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """A native histogram per service in each bin."""
+        """Write the query for a native histogram per service in each bin."""
         return f"sum by ({name(self.label)}) ({self.native_series_query(services, step_seconds)})"
 
     def native_series_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """A native histogram per series in each bin."""
+        """Write the query for a native histogram per series in each bin."""
         native = self._increase(self.native, services, step_seconds)
         if self.classic is None:
             return native
@@ -105,18 +105,18 @@ class Histogram:
         return f"{native} unless ({ended} unless {self._native_is_whole(services, step_seconds)})"
 
     def native_total_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """How many observations the native histograms of a service hold in each bin."""
+        """Write the query for the observations in a service's native histograms in each bin."""
         series = self.native_series_query(services, step_seconds)
         return f"sum by ({name(self.label)}) (histogram_count({series}))"
 
     def total_query(self, services: Sequence[str], step_seconds: int) -> str:
-        """How many requests the histograms of a service hold in each bin."""
+        """Write the query for the requests in a service's histograms in each bin."""
         parts: list[str] = []
         if self.native is not None:
             parts.append(f"histogram_count({self._increase(self.native, services, step_seconds)})")
         if self.classic is not None:
             parts.append(self._ended(services, step_seconds))
-        # Of one series in both forms the native one is taken: for a comparison that is near enough.
+        # A series with both forms counts in its native form: that is close enough for a comparison.
         return f"sum by ({name(self.label)}) ({' or '.join(parts)})"
 
     def _increase(
@@ -145,7 +145,7 @@ class Histogram:
 
 
 def histograms_of(family: MetricFamily, present: frozenset[str], extra_ms: int = 1) -> list[Histogram]:
-    """The histogram metrics of a family that a source has, in the family's order; both forms of one stand together."""
+    """Return the histogram metrics of a family that a source has, in the family's order, both forms of one together."""
     found: list[Histogram] = []
     chosen = [buckets for buckets in family.buckets if buckets.metric in present]
     natives = {(each.metric, each.unit): each for each in chosen if each.native}
@@ -168,7 +168,7 @@ def histograms_of(family: MetricFamily, present: frozenset[str], extra_ms: int =
 def percentile_query(
     family: MetricFamily, gauges: PercentileGauges, gauge: Selector, services: Sequence[str]
 ) -> str:
-    """A percentile per service in each fine bin."""
+    """Write the query for a percentile gauge per service in each of its bins."""
     label = family.service_label
     window = gauge_window(gauges.step_seconds)
     selector = vector(family.narrowed(gauge), one_of(label, services))

@@ -1,9 +1,9 @@
-"""Reads latencies from Prometheus: which metric to believe for which service and day.
+"""Reads latencies from Prometheus, and chooses the metric for each service and day.
 
-Services of one family may report in different units, and one service may report twice, in its own histograms and in
-those of its traces. So every histogram metric of every family is looked at for every service, and of each day one is
-taken: the first in order, unless a later one counts clearly more requests in the bins that both have. Bins that the
-taken one lacks come from the next. Services without any histogram have their percentile gauges read.
+Services of one family may report in different units, and one service may report twice: in its own histograms and in
+those of its traces. So every histogram metric of every family is looked at for every service. Each day is taken from
+the first metric in order, unless a later one counts clearly more requests in the bins that both have. Bins that this
+metric lacks come from the next one. For services without any histogram, percentile gauges are read.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from apps.telemetry.clients.prometheus.questions import Questions
 
 @dataclass(slots=True)
 class LatencyReader:
-    """Reads latencies of services; see the module.
+    """Reads latencies of services; the module explains how.
 
     Parameters:
-        families: those that the source has data of, by name, in order.
-        present: the metrics that the source has.
-        extra_ms: how much wider than a bin the window of a counter is.
+        families: name and family of those that the source has data of, in order.
+        present: names of the metrics that the source has.
+        extra_ms: how much wider than a bin a counter's window is.
     """
 
     questions: Questions
@@ -46,10 +46,10 @@ class LatencyReader:
         *,
         leave_out: Mapping[str, Collection[int]] | None = None,
     ) -> LatencyReading:
-        """Histograms per service and bin, or percentiles as fine as the source has them.
+        """Return histograms per service and bin, or percentiles with the step that the source has.
 
         Parameters:
-            leave_out: by service, starts of bins whose counts are not believed, and so no histograms of theirs.
+            leave_out: by service, starts of bins to skip because their counts are implausible.
 
         Raises:
             SourceError: the source cannot be read.
@@ -75,7 +75,7 @@ class LatencyReader:
         span: Span,
         leave_out: Mapping[str, Collection[int]],
     ) -> dict[str, list[Assembly]]:
-        """What each metric that is worth reading says of each service, in the order of preference."""
+        """Return, by service, the histograms of each metric that is worth reading, in order of preference."""
         found: dict[str, list[Assembly]] = defaultdict(list)
         for name, family in self.families:
             for histogram in histograms_of(family, self.present, self.extra_ms):
@@ -95,7 +95,7 @@ class LatencyReader:
         span: Span,
         leave_out: Mapping[str, Collection[int]],
     ) -> list[str]:
-        """Services of which a metric may be taken; how many requests it has tells at a fifteenth of the cost."""
+        """Return the services that may be read from a metric, judged by its requests: a fifteenth of the cost."""
         known = [service for service in services if service in found]
         totals = reader.totals(known, span) if known else {}
         wanted: list[str] = []
@@ -155,7 +155,7 @@ class LatencyReader:
 
 
 def _put(reading: LatencyReading, service: str, found: Sequence[Assembly], step_seconds: int) -> None:
-    """Put a service's histograms into a reading, with what is to be said of them."""
+    """Put a service's histograms into a reading, with their findings."""
     taken = _taken(found)
     bins = BucketBins(step_seconds)
     for at in sorted(taken):
@@ -178,7 +178,7 @@ def _put(reading: LatencyReading, service: str, found: Sequence[Assembly], step_
 
 
 def _taken(found: Sequence[Assembly]) -> dict[int, int]:
-    """Which metric each bin is taken from, by its place. A bin that the taken one left out is taken from no other."""
+    """Return the index of the metric for each bin. A bin that the chosen metric left out stays a gap."""
     accounts = [
         Account(str(place), one.totals, one.left_out, one.metric, one.label)
         for place, one in enumerate(found)
@@ -187,6 +187,6 @@ def _taken(found: Sequence[Assembly]) -> dict[int, int]:
 
 
 def _whole_bins(starts: Iterable[int], span: Span) -> set[int]:
-    """The starts of the bins asked for in which finer ones begin."""
+    """Return the starts of the bins of ``span`` in which the given finer bins begin."""
     start, _, step = span
     return {start + (at - start) // step * step for at in starts}

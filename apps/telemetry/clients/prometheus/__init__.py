@@ -1,1 +1,1 @@
-"""Prometheus and what speaks like it: its HTTP API, its query language, and what it is asked."""
+"""Prometheus and servers with its API: the HTTP API, the query language, and the questions to it."""

@@ -1,4 +1,4 @@
-"""Addresses where no Prometheus is, but the credentials of a cloud's machine are handed out."""
+"""Refuses addresses that belong to no Prometheus but hand out the credentials of a cloud machine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import ipaddress
 
 from apps.telemetry.clients.errors import SourceRefused
 
-#: Amazon's, which is outside fe80::/10.
+#: Amazon's metadata address, which is outside fe80::/10.
 _METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254")})
 
 
 def refuse_link_local(host: str) -> None:
-    """Refuse an address of 169.254.0.0/16, fe80::/10 or of a cloud's metadata; a name is no address.
+    """Refuse an address in 169.254.0.0/16 or fe80::/10, or of a cloud's metadata. A host name passes.
 
     Raises:
-        SourceRefused: it is one.
+        SourceRefused: the host is such an address.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

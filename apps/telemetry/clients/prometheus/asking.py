@@ -21,7 +21,7 @@ type Build = Callable[[Sequence[str], int], str]
 
 @dataclass(slots=True)
 class FamilyQuestions:
-    """Questions about one family, by the name that the configuration gives it."""
+    """Questions about one family; ``name`` is its name in the configuration."""
 
     questions: Questions
     name: str
@@ -30,17 +30,18 @@ class FamilyQuestions:
     facts: Facts = field(default_factory=Facts)
 
     def total(self, replicas: str = "") -> Counted:
-        """The requests of the family."""
+        """Return what counts the family's requests."""
         return counted_total(self.family, replicas, extra_ms=self.facts.window_extra_ms)
 
     def bads(self, selectors: Sequence[Selector], replicas: str = "") -> list[Counted]:
-        """The failures of the family, one for each metric that counts some."""
+        """Return what counts the family's failures, one for each metric among the selectors."""
         return counted_bad(self.family, selectors, replicas, extra_ms=self.facts.window_extra_ms)
 
     def evidence(self, purpose: str, build: Build, services: Sequence[str], span: Span) -> dict[str, Values]:
-        """Finite values by service, of those that have any; none where the source refuses, and a note that says so.
+        """Return finite values by service, for services that have any. A refusal gives none, and is noted.
 
-        For what helps to judge counts and is not counted itself: without it counts are believed as they are.
+        This is for values that help to judge counts but are not counted themselves. Without them counts stay as they
+        are.
 
         Raises:
             SourceUnavailable: the source does not answer.
@@ -65,14 +66,14 @@ class FamilyQuestions:
 
 
 def by_the_day(span: Span) -> Span:
-    """The same time in bins of a day, or as one bin where it is shorter; reaches back to whole bins."""
+    """Return the span in bins of a day, or as one bin if it is shorter. The start moves back to whole bins."""
     start, end, _ = span
     step = min(86_400, end - start)
     return end - -(-(end - start) // step) * step, end, step
 
 
 def listed(items: Sequence[str], word: str) -> str:
-    """Items as a sentence lists them, ``word`` before the last."""
+    """Return items as a sentence lists them, with ``word`` before the last one."""
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {word} {items[-1]}"

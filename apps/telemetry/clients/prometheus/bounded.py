@@ -1,7 +1,7 @@
-"""Keeps every wait on a socket within the deadline of its question, and connections away from where none should go.
+"""Keeps each wait on a socket within the deadline of its question, and refuses connections to forbidden addresses.
 
-httpx bounds each read on its own, so a server that sends a byte now and then, be it within its headers, would never be
-given up. Here no single wait is longer than what is left of the whole.
+httpx bounds each read alone, so it would never give up on a server that sends a byte now and then, even within its
+headers. Here no wait is longer than the rest of the deadline.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def until(deadline: Deadline) -> Iterator[None]:
 
 
 def bound(client: httpx.Client, *, may_be_link_local: bool = True) -> httpx.Client:
-    """Let a client, and its ways through proxies, heed :func:`until`; returns the client.
+    """Make a client, including its proxies, heed :func:`until`; return the client.
 
     Parameters:
-        may_be_link_local: whether a host may turn out to be such an address; if not, nothing is sent to it.
+        may_be_link_local: whether a host may resolve to a link-local address; if not, nothing is sent to it.
     """
     for transport in (client._transport, *client._mounts.values()):
         pool = getattr(transport, "_pool", None)
@@ -97,7 +97,7 @@ class _Backend(httpcore.NetworkBackend):
         left = _left(timeout, httpcore.ConnectTimeout)
         stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         if not self._may_be_link_local:
-            # Of the connection itself: what a name stands for may change between a look at it and its use.
+            # Checks the connection itself, because a name may resolve differently between a look-up and its use.
             try:
                 refuse_link_local(str(stream.get_extra_info("server_addr")[0]))
             except SourceRefused:

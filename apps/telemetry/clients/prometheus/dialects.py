@@ -1,28 +1,26 @@
-"""Which server it is that speaks Prometheus' API, and where its answers mean something else.
+"""Recognises which server speaks Prometheus' API, and knows where its answers mean something else.
 
-Four servers answer the same questions, and differ where counts are made:
+Four servers answer the same questions, and differ in how they make counts:
 
 * **Prometheus** and **Mimir** extrapolate ``increase`` to the edges of the window, and lose the value that a series
   begins with (promql/functions.go). Prometheus 2 counts the sample on the left edge of a window, Prometheus 3 does
-  not; a window that is a millisecond wider holds it in both.
-* **Mimir** moves the start of a query that lies before its retention or its ``max_query_lookback`` to that instant,
-  to the millisecond, without a word: the instants of the answer are then no longer those that were asked for
+  not; a window that is a millisecond wider includes it in both.
+* **Mimir** moves the start of a query that is before its retention or its ``max_query_lookback`` to that instant, to
+  the millisecond, without a warning. The instants of the answer are then not those that were asked for
   (pkg/frontend/querymiddleware/limits.go).
-* **Thanos** evaluates with the same engine. A store that does not answer is a warning, and the rest is answered.
-  Where no store can be reached the answer is empty *and no warning tells it*, unless ``partial_response=false`` is
-  asked (docs/components/query.md, pkg/store/proxy.go). It has no ``infos``: remarks on the query come among the
-  warnings.
-* **VictoriaMetrics** does not extrapolate. The count of a window begins at the sample before it, so that windows of
-  exactly the step add up without loss, and a wider one counts again what came before the sample on its edge: one
-  more scrape interval in each bin, or twice the hour where there is one sample an hour. A series without a sample
-  before counts from zero if its first value is small (below ten times its first growth and one), otherwise from
-  that value (app/vmselect/promql/rollup.go); so does one whose last sample lies long back. A cluster of which a
-  storage node does not answer says ``"isPartial": true`` and gives no warning. Lists are cut at a limit without a
-  word, and are of the last day unless asked with ``start`` and ``end``. Native histograms become ``…_bucket``
-  series as they come in, whose label is ``vmrange`` and not ``le``
-  (docs/victoriametrics/integrations/prometheus.md).
+* **Thanos** evaluates with the same engine. If a store does not answer, the others do, with a warning. If no store can
+  be reached, the answer is empty *and has no warning*, unless the query has ``partial_response=false``
+  (docs/components/query.md, pkg/store/proxy.go). It has no ``infos``: remarks on the query are among the warnings.
+* **VictoriaMetrics** does not extrapolate. The count of a window begins at the sample before it. So windows of exactly
+  the step add up without loss, and a wider window counts something twice: one more scrape interval in each bin, or
+  the whole hour where there is one sample an hour. A series without an earlier sample counts from zero if its first
+  value is small (below ten times its first growth and one), otherwise from that value
+  (app/vmselect/promql/rollup.go). The same holds if the last sample is long ago. A cluster whose storage node does not
+  answer says ``"isPartial": true`` without a warning. Lists are cut at a limit without a warning, and cover the last
+  day unless asked with ``start`` and ``end``. Native histograms are stored as ``…_bucket`` series with the label
+  ``vmrange`` instead of ``le`` (docs/victoriametrics/integrations/prometheus.md).
 
-How each of them answers is recorded in tests/telemetry/recorded.
+tests/telemetry/recorded has answers of each server.
 """
 
 from __future__ import annotations
@@ -32,10 +30,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-#: How Prometheus' engine begins what it remarks on a query; it says nothing about whether data are complete.
+#: How Prometheus' engine begins its remarks on a query; these do not mean that data are incomplete.
 _REMARKS = ("PromQL info:", "PromQL warning:")
 
-#: What servers write when a query is more than they take: fewer series or hours at a time may pass.
+#: Texts of servers for a query that is too large: fewer series or hours at a time may pass.
 LIMIT_SIGNS = (
     "exceeded maximum resolution",  # points of a series: all but VictoriaMetrics
     "err-mimir-max-",  # Mimir: series, chunks, bytes, memory, hours, length of the query
@@ -48,7 +46,7 @@ LIMIT_SIGNS = (
     "-search.maxresponseseries",
     "-search.maxquerylen",
 )
-#: What servers write when a part of them does not answer, with whatever status: the same may pass a moment later.
+#: Texts of servers of which a part does not answer, with any status: the same query may pass a moment later.
 OUTAGE_SIGNS = (
     "no storeapis available",  # Thanos, where partial answers were declined: 422
     "rpc error: code = unavailable",
@@ -59,7 +57,7 @@ OUTAGE_SIGNS = (
 
 
 class Dialect(Enum):
-    """A kind of server; the value is its name as a person writes it."""
+    """A kind of server; the value is its name for people."""
 
     PROMETHEUS = "Prometheus"
     MIMIR = "Mimir"
@@ -69,7 +67,7 @@ class Dialect(Enum):
 
     @property
     def facts(self) -> Facts:
-        """What to know before its answers are read."""
+        """The facts that are needed to read its answers."""
         return _FACTS.get(self, _LIKE_PROMETHEUS)
 
 
@@ -78,16 +76,16 @@ class Facts:
     """How a kind of server differs.
 
     Parameters:
-        window_extra_ms: how much wider than the step the window of ``increase`` has to be, so that growth on the edges
+        window_extra_ms: how much wider than the step the window of ``increase`` must be, so that growth on the edges
             of bins is counted, and counted once.
         extrapolates: whether ``increase`` stretches counts to the edges of the window.
-        counts_first_value: whether ``increase`` may already count the value that a series begins with, so that nothing
-            is to be added for it.
-        moves_start: whether an answer may begin later than asked, at an instant off the steps that were asked for.
+        counts_first_value: whether ``increase`` may already count the value that a series begins with, so that it must
+            not be added again.
+        moves_start: whether an answer may begin later than asked, at an instant that is not one of the steps.
         tells_truncation: whether a list that was cut at ``limit`` says so in ``warnings``.
-        max_points: how many points of a series one range query may have.
+        max_points: the most points of a series that one range query may have.
         has_native_histograms: whether the server can answer with ``histograms``.
-        whole_answer: parameters that ask for an error in the place of an answer that lacks a part.
+        whole_answer: parameters that ask for an error instead of an incomplete answer.
     """
 
     window_extra_ms: int = 1
@@ -117,15 +115,15 @@ _FACTS = {
 
 
 def recognise(buildinfo: Mapping[str, Any], headers: Mapping[str, str]) -> Dialect:
-    """Tell which server it is.
+    """Return which server it is.
 
     Parameters:
         buildinfo: the ``data`` of ``/api/v1/status/buildinfo``; empty where the server does not have it.
-        headers: of the same answer, in any case.
+        headers: headers of the same answer, in upper or lower case.
 
-    Mimir names itself. VictoriaMetrics claims to be a Prometheus 2.24.0 and says nothing else there; its servers send
-    ``X-Server-Hostname``, unless a proxy takes it away. Thanos answers as Prometheus does, but is still at 0.x, as no
-    Prometheus that has this address ever was.
+    Mimir names itself. VictoriaMetrics claims to be Prometheus 2.24.0 and says nothing else there; its servers send
+    ``X-Server-Hostname``, unless a proxy removes it. Thanos answers as Prometheus does, but its version is 0.x, and no
+    Prometheus of 0.x has this endpoint.
     """
     if buildinfo.get("application"):
         return Dialect.MIMIR if _is_mimir(str(buildinfo["application"])) else Dialect.UNKNOWN
@@ -138,19 +136,19 @@ def recognise(buildinfo: Mapping[str, Any], headers: Mapping[str, str]) -> Diale
 
 
 def _is_mimir(application: str) -> bool:
-    """Whether it is Mimir, or Grafana's product that is built on it."""
+    """Return whether it is Mimir, or Grafana's product that is built on it."""
     return any(name in application.lower() for name in ("mimir", "enterprise metrics"))
 
 
 def version(dialect: Dialect, buildinfo: Mapping[str, Any]) -> str:
-    """Return the server's own version; empty where it does not tell it, as VictoriaMetrics."""
+    """Return the server's own version; empty where it does not give it, as with VictoriaMetrics."""
     return "" if dialect is Dialect.VICTORIAMETRICS else str(buildinfo.get("version", ""))
 
 
 def partial_signs(envelope: Mapping[str, Any]) -> str | None:
-    """Say how an answer tells that it lacks a part, beyond its warnings; ``None`` where it does not.
+    """Return how an answer says, besides its warnings, that it is incomplete; ``None`` where it does not.
 
-    Whatever the dialect: a proxy may stand before the server, and no other server writes such a field.
+    This ignores the dialect: a proxy may hide the server, and no other server writes such a field.
     """
     if envelope.get("isPartial") is True:
         return "The server says isPartial: some of its storage nodes did not answer."
@@ -158,10 +156,10 @@ def partial_signs(envelope: Mapping[str, Any]) -> str | None:
 
 
 def without_remarks(warnings: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Part warnings into those that speak of data, and remarks on the query, which Prometheus calls ``infos``.
+    """Split warnings into those about data, and remarks on the query, which Prometheus calls ``infos``.
 
-    Thanos, and Prometheus 2.48 to 2.53, have both in one list: an ``increase`` of a metric whose name does not end in
-    ``_total`` would make every answer look partial.
+    Thanos, and Prometheus 2.48 to 2.53, have both in one list. Without the split, an ``increase`` of a metric whose
+    name does not end in ``_total`` would make every answer look partial.
     """
     given = tuple(warnings)
     remarks = tuple(text for text in given if text.startswith(_REMARKS))
@@ -169,12 +167,12 @@ def without_remarks(warnings: Iterable[str]) -> tuple[tuple[str, ...], tuple[str
 
 
 def is_over_a_limit(error: str) -> bool:
-    """Whether the words of a refused query mean that it asked for too much at once."""
+    """Return whether the error of a refused query means that it asked for too much at once."""
     return _has_sign(error, LIMIT_SIGNS)
 
 
 def is_an_outage(error: str) -> bool:
-    """Whether the words of a refused query mean that a part of the server did not answer, whatever the status code."""
+    """Return whether the error of a refused query means that a part of the server did not answer."""
     return _has_sign(error, OUTAGE_SIGNS)
 
 

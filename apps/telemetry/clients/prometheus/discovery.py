@@ -1,13 +1,13 @@
-"""Finds out which services a Prometheus knows and who calls whom, a day at a time, the newest day first.
+"""Finds the services that a Prometheus knows and the calls between them, one day at a time, the newest day first.
 
-A *service* is every value of the service label of a metric family, and every end of a call in the service graph.
-Two kinds of names in the service graph are not what they seem:
+A *service* is every value of the service label of a metric family, and both ends of every call in the service graph.
+Two kinds of names in the service graph are special:
 
-* The caller ``user`` stands for whoever is not instrumented: people, browsers, other companies. It is no service,
-  unless a metric family has a service of that name; and even then, a call that the source marks as made up
-  (``connection_type="virtual_node"``) to a service that reports itself came from outside.
-* Other virtual nodes, databases and queues are real, only not instrumented: they are services that have no requests
-  of their own to read.
+* The caller ``user`` stands for every caller that is not instrumented: people, browsers, other companies. It is not a
+  service unless a metric family has a service of that name. Even then, a call from a virtual node
+  (``connection_type="virtual_node"``) to a service that reports its own requests came from outside.
+* Other virtual nodes, databases and queues are real services without instrumentation: they have no requests of their
+  own to read.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from apps.telemetry.clients.prometheus.families import MetricFamily, ServiceGrap
 from apps.telemetry.clients.prometheus.matrix import Series
 from apps.telemetry.clients.prometheus.questions import Questions
 
-#: What the catalog, its pages and a nightly recommendation are built for.
+#: The largest fleet that the catalog, its pages and the nightly recommendations are built for.
 MAX_SERVICES = 10_000
 MAX_EDGES = 100_000
-#: The caller that stands for everybody who is not instrumented.
+#: The name for every caller that is not instrumented.
 OUTSIDE_CALLER = "user"
 _VIRTUAL = "virtual_node"
 _MESSAGING = "messaging_system"
@@ -40,7 +40,7 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Seen:
-    """One pair of names with one type of connection."""
+    """The calls of one pair of names with one type of connection."""
 
     calls: float = 0.0
     last_seen: int = 0
@@ -48,12 +48,12 @@ class _Seen:
 
 @dataclass(slots=True)
 class Discoverer:
-    """Asks, and sorts what comes back.
+    """Asks for services and calls, and sorts the answers.
 
     Parameters:
         families: those that the source has metrics of, in order.
         graph: the service graph, if the source has metrics of it.
-        extra_ms: how much wider than the time the window of a counter is.
+        extra_ms: how much wider than a bin a counter's window is.
     """
 
     questions: Questions
@@ -68,7 +68,7 @@ class Discoverer:
     def discover(
         self, start: int, end: int, *, max_seconds: float | None = None, progress: Progress
     ) -> Discovery:
-        """Look at whole hours from ``end`` back to ``start``; with ``max_seconds``, as far back as that allows.
+        """Look from ``end`` back to ``start``, both whole hours; with ``max_seconds``, only as far as that allows.
 
         Raises:
             SourceError: the source cannot be read.
@@ -113,9 +113,10 @@ class Discoverer:
                 seen.last_seen = max(seen.last_seen, *at)
 
     def _earlier_labels(self, name: str, family: MetricFamily) -> list[str]:
-        """Labels by which families that come first name the services of the same metric.
+        """Return the labels by which earlier families name the services of the same metric.
 
-        A series that has one of them is a service already; counted under its job as well, it would be two.
+        A series with one of these labels belongs to a service already. Under this family's label it would be a second
+        one.
         """
         earlier: list[str] = []
         for other_name, other in self.families:
@@ -133,7 +134,7 @@ class Discoverer:
         span: tuple[int, int],
         keep: tuple[str, ...],
     ) -> list[Series]:
-        """Ask for a day as one bin; where that is too much for the source, this and later days by the hour."""
+        """Ask for a day as one bin. Once that is too much for the source, ask by the hour."""
         start, end = span
         key = f"{purpose}\n{family}"
         if key not in self._by_the_hour:

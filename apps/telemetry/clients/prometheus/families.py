@@ -1,8 +1,7 @@
-"""Metric families: which metrics hold requests, failures and latencies, and which label names the service.
+"""Metric families: the metrics for requests, failures and latencies, and the label that names the service.
 
-They come from the ``[telemetry]`` table of the configuration file; docs/telemetry.md describes it. The
-presets that ship with Ballast stay available beside one's own, and one's own of the same name replaces a
-preset.
+They come from the presets that ship with Ballast, from the ``[telemetry]`` table of the configuration file, and from
+the database. A later family replaces an earlier one of the same name. docs/telemetry.md describes the table.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from apps.core.errors import InvalidInput
 from apps.core.validation_messages import plain
 
-#: The presets and the defaults of everything that a TOML file may set.
+#: The presets, and the defaults for everything that a TOML file may set.
 PRESETS_FILE = Path(__file__).resolve().parents[4] / "fixtures" / "telemetry.toml"
 
-# Prometheus 3 takes any UTF-8; what people call metrics and labels has no spaces, quotes or braces.
+# Prometheus 3 takes any UTF-8, but names in use have no spaces, quotes or braces.
 _METRIC = re.compile(r"[^\W\d][\w:./-]*|[:][\w:./-]*")
 _LABEL = re.compile(r"[^\W\d][\w./-]*")
 _MATCHER = re.compile(r"(?P<label>[^\W\d][\w./-]*)(?P<operator>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
@@ -30,7 +29,7 @@ _LOOKS_AROUND = re.compile(r"\(\?(?:[=!>]|<[=!]|P=)")
 _REFERS_BACK = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 _LITERAL = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)
 _POSIX_CLASS = re.compile(r"\[:\^?\w+:\]")
-#: How ``re`` begins what it says of patterns that are wrong in RE2 too, which knows some that Python does not.
+#: Errors of ``re`` for patterns that RE2 rejects too. RE2 accepts some other patterns that Python does not.
 _WRONG_EVERYWHERE = ("missing )", "unbalanced parenthesis", "unterminated character set", "nothing to repeat")
 
 
@@ -58,9 +57,9 @@ def _matcher(text: str) -> str:
 
 
 def _no_regex(pattern: str) -> str:
-    """What is wrong with a pattern for a server, which knows RE2; it would refuse every question about the family."""
+    """Return what is wrong with a pattern for RE2. A server would refuse every question with such a pattern."""
     if _LOOKS_AROUND.search(_LITERAL.sub("", pattern)) or _REFERS_BACK.search(pattern):
-        return "Prometheus knows no look-around and no references to groups; write two matchers, one with !~"
+        return "Prometheus has no look-around and no references to groups; write two matchers, one with !~"
     try:
         re.compile(_POSIX_CLASS.sub("a", pattern))
     except re.error as error:
@@ -78,9 +77,9 @@ class _Strict(BaseModel):
 
 
 class Selector(_Strict):
-    """A metric and which of its series count. Matchers are written without quotes: ``code=~5..``.
+    """A metric, and matchers for the series of it that count. Matchers have no quotes: ``code=~5..``.
 
-    ``native`` says that its samples are native histograms, whose observations are what counts.
+    ``native`` says that its samples are native histograms; their observations are counted.
     """
 
     metric: MetricName
@@ -88,19 +87,19 @@ class Selector(_Strict):
     native: bool = False
 
     def parsed(self) -> list[tuple[str, str, str]]:
-        """The matchers as (label, operator, value)."""
+        """Return the matchers as (label, operator, value)."""
         matches = (_MATCHER.fullmatch(text) for text in self.where)
         return [(match["label"], match["operator"], match["value"]) for match in matches if match]
 
 
 class BucketSelector(Selector):
-    """A classic histogram's ``_bucket`` series, or a native histogram; ``unit`` is that of its bounds."""
+    """A classic histogram's ``_bucket`` series, or a native histogram; ``unit`` is the unit of its bounds."""
 
     unit: Literal["ms", "s"]
 
 
 class PercentileGauges(_Strict):
-    """Gauges that hold percentiles somebody has computed already."""
+    """Gauges with percentiles that the source computed itself."""
 
     unit: Literal["ms", "s"]
     step_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
@@ -111,20 +110,20 @@ class PercentileGauges(_Strict):
     @model_validator(mode="after")
     def _step_divides_an_hour(self) -> Self:
         if 3600 % self.step_seconds:
-            raise ValueError("step_seconds has to divide 3600")
+            raise ValueError("step_seconds must divide 3600")
         return self
 
     def gauges(self) -> list[tuple[int, Selector]]:
-        """The percentiles that are configured, with their number."""
+        """Return the configured percentiles: the number and the gauge of each."""
         return [
             (number, gauge) for number, gauge in ((50, self.p50), (95, self.p95), (99, self.p99)) if gauge
         ]
 
 
 class MetricFamily(_Strict):
-    """One way in which a fleet reports its requests.
+    """One way in which services report their requests.
 
-    ``kind`` says what the samples of ``total`` and ``bad`` are:
+    ``kind`` says what the samples of ``total`` and ``bad`` mean:
 
     - ``counters``: cumulative counts, read as their increase;
     - ``rates``: requests a second that a recording rule has computed, read as their mean;
@@ -133,10 +132,10 @@ class MetricFamily(_Strict):
     - ``probes``: gauges that are 1 while the service answers a probe and 0 while it does not; there is no ``bad``, and
       every sample counts as one request.
 
-    ``where`` narrows every selector of the family. ``bad`` may name several selectors: those of one metric are a union,
-    of which each series is taken once; those of several metrics add up. Where it is empty, or matches nothing, failures
-    are told by the labels that ``total`` has (:mod:`apps.telemetry.clients.counts.failures`). ``buckets`` are tried for
-    each service.
+    ``where`` narrows every selector of the family. ``bad`` may have several selectors: those of one metric are a union,
+    in which each series counts once; those of several metrics add up. If ``bad`` is empty or cannot match, failures are
+    recognised by the labels of ``total`` (:mod:`apps.telemetry.clients.counts.failures`). All ``buckets`` are looked at
+    for each service.
     """
 
     service_label: LabelName
@@ -169,17 +168,17 @@ class MetricFamily(_Strict):
     def _narrows_every_selector(self) -> Self:
         labels = {match["label"] for text in self.where if (match := _MATCHER.fullmatch(text))}
         if self.service_label in labels:
-            raise ValueError(f"where may not match {self.service_label}, which names the service")
+            raise ValueError(f"where must not match {self.service_label}, which names the service")
         return self
 
     @property
     def counted(self) -> Selector:
-        """The metric that tells which services there are, and how often each was asked."""
+        """The selector that shows which services exist, and how many requests each one had."""
         found = self.total or self.bad[0]
         return self.narrowed(found)
 
     def narrowed(self, selector: Selector) -> Selector:
-        """A selector of this family with what narrows all of them."""
+        """Return a selector with the family's ``where`` added."""
         return (
             selector.model_copy(update={"where": (*self.where, *selector.where)}) if self.where else selector
         )
@@ -201,8 +200,8 @@ class ServiceGraph(_Strict):
 class TelemetryConfig(_Strict):
     """The ``[telemetry]`` table.
 
-    ``order`` lists the families to try. Of each service and day one is taken, so that a request that is reported twice
-    counts once: the first that has data, unless a later one counts clearly more.
+    ``order`` lists the families to try. Each day of a service is read from one family, so that a request that is
+    reported twice counts once: from the first that has data, unless a later one counts clearly more.
     """
 
     order: tuple[str, ...]
@@ -210,7 +209,7 @@ class TelemetryConfig(_Strict):
     service_graph: ServiceGraph | None = None
     discover_daily: bool = True
     too_many_requests_fail: bool = False
-    """Whether an answer 429 counts as a failure where failures are told by a status code; other 4xx never do."""
+    """Whether HTTP status 429 counts as a failure where failures are read from a status; other 4xx never do."""
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
     read_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
@@ -221,26 +220,26 @@ class TelemetryConfig(_Strict):
         unknown = [name for name in self.order if name not in self.families]
         if unknown:
             known = ", ".join(sorted(self.families))
-            raise ValueError(f"order names {', '.join(unknown)}, which is none of the families {known}")
+            raise ValueError(f"order names {', '.join(unknown)}, but the families are {known}")
         return self
 
     def ordered(self) -> list[tuple[str, MetricFamily]]:
-        """The families to try, first one first."""
+        """Return the names and families to try, in order."""
         return [(name, self.families[name]) for name in self.order]
 
 
 def load_config(path: Path | None = None, stored: Mapping[str, object] | None = None) -> TelemetryConfig:
-    """Put together what says how to read: the presets, over them a file, over that what is stored.
+    """Combine the presets, a file over them, and the stored table over both.
 
-    A family of the same name replaces the one below it as a whole; any other key replaces that key. New families of a
-    file that gives no order are tried first.
+    A family replaces one of the same name as a whole, unless it is ``like`` its own name; any other key replaces that
+    key. New families of a file without an order are tried first.
 
     Parameters:
-        path: a file whose ``[telemetry]`` table is taken; it need not have one.
-        stored: a table of the same form, such as somebody keeps in the database.
+        path: a file with a ``[telemetry]`` table; the file and the table may be missing.
+        stored: a table of the same form from the database.
 
     Raises:
-        InvalidInput: the file is not TOML, or a key is unknown or of the wrong kind; names the key.
+        InvalidInput: the file is not TOML, or a key is unknown or has a wrong value; the message names the key.
     """
     merged = _over({}, _table(PRESETS_FILE))
     if path is not None and path != PRESETS_FILE and path.exists():
@@ -258,14 +257,14 @@ def load_config(path: Path | None = None, stored: Mapping[str, object] | None = 
 
 
 def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """What lies below, with what lies above; the families of the latter take what they are ``like`` from either."""
+    """Return ``below`` overlaid with ``above``, whose families may be ``like`` a family of either."""
     known, own = _mapping(below, "families"), _mapping(above, "families")
     families = {**known, **{name: _resolved(name, own, known) for name in own}}
     return {**below, **above, "families": families}
 
 
 def _in_order(above: Mapping[str, object], below: Mapping[str, object]) -> dict[str, object]:
-    """A file's table with an order: its own, or its new families before those that are tried without it."""
+    """Return a file's table with an order: its own, or its new families before the order below."""
     order, known = below.get("order"), _mapping(below, "families")
     new = [name for name in _mapping(above, "families") if name not in known]
     if "order" in above or not isinstance(order, list):
@@ -276,7 +275,7 @@ def _in_order(above: Mapping[str, object], below: Mapping[str, object]) -> dict[
 def _resolved(
     name: str, own: Mapping[str, object], known: Mapping[str, object], through: tuple[str, ...] = ()
 ) -> object:
-    """A family with what it takes from another; one that is like its own name replaces the one below in part."""
+    """Return a family with the keys of the one that it is ``like``, which may be the one below of its own name."""
     family = own.get(name)
     if not isinstance(family, Mapping) or "like" not in family:
         return family
@@ -288,7 +287,7 @@ def _resolved(
     elif other in known:
         taken = known[other]
     else:
-        raise InvalidInput(f"telemetry.families.{name}.like names {other}, which is none of the families.")
+        raise InvalidInput(f"telemetry.families.{name}.like names {other}, but there is no such family.")
     rest = {key: value for key, value in family.items() if key != "like"}
     return {**taken, **rest} if isinstance(taken, Mapping) else taken
 
@@ -304,5 +303,5 @@ def _table(path: Path) -> dict[str, object]:
 def _mapping(document: Mapping[str, object], key: str) -> Mapping[str, object]:
     value = document.get(key, {})
     if not isinstance(value, Mapping):
-        raise InvalidInput(f"{key} has to be a table.")
+        raise InvalidInput(f"{key} must be a table.")
     return value

@@ -1,7 +1,7 @@
-"""Talks to the HTTP API of Prometheus and what speaks like it (Mimir, Thanos, VictoriaMetrics).
+"""Talks to the HTTP API of Prometheus and of servers with the same API (Mimir, Thanos, VictoriaMetrics).
 
-One question goes through, in this order: the breaker, a bounded retry with jitter, a POST with timeouts on
-connecting, on silence and on the whole, and a bounded body. Whatever fails becomes one of
+A question is a POST with timeouts for connecting, for silence and for the whole, and with a bounded body. It is
+retried with jitter within its deadline; each attempt goes through the breaker. Every failure becomes an error of
 :mod:`apps.telemetry.clients.errors`.
 """
 
@@ -56,8 +56,8 @@ UNSENDABLE = (
 class Answer:
     """A successful answer: ``data`` as the API defines it for the endpoint.
 
-    ``age_seconds`` is above zero where the source was down and this is its last good answer; ``failure`` then
-    says what is the matter.
+    ``age_seconds`` is above zero where the source is down and this is its last good answer; ``failure`` then says why
+    the source could not be read.
     """
 
     data: Any
@@ -70,19 +70,19 @@ class Answer:
 
 @dataclass(slots=True)
 class PrometheusHttp:
-    """A connection to one Prometheus; use as a context manager or call :meth:`close`.
+    """A connection to one Prometheus. Use it as a context manager, or call :meth:`close`.
 
     Parameters:
         url: the address under which ``/api/v1/query`` lies, with a path prefix if there is one.
-        token: sent as a bearer token; without one, user and password are sent where there are any.
+        token: sent as a bearer token; without one, user and password are sent if given.
         org_id: Mimir's tenant, sent as ``X-Scope-OrgID``.
-        breaker: shared by all that talk to the same address in this process.
-        last_good: where answers are remembered.
-        timeout_seconds: for one question with its retries.
+        breaker: shared by all connections to the same address in this process.
+        last_good: keeps answers for the time when the source is down.
+        timeout_seconds: the longest time for one question with its retries.
         read_timeout_seconds: the longest silence within an answer.
         max_bytes: the largest body read, after decompression.
-        budget_seconds: for all questions of this connection together, where somebody waits for the last of them.
-        may_be_link_local: whether the address may be one at which clouds hand out credentials.
+        budget_seconds: the longest time for all questions of this connection, where somebody waits for the answers.
+        may_be_link_local: whether the address may be link-local, where clouds hand out credentials.
     """
 
     url: str
@@ -140,7 +140,7 @@ class PrometheusHttp:
         self._client.close()
 
     def ask_nothing(self, why: SourceUnavailable) -> None:
-        """Answer questions that may be answered stale from the shelf alone, as if ``why`` had just been met."""
+        """Answer questions that have a ``stale_question`` only from kept answers, as if ``why`` had just happened."""
         self._failure = why
 
     def ask(
@@ -155,16 +155,16 @@ class PrometheusHttp:
 
         Parameters:
             path: below ``/api/v1/``.
-            form: the parameters; a list repeats its key.
-            stale_question: if given, a good answer is kept under this name and served when the source is
-                down. Once it was, this connection does not ask such questions any more.
+            form: the parameters; a list repeats its key for each item.
+            stale_question: if given, a good answer is kept under this name and served while the source is down. Once
+                the source is found down, this connection does not ask such questions again.
 
         Raises:
             SourceError: see :mod:`apps.telemetry.clients.errors`.
         """
         try:
             if stale_question is not None and self._failure is not None:
-                # Whoever looks has waited for this source once; the rest is answered from the shelf.
+                # A person has waited for this source once; kept answers serve the rest.
                 raise self._failure
             answer = self._ask_guarded(path, form, method)
         except SourceUnavailable as error:
@@ -194,7 +194,7 @@ class PrometheusHttp:
                 attempt, retry_on=lambda error: _worth_another_try(error, deadline), deadline=deadline
             )
         except CircuitOpen as error:
-            raise SourceUnavailable(f"{self.url} is not asked for now: {error}") from error
+            raise SourceUnavailable(f"{self.url} is not asked at the moment: {error}") from error
 
     def _seconds_left(self) -> float:
         if self._budget is None:
@@ -202,8 +202,8 @@ class PrometheusHttp:
         left = self._budget.remaining()
         if left <= 0.0:
             raise SourceTimeout(
-                f"{self.url} answers too slowly to be waited for here: {self._budget.seconds:g} s are over. "
-                "manage.py telemetry check has more patience."
+                f"{self.url} answers too slowly: the {self._budget.seconds:g} s for all questions are over. "
+                "manage.py telemetry check waits longer."
             )
         return min(self.timeout_seconds, left)
 
@@ -223,7 +223,7 @@ class PrometheusHttp:
         except httpx.InvalidURL as error:
             raise SourceRefused(f"PROMETHEUS_URL is not an address: {error}.") from error
         except httpx.UnsupportedProtocol as error:
-            raise SourceRefused("PROMETHEUS_URL has to begin with http:// or https://.") from error
+            raise SourceRefused("PROMETHEUS_URL must begin with http:// or https://.") from error
         except httpx.LocalProtocolError as error:
             raise SourceRefused(UNSENDABLE) from error
         except httpx.HTTPError as error:
@@ -239,7 +239,7 @@ class PrometheusHttp:
         if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
             return SourceUnavailable(
                 f"{self.url} cannot be reached: no connection within {self.connect_timeout_seconds:g} s. "
-                "Check PROMETHEUS_URL and the network between."
+                "Check PROMETHEUS_URL and the network."
             )
         return SourceTimeout(
             f"{self.url} was silent for {self.read_timeout_seconds:g} s. "
@@ -275,7 +275,7 @@ class PrometheusHttp:
         if not isinstance(envelope, dict) or envelope.get("status") != "success" or "data" not in envelope:
             raise BadAnswer(
                 f"{self.url} answered {status}, but not as a Prometheus does ({excerpt(body)}). "
-                f"{CHECK_URL}, and a sign-in page before it has to let {CHECK_CREDENTIALS} through.",
+                f"{CHECK_URL}, and a sign-in page before it must let {CHECK_CREDENTIALS} through.",
                 http_status=status,
             )
         return _answer(envelope, headers=response.headers)
@@ -304,7 +304,7 @@ def _host(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
-        return ""  # What is wrong with it, the first question tells.
+        return ""  # The first question reports what is wrong with the address.
 
 
 def _texts(given: object) -> tuple[str, ...]:
@@ -312,7 +312,7 @@ def _texts(given: object) -> tuple[str, ...]:
 
 
 def _worth_another_try(error: Exception, deadline: Deadline) -> bool | float:
-    """Whether the same question may succeed a moment later, or after how many seconds. A time-out is not repeated."""
+    """Return whether to ask again, or after how many seconds. A time-out is not repeated."""
     if not isinstance(error, SourceUnavailable) or isinstance(error, SourceTimeout):
         return False
     if error.retry_after is None:

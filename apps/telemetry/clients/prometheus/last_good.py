@@ -1,6 +1,6 @@
-"""Keeps the last good answer to a query: something to show, with its age, while a source is down.
+"""Keeps the last good answer to a query, to show it with its age while a source is down.
 
-Derived data in the cache: losing it loses nothing but the comfort.
+The answers are derived data in the cache. Losing them loses only this convenience.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-#: Larger answers are not worth their place in a shared cache.
+#: Larger answers would take too much of a shared cache.
 MAX_STORED_BYTES = 512 * 1024
 KEPT_SECONDS = 7 * 24 * 3600
 
 
 class Cache(Protocol):
-    """What is used of Django's cache. Neither method may raise when the cache is down."""
+    """The part of Django's cache that is used here. Neither method may raise when the cache is down."""
 
     def get(self, key: str, /) -> Any: ...
 
@@ -27,11 +27,11 @@ class Cache(Protocol):
 
 
 class LastGood:
-    """Answers by the digest of their query.
+    """Kept answers, by the digest of their query.
 
     Parameters:
-        cache: where they are kept; ``None`` keeps nothing.
-        scope: tells sources apart (address and tenant).
+        cache: stores the answers; with ``None`` nothing is kept.
+        scope: identifies the source, by address and tenant.
         now: Unix seconds.
     """
 
@@ -44,7 +44,7 @@ class LastGood:
         return "telemetry:last-good:" + hashlib.sha256(f"{self._scope}\n{question}".encode()).hexdigest()
 
     def keep(self, question: str, answer: dict[str, Any]) -> None:
-        """Remember an answer that came just now."""
+        """Keep an answer that came just now."""
         if self._cache is None:
             return
         packed = zlib.compress(json.dumps(answer, separators=(",", ":")).encode(), level=1)
@@ -53,7 +53,7 @@ class LastGood:
             self._cache.set(self._key(question), kept, timeout=KEPT_SECONDS)
 
     def recall(self, question: str) -> tuple[dict[str, Any], float] | None:
-        """The last answer to this question and its age in seconds, if one is kept."""
+        """Return the last answer to this question and its age in seconds, or ``None``."""
         kept = self._cache.get(self._key(question)) if self._cache is not None else None
         if not isinstance(kept, dict):
             return None

@@ -1,4 +1,4 @@
-"""Turns Prometheus' matrices into bins, and leaves out what cannot be true."""
+"""Turns Prometheus' matrices into bins, and leaves out impossible counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from apps.telemetry.clients.base import CountBins
 from apps.telemetry.clients.errors import BadAnswer
 from apps.telemetry.clients.latencies.native_histograms import NativeHistogram, native_histogram
 
-#: ``increase`` stretches each series on its own, so a failed count may pass its total by a little without
-#: being wrong.
+#: ``increase`` extrapolates each series alone, so a count of failures may be a little above its total without being
+#: wrong.
 EXTRAPOLATION_SLACK = 0.02
 EXTRAPOLATION_SLACK_REQUESTS = 0.5
-#: The extra millisecond of the window stretches whole numbers by up to 3e-7; what is that near to one is that
-#: one.
+#: The extra millisecond of the window changes whole numbers by up to 3e-7. A value so near to a whole number is that
+#: number.
 _WHOLE_WITHIN = 1e-6
 
 type Values = dict[int, float]
@@ -24,7 +24,7 @@ type Values = dict[int, float]
 
 @dataclass(slots=True)
 class Series:
-    """One series of an answer: its labels, and its values and native histograms by the instant of evaluation."""
+    """One series of an answer: its labels, and its values and native histograms by instant (Unix seconds)."""
 
     labels: dict[str, str]
     values: Values
@@ -32,7 +32,7 @@ class Series:
 
     @property
     def newest(self) -> str:
-        """The last value in words, or how many observations the last histogram holds."""
+        """The last value as text, or the number of observations in the last histogram."""
         if self.values:
             return f"{self.values[max(self.values)]:g}"
         return f"{self.histograms[max(self.histograms)].count:g} observations" if self.histograms else ""
@@ -58,7 +58,7 @@ def series_of(data: Any, url: str) -> Iterator[Series]:
 
 
 def _points(row: Any, kind: str) -> Any:
-    """The samples of one kind, of a range (``values``) or of an instant (``value``); a row has one kind or both."""
+    """Return the samples of one kind, from a range (``values``) or an instant (``value``), or none."""
     if f"{kind}s" in row:
         return row[f"{kind}s"]
     if kind in row:
@@ -70,14 +70,14 @@ def _points(row: Any, kind: str) -> Any:
 
 @dataclass(slots=True)
 class CountAssembly:
-    """Collects the totals and failures of one service or edge, then makes bins of them."""
+    """Collects the totals and failures of one service or edge, and makes bins from them."""
 
     total: Values = field(default_factory=dict)
     bad: Values = field(default_factory=dict)
     partial: set[int] = field(default_factory=set)
 
     def bins(self, step_seconds: int) -> CountBins:
-        """Make bins; a failed count that is absent is zero, a total that is absent is a gap."""
+        """Make bins. Without a count of failures a bin has none; without a total it is a gap."""
         made = CountBins(step_seconds)
         for ends_at in sorted(self.total.keys() | self.bad.keys()):
             at = ends_at - step_seconds
@@ -94,7 +94,7 @@ class CountAssembly:
 
 
 def impossible(total: float, bad: float) -> str:
-    """Why so many requests and failures cannot be, in words that follow "hours with"; empty where they can."""
+    """Return why these counts cannot be true, in words that follow "hours with"; empty where they can."""
     if math.isnan(total) or math.isnan(bad):
         return "NaN in place of a count"
     if not (math.isfinite(total) and math.isfinite(bad)):
@@ -107,6 +107,6 @@ def impossible(total: float, bad: float) -> str:
 
 
 def whole(value: float) -> float:
-    """Take a count that is very near to a whole number for that number."""
+    """Round a count that is very near to a whole number."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) <= _WHOLE_WITHIN * max(1.0, value) else value

@@ -1,8 +1,7 @@
-"""Recognises label values that look like personal data, so that they are dropped before anything keeps them.
+"""Recognises label values that look like personal data, so that they are dropped before they are kept anywhere.
 
-A shape is all there is to go by, so this errs on the side of dropping: a label that is not needed to compute
-an SLI is no loss. The label that names the service is never put through it: a service may well be called
-``169.254.170.2_remote``.
+Only the shape of a value can be checked, so in doubt it is dropped: a label that no SLI needs is no loss. Labels that
+name the service are exempt, because a service may be called ``169.254.170.2_remote``.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _USER_ID = re.compile(
 _PHONE = re.compile(r"(?<!\w)\+\d[\d ().-]{7,}\d(?!\w)")
 _LONG_NUMBER = re.compile(r"(?<![\d.a-z])\d{6,}(?![\d.a-z])", re.IGNORECASE)
 
-#: Each kind with its shape; the order is that of the likeliest first.
+#: Each kind with its shape, the likeliest first.
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("e-mail", _EMAIL),
     ("IP address", _IPV4),
@@ -43,7 +42,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def personal_data_kind(value: str) -> str | None:
-    """Say which kind of personal data a label value looks like, or ``None``."""
+    """Return the kind of personal data that a label value looks like, or ``None``."""
     return next((kind for kind, shape in _SHAPES if shape.search(value)), None)
 
 
@@ -53,8 +52,8 @@ def without_personal_data(
     """Copy labels without the values that look like personal data.
 
     Parameters:
-        keep: labels taken as they are: those that name services, and the bounds of buckets.
-        dropped: counts the dropped values per label name; the values themselves are told nowhere.
+        keep: labels that stay as they are: those that name services, and the bounds of buckets.
+        dropped: counts the dropped values per label name; the values themselves are kept nowhere.
     """
     clean: dict[str, str] = {}
     for name, value in labels.items():
@@ -66,8 +65,8 @@ def without_personal_data(
 
 
 def scrubbed(text: str) -> str:
-    """Put the kind in the place of whatever looks like personal data in a message from outside."""
+    """Replace whatever looks like personal data in a message from outside with its kind."""
     for kind, shape in _SHAPES:
-        if kind != "user id":  # in a sentence, a long number is mostly a limit or a count
+        if kind != "user id":  # a long number in a sentence is usually a limit or a count
             text = shape.sub(f"[{kind}]", text)
     return text

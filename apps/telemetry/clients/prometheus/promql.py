@@ -2,21 +2,19 @@
 
 How requests are counted per bin
 --------------------------------
-A bin ``[t - step, t)`` is asked for at its end as ``increase(counter[step + 1 ms])``. Three things to know of
-it:
+A bin ``[t - step, t)`` is asked for at its end as ``increase(counter[step + 1 ms])``:
 
-* ``increase`` copes with counter resets, and it extrapolates: from the samples it finds to the edges of the
-  window. With a 15 s scrape this is at most 1 sample in 240 per hour and evens out from bin to bin; good and
-  bad are stretched alike, so that a ratio is not touched.
-* The millisecond makes the sample that sits exactly on the bin's start part of the window in Prometheus 2
-  (closed windows) and Prometheus 3 (left-open windows) alike: where samples sit on the edges of bins, counts
-  are exact.
-* A counter that is born within the window with a value above zero loses that first value, in every
-  Prometheus. :func:`births_query` asks for it.
+* ``increase`` copes with counter resets. It extrapolates from the samples that it finds to the edges of the window.
+  With a 15 s scrape this is at most 1 sample in 240 per hour and evens out from bin to bin. Requests and failures are
+  stretched alike, so that their ratio stays the same.
+* With the extra millisecond, a sample exactly at the bin's start is in the window both in Prometheus 2 (closed
+  windows) and in Prometheus 3 (left-open windows). Where samples are at the edges of bins, counts are exact.
+* A counter that begins within the window with a value above zero loses that first value in every Prometheus.
+  :meth:`Counted.births` asks for it.
 
-Gauges are read in a window that is a millisecond shorter than the bin, so that each sample counts in one bin:
-rates as their mean, ratios and probes sample by sample. Percentiles that were computed already are read as
-``last_over_time``: the value of this bin, never the one before; of several instances the slowest counts.
+Gauges are read in a window that is a millisecond shorter than the bin, so that each sample counts in one bin: rates
+as their mean, ratios and probes sample by sample. Percentiles of the source are read with ``last_over_time``, so that
+a bin never gets the value of the bin before; the slowest instance counts.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from dataclasses import dataclass
 
 from apps.telemetry.clients.prometheus.families import MetricFamily, Selector, ServiceGraph
 
-#: What kind of node is at the other end of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
+#: The label for the kind of a call: unset, ``virtual_node``, ``messaging_system`` or ``database``.
 CONNECTION_LABEL = "connection_type"
 _PLAIN_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -41,12 +39,12 @@ def quoted(value: str) -> str:
 
 
 def regex_literal(value: str) -> str:
-    """Write a string as an RE2 pattern that matches exactly it."""
+    """Write a string as an RE2 pattern that matches exactly this string."""
     return "".join(f"\\{letter}" if letter in _REGEX_SPECIAL else letter for letter in value)
 
 
 def name(text: str) -> str:
-    """Write a label's name; one that Prometheus 2 does not know needs quotes."""
+    """Write a label's name, with quotes where Prometheus 2 does not allow it."""
     return text if _PLAIN_LABEL.fullmatch(text) else quoted(text)
 
 
@@ -63,7 +61,7 @@ def one_of(label: str, values: Sequence[str]) -> str:
 
 
 def all_but(label: str, values: Sequence[str]) -> str:
-    """Write, as a family's ``where`` takes it, that a label has none of the values; it may be absent."""
+    """Write a matcher, as a family's ``where`` takes it, for a label that has none of the values or is absent."""
     if len(values) == 1:
         return f"{label}!={values[0]}"
     return f"{label}!~{'|'.join(regex_literal(value) for value in values)}"
@@ -84,12 +82,12 @@ def exactly(metric: str, labels: Iterable[tuple[str, str]]) -> str:
 
 
 def counter_window(step_seconds: int, extra_ms: int = 1) -> str:
-    """The range that counters of a bin are read over."""
+    """Write the range over which a bin's counters are read."""
     return f"[{step_seconds}s{extra_ms}ms]" if extra_ms else f"[{step_seconds}s]"
 
 
 def gauge_window(step_seconds: int) -> str:
-    """The range that gauges of a bin are read over."""
+    """Write the range over which a bin's gauges are read."""
     return f"[{step_seconds * 1000 - 1}ms]"
 
 
@@ -101,12 +99,12 @@ class Counted:
     """Series of one metric whose requests are summed per service.
 
     Parameters:
-        kind: of the family.
-        selectors: all of one metric; their union counts.
-        label: names the service.
-        replicas: a label whose values count the same requests; the largest of them counts. Empty without.
-        is_bad: whether failures are summed, which is a difference where ratios and probes are counted.
-        extra_ms: how much wider than the bin the window of a counter is.
+        kind: the family's kind.
+        selectors: all of one metric; their union is counted.
+        label: the label that names the service.
+        replicas: a label whose values count the same requests, so that only the largest counts; empty without one.
+        is_bad: whether failures are counted; this matters for ratios and probes.
+        extra_ms: how much wider than the bin a counter's window is.
     """
 
     kind: str
@@ -121,11 +119,11 @@ class Counted:
         return self.selectors[0].metric
 
     def window(self, step: int) -> str:
-        """The range that a counter of a bin is read over."""
+        """Write the range over which a bin's counter is read."""
         return counter_window(step, self.extra_ms)
 
     def series(self, vector_of: str, step: int) -> str:
-        """What one series counts in a bin."""
+        """Write what one series counts in a bin."""
         window = gauge_window(step)
         if self.kind == "rates":
             return f"avg_over_time({vector_of}{window}) * {step}"
@@ -139,39 +137,39 @@ class Counted:
         return f"histogram_count({increase})" if self.selectors[0].native else increase
 
     def amounts(self, services: Sequence[str], step: int) -> str:
-        """What each series of these services counts in a bin; each request once."""
+        """Write what each series of these services counts in a bin, each request once."""
         union = self.over(services, lambda one: self.series(one, step))
         return f"max without ({name(self.replicas)}) ({union})" if self.replicas else union
 
     def summed(self, services: Sequence[str], step: int) -> str:
-        """What is counted per service and bin."""
+        """Write the count per service and bin."""
         return f"sum by ({name(self.label)}) ({self.amounts(services, step)})"
 
     def summed_finite(self, services: Sequence[str], step: int) -> str:
-        """The same without series that count NaN or a negative number."""
+        """Write the count per service and bin without series that count NaN or a negative number."""
         return f"sum by ({name(self.label)}) (({self.amounts(services, step)}) >= 0)"
 
     def series_count(self, services: Sequence[str], step: int) -> str:
-        """How many series count in each bin."""
+        """Write the number of series per service in each bin."""
         return f"count by ({name(self.label)}) ({self.amounts(services, step)})"
 
     def finite_count(self, services: Sequence[str], step: int) -> str:
-        """How many of them count a number."""
+        """Write the number of series per service that count neither NaN nor a negative number in each bin."""
         return f"count by ({name(self.label)}) (({self.amounts(services, step)}) >= 0)"
 
     def resets(self, services: Sequence[str], step: int) -> str:
-        """How often counters fell in each bin."""
+        """Write how often counters fell in each bin."""
         window = self.window(step)
         return f"sum by ({name(self.label)}) ({self.over(services, lambda one: f'resets({one}{window})')})"
 
     def worst_resets(self, services: Sequence[str], step: int) -> str:
-        """The largest share of its samples in which one counter fell in each bin."""
+        """Write the largest share of samples in which a single counter fell in each bin."""
         window = self.window(step)
         share = self.over(services, lambda one: f"resets({one}{window}) / count_over_time({one}{window})")
         return f"max by ({name(self.label)}) ({share})"
 
     def fallen(self, service: str, step: int, *, by_falls: bool) -> str:
-        """The series that fell in a bin and counts most there, or the one that fell most often."""
+        """Write the selection of the fallen series with the largest count, or with ``by_falls`` the most falls."""
         window = self.window(step)
         if by_falls:
             return f"topk(1, {self.over([service], lambda one: f'resets({one}{window})')} > 0)"
@@ -181,11 +179,11 @@ class Counted:
     def births(
         self, total: Counted, services: Sequence[str], step: int, *, created: Sequence[str] = ()
     ) -> str:
-        """What series that were not there a bin before began with, where ``total`` had series of the service then.
+        """Write the first values of new series, where ``total`` had series of the service in the bin before.
 
         Parameters:
-            created: a metric that says when each series was created, and how that compares with the bin's start, such
-                as ``<``: only series of which it holds.
+            created: a metric with the time at which each series was created, and a comparison with the bin's start such
+                as ``<``: only series for which it is true count.
         """
         window, label = self.window(step), name(self.label)
         first = self.over(
@@ -199,7 +197,7 @@ class Counted:
             instant = vector(Selector(metric=metric), one_of(self.label, services))
             first = f"({first}) and (last_over_time({instant}{window}) {comparison} (time() - {step}))"
         if self.replicas:
-            # Another replica that begins to collect counts nothing new.
+            # A second replica that begins to collect adds no requests.
             known = self.over(services, lambda one: f"last_over_time({one}[{step}s] offset {step}s)")
             without = f"max without ({name(self.replicas)})"
             first = f"({without} ({first})) unless ({without} ({known}))"
@@ -207,30 +205,30 @@ class Counted:
         return f"(({first}) > 0) and on ({label}) ({before})"
 
     def present(self, services: Sequence[str], step: int) -> str:
-        """How many series each service has in a bin."""
+        """Write the number of series that each service has in a bin."""
         seen = self.over(services, lambda one: f"last_over_time({one}[{step}s])")
         return f"count by ({name(self.label)}) ({seen})"
 
     def values_of(self, labels: Sequence[str], services: Sequence[str], step: int) -> str:
-        """Which values some labels have in a bin, and on how many series."""
+        """Write the values of some labels in a bin, with the number of series of each."""
         seen = self.over(services, lambda one: f"last_over_time({one}[{step}s])")
         return f"count by ({names([self.label, *labels])}) ({seen})"
 
     def over(self, services: Sequence[str], write: _Write) -> str:
-        """The union of what is written of each selector."""
+        """Write the union of what ``write`` makes of each selector."""
         matcher = one_of(self.label, services)
         return " or ".join(write(vector(selector, matcher)) for selector in self.selectors)
 
 
 def counted_total(family: MetricFamily, replicas: str = "", *, extra_ms: int = 1) -> Counted:
-    """The requests of a family."""
+    """Return what counts a family's requests."""
     return Counted(family.kind, (family.counted,), family.service_label, replicas, extra_ms=extra_ms)
 
 
 def counted_bad(
     family: MetricFamily, bad: Sequence[Selector], replicas: str = "", *, extra_ms: int = 1
 ) -> list[Counted]:
-    """The failures of a family: selectors of one metric are a union, those of several metrics add up."""
+    """Return what counts a family's failures. Selectors of one metric are a union; several metrics add up."""
     by_metric: dict[str, list[Selector]] = {}
     if family.kind == "probes":
         bad = [family.counted]
@@ -243,7 +241,7 @@ def counted_bad(
 
 
 def created_metric(metric: str) -> str:
-    """The metric that OpenMetrics has beside a counter, or beside the count of a histogram: when it was created."""
+    """Return the name of OpenMetrics' creation time of a counter, or of a histogram's count."""
     return f"{metric.removesuffix('_total').removesuffix('_count')}_created"
 
 
@@ -258,13 +256,13 @@ def _summed(
 def edge_query(
     graph: ServiceGraph, selector: Selector, services: Sequence[str], step_seconds: int, *, extra_ms: int = 1
 ) -> str:
-    """Calls per pair of services in each bin, for callers among ``services``."""
+    """Write the query for calls per pair of services in each bin, for callers among ``services``."""
     labels = [graph.client_label, graph.server_label]
     return _summed(labels, [selector], step_seconds, extra_ms, one_of(graph.client_label, services))
 
 
 def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int, *, extra_ms: int = 1) -> str:
-    """Requests per service over a window, whatever the service; of series without a label of ``unnamed``."""
+    """Write the query for requests of every service over a window, from series without the labels ``unnamed``."""
     counted = counted_total(family, extra_ms=extra_ms)
     empty = [f"{name(label)}={quoted('')}" for label in unnamed]
     amounts = counted.series(vector(family.counted, *empty), seconds)
@@ -272,6 +270,6 @@ def services_query(family: MetricFamily, unnamed: Sequence[str], seconds: int, *
 
 
 def graph_query(graph: ServiceGraph, seconds: int, *, extra_ms: int = 1) -> str:
-    """Calls over a window per pair of names and type of connection, where there were any."""
+    """Write the query for calls over a window per pair of names and type of connection, without zeros."""
     labels = [graph.client_label, graph.server_label, CONNECTION_LABEL]
     return f"{_summed(labels, [graph.total], seconds, extra_ms)} > 0"

@@ -1,6 +1,6 @@
-"""Asks range queries about many services, cut so that no answer is larger than server or Ballast can take.
+"""Asks range queries about many services, in parts that neither the server nor Ballast finds too large.
 
-A server gives at most 11,000 points a series. Where it says that a question was still too much, that is asked
+A server gives at most 11,000 points a series. If it says that a question was still too large, the question is asked
 again in halves.
 """
 
@@ -15,12 +15,12 @@ from apps.telemetry.clients.prometheus.http import Answer, PrometheusHttp
 from apps.telemetry.clients.prometheus.matrix import Series, series_of
 from apps.telemetry.clients.prometheus.personal_data import without_personal_data
 
-#: Servers refuse more than 11,000 points a series; some count one more than one thinks.
+#: Servers refuse more than 11,000 points a series, and some count more points than an answer has.
 MAX_POINTS_PER_SERIES = 10_000
 #: About 5 MB of JSON.
 MAX_VALUES_PER_ANSWER = 200_000
 MAX_SERVICES_PER_QUERY = 500
-#: How many series of an answer are shown to whoever looks.
+#: How many series of an answer a recorded query shows.
 SAMPLE_SERIES = 20
 
 type BuildQuery = Callable[[Sequence[str]], str]
@@ -28,7 +28,7 @@ type BuildQuery = Callable[[Sequence[str]], str]
 
 @dataclass(slots=True)
 class Part:
-    """A part of an answer: the series in it, whether the source doubted it, and whether it remarked on the query."""
+    """A part of an answer. ``is_partial``: it may lack data; ``is_remarked``: the source remarked on the query."""
 
     series: list[Series]
     is_partial: bool
@@ -37,11 +37,11 @@ class Part:
 
 @dataclass(slots=True)
 class Questions:
-    """Asks, takes personal data out of what comes back, and tells what was asked where somebody looks.
+    """Asks questions, removes personal data from the answers, and records the queries for people who look.
 
     Parameters:
-        serve_stale: take the last good answer while the source is down.
-        record: where the queries are noted for whoever looks; ``None`` while nobody does.
+        serve_stale: use the last good answer while the source is down.
+        record: list to which each query is added; ``None`` records nothing.
     """
 
     http: PrometheusHttp
@@ -60,7 +60,7 @@ class Questions:
         *,
         per_service: int = 1,
     ) -> Iterator[Part]:
-        """Ask a range query for many services, cut to size; yield the parts in order of service and time."""
+        """Ask a range query about many services in parts; yield the parts in order of service and time."""
         start, end, step = span
         bins = min(max(1, (end - start) // step), MAX_POINTS_PER_SERIES)
         at_once = max(1, min(MAX_SERVICES_PER_QUERY, MAX_VALUES_PER_ANSWER // (bins * per_service)))
@@ -125,7 +125,7 @@ class Questions:
         return Part(series, is_partial=bool(answer.warnings), is_remarked=bool(answer.notes))
 
     def label_names(self, selector: str, start: int, end: int, quality: ReadingQuality) -> list[str]:
-        """Names of the labels that series of a selector have within a time; warnings are noted.
+        """Return the names of the labels that a selector's series have within a time; warnings are noted.
 
         Raises:
             SourceError: the source cannot be read.
@@ -139,7 +139,7 @@ class Questions:
         return [str(one) for one in answer.data]
 
     def instant(self, purpose: str, family: str, query: str, at: int) -> list[Series]:
-        """Ask for one instant and return the series with all their labels, for another question; keep none of them.
+        """Ask for one instant; return the series with all labels, only to build the next question from them.
 
         Raises:
             SourceError: the source cannot be read.
@@ -184,7 +184,7 @@ class Questions:
 
 
 def _on_the_grid(series: Series, start: int, step: int) -> Series:
-    """A series without instants that were not asked for: a server may move the start of a query to what it keeps."""
+    """Return a series without instants that were not asked for; some servers move the start of a query."""
     values = {at: value for at, value in series.values.items() if (at - start) % step == 0}
     histograms = {at: value for at, value in series.histograms.items() if (at - start) % step == 0}
     return Series(series.labels, values, histograms)

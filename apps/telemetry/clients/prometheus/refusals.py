@@ -1,6 +1,6 @@
-"""What a metric store that does not answer the question means, and which setting to look at.
+"""Explains errors of a metric store, and names the setting to look at.
 
-Every error is one line: what came back, why that may be, what to do.
+Every error is one line: what came back, why that may be, and what to do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from apps.telemetry.clients.errors import SourceError, SourceRefused, SourceUnav
 from apps.telemetry.clients.prometheus.dialects import is_an_outage, is_over_a_limit
 from apps.telemetry.clients.prometheus.personal_data import scrubbed
 
-CHECK_URL = "PROMETHEUS_URL has to be the address under which /api/v1/query lies"
+CHECK_URL = "PROMETHEUS_URL must be the address under which /api/v1/query is found"
 CHECK_CREDENTIALS = "PROMETHEUS_TOKEN and PROMETHEUS_ORG_ID"
-#: How much of an error page is repeated in a message.
+#: How much of an error page a message repeats.
 _EXCERPT_CHARACTERS = 200
-#: What servers write when a query is too large for them, in their several dialects.
+#: Texts of the different servers for a query that is too large.
 _TOO_MUCH = (
     "too many samples",
     "exceeded maximum resolution",
@@ -33,13 +33,13 @@ _TOO_MUCH = (
     "max_samples",
     "too large",
 )
-#: How servers speak of whom they let in: Mimir's "no org id", "tenant ID … contains unsupported character".
+#: Words in errors about a tenant: Mimir's "no org id", "tenant ID … contains unsupported character".
 _TENANT = ("org id", "orgid", "tenant")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,120})", re.IGNORECASE)
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of what came back, fit for a message; of a web page, its title."""
+    """Return the beginning of an answer for a message; of a web page, its title."""
     if body.lstrip()[:1] == b"<":
         title = _TITLE.search(body[: 64 * 1024])
         words = _line(title.group(1)) if title else ""
@@ -53,7 +53,7 @@ def _line(text: bytes) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """How many seconds a server asks to be left alone (RFC 9110, 10.2.3), as seconds or as a date."""
+    """Return how many seconds a server asks to be left alone (RFC 9110, 10.2.3; given in seconds or as a date)."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal() and len(text) < 10:
         return float(text)
@@ -68,7 +68,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def declared_error(
     url: str, status: int, envelope: Mapping[str, Any], wait: float | None = None
 ) -> SourceError:
-    """What an error in the envelope of the API means."""
+    """Return the error for an error in the envelope of the API."""
     kind = str(envelope.get("errorType", "unknown"))
     text = " ".join(scrubbed(str(envelope.get("error", "")))[: _EXCERPT_CHARACTERS * 2].split())
     answer = f"{url} answered {status} {kind}: {text}"
@@ -94,7 +94,7 @@ def declared_error(
 
 
 def bare_error(url: str, response: httpx.Response, body: bytes) -> SourceError:
-    """What a status code without the envelope of the API means: a proxy's, a gateway's, a sign-in."""
+    """Return the error for a status code without the envelope of the API: from a proxy, a gateway or a sign-in page."""
     status = response.status_code
     text = excerpt(body)
     answer = f"{url} answered {status} {response.reason_phrase} ({text})"
@@ -130,7 +130,7 @@ def _known_status(answer: str, status: int, text: str, wait: float | None) -> So
         )
     if status < 500 and any(sign in text.lower() for sign in _TENANT):
         return SourceRefused(
-            f"{answer}. PROMETHEUS_ORG_ID has to name a tenant that the server knows.", http_status=status
+            f"{answer}. PROMETHEUS_ORG_ID must name a tenant that the server knows.", http_status=status
         )
     if status in {401, 403}:
         return SourceRefused(f"{answer}. Check {CHECK_CREDENTIALS}.", http_status=status)
@@ -138,7 +138,7 @@ def _known_status(answer: str, status: int, text: str, wait: float | None) -> So
 
 
 def not_reached(url: str, error: httpx.HTTPError) -> SourceError:
-    """What it means that no answer came: nobody there, or one who speaks otherwise."""
+    """Return the error for a missing answer: the server is not reachable, or speaks another protocol."""
     text = " ".join(str(error).split()) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         reason = text.split("certificate verify failed: ")[-1].split(" (_ssl")[0]
@@ -153,5 +153,5 @@ def not_reached(url: str, error: httpx.HTTPError) -> SourceError:
             f"{url} closed the connection without an answer in HTTP ({text}). Does it want https:// instead?"
         )
     return SourceUnavailable(
-        f"{url} cannot be reached ({type(error).__name__}: {text}). Check PROMETHEUS_URL and the network between."
+        f"{url} cannot be reached ({type(error).__name__}: {text}). Check PROMETHEUS_URL and the network."
     )

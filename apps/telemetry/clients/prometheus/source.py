@@ -1,4 +1,4 @@
-"""Reads SLIs from Prometheus or Mimir: which questions to ask, and what their answers mean."""
+"""Reads SLIs from Prometheus and servers like it: which questions to ask, and what their answers mean."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class PrometheusSource:
     """A :class:`apps.telemetry.clients.base.TelemetrySource`.
 
     Parameters:
-        serve_stale: show the last good answer, with its age, while the source is down. For people to look at;
-            what is stored is never taken from it.
+        serve_stale: show the last good answer, with its age, while the source is down. This is only for people who
+            look; stale answers are never stored.
         now: Unix seconds.
     """
 
@@ -61,10 +61,10 @@ class PrometheusSource:
         """Close the connections."""
         self.http.close()
 
-    # What a source can do
+    # The protocol of a source
 
     def check(self) -> SourceStatus:
-        """Ask for the version and for which families there are metrics of the last day."""
+        """Ask for the version, and for the families that have metrics of the last day."""
         breaker = self.http.breaker
         try:
             self._introduction = None
@@ -79,8 +79,8 @@ class PrometheusSource:
             tenant = f" of the tenant {self.http.org_id!r}" if self.http.org_id else ""
             check = "Is PROMETHEUS_ORG_ID right" if tenant else "Does it need PROMETHEUS_ORG_ID"
             detail = (
-                f"{self.http.url} answers, but of the last day it has none of the metric families{tenant}. {check}? "
-                "docs/telemetry.md says how to describe your own."
+                f"{self.http.url} answers, but has no metrics of the last day for any metric family{tenant}. {check}? "
+                "docs/telemetry.md explains how to describe your own."
             )
         return SourceStatus(
             self.name,
@@ -101,7 +101,7 @@ class PrometheusSource:
         *,
         usual: Mapping[str, Mapping[int, float]] | None = None,
     ) -> AvailabilityReading:
-        """Requests and failed requests; of each day from the family that counts them best."""
+        """Return requests and failed requests, each day from the family that counts them best."""
         reading = AvailabilityReading()
         accounts: dict[str, list[FamilyAccount]] = defaultdict(list)
         for name, family in self._families(start, end, reading.quality):
@@ -130,7 +130,7 @@ class PrometheusSource:
         *,
         leave_out: Mapping[str, Collection[int]] | None = None,
     ) -> LatencyReading:
-        """Histograms per service and bin, of each day from one metric; percentile gauges where there are none."""
+        """Return histograms per service and bin, each day from one metric; percentile gauges without histograms."""
         reading = LatencyReading()
         families = self._families(start, end, reading.quality)
         present = self._metrics(start, end, reading.quality)
@@ -141,7 +141,7 @@ class PrometheusSource:
         return found
 
     def edges(self, service_ids: Sequence[str], start: int, end: int, step_seconds: int) -> EdgeReading:
-        """Calls between services from the service graph metrics; nothing where there are none."""
+        """Return calls between services from the service graph's metrics; nothing where there are none."""
         reading = EdgeReading()
         graph = self.config.service_graph
         if graph is None or graph.total.metric not in self._metrics(start, end, reading.quality):
@@ -178,7 +178,7 @@ class PrometheusSource:
         max_seconds: float | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Discovery:
-        """Services of the metric families that have data, and the calls of the service graph."""
+        """Return the services of the metric families that have data, and the calls of the service graph."""
         quality = ReadingQuality()
         graph = self.config.service_graph
         has_graph = graph is not None and graph.total.metric in self._metrics(start, end, quality)
@@ -188,7 +188,7 @@ class PrometheusSource:
         return discoverer.discover(start, end, max_seconds=max_seconds, progress=progress)
 
     def explain(self, service_id: str, start: int, end: int, step_seconds: int) -> Explanation:
-        """Read one service and tell every query on the way; a part that fails is told, not raised."""
+        """Read one service and record every query. A part that fails is recorded, not raised."""
         self.questions.record = []
         quality = ReadingQuality()
         availability, latency, edges = AvailabilityReading(), LatencyReading(), EdgeReading()
@@ -207,7 +207,7 @@ class PrometheusSource:
             quality.merge(part)
         return Explanation(service_id, start, end, queries, availability, latency, edges, quality)
 
-    # Parts of the above
+    # Helpers
 
     def _profiler(self, quality: ReadingQuality) -> Profiler:
         return Profiler(self.questions, quality, self._label_names)
@@ -215,7 +215,7 @@ class PrometheusSource:
     def _sample(
         self, name: str, family: MetricFamily, service_id: str, end: int, quality: ReadingQuality
     ) -> None:
-        """Ask for a few raw series, so that one sees the labels that a family could be told by."""
+        """Ask for a few raw series, to show labels that a family could use."""
         selector = promql.vector(family.counted, promql.one_of(family.service_label, [service_id]))
         query = f"topk({SAMPLE_SERIES}, last_over_time({selector}[1h]))"
         question = query if self.questions.serve_stale else None
@@ -232,7 +232,7 @@ class PrometheusSource:
         return [(name, family) for name, family in self.config.ordered() if family.counted.metric in present]
 
     def _metrics(self, start: int, end: int, quality: ReadingQuality) -> frozenset[str]:
-        """Which of the metrics that the configuration names the source has in this range."""
+        """Return the names of the configured metrics that the source has in this range."""
         if (start, end) not in self._present:
             names = sorted(_configured_metrics(self.config))
             wanted = f"{{__name__=~{promql.quoted('|'.join(names))}}}"
@@ -247,7 +247,7 @@ class PrometheusSource:
 
     @property
     def dialect(self) -> Dialect:
-        """Which server this is; asked once.
+        """Which server this is; it is asked once.
 
         Raises:
             SourceError: the source cannot be read.
@@ -255,7 +255,7 @@ class PrometheusSource:
         return self._introduced()[0]
 
     def _introduced(self) -> tuple[Dialect, str]:
-        """Which server this is, and its version, where it tells one."""
+        """Return which server this is, and its version, or an empty string."""
         if self._introduction is None:
             question = "buildinfo" if self.questions.serve_stale else None
             try:

@@ -1,8 +1,8 @@
-"""Looks around on a Prometheus without being a burden: few questions, small ones, and none where it answers badly.
+"""Looks at what a Prometheus has with few and small questions, and stops when the server answers badly.
 
-What is never asked: all series, all labels of all metrics, or a metric's series before it is known how many there are.
-A survey has a budget of questions and of seconds. A server that says it is overloaded (429, 503) is left alone at once;
-what was found until then counts, and the survey says what it did not look at.
+A survey never asks for all series, for all labels of all metrics, or for a metric's series before their number is
+known. It has a budget of questions and of seconds. It leaves a server that says that it is overloaded (429, 503) alone
+at once, keeps what it has found, and says what it did not look at.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from apps.telemetry.clients.prometheus.personal_data import without_personal_dat
 
 HOUR = 3600
 DAY = 86_400
-#: Samples that one question may make the server read, about; a scrape every 15 s is assumed.
+#: About how many samples one question may make the server read, if it scrapes every 15 s.
 _SAMPLES_PER_QUESTION = 2_000_000
 _SAMPLES_PER_SECOND = 1 / 15
-#: So many answers in a row that do not come in time are a sign to leave a server alone.
+#: After so many late answers in a row the survey stops.
 _SLOW_ANSWERS = 3
-#: Metrics without a sample now of which it is asked when they had one; and how far the instants are apart.
+#: How many metrics without a current sample are asked for their newest one, and the seconds between the instants.
 _LOOKS_BACK = 3
 _LOOK_BACK_STEP = 120
-#: From the longest to the shortest: what is counted over.
+#: Windows that requests are counted over, in seconds, the longest first.
 WINDOWS = (DAY, HOUR, 300)
 
 
@@ -47,12 +47,12 @@ class Limits:
     """How much a survey may ask.
 
     Parameters:
-        seconds: for everything.
-        questions: requests to the server, at most.
-        question_seconds: for one; the server is told, and gives up itself.
-        names: metric names that are taken.
-        series: the most series a metric may have to be looked at by its labels.
-        groups: the most groups that one answer may have.
+        seconds: the longest time for the whole survey.
+        questions: the most requests to the server.
+        question_seconds: the longest time for one question; the server gets this limit with the question.
+        names: the most metric names to read.
+        series: the most series that a metric may have for its labels to be looked at.
+        groups: the most groups in one answer.
     """
 
     seconds: float = 90.0
@@ -65,7 +65,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a server knows of a metric beside its name."""
+    """What a server knows about a metric besides its name."""
 
     kind: str = ""
     help: str = ""
@@ -74,14 +74,14 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Series of a metric that agree in some labels: the labels, and how many series or requests there are."""
+    """Series of a metric with the same values of some labels; ``value`` is the number of series or requests."""
 
     labels: Mapping[str, str]
     value: float
 
 
 class Enough(Exception):
-    """The budget is spent, or the server asks to be left alone; the text says which."""
+    """The budget is spent, or the server must be left alone; the text says why."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Surveyor:
     clock: Clock = time.monotonic
     asked: int = 0
     not_looked_at: dict[str, str] = field(default_factory=dict)
-    """What was not answered, and why."""
+    """What was not answered, with the reason."""
     _deadline: Deadline = field(init=False)
     _slow: int = 0
     _looks_back: int = _LOOKS_BACK
@@ -108,24 +108,24 @@ class Surveyor:
 
     @property
     def seconds(self) -> float:
-        """How long the survey has taken so far."""
+        """Seconds that the survey has taken so far."""
         return self.limits.seconds - self._deadline.remaining()
 
     def names(self) -> tuple[list[str], bool]:
-        """The names of the metrics of the last hour, and whether there may be more.
+        """Return the names of the metrics of the last hour, and whether there may be more.
 
         Raises:
-            SourceError: the server does not even answer this.
+            SourceError: the server does not answer.
         """
         limit = self.limits.names
-        # Servers that know no limit ignore it; the answer is bounded by its size then.
+        # Servers without such a limit ignore it; then only the answer's size is bounded.
         form = {**self._last_hour(), "limit": str(limit)}
         data = self._ask("label/__name__/values", form, method="GET")
         found = sorted({str(name) for name in data}) if isinstance(data, list) else []
         return found[:limit], len(found) >= limit
 
     def build(self) -> tuple[Dialect, str]:
-        """Which server this is and its version, as far as it says so."""
+        """Return which server this is and its version; empty where it does not say so."""
         try:
             answer = self._answer("status/buildinfo", {}, method="GET")
         except (SourceError, Enough):
@@ -135,7 +135,7 @@ class Surveyor:
         return dialect, version(dialect, stated)[:60]
 
     def described(self) -> dict[str, Described]:
-        """What is known of each metric; empty where the server does not tell."""
+        """Return what the server knows about each metric; empty where it does not answer that."""
         form = {"limit": str(self.limits.names), "limit_per_metric": "1"}
         try:
             data = self._ask("metadata", form, method="GET")
@@ -154,10 +154,9 @@ class Surveyor:
         }
 
     def series_of(self, selector: Selector) -> int | None:
-        """How many series a metric has now; ``None`` where that is not known.
+        """Return how many series a metric has now; ``None`` where that is not known.
 
-        Where the newest samples are some minutes old (a scrape that has stopped, a recording), the survey goes on as if
-        it were then.
+        If the newest samples are some minutes old (a stopped scrape, a recording), the survey continues at their time.
         """
         query = f"count({promql.vector(selector)})"
         groups = self._vector(query, selector.metric)
@@ -173,13 +172,13 @@ class Surveyor:
         return round(count) if math.isfinite(count) else None
 
     def _newest(self, query: str, about: str) -> int | None:
-        """The newest instant of the last hour at which a query has a value."""
+        """Return the newest instant of the last hour at which a query has a value, in Unix seconds."""
         form = {"query": query, "step": str(_LOOK_BACK_STEP), **self._last_hour()}
         series = self._series("query_range", form, about)
         return max((at for one in series or () for at in one.values), default=None)
 
     def labels_of(self, selector: Selector) -> list[str] | None:
-        """The names of a metric's labels, which an index tells without reading a series."""
+        """Return the names of a metric's labels. The server finds them in an index, without reading series."""
         form: dict[str, str | list[str]] = {
             **self._last_hour(),
             "match[]": [promql.vector(selector)],
@@ -195,24 +194,24 @@ class Surveyor:
     def groups_of(
         self, selector: Selector, labels: Sequence[str], *, services: Sequence[str]
     ) -> list[Group] | None:
-        """How many series there are of each combination of some labels, the most numerous ones.
+        """Return the most frequent combinations of some labels, each with its number of series.
 
         Parameters:
-            services: those of the labels that may name services; of the others, personal data is dropped.
+            services: labels that may name services; values of other labels are dropped if they are personal data.
         """
         by = ", ".join(promql.name(label) for label in labels)
         query = f"topk({self.limits.groups}, count by ({by}) ({promql.vector(selector)}))"
         return self._vector(query, selector.metric, keep=services)
 
     def window_for(self, series: int) -> int:
-        """The longest window whose samples of so many series are no burden, in seconds."""
+        """Return the longest window, in seconds, in which so many series have few enough samples to read."""
         allowed = _SAMPLES_PER_QUESTION / max(1, series) / _SAMPLES_PER_SECOND
         return next((window for window in WINDOWS if window <= allowed), WINDOWS[-1])
 
     def requests_of(
         self, selector: Selector, labels: Sequence[str], window: int, *, kind: str
     ) -> list[Group] | None:
-        """What was counted in a window by labels: requests of counters, means of anything else."""
+        """Return counts in a window by labels: requests for counters, means for anything else."""
         by = ", ".join(promql.name(label) for label in labels)
         vector = promql.vector(selector)
         if kind != "counters":
@@ -226,7 +225,7 @@ class Surveyor:
         return self._vector(query, selector.metric, keep=labels)
 
     def bounds_of(self, selector: Selector, only: str) -> list[float] | None:
-        """The bounds of a classic histogram, looked up for the series that a matcher chooses."""
+        """Return the bounds of a classic histogram, from the series that a matcher chooses."""
         query = f"topk(500, count by (le) ({promql.vector(selector, only)}))"
         groups = self._vector(query, selector.metric, keep=("le",))
         if groups is None:
@@ -254,7 +253,7 @@ class Surveyor:
     def _series(
         self, path: str, form: Mapping[str, str | list[str]], about: str
     ) -> list[matrix.Series] | None:
-        """The series of an answer; where there is none, what it was about is not looked at."""
+        """Return the series of an answer; without an answer, note that its subject was not looked at."""
         try:
             return list(matrix.series_of(self._ask(path, form), self.http.url))
         except (SourceRefused, SourceTimeout, BadAnswer) as error:
@@ -266,10 +265,10 @@ class Surveyor:
 
     def _answer(self, path: str, form: Mapping[str, str | list[str]], *, method: str = "POST") -> Answer:
         if self.asked >= self.limits.questions:
-            raise Enough(f"{self.limits.questions} questions are asked, which is the limit.")
+            raise Enough(f"The limit of {self.limits.questions} questions is reached.")
         left = self._deadline.remaining()
         if left <= 0.0:
-            raise Enough(f"{self.limits.seconds:g} s are over, which is the limit.")
+            raise Enough(f"The limit of {self.limits.seconds:g} s is reached.")
         self.asked += 1
         try:
             answer = self.http.ask(path, form, method=method)
@@ -278,12 +277,12 @@ class Surveyor:
         except SourceTimeout as error:
             self._slow += 1
             if self._slow >= _SLOW_ANSWERS:
-                raise Enough(f"The server is too slow to be asked more: {error.detail}") from error
+                raise Enough(f"The server is too slow for more questions: {error.detail}") from error
             raise
         except SourceUnavailable as error:
             if self.asked == 1:
                 raise
-            raise Enough(f"The server asks to be left alone, or is gone: {error.detail}") from error
+            raise Enough(f"The server asks to be left alone, or does not answer: {error.detail}") from error
         except SourceError as error:
             if self.asked == 1:
                 raise

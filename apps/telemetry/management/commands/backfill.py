@@ -11,11 +11,11 @@ from apps.telemetry.management.running import aware, discover, discovery_words, 
 
 
 class Command(BaseCommand):
-    """Read the hours before ``--end`` from the telemetry source and store their aggregates."""
+    """Read the hours before ``--end`` from the telemetry source, and store their aggregates."""
 
     help = (
         "Read past hours from Prometheus and store their hourly and daily aggregates. Safe to repeat. "
-        "Where nobody has declared a service yet, it discovers services and the calls between them first."
+        "If nobody has declared a service yet, it discovers services and the calls between them first."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,15 +24,15 @@ class Command(BaseCommand):
             "--end", metavar="ISO", help="end of the last hour (default: the newest complete hour)"
         )
         parser.add_argument(
-            "--service", action="append", default=[], metavar="ID", help="only this one; may repeat"
+            "--service", action="append", default=[], metavar="ID", help="only this service; may be repeated"
         )
         parser.add_argument(
             "--trust",
             action="store_true",
-            help="what it reads replaces what is stored, also where it is less",
+            help="replace stored hours with what it reads, even where that is less",
         )
         choice = parser.add_mutually_exclusive_group()
-        choice.add_argument("--discover", action="store_true", help="look for new services first in any case")
+        choice.add_argument("--discover", action="store_true", help="always look for new services first")
         choice.add_argument("--no-discover", action="store_true", help="read only what the catalog knows")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,8 +54,8 @@ class Command(BaseCommand):
         )
         if summary["contested_hours"]:
             self.stderr.write(
-                f"{summary['contested_hours']:,} hours have less now than what is stored of them, which stands until "
-                "a second reading agrees; --trust replaces it at once."
+                f"{summary['contested_hours']:,} hours have less data now than is stored. The stored hours stay until "
+                "a second reading agrees; --trust replaces them at once."
             )
         for remark in summary["remarks"]:
             self.stderr.write(remark)
@@ -65,9 +65,7 @@ class Command(BaseCommand):
             self.stderr.write(f"The source says: {warning}")
 
     def _discover(self, days: int, end: str | None) -> None:
-        self.stderr.write(
-            "Looking for services in the telemetry source first (--no-discover leaves that out)."
-        )
+        self.stderr.write("Looking for services in the telemetry source first (--no-discover skips this).")
         run = discover(days, end)
         self.stderr.write(discovery_words(run))
         for warning in run.warnings:

@@ -1,4 +1,4 @@
-"""``manage.py import_observations DIR``: take in a folder of files."""
+"""``manage.py import_observations DIR``: import a folder of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.telemetry.management.running import request_and_run
 
 
 class Command(BaseCommand):
-    """Check every row of a folder, then store all of it or nothing."""
+    """Check every row of a folder, then store all rows or nothing."""
 
     help = (
         "Import services, dependencies and observations from a folder (docs/file-format.md). Safe to repeat."
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("directory", metavar="DIR")
-        parser.add_argument("--origin", default="", help="a mark on the services that the import makes")
+        parser.add_argument("--origin", default="", help="a mark on the services that the import creates")
 
     def handle(self, *args: Any, **options: Any) -> None:
         run = request_and_run(

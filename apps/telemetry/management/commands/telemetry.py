@@ -1,4 +1,4 @@
-"""``manage.py telemetry``: how one service is read, which services there are, which metrics tell of them."""
+"""``manage.py telemetry``: show how one service is read, find services, or propose metric families."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.telemetry.management.running import aware, discover, discovery_words
 
 
 class Command(BaseCommand):
-    """``check`` asks about one service; ``discover`` takes new services in; ``propose`` looks for metric families."""
+    """``check`` asks about one service; ``discover`` takes in new services; ``propose`` looks for metric families."""
 
     help = (
         "Show how one service is read from Prometheus, find services and the calls between them "
@@ -26,11 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=argparse.ArgumentParser)
-        check = verbs.add_parser("check", help="ask the source about one service")
+        check = verbs.add_parser("check", help="show how one service is read from the source")
         check.add_argument("--service", required=True, metavar="ID")
         check.add_argument("--hours", type=int, default=24, help="how many hours (default 24)")
         check.add_argument("--end", type=_instant, metavar="ISO", help="end of the last hour (default: now)")
-        find = verbs.add_parser("discover", help="put services and calls that are new into the catalog")
+        find = verbs.add_parser("discover", help="add new services and calls to the catalog")
         find.add_argument(
             "--days", type=int, default=7, help="how many days to look at, up to 31 (default 7)"
         )
@@ -38,12 +38,12 @@ class Command(BaseCommand):
             "--end", metavar="ISO", help="end of the last hour (default: the newest complete hour)"
         )
 
-        propose = verbs.add_parser("propose", help="look at the metrics there are, and propose families")
+        propose = verbs.add_parser("propose", help="look at the source's metrics and propose families")
         propose.add_argument(
-            "--toml", action="store_true", help="write what is recommended as a configuration file"
+            "--toml", action="store_true", help="write the recommended families as a configuration file"
         )
         propose.add_argument(
-            "--all", action="store_true", help="with --toml: what is not recommended as well"
+            "--all", action="store_true", help="with --toml: write families that are not recommended too"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
