@@ -27,8 +27,8 @@ class Refresh(Parameters):
     """Primary keys; ``None`` means the fleet."""
     reason: str = ""
     outdated: datetime | None = None
-    """What was made before this counts as outdated. Whoever asks has marked it so, but what a worker stored meanwhile
-    may rest on what was there before."""
+    """What was computed from the state before this counts as outdated. Whoever asks has marked it so, but what a worker
+    stores meanwhile may rest on what was there before."""
 
 
 class RefreshStatus(Parameters):
