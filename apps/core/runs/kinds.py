@@ -139,6 +139,11 @@ def get(name: str) -> Kind:
         raise NotFound(f"There is no kind of work called {name}.") from None
 
 
+def find(name: str) -> Kind | None:
+    """Return the kind of that name; ``None`` where this version of Ballast does not know it."""
+    return _kinds.get(name)
+
+
 def all_kinds() -> list[Kind]:
     """Return every kind, by name."""
     return [_kinds[name] for name in sorted(_kinds)]
