@@ -33,7 +33,7 @@ def state(db: None) -> State:
     """Put a graph into the catalog as a source states it."""
     from django.db import transaction
 
-    from apps.catalog.services import upsert_graph
+    from apps.catalog.services import GraphSummary, upsert_graph
 
     def put(
         *pairs: str,
@@ -42,7 +42,7 @@ def state(db: None) -> State:
         by: str = "manual",
         at: datetime = NOW,
         **options: Any,
-    ) -> dict[str, Any]:
+    ) -> GraphSummary:
         with transaction.atomic():
             return upsert_graph(
                 services or [],
