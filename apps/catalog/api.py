@@ -187,7 +187,7 @@ def ingest(
     summary="Follow an ingestion",
 )
 def ingestion(request: HttpRequest, ingestion_id: UUID) -> dict[str, Any]:
-    """The state of an ingestion, its result, and the rows that were wrong."""
+    """Return the state of an ingestion, its result, and the rows that were wrong."""
     _may_view(request)
     found = queries.ingestion(ingestion_id)
     return ingestion_document(found)
@@ -211,7 +211,7 @@ def ingestion_document(found: Ingestion) -> dict[str, Any]:
 
 @router.get("/services", response=PageOut[ServiceOut], summary="List services")
 def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str, Any]:
-    """Services by page, filtered and sorted."""
+    """List services by page, filtered and sorted."""
     _may_view(request)
     wanted = queries.ServiceFilter(
         search=query.search,

@@ -1,4 +1,4 @@
-"""What a person may do with journeys: create one, edit it, delete it."""
+"""The actions that create, edit and delete journeys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES_SHOWN = 5
 
 
 def document(journey: Journey) -> JourneySnapshot:
-    """Return a journey as the audit trail and the API write it."""
+    """Return a journey as a document for the audit trail and the API."""
     return {
         "journey": journey.slug,
         "name": journey.name,
@@ -55,7 +55,7 @@ def _team(name: str | None) -> Team | None:
 
 
 def _must_own(actor: Actor, name: str | None) -> None:
-    """Owners keep journeys of their own teams; who may act on all may give one to any team or to none."""
+    """Require that owners use their own teams. People who may edit all journeys may choose any team or none."""
     if actor.user is None or scope_of(actor.user, "journeys.edit") is Scope.ALL:
         return
     own = dict(Team.objects.filter(pk__in=team_ids(actor.user)).values_list("name", "pk"))
@@ -65,7 +65,7 @@ def _must_own(actor: Actor, name: str | None) -> None:
 
 
 def _members(data: JourneyFields) -> list[Service]:
-    """Return the services on the paths. Raises :class:`InvalidInput`, naming the steps that are no service."""
+    """Return the services on the paths. Raises :class:`InvalidInput` that names the steps without a service."""
     names = {step.service_id for path in data.paths for step in path.steps}
     found = {service.service_id: service for service in Service.objects.filter(service_id__in=names)}
     problems = [
@@ -205,7 +205,7 @@ class _OnOne[InputT: (EditInput, DeleteInput)](Action[InputT]):
 
 @register
 class Edit(_OnOne[EditInput]):
-    """Change a journey as a whole: name, team, target and paths become what is sent."""
+    """Replace a journey's name, team, targets and paths by the given ones."""
 
     name = "journeys.edit"
     title = "Edit journey"
@@ -231,7 +231,7 @@ class Edit(_OnOne[EditInput]):
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return f"{result['name']} is changed; a worker computes it anew."
+        return f"{result['name']} is changed; a worker computes it again."
 
     def execute(self, call: Call[EditInput]) -> Outcome:
         journey: Journey = call.target
@@ -246,7 +246,7 @@ class Edit(_OnOne[EditInput]):
 
 @register
 class Delete(_OnOne[DeleteInput]):
-    """Take a journey away with its result. Its services and their SLOs stay as they are."""
+    """Delete a journey and its result. Its services and their SLOs are not touched."""
 
     name = "journeys.delete"
     title = "Delete journey"
@@ -262,7 +262,7 @@ class Delete(_OnOne[DeleteInput]):
     def preview(self, call: Call[DeleteInput]) -> Preview:
         journey: Journey = call.target
         return Preview(
-            summary=f"{journey} and its result go. Services and their SLOs are not touched.",
+            summary=f"{journey} and its result are deleted. Services and their SLOs are not touched.",
             touches=_touches(list(journey.members.order_by("service_id"))),
             undo="Create it again; the audit trail keeps its paths.",
         )

@@ -1,4 +1,4 @@
-"""What workers do for journeys. All of it may run twice: what is stored replaces what was stored before."""
+"""The actors of journeys. Each may run twice, because a new result replaces the old one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refresh_hourly() -> None:
 
 
 def refresh(holding: Holding) -> Done:
-    """Compute the journeys that were asked for anew, of the ones named or of all."""
+    """Compute the journeys that need a new result, of the named ones or of all."""
     from apps.journeys.making import compute
 
     wanted = holding.parameters(runs.Refresh)
@@ -34,7 +34,7 @@ def refresh(holding: Holding) -> Done:
 
 
 def what_if(service_pk: int, steps: list[StepAsked]) -> WhatIfAnswer:
-    """Answer what some steps would do. Stores nothing."""
+    """Return what some steps would do. Stores nothing."""
     from apps.journeys.what_if import trial
 
     return trial.answer(service_pk, steps)

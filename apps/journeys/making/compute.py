@@ -36,11 +36,12 @@ def refresh(
     is_forced: bool = False,
     progress: Progress = lambda _done, _all: None,
 ) -> int:
-    """Compute what has been asked anew of these journeys, or of all. Returns how many were computed.
+    """Compute the journeys that need a new result, of these or of all. Return how many were computed.
 
-    ``asked`` is when it was asked for: a worker may be told before the note of it is committed, and would else find
-    that nothing is to be done. ``is_forced`` computes the others, too. Safe to run twice: what was computed since it
-    was asked is left alone. ``progress`` is told how many of how many have been looked at, and may stop it by raising.
+    ``asked`` is the time of the request: a worker may start before the note of it is committed, and would find nothing
+    to do otherwise. ``is_forced`` computes the others, too. Safe to repeat: results that are newer than the request are
+    left alone. ``progress`` is called with the number of journeys looked at and their total, and may stop the work by
+    raising.
     """
     rows = Journey.objects.select_related("result").order_by("name")
     if journeys is not None:
@@ -57,7 +58,7 @@ def refresh(
 
 
 def compute_one(journey: Journey) -> bool:
-    """Compute one journey and store what came of it; ``False`` where it changed or went meanwhile."""
+    """Compute one journey and store the result. Return ``False`` where it was changed or deleted meanwhile."""
     started = instants.now()
     document, as_of = evaluated(journey)
     with transaction.atomic():
@@ -84,7 +85,7 @@ def compute_one(journey: Journey) -> bool:
 
 
 def evaluated(journey: Journey) -> tuple[ResultDocument, datetime | None]:
-    """Return what a journey achieves as a document, and the oldest instant that it rests on."""
+    """Return a journey's result as a document, and the oldest instant of the data behind it."""
     paths, gone = _paths(as_paths(journey.paths))
     asked: WhatWasAsked = {
         "window_days": settings.WINDOW_DAYS,
@@ -116,7 +117,7 @@ def evaluated(journey: Journey) -> tuple[ResultDocument, datetime | None]:
 
 
 def _paths(given: Iterable[PathPart]) -> tuple[list[Path], list[str]]:
-    """The engine's paths, and the services on them that the catalog no longer has."""
+    """Return the engine's paths, and the services on them that the catalog no longer has."""
     paths = [
         Path(
             path_name(path, at),

@@ -1,6 +1,6 @@
 """How long journeys take, drawn from the histograms of their services. Only workers and commands import this module.
 
-Percentiles are never added, multiplied or averaged: journeys are drawn one by one and percentiles read from the draws.
+Percentiles are never added, multiplied or averaged: journeys are drawn one by one, and percentiles are read from them.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ LATENCY_BACK = timedelta(days=60)
 PERCENTILES: Mapping[PercentileName, float] = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
 DRAWS = 1_500_000
 FEWEST_SAMPLES = 4_000
-"""A journey's calls share the draws; each path has at least this many journeys, and at most the engine's usual."""
+"""The calls of a journey share the draws. Each path has at least this many, and at most the engine's usual number."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is known of the services' latencies. ``missing`` says of the others why there is nothing to draw from:
-    ``none`` at all, ``percentiles`` of bins only, or too ``few`` requests.
+    """The services' latencies. ``missing`` says why a service has none: ``none``, only ``percentiles``, too ``few``
+    requests.
     """
 
     series: Mapping[str, BucketSeries]
@@ -63,7 +63,7 @@ class _Past:
 
     @property
     def until(self) -> datetime | None:
-        """The end of the last hour that all of them have."""
+        """The end of the last hour for which all of them have data."""
         ends = [
             each.start
             + each.step_seconds * (int(np.flatnonzero(np.nan_to_num(each.cumulative[:, -1]) > 0)[-1]) + 1)
@@ -74,7 +74,7 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A path as it is drawn: the calls that have a time of their own, and those inside others."""
+    """A path as it is drawn: the calls with their own time, and those inside others."""
 
     name: str
     share: float
@@ -137,8 +137,8 @@ def evaluated(
 
 
 def end_of_data(services: Collection[int]) -> datetime:
-    """The end of the newest complete hour that any of these services has: history may have been loaded that ended
-    long ago. The last full hour where they have none.
+    """Return the end of the newest complete hour of any of these services, or the last full hour where they have none.
+    Loaded history may have ended long ago.
     """
     now = instants.now()
     last = whole_hour(now) - timedelta(hours=1)
@@ -162,7 +162,7 @@ def _routes(paths: Sequence[Path], graph: CallGraph) -> list[_Route]:
 
 
 def _calls(name: str, times: float) -> list[Call]:
-    """So many calls one after the other; what is left below a whole one is made in that share of the journeys."""
+    """Draw that many calls one after another. A fraction of a call happens in that share of the journeys."""
     whole = math.floor(times + 1e-9)
     rest = times - whole
     return [Call(name)] * whole + ([Call(name, rest)] if rest > 1e-9 else [])
@@ -194,7 +194,7 @@ def _past(services: Mapping[str, int], until: datetime) -> _Past:
 
 
 def _needed(share: float) -> float:
-    """Requests without which this percentile is not read, as for a service alone."""
+    """Return the fewest requests for this percentile, as for a single service."""
     return math.ceil(MIN_ABOVE / (1 - share) - 1e-9)
 
 
@@ -214,7 +214,7 @@ def _figures(
 
 
 def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: _Past) -> Percentile:
-    """A percentile; where it lies in a ``+Inf`` bucket, what it is at least."""
+    """Return a percentile; where it is in a ``+Inf`` bucket, its lower bound."""
     found = drawn.percentile(share)
     if math.isinf(found.value):
         return {"ms": None, "error_ms": None, "at_least_ms": _highest_read(services, past)}
@@ -222,7 +222,7 @@ def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: 
 
 
 def _highest_read(services: Collection[str], past: _Past) -> float:
-    """The least of the bounds above which a service's times cannot be read."""
+    """Return the lowest of the bounds above which a service's times cannot be read."""
     tops = []
     for name in services:
         part = past.parts[name]
@@ -243,7 +243,7 @@ def _services(
     samples: int,
     seed: int,
 ) -> list[ServiceLatency]:
-    """Each service with what it takes in slow journeys and what it may take: of several paths that with the least
+    """Return each service with its time in slow journeys and the time it may take.
     budget, or, without a target, that on which it takes longest.
     """
     found: dict[str, ServiceLatency] = {}

@@ -1,4 +1,4 @@
-"""How long a journey takes, as its page says it: sentences and rows made of the stored document."""
+"""How long a journey takes, for its page: sentences and rows from the stored document."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PathTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """A service in slow journeys: what it takes there, what it may take, how often it takes longer."""
+    """A service in slow journeys: the time it takes there, the time it may take, how often it takes longer."""
 
     service_id: str
     path: str
@@ -68,7 +68,7 @@ class Times:
 
 
 def times(document: ResultDocument | None) -> Times | None:
-    """Return how long it takes, or ``None`` where nothing was computed of that."""
+    """Return how long it takes, or ``None`` where that was not computed."""
     found = document.get("latency") if document else None
     if not found:
         return None
@@ -93,7 +93,7 @@ def times(document: ResultDocument | None) -> Times | None:
 
 
 def answer(document: ResultDocument | None) -> str:
-    """How long it takes in a sentence or two; empty where there is no figure."""
+    """Return one or two sentences on how long it takes; empty where there is no figure."""
     found = document.get("latency") if document else None
     if not found or not found["p95"]:
         return ""
@@ -111,13 +111,13 @@ def answer(document: ResultDocument | None) -> str:
 
 
 def short(document: ResultDocument | None) -> str:
-    """The p95 for a list: ``840 ms``."""
+    """Return the p95 for a list: ``840 ms``."""
     found = document.get("latency") if document else None
     return _time(found["p95"]) if found else NO_VALUE
 
 
 def is_too_slow(document: ResultDocument | None) -> bool:
-    """Whether more journeys are slower than the target than may be."""
+    """Return whether more journeys than allowed are slower than the target."""
     found = document.get("latency") if document else None
     return bool(found and _standing(found)[1] == "bad")
 
@@ -173,13 +173,13 @@ def _missing(found: JourneyLatency) -> list[str]:
             sentences.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
     if sentences:
         sentences.append(
-            "A path over such a service has no time of its own: percentiles can neither be added nor guessed."
+            "A path with such a service has no time: percentiles can neither be added nor guessed."
         )
     return sentences
 
 
 def _inside(paths: Sequence[PathLatency]) -> list[str]:
-    """What lies inside other services' times, one sentence for each on all paths together."""
+    """Return one sentence for each service inside other services' times, over all paths."""
     found: dict[str, tuple[dict[str, None], list[float]]] = {}
     for one in (one for path in paths for one in path["inside"]):
         callers, shares = found.setdefault(one["service_id"], ({}, []))

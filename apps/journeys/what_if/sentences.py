@@ -1,4 +1,4 @@
-"""Sentences about what-if steps: what each one means, and what all of them come to."""
+"""Sentences about what-if steps: what each one means, and what they add up to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGE_LOAD = 2.0
 def step_sentences(
     service_id: str, step: ChangeStep, *, before: Level, after: Level, whole: Mapping[str, float]
 ) -> list[str]:
-    """Sentences on one step: what it means for users and operators, what is assumed, what to watch."""
+    """Return sentences on one step: what it means for users and operators, what is assumed, what to watch."""
     name = step.target_id
     sentences: list[str] = []
     match step.kind:
@@ -97,7 +97,7 @@ def sentence(
     kinds: Sequence[str],
     window_days: int,
 ) -> str:
-    """What the steps come to, in one sentence."""
+    """Return one sentence on what the steps add up to."""
     old, new = _balanced(before), _balanced(after)
     if not kinds:
         if old is None:

@@ -1,9 +1,8 @@
-"""Trying steps on a service: the engine run again on a changed past. Only workers and commands import this module.
+"""Try steps on a service by running the engine again on a changed past. Only workers and commands import this module.
 
-Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it
-holds, else those that the engine makes of the same data; with steps the composite is moved by what reaches the
-service over the whole graph below it, and the tiers are those of a whole new run on the service's past with each
-cause changed as the steps say.
+Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it is
+valid, else the engine's for the same data. With steps the composite changes by what reaches the service through the
+whole graph below it, and the tiers come from a new run on the service's past, with each cause changed as the steps say.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def answer(service_pk: int, steps: Sequence[StepAsked]) -> WhatIfAnswer:
 
 
 class _Impossible(Exception):
-    """A step that does not fit; ``at`` is its place, counted from 0."""
+    """A step does not fit. ``at`` is its place, counted from 0."""
 
     def __init__(self, at: int, detail: str) -> None:
         super().__init__(detail)
@@ -105,7 +104,7 @@ def _levels(
     try:
         return levels(given, steps)
     except ImpossibleStep as refusal:
-        # The first that does not fit is found by trying them one by one.
+        # Trying them one by one finds the first that does not fit.
         for at in range(len(steps)):
             try:
                 levels(given, steps[: at + 1])
@@ -115,7 +114,7 @@ def _levels(
 
 
 def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float], float]:
-    """The share of each dependency's answers of the 28 days before ``as_of`` that a timeout would cut."""
+    """Return the share of each dependency's answers in the 28 days before ``as_of`` that a timeout would cut off."""
     wanted = {step.target_id for step in steps if step.kind == "timeout"}
     if not wanted:
         return {}
@@ -130,7 +129,9 @@ def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float
 
 
 def slower_share(found: Buckets, threshold_ms: float) -> float:
-    """Share of requests slower than a threshold, straight within its bucket; past all bounds that of the last."""
+    """Return the share of requests slower than a threshold, linear within its bucket; above all bounds, the share above
+    the last.
+    """
     counts = np.nansum(found.cumulative, axis=0)
     if counts[-1] <= 0:
         return 0.0
@@ -147,7 +148,7 @@ type _Made = tuple[_Tiers | None, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """The service as the engine sees it without any step. ``base`` is its run on the past as causes tell it."""
+    """The service as the engine sees it without steps. ``base`` is its run on the past, split by causes."""
 
     given: ServiceInput
     as_of: datetime
@@ -176,7 +177,7 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
     if newest is not None and _holds(newest):
         found = as_availability(newest.document)
     else:
-        # What stands below is taken as its own computation left it, as where one service is made anew.
+        # The services below keep their stored figures, as when one service is computed again.
         reading = read(given, int(as_of.timestamp()))
         known = {service.service_id: reading.known}
         graph = figures_below([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
@@ -202,7 +203,10 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
 
 
 def _holds(newest: Recommendation) -> bool:
-    """Whether a recommendation still says what the engine would: a decided one is not outdated by what changes."""
+    """Return whether a recommendation still equals what the engine would compute.
+
+    A decided one does not count, because later changes do not mark it as outdated.
+    """
     return newest.status == Recommendation.Status.CURRENT and newest.expires_at > instants.now()
 
 
@@ -220,7 +224,7 @@ def _availability(assessed: Assessment, graph: GraphFigure | None) -> Availabili
 
 
 def _tiers(start: _Start, level: Level) -> _Made:
-    """The tiers at a level, and the dependencies of which the past shows no failure."""
+    """Return the tiers at a level, and the dependencies whose failures the past does not show."""
     if start.tiers is None:
         return None, ()
     if not level.scales and level.own_scale == 1 and level.added == 0:
@@ -247,10 +251,10 @@ def _tiers(start: _Start, level: Level) -> _Made:
 
 
 def _in_order(found: Sequence[Level], made: Sequence[_Made]) -> list[_Made]:
-    """The tiers of each level, none worse than those of the one before where nothing fails more, nor the reverse.
+    """Return the tiers of each level. None is worse than at the level before where nothing fails more, nor the reverse.
 
-    The forecast is learned from examples and need not move one way only when a few failures go; that fewer
-    failures cannot support less is known without any example.
+    The forecast is learned from examples and may move either way when a few failures go. But fewer failures never
+    support a lower target.
     """
     ordered = [made[0]]
     for before, level, (tiers, unseen) in zip(found, found[1:], made[1:], strict=False):
@@ -281,7 +285,7 @@ def _plain(tiers: Mapping[TierName, AvailabilityTier]) -> _Tiers:
 
 
 def _scaled(tiers: _Tiers, factors: Mapping[TierName, float]) -> _Tiers:
-    """The tiers with their failures scaled, ends of the interval with them; still in their order."""
+    """Return the tiers with their failures and the ends of their intervals scaled, still in order."""
     result: _Tiers = {}
     for name, tier in tiers.items():
         factor = factors[name]
@@ -311,7 +315,7 @@ def _document(start: _Start, level: Level, tiers: _Tiers | None) -> LevelPart:
 
 
 def _offers(service_id: str, below: graphs.GraphBelow) -> Offers:
-    """What a step may be about: direct synchronous dependencies, and all that is below."""
+    """Return the targets of steps: direct synchronous dependencies, and everything below."""
     table = EdgeTable.of(below.graph.edges)
     direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
     called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}
