@@ -1,6 +1,6 @@
-"""The root of API v1: who is let in, how errors are answered, and the rooms' routers.
+"""The root of API v1: authentication, answers to errors, and the rooms' routers.
 
-Every error is an RFC 9457 problem; those that no endpoint declares are added to the OpenAPI document here.
+Every error is an RFC 9457 problem. This module adds them to the OpenAPI document, because no endpoint declares them.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from apps.core.validation_messages import plain
 
 logger = structlog.get_logger(__name__)
 
-# What ninja calls the model of an answer: if that does not validate, the fault is not the client's.
+# ninja's name for the model of an answer. If an answer does not validate, the fault is not the client's.
 RESPONSE_MODEL = "NinjaResponseSchema"
 
 
 class BallastAPI(NinjaAPI):
-    """NinjaAPI whose OpenAPI document names every problem and every action; it is made once a process."""
+    """NinjaAPI whose OpenAPI document names every problem and action. Each process makes the document once."""
 
     _document: OpenAPISchema | None = None
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:
-        """Ninja's own, in plain words; it alone knows the model, and with it the keys that there are."""
+        """Override ninja's method with plain messages. Only here is the model known, and with it the possible keys."""
         found: list[dict[str, Any]] = []
         for context in error_contexts:
             model: Any = context.model
@@ -73,7 +73,7 @@ class BallastAPI(NinjaAPI):
 api = BallastAPI(
     title="Ballast",
     version="1",
-    description="SLO recommendations, decisions and their proof. Ratios are 0..1, times ISO 8601 in UTC.",
+    description="SLO recommendations, decisions and their audit trail. Ratios are 0..1, times ISO 8601 in UTC.",
     urls_namespace="api",
     docs_url="/docs",
     auth=[KeyAuthentication(), SessionAuthentication()],
@@ -85,7 +85,7 @@ api = BallastAPI(
 @api.exception_handler(BallastError)
 def expected(request: HttpRequest, error: BallastError) -> HttpResponse:
     if isinstance(error, NotSignedIn):
-        # Guessing keys is counted against the address; the right key in the end has a bucket of its own.
+        # Wrong keys count against the client's address. A key that is accepted has its own bucket.
         try:
             take_or_refuse(client_name(request), api_limit())
         except RateLimited as limited:
@@ -114,7 +114,7 @@ def invalid_parameters(request: HttpRequest, error: ValidationError) -> HttpResp
 
 
 def _path(location: tuple[Any, ...]) -> str:
-    """Return where in the request a fault is; the body's own name and that of its parameter are left out."""
+    """Return the path of a fault in the request, without the names of the body and of its parameter."""
     parts = [str(part) for part in location]
     if parts[0] == "body":
         return ".".join(parts[2:]) or "body"
@@ -135,7 +135,7 @@ def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def bare_status(request: HttpRequest, error: HttpError) -> HttpResponse:
-    if isinstance(error.__cause__, BallastError):  # what the parser said, which ninja wraps
+    if isinstance(error.__cause__, BallastError):  # the parser's own message, which ninja wraps
         return problem_response(error.__cause__, request)
     if error.status_code == 400:
         return problem_response(BadRequest("The body is not JSON."), request)
@@ -155,7 +155,7 @@ _rooms = list(modules("api"))
 for _room in _rooms:
     for _router in _room.ROUTERS:
         api.add_router("", _router)
-# A route whose last part takes the rest of the path comes after all others, which it would hide.
+# A route whose last part takes the rest of the path comes last, because it would hide the others.
 for _room in _rooms:
     for _router in getattr(_room, "LAST_ROUTERS", ()):
         api.add_router("", _router)

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class ConsoleConfig(AppConfig):
-    """The house itself. First in INSTALLED_APPS: the broker is there before the apps' actors."""
+    """The console itself. It is first in INSTALLED_APPS, so that the broker exists before the apps' actors."""
 
     name = "console"
     label = "console"

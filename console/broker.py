@@ -1,7 +1,6 @@
-"""The Dramatiq broker: how messages travel, how often they are retried, how long they may run.
+"""The Dramatiq broker: queues, retries and time limits of messages.
 
-Delivery is at least once. PostgreSQL is the truth: whatever is lost with Redis is enqueued again by those
-who know what is still to be done.
+Delivery is at least once. PostgreSQL is authoritative: what is lost with Redis is enqueued again from there.
 """
 
 from __future__ import annotations
@@ -28,25 +27,24 @@ from console.worker_middleware import Correlation, DatabaseConnections, PoisonGu
 QUEUES = ("interactive", "default", "bulk")
 """``interactive``: a person waits. ``default``: reactions to what happened. ``bulk``: hours of data."""
 
-# Dramatiq's own defaults are 20 retries over a week; after five over some ten minutes a person should know.
+# Dramatiq's default is 20 retries over a week. After five in about ten minutes a person should know.
 MAX_RETRIES = 5
 MIN_BACKOFF_MS = 2_000
 MAX_BACKOFF_MS = 5 * 60_000
 TIME_LIMIT_MS = 10 * 60_000
-# A worker that died is noticed after this long. A worker that was only paused finds its messages run by others as well.
-# That is harmless: a run is claimed in PostgreSQL by one of them (apps.core.runs), and an answer to a question changes
-# nothing.
+# A dead worker is noticed after this long. If a worker was only paused, others run its messages as well. That is
+# harmless: only one worker claims a run in PostgreSQL (apps.core.runs), and an answer to a question changes nothing.
 HEARTBEAT_TIMEOUT_MS = 6_000
-# In a million fetches. Maintenance, which brings back a dead worker's messages, is a matter of luck at each
-# fetch of the same queue; at the default of 1,000 an idle worker waits for ten minutes and more. Idle
-# workers fetch about once a second and queue, so this is one in two seconds. It scans the keys of the
-# database, which is the broker's own, and only while a worker is dead.
+# In a million fetches. Maintenance, which brings back a dead worker's messages, happens by chance at a fetch of the
+# same queue. At the default of 1,000 an idle worker waits for ten minutes and more. Idle workers fetch each queue about
+# once a second, so this means once in two seconds. It scans the keys of the broker's own database, and only while a
+# worker is dead.
 MAINTENANCE_CHANCE = 500_000
 REDIS_DATABASE = 1
 
 
 class GuardedBroker(SignedRedisBroker):
-    """A broker that does not try to send while Redis is known to be silent: whoever sends has waited for it once."""
+    """A broker that does not try to send while Redis is known to be silent, so that callers wait only once."""
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         with redis_watch.guard():
@@ -54,7 +52,7 @@ class GuardedBroker(SignedRedisBroker):
 
 
 def broker_url(redis_url: str) -> str:
-    """The broker's address: the same server, but a database of its own."""
+    """Return the broker's address: the same server, but a separate database."""
     parts = urlsplit(redis_url)
     if parts.scheme == "unix":
         return f"{redis_url}{'&' if parts.query else '?'}db={REDIS_DATABASE}"
@@ -62,13 +60,13 @@ def broker_url(redis_url: str) -> str:
 
 
 def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: float = 5.0) -> GuardedBroker:
-    """A broker on ``redis_url``. It connects when the first message is sent, not now.
+    """Return a broker on ``redis_url``. It connects when the first message is sent.
 
-    ``timeout_seconds`` is how long one answer of Redis may take.
+    ``timeout_seconds`` is the longest that one answer of Redis may take.
     """
     dramatiq.set_encoder(SignedEncoder())
     url = broker_url(redis_url)
-    # What comes later in the list sees a message's end earlier: connections are given back when all others are done.
+    # Later middleware sees a message's end earlier, so connections are given back after all others are done.
     middleware: list[Middleware] = [
         DatabaseConnections(),
         Correlation(),
@@ -95,5 +93,5 @@ def make_broker(redis_url: str, *, namespace: str = "ballast", timeout_seconds: 
 
 
 def install() -> None:
-    """Make the broker the one to which actors bind."""
+    """Set the broker to which actors bind."""
     dramatiq.set_broker(make_broker(settings.REDIS_URL, timeout_seconds=settings.REDIS_TIMEOUT_S))

@@ -1,4 +1,4 @@
-"""How a management command runs: with the servers it needs, and one clear line when something known fails."""
+"""Run a management command with the servers it needs, and print one clear line for a known failure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ WITHOUT_SERVERS = frozenset(
     {"help", "version", "check", "collectstatic", "diffsettings", "findstatic", "startapp", "sqlmigrate"}
     | {"makemessages", "compilemessages"}
 )
-# Commands that want a database, but decide about its migrations themselves.
+# Commands that need a database but handle its migrations themselves.
 WITHOUT_MIGRATING = frozenset({"migrate", "makemigrations", "showmigrations", "flush", "sqlflush", "test"})
-# Processes that survive the loss of the database: they wait for it, as they do when it goes away later.
+# Processes that survive the loss of the database. They wait for it at the start, too.
 PATIENT = frozenset({"relay", "scheduler"})
 
 
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
             raise
         return _fail(f"Redis does not answer as it should: {_first_line(error)}")
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
+        # The reader of the output has closed it. Without this, Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
@@ -76,7 +76,7 @@ def _prepare(stack: ExitStack, name: str) -> None:
         check_databases(configuration)
     postgres, redis = not configuration.database_url, not configuration.redis_url
     if postgres or redis:
-        # Before Django reads its settings: a server whose port was taken meanwhile gets another here.
+        # Before Django reads its settings, because a server whose port was taken meanwhile gets another one here.
         stack.enter_context(ensure(configuration.data_dir, postgres=postgres, redis=redis))
     stack.callback(_close_connections)
     if postgres and name not in WITHOUT_MIGRATING:
@@ -87,7 +87,7 @@ def _prepare(stack: ExitStack, name: str) -> None:
 
 
 def _close_connections() -> None:
-    """Let go of the database before it stops; a pool would complain, and try again."""
+    """Close the database connections before the server stops. A pool would log errors and reconnect."""
     for connection in connections.all(initialized_only=True):
         connection.close()
         close_pool = getattr(connection, "close_pool", None)

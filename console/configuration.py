@@ -1,6 +1,6 @@
-"""What an operator may set, read and checked in one place: by the settings, and by `make up` before it starts anything.
+"""Read and check what an operator can set. The settings use it, and `make up` does before it starts anything.
 
-Every variable stands in docs/configuration.md. Reading is pure: no server is asked, no folder made.
+docs/configuration.md lists every variable. Reading has no side effects: it asks no server and makes no folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """The environment, checked. Empty addresses mean the embedded server, or none."""
+    """The checked environment. An empty address means the embedded server, or none."""
 
     data_dir: Path
     config_file: Path
@@ -206,9 +206,9 @@ def _check_is_toml(path: Path) -> None:
 
 
 def check_config_file(path: Path) -> None:
-    """Check what the configuration file says of metric families and archetypes, where there is such a file.
+    """Check the metric families and archetypes in the configuration file, if there is one.
 
-    Raises `ConfigurationError` naming the key. It loads what the settings of a web process must not.
+    Raises `ConfigurationError` that names the key. It loads modules that the settings of a web process must not load.
     """
     if not path.is_file():
         return

@@ -1,4 +1,4 @@
-"""Reading environment variables: each value as the type it has to be, or one line that says what to set instead."""
+"""Read environment variables: each value with its type, or one line that says what to set instead."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class ConfigurationError(Exception):
 
 
 class Environment:
-    """Typed reading of environment variables. An empty value counts as none, as compose files pass it on."""
+    """Typed reading of environment variables. Empty values count as unset, because compose files pass them on."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
 
     def text(self, name: str, default: str = "") -> str:
-        """The value, without blanks around it."""
+        """Return the value without blanks around it."""
         return self.variables.get(name, "").strip() or default
 
     def number(self, name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
-        """A whole number from ``least`` to ``most``."""
+        """Return a whole number from ``least`` to ``most``."""
         text = self.text(name)
         if not text:
             return default
@@ -36,7 +36,7 @@ class Environment:
         return int(text)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """``1`` or ``0``, also written true, yes, on, false, no, off."""
+        """Return whether the value is ``1``, true, yes or on; ``0``, false, no and off mean false."""
         text = self.text(name)
         if not text:
             return default
@@ -45,7 +45,7 @@ class Environment:
         return text.lower() in TRUE
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of a few words, whose case does not matter; they are returned as given in ``choices``."""
+        """Return one of ``choices``, spelt as there. The case of the value does not matter."""
         text = self.text(name, default)
         for choice in choices:
             if text.lower() == choice.lower():
@@ -53,17 +53,17 @@ class Environment:
         raise ConfigurationError(f"{name} is {text!r}. Set it to {', '.join(choices[:-1])} or {choices[-1]}.")
 
     def names(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
-        """A comma-separated list, without blanks and empty entries."""
+        """Return a comma-separated list, without blanks and empty entries."""
         found = [part.strip() for part in self.text(name).split(",") if part.strip()]
         return found or list(default)
 
     def folder(self, name: str, default: Path) -> Path:
-        """An absolute path, which need not exist yet."""
+        """Return an absolute path, which need not exist."""
         text = self.text(name)
         return Path(text).absolute() if text else default
 
     def address(self, name: str, schemes: tuple[str, ...], example: str) -> str:
-        """A URL of one of ``schemes`` with a host and, where it has one, a port that is a number.
+        """Return a URL of one of ``schemes`` with a host and, optionally, a numeric port.
 
         The value may hold a password, so no message repeats it.
         """
@@ -81,7 +81,7 @@ class Environment:
 
 
 def split_address(name: str, url: str) -> SplitResult:
-    """Take a URL apart. Raises `ConfigurationError` where its port is none, as a bare ``#`` in a password makes it."""
+    """Split a URL. Raises `ConfigurationError` where its port is no number, as after a bare ``#`` in a password."""
     try:
         parts = urlsplit(url)
         _ = parts.port

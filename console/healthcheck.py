@@ -1,4 +1,4 @@
-"""Whether the web process of this machine serves: ``python -m console.healthcheck``, as containers ask it."""
+"""Check that the console on this machine serves: ``python -m console.healthcheck``, for containers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMEOUT_S = 2.0
 
 
 def answers(port: int) -> bool:
-    """Whether ``/-/healthz`` on ``port`` of this machine is answered with 200."""
+    """Return whether ``/-/healthz`` on ``port`` of this machine answers 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/-/healthz", headers={"Host": _allowed_host()})
@@ -24,7 +24,7 @@ def answers(port: int) -> bool:
 
 
 def _allowed_host() -> str:
-    """A host name that Django accepts: behind a proxy that is the public name alone."""
+    """Return a host name that Django accepts. Behind a proxy only the public name may be accepted."""
     hosts = [host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",")]
     named = [host.removeprefix(".") for host in hosts if host not in ("", "*")]
     return named[0] if named else "127.0.0.1"

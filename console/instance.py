@@ -1,4 +1,4 @@
-"""At most one supervisor for a data folder, and a record of its children for the one that comes after it."""
+"""Allow only one supervisor for a data folder, and record its children for the next one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from console.embedded.state import run_dir, write_private
 
-# How long a new supervisor waits for one that is already stopping.
+# How long a new supervisor waits for one that is stopping.
 HANDOVER_TIMEOUT_S = 60.0
 LEFTOVER_TIMEOUT_S = 3.0
 
@@ -26,7 +26,7 @@ class AlreadyRunningError(Exception):
 
 @dataclass
 class Instance:
-    """The lock on a data folder. It is released by the kernel when this process ends, however it ends."""
+    """The lock on a data folder. The kernel releases it when this process ends, however it ends."""
 
     data_dir: Path
     address: str
@@ -34,7 +34,7 @@ class Instance:
 
     @classmethod
     def claim(cls, data_dir: Path, address: str) -> Instance:
-        """Take the lock, waiting for a supervisor that is stopping. Raises `AlreadyRunningError`."""
+        """Take the lock. Wait for a supervisor that is stopping. Raises `AlreadyRunningError`."""
         lock = (run_dir(data_dir) / "supervisor.lock").open("a")
         deadline = time.monotonic() + HANDOVER_TIMEOUT_S
         while True:
@@ -51,7 +51,7 @@ class Instance:
             time.sleep(0.1)
 
     def record(self, children: Iterable[int], *, is_stopping: bool = False) -> None:
-        """Write down who runs here."""
+        """Record the supervisor and its children."""
         record = {
             "pid": os.getpid(),
             "address": self.address,
@@ -61,7 +61,7 @@ class Instance:
         write_private(_record_path(self.data_dir), json.dumps(record) + "\n")
 
     def end_leftovers(self) -> None:
-        """End children of a supervisor that was killed, so that they hold neither port nor work."""
+        """End the children of a killed supervisor, so that they hold neither port nor work."""
         groups = [
             int(pid)
             for pid, started in _recorded(self.data_dir).get("children", {}).items()
@@ -89,9 +89,9 @@ def _recorded(data_dir: Path) -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's own count; tells it from a later one with the same id."""
+    """Return when a process started, in the kernel's count. It tells the process from a later one with the same id."""
     try:
-        # After the name, which is in brackets and may hold anything: field 22 of proc(5).
+        # Field 22 of proc(5), counted after the name, which is in brackets and may hold anything.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""

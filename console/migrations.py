@@ -1,4 +1,4 @@
-"""Bring a database up to the code: cheaply when nothing is pending, once when several processes try."""
+"""Apply pending migrations: cheap when nothing is pending, and only once when several processes try."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.db import connections
 
 from apps.core import grants
 
-# Held by whoever migrates; the others wait and then find nothing to do.
+# The migrating process holds it. Others wait and then find nothing to do.
 MIGRATION_LOCK = 0x4D494752
 
 
 def on_disk() -> set[tuple[str, str]]:
-    """(app label, migration name) of every migration in the code, without importing any."""
+    """Return (app label, migration name) of every migration in the code, without importing any."""
     found = set()
     for config in apps.get_app_configs():
         for path in (Path(config.path) / "migrations").glob("[!_]*.py"):
@@ -26,7 +26,7 @@ def on_disk() -> set[tuple[str, str]]:
 
 
 def pending(alias: str = "owner") -> set[tuple[str, str]]:
-    """The migrations in the code that the database behind ``alias`` has not seen."""
+    """Return the migrations in the code that the database ``alias`` lacks."""
     connection = connections[alias]
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
@@ -38,7 +38,7 @@ def pending(alias: str = "owner") -> set[tuple[str, str]]:
 
 
 def apply_pending(*, out: TextIO | None = None) -> int:
-    """Apply what is pending as the owner. Returns how many migrations there were; says so on ``out``."""
+    """Apply pending migrations as the owner. Return how many there were, and write that to ``out``."""
     if not pending():
         grants.ensure()
         connections["owner"].close()

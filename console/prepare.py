@@ -1,8 +1,7 @@
-"""What has to be done while the console comes up, in one process: migrate, load the demo, say who signs in.
+"""Prepare the start of the console in one process: migrate, load the demo, list the sign-ins.
 
-``python -m console.prepare REPORT_FD`` writes one JSON line for each step that is done to the descriptor it
-is given: ``{"step": "migrated"}``, then ``{"step": "ready", "sign_ins": "…"}`` or ``{"step": "failed",
-"reason": "…"}``.
+``python -m console.prepare REPORT_FD`` writes one JSON line for each finished step to that descriptor: ``{"step":
+"migrated"}``, then ``{"step": "ready", "sign_ins": "…"}`` or ``{"step": "failed", "reason": "…"}``.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """One line for the operator; of what nobody foresaw, the log keeps the traceback."""
+    """Return one line for the operator. The log keeps the traceback of an unexpected error."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     from django.core.management import CommandError
     from django.db import Error
@@ -57,14 +56,15 @@ def _prepare(report: IO[str]) -> None:
 
     from console.migrations import apply_pending
 
-    # Nothing is collected here, files are served from where they lie; but the web server warns of a missing folder.
+    # Static files are not collected here but served from their source folders. The web server warns if the folder is
+    # missing.
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     apply_pending()
     _tell(report, "migrated")
     sign_ins = io.StringIO()
     if settings.DEMO and "demo" in get_commands():
         call_command("demo", "ensure", stdout=sys.stderr)
-        # What it says of nobody is said below, once.
+        # The line about missing sign-ins is printed below, once.
         call_command("demo", "signins", stdout=sign_ins, stderr=io.StringIO())
     from apps.accounts.queries import nobody_can_sign_in, nobody_yet
 

@@ -1,4 +1,4 @@
-"""One child of the supervisor: started, watched, restarted with growing pauses, stopped within a bound."""
+"""One child of the supervisor: it is started, watched, restarted with growing pauses, and stopped in bounded time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from console.embedded.identity import die_with_parent
 from console.embedded.logs import MAX_LOG_BYTES, RotatingLog
 
 RESTART_DELAYS_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses before a child that ended by itself is started again; the last one repeats."""
-# A child that ran for this long is well; its next failure counts as the first.
+"""Seconds before a child that ended by itself is restarted. The last one repeats."""
+# After a child ran for this long, its next failure counts as the first.
 STABLE_AFTER_S = 60.0
-# How long an ended child's last lines are waited for; what it started itself may hold its log open for longer.
+# How long to wait for an ended child's last lines. Its own children may hold the log open for longer.
 LAST_WORDS_S = 0.3
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -28,10 +28,10 @@ class Child:
     Parameters
     ----------
     name : of the child and of its log
-    command : program and arguments
-    data_dir : where the log goes
-    env : added to the supervisor's own environment
-    log_bytes : how long the log's file may get; it and the one before it are kept
+    command : program with its arguments
+    data_dir : the data folder with the log
+    env : added to the supervisor's environment
+    log_bytes : the longest that the log's file may get; it and the previous one are kept
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, which is also that of its process group, while it runs."""
+        """Its process id while it runs, which is also the id of its process group."""
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
@@ -73,15 +73,14 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # A session of its own: Ctrl-C reaches the supervisor alone, which stops its children in
-                # order.
+                # In a new session, so that Ctrl-C reaches only the supervisor, which stops its children in order.
                 start_new_session=True,
                 preexec_fn=bind_to_parent,
             )
         self._started_at = time.monotonic()
 
     def look_after(self) -> str:
-        """Note an end and start again when it is time. Returns a line for the operator when it ended."""
+        """Note an end, and restart when it is time. Return a line for the operator when it ended."""
         now = time.monotonic()
         if self._process is None:
             if now >= self._start_again_at:
@@ -110,7 +109,7 @@ class Child:
         return self._process is None or self._process.poll() is not None
 
     def kill(self) -> None:
-        """End the child and whatever it started."""
+        """End the child and its own children."""
         if self._process is not None:
             self._end_group(signal.SIGKILL)
             self._process.wait()

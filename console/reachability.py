@@ -1,6 +1,6 @@
-"""Whether the servers that the environment names answer, asked before anything is started.
+"""Check that the servers that the environment names answer, before anything starts.
 
-Each failure is one line that names the variable, where it leads, and what to do; never the password.
+Each failure is one line that names the variable, the server and what to do, but never the password.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ REDIS_TIMEOUT_S = 3
 
 
 def check_servers(configuration: Configuration) -> None:
-    """Ask every server that is not embedded. Raises `ConfigurationError` for the first that cannot be used."""
+    """Check every server that is not embedded. Raises `ConfigurationError` for the first that cannot be used."""
     check_databases(configuration)
     if configuration.redis_url:
         check_redis(configuration.redis_url)
 
 
 def check_databases(configuration: Configuration) -> None:
-    """Sign in at PostgreSQL as the application and, where that is another role, as the owner."""
+    """Connect to PostgreSQL as the application and, where that is another role, as the owner."""
     addresses = {
         "DATABASE_URL": configuration.database_url,
         "DATABASE_OWNER_URL": configuration.database_owner_url,
@@ -35,7 +35,7 @@ def check_databases(configuration: Configuration) -> None:
 
 
 def check_database(variable: str, url: str) -> None:
-    """Sign in at PostgreSQL. Raises `ConfigurationError` saying which part of ``variable`` is wrong."""
+    """Connect to PostgreSQL. Raises `ConfigurationError` that says which part of ``variable`` is wrong."""
     import psycopg
 
     try:
@@ -51,7 +51,7 @@ def check_database(variable: str, url: str) -> None:
 
 
 def explained(variable: str, url: str, error: str) -> str:
-    """Turn what libpq says of an attempt to connect into one line for the operator."""
+    """Turn libpq's message on a failed connection into one line for the operator."""
     place = _place(url, 5432)
     user = urlsplit(url).username or "this user"
     name = urlsplit(url).path.strip("/")
@@ -75,7 +75,7 @@ def explained(variable: str, url: str, error: str) -> str:
 
 
 def check_redis(url: str) -> None:
-    """Send a ping to Redis. Raises `ConfigurationError` where nothing, or something else, answers."""
+    """Ping Redis. Raises `ConfigurationError` where nothing, or something else, answers."""
     import redis
 
     place = _place(url, 6379)
@@ -104,7 +104,7 @@ def check_redis(url: str) -> None:
 
 
 def _place(url: str, port: int) -> str:
-    """Host and port of an address, or its socket; no user, no password."""
+    """Return host and port of an address, or its socket, without user and password."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return parts.path

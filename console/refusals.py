@@ -1,4 +1,4 @@
-"""Keep requests that anybody can send from filling the log: one line a minute for each kind, with their number."""
+"""Keep refused requests from filling the log: one line a minute for each kind, with their number."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 
 EVERY_S = 60.0
-# Django's loggers for requests that it refuses to read, one for each kind; a failed CSRF check is not among them,
-# because its reason is what a person who cannot sign in asks for.
+# Django's loggers for requests that it refuses to read, one for each kind. A failed CSRF check is not among them,
+# because a person who cannot sign in needs its reason.
 PREFIX = "django.security."
 NOT_COUNTED = frozenset({"django.security.csrf"})
 
 
 class Refusals(logging.Filter):
-    """Pass the first refusal of a kind, and one a minute after it that says how many there were meanwhile.
+    """Pass the first refusal of a kind, then one a minute that says how many there were meanwhile.
 
-    The traceback is dropped: it is Django's own, and the same each time.
+    The traceback is dropped, because it is Django's own and always the same.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +28,7 @@ class Refusals(logging.Filter):
         self._unsaid: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether the line is written."""
         kind = record.name
         if not kind.startswith(PREFIX) or kind in NOT_COUNTED:
             return True

@@ -1,4 +1,4 @@
-"""Django settings. What an operator may set is read by `console.configuration` and stands in docs/configuration.md."""
+"""Django settings. `console.configuration` reads what an operator can set; docs/configuration.md describes it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from console.configuration import PROJECT, Configuration
 from console.embedded import embedded_urls
 from console.embedded.errors import os_errors_explained
 
-# Read when numpy is loaded, here and in the processes that compute beside a worker. Its matrices are small: threads
-# of its own would only take processors from those who compute.
+# numpy reads this when it is loaded, here and in the processes that compute for a worker. Its matrices are small, so
+# its own threads would only take processors from other computations.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS") or "1"
 
 BASE_DIR = PROJECT
@@ -32,7 +32,7 @@ DEBUG = _configuration.debug
 
 
 def local_secret(name: str) -> str:
-    """Return a secret kept in the data folder, made on first use; only for the embedded default."""
+    """Return a secret from the data folder. It is made on first use, and only for the embedded default."""
     path = DATA_DIR / name
     try:
         return path.read_text().strip()
@@ -48,7 +48,7 @@ def local_secret(name: str) -> str:
         return candidate
 
 
-# Where the parts are. A URL in the environment replaces the embedded part; nothing else changes.
+# The addresses of the parts. A URL in the environment replaces the embedded part; nothing else changes.
 _database_url = _configuration.database_url
 _owner_url = _configuration.database_owner_url or _database_url
 REDIS_URL = _configuration.redis_url
@@ -100,7 +100,7 @@ SECURE_CSP = {
 
 INSTALLED_APPS = [
     "console",
-    # Every folder of apps/ that has an apps.py. Nothing goes by their order.
+    # Every folder of apps/ that has an apps.py. Their order does not matter.
     *(f"apps.{file.parent.name}" for file in sorted((BASE_DIR / "apps").glob("*/apps.py"))),
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -114,7 +114,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.ProbeMiddleware",
-    # Before whatever may refuse a request: a refusal has the request's id as well.
+    # Before all middleware that may refuse a request, so that a refusal has the request's id.
     "apps.core.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -133,7 +133,7 @@ MIDDLEWARE = [
     "apps.core.visible_pages.VisibleCharactersMiddleware",
     "apps.core.middleware.ApiHeadersMiddleware",
     "apps.core.middleware.ProblemPagesMiddleware",
-    # Innermost: what it says of methods stands in the problem that is made of a 405.
+    # Innermost, because the problem of a 405 needs the methods that it names.
     "apps.core.middleware.ApiMethodsMiddleware",
 ]
 
@@ -158,14 +158,14 @@ TEMPLATES = [
 
 CONNECT_TIMEOUT_S = 2
 POOL_TIMEOUT_S = 1
-"""How long one waits for a connection of the pool before the server is asked whether it lives; up to three times."""
+"""How long a thread waits for a connection of the pool before it asks whether the server lives; up to three times."""
 
 
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
-    """Turn a URL into a database entry with a bounded pool and a deadline on connecting."""
+    """Return a database entry for a URL, with a bounded pool and a deadline on connecting."""
     config: dict[str, Any] = environ.Env.db_url_config(url)
     config["ENGINE"] = "apps.core.database"
-    config["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no page its broken connection
+    config["CONN_HEALTH_CHECKS"] = True  # after a restart of the server no page meets a broken connection
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     options.setdefault("application_name", "ballast")
@@ -177,15 +177,15 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
             "max_size": pool_size,
             "timeout": POOL_TIMEOUT_S,
             "max_idle": 120,
-            # Soon given up, and begun anew by the next who needs a connection: no growing pauses to sit out when
-            # the server is back.
+            # Given up soon and begun again by the next request, so that nobody waits through growing pauses once the
+            # server is back.
             "reconnect_timeout": 3,
         }
     return config
 
 
 def without_credentials(url: str) -> tuple[str, str, str]:
-    """Return an address without its user part, and the user and password that stood in it."""
+    """Return an address without its user part, and the user and password from it."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url, "", ""
@@ -193,7 +193,7 @@ def without_credentials(url: str) -> tuple[str, str, str]:
     return urlunsplit(bare), unquote(parts.username or ""), unquote(parts.password or "")
 
 
-# "default" is the application's role, which owns nothing; "owner" migrates and keeps partitions.
+# "default" is the application's role, which owns nothing; "owner" migrates and makes partitions.
 DATABASES = {
     "default": database(_database_url, pool_size=_configuration.database_pool_size),
     "owner": database(_owner_url, pool_size=0),
@@ -234,7 +234,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 60  # names carry no digest, so an upgrade must show within a minute
+WHITENOISE_MAX_AGE = 60  # names have no digest, so an upgrade must show within a minute
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -243,7 +243,7 @@ SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Outside systems.
-# Credentials in the address are taken out of it, because the address is shown to everybody.
+# Credentials are taken out of the address, because everybody sees the address.
 PROMETHEUS_URL, PROMETHEUS_USER, PROMETHEUS_PASSWORD = without_credentials(_configuration.prometheus_url)
 PROMETHEUS_TOKEN = _configuration.prometheus_token
 PROMETHEUS_ORG_ID = _configuration.prometheus_org_id
@@ -268,7 +268,7 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
-# The id that RequestIdMiddleware chose, which stands in the headers.
+# The id that RequestIdMiddleware put into the headers.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 LOGGING = {
     "version": 1,
@@ -290,5 +290,5 @@ LOGGING = {
     "loggers": {"httpx": {"level": "WARNING"}, "django_structlog": {"level": "WARNING"}},
 }
 
-# A digest that tells two installations' keys apart in a shared Redis.
+# A digest that separates two installations' keys in a shared Redis.
 INSTALLATION_ID = hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]

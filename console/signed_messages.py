@@ -1,4 +1,4 @@
-"""Messages are signed: a worker runs what this installation sent, and nothing that was planted in Redis."""
+"""Signed messages: a worker runs only what this installation sent, nothing that was planted in Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLACE = "message"
 
 
 class SignedEncoder(Encoder):
-    """A message as signed JSON."""
+    """Encodes a message as signed JSON."""
 
     def encode(self, data: MessageData) -> bytes:
         return signed(_PLACE, data)
@@ -33,10 +33,10 @@ class SignedEncoder(Encoder):
 
 
 class SignedRedisBroker(RedisBroker):
-    """Refuses what cannot be decoded as it is fetched, so that it neither stops a worker nor what stands beside it."""
+    """Drops undecodable messages when it fetches them, so that they stop neither the worker nor the other messages."""
 
     def do_fetch(self, queue_name: str, *arguments: Any) -> list[bytes | None]:
-        """Fetch messages of a queue, those only that are signed."""
+        """Fetch the signed messages of a queue."""
         fetched: list[bytes | None] = self._dispatch("fetch")(queue_name, *arguments)  # type: ignore[no-untyped-call]
         return [data for data in fetched if data is None or self._is_ours(queue_name, data)]
 
@@ -50,7 +50,7 @@ class SignedRedisBroker(RedisBroker):
         return True
 
     def _forget(self, queue_name: str, data: bytes) -> None:
-        """Take a refused message out of Redis, as far as it says under which id it stands there."""
+        """Remove a refused message from Redis, if it names its id there."""
         try:
             message = JSONEncoder().decode(data[max(0, data.find(b"{")) :])
             self.do_ack(queue_name, str(message["options"]["redis_message_id"]))

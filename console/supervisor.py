@@ -1,9 +1,8 @@
 """`make up`: one process that starts everything, keeps it running and stops it in order.
 
-Order of stopping: web and workers finish what they have in hand, then relay and scheduler, then Redis and
-PostgreSQL. A second signal ends the children at once. When the supervisor itself is killed, Linux tells its
-children to stop; where there is no such service, and for what outlives it all the same, the next start ends
-them.
+Order of stopping: web and workers finish their running work, then relay and scheduler, then Redis and PostgreSQL. A
+second signal ends the children at once. When the supervisor itself is killed, Linux tells its children to stop. On
+other systems, and where a child survives, the next start ends them.
 """
 
 from __future__ import annotations
@@ -34,15 +33,14 @@ from console.reachability import check_servers
 
 HOST = "127.0.0.1"
 TICK_S = 0.1
-# How often the embedded servers' guards are looked after.
+# How often the embedded servers' guards are checked.
 REVIVE_EVERY_S = 5.0
-# First the web and the workers, then relay and scheduler: how long each group may take to finish what it
-# does.
+# How long each group may take to finish its work: first web and workers, then relay and scheduler.
 DRAIN_S = 25.0
 STOP_S = 10.0
 MIGRATE_TIMEOUT_S = 300.0
 READY_TIMEOUT_S = 60.0
-# So many ends in a row before the first page was ever served mean that it will never be.
+# After this many failed starts in a row before the first page, no start will succeed.
 GIVE_UP_AFTER = 4
 
 
@@ -69,13 +67,13 @@ class Supervisor:
         self._helper: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
-        """Start, serve, stop. Returns the exit status."""
+        """Start, serve and stop. Return the exit status."""
         self._listen_to_signals()
         try:
             self._start()
             self._serve()
         except (StartError, AlreadyRunningError, EmbeddedError) as error:
-            # Now, and not when all has stopped: the reason stands before what follows from it.
+            # Now, and not after the stop, so that the reason comes before its consequences.
             self._say(str(error))
             return 1
         except StopAsked:
@@ -104,7 +102,7 @@ class Supervisor:
         self._make_children()
         self._start_children(self._serving[:1])
         self._await_first_page()
-        # Only now, so that the first page does not wait for seven programs that load at once.
+        # Only now, so that the first page does not wait while all programs load at once.
         self._start_children(self._children[1:])
         answer = self._await_step(report, "ready", None)
         if answer["step"] == "failed":
@@ -122,7 +120,7 @@ class Supervisor:
             self._helper = subprocess.Popen(
                 [sys.executable, "-m", "console.prepare", str(writing)],
                 cwd=PROJECT,
-                # It speaks to the person who waits, not to a collector of logs.
+                # Its output is for the person who waits, not for a collector of logs.
                 env={"LOG_LEVEL": "WARNING"} | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
@@ -135,7 +133,7 @@ class Supervisor:
         return os.fdopen(reading)
 
     def _await_step(self, report: IO[str], wanted: str, timeout: float | None) -> dict[str, str]:
-        """Wait for a line of `console.prepare`, looking after the children meanwhile."""
+        """Wait for a line of `console.prepare`, and restart children meanwhile."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             has_line = self._wait(report.fileno())
@@ -199,7 +197,7 @@ class Supervisor:
                 revive_at = time.monotonic() + REVIVE_EVERY_S
 
     def _revive(self, servers: Servers) -> None:
-        """Bring back embedded servers whose guard died. Those whose port was taken meanwhile get another."""
+        """Restart embedded servers whose guard died. A server whose port was taken meanwhile gets another."""
         before = (servers.database_url, servers.redis_url)
         try:
             servers.revive()
@@ -207,7 +205,7 @@ class Supervisor:
             self._say(str(error))
             return
         if before != (servers.database_url, servers.redis_url):
-            self._say("An embedded server moved to another port; everything that uses it starts again.")
+            self._say("An embedded server moved to another port; all programs that use it restart.")
             for child in self._running:
                 child.ask_to_stop()
 
@@ -267,7 +265,7 @@ class Supervisor:
         sys.stdout.flush()
 
     def _say(self, line: str) -> None:
-        # The terminal may be gone, which is no reason to stop in the middle.
+        # The terminal may be gone. That is no reason to stop half-way.
         with contextlib.suppress(OSError):
             sys.stderr.write(f"ballast: {line}\n")
             sys.stderr.flush()
@@ -284,9 +282,9 @@ class Supervisor:
         self.signals += 1
 
     def _wait(self, descriptor: int | None = None) -> bool:
-        """Sleep for a tick, or until a signal, the end of a child or something to read from ``descriptor``.
+        """Sleep for a tick, or until a signal, the end of a child or data on ``descriptor``.
 
-        Returns whether there is something to read.
+        Return whether there is data to read.
         """
         awaited = [self._wake.fileno()] if descriptor is None else [self._wake.fileno(), descriptor]
         readable, _, _ = select.select(awaited, [], [], TICK_S)
@@ -301,11 +299,11 @@ class Supervisor:
 
 
 class StopAsked(Exception):
-    """Somebody pressed Ctrl-C or sent SIGTERM."""
+    """Ctrl-C or SIGTERM asked for a stop."""
 
 
 def checked_configuration() -> Configuration:
-    """Read the environment and try what it names, before anything is started. Raises `ConfigurationError`."""
+    """Read the environment and check its servers, before anything starts. Raises `ConfigurationError`."""
     found = Configuration.read()
     check_config_file(found.config_file)
     check_servers(found)
@@ -314,10 +312,9 @@ def checked_configuration() -> Configuration:
 
 def main(_arguments: Sequence[str] = ()) -> int:
     if "MAKELEVEL" in os.environ:
-        # Started by make: if make is killed, so that nobody is left to press Ctrl-C, stop as if it had been
-        # pressed.
+        # make starts this process. If make is killed, nobody can press Ctrl-C any more, so stop as if it was pressed.
         die_with_parent(signal.SIGTERM)
-    # Seven programs that compile the same modules at every start make the first page wait for seconds.
+    # Several programs that compile the same modules at every start would delay the first page by seconds.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:
@@ -327,7 +324,7 @@ def main(_arguments: Sequence[str] = ()) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
-    # The children run in another folder, from where a relative path would lead elsewhere.
+    # The children run in another folder, where a relative path would lead elsewhere.
     os.environ["BALLAST_DATA_DIR"] = str(configuration.data_dir)
     if "BALLAST_CONFIG" in os.environ:
         os.environ["BALLAST_CONFIG"] = str(configuration.config_file)

@@ -1,4 +1,4 @@
-"""All pages: every room's own routes, found in its ``urls.py``; and the API."""
+"""All routes: those of every room's ``urls.py``, and the API."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""What happens around every message: connections, correlation, poison."""
+"""Middleware around every message: database connections, request ids, messages that kill workers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from apps.core import services
 
 logger = structlog.get_logger(__name__)
 
-# Starts of one message, retries included, before it counts as one that kills its workers.
+# After this many starts, retries included, a message counts as one that kills its workers.
 MAX_STARTS = 12
 
 
 class DatabaseConnections(Middleware):
-    """Give connections back to the pool between messages, and drop those that broke meanwhile."""
+    """Give connections back to the pool between messages, and drop broken ones."""
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         close_old_connections()
@@ -60,16 +60,16 @@ class Correlation(Middleware):
 
 
 class PoisonGuard(Middleware):
-    """Stop a message that kills the process that runs it; nobody is left to count such a start as a retry.
+    """Stop a message that kills its process, because then nobody is left to count the start as a retry.
 
-    Starts are counted in PostgreSQL, before the actor runs: a count in Redis would be gone with Redis.
+    Starts are counted in PostgreSQL, before the actor runs. A count in Redis could be lost.
     """
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         try:
             starts = services.count_start(message.message_id, message.actor_name)
         except DatabaseError:
-            # Without its database the actor fails by itself and is retried.
+            # Without the database the actor fails by itself and is retried.
             logger.warning("message.not_counted", exc_info=True)
             return
         if starts > MAX_STARTS:

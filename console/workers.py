@@ -1,9 +1,8 @@
-"""The worker process: ``python -m console.workers QUEUE… [--threads N]``, one process, any number of lanes.
+"""The worker: ``python -m console.workers QUEUE… [--threads N]``, one process for any number of lanes.
 
-The supervisor, the compose file and Kubernetes run several of them, with ``interactive`` in one of its own,
-so that nobody who waits stands behind an import. `dramatiq console.workers` works as well; this entry
-differs in that it loads the heavy libraries before the first message and polls the interactive lane more
-often.
+The supervisor, the compose file and Kubernetes run several of them, with a separate one for ``interactive``, so that no
+person waits for an import. `dramatiq console.workers` works as well, but this entry also loads the heavy libraries
+before the first message and polls the interactive lane more often.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ import django
 from console.configuration import Configuration
 from console.environment import ConfigurationError
 
-# A person waits for this lane; an idle worker asks for work at most this late.
+# A person waits for this lane, so an idle worker polls it this often.
 INTERACTIVE_POLL_MS = 50
-# Twenty fetches a second instead of one need a twentieth of the usual chance of maintenance.
+# With twenty fetches a second instead of one, maintenance needs a twentieth of the usual chance.
 INTERACTIVE_MAINTENANCE_CHANCE = 25_000
 POLL_MS = 1_000
 CLOCK_WATCHED_EVERY_S = 60.0
@@ -42,7 +41,7 @@ def setup() -> None:
 
 
 def preload() -> None:
-    """Import what the engine needs, so that the first computation does not wait for it."""
+    """Import the engine's libraries, so that the first computation does not wait for them."""
     for name in PRELOADED:
         if util.find_spec(name):
             import_module(name)
@@ -55,7 +54,7 @@ def _watch_clock() -> None:
 
     try:
         clocks.watch()
-    except DatabaseError:  # Others say that it is away.
+    except DatabaseError:  # Other parts report that it is away.
         connection.close()
 
 
@@ -110,6 +109,6 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 elif __name__ != "__mp_main__":
-    # For `dramatiq console.workers`, which looks for actors and a broker in the module it is given. Processes that
-    # compute for a worker need neither.
+    # For `dramatiq console.workers`, which looks for actors and a broker in this module. Processes that compute for a
+    # worker need neither.
     setup()

@@ -1,4 +1,4 @@
-"""The application for a WSGI server. `console.edge` serves it behind its deadlines and limits."""
+"""The application for a WSGI server. `console.edge` serves it behind deadlines and limits."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from console.embedded import EmbeddedError
 from console.environment import ConfigurationError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-# A page that the database cannot answer in this time is given up; workers take the time they need.
+# The longest time of one statement for a page. Workers take the time they need.
 os.environ.setdefault("DATABASE_STATEMENT_TIMEOUT_MS", "15000")
-# And one that gives no sign of life is given up sooner: a person waits.
+# A silent server is given up sooner, because a person waits.
 os.environ.setdefault("DATABASE_PATIENCE_MS", "1500")
 os.environ.setdefault("REDIS_TIMEOUT_MS", "500")
 

@@ -1,4 +1,4 @@
-"""Keys of programs: 256 random bits, shown once. Only a keyed hash is kept, which opens nothing by itself."""
+"""Programs' API keys: 256 random bits, shown once. Only a keyed hash is stored, which opens nothing by itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SALT = "ballast.accounts.api_key"
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made; ``raw`` exists nowhere else."""
+    """A new key. ``raw`` exists nowhere else."""
 
     raw: str
     prefix: str
@@ -30,23 +30,23 @@ class NewKey:
 
 
 def make() -> NewKey:
-    """Return a new key, not stored yet."""
+    """Return a new key without storing it."""
     raw = MARK + secrets.token_urlsafe(RANDOM_BYTES)
     return NewKey(raw, raw[:PREFIX_LENGTH], key_hash(raw))
 
 
 def key_hash(raw: str, secret: str | None = None) -> str:
-    """Return the hash that a key is looked up by: HMAC-SHA256 under a key derived from ``SECRET_KEY``.
+    """Return the hash by which a key is looked up: HMAC-SHA256 with a key derived from ``SECRET_KEY``.
 
-    A slow hash would add nothing against guessing 256 random bits, and cost every request.
+    A slow hash would not make 256 random bits harder to guess, and would slow every request.
     """
     return salted_hmac(SALT, raw, secret=secret, algorithm="sha256").hexdigest()
 
 
 def find(raw: str, *, now: datetime | None = None) -> ApiKey | None:
-    """Return the usable key behind what a program sent, with its user, or ``None``. Notes that it was used.
+    """Return the usable key for what a program sent, with its user, or ``None``. Notes the use.
 
-    Keys made under a secret in ``SECRET_KEY_FALLBACKS`` are accepted and moved to the present secret.
+    Accepts keys made with a secret in ``SECRET_KEY_FALLBACKS`` and moves them to the present secret.
     """
     if not raw.startswith(MARK) or len(raw) > 100:
         return None
@@ -65,7 +65,7 @@ def find(raw: str, *, now: datetime | None = None) -> ApiKey | None:
 
 
 def _note_use(key: ApiKey, present: str, now: datetime) -> None:
-    """Remember when it was last used, to the minute, so that reading with a key seldom writes."""
+    """Store when it was last used, at most once a minute, so that requests with a key seldom write."""
     if key.key_hash == present and key.last_used_at and now - key.last_used_at < USE_NOTED_EVERY:
         return
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=now, key_hash=present)

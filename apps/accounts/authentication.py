@@ -1,4 +1,4 @@
-"""How a request to the API shows who sends it: a key in a header, or the session of the pages."""
+"""Authentication of API requests: a key in a header, or the session of the pages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ninja.throttling import BaseThrottle
 
 from apps.accounts import api_keys
 from apps.core.csrf import CsrfCheck
-from apps.core.errors import NotSignedIn
-from apps.core.http import client_ip
+from apps.core.errors import NotAllowed, NotSignedIn
+from apps.core.http import KNOWN_TO_OTHERS, client_ip
 from apps.core.rate_limit import api_limit, take_or_refuse
 
 KEY_HEADER = "X-API-Key"
@@ -20,7 +20,7 @@ CHALLENGE = {"WWW-Authenticate": f'ApiKey realm="ballast", header="{KEY_HEADER}"
 
 
 class KeyAuthentication(APIKeyHeader):
-    """A key in ``X-API-Key``. Where one is sent and not accepted, no session stands in for it."""
+    """A key in ``X-API-Key``. A session does not replace a key that is not accepted."""
 
     param_name = KEY_HEADER
     openapi_description = "Make one on the page API keys."
@@ -40,7 +40,7 @@ class KeyAuthentication(APIKeyHeader):
 
 
 class SessionAuthentication(APIKeyCookie):
-    """The session of a signed-in person, with a CSRF token for what changes something."""
+    """The session of a signed-in person, with a CSRF token for unsafe methods."""
 
     param_name = settings.SESSION_COOKIE_NAME
     openapi_description = (
@@ -48,12 +48,15 @@ class SessionAuthentication(APIKeyCookie):
     )
 
     def _get_key(self, request: HttpRequest) -> str | None:
-        # CSRF is asked about only once there is a session that could be abused.
+        # CSRF is checked only where there is a session that could be abused.
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Any:
         if not request.user.is_authenticated:
             return None
+        # Here it is certain that no key was accepted, whatever headers were sent.
+        if request.user.must_change_password:
+            raise NotAllowed(KNOWN_TO_OTHERS)
         CsrfCheck.require(request)
         return request.user
 
@@ -67,7 +70,7 @@ class ClientThrottle(BaseThrottle):
 
 
 def client_name(request: HttpRequest) -> str:
-    """Return under which name a client's requests are counted."""
+    """Return the name under which a client's requests are counted."""
     key = getattr(request, "api_key", None)
     if key is not None:
         return f"key:{key.pk}"

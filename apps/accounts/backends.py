@@ -1,4 +1,4 @@
-"""Sign-in by password, authorisation by role and team."""
+"""Sign-in by password and authorisation by role and team."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 
 from apps.accounts.models import UserSession
 
-# The order matters: Edge and Opera call themselves Chrome, too, and Chrome calls itself Safari.
+# The order matters, because Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
 _BROWSERS = (
     (re.compile(r"\bEdg(?:e|A|iOS)?/(\d+)"), "Edge"),
     (re.compile(r"\bOPR/(\d+)"), "Opera"),
@@ -27,7 +27,7 @@ _SHORT = 40
 
 
 def browser_words(user_agent: str) -> str:
-    """Say which browser a user agent stands for: ``Firefox 133 on Linux``; what is not known, as it calls itself."""
+    """Return the browser of a user agent: ``Firefox 133 on Linux``; an unknown one as it names itself."""
     browser = next(
         (f"{name} {found[1]}" for form, name in _BROWSERS if (found := form.search(user_agent))), ""
     )
@@ -38,6 +38,6 @@ def browser_words(user_agent: str) -> str:
 
 
 def session_words(session: UserSession) -> str:
-    """Say where a session is: ``Firefox 133 on Linux, 10.4.7.21``."""
+    """Return where a session is: ``Firefox 133 on Linux, 10.4.7.21``."""
     browser = browser_words(session.user_agent)
     return f"{browser}, {session.ip}" if session.ip else browser

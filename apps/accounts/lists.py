@@ -1,4 +1,4 @@
-"""The lists of people and of teams: what the address asks for, and rows as drawn."""
+"""The lists of people and of teams: their filters, and their rows as drawn."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TeamLine:
 
 
 def state_of(user: User) -> tuple[str, Level]:
-    """Return a person's state in a word, and how much it asks for a look."""
+    """Return a person's state in words, and its level."""
     if not user.is_active:
         return "deactivated", ""
     if user.must_change_password:
@@ -78,7 +78,7 @@ def state_of(user: User) -> tuple[str, Level]:
 
 
 def people_listing(query: QueryDict) -> Listing[PersonLine]:
-    """The table of people that the address asks for."""
+    """Return the table of people that the address asks for."""
     filters = PeopleFilters(
         words_in(query), query.get("role", ""), query.get("team", ""), query.get("state", "")
     )
@@ -105,7 +105,7 @@ def people_listing(query: QueryDict) -> Listing[PersonLine]:
 
 
 def team_listing(query: QueryDict) -> Listing[TeamLine]:
-    """The table of teams that the address asks for."""
+    """Return the table of teams that the address asks for."""
     text, state = words_in(query), query.get("state", "")
     sort, page = sort_from(query, TEAM_COLUMNS, "name"), page_of(query)
     found = queries.teams(text, state)

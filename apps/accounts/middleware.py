@@ -1,4 +1,4 @@
-"""What every request of a signed-in person passes: its session is noted, and a password that others know is changed."""
+"""Middleware for signed-in people: it notes the session, and makes them change a password that others know."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import sessions
+from apps.accounts.authentication import KEY_HEADER
 from apps.core.errors import NotAllowed
-from apps.core.http import client_ip, is_api
+from apps.core.http import KNOWN_TO_OTHERS, client_ip, is_api
 from apps.core.problems import problem_response
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -27,7 +28,7 @@ recently = sessions.Recently()
 
 
 class SessionNoteMiddleware:
-    """Keep what is known of the session up to the minute; send whoever has to change their password there."""
+    """Keep the note of the session up to date. Send people who must change their password to that page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -41,7 +42,7 @@ class SessionNoteMiddleware:
             if request.user.is_authenticated and recently.first(key):
                 agent = request.headers.get("User-Agent", "")
                 sessions.note(request.user, key, ip=client_ip(request), user_agent=agent)
-        except DatabaseError as error:  # The answer is made: it is not lost for a note.
+        except DatabaseError as error:  # The answer is ready and must not be lost for a note.
             recently.forget(key)
             logger.warning("session.not_noted", error=repr(error))
         return response
@@ -54,10 +55,10 @@ class SessionNoteMiddleware:
         if match is not None and match.url_name in OPEN_BEFORE_THE_CHANGE:
             return None
         if is_api(request):
-            if "X-API-Key" in request.headers:
+            # A key that is sent replaces the session. An empty header is no key.
+            if request.headers.get(KEY_HEADER):
                 return None
-            error = NotAllowed("Change your password on the page Account first: somebody else knows it.")
-            return problem_response(error, request)
+            return problem_response(NotAllowed(KNOWN_TO_OTHERS), request)
         if getattr(request, "htmx", False):
             return HttpResponseClientRedirect(reverse("account-password"))
         return redirect("account-password")

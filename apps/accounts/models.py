@@ -1,4 +1,4 @@
-"""Who uses Ballast: people with a role, the teams whose services they own, their sessions and their programs' keys."""
+"""The tables of people with their roles, teams, sessions, sign-in counts and API keys."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from apps.accounts.permissions import who_may
 
 
 class Team(models.Model):
-    """A team that owns services. ``origin`` says what brought it, so that the demo can be taken out again."""
+    """A team that owns services. ``origin`` says what created it, so that the demo can be removed."""
 
     name = models.TextField(unique=True)
     origin = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     archived_at = models.DateTimeField(null=True, blank=True)
-    """When it was put away. A team that has services again counts as in use all the same."""
+    """When it was archived. A team that has services again counts as in use anyway."""
 
     def __str__(self) -> str:
         return self.name
 
 
 class User(AbstractUser):
-    """A person. The role says what they may do; the teams say on whose services."""
+    """A person. The role says what they may do, the teams say for which services."""
 
     class Role(models.TextChoices):
         SRE_ADMIN = "sre_admin", "SRE admin"
@@ -37,11 +37,11 @@ class User(AbstractUser):
     teams = models.ManyToManyField(Team, blank=True, related_name="members")
     origin = models.TextField(blank=True, default="")
     deactivated_at = models.DateTimeField(null=True, blank=True)
-    """When an SRE admin deactivated this person; what they did and what is theirs stays."""
+    """When an SRE admin deactivated this person. Their entries and objects stay."""
     must_change_password = models.BooleanField(default=False, db_default=False)
-    """Somebody else knows the password: no page opens before this person chose one of their own."""
+    """Somebody else knows the password, so no page opens before this person chooses another."""
     password_changed_at = models.DateTimeField(null=True, blank=True)
-    """When the password was last changed or replaced here; ``None`` for the one that the account was made with."""
+    """When the password was last changed or replaced; ``None`` for the account's first one."""
 
     class Meta:
         constraints = [
@@ -52,12 +52,12 @@ class User(AbstractUser):
         ]
 
     def refusal(self, permission: str, target: models.Model | None = None) -> str:
-        """Return a sentence that names who may do what this user may not."""
+        """Return a sentence that says who may do it."""
         return who_may(permission, target)
 
 
 class ApiKey(models.Model):
-    """A program's key: 256 random bits, kept only as a keyed hash. It acts as the user who made it."""
+    """A program's key: 256 random bits, stored only as a keyed hash. It acts as the user who made it."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     name = models.TextField()
@@ -76,16 +76,16 @@ class ApiKey(models.Model):
 
 
 class UserSession(models.Model):
-    """A browser in which somebody is signed in. Django's own row holds the session; this one says whose and where.
+    """A browser in which somebody is signed in. Django's row holds the session; this one says whose it is and where.
 
-    The session's key opens the session, so only a digest of it is kept here.
+    The session's key opens the session, so only its digest is stored here.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
     key_digest = models.TextField(unique=True)
     created_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
-    """To the minute, so that reading pages seldom writes."""
+    """Accurate to the minute, so that page views seldom write."""
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     ip = models.GenericIPAddressField(null=True)
@@ -99,10 +99,10 @@ class UserSession(models.Model):
 
 
 class SignInCount(models.Model):
-    """Sign-ins that were tried within one window: by one name, from one address, or both together.
+    """Attempts to sign in within one window: by one name, from one address, or both together.
 
-    ``subject`` never holds what was typed, only a keyed digest of it. Above the limit, attempts are refused, and
-    ``refused`` counts them; the row goes when its window is over.
+    ``subject`` never holds typed text, only a keyed digest of it. Above the limit attempts are refused, and ``refused``
+    counts them. The row is deleted when its window is over.
     """
 
     subject = models.TextField(primary_key=True)

@@ -1,4 +1,4 @@
-"""What people and teams may be called."""
+"""The rules for names of people and teams."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from apps.core.errors import Conflict
 from apps.core.names import NAME_PATTERN, SIGN_IN_PATTERN, usable_name, usable_sign_in, visible
 
 Username = Annotated[str, Field(min_length=1, max_length=150)]
-"""Somebody who is there, whatever they are called."""
+"""The name of an existing person, whatever it holds."""
 NewUsername = Annotated[
     str,
     Field(min_length=1, max_length=150, json_schema_extra={"pattern": SIGN_IN_PATTERN}),
     AfterValidator(usable_sign_in),
 ]
-"""Somebody new."""
+"""The name of a new person."""
 TeamName = Annotated[
     str, Field(max_length=200, json_schema_extra={"pattern": NAME_PATTERN}), AfterValidator(usable_name)
 ]
 
 
 def refuse_taken(username: str) -> None:
-    """Raise :class:`Conflict` where somebody has this name, or one that looks like it."""
+    """Raise :class:`Conflict` where somebody has this name or one that looks like it."""
     look = look_of(username)
     for other in User.objects.values_list("username", flat=True):
         if other.casefold() == username.casefold():

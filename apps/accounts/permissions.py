@@ -1,4 +1,4 @@
-"""Which role may do what, and on which objects: what the rooms declare, and the one question that is asked of it."""
+"""Which role may do what, and on which objects, from the rooms' declarations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.rooms import Holders, Scope, rooms
 
 
 class Person(Protocol):
-    """What authorisation asks of a user: their role, and the teams that they are in."""
+    """The part of a user that authorisation needs: the role and the teams."""
 
     pk: Any
     role: str
@@ -21,7 +21,7 @@ class Person(Protocol):
 
 @cache
 def permissions() -> Mapping[str, Holders]:
-    """Return every permission that a room declares, and who holds it.
+    """Return every permission that a room declares, with the roles that hold it.
 
     Raises :class:`RuntimeError` where two rooms declare the same one.
     """
@@ -35,7 +35,7 @@ def permissions() -> Mapping[str, Holders]:
 
 
 def scope_of(user: Person, permission: str) -> Scope | None:
-    """Return how far this user holds a permission; ``None`` where they do not, or where there is no such one."""
+    """Return how far this user holds a permission; ``None`` where they do not hold it or it does not exist."""
     return permissions().get(permission, {}).get(user.role)
 
 
@@ -50,16 +50,16 @@ ROLE_WORDS = {
 def team_of(target: Any) -> int | None:
     """Return the id of the team that owns an object, or ``None`` where no team does.
 
-    A service carries its team itself; anything that belongs to a service carries it through ``service``.
+    A service has a team; an object that belongs to a service has its team.
     """
     service = getattr(target, "service", target)
     return getattr(service, "team_id", None)
 
 
 def allowed(user: Person, permission: str, target: Any = None) -> bool:
-    """Say whether a role, and for owners the team, grants a permission. Unknown permissions are refused.
+    """Return whether a role, and for owners the team, grants a permission. Unknown permissions are refused.
 
-    Without a target the question is whether the user may do this to *something*: what a menu asks.
+    Without a target it returns whether the user may do this to *some* object, as menus need it.
     """
     scope = scope_of(user, permission)
     if scope is None:
@@ -71,7 +71,7 @@ def allowed(user: Person, permission: str, target: Any = None) -> bool:
 
 
 def team_ids(user: Person) -> frozenset[int]:
-    """Return the ids of the user's teams, asked of the database once a request."""
+    """Return the ids of the user's teams. It reads the database once in each request."""
     cached: frozenset[int] | None = getattr(user, "_team_ids", None)
     if cached is None:
         cached = frozenset(user.teams.values_list("pk", flat=True))
@@ -80,7 +80,7 @@ def team_ids(user: Person) -> frozenset[int]:
 
 
 def who_may(permission: str, target: Any = None) -> str:
-    """Return a sentence that names who holds a permission, for the person who does not."""
+    """Return a sentence that says who holds a permission, for a person who does not."""
     roles = [ROLE_WORDS[role] for role in permissions().get(permission, {})]
     if not roles:
         return "nobody may do this."

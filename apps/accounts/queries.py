@@ -1,4 +1,4 @@
-"""What the pages show of people, teams, sessions and keys, and whether there is anybody to show it to."""
+"""Queries on people, teams, sessions and keys."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FIRST_ADMIN_COMMAND = "manage.py create_admin --username NAME"
 
 
 def nobody_yet() -> str:
-    """Say on the terminal that nobody can sign in, and the command that makes somebody, for this data folder."""
+    """Return the line for the terminal that nobody can sign in, with the command that creates an admin."""
     where = ""
     if settings.EMBEDDED_POSTGRES and settings.DATA_DIR != settings.BASE_DIR / ".local":
-        # Without it the command would make somebody in another database than the one that was started.
+        # Without the folder the command would create the admin in another database.
         where = f"BALLAST_DATA_DIR={shlex.quote(str(settings.DATA_DIR))} "
     return (
         f"Nobody can sign in yet. Make the first administrator: {where}.venv/bin/python {FIRST_ADMIN_COMMAND}"
@@ -33,20 +33,20 @@ def nobody_yet() -> str:
 
 
 def nobody_can_sign_in() -> bool:
-    """Say whether there is no active person with a password, as on a start without the demo."""
+    """Return whether no active person has a password, as at a first start without the demo."""
     people = User.objects.filter(is_active=True)
     return not people.exclude(password="").exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exists()
 
 
 def keys_of(user: User) -> QuerySet[ApiKey]:
-    """Return a user's keys: those in use first, newest first."""
+    """Return a user's keys: those in use first, each group newest first."""
     return ApiKey.objects.filter(user=user).order_by(
         F("revoked_at").desc(nulls_first=True), F("created_at").desc(), F("id").desc()
     )
 
 
 def keys_in_use(user: User | None = None) -> QuerySet[ApiKey]:
-    """Return the keys that open something now, of one person or of all."""
+    """Return the keys that are accepted now, of one person or of all."""
     keys = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=instants.now()), revoked_at=None)
     return (keys if user is None else keys.filter(user=user)).order_by("name", "pk")
 
@@ -63,7 +63,7 @@ def solely_owned(user: User) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class PeopleFilters:
-    """What narrows the list of people; empty means everybody."""
+    """The filters of the list of people; empty means everybody."""
 
     text: str = ""
     role: str = ""
@@ -120,7 +120,7 @@ def _counted(rows: QuerySet[UserSession] | QuerySet[ApiKey], owner: str) -> Coal
 def ordered[RowT: (User, Team)](
     rows: QuerySet[RowT], orders: Mapping[str, tuple[object, ...]], sort: str
 ) -> QuerySet[RowT]:
-    """Return the rows in one of the orders; ``-`` before its name turns the first key round."""
+    """Return the rows in one of the orders. ``-`` before its name reverses the first key."""
     first, *rest = orders[sort.removeprefix("-")]
     key: Any = first if isinstance(first, OrderBy) else first.asc()  # type: ignore[attr-defined]
     if sort.startswith("-"):
@@ -156,7 +156,7 @@ def entries_of(user: User, limit: int) -> list[AuditEntry]:
 def teams(text: str = "", state: str = "") -> QuerySet[Team]:
     """Return the teams that match, each with ``active_members`` and ``owned_services`` as counts.
 
-    Archived ones only where ``state`` asks for them.
+    Archived teams are included only where ``state`` asks for them.
     """
     found = Team.objects.annotate(
         active_members=Count("members", filter=Q(members__is_active=True), distinct=True),

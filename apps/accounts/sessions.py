@@ -1,7 +1,7 @@
-"""The browsers that people are signed in with: noted while they are used, and ended on request.
+"""The browsers in which people are signed in: their use is noted, and they can be ended.
 
 Django's own table holds the sessions; :class:`apps.accounts.models.UserSession` says whose they are and where they were
-last seen. A session that is ended loses its row in Django's table, so its cookie opens nothing from that moment on.
+last seen. Ending a session deletes its row in Django's table, so its cookie stops working at once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from apps.core import instants
 SEEN_EVERY_SECONDS = 60
 MAX_USER_AGENT = 300
 KEPT = timedelta(days=90)
-"""How long an ended session stays listed: where somebody signed in from is asked about later."""
+"""How long an ended session stays listed, for later questions about where somebody signed in."""
 MAX_REMEMBERED = 10_000
 
 _DIGEST = "encode(sha256(convert_to(session_key, 'UTF8')), 'hex')"
-# Only a session that Django still has is noted: a request that was under way when it ended brings nothing back.
+# Only a session that Django still has is noted, so that a request under way at its end does not bring it back.
 _NOTE = f"""
 INSERT INTO accounts_usersession (user_id, key_digest, expires_at, ip, user_agent)
 SELECT %(user)s, %(digest)s, expire_date, %(ip)s, %(agent)s FROM django_session WHERE session_key = %(key)s
@@ -45,12 +45,12 @@ WHERE NOT EXISTS (SELECT 1 FROM accounts_usersession u WHERE u.key_digest = {_DI
 
 
 def digest(session_key: str) -> str:
-    """Return what a session is known by outside Django's table. The key has 165 random bits: no salt is needed."""
+    """Return the name of a session outside Django's table. Its key has 165 random bits, so no salt is needed."""
     return hashlib.sha256(session_key.encode()).hexdigest()
 
 
 def note(user: User, session_key: str, *, ip: str | None, user_agent: str) -> None:
-    """Note that somebody uses a session; at most once a minute for each."""
+    """Note that somebody uses a session, at most once a minute for each."""
     with connection.cursor() as cursor:
         cursor.execute(
             _NOTE,
@@ -65,7 +65,7 @@ def note(user: User, session_key: str, *, ip: str | None, user_agent: str) -> No
 
 
 class Recently:
-    """Remembers what was done within the last minute, in this process, so that it is not done again."""
+    """Remembers in this process what was done within the last minute, so that it is not done again."""
 
     def __init__(self, seconds: float = SEEN_EVERY_SECONDS, capacity: int = MAX_REMEMBERED) -> None:
         self._seconds, self._capacity = seconds, capacity
@@ -73,7 +73,7 @@ class Recently:
         self._until: OrderedDict[str, float] = OrderedDict()
 
     def first(self, key: str) -> bool:
-        """Say whether this is the first time within the interval, and remember it."""
+        """Return whether this is the first time within the interval, and remember it."""
         now = time.monotonic()
         with self._lock:
             if self._until.get(key, 0.0) > now:
@@ -85,13 +85,13 @@ class Recently:
         return True
 
     def forget(self, key: str) -> None:
-        """Let the next time count as the first again."""
+        """Make the next time count as the first again."""
         with self._lock:
             self._until.pop(key, None)
 
 
 def open_sessions(user: User, *, keep: int | None = None) -> QuerySet[UserSession]:
-    """Return a person's sessions that can still be used, the one seen last first, without the one of that id."""
+    """Return a person's usable sessions, the one seen last first, without the one of that id."""
     found = UserSession.objects.filter(user=user, ended_at=None, expires_at__gt=instants.now())
     if keep is not None:
         found = found.exclude(pk=keep)
@@ -99,7 +99,7 @@ def open_sessions(user: User, *, keep: int | None = None) -> QuerySet[UserSessio
 
 
 def end(found: Iterable[UserSession]) -> list[UserSession]:
-    """End these sessions at once; return those that were still open."""
+    """End these sessions at once. Return those that were still open."""
     still_open = [one for one in found if one.ended_at is None]
     digests = [one.key_digest for one in still_open]
     with connection.cursor() as cursor:
@@ -109,9 +109,9 @@ def end(found: Iterable[UserSession]) -> list[UserSession]:
 
 
 def end_all(user: User, *, keep: int | None = None) -> list[UserSession]:
-    """End all sessions of a person, except the one of that id; return those that were noted.
+    """End all sessions of a person, except the one of that id. Return those that were noted.
 
-    Sessions that were not noted yet, because nobody used them since the table exists, are found by what they hold.
+    Sessions without a note, because nobody used them since the table exists, are found by their contents.
     """
     ended = end(open_sessions(user, keep=keep).select_for_update(of=("self",)))
     with connection.cursor() as cursor:
@@ -124,7 +124,7 @@ def end_all(user: User, *, keep: int | None = None) -> list[UserSession]:
 
 
 def purge(now: datetime | None = None) -> int:
-    """Delete what Django keeps of expired sessions, and what is kept here of those long ended. Returns how many."""
+    """Delete Django's rows of expired sessions and the notes of long ended ones. Return how many."""
     now = now or instants.now()
     gone, _ = Session.objects.filter(expire_date__lt=now).delete()
     old, _ = UserSession.objects.filter(expires_at__lt=now - KEPT).delete()

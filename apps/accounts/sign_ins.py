@@ -1,12 +1,12 @@
-"""How often a sign-in may be tried: counted in PostgreSQL, so that losing Redis opens no door.
+"""Limits on attempts to sign in, counted in PostgreSQL, so that a loss of Redis does not lift them.
 
-Three counts go on at once, each for a window that begins with its first attempt: one name from one address, one name
-from anywhere, one address with any name. An attempt is counted before its password is looked at, so that a hundred
-sent at once have no more tries than one after the other. Where a count reaches its limit, sign-ins are refused until
-:data:`LOCK` is over; what is refused is counted, not checked.
+There are three counts, each for a window that begins with its first attempt: one name from one address, one name from
+anywhere, one address with any name. An attempt is counted before its password is checked, so that a hundred at once
+have no more tries than one after another. Where a count reaches its limit, sign-ins are refused until :data:`LOCK` is
+over. Refused attempts are counted but not checked.
 
-A name from an address that this person signed in from lately is not held back by what others try under that name
-elsewhere: nobody can lock somebody else out by guessing.
+Attempts by others do not block a name from an address where this person signed in lately, so nobody can lock somebody
+else out by guessing.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ WINDOW = timedelta(minutes=15)
 LOCK = timedelta(minutes=15)
 KNOWN_FOR = timedelta(days=30)
 IPV6_NETWORK_BITS = 64
-"""One person has a whole network of this size to call from."""
+"""One person usually has a whole network of this size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is counted together, and how many attempts there are within a window."""
+    """A kind of count, and its limit of attempts within a window."""
 
     name: str
     limit: int
@@ -46,10 +46,11 @@ PAIR = Scope("pair", 10, "one name from one address")
 NAME = Scope("name", 50, "one name from anywhere")
 ADDRESS = Scope("address", 100, "one address")
 UNKNOWN = Scope("unknown", 20, "unknown names")
-"""Failed sign-ins under names that nobody has: beyond this many in a window they are counted together."""
+"""Failed sign-ins under unknown names. Beyond this many in a window they are only counted together."""
 SCOPES = {scope.name: scope for scope in (PAIR, NAME, ADDRESS, UNKNOWN)}
 
-# One statement, so that of many at once exactly as many pass as may. A row that is over was taken away before.
+# One statement, so that of many attempts at once exactly the allowed number pass. A row whose window is over was
+# deleted before.
 _TAKE = """
 INSERT INTO accounts_signincount AS c (subject, scope, attempts, refused, ends_at, user_id, ip)
 VALUES (%(subject)s, %(scope)s, 1, 0, now() + make_interval(secs => %(window)s), %(user)s, %(ip)s)
@@ -77,7 +78,7 @@ SETTLED_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One more attempt in one scope: how many were let through so far, and whether this one was."""
+    """The result of counting an attempt in one scope: how many were allowed so far, and whether this one was."""
 
     scope: Scope
     subject: str
@@ -87,13 +88,13 @@ class Taken:
 
     @property
     def is_the_last(self) -> bool:
-        """Whether this attempt was let through and no further one will be."""
+        """Whether this attempt was allowed and no further one will be."""
         return not self.is_refused and self.attempts >= self.scope.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sign-in that is being tried. ``user`` is who has the name, ``None`` for a name that nobody has."""
+    """One attempt to sign in. ``user`` is the person of that name, ``None`` for an unknown name."""
 
     user: User | None
     ip: str | None
@@ -102,9 +103,9 @@ class Attempt:
 
 
 def begin(name: str, ip: str | None) -> Attempt:
-    """Count an attempt to sign in as ``name``, normalised as the form does it, in lower case.
+    """Count an attempt to sign in as ``name``, which is normalised as in the form and put in lower case.
 
-    Raises :class:`RateLimited` where the name or the address is locked; then no password is to be looked at.
+    Raises :class:`RateLimited` where the name or the address is locked. The caller must not check the password then.
     """
     user = User.objects.filter(username__iexact=name).first()
     digest, network = name_digest(name), network_of(ip)
@@ -121,7 +122,7 @@ def begin(name: str, ip: str | None) -> Attempt:
         if taken.is_refused:
             _give_back(
                 attempt.taken
-            )  # It was not tried: what it had passed already must not be locked by it.
+            )  # The attempt was refused, so it must not count in the scopes that it passed before.
             seconds = max(1, taken.seconds_left)
             raise RateLimited(
                 f"There were too many failed sign-ins. Try again in {_minutes(seconds)}.",
@@ -132,9 +133,9 @@ def begin(name: str, ip: str | None) -> Attempt:
 
 
 def fail(attempt: Attempt, actor: Actor) -> None:
-    """Write down that an attempt failed, and what is locked from now on because of it.
+    """Record that an attempt failed, and any lock that follows.
 
-    ``actor`` is :func:`nobody`, with where the attempt came from.
+    ``actor`` comes from :func:`nobody` and says where the attempt came from.
     """
     with transaction.atomic():
         is_written = attempt.user is not None or not take(UNKNOWN, UNKNOWN.name).is_refused
@@ -152,7 +153,7 @@ def fail(attempt: Attempt, actor: Actor) -> None:
 
 
 def succeed(attempt: Attempt) -> None:
-    """Take the attempt back from the counts: it was the right password."""
+    """Take the attempt out of the counts, because the password was right."""
     _give_back([taken for taken in attempt.taken if taken.scope is not PAIR])
     with connection.cursor() as cursor:
         for taken in attempt.taken:
@@ -167,7 +168,7 @@ def _give_back(taken: list[Taken]) -> None:
 
 
 def take(scope: Scope, subject: str, *, user: User | None = None, ip: str | None = None) -> Taken:
-    """Count one more in a scope and say how many there are."""
+    """Count one more attempt in a scope. Return the count."""
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -186,9 +187,9 @@ def take(scope: Scope, subject: str, *, user: User | None = None, ip: str | None
 
 
 def settle(subjects: list[str] | None = None) -> int:
-    """Take away the counts whose window is over, of these subjects or of all; return how many refused something.
+    """Delete the counts whose window is over, of these subjects or of all. Return how many had refusals.
 
-    Of each such window one audit entry says how many attempts it refused.
+    For each of those, one audit entry says how many attempts were refused.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -201,29 +202,29 @@ def settle(subjects: list[str] | None = None) -> int:
 
 
 def nobody() -> Actor:
-    """Return the actor of sign-ins that failed: nobody has proved to be anybody."""
+    """Return the actor of failed sign-ins, who has not proved an identity."""
     return Actor.system("sign-in", AuditEntry.Source.WEB)
 
 
 def unlock(user: User) -> None:
-    """End what holds sign-ins under this person's name back."""
+    """Lift the locks on sign-ins under this person's name."""
     digest = name_digest(normalised(user.get_username()))
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, {"name": f"name:{digest}", "pair": f"pair:{digest}:%"})
 
 
 def normalised(name: str) -> str:
-    """Return a name as its attempts are counted: however it is written, it has the same tries."""
+    """Return the form of a name that is counted, so that all spellings share the same tries."""
     return unicodedata.normalize("NFKC", name).strip().lower()[:150]
 
 
 def name_digest(name: str) -> str:
-    """Return what stands for a typed name: people type their password into the wrong field."""
+    """Return a digest in place of a typed name, because people type their password into the wrong field."""
     return salted_hmac("accounts.sign_in_name", name, algorithm="sha256").hexdigest()[:32]
 
 
 def network_of(ip: str | None) -> str:
-    """Return the network that an address is counted with: itself, or for IPv6 what one person usually has."""
+    """Return the network under which an address is counted: the address itself, or for IPv6 its /64."""
     if ip is None:
         return "none"
     address = ipaddress.ip_address(ip)
@@ -235,7 +236,7 @@ def network_of(ip: str | None) -> str:
 
 
 def _is_known_there(user: User | None, network: str) -> bool:
-    """Whether this person signed in from there lately. Asked of the database for names that nobody has, too."""
+    """Return whether this person signed in from there lately. It queries the database for unknown names, too."""
     sessions = UserSession.objects.filter(
         user_id=user.pk if user is not None else 0,
         last_seen_at__gt=instants.now() - KNOWN_FOR,

@@ -1,4 +1,4 @@
-"""What runs in the background for accounts."""
+"""The actors of accounts."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ logger = structlog.get_logger(__name__)
 
 @dramatiq.actor(actor_name="accounts.tidy", queue_name="bulk")
 def tidy() -> None:
-    """Write down what locks refused, and delete sessions that are long over."""
+    """Record what locks refused, and delete sessions that ended long ago."""
     logger.info("accounts.tidied", windows=sign_ins.settle(), sessions=sessions.purge())

@@ -41,7 +41,7 @@ class AuditEntryOut(Schema):
 def list_audit(
     request: SignedInRequest, filters: Query[AuditFilters], page: Query[PageQuery]
 ) -> Page[AuditEntry]:
-    """Newest first. Owners see what concerns the services of their teams."""
+    """Newest first. Owners see the entries about their teams' services."""
     return queries.audit_page(request.user, filters, cursor=page.cursor, limit=page.limit)
 
 

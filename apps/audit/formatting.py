@@ -1,4 +1,4 @@
-"""Text for an audit entry: how it came in, and what it changed line by line."""
+"""Text for an audit entry: its source, and its changes line by line."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from apps.ui.format import percent
 
 SOURCE_WORDS = {"web": "in the browser", "api": "over the API", "command": "by command", "task": "by itself"}
 LONGEST = 300
-"""A value longer than this is cut in the table of changes; the raw record holds all of it."""
+"""A longer value is cut in the table of changes. The raw record holds all of it."""
 SHOWN_ELSEWHERE = {"id", "recommendation_id", "rationale", "started_at", "started_by", "ended_at", "version"}
-"""Fields that the page shows beside the changes already; the raw record holds them too."""
+"""Fields that the page shows outside the table of changes. The raw record holds them, too."""
 
 
 def areas() -> list[tuple[str, str]]:
-    """Return what the trail can be narrowed to: the first part of the actions' names, and the words for it."""
+    """Return the areas of the filter: the first part of the actions' names, and its words."""
     return [("", "everything"), *(pair for room in rooms() for pair in room.audit_areas.items())]
 
 
 def where(entry: AuditEntry) -> str:
-    """How it came in: ``in the browser``, ``over the API, key bk_1a2b3c…``."""
+    """Return the source of an entry: ``in the browser``, ``over the API, key bk_1a2b3c…``."""
     words = SOURCE_WORDS.get(entry.source, entry.source)
     return f"{words}, key {entry.api_key_prefix}…" if entry.api_key_prefix else words
 
 
 def changes(entry: AuditEntry) -> list[FieldChange]:
-    """List what differs between before and after, one line a field, nested fields by their path."""
+    """Return the differences between before and after, one line for each field, nested fields by their path."""
     before, after = dict(_flat(entry.before)), dict(_flat(entry.after))
     names = list(dict.fromkeys([*before, *after]))
     return [

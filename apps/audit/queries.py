@@ -1,4 +1,4 @@
-"""Reading the audit trail: who may see which entries, and how they are searched."""
+"""Queries on the audit trail: the entries that a user may see, and their search."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EXPORT_HEADER = (
 
 
 class AuditFilters(BaseModel):
-    """What narrows a listing; empty means everything. ``since`` is included, ``until`` is not."""
+    """The filters of a listing; empty means everything. ``since`` is inclusive, ``until`` is exclusive."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
@@ -73,12 +73,12 @@ def visible_entries(user: User) -> QuerySet[AuditEntry]:
 
 
 def search(user: User, filters: AuditFilters) -> QuerySet[AuditEntry]:
-    """Return the visible entries that match, in no order yet."""
+    """Return the visible entries that match, unordered."""
     entries = visible_entries(user)
     if filters.service:
         entries = entries.filter(service_id=filters.service)
     if filters.action:
-        # "slos" stands for slos.accept, slos.reject and the rest.
+        # "slos" means slos.accept, slos.reject and the rest.
         named = (
             {"action": filters.action}
             if "." in filters.action
@@ -106,7 +106,7 @@ def audit_page(
 
 
 def audit_entry(user: User, entry_id: UUID) -> AuditEntry:
-    """Return one entry. Raises :class:`NotFound` where there is none that this user may see."""
+    """Return one entry. Raises :class:`NotFound` where this user may see none of that id."""
     entry = visible_entries(user).filter(pk=entry_id).first()
     if entry is None:
         raise NotFound("There is no such audit entry, or it is about a service of another team.")
@@ -114,7 +114,7 @@ def audit_entry(user: User, entry_id: UUID) -> AuditEntry:
 
 
 def export_rows(user: User, filters: AuditFilters) -> Iterator[tuple[Any, ...]]:
-    """Yield the newest matching entries for a file, at most :data:`EXPORT_ROWS`, some at a time."""
+    """Yield the newest matching entries for a file, at most :data:`EXPORT_ROWS`, read in batches."""
     entries = search(user, filters).order_by(*NEWEST_FIRST)[:EXPORT_ROWS]
     return (_row(entry) for entry in entries.iterator(chunk_size=ROWS_AT_ONCE))
 

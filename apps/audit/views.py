@@ -1,4 +1,4 @@
-"""The audit trail as a page, and as a file of what the page shows."""
+"""The pages of the audit trail and its CSV file."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ class Row:
 
 
 def _filters(query: QueryDict) -> AuditFilters:
-    """Read the filter; a bare date means the whole day in UTC, at either end."""
+    """Read the filter. A bare date means the whole day in UTC, at either end."""
     given: dict[str, Any] = {
         name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()
     }
     for name, days in (("since", 0), ("until", 1)):
         day = _day(given.get(name, ""))
         if day is not None:
-            # The calendar ends with the year 9999, and with it the day after its last.
+            # There is no day after the last day of the year 9999.
             at = day if day == date.max else day + timedelta(days=days)
             given[name] = datetime.combine(at, time(), UTC)
     try:
         return AuditFilters.model_validate(given)
     except ValidationError as error:
-        raise invalid_input(error, "The filter cannot be used as it is.") from None
+        raise invalid_input(error, "The filter cannot be used.") from None
 
 
 def _wrong_dates(query: QueryDict) -> list[tuple[str, str]]:
-    """The ends of the filter that cannot be used, each with a sentence that says why."""
+    """Return the ends of the filter that cannot be used, each with a sentence that says why."""
     found: list[tuple[str, str]] = []
     for name, label in (("since", "From"), ("until", "To")):
         try:
@@ -63,7 +63,7 @@ def _wrong_dates(query: QueryDict) -> list[tuple[str, str]]:
         return found
     given = _filters(query)
     if given.since and given.until and _aware(given.since) >= _aware(given.until):
-        found.append(("until", "The last day lies before the first."))
+        found.append(("until", "The last day is before the first."))
     return found
 
 
@@ -94,7 +94,7 @@ def _controls(query: QueryDict) -> list[dict[str, Any]]:
 
 
 def _without(query: QueryDict, *names: str) -> str:
-    """The query as an address has it, without some of its names."""
+    """Return the query string without some of its names."""
     rest = query.copy()
     for name in names:
         rest.pop(name, None)
@@ -103,7 +103,7 @@ def _without(query: QueryDict, *names: str) -> str:
 
 @page("audit.view")
 def audit(request: PageRequest) -> HttpResponse:
-    """The page, or with htmx its table."""
+    """Show the page, or for htmx only its table."""
     wrong = _wrong_dates(request.GET)
     query = _without(request.GET, "cursor", *dict(wrong))
     context: dict[str, Any] = {"controls": _controls(request.GET), "query": query}
@@ -118,7 +118,7 @@ def audit(request: PageRequest) -> HttpResponse:
 
 @page("audit.view")
 def audit_entry(request: PageRequest, entry_id: UUID) -> HttpResponse:
-    """Who did what, from where and why, what it changed, and the record as it is kept."""
+    """Show one entry: who did what, from where and why, the changes, and the raw record."""
     entry = queries.audit_entry(request.user, entry_id)
     context = {
         "entry": entry,
@@ -137,6 +137,6 @@ def _readable(value: Any) -> str:
 
 @page("audit.view")
 def audit_csv(request: PageRequest) -> HttpResponseBase:
-    """What the filter shows, as a file; the newest hundred thousand entries at most."""
+    """Send the filtered entries as a CSV file, at most the newest :data:`EXPORT_ROWS`."""
     rows = queries.export_rows(request.user, _filters(request.GET))
     return csv_response("audit.csv", EXPORT_HEADER, rows)

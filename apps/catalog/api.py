@@ -1,4 +1,4 @@
-"""The catalog over the API: ingest a graph, follow it, read services and what they depend on."""
+"""The catalog's API: ingest a graph, follow the ingestion, read services and their dependencies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
-from apps.catalog.graph.traversal import MAX_DEPTH
+from apps.catalog.graph.traversal import MAX_DEPTH, Subgraph
 from apps.catalog.ingesting.reporting import ingestion_state, row_errors
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.core.errors import NotAllowed
@@ -50,8 +50,8 @@ class ServiceOut(Schema):
 
 class NodeOut(Schema):
     service_id: str
-    depth_down: int | None = Field(description="Hops along the calls; null where it is not reached that way.")
-    depth_up: int | None = Field(description="Hops against the calls.")
+    depth_down: int | None = Field(description="Hops along the calls; null where no path leads there.")
+    depth_up: int | None = Field(description="Hops against the calls; null where no path leads there.")
     team: str | None
     criticality: str
     is_external: bool
@@ -80,7 +80,7 @@ class SubgraphOut(Schema):
     depth: int
     include_stale: bool
     is_truncated: bool = Field(
-        description="The graph is larger than an answer may be; the nearest services are kept."
+        description="Whether the graph was too large for the answer; then only the nearest services are in it."
     )
     nodes: list[NodeOut]
     edges: list[EdgeOut]
@@ -99,7 +99,7 @@ class RowErrorOut(Schema):
     list: str
     row: int = Field(description="Counted from 1 within its list and part.")
     field: str
-    path: str = Field(description="The same place as a program addresses it, counted from 0.")
+    path: str = Field(description="The same place as a path for programs, counted from 0.")
     message: str
 
 
@@ -126,7 +126,9 @@ class CycleOut(Schema):
     cycle_id: int
     state: str
     members: list[str]
-    path: list[str] = Field(description="One shortest way around; the first is not repeated at the end.")
+    path: list[str] = Field(
+        description="A shortest walk around the cycle; the first service is not repeated at the end."
+    )
     version: int
     detected_at: datetime
     acknowledged_at: datetime | None
@@ -161,7 +163,7 @@ class SubgraphQuery(Schema):
 
 class CycleQuery(PageQuery):
     state: Literal["open", "acknowledged", "resolved"] | None = Field(
-        default=None, description="Without one: every cycle that exists now."
+        default=None, description="By default every cycle that exists now."
     )
 
 
@@ -185,7 +187,7 @@ def ingest(
     summary="Follow an ingestion",
 )
 def ingestion(request: HttpRequest, ingestion_id: UUID) -> dict[str, Any]:
-    """How far it is, what came of it, and every row that was wrong."""
+    """Return the state of an ingestion, its result, and the rows that were wrong."""
     _may_view(request)
     found = queries.ingestion(ingestion_id)
     return ingestion_document(found)
@@ -209,7 +211,7 @@ def ingestion_document(found: Ingestion) -> dict[str, Any]:
 
 @router.get("/services", response=PageOut[ServiceOut], summary="List services")
 def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str, Any]:
-    """Services by page, filtered and sorted."""
+    """List services by page, filtered and sorted."""
     _may_view(request)
     wanted = queries.ServiceFilter(
         search=query.search,
@@ -224,7 +226,7 @@ def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str,
 
 @router.get("/cycles", response=PageOut[CycleOut], summary="List circular dependencies")
 def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any]:
-    """Circular dependencies by page, the newest first."""
+    """List circular dependencies by page, the newest first."""
     _may_view(request)
     page = queries.cycles_page(state=query.state or "", cursor=query.cursor, limit=query.limit)
     return {"items": page.items, "next_cursor": page.next_cursor}
@@ -235,22 +237,22 @@ def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any
     response=SubgraphOut,
     summary="Read a service's dependency graph",
 )
-def dependencies(request: HttpRequest, service_id: Path[str], query: Query[SubgraphQuery]) -> dict[str, Any]:
-    """What a service reaches within so many hops, what reaches it, or both, and the edges among all of these."""
+def dependencies(request: HttpRequest, service_id: Path[str], query: Query[SubgraphQuery]) -> Subgraph:
+    """Return what a service reaches within some hops, what reaches it, or both, and the edges among these services."""
     _may_view(request)
     return queries.subgraph(service_id, query.direction, query.depth, include_stale=query.include_stale)
 
 
 @router.get("/services/dependencies", response=ServiceOut, summary="Read the service called dependencies")
 def service_called_dependencies(request: HttpRequest) -> Any:
-    """The one service whose address is that of the import."""
+    """Return the one service whose address is also that of the import."""
     _may_view(request)
     return queries.get_service("dependencies")
 
 
 @detail_router.get("/services/{service_path:service_id}", response=ServiceOut, summary="Read a service")
 def service(request: HttpRequest, service_id: Path[str]) -> Any:
-    """One service. Its id is the rest of the path, slashes included."""
+    """Return one service. Its id is the rest of the path, slashes included."""
     _may_view(request)
     return queries.get_service(service_id)
 

@@ -19,6 +19,6 @@ class CatalogRoom(Room):
 
         from apps.catalog.converters import ServiceIdConverter, ServicePathConverter
 
-        # Here, so that it is known before any app's urls.py is read, in whatever order.
+        # Registered here, so that it is known before any app's urls.py is imported.
         register_converter(ServiceIdConverter, "service_id")
         register_converter(ServicePathConverter, "service_path")

@@ -1,4 +1,4 @@
-"""A service id as one segment of a page's address, whatever characters are in it.
+"""Converts a service id to one segment of a page's address, whatever characters are in it.
 
 The escape is that of JSON Pointer (RFC 6901: ``~`` is ``~0``, ``/`` is ``~1``) with one addition: browsers take the
 segments ``.`` and ``..`` for steps in the path, so these two ids are written ``~2`` and ``~2~2``. Everything else is
@@ -10,7 +10,7 @@ from __future__ import annotations
 from apps.catalog.schemas import service_id_problem
 
 MARK = "~"
-"""Says in a path of the API that what follows is an escaped id."""
+"""The mark before an escaped id in a path of the API."""
 
 _DOTS = {".": "~2", "..": "~2~2"}
 _DOTS_BACK = {escaped: plain for plain, escaped in _DOTS.items()}
@@ -34,15 +34,15 @@ def decode(segment: str) -> str:
 class ServicePathConverter:
     """The converter ``{service_path:service_id}`` of the API: the id as it is, slashes included, or escaped.
 
-    An id that begins with ``~`` is the escaped form, behind that mark: ``~shop~1slos`` is ``shop/slos``. It is needed
-    where an address would otherwise mean something else: an id that ends in the name of what lies below a service,
+    After a first ``~`` the path is in the escaped form: ``~shop~1slos`` is ``shop/slos``. An id needs this form
+    if its address would otherwise mean something else: because it ends in the name of a resource below a service,
     begins with ``~``, or has ``.``, ``..`` or nothing between two slashes.
     """
 
     regex = ".+"
 
     def to_python(self, value: str) -> str:
-        """Return the service id; raises :class:`ValueError`, Django's word for 404, where the escape is none."""
+        """Return the service id; raises :class:`ValueError`, which Django turns into 404, for an invalid escape."""
         return decode(value[1:]) if value.startswith(MARK) else value
 
     def to_url(self, value: object) -> str:
@@ -55,7 +55,7 @@ class ServiceIdConverter:
     regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
-        """Return the service id; raises :class:`ValueError`, Django's word for 404, where it cannot be one."""
+        """Return the service id; raises :class:`ValueError`, which Django turns into 404, for an impossible one."""
         service_id = decode(value)
         if service_id_problem(service_id):
             raise ValueError(service_id_problem(service_id))

@@ -1,4 +1,4 @@
-"""The map around one service: what is reached from it, as a drawing whose nodes are links."""
+"""Draws the map around one service: the services that are reached from it, as nodes that are links."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from apps.catalog import queries
+from apps.catalog.graph.traversal import SubgraphEdge, SubgraphNode
 from apps.catalog.models import Service
 from apps.ui.charts import Chart, GraphEdge, GraphNode, dependency_graph
 
 MAX_DRAWN = 60
-"""More nodes than this make a drawing that nobody reads; the nearest are drawn, and the page says so."""
+"""The most nodes in a readable drawing. If there are more, the nearest are drawn, and the page says so."""
 DEPTHS = (1, 2, 3, 4)
 DIRECTIONS = {"both": "both ways", "downstream": "what it depends on", "upstream": "who depends on it"}
 
@@ -22,7 +23,7 @@ type Direction = Literal["both", "downstream", "upstream"]
 
 @dataclass(frozen=True, slots=True)
 class MapView:
-    """One map as the page draws it."""
+    """One map for the page."""
 
     service: Service
     chart: Chart
@@ -43,7 +44,7 @@ class MapView:
 
 
 def map_around(service: Service, query: QueryDict) -> MapView:
-    """Draw what the address asks for: ``depth`` 1..4, ``direction``, ``stale=1`` for quiet edges too."""
+    """Draw the map that the address asks for: ``depth`` 1..4, ``direction``, ``stale=1`` to include stale edges."""
     asked = query.get("depth", "2")
     depth = int(asked) if asked in {"1", "2", "3", "4"} else 2
     direction = query.get("direction", "both")
@@ -71,7 +72,7 @@ def map_around(service: Service, query: QueryDict) -> MapView:
     )
 
 
-def _node(row: dict[str, Any], focus: Service, members: dict[str, tuple[str, ...]]) -> GraphNode:
+def _node(row: SubgraphNode, focus: Service, members: dict[str, tuple[str, ...]]) -> GraphNode:
     name = row["service_id"]
     is_focus = name == focus.service_id
     return GraphNode(
@@ -84,7 +85,7 @@ def _node(row: dict[str, Any], focus: Service, members: dict[str, tuple[str, ...
     )
 
 
-def _edge(row: dict[str, Any], members: dict[str, tuple[str, ...]]) -> GraphEdge:
+def _edge(row: SubgraphEdge, members: dict[str, tuple[str, ...]]) -> GraphEdge:
     kind: Any = "async" if row["mode"] == "async" else "hard" if row["criticality"] == "hard" else "soft"
     detail = [f"confidence {row['confidence']:.2f}"]
     if row["calls_per_request"] is not None:

@@ -1,4 +1,4 @@
-"""The catalog: services, who calls whom, where each edge was seen, and the cycles among them."""
+"""The catalog: services, the edges between them, the sources of each edge, and cycles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_SERVICE_ID_LENGTH = 255
 
 
 class Service(models.Model):
-    """Something that answers requests. ``service_id`` is the name the world knows it by; any character may be in it."""
+    """Something that answers requests. ``service_id`` is its public name."""
 
     class Criticality(models.TextChoices):
         CRITICAL = "critical"
@@ -30,14 +30,14 @@ class Service(models.Model):
     criticality = models.TextField(choices=Criticality.choices, default=Criticality.MEDIUM)
     is_external = models.BooleanField(default=False)
     is_discovered = models.BooleanField(default=False)
-    """True while nobody has declared it: it was only seen as the target or source of an edge."""
+    """Whether nobody has declared the service yet, so that only observations know it."""
     published_sla = models.DecimalField(max_digits=9, decimal_places=8, null=True, blank=True)
     archetype = models.TextField(blank=True, default="")
     on_call = models.TextField(blank=True, default="")
     failure_semantics = models.JSONField(default=dict, blank=True)
-    """What callers see when it fails, and whether a retry is safe: ``callers_see``, ``is_retry_safe``."""
+    """What callers see when the service fails, and whether a retry is safe: ``callers_see``, ``is_retry_safe``."""
     capacity = models.JSONField(default=dict, blank=True)
-    """The envelope it was built for: ``max_requests_per_second``, ``max_concurrency``, ``notes``."""
+    """The load that the service was built for: ``max_requests_per_second``, ``max_concurrency``, ``notes``."""
     metadata = models.JSONField(default=dict, blank=True)
     origin = models.TextField(blank=True, default="")
     version = models.PositiveIntegerField(default=1)
@@ -63,7 +63,7 @@ class Service(models.Model):
 
 
 class DiscoverySource(models.TextChoices):
-    """Where knowledge of an edge may come from."""
+    """The possible sources of knowledge about an edge."""
 
     MANUAL = "manual"
     FILE = "file"
@@ -95,7 +95,7 @@ class Dependency(models.Model):
     calls_per_request = models.FloatField(null=True, blank=True)
     redundancy_group = models.TextField(blank=True, default="")
     redundancy_needed = models.PositiveSmallIntegerField(null=True, blank=True)
-    """How many targets of the group must be up; ``None``: one is enough."""
+    """How many targets of the group must be up; ``None`` means one."""
     confidence = models.FloatField(default=0)
     is_stale = models.BooleanField(default=False)
     is_declared = models.BooleanField(default=False)
@@ -120,7 +120,7 @@ class Dependency(models.Model):
             ),
         ]
         indexes = [
-            # What a traversal walks: live edges only, in both directions, answered from the index alone.
+            # For traversals: live edges in both directions, answered from the index alone.
             models.Index(
                 fields=["source"], include=["target"], condition=Q(is_stale=False), name="dependency_down"
             ),
@@ -134,7 +134,7 @@ class Dependency(models.Model):
 
 
 class DependencySighting(models.Model):
-    """What one source says of an edge, and when it said so last."""
+    """The statement of one source about an edge, and when it last made it."""
 
     dependency = models.ForeignKey(Dependency, on_delete=models.CASCADE, related_name="sightings")
     discovery_source = models.TextField(choices=DiscoverySource.choices)
@@ -154,12 +154,13 @@ class DependencySighting(models.Model):
 
 
 class Ingestion(Run):
-    """What a run has beside itself where the graph is changed in bulk: received in parts, validated as a whole, applied
-    at once by a worker.
+    """The part of a run that only a bulk change of the graph has: received in parts, validated as a whole, applied at
+    once by a worker.
 
-    It is being prepared until all parts are there. Its summary counts services and edges created, updated, unchanged
-    and discovered, and cycles found, and has ``warnings``, sentences about ids that are or look the same. Its errors
-    are ``{"part", "list", "row", "field", "path", "message"}``; at most 300, all counted. Its progress counts rows.
+    The run is in preparation until all parts have come. Its summary counts services and edges (created, updated,
+    unchanged, discovered) and cycles, and has ``warnings``: sentences about ids that are or look the same. Its errors
+    are ``{"part", "list", "row", "field", "path", "message"}``; at most 300 are kept, all are counted. Its progress
+    counts rows.
     """
 
     run = models.OneToOneField(
@@ -179,18 +180,18 @@ class Ingestion(Run):
 
     @property
     def rows_total(self) -> int:
-        """How many rows have been sent."""
+        """The number of rows that have been sent."""
         return self.progress_total
 
     @property
     def rows_done(self) -> int:
-        """How many rows are checked and applied; none of one that did not come to a good end."""
+        """The number of rows that are checked and applied; 0 for an ingestion that ended without success."""
         is_applied = self.state in (self.State.RUNNING, self.State.COMPLETED)
         return self.progress_done if is_applied else 0
 
 
 class IngestionPart(models.Model):
-    """One part of an ingestion. Its payload is emptied once the ingestion is over; the digest tells a part re-sent."""
+    """One part of an ingestion. Its payload is emptied once the ingestion is over; its digest recognises a repeat."""
 
     ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="parts")
     number = models.PositiveIntegerField()
@@ -205,7 +206,7 @@ class IngestionPart(models.Model):
 
 
 class CycleAlert(models.Model):
-    """Services that depend on each other in a circle; one alert for each set of members, however often it is seen."""
+    """Services that depend on each other in a circle; one alert for each set of members, however often it occurs."""
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -214,9 +215,9 @@ class CycleAlert(models.Model):
 
     fingerprint = models.TextField(unique=True)
     members = models.JSONField()
-    """The service ids in the component, sorted."""
+    """The sorted ids of the services in the cycle."""
     path = models.JSONField()
-    """One shortest walk around it, as service ids; the first is not repeated at the end."""
+    """A shortest walk around the cycle, as service ids; the first is not repeated at the end."""
     state = models.TextField(choices=State.choices, default=State.OPEN)
     detected_at = models.DateTimeField(db_default=Now())
     acknowledged_at = models.DateTimeField(null=True)

@@ -1,4 +1,4 @@
-"""What pages, API and other apps read of the catalog. Nothing here writes."""
+"""Reads of the catalog for pages, the API and other apps. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["subgraph"]
 
 
 def get_service(service_id: str, *beside: str) -> Service:
-    """Return a service with its team, and what else stands ``beside`` it, in one query. Raises :class:`NotFound`."""
+    """Return a service with its team, and with related rows ``beside`` it, in one query. Raises :class:`NotFound`."""
     service = service_called(service_id, Service.objects.select_related("team", *beside))
     if service is None:
         raise NotFound(f"There is no service called {service_id}.")
@@ -29,7 +29,7 @@ def get_service(service_id: str, *beside: str) -> Service:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFilter:
-    """What a list of services is narrowed to; ``None`` and empty texts narrow nothing."""
+    """The filter of a list of services; ``None`` and empty texts filter nothing."""
 
     search: str = ""
     team: str = ""
@@ -49,7 +49,7 @@ SERVICE_ORDERS: dict[str, tuple[str, ...]] = {
 
 
 def services(wanted: ServiceFilter | None = None) -> QuerySet[Service]:
-    """Return the services that a filter lets through, with their teams, in no order."""
+    """Return the services that pass a filter, with their teams, in no order."""
     wanted = wanted or ServiceFilter()
     rows = Service.objects.select_related("team")
     if wanted.search:
@@ -80,7 +80,7 @@ def services_page(
 
 @dataclass(frozen=True, slots=True)
 class EngineEdge:
-    """An edge with what the engine asks of its target. ``retries`` is how often the caller tries again."""
+    """An edge with what the engine needs to know about its target. ``retries`` is how often the caller tries again."""
 
     source_pk: int
     target_pk: int
@@ -140,7 +140,7 @@ def edges_for_engine(service_pks: Iterable[int] | None = None) -> list[EngineEdg
 
 
 def targets_called(service_pks: Iterable[int]) -> dict[int, list[str]]:
-    """Return the ids of the services that each of many calls and waits for, sorted; none for one that calls nobody."""
+    """Return, for each service that calls others synchronously, the sorted ids of these services."""
     pairs = (
         Dependency.objects.filter(is_stale=False, source__in=list(service_pks), mode=Dependency.Mode.SYNC)
         .order_by("source__service_id", "target__service_id")
@@ -162,13 +162,13 @@ def retries_of(retry_config: dict[str, Any]) -> int:
 
 
 CYCLES_SHOWN = 50
-"""Cycles that a page lists; the API has all of them, page by page."""
+"""The most cycles that a page lists; the API has all of them, page by page."""
 
 
 def open_cycles(*, limit: int = CYCLES_SHOWN, with_people: bool = True) -> list[CycleAlert]:
-    """Return the first of the cycles that exist now, the unacknowledged first, then the newest.
+    """Return the first ``limit`` of the present cycles, unacknowledged ones first, then the newest.
 
-    ``with_people`` reads who acknowledged each of them as well.
+    ``with_people`` also reads who acknowledged each cycle.
     """
     rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
     if with_people:
@@ -182,7 +182,7 @@ def open_cycle_count() -> int:
 
 
 def cycles_of(service: Service) -> list[CycleAlert]:
-    """Return the cycles that a service is in now."""
+    """Return the present cycles of a service."""
     return remembered("catalog.cycles_of", ("catalog_cyclealert",), _cycles_by_member).get(
         service.service_id, []
     )
@@ -198,9 +198,9 @@ def _cycles_by_member() -> dict[str, list[CycleAlert]]:
 
 
 def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Return, for every service in a cycle now, the members of its cycle; only of those ``among``, if given.
+    """Return, for every service in a present cycle, the members of its cycle; only for services ``among``, if given.
 
-    A service is in one cycle at most, so this is bounded by the services there are.
+    A service is in at most one cycle, so the number of services bounds the result.
     """
     rows = CycleAlert.objects.exclude(state=CycleAlert.State.RESOLVED)
     if among is not None:
@@ -212,7 +212,7 @@ def cycle_members(among: Collection[str] | None = None) -> dict[str, tuple[str, 
 def cycles_page(
     *, state: str = "", cursor: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[CycleAlert]:
-    """Return one page of cycle alerts, the newest first; without a state, those that exist now."""
+    """Return one page of cycle alerts, the newest first; without a state, those of present cycles."""
     rows = CycleAlert.objects.select_related("acknowledged_by")
     rows = rows.filter(state=state) if state else rows.exclude(state=CycleAlert.State.RESOLVED)
     return paginate(rows, order=("-detected_at", "-id"), cursor=cursor, limit=limit)
@@ -234,12 +234,12 @@ def ingestion(ingestion_id: UUID | str) -> Ingestion:
 
 
 def parts_received(found: Ingestion) -> list[int]:
-    """Return the numbers of the parts that have come."""
+    """Return the numbers of the parts that were received."""
     return list(found.parts.order_by("number").values_list("number", flat=True))
 
 
 def catalog_counts() -> dict[str, int]:
-    """Return how much the catalog holds, for the overview and the import page."""
+    """Return how many services, edges and so on the catalog has, for the overview and the import page."""
     kinds = Service.objects.aggregate(
         services=Count("pk"),
         discovered=Count("pk", filter=Q(is_discovered=True)),
@@ -252,7 +252,7 @@ def catalog_counts() -> dict[str, int]:
 
 
 def most_connected() -> str | None:
-    """Return the id of the service with the most live edges, where a map without a name begins."""
+    """Return the id of the service with the most live edges, which a map without a name shows."""
     busiest = (
         Service.objects.annotate(
             edges=Count("outgoing", filter=Q(outgoing__is_stale=False), distinct=True)
@@ -265,7 +265,7 @@ def most_connected() -> str | None:
 
 
 def named_like(text: str, *, limit: int = 2) -> list[str]:
-    """Return the ids that a name somebody typed may mean: the very one, or those that contain it."""
+    """Return the ids that a typed name may mean: exactly this one, or those that contain it."""
     if Service.objects.filter(service_id=text).exists():
         return [text]
     found = Service.objects.filter(service_id__icontains=text).order_by("service_id")
@@ -273,5 +273,5 @@ def named_like(text: str, *, limit: int = 2) -> list[str]:
 
 
 def first_names(limit: int = 300) -> list[str]:
-    """Return the first ids by name, to be offered while somebody types."""
+    """Return the first ids by name, as suggestions while somebody types."""
     return list(Service.objects.order_by("service_id").values_list("service_id", flat=True)[:limit])

@@ -1,4 +1,4 @@
-"""The long work of the catalog: graphs that were sent in, and circular dependencies looked for anew."""
+"""Registers the catalog's kinds of runs: applying ingestions, and looking for circular dependencies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ REFRESH_CYCLES = "catalog.refresh_cycles"
 
 
 class Ingest(Parameters):
-    """What is applied stands in the parts of the ingestion."""
+    """No parameters: the parts of the ingestion have what is applied."""
 
 
 class RefreshCycles(Parameters):
-    """Nothing has to be said: it looks at the whole graph."""
+    """No parameters: it looks at the whole graph."""
 
 
 def _subject(run: Run) -> Subject:
@@ -77,12 +77,12 @@ register(
         parameters=RefreshCycles,
         work="apps.catalog.tasks.refresh_cycles",
         max_attempts=5,
-        permission="catalog.acknowledge_cycle",
+        permission="core.control_system_runs",
         retried=same_again,
     )
 )
 
 
 def refresh_cycles() -> None:
-    """Have the cycle alerts brought in line with the graph; inside the caller's transaction."""
+    """Request a run that updates the cycle alerts, inside the caller's transaction."""
     start(REFRESH_CYCLES, RefreshCycles(), actor=Actor.system("catalog"), key="graph")

@@ -1,4 +1,4 @@
-"""Periodic work of the catalog."""
+"""The periodic work of the catalog."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ JOBS = [
         "catalog.abandon_incomplete",
         timedelta(hours=1),
         "apps.catalog.tasks.abandon_incomplete",
-        title="Abandon imports that never became complete",
+        title="Abandon imports that are not complete in time",
     ),
     Job(
         "catalog.refresh_staleness",
         timedelta(hours=1),
         "apps.catalog.tasks.refresh_staleness",
-        title="Mark the dependencies that nobody has seen for long",
+        title="Mark dependencies that nobody has seen for long",
         offset=timedelta(minutes=7),
     ),
 ]

@@ -1,6 +1,6 @@
-"""What a statement about the graph looks like, whoever makes it: the rows of services and of dependencies.
+"""The rows of statements about the graph, from any source: rows of services and of dependencies.
 
-The same rows come over the API, from files and from observers. What a row leaves out, it says nothing about.
+The same rows come over the API, from files and from observers. A row states nothing about fields that it leaves out.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ MAX_TEXT_LENGTH = 1_000
 MAX_OBJECT_BYTES = 32 * 1024
 MAX_OBJECT_LEVELS = 32
 MAX_ROW_FIELDS = 50
-"""More fields than any row has; each unknown one would be a problem of its own."""
+"""More fields than any row has. Each unknown field would be a problem of its own."""
 ROWS_AT_ONCE = 1_000
 NAMED = MAX_FIELD_PROBLEMS - 1
-"""How many problems of a list are named; one more says how many there are besides."""
+"""How many problems of a list are named; one more problem counts the others."""
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 MAX_CALLS_PER_REQUEST = 1_000_000.0
 MAX_REDUNDANCY_NEEDED = 1_000
-# The same rule as a regular expression, for those who generate requests from the API's description.
+# The same rule as a regular expression, for programs that generate requests from the API's description.
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
 _ID_PATTERN = f"^[^\\s{_CONTROLS}]([^{_CONTROLS}]*[^\\s{_CONTROLS}])?$"
@@ -56,16 +56,16 @@ _UNUSABLE = {
 
 
 def text_problem(text: str) -> str:
-    """Say what keeps a text from being stored or shown on one line, or return an empty string."""
+    """Return why a text cannot be stored or shown on one line, or an empty string."""
     for character in text:
         found = _UNUSABLE.get(unicodedata.category(character))
         if found:
-            return f"holds {found} (U+{ord(character):04X})"
+            return f"contains {found} (U+{ord(character):04X})"
     return ""
 
 
 def service_id_problem(service_id: str) -> str:
-    """Say why a text cannot be a service id, or return an empty string."""
+    """Return why a text cannot be a service id, or an empty string."""
     if not service_id:
         return "is empty"
     if len(service_id) > MAX_SERVICE_ID_LENGTH:
@@ -99,7 +99,7 @@ def _usable_text(value: str) -> str:
 
 
 def _object_problem(value: dict[str, Any]) -> str:
-    """Say what keeps a JSON object from being stored, at whatever depth it is, or return an empty string."""
+    """Return why a JSON object cannot be stored, at any depth, or an empty string."""
     waiting: list[tuple[int, Any]] = [(1, value)]
     while waiting:
         level, one = waiting.pop()
@@ -136,7 +136,7 @@ ServiceId = Annotated[
             "minLength": 1,
             "maxLength": MAX_SERVICE_ID_LENGTH,
             "pattern": _ID_PATTERN,
-            "description": "Any characters but control characters; no white space at either end.",
+            "description": "Any characters except control characters; no white space at either end.",
         }
     ),
 ]
@@ -155,7 +155,7 @@ NewServiceId = Annotated[
         }
     ),
 ]
-"""The id of a service that is to be made. What is in the catalog already may be called otherwise."""
+"""The id of a new service. Ids that are in the catalog already may break these rules."""
 Text = Annotated[
     str,
     Field(max_length=MAX_TEXT_LENGTH, json_schema_extra={"pattern": _TEXT_PATTERN}),
@@ -180,11 +180,11 @@ def _discovery_source(value: object) -> object:
 
 
 Source = Annotated[DiscoverySource, BeforeValidator(_discovery_source)]
-"""Who says it; ``otel``, ``k8s`` and ``mesh`` are taken for the long names."""
+"""The source of a statement; ``otel``, ``k8s`` and ``mesh`` stand for the long names."""
 
 
 class Row(BaseModel):
-    """The base of all rows: unknown fields are refused, texts are taken as they are."""
+    """The base of all rows. Unknown fields are refused; texts stay as they are."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -197,7 +197,7 @@ class Row(BaseModel):
 
 
 class ServiceRow(Row):
-    """What is said of one service."""
+    """A statement about one service."""
 
     service_id: ServiceId
     team: Text | None = None
@@ -207,16 +207,17 @@ class ServiceRow(Row):
     archetype: Text | None = None
     on_call: Text | None = None
     failure_semantics: JsonObject | None = Field(
-        default=None, description="What callers see when it fails: callers_see, is_retry_safe."
+        default=None, description="What callers see when the service fails: callers_see, is_retry_safe."
     )
     capacity: JsonObject | None = Field(
-        default=None, description="What it was built for: max_requests_per_second, max_concurrency, notes."
+        default=None,
+        description="The load that the service was built for: max_requests_per_second, max_concurrency, notes.",
     )
     metadata: JsonObject | None = None
 
 
 class DependencyRow(Row):
-    """What is said of one edge: ``source`` calls ``target``."""
+    """A statement about one edge: ``source`` calls ``target``."""
 
     source: ServiceId
     target: ServiceId
@@ -225,7 +226,8 @@ class DependencyRow(Row):
     protocol: Text | None = None
     timeout_ms: Annotated[int, Field(ge=0, le=MAX_TIMEOUT_MS)] | None = None
     retry_config: JsonObject | None = Field(
-        default=None, description="How the caller retries; max_retries (or max_attempts, one more) is read."
+        default=None,
+        description="How the caller retries; max_retries is read, or max_attempts, which is one more.",
     )
     calls_per_request: Annotated[float, Field(ge=0, le=MAX_CALLS_PER_REQUEST, allow_inf_nan=False)] | None = (
         Field(default=None, description="Calls over this edge for each request to the source.")
@@ -237,15 +239,15 @@ class DependencyRow(Row):
         default=None, description="How many targets of the group must be up; by default one is enough."
     )
     observed_at: AwareInstant | None = Field(
-        default=None, description="When the edge was last seen; by default, when the whole was sent."
+        default=None, description="When the edge was last seen; by default the time of the whole request."
     )
 
 
 def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a list of rows some at a time, so that what is wrong with a body of many megabytes stays small.
+    """Validate a list of rows in portions, so that the problems of a body of many megabytes need little memory.
 
-    Names the first :data:`NAMED` problems and says how many more there are. All at once, Pydantic would hold a record
-    of a kilobyte for each.
+    The error names the first :data:`NAMED` problems and counts the others. For the whole list at once, Pydantic would
+    keep a record of a kilobyte for each problem.
     """
     if not isinstance(value, list):
         return validate(value)
@@ -260,9 +262,7 @@ def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> 
             if len(named) < NAMED:
                 named += _moved(error, start)[: NAMED - len(named)]
     if count > len(named):
-        more = PydanticCustomError(
-            "more", "{count} more of the values cannot be taken", {"count": count - len(named)}
-        )
+        more = PydanticCustomError("more", "{count} more values are not valid", {"count": count - len(named)})
         named.append(InitErrorDetails(type=more, loc=(), input=None))
     if named:
         raise ValidationError.from_exception_data("rows", named)
@@ -270,7 +270,7 @@ def _validated_by_and_by(value: Any, validate: ValidatorFunctionWrapHandler) -> 
 
 
 def _moved(error: ValidationError, start: int) -> list[InitErrorDetails]:
-    """Return an error's problems as those of a list in which its rows begin at ``start``."""
+    """Return an error's problems with the rows counted from ``start``."""
     moved = []
     for item in error.errors(include_url=False):
         row, *rest = item["loc"]

@@ -1,11 +1,11 @@
-"""The work on the graph that API, files, observers and the demo share: taking in services and edges, all or nothing."""
+"""Changes the graph for the API, files, observers and the demo: all services and edges are stored, or none."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db import connection
 
@@ -31,12 +31,26 @@ __all__ = [
 ]
 
 NAMES_IN_EVENT = 500
-"""How many changed services an event names; above it, subscribers take everything as changed."""
+"""The most changed services that an event names. Above it, subscribers treat all services as changed."""
 BATCH_ROWS = 5_000
 
 _UNTOLD = {"updated_at", "version"}
 
 type Report = Callable[[int], None]
+
+
+class GraphCounts(TypedDict):
+    """What a graph changed: rows ``created``, ``updated``, ``unchanged``, ``discovered``; cycles ``open`` and so on."""
+
+    services: dict[str, int]
+    dependencies: dict[str, int]
+    cycles: dict[str, int]
+
+
+class GraphSummary(GraphCounts):
+    """The same with remarks on ids that are or look the same."""
+
+    warnings: list[str]
 
 
 def upsert_graph(
@@ -47,15 +61,15 @@ def upsert_graph(
     observed_at: datetime,
     origin: str = "",
     actor: Actor | None = None,
-) -> dict[str, Any]:
-    """Validate services and edges as a whole and put them into the catalog, inside the caller's transaction.
+) -> GraphSummary:
+    """Validate services and edges as a whole, and store them in the catalog, inside the caller's transaction.
 
-    Rows are those of :mod:`apps.catalog.schemas`; ``observed_at`` holds for edges without one of their own; ``origin``
-    marks the services and teams that this call makes. Returns the summary that :func:`apply_graph` describes, with
-    ``warnings`` about ids that are or look the same. Raises :class:`~apps.core.errors.InvalidInput` naming every bad
-    row; nothing has changed then.
+    Rows are those of :mod:`apps.catalog.schemas`; ``observed_at`` applies to edges without one of their own; ``origin``
+    marks the services and teams that this call creates. Returns the summary that :func:`apply_graph` describes, with
+    ``warnings`` about ids that are or look the same. Raises :class:`~apps.core.errors.InvalidInput` that names every
+    bad row; then nothing has changed.
 
-    Until the caller's transaction ends, no other change of the graph can begin: keep it short.
+    Until the caller's transaction ends, no other change of the graph can start. Keep it short.
     """
     spellings = Spellings.of_catalog(discovery_source)
     graph, problems = validate_graph(
@@ -84,17 +98,17 @@ def apply_graph(
     now: datetime | None = None,
     report: Report | None = None,
     actor: Actor | None = None,
-) -> dict[str, Any]:
-    """Put rows that are valid together into the catalog, inside the caller's transaction.
+) -> GraphCounts:
+    """Store a valid graph in the catalog, inside the caller's transaction.
 
-    A row of a declaring source declares its service and overrides what it gives; a row of an observing source describes
-    only services that nobody has declared. A service that an edge names and the catalog does not know is discovered.
-    Each edge keeps what this source says of it as one sighting, unless a newer one is there, and is merged anew.
+    A row of a declaring source declares its service and overrides the fields that it has. A row of an observing source
+    changes only services that nobody has declared. A service that only an edge names becomes a discovered service. Each
+    edge stores this source's statement as one sighting, unless there is a newer one, and is merged again.
 
     Returns counts: ``services`` and ``dependencies`` with ``created``, ``updated``, ``unchanged`` (services also
     ``discovered``), and ``cycles`` with ``open``, ``opened``, ``resolved``. Publishes ``catalog.graph_changed`` when
-    anything changed. ``report`` hears how many rows are done. With an ``actor``, every service that was there before
-    and has changed gets an audit entry of its own.
+    anything changed. ``report`` gets the number of rows done. With an ``actor``, every existing service that changed
+    gets an audit entry of its own.
     """
     lock_graph()
     now = now or instants.now()
@@ -117,7 +131,7 @@ def apply_graph(
 
 
 def publish_graph_changed(service_ids: Iterable[str]) -> None:
-    """Tell that these services or their edges changed. ``service_ids`` is ``None`` where they are too many to name."""
+    """Publish that these services or their edges changed. The event has ``None`` where they are too many to name."""
     names = sorted(service_ids)
     outbox.publish(
         "catalog.graph_changed",
@@ -159,7 +173,7 @@ ON CONFLICT (service_id) DO NOTHING
 RETURNING service_id
 """
 )
-# What a row leaves out stays as it is. Only rows that differ are written, so that a second run changes nothing.
+# Fields that a row leaves out stay as they are. Only rows that differ are written, so that a repeat changes nothing.
 _SERVICE_UPDATE = (
     _SERVICE_INPUT  # noqa: S608
     + """
@@ -190,8 +204,8 @@ RETURNING to_jsonb(old), to_jsonb(new)
 )
 
 
-# Who changes several services locks them by their key first: the update alone would lock them as its plan finds them,
-# and could wait for somebody who waits for it.
+# A change of several services first locks them in the order of their keys. The update alone would lock them in the
+# order of its plan, and could deadlock with another one.
 _SERVICE_LOCK = """
 SELECT id FROM catalog_service WHERE service_id = ANY(%(names)s) ORDER BY id FOR NO KEY UPDATE
 """
@@ -220,7 +234,7 @@ def _write_services(
             "discovered": not declares(discovery_source),
             "origin": origin,
         }
-        # The update comes first: after the insert it would look at what was just inserted.
+        # The update comes first: after the insert it would also look at the inserted rows.
         updates = [(json.loads(old), json.loads(new)) for old, new in _fetch(_SERVICE_UPDATE, parameters)]
         if actor is not None:
             record_service_updates(updates, actor, discovery_source)
@@ -237,7 +251,7 @@ def _write_services(
 def record_service_updates(
     updates: Iterable[tuple[dict[str, Any], dict[str, Any]]], actor: Actor, discovery_source: str
 ) -> None:
-    """Leave one audit entry for each changed service, with what it was and what it is."""
+    """Write an audit entry for each changed service, with its fields before and after."""
     AuditEntry.objects.bulk_create(
         AuditEntry(
             action="catalog.update_service",
@@ -275,7 +289,7 @@ def _make_teams(names: set[str], origin: str) -> None:
 def _discover(
     services: Sequence[ServiceRow], dependencies: Sequence[DependencyRow], origin: str, changed: set[str]
 ) -> int:
-    """Make a service of every end of an edge that is not one yet. Returns how many there were."""
+    """Create a service for every end of an edge that is none yet. Return how many were created."""
     ends = {row.source for row in dependencies} | {row.target for row in dependencies}
     ends -= {row.service_id for row in services}
     if not ends:
@@ -295,8 +309,8 @@ def _discover(
     return len(made)
 
 
-# Edges are looked up by their ends in Python and not by a join: within the transaction that makes them the database has
-# no statistics of them yet, and walks all edges of a hub for each one of them.
+# Python looks up edges by their ends, not a join: in the transaction that creates edges the database has no statistics
+# of them yet, and would walk all edges of a hub for each edge.
 _EDGE_INSERT = """
 INSERT INTO catalog_dependency (source_id, target_id, mode, criticality, protocol, retry_config, redundancy_group,
     confidence, is_stale, is_declared, last_observed_at)
@@ -306,7 +320,7 @@ ON CONFLICT (source_id, target_id) DO NOTHING
 RETURNING id, source_id, target_id
 """
 _EDGES_OF = "SELECT id, source_id, target_id FROM catalog_dependency WHERE source_id = ANY(%(sources)s)"
-# A statement that is older than the one that is kept changes nothing: parts and retries may arrive in any order.
+# A statement that is older than the stored one changes nothing: parts and retries may arrive in any order.
 _SIGHTING_UPSERT = """
 INSERT INTO catalog_dependencysighting AS s (dependency_id, discovery_source, attributes, first_seen_at, last_seen_at)
 SELECT dependency_id, %(discovery_source)s, attributes, seen_at, seen_at
@@ -353,7 +367,7 @@ def _write_dependencies(
         for pk, source, target in merge_edges(now, [pk for (pk,) in sighted]):
             touched_services.update((source, target))
             updated += pk not in new
-        # An edge whose attributes are all defaults is new although merging changed nothing on it.
+        # A new edge may have only default attributes, so that merging changes nothing on it.
         touched_services.update(end for _, *pair in created for end in pair)
         counts["created"] += len(new)
         counts["updated"] += updated

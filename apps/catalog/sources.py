@@ -1,8 +1,8 @@
-"""What each source of knowledge about the graph is worth: who declares, who observes, and whose word counts.
+"""Ranks the sources of knowledge about the graph: which declare, which observe, and which are preferred.
 
-A *declaring* source says what should be there: it holds until somebody says otherwise. An *observing* source says what
-it saw: that grows old. Where several know an edge, each attribute is taken from the first of them, by rank, that says
-anything about it.
+A *declaring* source says what should exist; its statement is valid until it is retracted. An *observing* source says
+what it saw; its statement expires. If several sources know an edge, each attribute comes from the first of them, by
+rank, that has it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from datetime import timedelta
 from apps.catalog.models import DiscoverySource
 
 STALE_AFTER = timedelta(days=7)
-"""An edge that only observing sources know, and none of them has seen for this long, is stale."""
+"""An edge is stale if only observing sources know it and none has seen it for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``rank``: lower is heard first. ``trust``: the chance, 0..1, that an edge is real if only this source says so.
-    ``ignores_case``: the source's ids are the same whatever their capitals, as Backstage's entity references are.
+    """The standing of a source.
+
+    Parameters:
+        rank: a source of lower rank is preferred.
+        trust: the chance, 0..1, that an edge is real if only this source names it.
+        declares: whether it is a declaring source.
+        ignores_case: whether ids that differ only in case are the same, as with Backstage's entity references.
     """
 
     rank: int
@@ -28,8 +33,8 @@ class Standing:
     ignores_case: bool = False
 
 
-# Traffic that was seen is stronger evidence that an edge exists than a file that says so; what the edge *means* (hard
-# or soft, its timeout), a person knows better than any observer. Hence trust and rank are two scales.
+# Observed traffic is stronger evidence that an edge exists than a file. But a person knows better than any observer
+# what the edge *means* (hard or soft, its timeout). So trust and rank are two scales.
 STANDING: dict[str, Standing] = {
     DiscoverySource.MANUAL: Standing(rank=0, trust=0.80, declares=True),
     DiscoverySource.FILE: Standing(rank=1, trust=0.80, declares=True),
@@ -41,5 +46,5 @@ STANDING: dict[str, Standing] = {
 
 
 def declares(discovery_source: str) -> bool:
-    """Say whether a source declares rather than observes. Raises :class:`ValueError` for an unknown one."""
+    """Return whether a source declares rather than observes. Raises :class:`ValueError` for an unknown one."""
     return STANDING[DiscoverySource(discovery_source)].declares

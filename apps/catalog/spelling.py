@@ -1,12 +1,12 @@
-"""One service, one spelling: which ids are the same although they are written differently, and which only look alike.
+"""Gives each service one spelling: finds ids that are the same in different spellings, and ids that only look alike.
 
-Two ids are the same service when they are equal in Unicode's normalisation form C: "é" is one character or "e" and an
-accent, and nobody sees which. Where a source does not tell capitals apart
-(:attr:`~apps.catalog.sources.Standing.ignores_case`), ids that differ in nothing else are the same service, too. The
-spelling that the catalog has is kept; a new one is stored composed. What is observed is kept as it was seen, because
-metrics are asked for by these very names.
+Two ids are the same service if they are equal in Unicode's normalisation form C: "é" is one character, or "e" and an
+accent, which look the same. For a source that ignores case
+(:attr:`~apps.catalog.sources.Standing.ignores_case`), ids that differ only in case are the same service too. The
+catalog's spelling is kept; a new id is stored composed. Observed ids are stored as they were seen, because metrics are
+asked for by exactly these names.
 
-Ids that look alike and are not the same are kept as two services, and whoever sends them is told.
+Ids that look alike but are not the same stay two services, and the sender gets a warning.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from apps.catalog.sources import STANDING
 from apps.core.alike import as_latin, look_of
 
 NAMES_SHOWN = 5
-"""How many pairs of names a remark tells; the others are counted."""
+"""How many pairs of names a remark lists; the others are counted."""
 _INVISIBLE = "Cf"
 
 
 def composed(name: str) -> str:
-    """An id in the form in which ids are compared: Unicode's normalisation form C."""
+    """Return an id in the form for comparisons: Unicode's normalisation form C."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def stored(name: str) -> str:
-    """The form in which a new id is stored: composed, unless that makes it too long, which few scripts can."""
+    """Return a new id in the form to store: composed, unless that makes it too long, as in few scripts."""
     found = composed(name)
     return found if len(found) <= MAX_SERVICE_ID_LENGTH else name
 
 
 def forms_of(name: str) -> list[str]:
-    """The spellings under which the same id may be stored: as it is, composed and decomposed."""
+    """Return the spellings under which the same id may be stored: as it is, composed and decomposed."""
     if name.isascii():
         return [name]
     return list(dict.fromkeys([name, composed(name), unicodedata.normalize("NFD", name)]))
 
 
 def service_called(name: str, among: QuerySet[Service]) -> Service | None:
-    """The service of this id, in the very spelling or, where there is none, in another Unicode form."""
+    """Return the service with this id, in exactly this spelling or otherwise in another Unicode form."""
     forms = forms_of(name)
     return min(among.filter(service_id__in=forms), key=lambda one: forms.index(one.service_id), default=None)
 
@@ -63,7 +63,7 @@ _DIFFERENCES: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 
 def difference(one: str, other: str) -> str:
-    """In what two names of one look differ, in words: ``capitals only``."""
+    """Return in words how two names that look the same differ: ``capitals only``."""
     for words, without in _DIFFERENCES:
         if without(one) == without(other):
             return f"{words} only"
@@ -72,7 +72,7 @@ def difference(one: str, other: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as a message repeats it: what cannot be seen in it is written as its code point."""
+    """Return a name as a message repeats it: with code points in place of invisible characters."""
     return repr("".join(one if _is_plain(one) else f"<U+{ord(one):04X}>" for one in name))
 
 
@@ -83,11 +83,11 @@ def _is_plain(character: str) -> bool:
 
 
 class Spellings:
-    """The spelling of each id in one graph, settled against the ids that the catalog has.
+    """Settles the spelling of each id in one graph, by the ids that the catalog has.
 
     Parameters:
         known: the ids in the catalog.
-        discovery_source: who sends the graph; it decides how ids are compared.
+        discovery_source: the source of the graph; it decides how ids are compared.
     """
 
     def __init__(self, known: Iterable[str], discovery_source: str) -> None:
@@ -102,11 +102,11 @@ class Spellings:
 
     @classmethod
     def of_catalog(cls, discovery_source: str) -> Spellings:
-        """Against the services that there are now."""
+        """Make spellings for the present services of the catalog."""
         return cls(Service.objects.values_list("service_id", flat=True), discovery_source)
 
     def settle(self, name: str) -> str:
-        """The spelling that is kept for an id; the first one wins where the catalog has none."""
+        """Return the spelling to keep for an id; the first one in the graph where the catalog has none."""
         found = self._settled.get(name)
         if found is None:
             new = name if self._is_byte_for_byte else stored(name)
@@ -115,15 +115,15 @@ class Spellings:
         return found
 
     def find(self, name: str) -> str | None:
-        """The spelling that is kept for an id that is known or was settled before; ``None`` for any other."""
+        """Return the spelling of an id that is known or was settled before; ``None`` for any other id."""
         return self._settled.get(name) or (name if name in self._known else self._by_key.get(self._key(name)))
 
     def is_known(self, name: str) -> bool:
-        """Whether the catalog has a service of this very id."""
+        """Return whether the catalog has a service with exactly this id."""
         return name in self._known
 
     def remarks(self) -> list[str]:
-        """What whoever sent the graph should know: ids that were taken as one, and ids that only look like one."""
+        """Return warnings for the sender: ids that were taken as one service, and ids that only look alike."""
         return [*self._taken_as_one(), *self._looking_alike()]
 
     def _key(self, name: str) -> str:
@@ -135,7 +135,7 @@ class Spellings:
         pairs = [
             f"{shown(name)} is {shown(kept)}, written with a difference in {difference(name, kept)}"
             for name, kept in self._settled.items()
-            # A new id that was only composed has no other spelling to be confused with.
+            # A new id that was only composed has no other spelling to confuse it with.
             if name != kept and (kept in self._known or kept in self._settled)
         ]
         return _listed_pairs(pairs, "Taken as one service: ")
@@ -154,7 +154,7 @@ class Spellings:
                     for other in others
                 ]
         again = (
-            "Names from this source are not told apart by capitals: retract the one that should not be there."
+            "This source ignores capitals in names: retract the one that should not be there."
             if self._ignores_case
             else "If they are one, write one name everywhere."
         )

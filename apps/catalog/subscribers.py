@@ -1,4 +1,4 @@
-"""What the catalog does when it hears of something."""
+"""The catalog's reactions to events."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from apps.core.outbox import subscribe
 
 @subscribe("catalog.edges_removed", name="catalog.refresh_cycles")
 def refresh_cycles(event: OutboxEvent) -> None:
-    """Have a worker look at the cycles where edges went away outside an ingestion."""
+    """Have a worker look for cycles after edges were removed outside an ingestion."""
     runs.refresh_cycles()

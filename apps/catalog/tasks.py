@@ -1,4 +1,4 @@
-"""What workers do for the catalog. All of it may run twice and be killed anywhere."""
+"""The work of workers for the catalog. All of it may run twice or be killed at any point."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refresh_staleness() -> None:
 
 
 def refresh_cycles(holding: Holding) -> None:
-    """Bring the cycle alerts in line with the graph."""
+    """Update the cycle alerts to the present graph."""
     with holding.fenced():
         lock_graph()
         cycles.refresh_cycles(instants.now())

@@ -1,4 +1,4 @@
-"""Messages on what is wrong with a value of a graph, for the person who sent it."""
+"""Messages about wrong values in a graph, for the person who sent it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.core.validation_messages import quoted
 
 
 def plain(problem: ErrorDetails) -> str:
-    """Pydantic's account of one problem in plain words: what was given, and what to write instead."""
+    """Return Pydantic's message for one problem in plain words: what was given, and what to write instead."""
     field = next((str(step) for step in reversed(problem["loc"]) if isinstance(step, str)), "")
     return _sla(problem.get("input")) if field == "published_sla" else validation_messages.plain(problem)
 

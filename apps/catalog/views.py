@@ -1,4 +1,4 @@
-"""The dependency map, and the status of one graph ingestion."""
+"""The pages of the dependency map, and the former address of an ingestion's page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.pages import PageRequest, draw, page
 
 @page("catalog.view")
 def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpResponse:
-    """Who calls a service and what it calls; without a name, around the service with the most edges."""
+    """Show who calls a service and what it calls; without a name, for the service with the most edges."""
     wanted = request.GET.get("service", "").replace("\0", "").strip()
     if wanted:
         named = queries.named_like(wanted)
@@ -38,5 +38,5 @@ def dependency_map(request: PageRequest, service_id: str | None = None) -> HttpR
 
 @page("catalog.view")
 def ingestion(request: PageRequest, ingestion_id: UUID) -> HttpResponse:
-    """Where the page of an ingestion was before all long work had one page."""
+    """Redirect to the page of the run; ingestions used to have a page of their own."""
     return redirect("run", run_id=ingestion_id, permanent=True)

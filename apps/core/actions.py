@@ -1,8 +1,8 @@
-"""What a lever is: one class that declares a change, from which button, form, API call and command are derived.
+"""Actions: one class declares a change, and its button, form, API call and command are derived from it.
 
 A subclass of :class:`Action` says what it is called, what it takes, which permission it needs on which object, how
-risky it is, what it *would* do (:meth:`Action.preview`, without any effect) and does it (:meth:`Action.execute`). It
-never writes the audit entry or an event itself: it returns them in its :class:`Outcome`, and the dispatcher
+risky it is and what it *would* do (:meth:`Action.preview`, without any effect), and does it (:meth:`Action.execute`).
+It never writes the audit entry or an event itself: it returns them in its :class:`Outcome`, and the dispatcher
 (:mod:`apps.core.dispatcher`) writes them in the same transaction.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Risk(enum.StrEnum):
-    """How much an action can hurt: what a policy on approvals goes by."""
+    """How much an action can hurt. A policy on approvals can depend on it."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -44,7 +44,7 @@ class Actor:
 
     @classmethod
     def system(cls, name: str, source: AuditEntry.Source = AuditEntry.Source.TASK) -> Actor:
-        """Return the actor for work that nobody asked for in person, such as a schedule."""
+        """Return the actor for work that no person asked for, such as a schedule."""
         return cls(user=None, source=source, name=f"system: {name}")
 
     @classmethod
@@ -54,20 +54,20 @@ class Actor:
 
     @property
     def key(self) -> str:
-        """What tells this actor's idempotency keys apart from others'."""
+        """The text that separates this actor's idempotency keys from others'."""
         return f"user:{self.user.pk}" if self.user else self.name
 
     def may(self, permission: str, target: models.Model | None = None) -> bool:
-        """Say whether this actor holds a permission, on one object or in general."""
+        """Return whether this actor holds a permission, on one object or in general."""
         return self.user is None or self.user.has_perm(permission, target)
 
     def refusal(self, permission: str, target: models.Model | None = None) -> str:
-        """Return a sentence that names who may do what this actor may not."""
+        """Return a sentence that says who may do it."""
         return self.user.refusal(permission, target) if self.user else "the system may not do this."
 
 
 def blank_is_empty(schema: dict[str, Any]) -> None:
-    """Say in a schema what trimming means: text that must not be empty has to hold more than blanks."""
+    """State in a schema that text which must not be empty must also hold more than blanks, because it is trimmed."""
     for part in schema.get("properties", {}).values():
         if part.get("type") == "string" and part.get("minLength") and not {"pattern", "format"} & set(part):
             part["pattern"] = r"\S"
@@ -99,7 +99,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One thing that a change would reach: how many, what, and the first few names."""
+    """One kind of thing that a change would reach: how many, what, and the first few names."""
 
     count: int
     label: str
@@ -108,7 +108,7 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would happen. Computed without side effect; opening a dialog leaves no trace in the audit trail."""
+    """What an action would change. Computing it has no side effect and leaves no audit entry."""
 
     summary: str
     changes: Sequence[FieldChange] = ()
@@ -116,7 +116,7 @@ class Preview:
     warnings: Sequence[str] = ()
     undo: str = ""
     submit: str = ""
-    """The words of the button where they name what is chosen; without them the action's own."""
+    """The label of the button, where it depends on the input; empty for the action's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,50 +141,53 @@ class Outcome:
     after: Any = None
     events: Sequence[Event] = ()
     shown_once: dict[str, Any] = field(default_factory=dict)
-    """What the caller alone gets, once, beside ``result``: kept nowhere, missing from a replayed answer."""
+    """What only the caller gets, once, beside ``result``. It is stored nowhere, so a replayed answer lacks it."""
 
 
 type Mark = Literal["", "ok", "warn"]
-"""``ok`` for what holds from now on, ``warn`` for what was refused or ended; most actions have none."""
+"""``ok`` for something that now holds, ``warn`` for something refused or ended. Most actions have none."""
 
 
 def subject_after(title: str, entry: AuditEntry) -> str:
-    """Return a title and what the entry is about: ``Create user: ada``."""
+    """Return the title and the subject of an entry: ``Create user: ada``."""
     subject = entry.object_label or entry.object_id
     return f"{title}: {subject}" if subject else title
 
 
 class Action[InputT: ActionInput]:
-    """A lever. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
+    """A declared change. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
 
     name: ClassVar[str]
     """Stable, dotted: ``slos.accept``. Part of the API."""
     title: ClassVar[str]
-    """The button's words: a verb and its object."""
+    """The button's label: a verb and its object."""
     permission: ClassVar[str]
     risk: ClassVar[Risk] = Risk.LOW
     Input: ClassVar[type[ActionInput]]
     success_status: ClassVar[int] = 200
     answer_shows_once: ClassVar[bool] = False
-    """Its answer holds what nothing shows again, such as a password; the common dialog, which closes, would lose it."""
+    """Whether its answer holds a secret that is never shown again. The common dialog would lose it when it closes."""
     is_internal: ClassVar[bool] = False
-    """The code itself does it, in consequence of something, such as a sign-in. No button, API call or command reaches
-    it, and no permission is asked; :func:`apps.core.dispatcher.record` runs it."""
+    """Whether only the code itself does it, for example after a sign-in.
+
+    It has no button, API call or command and needs no permission; :func:`apps.core.dispatcher.record` runs it.
+    """
     mark: ClassVar[Mark] = ""
-    """The mark beside its entries in a timeline."""
+    """The mark beside its audit entries in a timeline."""
 
     def target(self, data: InputT, *, lock: bool) -> Any:
-        """Return the object that the permission is asked on, locked for the change when ``lock`` is true.
+        """Return the object that the permission applies to, locked for the change when ``lock`` is true.
 
-        Raises :class:`apps.core.errors.NotFound` where there is none. ``None`` means the permission is general.
+        ``None`` means that the permission is general. Raises :class:`apps.core.errors.NotFound` where the object does
+        not exist.
         """
         return None
 
     def guard(self, call: Call[InputT]) -> None:
-        """Raise where the actor may not do this although the permission allows it. Most actions need nothing here."""
+        """Raise where the actor may not do this although they hold the permission. Most actions need nothing here."""
 
     def button(self, values: dict[str, Any]) -> str:
-        """Return the words of the button that does it: a verb and its object, as far as the values tell."""
+        """Return the button's label: a verb and its object. ``values`` may be incomplete."""
         return self.title
 
     def done(self, result: dict[str, Any]) -> str:
@@ -192,19 +195,19 @@ class Action[InputT: ActionInput]:
         return f"{self.title}: done."
 
     def sentence(self, entry: AuditEntry) -> str:
-        """Say what an entry of this action in the audit trail did, without who and when.
+        """Return one sentence that says what an audit entry of this action did, without who and when.
 
-        Entries are never rewritten, so the record may be of an older version: :func:`apps.core.sentences.sentence`
-        falls back on the title where this raises because something is not there.
+        Audit entries are never rewritten, so an older version may have written the record. Where this raises because a
+        key is missing, :func:`apps.core.sentences.sentence` falls back on the title.
         """
         return subject_after(self.title, entry)
 
     def preview(self, call: Call[InputT]) -> Preview:
-        """Say what would happen, without doing any of it."""
+        """Return what would change, without changing anything."""
         raise NotImplementedError
 
     def execute(self, call: Call[InputT]) -> Outcome:
-        """Do it, inside the dispatcher's transaction. Long work is only recorded here; a task does it."""
+        """Make the change, inside the dispatcher's transaction. Long work is only recorded here; a task does it."""
         raise NotImplementedError
 
 
@@ -214,7 +217,7 @@ _registry: dict[str, AnyAction] = {}
 
 
 def register[ActionT: AnyAction](action: type[ActionT]) -> type[ActionT]:
-    """Make an action known under its name."""
+    """Register an action under its name."""
     if action.name in _registry:
         raise RuntimeError(f"Two actions are called {action.name}.")
     _registry[action.name] = action()
@@ -235,7 +238,7 @@ def all_actions() -> list[AnyAction]:
 
 
 def offered(name: str) -> AnyAction:
-    """Return the action of that name for somebody who asks for it. Raises :class:`NotFound` for internal ones, too."""
+    """Return the action of that name for a caller. Raises :class:`NotFound` for unknown and for internal actions."""
     action = get(name)
     if action.is_internal:
         raise NotFound(f"There is no action called {name}.")
@@ -250,4 +253,4 @@ def offered_actions() -> list[AnyAction]:
 type Gate = Callable[[AnyAction, Call[Any]], None]
 
 gates: list[Gate] = []
-"""What may still hold an authorised call back, such as a policy that asks for a second person. A gate raises."""
+"""Checks that can still stop an authorised call, such as a policy that requires a second person. A gate raises."""

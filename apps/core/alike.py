@@ -1,4 +1,4 @@
-"""Which names look alike: what is left of a name once everything is gone that nobody sees at a glance."""
+"""Which names look alike: names are compared without the differences that nobody sees at a glance."""
 
 from __future__ import annotations
 
@@ -94,13 +94,14 @@ _LATIN = _CAPITALS | _SMALL
 
 
 def as_latin(name: str) -> str:
-    """A name with the Latin letter for each that passes for one."""
+    """Return a name with each letter that looks Latin replaced by that Latin letter."""
     return name.translate(_LATIN)
 
 
 def look_of(name: str) -> str:
-    """What is left of a name without capitals, white space, invisible characters, compatibility forms and letters that
-    pass for Latin ones.
+    """Return the same text for all names that look alike.
+
+    It has no capitals, white space, invisible characters, compatibility forms or letters that look Latin.
     """
     if not name.isascii():
         seen = "".join(one for one in name if unicodedata.category(one) != "Cf")

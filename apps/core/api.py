@@ -1,4 +1,4 @@
-"""The actions over the API, as a person's buttons do them; and is this installation alive and ready."""
+"""The API of the actions, and the probes that say whether this installation is alive and ready."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ActionOut(Schema):
     title: str
     permission: str
     risk: str
-    allowed: bool = Field(description="Whether your role permits it at all, on some object.")
+    allowed: bool = Field(description="Whether your role permits it on at least some objects.")
     input_schema: dict[str, Any]
 
 

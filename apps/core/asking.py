@@ -1,11 +1,11 @@
-"""Asking a worker and waiting for its answer: what a web process must compute and must not load.
+"""Ask a worker and wait for its answer, for what a web process needs but must not load the libraries for.
 
 A question goes as a message to the queue ``interactive``; its answer comes back as one element of a Redis list that
-nobody else knows, under the question's ticket. A question changes nothing here; what a worker stores on the way, it
-stores by an action of its own. Nothing of it is kept: without Redis, or where no worker answers in time, there is no
-answer, and whoever asks says so or shows what there was.
+nobody else knows, under the question's ticket. A question changes nothing itself; where a worker stores something while
+it answers, it does so through an action. Questions are not kept: without Redis, or where no worker answers in time,
+there is no answer, and the caller says so or shows an older one.
 
-Whether somebody still waits is judged by one clock, that of Redis: the ticket is there for as long as the asker waits.
+Only the clock of Redis decides whether somebody still waits: the ticket exists for as long as the asker waits.
 The clocks of the asker's and of the worker's machine need not agree.
 """
 
@@ -33,8 +33,8 @@ ACTOR = "core.answer"
 QUEUE = "interactive"
 REPLY_KEPT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 10.0
-FAILED: Mapping[str, Any] = {"state": "failed"}
-"""The answer of a worker that broke down over a question."""
+FAILED: Mapping[str, object] = {"state": "failed"}
+"""The answer where the worker's code raised an error."""
 
 type Document = dict[str, Any]
 
@@ -51,8 +51,8 @@ class Question:
         name: stable and dotted; messages carry it.
         work: dotted path of the function that answers, with the question's arguments as keywords. A path, because only
             workers load what it needs.
-        deadline_seconds: how long somebody waits.
-        breaker: stops asking for a while when nobody answers: web threads are few. Each kind has its own.
+        deadline_seconds: how long the caller waits.
+        breaker: stops the asking for a while when nobody answers, because web threads are few. Each kind has its own.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Question:
         """Have a worker answer, and wait for it. The arguments and the answer are JSON.
 
         Raises:
-            Unanswered: there is no answer. One that failed is an answer: ``{"state": "failed"}``.
+            Unanswered: no answer came. A failure in the worker is an answer: ``{"state": "failed"}``.
         """
         seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
         try:
@@ -100,7 +100,7 @@ _questions: dict[str, Question] = {}
 
 
 def register(question: Question) -> Question:
-    """Make a kind of question known under its name; in every process that asks it or answers it."""
+    """Register a kind of question under its name. Every process that asks or answers it must do so."""
     if question.name in _questions:
         raise RuntimeError(f"Two questions are called {question.name}.")
     _questions[question.name] = question
@@ -108,14 +108,14 @@ def register(question: Question) -> Question:
 
 
 def answer(name: str, ticket: str, arguments: Document) -> None:
-    """Answer a question, in a worker. One that nobody waits for any more is dropped."""
+    """Answer a question, in a worker. A question that nobody waits for any more is dropped."""
     if not is_awaited(ticket):
         logger.info("question.too_late", question=name)
         return
     question = _questions[name]
-    work: Callable[..., Document] = import_string(question.work)
+    work: Callable[..., Mapping[str, object]] = import_string(question.work)
     try:
-        found: Mapping[str, Any] = work(**arguments)
+        found = work(**arguments)
     except Exception:
         reply(ticket, FAILED)
         raise
@@ -142,20 +142,20 @@ def reply_key(ticket: str) -> str:
 
 
 def await_answer(ticket: str, seconds: float) -> None:
-    """Say that somebody waits for the answer on a ticket, for so long. Raises when Redis is away."""
+    """Record that somebody waits that many seconds for the answer on a ticket. Raises when Redis is away."""
     _client().set(_key("awaited", ticket), "1", px=max(1, int(seconds * 1000)))
 
 
 def is_awaited(ticket: str) -> bool:
-    """Whether somebody waits still. Nobody does where Redis, which would carry the answer, is away."""
+    """Return whether somebody still waits; false while Redis, which would carry the answer, is away."""
     try:
         return bool(_client().exists(_key("awaited", ticket)))
     except (redis.RedisError, OSError):
         return False
 
 
-def reply(ticket: str, found: Mapping[str, Any]) -> None:
-    """Answer on a ticket. Nobody listening is no error, nor is Redis being away."""
+def reply(ticket: str, found: Mapping[str, object]) -> None:
+    """Answer on a ticket. It is no error when nobody listens or Redis is away."""
     try:
         with _client().pipeline() as pipeline:
             pipeline.lpush(reply_key(ticket), signed(reply_key(ticket), dict(found)))
@@ -168,13 +168,13 @@ def reply(ticket: str, found: Mapping[str, Any]) -> None:
 def wait_for(ticket: str, *, deadline_seconds: float) -> Document | None:
     """Wait for the answer on a ticket; ``None`` when none came in time or Redis is away.
 
-    What no worker of this installation signed is passed over.
+    Ignores answers that no worker of this installation signed.
     """
     key = reply_key(ticket)
     deadline = Deadline(min(deadline_seconds, LONGEST_WAIT_SECONDS))
     while (seconds := deadline.remaining()) > 0.0:
         try:
-            # A fraction of a second is taken by BLPOP since Redis 6; 0 would wait for ever.
+            # BLPOP takes fractions of a second since Redis 6; 0 would wait for ever.
             found: Any = _client().blpop([key], timeout=max(seconds, 0.01))
         except (redis.RedisError, OSError) as error:
             logger.warning("question.unanswered", error=repr(error))

@@ -1,8 +1,8 @@
-"""A cache that may be lost at any time, and whose contents are not believed.
+"""A cache that may be lost at any time and whose contents are not trusted.
 
-Where Redis does not answer, every read is a miss and every write a no-op. What is kept is JSON, signed for its key and
-until its time; whatever else stands under a key is a miss, too. Tuples come back as lists, and what JSON has no word
-for has to be turned into text by whoever keeps it.
+Where Redis does not answer, every read is a miss and every write a no-op. Values are JSON, signed together with their
+key and expiry; anything else under a key is a miss, too. Tuples come back as lists, and callers turn values that JSON
+lacks into text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MISSING = object()
 
 
 class _AsTheyAre:
-    """Django's serializer for bytes that are made and read here, where the key is known."""
+    """A serializer for Django that passes bytes through: they are made and read here, where the key is known."""
 
     def dumps(self, value: bytes) -> bytes:
         return value
@@ -64,7 +64,7 @@ class TolerantRedisCache(RedisCache):
         return signed(self.make_key(key, version), [until, value])
 
     def _unpacked(self, key: Any, data: Any, version: Any) -> Any:
-        """Return the value that was kept under this very key and is not past its time, else ``_MISSING``."""
+        """Return the value that was stored under this key and has not expired, else ``_MISSING``."""
         if data is None:
             return _MISSING
         try:
@@ -109,7 +109,7 @@ class TolerantRedisCache(RedisCache):
         return True
 
     def incr(self, key: Any, delta: int = 1, version: Any = None) -> int:
-        """Count by reading and writing: two at once may count as one."""
+        """Count by reading and then writing: two calls at once may count as one."""
         return BaseCache.incr(self, key, delta, version)
 
     def delete(self, key: Any, version: Any = None) -> bool:

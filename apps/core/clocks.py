@@ -1,4 +1,4 @@
-"""Whether this machine's clock goes with the database's, which is the one that decides."""
+"""Compare this machine's clock with the database's, which is the one that decides."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from apps.core.instants import Clock
 logger = structlog.get_logger(__name__)
 
 TOLERATED = timedelta(seconds=5)
-"""Less than this is what a round trip and a clock's drift between two corrections come to."""
+"""A smaller difference comes from the round trip and from a clock's drift between two corrections."""
 
 _was_off = False
 
 
 def difference(database: Clock | None = None) -> str:
-    """Say by how much this machine's clock is off, in words; empty where it is right.
+    """Return by how much this machine's clock is off, in words; empty where it is right.
 
-    ``database`` tells the database's time where it is not asked on the usual connection.
+    ``database`` returns the database's time where the usual connection is not used for it.
     """
     off = instants.skew(database)
     if abs(off) <= TOLERATED:
@@ -30,7 +30,7 @@ def difference(database: Clock | None = None) -> str:
 
 
 def watch() -> None:
-    """Log when this machine's clock goes wrong, and when it is right again."""
+    """Log when this machine's clock becomes wrong and when it is right again."""
     global _was_off
     off = difference()
     if off:

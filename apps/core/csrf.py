@@ -1,4 +1,4 @@
-"""Whether a request that carries a session was meant by the person whose session it is."""
+"""Check that the person whose session a request carries meant to send it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from apps.core.errors import NotAllowed
 
 
 class CsrfCheck(CsrfViewMiddleware):
-    """Django's check, whose refusal is an error instead of a page."""
+    """Django's check, which raises an error instead of returning a page."""
 
     @classmethod
     def require(cls, request: HttpRequest) -> None:
-        """Raise :class:`NotAllowed` where an unsafe method comes without its token."""
+        """Raise :class:`NotAllowed` where a request with an unsafe method lacks its token."""
         request.csrf_processing_done = False  # type: ignore[attr-defined]
         check = cls(lambda _: HttpResponse())
         check.process_request(request)
@@ -24,7 +24,7 @@ class CsrfCheck(CsrfViewMiddleware):
 
 
 def require_for_effect(request: HttpRequest, *, instead: str) -> None:
-    """Raise :class:`NotAllowed`, naming what to send ``instead``, where a GET that changes something may be forged.
+    """Raise :class:`NotAllowed` where a GET that changes something may be forged; ``instead`` says what to send.
 
     A link or an image on any page makes a browser send its session along. It does not send an API key, nor the header
     with the token.

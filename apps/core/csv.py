@@ -1,4 +1,4 @@
-"""Tables as CSV: sent row by row, and harmless when a spreadsheet opens them."""
+"""Tables as CSV, sent row by row and harmless when a spreadsheet opens them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# A cell that begins so is a formula to a spreadsheet (OWASP, "CSV Injection").
+# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 ROWS_PER_CHUNK = 500
 
 
 class _Echo:
-    """A file that gives back what is written to it."""
+    """A file whose ``write`` returns the text that is written."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def harmless(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe."""
+    """Return a cell that no spreadsheet takes for a formula: text that begins like one gets a leading apostrophe."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return "" if value is None else value

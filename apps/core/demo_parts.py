@@ -1,7 +1,7 @@
-"""What a room adds to the demo: an object called ``PART`` in its ``demo_part.py``.
+"""What a room adds to the demo: the object ``PART`` in its ``demo_part.py``.
 
-The demo itself brings services, telemetry, people and decisions. A room that stores rows of another kind says here
-which of them come with the demo, and takes them out again.
+The demo itself brings services, telemetry, people and decisions. A room that stores other rows adds its own to the demo
+here, and removes them again.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from apps.core.actions import Actor
 from apps.core.rooms import modules
 
 ORIGIN = "demo"
-"""What stands in the column ``origin`` of every row that came with the demo."""
+"""The value of the column ``origin`` in every row that came with the demo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a part may build on. Services and their telemetry are there already."""
+    """What a part can build on. Services and their telemetry exist already."""
 
     since: datetime
-    """When the demo came. What somebody deleted after that does not come back."""
+    """When the demo was loaded. Objects that somebody deleted after that do not come back."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]]
-    """The tables of fixtures/demo.toml that the demo leaves to the rooms, by their names."""
+    """The tables of fixtures/demo.toml that the demo leaves to the rooms, by name."""
     actors: Mapping[str, Actor]
-    """The demo's people, by the names that the description gives them."""
+    """The demo's people, by their names in the description."""
 
 
 class DemoPart(ABC):
     """One room's share of the demo."""
 
     words: ClassVar[str]
-    """What it brings, in the plural: ``journeys``. Counts stand under it in the record of a removal."""
+    """What it brings, in the plural: ``journeys``. The record of a removal counts them under this name."""
 
     @abstractmethod
     def load(self, story: Story) -> int:
-        """Bring what is missing, through actions where there are some. Twice is harmless. Returns how many came."""
+        """Add what is missing, through actions where they exist. Safe to repeat. Returns how many were added."""
 
     @abstractmethod
     def count(self) -> int:

@@ -1,9 +1,9 @@
-"""The one dialog behind every action's button: form from the action's input, words from its preview.
+"""The one dialog behind every action's button: its form comes from the action's input, its text from the preview.
 
 ``GET /actions/<name>/?service_id=…`` opens it. Values in the query are fixed, except those that ``show``
-names: they stand in the form to be changed, and optional fields that it does not name are not asked for.
-Opening it changes nothing and leaves no audit entry. ``POST`` does it; ``POST …/preview/`` says what the
-form, as it is filled in now, would do.
+names: those are fields of the form that people can change, and optional fields that it does not name are left out.
+Opening it changes nothing and leaves no audit entry. ``POST`` runs the action; ``POST …/preview/`` says what the form,
+as it is filled in now, would do.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for,
 
 PAGE = "actions/dialog.html"
 STANDS_IN = "—"
-"""What a text that is still to be written counts as, so that the rest can be previewed already."""
+"""Stands in for a text that is not written yet, so that the rest can be previewed."""
 RATIONALE = "rationale"
 
 
 @page(signed_in=True, methods=GET_OR_POST)
 def action_dialog(request: PageRequest, name: str) -> HttpResponseBase:
-    """Open an action's dialog, or do what it says."""
+    """Open an action's dialog, or run the action."""
     action = _with_dialog(name)
     if request.method == "GET":
         return _dialog(request, action, request.GET)
@@ -49,7 +49,7 @@ def action_dialog(request: PageRequest, name: str) -> HttpResponseBase:
 
 @page(signed_in=True, methods=POST)
 def action_preview(request: PageRequest, name: str) -> HttpResponse:
-    """Say what the form, as it is filled in now, would do."""
+    """Show what the form, as it is filled in now, would do."""
     action = _with_dialog(name)
     values = values_from(action.Input, request.POST)
     context: dict[str, Any] = {"is_live": True, "is_danger": action.risk is Risk.HIGH}
@@ -64,16 +64,16 @@ def action_preview(request: PageRequest, name: str) -> HttpResponse:
 
 
 def _with_dialog(name: str) -> AnyAction:
-    """Return the action of that name. Raises :class:`NotFound` for those that no dialog fits."""
+    """Return the action of that name. Raises :class:`NotFound` for actions that cannot have a dialog."""
     action = actions.offered(name)
     if action.answer_shows_once:
         raise NotFound(
-            f"{action.title}: its answer is shown once; a page of its own, the API or a command does that."
+            f"{action.title}: its answer is shown only once. Use its own page, the API or the command line."
         )
     try:
         fields_for(action.Input)
     except TypeError:
-        raise NotFound(f"{action.title}: a form cannot ask for what it takes; the API does it.") from None
+        raise NotFound(f"{action.title}: no form can hold its input. Use the API.") from None
     return action
 
 
@@ -124,13 +124,13 @@ def _names(text: str) -> set[str]:
 
 
 def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
-    """The optional fields that a dialog does not ask for when its link names what it does."""
+    """Return the optional fields that a dialog leaves out because its link does not name them."""
     schema = action.Input.model_json_schema()
     return set(schema["properties"]) - set(schema.get("required", ())) - shown - fixed - {RATIONALE}
 
 
 def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
-    """Return the preview. Raises what dispatching would, except for a text that is still to be written."""
+    """Return the preview. Raises the errors of dispatching, except those for a text that is not written yet."""
     schema = action.Input.model_json_schema()
     texts = {
         name: STANDS_IN
@@ -141,7 +141,7 @@ def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) ->
 
 
 def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> dict[str, list[str]]:
-    """What is wrong, by field and in the words of the page."""
+    """Return what is wrong, by field, as the page words it."""
     try:
         action.Input.model_validate(values)
     except ValidationError as invalid:
@@ -150,13 +150,13 @@ def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> d
 
 
 def _touched(action: AnyAction, values: dict[str, Any], error: InvalidInput) -> list[str]:
-    """What is wrong with what was filled in; what was not yet is no fault while somebody is typing."""
+    """Return what is wrong with the fields that are filled in. Empty fields are no fault while somebody is typing."""
     found = _errors(action, values, error)
     return [text for name, texts in found.items() if name in values for text in texts]
 
 
 def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
-    """A conflict's difference as rows: what the person saw, what holds now."""
+    """Return a conflict's difference as rows: what the person saw and what holds now."""
     difference = error.extra.get("difference", ()) if isinstance(error, Conflict) else ()
     if isinstance(difference, Mapping):
         return [{"label": str(name), "before": "", "after": str(value)} for name, value in difference.items()]
@@ -164,7 +164,7 @@ def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
 
 
 def _done(request: PageRequest, message: str) -> HttpResponseBase:
-    """Close the dialog and have the page show what is true now; without a script, go back to the page."""
+    """Close the dialog and refresh the page; without a script, go back to the page."""
     if request.htmx:
         events = {"ballast:done": {"message": message}, "ballast:changed": {}}
         return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})

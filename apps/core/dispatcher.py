@@ -1,8 +1,8 @@
 """The one door through which every change goes.
 
 validate → idempotency key → authorise → gates (approval, where a policy asks for it) → ``execute()`` → audit entry →
-events, the last four in one transaction: either all of it is true afterwards, or none. An answer that is given again
-is given to whoever may still do what was asked.
+events. One transaction holds everything from the idempotency key on: afterwards either all of it is true or none. A
+replayed answer is given only to an actor who may still do what was asked.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from apps.core.validation_messages import plain
 logger = structlog.get_logger(__name__)
 
 LOCK_TIMEOUT = "5s"
-"""How long a person's change waits for others that hold what it needs, such as a large import. Web threads are few."""
+"""How long a person's change waits for rows that another change holds, such as a large import. Web threads are few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a call. ``replayed`` says that an earlier call with the same key gave it."""
+    """The answer to a call. ``replayed`` is true where an earlier call with the same key gave it."""
 
     action: str
     value: dict[str, Any]
@@ -54,7 +54,7 @@ def parse(action: AnyAction, data: Any) -> Any:
 
 
 def invalid_input(error: ValidationError, detail: str, model: type[BaseModel] | None = None) -> InvalidInput:
-    """Return Pydantic's error as ours; where it has more problems than are named, it says how many in all."""
+    """Return Pydantic's error as ours. It names at most :data:`MAX_FIELD_PROBLEMS` problems and counts them all."""
     count = error.error_count()
     if count <= MAX_FIELD_PROBLEMS:
         return InvalidInput(detail, fields=field_problems(error, model))
@@ -66,7 +66,7 @@ def invalid_input(error: ValidationError, detail: str, model: type[BaseModel] | 
 
 
 def field_problems(error: ValidationError, model: type[BaseModel] | None = None) -> list[FieldProblem]:
-    """Return one problem a field, in words, from a Pydantic error; the first :data:`MAX_FIELD_PROBLEMS`."""
+    """Return one worded problem for each field of a Pydantic error, at most :data:`MAX_FIELD_PROBLEMS`."""
     found = error.errors(include_url=False)
     return [
         FieldProblem(".".join(str(part) for part in item["loc"]) or "body", plain(item, model))
@@ -83,7 +83,7 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
 
 
 def preview(name: str, data: Any, *, actor: Actor) -> Preview:
-    """Say what a call would do. No side effect, no audit entry; the same permission as doing it."""
+    """Return what a call would do, without side effect or audit entry. Needs the same permission as the call."""
     action = actions.offered(name)
     parsed = parse(action, data)
     target = action.target(parsed, lock=False)
@@ -94,9 +94,10 @@ def preview(name: str, data: Any, *, actor: Actor) -> Preview:
 
 
 def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None = None) -> Result:
-    """Do it, once.
+    """Run an action once.
 
-    Raises the errors of :mod:`apps.core.errors`; after any of them nothing has changed.
+    Raises the errors of :mod:`apps.core.errors`. After any of them nothing has changed. A lost COMMIT raises
+    :class:`apps.core.database.errors.OutcomeUnknown`.
     """
     action = actions.offered(name)
     parsed = parse(action, data)
@@ -120,14 +121,14 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
 
 
 def record(name: str, data: Any, *, actor: Actor) -> Result:
-    """Do an internal action, with its audit entry and its events, in the running transaction or one of its own.
+    """Run an internal action with its audit entry and events, in the running transaction or one of its own.
 
-    Nobody asks for it, so it asks no permission and passes no gate: what it records has happened.
+    Nobody asks for it, so it needs no permission and passes no gate: what it records has already happened.
     Raises :class:`RuntimeError` for an action that people may ask for.
     """
     action = actions.get(name)
     if not action.is_internal:
-        raise RuntimeError(f"{name} is asked for by people: dispatch it.")
+        raise RuntimeError(f"People can ask for {name}: use dispatch().")
     parsed = parse(action, data)
     with transaction.atomic():
         _bound_the_wait(actor)
@@ -138,7 +139,7 @@ def record(name: str, data: Any, *, actor: Actor) -> Result:
 
 
 def _bound_the_wait(actor: Actor) -> None:
-    """Let a person's change fail rather than wait for long; a task may wait."""
+    """Let a person's change fail rather than wait for long. A task may wait."""
     if actor.source in (AuditEntry.Source.WEB, AuditEntry.Source.API):
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
@@ -154,10 +155,10 @@ def _execute(action: AnyAction, call: Call[Any]) -> Outcome:
 
 
 def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:
-    """Raise :class:`NotAllowed` or :class:`NotFound` where the actor may no longer do what was done under their key.
+    """Raise :class:`NotAllowed` or :class:`NotFound` where the actor may no longer do what their key did.
 
-    The state has moved on, by this very call if by no other: what a guard says of it does not count. Where the object
-    is gone, the permission is asked in general.
+    A guard that raises anything else is ignored, because the state has changed since, if only through this call. Where
+    the object is gone, the actor must hold the permission in general.
     """
     try:
         target = action.target(parsed, lock=False)

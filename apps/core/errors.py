@@ -1,7 +1,7 @@
-"""What can go wrong, as the person who asked should hear it.
+"""Expected errors, worded for the person who asked.
 
 Every error carries an HTTP status, a title (what happened), a detail (why, and what to do next) and, where fields of
-the input are to blame, one :class:`FieldProblem` each. The API renders them as RFC 9457 problems, pages as fragments,
+the input are at fault, one :class:`FieldProblem` each. The API renders them as RFC 9457 problems, pages as fragments,
 commands as one line.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_FIELD_PROBLEMS = 300
-"""How many fields at fault one answer names; all are counted. Whoever has more fixes the pattern, not the fields."""
+"""The most fields at fault that one answer names; all are counted. More than that have a common cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class BallastError(Exception):
     slug = "error"
     title = "Something went wrong"
     stands_alone = False
-    """Whether the page that tells of it must do without its frame, which asks the database."""
+    """Whether the error page must leave out the usual frame, which reads the database."""
     meaning = ""
-    """What the kind stands for, as the catalogue of problems explains it; code stands in backticks."""
+    """The explanation in the catalogue of problems, with code in backticks."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class BallastError(Exception):
 
 
 class BadRequest(BallastError):
-    """The request cannot be read at all, such as a body that is no JSON."""
+    """The request cannot be read at all, for example because its body is not JSON."""
 
     status = 400
     slug = "bad-request"
@@ -62,7 +62,7 @@ class BadRequest(BallastError):
 
 
 class InvalidInput(BallastError):
-    """The input cannot be taken as it is; ``fields`` says which part and why."""
+    """The input cannot be used as it is; ``fields`` says which part and why."""
 
     status = 422
     slug = "invalid-input"
@@ -158,13 +158,13 @@ class Unavailable(BallastError):
 
 
 class DatabaseAway(Unavailable):
-    """PostgreSQL does not answer, or answers that it has nothing to spare."""
+    """PostgreSQL does not answer, or lacks memory or connections."""
 
     stands_alone = True
 
 
 class UnknownOutcome(DatabaseAway):
-    """The database was lost while it stored a change; nobody here can say whether it did."""
+    """The connection to the database was lost while it stored a change, so it is unknown whether it did."""
 
     slug = "outcome-unknown"
     title = "It is not known whether this was done"
@@ -175,7 +175,7 @@ class UnknownOutcome(DatabaseAway):
 
 
 class StorageFull(BallastError):
-    """A disk is full. What is stored can be read; nothing can be added."""
+    """A disk is full. Stored data can be read; nothing can be added."""
 
     status = 507
     slug = "storage-full"
@@ -188,7 +188,7 @@ class StorageFull(BallastError):
 
 
 class InternalError(BallastError):
-    """A fault of Ballast's own. It says no more than the request id under which the log tells the rest."""
+    """A fault in Ballast. The answer gives only the request id; the log has the details under it."""
 
     status = 500
     slug = "internal-error"

@@ -1,7 +1,9 @@
-"""What the application's database role may do: read and write rows, own and make nothing, only add to the audit trail.
+"""The rights of the application's database role: it reads and writes rows and owns nothing.
 
-Where one role does both jobs, that role owns the tables and may change all of this; the triggers remain, and they stop
-mistakes, not intent. docs/operations.md says so to whoever runs Ballast.
+It cannot create tables, and to the audit trail it can only add.
+
+Where one role does both jobs, it owns the tables and can change all of this. The triggers remain, but they stop
+mistakes, not intent. docs/operations.md explains this to operators.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ logger = structlog.get_logger(__name__)
 APPEND_ONLY_TABLES = ("core_auditentry",)
 READ_ONLY_TABLES = ("django_migrations",)
 
-# The role holds more than it should where one of these is true.
+# Where one of these is true, the role holds more rights than it should.
 _DATABASE_CHECKS = {
     "make temporary tables": "has_database_privilege(%(role)s, current_database(), 'TEMPORARY')",
     "make schemas": "has_database_privilege(%(role)s, current_database(), 'CREATE')",
@@ -27,12 +29,12 @@ _DATABASE_CHECKS = {
 
 
 def is_one_role() -> bool:
-    """Say whether the application signs in as the owner of the tables."""
+    """Return whether the application signs in as the owner of the tables."""
     return bool(settings.DATABASES["default"]["USER"] == settings.DATABASES["owner"]["USER"])
 
 
 def excess(using: str = "owner") -> list[str]:
-    """Return what the application's role may do and should not, each as a verb with its object."""
+    """Return what the application's role can do but should not, each as a verb with its object."""
     role = settings.DATABASES["default"]["USER"]
     found = []
     with connections[using].cursor() as cursor:
@@ -60,9 +62,9 @@ def _forbidden() -> dict[str, str]:
 
 
 def grant_application_role(using: str, **kwargs: Any) -> None:
-    """Grant the application's role its rights after a migration; one role for both jobs has nothing to be granted.
+    """Grant the application's role its rights after a migration. Does nothing where one role does both jobs.
 
-    It runs after each app's migration and is idempotent, so a new table or a renamed role is covered at once.
+    It runs after each app's migration and is idempotent, so it covers a new table or a renamed role at once.
     """
     if using == "owner" and not is_one_role():
         grant(using)
@@ -73,7 +75,7 @@ def grant(using: str = "owner") -> None:
     role = sql.Identifier(settings.DATABASES["default"]["USER"])
     connection = connections[using]
     with transaction.atomic(using), connection.cursor() as cursor:
-        # Two that grant at once would update the same rows of the catalog, and one of them fail.
+        # Two grants at once would update the same rows of the catalog, and one of them would fail.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core_grants'))")
         cursor.execute("SELECT current_database()")
         database = sql.Identifier(cursor.fetchone()[0])
@@ -96,19 +98,19 @@ def grant(using: str = "owner") -> None:
             "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
         )
         if cursor.fetchone()[0]:
-            # A name without a schema is a table of ours, whatever else there is; new sessions go by it.
+            # A name without a schema must mean our table, whatever else exists. It applies to new sessions.
             statements.append(sql.SQL("ALTER DATABASE {} SET search_path = public, pg_temp").format(database))
         for statement in statements:
             cursor.execute(statement)
 
 
 def ensure() -> None:
-    """Mend the application's rights where they are too wide, as after a restore; log what only a superuser can mend."""
+    """Narrow the application's rights where they are too wide, as after a restore. Log what it cannot correct."""
     if is_one_role():
         logger.warning(
             "database.one_role",
-            message="DATABASE_URL and DATABASE_OWNER_URL name one role. It owns the tables, so nothing but their "
-            "triggers protects the audit trail. docs/operations.md says how to make two.",
+            message="DATABASE_URL and DATABASE_OWNER_URL name the same role. It owns the tables, so only their "
+            "triggers protect the audit trail. docs/operations.md says how to make two.",
         )
         return
     if not excess():

@@ -1,4 +1,4 @@
-"""What a request says about itself: who asks, from where, and under which idempotency key."""
+"""Read from a request who asks, from where, and with which idempotency key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ninja.parser import Parser
 
 from apps.core.actions import Actor, get
 from apps.core.dispatcher import dispatch
-from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotSignedIn
+from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed, NotSignedIn
 from apps.core.models import AuditEntry
 from apps.core.problems import request_id
 
@@ -27,26 +27,27 @@ if TYPE_CHECKING:
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 API_PREFIX = "/api/"
+KNOWN_TO_OTHERS = "Change your password on the page Account first: somebody else knows it."
 
 MAX_REQUEST_ID_LENGTH = 128
 MAX_KEYS = 10_000
-"""How many keys one JSON object may have. Each unknown one is a problem of its own, which has to be made first."""
+"""The most keys that one JSON object may have. Each unknown key costs a problem of its own."""
 
-# JSON can spell two things that PostgreSQL's text cannot hold: NUL and half of a surrogate pair.
+# JSON can express two things that PostgreSQL's text cannot hold: NUL and half of a surrogate pair.
 _SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
 
 
 class SignedInRequest(HttpRequest):
-    """A request of somebody who is known: what an endpoint of the API gets unless it lets everybody in."""
+    """A request of an authenticated caller. API endpoints get it unless they are public."""
 
     user: User
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the client's address, by ``X-Forwarded-For`` if need be; ``None`` on a Unix socket.
+    """Return the client's address, from ``X-Forwarded-For`` where proxies are trusted; ``None`` on a Unix socket.
 
-    With ``TRUSTED_PROXY_COUNT`` proxies in front, each has appended the address it saw to that header:
-    the client is that many places from the right. What stands further left it may have written itself.
+    Each of ``TRUSTED_PROXY_COUNT`` proxies has appended the address it saw to that header, so the client is that many
+    places from the right. The client may have written everything further left itself.
     """
     address = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT > 0:
@@ -67,16 +68,22 @@ def _plain_address(text: str) -> str | None:
 
 
 def is_api(request: HttpRequest) -> bool:
-    """Say whether a program asks, which is answered with problem documents instead of pages."""
+    """Return whether a program asks. Programs get problem documents instead of pages."""
     return request.path.startswith(API_PREFIX)
 
 
 def actor_from(request: HttpRequest) -> Actor:
-    """Return on whose behalf this request acts. Raises :class:`NotSignedIn` where nobody is signed in."""
+    """Return the actor of this request.
+
+    Raises :class:`NotSignedIn` where nobody is signed in, and :class:`NotAllowed` where a session asks the API whose
+    person must change their password first.
+    """
     user = request.user
     if not user.is_authenticated:
         raise NotSignedIn("Sign in, or send an API key in the header X-API-Key.")
     key = getattr(request, "api_key", None)
+    if key is None and is_api(request) and user.must_change_password:
+        raise NotAllowed(KNOWN_TO_OTHERS)
     return Actor.person(
         user,
         AuditEntry.Source.API if is_api(request) else AuditEntry.Source.WEB,
@@ -87,7 +94,7 @@ def actor_from(request: HttpRequest) -> Actor:
 
 
 def idempotency_key(request: HttpRequest) -> str | None:
-    """Return the client's idempotency key, or ``None``. Its form is checked where it is claimed."""
+    """Return the client's idempotency key, or ``None``. :func:`apps.core.idempotency.claim` checks its form."""
     return request.headers.get(IDEMPOTENCY_HEADER)
 
 
@@ -104,7 +111,7 @@ def dispatch_api(request: HttpRequest, action: str, data: Any) -> Status[dict[st
 
 
 class StrictParser(Parser):
-    """JSON as RFC 8259 has it (no NaN or Infinity), without text that the database cannot hold."""
+    """A parser of JSON as RFC 8259 defines it (no NaN or Infinity) that refuses text which the database cannot hold."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         body = request.body
@@ -134,7 +141,7 @@ def _bounded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_storable(text: str) -> bool:
-    """Say whether PostgreSQL can hold a text: no NUL, no half of a surrogate pair."""
+    """Return whether PostgreSQL can hold a text: it has no NUL and no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -147,7 +154,7 @@ def _refuse_unstorable(data: Any, part: str) -> None:
 
 
 def _unstorable(data: Any) -> Iterator[str]:
-    """Yield where such text stands, in the document's order. A stack, because a document may be deep."""
+    """Yield the paths of such texts, in the document's order. Uses a stack, because a document may be deep."""
     waiting = [("", data)]
     while waiting:
         path, value = waiting.pop()

@@ -1,7 +1,7 @@
-"""Asked twice, done once: a client's key, kept with the answer in the transaction of the change.
+"""Idempotency keys: a client's key is stored with the answer, in the transaction of the change.
 
-Two requests with the same key at once: the second waits on the unique index until the first commits, then gets its
-answer; where the first failed, its claim rolled back with it and the second does the work.
+Of two requests with the same key at once, the second waits on the unique index until the first commits, then gets its
+answer. Where the first fails, its claim is rolled back with it and the second does the work.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEY = re.compile(r"[!-~]{1,255}")
 
 
 def digest(action: str, data: Any) -> str:
-    """Return a digest that tells whether two requests ask for the same thing."""
+    """Return a digest that is equal for two requests that ask for the same thing."""
     canonical = json.dumps([action, data], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -28,8 +28,8 @@ def digest(action: str, data: Any) -> str:
 def claim(owner: str, key: str, action: str, data: Any) -> IdempotencyKey | None:
     """Claim a key inside the running transaction.
 
-    Returns ``None`` when the key is now ours, or the earlier row, whose ``response`` is the answer to give again.
-    Raises :class:`Conflict` when the key was used for something else, :class:`InvalidInput` when it is unusable.
+    Returns ``None`` when this call now holds the key, or the earlier row, whose ``response`` is the answer to repeat.
+    Raises :class:`Conflict` when the key was used for another request, :class:`InvalidInput` when its form is wrong.
     """
     if not KEY.fullmatch(key):
         raise InvalidInput(

@@ -1,10 +1,10 @@
-"""The time: what it is now, by the one clock that decides, and instants as they are sent.
+"""The time by the one clock that decides, and the instants that clients send.
 
 The clock of PostgreSQL decides every lease, slot and expiry, because all processes share it; a machine's own clock may
-jump. How far a machine's clock is off is measured by :func:`skew`.
+jump. :func:`skew` measures how far a machine's clock is off.
 
-Instants are sent as dates and times in words, never as bare numbers. Pydantic takes a number for seconds or
-milliseconds since 1970, by its size: a slip of the pen would pass for a date.
+Instants are sent in ISO 8601, never as bare numbers. Pydantic takes a number for seconds or milliseconds since 1970,
+depending on its size, so a typing error would pass for a date.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _own_clock: Clock = _machine_clock
 
 
 def now() -> datetime:
-    """Return the database's time. Costs a round trip; raises :class:`django.db.DatabaseError` without a database."""
+    """Return the database's time. Costs a round trip. Raises :class:`django.db.DatabaseError` without a database."""
     return _clock()
 
 
@@ -51,7 +51,7 @@ def skew(database: Clock | None = None) -> timedelta:
 
 @contextmanager
 def clocks(*, database: Clock | None = None, machine: Clock | None = None) -> Iterator[None]:
-    """Go by other clocks inside the block: how tests make time pass and clocks jump."""
+    """Use other clocks inside the block. Tests make time pass and clocks jump with it."""
     global _clock, _own_clock
     kept = _clock, _own_clock
     _clock, _own_clock = database or _clock, machine or _own_clock
@@ -62,7 +62,7 @@ def clocks(*, database: Clock | None = None, machine: Clock | None = None) -> It
 
 
 def whole_hour(moment: datetime) -> datetime:
-    """Return the beginning of the hour that an instant lies in, in UTC."""
+    """Return the start of the hour that contains an instant, in UTC."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
@@ -70,13 +70,13 @@ _NUMBER = re.compile(r"\s*[+-]?[0-9.]+(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 
 
 def no_bare_number(value: object) -> object:
-    """Refuse a number, written as one or as text, and say what to write."""
+    """Refuse a number, even one written as text, and say what to write instead."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         raise ValueError("A bare number is no date: write it as in 2026-11-21T12:00:00Z.")
     return value
 
 
 Instant = Annotated[datetime, BeforeValidator(no_bare_number)]
-"""With a time zone or without."""
+"""An instant with or without a time zone."""
 AwareInstant = Annotated[AwareDatetime, BeforeValidator(no_bare_number)]
-"""With a time zone."""
+"""An instant with a time zone."""

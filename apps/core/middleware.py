@@ -1,4 +1,4 @@
-"""What every request passes: a bound on its body, and errors turned into answers that can be read."""
+"""Middleware that every request passes: request ids, a limit for bodies, readable errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 
 class ProbeMiddleware:
-    """Answer the two probes before anything else: orchestrators ask by address, in plain HTTP, often."""
+    """Answer the two probes before anything else: orchestrators send them often, in plain HTTP and by IP address."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -36,12 +36,11 @@ class ProbeMiddleware:
 
 
 class RequestIdMiddleware:
-    """Give every request the id under which its log lines, audit entries and error answers stand.
+    """Give every request an id that its log lines, audit entries and error answers carry.
 
-    It is always made here, however many proxies are trusted: with an id of one's own one could make entries look like
-    part of somebody else's request. An ``X-Request-ID`` that came along is logged beside it, as ``client_request_id``.
-    Ours stands in the request's headers from here on, where the log's own middleware, further in, finds it, and in the
-    answer's.
+    It is always made here, however many proxies are trusted: a client that chose its id could make entries look like
+    part of another request. The client's own ``X-Request-ID`` is logged beside it as ``client_request_id``. Ours
+    replaces it in the request's headers, where the middleware of the log finds it, and goes into the answer's headers.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -64,7 +63,7 @@ class RequestIdMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuse a body above the limit: unread where it announces its length, else as soon as it is over."""
+    """Refuse a body above the limit: unread where it announces its length, else as soon as it exceeds the limit."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -77,7 +76,7 @@ class BodyLimitMiddleware:
         if length > settings.MAX_BODY_BYTES:
             return self._refuse(request, f"The body has {length:,} bytes")
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-            # Django reads nothing of a body without a length, so it is collected here, up to the limit.
+            # Django does not read a body without a length, so it is collected here, up to the limit.
             body = request.META["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
             if len(body) > settings.MAX_BODY_BYTES:
                 return self._refuse(request, "The body has more bytes than that")
@@ -96,7 +95,7 @@ class BodyLimitMiddleware:
 
 
 class MarksMiddleware:
-    """Ask once in a request that changes nothing which tables have changed (:mod:`apps.core.remembered`)."""
+    """Read the marks of the tables (:mod:`apps.core.remembered`) once in each request that changes nothing."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -109,7 +108,7 @@ class MarksMiddleware:
 
 
 class ApiHeadersMiddleware:
-    """Say in the answer's headers what is left of the client's limit, and that the answer is a replay."""
+    """Set the headers that say what is left of the client's limit and whether the answer is a replay."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -126,14 +125,14 @@ class ApiHeadersMiddleware:
 
 
 class ProblemPagesMiddleware:
-    """Show an expected error as a page, to htmx as a fragment, to a program as a problem document."""
+    """Answer an expected error with a page, to htmx with a fragment, to a program with a problem document."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        # Addresses and methods that nobody serves are answered by Django before a view could.
+        # Django answers unknown addresses and methods before any view runs.
         if (
             is_api(request)
             and response.status_code >= 400
@@ -154,10 +153,10 @@ class ProblemPagesMiddleware:
 
 
 class ApiMethodsMiddleware:
-    """Have every address of the API take HEAD where it takes GET, and OPTIONS, and say so in ``Allow``.
+    """Let every address of the API take OPTIONS, and HEAD where it takes GET, and say so in ``Allow``.
 
-    HEAD is GET without its body, with the same permissions. OPTIONS names the methods of an address, to anybody: they
-    stand in the OpenAPI document, which anybody reads.
+    HEAD is GET without the body, with the same permissions. OPTIONS names the methods of an address to anybody, because
+    the OpenAPI document, which is public, names them too.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

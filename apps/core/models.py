@@ -1,4 +1,4 @@
-"""The tables behind the two spines: who changed what, what has to be told to whom, and what was asked already."""
+"""The tables of the audit trail, the outbox, idempotency keys, message starts and runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UUIDv7(Func):
 
 
 class AuditEntry(models.Model):
-    """One change: who, what, why, when, from where, before and after. Written once; the database refuses edits."""
+    """One change: who, what, why, when, from where, before and after. Written once; a trigger refuses edits."""
 
     class Source(models.TextChoices):
         WEB = "web"
@@ -49,7 +49,7 @@ class AuditEntry(models.Model):
             models.Index("service_id", F("created_at").desc(), name="audit_service"),
             models.Index("object_type", "object_id", F("created_at").desc(), name="audit_object"),
             models.Index("actor", F("created_at").desc(), name="audit_actor"),
-            # As the search compares names: whatever their case.
+            # The search ignores the case of names.
             models.Index(
                 Upper("actor_name"), F("created_at").desc(), F("id").desc(), name="audit_actor_name"
             ),
@@ -60,7 +60,7 @@ class AuditEntry(models.Model):
 
 
 class OutboxEvent(models.Model):
-    """A fact that others want to hear of, written in the transaction that made it true."""
+    """A fact for subscribers, written in the transaction that made it true."""
 
     id = models.BigAutoField(primary_key=True)
     topic = models.TextField()
@@ -76,7 +76,7 @@ class OutboxEvent(models.Model):
 
 
 class OutboxDelivery(models.Model):
-    """One event on its way to one subscriber; gone once delivered, ``dead`` after too many attempts."""
+    """One event on its way to one subscriber. Deleted once delivered, ``dead`` after too many attempts."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -102,7 +102,7 @@ class OutboxDelivery(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A request that was answered already: the same key with the same content gets the same answer."""
+    """A request that was answered. The same key with the same content gets the same answer."""
 
     id = models.BigAutoField(primary_key=True)
     owner = models.TextField()
@@ -121,10 +121,10 @@ class IdempotencyKey(models.Model):
 
 
 class MessageStart(models.Model):
-    """How often a message was started that has not succeeded yet; gone when it has.
+    """How often a message was started that has not succeeded yet. Deleted when it succeeds.
 
-    It is what stops a message that kills its workers, which leave no other trace, and is kept here because Redis
-    may be lost at any time.
+    It stops a message that kills its workers, because killed workers leave no other trace. It is in PostgreSQL because
+    Redis may be lost at any time.
     """
 
     message_id = models.TextField(primary_key=True)
@@ -140,16 +140,16 @@ class MessageStart(models.Model):
 
 
 class Run(models.Model):
-    """Long work that was accepted: what it is, how far it is, who holds it, how it ended.
+    """Long work that was accepted: its kind, its progress, its holder and its end.
 
-    PostgreSQL is the truth of it; a message in Redis only wakes a worker. :mod:`apps.core.runs` holds the lifecycle,
-    and nothing else writes the columns of state, lease and bell. A room that has more to say of its runs adds a table
-    whose key is this one's.
+    PostgreSQL is authoritative; a message in Redis only wakes a worker. :mod:`apps.core.runs` holds the lifecycle, and
+    nothing else writes the columns of state, lease and bell. A room with more data about its runs adds a table that
+    shares this primary key.
     """
 
     class State(models.TextChoices):
         PREPARING = "preparing"
-        """What it needs is still coming in; nobody is told to begin."""
+        """Its input is still arriving; no worker is told to begin."""
         PENDING = "pending"
         RUNNING = "running"
         PAUSED = "paused"
@@ -157,7 +157,7 @@ class Run(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
         GIVEN_UP = "given_up"
-        """Begun as often as it may be, and never brought to an end: it kills its workers."""
+        """Begun as often as allowed without coming to an end, because it kills its workers."""
 
     class Stop(models.TextChoices):
         NONE = ""
@@ -172,9 +172,9 @@ class Run(models.Model):
     state = models.TextField(choices=State.choices, default=State.PENDING)
     parameters = models.JSONField(default=dict)
     position = models.JSONField(default=dict)
-    """Where work that can go on from there has got to."""
+    """How far the work has got; a later attempt continues from here."""
     origin = models.TextField(blank=True, default="")
-    """A mark, such as ``demo``, on what belongs together."""
+    """A mark, such as ``demo``, on rows that belong together."""
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -182,13 +182,12 @@ class Run(models.Model):
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
     person_waits = models.BooleanField(default=False)
     dedupe_key = models.TextField(blank=True, default="")
-    """Requests of one kind with the same key become one run, as long as it has not begun; one of them runs at a
-    time."""
+    """Requests of one kind with the same key become one run until it begins. Only one run with a key runs at a time."""
     takes_more = models.BooleanField(default=False)
-    """It has a key and has not begun: a further request with its key is merged into it."""
+    """True while it has a key and has not begun: another request with its key is merged into it."""
     queue = models.TextField(default="default")
     attempts = models.PositiveIntegerField(default=0)
-    """Counted before the work begins: whoever is killed by it cannot count afterwards."""
+    """Counted before the work begins, because a worker that the work kills cannot count afterwards."""
     max_attempts = models.PositiveIntegerField(default=3)
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(default=0)
@@ -198,14 +197,14 @@ class Run(models.Model):
     error_count = models.PositiveIntegerField(default=0)
     lease_owner = models.TextField(blank=True, default="")
     lease_token = models.BigIntegerField(default=0)
-    """Grows with every claim. Who holds an older one has lost the run and may change nothing any more."""
+    """Grows with every claim. A worker with an older token has lost the run and may not change it any more."""
     lease_until = models.DateTimeField(null=True)
     message_id = models.TextField(blank=True, default="")
-    """The message that shall wake a worker, until one has been woken."""
+    """The message that is to wake a worker; empty once a worker was woken."""
     rung_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
     stop = models.TextField(choices=Stop.choices, blank=True, default=Stop.NONE)
-    """What a person asked of a running one."""
+    """What a person asked a running run to do."""
     stop_asked_by = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
@@ -248,5 +247,5 @@ class Run(models.Model):
 
     @property
     def is_over(self) -> bool:
-        """Whether it has come to one of its ends."""
+        """Whether it has ended in any way."""
         return self.state in self.ENDED

@@ -1,7 +1,7 @@
-"""What a name may not hold: characters that nobody sees or that turn the text round, and letters that pass for others.
+"""Characters that a name may not hold: invisible ones, ones that reverse the text, and letters that pass for others.
 
-The rule is one regular expression, so that the API's description says just what is enforced. It is ECMAScript's as well
-as Python's. It holds for what is new; :func:`visible` shows what is there from before.
+The rule is one regular expression, valid in ECMAScript and in Python, so that the API's description states exactly what
+is enforced. It holds for new names; :func:`visible` shows such characters in older ones.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import unicodedata
 from functools import lru_cache
 
 # Controls, format characters (bidirectional ones among them), other characters that are drawn as nothing, private use
-# and what will never be a character. Halves of pairs are added in Python alone: text of the API never holds one.
+# and code points that will never be characters. Python also refuses halves of pairs, which text of the API never holds.
 UNDRAWN = (
     r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f"
     r"\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff"
 )
-# White space that is no plain blank. Pages show it as what it is.
+# White space other than the plain blank. Pages show it as its code point.
 _BLANKS = r"\t\n\r\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 HIDDEN = UNDRAWN + _BLANKS
-# Alphabets whose letters look like each other's.
+# Alphabets whose letters look alike.
 ALPHABETS = {
     "Latin": r"A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u02b8\u1d00-\u1d25\u1d2c-\u1d5c\u1e00-\u1eff"
     r"\uff21-\uff3a\uff41-\uff5a",
@@ -40,16 +40,16 @@ def _others(alphabet: str) -> str:
 
 _MIXED = "|".join(f"[{letters}][{_MARKS}]*[{_others(name)}]" for name, letters in ALPHABETS.items())
 NAME_PATTERN = rf"^(?!.*(?:{_MIXED}))[^{HIDDEN}]*$"
-"""Any text without hidden characters in which no two letters of different alphabets stand side by side."""
+"""Any text without hidden characters and without adjacent letters of different alphabets."""
 
 FILLED_NAME_PATTERN = NAME_PATTERN.replace("^", r"^(?!\s*$)", 1)
-"""The same of a name that may not be blank."""
+"""The same for a name that may not be blank."""
 SIGN_IN_PATTERN = (
     rf"^(?!.*(?:{_MIXED}))"
     rf"[^{HIDDEN}\s!-*,/:-?\[-^`{{-~\xa1-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2010-\u2bff\u3001-\u303f\ufe10-\ufe6f"
     "\U0001f000-\U0001faff]+$"
 )
-"""A name that people sign in with: letters, digits, full stops and ``@ + - _``, of one alphabet in a word."""
+"""A name that people sign in with: letters, digits, full stops and ``@ + - _``, with one alphabet in each word."""
 
 _hidden = re.compile(rf"[{HIDDEN}\ud800-\udfff]")
 _undrawn = re.compile(f"[{UNDRAWN}]")
@@ -57,7 +57,7 @@ _mixed = re.compile(_MIXED)
 
 
 def called(character: str) -> str:
-    """A character by its code point and its name: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
+    """Return a character's code point and name: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
     name = unicodedata.name(character, "") or {"Cc": "CONTROL CHARACTER", "Co": "PRIVATE USE"}.get(
         unicodedata.category(character), "NO CHARACTER"
     )
@@ -65,7 +65,7 @@ def called(character: str) -> str:
 
 
 def name_problem(name: str) -> str:
-    """Say which character a name may not hold and what to do, or return an empty string."""
+    """Return which character a name may not hold and what to do, or an empty string."""
     if name.isascii() and name.isprintable():
         return ""
     found = _hidden.search(name)
@@ -85,7 +85,7 @@ _sign_in = re.compile(SIGN_IN_PATTERN)
 
 
 def usable_sign_in(name: str) -> str:
-    """Return the name; raise ``ValueError`` naming the character that nobody may be called by."""
+    """Return the name of a sign-in. Raises ``ValueError`` that names the first forbidden character."""
     usable_name(name)
     if name and not _sign_in.fullmatch(name):
         wrong = next(one for one in name if not _sign_in.fullmatch(one))
@@ -94,7 +94,7 @@ def usable_sign_in(name: str) -> str:
 
 
 def usable_name(name: str) -> str:
-    """Return the name; raise ``ValueError`` naming the character that it may not hold."""
+    """Return the name. Raises ``ValueError`` that names the first forbidden character."""
     problem = name_problem(name)
     if problem:
         raise ValueError(f"the name {problem}")
@@ -107,10 +107,10 @@ def _code_point(character: str) -> str:
 
 
 def has_undrawn(text: str) -> bool:
-    """Say whether a text holds what :func:`visible` would show."""
+    """Return whether a text holds a character that :func:`visible` would replace."""
     return _undrawn.search(text) is not None
 
 
 def visible(text: str) -> str:
-    """A text in which each character that cannot be seen stands as its code point: ``⟨U+202E⟩``."""
+    """Return a text with each invisible character replaced by its code point: ``⟨U+202E⟩``."""
     return _undrawn.sub(lambda found: _code_point(found[0]), text)

@@ -1,4 +1,4 @@
-"""What OpenAPI says beyond what the endpoints declare: their problems, and one operation per action."""
+"""Additions to the OpenAPI document: the problems of every operation, and one operation for each action."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def complete(document: dict[str, Any], prefix: str) -> dict[str, Any]:
     for operations in document["paths"].values():
         for method, operation in operations.items():
             statuses = READ_PROBLEMS if method == "get" else WRITE_PROBLEMS
-            # Keys of the responses are numbers where ninja wrote them, text after a trip through JSON.
+            # Keys of the responses are numbers as ninja writes them, and text after a trip through JSON.
             operation["responses"] = {str(status): value for status, value in operation["responses"].items()}
             for status in statuses:
                 operation["responses"].setdefault(
@@ -73,7 +73,7 @@ def _response(status: int) -> dict[str, Any]:
 
 
 def _spell_out_actions(document: dict[str, Any], prefix: str) -> None:
-    """Replace ``/actions/{name}`` by the actions themselves, each with its own input."""
+    """Replace ``/actions/{name}`` by one operation for each action, with its own input."""
     paths = document["paths"]
     schemas = document["components"]["schemas"]
     run = paths.pop(f"{prefix}actions/{{name}}", {}).get("post")

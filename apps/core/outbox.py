@@ -1,8 +1,8 @@
-"""The way out: facts are written beside the change that made them, and a relay tells whoever subscribed.
+"""The outbox: events are written in the transaction of the change, and a relay delivers them to subscribers.
 
 ``publish`` inserts the event and one delivery row for each subscriber of its topic. Rows become visible with the
-commit, so no reader can skip an event whose transaction committed late. Delivery is at least once, in no certain
-order: a subscriber reads the present state and is idempotent.
+commit, so no reader can skip an event whose transaction committed late. Delivery is at least once and in no fixed
+order, so a subscriber reads the present state and is idempotent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ type Handler = Callable[[OutboxEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A named listener; the name is what its delivery rows are kept under, so it must never change."""
+    """A named listener. Its delivery rows carry the name, so the name must never change."""
 
     name: str
     topic: str
@@ -35,7 +35,7 @@ _by_name: dict[str, Subscriber] = {}
 
 
 def subscribe(topic: str, *, name: str) -> Callable[[Handler], Handler]:
-    """Register a handler for a topic. The handler must be idempotent and quick: enqueue, invalidate, note."""
+    """Register a handler for a topic. The handler must be idempotent and quick."""
 
     def register(handle: Handler) -> Handler:
         if name in _by_name:
@@ -54,9 +54,9 @@ def subscriber_named(name: str) -> Subscriber | None:
 
 
 def publish(topic: str, payload: dict[str, Any] | None = None, *, aggregate: str = "") -> OutboxEvent:
-    """Record a fact inside the running transaction.
+    """Write an event in the running transaction.
 
-    Raises :class:`RuntimeError` outside a transaction, because the fact could then outlive a change that failed.
+    Raises :class:`RuntimeError` outside a transaction, because the event could then outlive a change that failed.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"publish({topic!r}) needs the transaction of the change that it tells of.")

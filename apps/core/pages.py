@@ -1,6 +1,6 @@
-"""Who may open a page, declared where the page is: ``@page("slos.view")``.
+"""Declare on a view who may open the page: ``@page("slos.view")``.
 
-A view that is not declared so fails a test that walks all addresses; docs/rooms.md says how to add one.
+A view without this declaration fails a test that visits all addresses. docs/rooms.md says how to add a page.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ type View[**P, RequestT: HttpRequest] = Callable[Concatenate[RequestT, P], HttpR
 
 
 class PageRequest(SignedInRequest):
-    """What a page gets where somebody has to be signed in: this person, and on whose behalf the page acts."""
+    """The request of a page that needs a sign-in, with the person and the actor."""
 
     htmx: HtmxDetails
     actor: Actor
@@ -37,7 +37,7 @@ class PageRequest(SignedInRequest):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a page asks of whoever opens it. Without a permission, being signed in is enough."""
+    """What a page requires of its visitor. Without a permission, being signed in is enough."""
 
     permission: str
     is_public: bool
@@ -65,18 +65,18 @@ def page[ViewT: Callable[..., HttpResponseBase]](
 def page(
     permission: str = "", *, signed_in: bool = False, public: bool = False, methods: Sequence[str] = READ
 ) -> Any:
-    """Say who may open a page, and by which methods. Nothing keeps a copy of what it shows.
+    """Declare who may open a page, and with which methods. The answer forbids caches to keep a copy.
 
     Exactly one of these is given:
 
     permission:
-        the permission that the page needs; where it belongs to an object, the action asks again for that object.
+        the permission that the page needs; where it belongs to an object, the action checks it again for that object.
     signed_in:
-        anybody who is signed in, because what they may do depends on what they ask for.
+        everybody who is signed in; what they may do depends on what they ask for.
     public:
         everybody.
 
-    Whoever is not signed in is sent to the sign-in and back. Whoever may not be here gets 403 and reads who may.
+    People who are not signed in go to the sign-in and back. People without the permission get 403 and read who has it.
     """
     if [bool(permission), signed_in, public].count(True) != 1:
         raise TypeError("A page needs a permission, signed_in=True or public=True: one of the three.")
@@ -106,13 +106,13 @@ def page(
 
 
 def access_of(view: Callable[..., Any]) -> Access | None:
-    """Return what a view declares, or ``None`` where it declares nothing."""
+    """Return a view's declaration, or ``None`` without one."""
     return getattr(view, "access", None)
 
 
 def draw(
     request: PageRequest, template: str, context: dict[str, Any], *, part: str = "", status: int = 200
 ) -> HttpResponse:
-    """Render a page; to htmx, only its partial called ``part`` where there is one."""
+    """Render a page. For htmx, render only the partial that ``part`` names, if any."""
     name = f"{template}#{part}" if part and request.htmx else template
     return render(request, name, context, status=status)

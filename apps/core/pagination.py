@@ -1,7 +1,7 @@
-"""Pages by cursor: each says where the next begins, so that new rows neither repeat nor hide any.
+"""Pages by cursor: each page says where the next begins, so that new rows cause no repeats and no gaps.
 
-A cursor is the sort key of the last row shown, not a row number. It is opaque to clients and checked when it
-comes back; it opens nothing, because every page is read under the permissions of whoever asks.
+A cursor is the sort key of the last row shown, not a row number. It is opaque to clients and checked when it comes
+back. It grants nothing, because every page is read with the caller's permissions.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class PageQuery(BaseModel):
 
     model_config = ConfigDict(title="Page")
 
-    limit: Annotated[int, PydanticField(ge=1, le=MAX_LIMIT, description="How many items at most.")] = (
+    limit: Annotated[int, PydanticField(ge=1, le=MAX_LIMIT, description="The most items to return.")] = (
         DEFAULT_LIMIT
     )
     cursor: Annotated[
         str | None,
-        PydanticField(max_length=MAX_CURSOR_LENGTH, description="`next_cursor` of the page before."),
+        PydanticField(max_length=MAX_CURSOR_LENGTH, description="`next_cursor` of the previous page."),
     ] = None
 
 
@@ -46,7 +46,7 @@ class PageOut[ItemT](Schema):
 
     items: list[ItemT]
     next_cursor: str | None = PydanticField(
-        default=None, description="Begins the next page; null on the last."
+        default=None, description="The cursor of the next page; null on the last."
     )
 
 
@@ -64,9 +64,8 @@ def paginate[RowT: Model](
     """Return the page of ``rows`` that begins after ``cursor``.
 
     Parameters:
-        order: what to sort by, as for ``order_by``; together the fields must be unique and none may be null.
-            Annotations of the query may be named, too.
-        limit: 1 to 200 rows.
+        order: fields or annotations to sort by, as for ``order_by``. Together they must be unique, and none may be
+        null. limit: 1 to 200 rows.
 
     Raises:
         NotFound: the cursor is not one that this listing gave out.
@@ -90,7 +89,7 @@ def _after(order: Sequence[str], values: Sequence[Any]) -> Q:
         comparison = "lt" if name.startswith("-") else "gt"
         condition |= equal & Q(**{f"{field}__{comparison}": value})
         equal &= Q(**{field: value})
-    # Redundant, but it is the bound that an index on the first field can use.
+    # Redundant, but an index on the first field can use this bound.
     first = order[0].removeprefix("-")
     return Q(**{f"{first}__{'lte' if order[0].startswith('-') else 'gte'}": values[0]}) & condition
 
@@ -120,7 +119,7 @@ def _decode(cursor: str, rows: QuerySet[Any], order: Sequence[str]) -> list[Any]
             _value(rows, name.removeprefix("-"), value) for name, value in zip(order, values, strict=True)
         ]
     except (binascii.Error, ValueError, TypeError, RecursionError, OverflowError, ValidationError):
-        # Not a fault of form: what a cursor has to look like is nobody's business but the listing's.
+        # Not InvalidInput: the form of a cursor is the listing's own affair.
         raise NotFound(
             "The cursor is not one that this listing gave out. Start again without a cursor.",
             fields=[FieldProblem("cursor", "is not known here")],
@@ -132,7 +131,7 @@ def _value(rows: QuerySet[Any], name: str, value: Any) -> Any:
         raise ValueError("a cursor holds plain values")
     field = _field(rows, name)
     cleaned = field.to_python(value)
-    field.run_validators(cleaned)  # bounds of integers, which the database would refuse
+    field.run_validators(cleaned)  # the bounds of integers, beyond which the database refuses the query
     return cleaned
 
 

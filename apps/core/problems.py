@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problem documents for programs, pages and fragments for people."""
+"""Turn errors into answers: RFC 9457 problem documents for programs, pages and fragments for people."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MAX_HOST_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One kind of problem as the catalogue lists it; ``words`` are pieces of text, each code or not."""
+    """One kind of problem in the catalogue. ``words`` are pieces of its text, each marked as code or not."""
 
     slug: str
     status: int
@@ -47,7 +47,7 @@ class ProblemKind:
 
 
 def catalogue() -> list[ProblemKind]:
-    """Return every kind of problem that there is, by status: the errors that the code declares."""
+    """Return every kind of problem that the code declares, by status."""
     found: dict[str, ProblemKind] = {}
     waiting = list(BallastError.__subclasses__())
     while waiting:
@@ -61,7 +61,7 @@ def catalogue() -> list[ProblemKind]:
 
 
 def unknown_host(host: str) -> BadRequest:
-    """Return the error for a request under a name that this console does not answer to."""
+    """Return the error for a request with a host name that this console does not serve."""
     return BadRequest(
         f"Ballast does not answer under the name {host[:MAX_HOST_SHOWN]!r}. "
         "Whoever runs it adds the name to ALLOWED_HOSTS."
@@ -69,7 +69,7 @@ def unknown_host(host: str) -> BadRequest:
 
 
 def request_id() -> str:
-    """Return the id that ties this request's log lines, audit entries and error answers together."""
+    """Return the id that this request's log lines, audit entries and error answers carry."""
     return str(get_contextvars().get("request_id", ""))
 
 
@@ -89,14 +89,14 @@ def problem(error: BallastError, request: HttpRequest) -> dict[str, Any]:
 
 
 def problem_response(error: BallastError, request: HttpRequest) -> HttpResponse:
-    """Answer a program with a problem document."""
+    """Return the problem document as an answer."""
     return JsonResponse(
         problem(error, request), status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers)
     )
 
 
 def error_page(error: BallastError, request: HttpRequest) -> HttpResponse:
-    """Answer a person: a whole page, or a fragment that htmx can swap in."""
+    """Return a whole page, or a fragment that htmx can swap in."""
     if error.stands_alone:
         return frameless(error, request)
     template = "errors/problem.html"
@@ -110,7 +110,7 @@ def error_page(error: BallastError, request: HttpRequest) -> HttpResponse:
 
 
 def frameless(error: BallastError, request: HttpRequest) -> HttpResponse:
-    """Answer a person without asking who it is, or anything else of the database."""
+    """Return a page that needs nothing from the database, not even who asks."""
     context = {"error": error, "request_id": request_id(), "path": request.get_full_path()}
     is_fragment = request.headers.get("HX-Request") == "true"
     page = render_to_string("errors/problem.html#fragment" if is_fragment else "503.html", context)
@@ -118,14 +118,14 @@ def frameless(error: BallastError, request: HttpRequest) -> HttpResponse:
 
 
 def translated(error: Exception) -> BallastError | None:
-    """Return what an error of Django or the database means to who asked; ``None`` for a fault of our own."""
+    """Return the expected error that an error of Django or the database stands for; ``None`` for a fault of Ballast."""
     match error:
         case BallastError():
             return error
         case Http404():
             return NotFound("There is nothing at this address.")
         case RequestDataTooBig():
-            return TooLarge("The body is larger than is taken at once. Send it in parts.")
+            return TooLarge("The body is larger than the limit. Send it in parts.")
         case PermissionDenied():
             return NotAllowed("Your role does not permit this.")
         case SuspiciousOperation():
@@ -136,13 +136,13 @@ def translated(error: Exception) -> BallastError | None:
             return Conflict("Somebody else made the same thing at this moment. Load it again.")
         case OperationalError() if isinstance(error.__cause__, LockNotAvailable):
             return Unavailable(
-                "Another change, such as a large import, holds what this one needs. Nothing was changed; "
+                "Another change, such as a large import, holds rows that this one needs. Nothing was changed; "
                 "try again in a moment.",
                 headers={"Retry-After": "5"},
             )
         case OutcomeUnknown():
             return UnknownOutcome(
-                "The database was lost while it stored this. It may have happened, or not: look before you do it "
+                "The database was lost while it stored this. It may or may not be stored: look before you do it "
                 "again. A program may send it again with the same Idempotency-Key.",
                 headers={"Retry-After": "5"},
             )
@@ -162,7 +162,7 @@ def translated(error: Exception) -> BallastError | None:
 
 
 def from_status(status: int, allow: str = "") -> BallastError:
-    """Return the error that stands for a bare status which Django answered with."""
+    """Return the error for a bare status that Django answered with."""
     if status == 404:
         return NotFound("There is nothing at this address.")
     if status == 405:

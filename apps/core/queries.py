@@ -1,6 +1,6 @@
-"""Is this process alive, and can it serve? The first asks nobody, the second needs PostgreSQL migrated.
+"""The two probes: liveness asks nobody, readiness needs PostgreSQL with all migrations applied.
 
-Readiness has a connection of its own with a short deadline: neither a full pool nor a frozen server keeps the probe.
+Readiness has its own connection with a short deadline, so neither a full pool nor a frozen server delays the probe.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FULL = "disk is full: reads go on, changes are refused"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """``checks`` says of each part that it is ok or what is wrong; only the database's parts decide."""
+    """``checks`` says for each part that it is ok or what is wrong. Only the parts of the database decide."""
 
     is_ready: bool
     checks: dict[str, str]
@@ -46,14 +46,12 @@ class Readiness:
 
 
 def liveness() -> dict[str, Any]:
-    """Return that the process answers. Asks nothing of anybody."""
+    """Return that the process answers. Asks no other part."""
     return {"status": "alive", "checks": {}}
 
 
 def readiness() -> Readiness:
-    """Ask PostgreSQL, whether its migrations are applied and its clock goes with ours, and, for information, Redis, the
-    outbox and the disk.
-    """
+    """Check PostgreSQL, its migrations and its clock, and, for information, Redis, the outbox and the disk."""
     checks = _database() | {"redis": _redis(), "disk": storage.shortage() or OK}
     is_ready = checks["postgresql"] in (OK, FULL) and checks["migrations"] == OK
     return Readiness(is_ready, checks)
@@ -61,7 +59,7 @@ def readiness() -> Readiness:
 
 @cache
 def known_migrations() -> frozenset[tuple[str, str]]:
-    """Return the migrations that this version of the code comes with; read from disk once a process."""
+    """Return the migrations of this version of the code, read from disk once in each process."""
     loader = MigrationLoader(None)
     replaced = {key for migration in loader.disk_migrations.values() for key in migration.replaces}
     return frozenset(loader.disk_migrations) - replaced
@@ -90,7 +88,7 @@ def _database() -> dict[str, str]:
 
 
 def _outbox(connection: psycopg.Connection[Any]) -> str:
-    """Whether events were given up on; `manage.py relay --revive` sends them again."""
+    """Return how many events are parked. `manage.py relay --revive` sends them again."""
     table = sql.Identifier(OutboxDelivery._meta.db_table)
     query = sql.SQL("SELECT count(*) FROM {} WHERE state = %s").format(table)
     row = connection.execute(query, [OutboxDelivery.State.DEAD.value]).fetchone()
@@ -99,7 +97,7 @@ def _outbox(connection: psycopg.Connection[Any]) -> str:
 
 
 def _clock(connection: psycopg.Connection[Any]) -> str:
-    """Whether this machine's clock goes with the database's."""
+    """Return whether this machine's clock agrees with the database's."""
 
     def database() -> datetime:
         row = connection.execute("SELECT clock_timestamp()").fetchone()
@@ -128,7 +126,7 @@ def _redis() -> str:
 
 
 def redis_words(error: redis.ResponseError) -> str:
-    """Say what Redis lacks where it refuses to write, without what else it tells of itself."""
+    """Return why Redis refuses to write, without the details of its message."""
     text = str(error)
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
         return "memory is full (maxmemory): nothing is cached or enqueued"

@@ -1,4 +1,4 @@
-"""How much one client may ask: a token bucket for each, in Redis, or in this process while Redis is away.
+"""Rate limits: a token bucket for each client, in Redis, or in this process while Redis is away.
 
 A bucket holds up to ``burst`` tokens and gains ``per_minute`` a minute; each request takes one.
 """
@@ -23,10 +23,10 @@ from apps.core.errors import RateLimited
 
 logger = structlog.get_logger(__name__)
 
-TIMEOUT_SECONDS = 0.2  # a request waits no longer for its own limit
+TIMEOUT_SECONDS = 0.2  # seconds that a request waits for its limit
 MAX_LOCAL_BUCKETS = 10_000
 
-# The clock is Redis's own, so that web processes whose clocks differ share one bucket.
+# It uses Redis's clock, so that web processes whose clocks differ share one bucket.
 _TAKE = """
 local burst, per_second = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -53,7 +53,7 @@ return {allowed, string.format('%.6f', tokens)}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``per_minute`` requests for as long as one likes, and up to ``burst`` of them at once."""
+    """``per_minute`` requests a minute in the long run, and up to ``burst`` at once."""
 
     burst: int
     per_minute: int
@@ -65,7 +65,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a client has left after one request. Times in seconds."""
+    """What is left of a client's limit after one request. Times are in seconds."""
 
     limit: Limit
     is_allowed: bool
@@ -77,7 +77,7 @@ class Allowance:
 
     @property
     def retry_after(self) -> int:
-        """Seconds until the next request is let through."""
+        """Seconds until the next request is allowed."""
         return 0 if self.tokens >= 1 else max(1, math.ceil((1 - self.tokens) / self.limit.per_second))
 
     @property
@@ -95,7 +95,7 @@ class Allowance:
 
 
 class LocalBuckets:
-    """The fallback: buckets of this process alone, the longest unused forgotten first."""
+    """The fallback: buckets of this process. The least recently used is dropped first."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, capacity: int = MAX_LOCAL_BUCKETS
@@ -128,7 +128,7 @@ def _client(url: str) -> redis.Redis:
 
 
 def take(client: str, limit: Limit) -> Allowance:
-    """Take one token from a client's bucket and say what is left; the answer may be no."""
+    """Take one token from a client's bucket, if there is one, and return what is left."""
     key = cache.make_key(f"rate:{settings.INSTALLATION_ID}:{client}")
     try:
         with redis_watch.guard():
@@ -142,7 +142,7 @@ def take(client: str, limit: Limit) -> Allowance:
 
 
 def api_limit() -> Limit:
-    """The limit of the API, from the settings."""
+    """Return the limit of the API, from the settings."""
     return Limit(burst=settings.API_RATE_BURST, per_minute=settings.API_RATE_PER_MINUTE)
 
 

@@ -1,7 +1,7 @@
-"""What this process knows of whether Redis answers, shared by all that use it.
+"""What this process knows about whether Redis answers, shared by all its callers.
 
-Where Redis is frozen or gone, whoever meets it first waits out one timeout; for a few seconds after that everybody
-goes on without Redis at once, and then one caller tries again.
+Where Redis is frozen or gone, the first caller waits for one timeout. For a few seconds after that all callers go on
+without Redis at once, and then one caller tries again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PING_SECONDS = 0.2
 
 
 class RedisSilent(redis.ConnectionError):
-    """Redis did not answer a moment ago, so it is not asked now."""
+    """Redis did not answer a moment ago, so the call was not made."""
 
 
 def new_breaker() -> CircuitBreaker:
@@ -33,9 +33,9 @@ breaker = new_breaker()
 
 @contextmanager
 def guard(by: CircuitBreaker | None = None) -> Iterator[None]:
-    """Let one call to Redis through, and learn from how it ends.
+    """Let one call to Redis through, and note whether Redis answered.
 
-    Raises :class:`RedisSilent`, which is a ``redis.ConnectionError``, where Redis is not asked for now.
+    Raises :class:`RedisSilent`, a ``redis.ConnectionError``, while Redis counts as silent.
     """
     try:
         with (breaker if by is None else by).guard(counts=_is_silence):
@@ -45,12 +45,12 @@ def guard(by: CircuitBreaker | None = None) -> Iterator[None]:
 
 
 def _is_silence(error: Exception) -> bool:
-    # Refusing is answering: out of memory, no disk to save to, a script that is not known.
+    # A refusal is an answer: out of memory, no disk to save to, an unknown script.
     return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
 
 
 def is_silent() -> bool:
-    """Whether Redis does not answer; asks it only where it did not the last time, and not more often than others."""
+    """Return whether Redis does not answer. Asks it only where the last call failed, as seldom as others do."""
     if breaker.state is BreakerState.CLOSED:
         return False
     try:

@@ -1,6 +1,6 @@
 """The relay: delivers outbox rows to their subscribers until told to stop.
 
-It is no Dramatiq actor, because it has to go on while Redis is away. Several relays may run side by side.
+It is not a Dramatiq actor, because it must go on while Redis is away. Several relays may run side by side.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from apps.core.outbox import CHANNEL, subscriber_named
 
 logger = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 450  # with the delays below, a subscriber or Redis may be away for three days
+MAX_ATTEMPTS = 450  # with the delays below, a subscriber or Redis can be away for three days
 FIRST_DELAY_SECONDS = 1
-LONGEST_DELAY_SECONDS = 600  # how late at most an event is when the other side is back
-POLL_SECONDS = 2.0  # how late an event is when its notification was lost
+LONGEST_DELAY_SECONDS = 600  # the longest delay of an event once the other side is back
+POLL_SECONDS = 2.0  # the longest delay of an event whose notification was lost
 
 
 def retry_delay(attempts: int) -> timedelta:
-    """Return how long to wait after the given number of failed attempts: doubling, and bounded."""
+    """Return how long to wait after that many failed attempts. It doubles, up to a bound."""
     return timedelta(seconds=min(FIRST_DELAY_SECONDS * 2**attempts, LONGEST_DELAY_SECONDS))
 
 
 def _due(now: datetime) -> Q:
-    """What is to be delivered now. A delay longer than any is of a clock that was set back since."""
+    """Return the deliveries that are due. A delay longer than the longest means that the clock was set back since."""
     return Q(next_attempt_at__lte=now) | Q(
         next_attempt_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_SECONDS)
     )
@@ -51,7 +51,7 @@ def deliver_one() -> bool:
             return False
         subscriber = subscriber_named(delivery.subscriber)
         if subscriber is None:
-            # A newer version of the code may know it; parked rows degrade readiness and can be revived.
+            # A newer version of the code may have this subscriber. Parked rows degrade readiness and can be revived.
             _park(delivery, f"No subscriber is called {delivery.subscriber}.")
             return True
         try:
@@ -91,14 +91,14 @@ def _park(delivery: OutboxDelivery, reason: str) -> None:
 
 
 def revive() -> int:
-    """Make every parked delivery due again, as if it were new. Returns how many."""
+    """Make every parked delivery due again, as if it were new. Return how many."""
     return OutboxDelivery.objects.filter(state=OutboxDelivery.State.DEAD).update(
         state=OutboxDelivery.State.PENDING, attempts=0, next_attempt_at=instants.now()
     )
 
 
 def drain(limit: int = 10_000) -> int:
-    """Deliver everything that is due, at most ``limit`` rows. Returns how many were attempted."""
+    """Deliver what is due, at most ``limit`` rows. Return how many were attempted."""
     attempted = 0
     while attempted < limit and deliver_one():
         attempted += 1
@@ -106,7 +106,7 @@ def drain(limit: int = 10_000) -> int:
 
 
 def run(should_stop: Callable[[], bool]) -> None:
-    """Deliver until ``should_stop`` says so; survives a database that goes away and comes back."""
+    """Deliver until ``should_stop`` returns true. Survives a database that goes away and comes back."""
     listener: psycopg.Connection | None = None
     while not should_stop():
         try:

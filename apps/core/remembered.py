@@ -1,11 +1,11 @@
-"""Answers kept in this process for as long as the tables that they were read from stay as they are.
+"""Answers that this process keeps for as long as the tables that they were read from stay unchanged.
 
 A change of a watched table leaves a mark in ``core_tablechange``, in the transaction of the change itself. So a table
 whose marks are the same holds the same rows, and an answer that was read from it is still right. No time limit and no
-message is involved: there is nothing to be lost or to come late.
+message is involved, so nothing can get lost or come late.
 
-What is kept is shared by all requests. A key names everything that the answer depends on beside the tables: the user's
-role and teams, filters, the order. Nobody changes an answer that they were given.
+All requests share the kept answers. A key names everything that the answer depends on beside the tables: the user's
+role and teams, filters, the order. Callers must not change an answer that they get.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from django.db import connection
 from django.db.migrations import RunSQL
 
 MOST_ANSWERS = 500
-"""Answers kept in a process; the one that was not asked for the longest goes first."""
+"""The most answers kept in a process. The least recently used is dropped first."""
 
 LONGEST_WAIT_S = 2.0
-"""How long a request waits for another that reads the same answer before it reads it itself."""
+"""How long, in seconds, a request waits for another that reads the same answer, before it reads the answer itself."""
 
 _MARKS = (
     "SELECT table_name, string_agg(mark::text, ' ' ORDER BY mark) FROM core_tablechange GROUP BY table_name"
@@ -37,9 +37,9 @@ _request: ContextVar[dict[str, Mapping[str, str]] | None] = ContextVar("marks of
 
 
 def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[], AnswerT]) -> AnswerT:
-    """Return what ``read`` returned when the tables were last as they are now, or ask it.
+    """Return what ``read`` returned for the present state of the tables, or call it.
 
-    Inside a transaction ``read`` is always asked: it may see changes that nobody else sees yet.
+    Inside a transaction ``read`` is always called, because it may see changes that nobody else sees yet.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def remembered[AnswerT](key: Hashable, tables: Collection[str], read: Callable[[
     with _one_at_a_time(key):
         known = _find(key, now)
         if known is None:
-            # The marks were read first: an answer is never older than the marks that it is kept under.
+            # The marks are read first, so an answer is never older than the marks that it is kept under.
             known = (read(),)
             with _lock:
                 _kept[key] = (now, known)
@@ -77,7 +77,7 @@ def _find(key: Hashable, now: tuple[str, ...]) -> tuple[Any] | None:
 
 @contextmanager
 def _one_at_a_time(key: Hashable) -> Iterator[None]:
-    """Let one request read an answer while the others who want the same wait for it, though not for ever."""
+    """Let one request read an answer while others that want the same wait for it, at most ``LONGEST_WAIT_S``."""
     with _lock:
         reading = _reading.setdefault(key, threading.Lock())
     has_it = reading.acquire(timeout=LONGEST_WAIT_S)
@@ -91,14 +91,14 @@ def _one_at_a_time(key: Hashable) -> Iterator[None]:
 
 
 def forget_all() -> None:
-    """Forget every answer, as a process does that ends."""
+    """Forget every answer, as if the process had restarted."""
     with _lock:
         _kept.clear()
 
 
 @contextmanager
 def marks_read_once() -> Iterator[None]:
-    """Read the marks once for everything inside: for a request that changes nothing."""
+    """Read the marks once for the whole block. For requests that change nothing."""
     token = _request.set({})
     try:
         yield
@@ -119,7 +119,7 @@ def _marks() -> Mapping[str, str]:
 
 
 def watch(*tables: str) -> RunSQL:
-    """Return the step of a migration after which changes of these tables leave marks."""
+    """Return the migration operation that makes changes of these tables leave marks."""
     create = "; ".join(
         f"CREATE TRIGGER {table}_marked AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
         " FOR EACH STATEMENT EXECUTE FUNCTION core_mark_change()"

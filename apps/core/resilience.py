@@ -1,10 +1,10 @@
-"""What every call to another system goes through: a deadline, a bounded retry with jitter, a circuit breaker.
+"""Guards for every call to another system: a deadline, bounded retries with jitter, a circuit breaker.
 
 Errors::
 
     ResilienceError
-    ├── DeadlineExceeded    the time given to the whole call is over
-    ├── CircuitOpen         the breaker refuses; `retry_after` says when a probe is due
+    ├── DeadlineExceeded    the time for the whole call is over
+    ├── CircuitOpen         the breaker refuses the call; `retry_after` says when a probe is due
     └── BulkheadFull        as many callers as may wait for the other side do so already
 """
 
@@ -21,9 +21,9 @@ import stamina
 
 type Clock = Callable[[], float]
 
-#: One try and two more: a third failure in a row is seldom helped by a fourth.
+#: One try and two retries. After three failures in a row a fourth try seldom helps.
 DEFAULT_ATTEMPTS = 3
-#: The wait before the second try; it doubles, with as much jitter again so that clients don't return in step.
+#: Seconds before the second try. The wait doubles, plus up to as much jitter, so that clients do not return in step.
 WAIT_INITIAL_SECONDS = 0.2
 WAIT_MAX_SECONDS = 2.0
 
@@ -36,10 +36,10 @@ class ResilienceError(Exception):
 
 
 class DeadlineExceeded(ResilienceError):
-    """The time given to a call, retries included, is over.
+    """The time for a call, retries included, is over.
 
     Parameters:
-        seconds: the time that was given.
+        seconds: the whole time that the call had.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -52,8 +52,8 @@ class CircuitOpen(ResilienceError):
 
     Parameters:
         name: what the breaker guards.
-        failures: how many in a row open it.
-        retry_after: seconds until a probe is let through.
+        failures: how many failures in a row open the breaker.
+        retry_after: seconds until a probe is allowed.
     """
 
     def __init__(self, name: str, failures: int, retry_after: float) -> None:
@@ -63,10 +63,10 @@ class CircuitOpen(ResilienceError):
 
 
 class BulkheadFull(ResilienceError):
-    """As many callers as may wait for the other side at once do so already.
+    """The most callers that may wait for the other side at once already do.
 
     Parameters:
-        name: what is guarded.
+        name: what the bulkhead guards.
         places: how many may wait.
     """
 
@@ -77,7 +77,7 @@ class BulkheadFull(ResilienceError):
 
 
 class Bulkhead:
-    """Bounds how many threads of this process wait for one other side, so that the rest stay free for other work.
+    """Bounds how many threads of this process wait for one other system, so that the rest stay free for other work.
 
     Parameters:
         name: what is guarded, for messages.
@@ -108,10 +108,10 @@ class Bulkhead:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """An instant after which nobody waits any more.
+    """The instant at which a call gives up.
 
     Parameters:
-        seconds: the time given from the moment of creation.
+        seconds: the time from the moment of creation.
         clock: monotonic seconds.
     """
 
@@ -127,7 +127,7 @@ class Deadline:
         return max(0.0, self._at - self.clock())
 
     def check(self) -> None:
-        """Raise :class:`DeadlineExceeded` when no time is left."""
+        """Raise :class:`DeadlineExceeded` if no time is left."""
         if self.remaining() <= 0.0:
             raise DeadlineExceeded(self.seconds)
 
@@ -139,11 +139,11 @@ def call_with_retries[T](
     deadline: Deadline,
     attempts: int = DEFAULT_ATTEMPTS,
 ) -> T:
-    """Call, and call again while ``retry_on`` says that it may help: after a short, jittered wait, or after as many
-    seconds as it says.
+    """Call, and retry while ``retry_on`` says that it may help.
 
-    Only for calls that may safely run twice. The last error is raised as it came. No try starts after the
-    deadline.
+    Before a retry it waits the seconds that ``retry_on`` gives, or a short time with jitter.
+
+    Only for calls that can safely run twice. Raises the last error unchanged. No try starts after the deadline.
     """
 
     def worth_another_try(error: Exception) -> bool | float:
@@ -168,12 +168,12 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """Stops calling what keeps failing, and asks again with one probe at a time.
+    """Stops calls to a part that keeps failing, and tries again with one probe at a time.
 
-    After ``failures_to_open`` failures in a row calls are refused for ``open_seconds``; then one call is let
-    through while the others are still refused. Its success closes the breaker, its failure opens it anew. A
-    probe that never reports back (its thread was killed) frees its place after another ``open_seconds``. Safe
-    to share among threads.
+    After ``failures_to_open`` failures in a row calls are refused for ``open_seconds``. Then one call, the probe, is
+    allowed while the others are still refused. Its success closes the breaker, its failure opens it again. A probe that
+    never reports back, because its thread was killed, makes room for another after ``open_seconds``. Safe to share
+    among threads.
 
     Parameters:
         name: what is guarded, for messages.
@@ -199,7 +199,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The state now; looking does not change it."""
+        """The state now. Reading it does not change it."""
         with self._lock:
             if self._retry_at is None:
                 return BreakerState.CLOSED
@@ -207,11 +207,11 @@ class CircuitBreaker:
 
     @contextmanager
     def guard(self, counts: Callable[[Exception], bool] = lambda _error: True) -> Iterator[None]:
-        """Let one call through, and learn from how it ends.
+        """Let one call through, and count how it ends.
 
         Parameters:
-            counts: whether an error speaks against the other side. One that does not (a refused query, say)
-                shows that the other side answers, and counts as a success.
+            counts: returns whether an error counts as a failure of the other side. Any other error, such as a refused
+            query, shows that the other side answers, and counts as a success.
 
         Raises:
             CircuitOpen: the call is refused.

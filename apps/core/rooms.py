@@ -1,8 +1,8 @@
-"""How a room makes itself known: what its ``apps.py`` declares, and the modules that are found by their name.
+"""How a room registers itself: its ``apps.py`` declares a :class:`Room`, and its modules are found by name.
 
-The declarations stand on the room's :class:`Room`. Everything else is found by :func:`modules`: ``actions.py`` and
-``subscribers.py`` register themselves on import, ``urls.py`` has ``urlpatterns``, ``api.py`` has ``ROUTERS``,
-``schedule.py`` has ``JOBS``, ``tasks.py`` has the actors. docs/rooms.md goes through the steps.
+:func:`modules` finds the modules: ``actions.py`` and ``subscribers.py`` register themselves on import, ``urls.py`` has
+``urlpatterns``, ``api.py`` has ``ROUTERS``, ``schedule.py`` has ``JOBS``, ``tasks.py`` has the actors. docs/rooms.md
+describes the steps.
 """
 
 from __future__ import annotations
@@ -38,24 +38,27 @@ ADMIN: Holders = {"sre_admin": Scope.ALL}
 ADMIN_AND_OWNER: Holders = {"sre_admin": Scope.ALL, "service_owner": Scope.OWN_TEAMS}
 ADMIN_AND_ANY_OWNER: Holders = {"sre_admin": Scope.ALL, "service_owner": Scope.ALL}
 NOBODY: Holders = {}
-"""What only the system itself does."""
+"""The holders of a permission that only the system itself has."""
 
 
 class Room(AppConfig):
-    """One room of the house. Subclass it in the room's ``apps.py``; nothing else has to name the room."""
+    """One room of the console. Subclass it in the room's ``apps.py``; nothing else has to name the room."""
 
-    default = False  # Django looks for the one configuration in apps.py; this base is none.
+    default = False  # Django looks for one configuration in apps.py and must not take this base class for it.
 
     place: ClassVar[int] = 100
-    """Where the room stands among the others in the API's document and in lists of rooms; the lowest comes first."""
+    """The room's place in the API's document and in lists of rooms; the lowest comes first."""
     navigation: ClassVar[Sequence[Entry]] = ()
     """The room's entries in the rail."""
     permissions: ClassVar[Mapping[str, Holders]] = {}
-    """Every permission that the room's actions and pages ask for, and the roles that hold it."""
+    """Every permission that the room's actions and pages need, and the roles that hold it."""
     audit_areas: ClassVar[Mapping[str, str]] = {}
     """What the audit trail calls the room's actions, by the first part of their names: ``{"slos": "SLOs"}``."""
     newest_data: ClassVar[str] = ""
-    """The dotted name of ``callable() -> datetime | None``: how new the data is, for the bar above every page."""
+    """The dotted name of ``callable() -> datetime | None`` that says how new the data is.
+
+    The bar above every page shows it.
+    """
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)

@@ -8,7 +8,7 @@ from django.db.models import Model
 
 
 class ApplicationRouter:
-    """Send every query through the application's role; only commands that ask for it use the owner's."""
+    """Send every query through the application's role. Only commands that ask for it use the owner's."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         return "default"

@@ -1,4 +1,4 @@
-"""How an app declares periodic work: a list of :class:`Job` named ``JOBS`` in its ``schedule.py``."""
+"""Periodic work: an app declares it as a list of :class:`Job` named ``JOBS`` in its ``schedule.py``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work to be done once in every slot of ``every``; each slot is a run.
+    """Work that is done once in every slot of length ``every``. Each slot is a run.
 
-    ``actor`` is the dotted path of a Dramatiq actor, or of a function, that takes no argument. ``title`` says what it
-    does, as the list of runs shows it. ``offset`` shifts the slots, so that hourly work can wait until the hour's data
-    has arrived. ``queue`` is the lane of workers, and what takes longer than ``time_limit`` is broken off.
+    ``actor`` is the dotted path of a Dramatiq actor or function without arguments. ``title`` says what it does, in the
+    list of runs. ``offset`` shifts the slots, so that hourly work can wait until the hour's data has arrived. ``queue``
+    is the lane of workers. Work that takes longer than ``time_limit`` is stopped.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Scratch tables of one session, for work in bulk.
 
-The application's role may make no table, not even a temporary one: such a table could take the place of a real one.
-A function of the owner makes scratch tables, under names that start with ``stage_``, ``judged_`` or ``noted_``.
+The application's role may not create tables, not even temporary ones, because such a table could hide a real one. A
+function of the owner creates scratch tables, with names that start with ``stage_``, ``judged_`` or ``noted_``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def make(
     is_required: bool = False,
     until_commit: bool = False,
 ) -> None:
-    """Make an empty scratch table, in place of one of that name.
+    """Create an empty scratch table; an existing one of that name is replaced.
 
     Parameters:
-        columns: PostgreSQL's type of each column, in their order.
-        is_required: no column may be null.
-        until_commit: it goes when the transaction ends, else with the session.
+        columns: the PostgreSQL type of each column by name, in their order.
+        is_required: whether all columns are NOT NULL.
+        until_commit: whether the table goes at the end of the transaction; else it goes with the session.
     """
     cursor.execute(
         "SELECT core_make_scratch_table(%s, %s, %s, %s, %s)",

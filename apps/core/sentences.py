@@ -1,4 +1,4 @@
-"""What an entry of the audit trail says in one sentence: asked of the action that made it, whatever its age."""
+"""The sentence of an audit entry. The action that made the entry words it, whatever its age."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from apps.core.models import AuditEntry
 
 logger = structlog.get_logger(__name__)
 
-# What a record of another shape, which an older version wrote, does to words that expect the present one.
+# What an action may raise when an older version wrote the record in another shape.
 _ANOTHER_SHAPE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
 def sentence(entry: AuditEntry) -> str:
-    """Say what was done, without who and when: ``Availability 99.9 % over 28 days set by hand``.
+    """Return what was done, without who and when: ``Availability 99.9 % over 28 days set by hand``.
 
-    An entry of an action that this version does not know, or whose record it cannot read, says what it was about.
+    Where this version does not know the action or cannot read the record, the sentence names only the subject.
     """
     try:
         action = actions.get(entry.action)
@@ -32,7 +32,7 @@ def sentence(entry: AuditEntry) -> str:
 
 
 def mark(entry: AuditEntry) -> Mark:
-    """Return the mark beside the entry in a timeline; none for an action that this version does not know."""
+    """Return the mark beside the entry in a timeline; empty for an action that this version does not know."""
     try:
         return actions.get(entry.action).mark
     except NotFound:

@@ -1,4 +1,4 @@
-"""Housekeeping of the two spines: what nobody needs any more is deleted, some rows at a time."""
+"""Housekeeping of the core's tables: rows that are no longer needed are deleted in batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IDEMPOTENCY_KEYS_KEPT = timedelta(hours=24)
 MESSAGE_STARTS_KEPT = timedelta(hours=24)
 BATCH_ROWS = 5_000
 
-# A delivery is deleted when it has arrived, so an event without any has arrived everywhere.
+# A delivery is deleted once it has arrived, so an event without deliveries has arrived everywhere.
 _DELIVERED_EVENTS = """
 DELETE FROM core_outboxevent WHERE id IN (
     SELECT id FROM core_outboxevent e
@@ -36,7 +36,7 @@ RETURNING starts
 
 
 def count_start(message_id: str, actor: str) -> int:
-    """Count that a worker starts a message, before it does. Returns the starts so far, this one included."""
+    """Count the start of a message, before the worker starts it. Return the starts so far, this one included."""
     with connection.cursor() as cursor:
         cursor.execute(_START, [message_id, actor])
         return int(cursor.fetchone()[0])
@@ -49,17 +49,17 @@ def forget_starts(message_id: str) -> None:
 
 
 def purge_message_starts(now: datetime | None = None) -> int:
-    """Delete the counts of messages that were not started for a day: they were given up. Returns how many."""
+    """Delete the counts of messages that were not started for a day, because they were given up. Return how many."""
     return _delete_in_batches(_MESSAGE_STARTS, (now or instants.now()) - MESSAGE_STARTS_KEPT)
 
 
 def purge_delivered_events(now: datetime | None = None) -> int:
-    """Delete events that reached every subscriber more than seven days ago. Returns how many."""
+    """Delete events older than seven days that have reached every subscriber. Return how many."""
     return _delete_in_batches(_DELIVERED_EVENTS, (now or instants.now()) - EVENTS_KEPT)
 
 
 def purge_idempotency_keys(now: datetime | None = None) -> int:
-    """Delete idempotency keys older than 24 hours, which is how long they are kept. Returns how many."""
+    """Delete idempotency keys older than 24 hours. Return how many."""
     return _delete_in_batches(_IDEMPOTENCY_KEYS, (now or instants.now()) - IDEMPOTENCY_KEYS_KEPT)
 
 

@@ -1,4 +1,4 @@
-"""What this process goes without at the moment, as the frame of every page says it."""
+"""What this process currently lacks, for the notes above every page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from apps.core import redis_watch, storage
 
 
 def shortcomings() -> list[str]:
-    """Return one sentence for each part that is missing or full; usually none."""
+    """Return one sentence for each part that is missing or full. Usually there is none."""
     found = []
     if redis_watch.is_silent():
         found.append(
@@ -18,5 +18,5 @@ def shortcomings() -> list[str]:
             "The disk of PostgreSQL is full. Everything can be read; changes are refused until it has space."
         )
     if shortage := storage.shortage():
-        found.append(f"Disk space runs out: {shortage}.")
+        found.append(f"Disk space is running out: {shortage}.")
     return found

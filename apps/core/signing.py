@@ -1,7 +1,7 @@
-"""Values that go through Redis and come back: JSON, signed with ``SECRET_KEY`` for the one place they were put in.
+"""Values that go through Redis and come back: JSON, signed with ``SECRET_KEY`` for the one place where they are stored.
 
-Whoever can write to Redis can plant anything there. What was not signed by this installation, or for another place, is
-not read; nothing is ever unpickled.
+Anyone who can write to Redis can plant anything there. So values that were not signed by this installation for this
+place are not read, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIGNATURE_BYTES = 32
 
 
 class Unreadable(Exception):
-    """The bytes are not a value that this installation signed for this place."""
+    """This installation did not sign the bytes for this place."""
 
 
 @lru_cache(maxsize=8)
@@ -32,18 +32,18 @@ def _signature(secret: str, place: str, body: bytes) -> bytes:
 
 
 def signed(place: str, value: Any) -> bytes:
-    """Return a value as bytes that only :func:`opened` with the same place reads.
+    """Return a value as bytes that :func:`opened` reads only with the same place.
 
-    Raises :class:`TypeError` for what JSON has no word for, such as dates and bytes.
+    Raises :class:`TypeError` for values that JSON lacks, such as dates and bytes.
     """
     body = json.dumps(value, separators=(",", ":")).encode()
     return _signature(settings.SECRET_KEY, place, body) + body
 
 
 def opened(place: str, data: bytes) -> Any:
-    """Return the value. Raises :class:`Unreadable` where it was not signed here, or not for this place."""
+    """Return the value. Raises :class:`Unreadable` where this installation did not sign it for this place."""
     signature, body = data[:_SIGNATURE_BYTES], data[_SIGNATURE_BYTES:]
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     if not any(hmac.compare_digest(signature, _signature(secret, place, body)) for secret in secrets):
-        raise Unreadable(f"What stands at {place} was not written by this installation.")
+        raise Unreadable(f"The value at {place} was not written by this installation.")
     return json.loads(body)

@@ -1,4 +1,4 @@
-"""Full disks and other things that run out, in words that name what is full and what to do."""
+"""Errors for full disks and other resources that run out. They name what is full and what to do."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from apps.core.errors import BallastError, DatabaseAway, StorageFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REMEMBERED_SECONDS = 60.0
-"""How long this process tells of a full disk of the database after it has met one: it is not looked for."""
+"""How long this process reports a full disk of the database after an error. It does not check for one."""
 
 INSUFFICIENT_RESOURCES = "53"
-"""The class of SQLSTATE for memory, connections and other things that run out."""
+"""The SQLSTATE class for memory, connections and other resources that run out."""
 RETRY_LATER = {"Retry-After": "60"}
 
 _met_at: float | None = None
 
 
 def lacking(error: BaseException) -> BallastError | None:
-    """Return what an error says has run out, or ``None`` where nothing has."""
+    """Return the error for a resource that ran out, or ``None`` where ``error`` does not come from that."""
     global _met_at
     match error if isinstance(error, OSError) else error.__cause__:
         case OSError(errno=number) as found if number in FULL:
@@ -61,7 +61,7 @@ def _first_line(error: errors.Error) -> str:
 
 
 def free_bytes() -> int | None:
-    """Return how much is free on the disk of the data folder; ``None`` where that cannot be found out."""
+    """Return the free bytes on the disk of the data folder; ``None`` where they cannot be read."""
     try:
         return shutil.disk_usage(settings.DATA_DIR).free
     except OSError:
@@ -69,21 +69,21 @@ def free_bytes() -> int | None:
 
 
 def shortage() -> str:
-    """Say how little is free in the data folder, or nothing while it is enough."""
+    """Return a text on the little space left in the data folder; empty while it is enough."""
     free = free_bytes()
     least = settings.DATA_DIR_MIN_FREE_BYTES
     if free is None or free >= least:
         return ""
-    return f"{free:,} bytes are free in the data folder; below {least:,} it may fill up"
+    return f"only {free:,} bytes are free in the data folder; the warning starts below {least:,}"
 
 
 def why_perhaps() -> str:
-    """Say that a full disk may be why the embedded database does not answer, where it may; else nothing."""
+    """Return a sentence on a full disk where it may be why the embedded database does not answer; else nothing."""
     if not settings.EMBEDDED_POSTGRES or not (found := shortage()):
         return ""
     return f" Its disk may be full: {found}. Whoever runs Ballast frees space there."
 
 
 def database_is_full() -> bool:
-    """Whether this process met a full disk of PostgreSQL within the last minute."""
+    """Return whether this process met a full disk of PostgreSQL within the last minute."""
     return _met_at is not None and time.monotonic() - _met_at < REMEMBERED_SECONDS

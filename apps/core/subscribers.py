@@ -1,4 +1,4 @@
-"""What the core does when it hears of something."""
+"""The core's subscribers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.runs.starting import RING
 
 @subscribe(RING, name="core.ring_run")
 def ring_run(event: OutboxEvent) -> None:
-    """Wake a worker for a run that waits; the reconciler does it where this fails."""
+    """Wake a worker for a run that waits. Where this fails, the reconciler does it."""
     run = Run.objects.filter(pk=event.payload["run"], state=Run.State.PENDING).first()
     if run is not None:
         bells.ring(run)

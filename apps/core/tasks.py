@@ -1,4 +1,4 @@
-"""What runs in the background for the two spines."""
+"""The core's actors: housekeeping, runs and questions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = structlog.get_logger(__name__)
 
 @dramatiq.actor(actor_name="core.purge", queue_name="bulk")
 def purge() -> None:
-    """Delete what the spines no longer need."""
+    """Delete rows of the core's tables that are no longer needed."""
     logger.info(
         "core.purged",
         events=services.purge_delivered_events(),
@@ -28,11 +28,11 @@ def purge() -> None:
 
 @dramatiq.actor(actor_name=ACTOR, queue_name="default", max_retries=0, notify_shutdown=True)
 def execute_run(run_id: str) -> None:
-    """Do a run, if nobody else does. What fails in it is kept with it, and tried again from PostgreSQL."""
+    """Execute a run, if no other worker does. An error is stored with the run, which is retried from PostgreSQL."""
     executing.execute(run_id)
 
 
 @dramatiq.actor(actor_name=asking.ACTOR, queue_name=asking.QUEUE, max_retries=0)
 def answer(question: str, ticket: str, arguments: dict[str, Any]) -> None:
-    """Answer a question while somebody waits."""
+    """Answer a question, if somebody still waits."""
     asking.answer(question, ticket, arguments)

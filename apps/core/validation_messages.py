@@ -1,6 +1,6 @@
-"""Messages on what is wrong with a value, for the person who sent it. All of Pydantic's are translated here.
+"""Messages that say what is wrong with a value. All of Pydantic's are reworded here.
 
-Every message follows the path of its field: ``limit: '0' is less than 1``.
+Each message comes after the path of its field: ``limit: '0' is less than 1``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from pydantic_core import ErrorDetails
 MISSING = "is missing"
 _SHOWN = 60
 _UNKNOWN = "is not known here; remove it or correct its name"
-# What is left of Pydantic's own sentences: "Input should be …", "List should have …".
+# The beginnings of Pydantic's other sentences: "Input should be …", "List should have …".
 _SHOULD = re.compile(r"^[A-Z]\w*(?: \w+)? should (not )?")
 
 type Words = Callable[[object, Mapping[str, Any]], str]
 
 
 def plain(problem: ErrorDetails, model: type[BaseModel] | None = None) -> str:
-    """Say what is wrong: what was given, and what to write instead.
+    """Return what is wrong: the value that was given, and what to write instead.
 
-    ``model`` is what the problem's ``loc`` starts from; with it, an unknown key is told which there are.
+    ``model`` is the model at which the problem's ``loc`` starts; with it, the message on an unknown key lists the known
+    ones.
     """
     kind, value = problem["type"], problem.get("input")
     if kind == "extra_forbidden" and model is not None:
@@ -40,13 +41,13 @@ def plain(problem: ErrorDetails, model: type[BaseModel] | None = None) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value as a message repeats it: in quotation marks, not too long."""
+    """Return a value for a message: in quotation marks and shortened."""
     text = str(value) if isinstance(value, str | int | float | Decimal | bool) else ""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…") if text else "this"
 
 
 def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the object holding the last step of ``location`` may have; none where that is not one model."""
+    """Return the keys that the object around the last step of ``location`` may have; none where it is not one model."""
     found: Any = model
     for step in location[:-1]:
         found = _inside(found, step)
@@ -76,7 +77,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """An annotation without aliases and metadata, and with a union's members apart."""
+    """Return the members of an annotation, without aliases and metadata."""
     if isinstance(annotation, TypeAliasType):
         return _options(annotation.__value__)
     if get_origin(annotation) is Annotated:

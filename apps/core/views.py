@@ -1,4 +1,4 @@
-"""The two probes, and what stands at an address where nothing is."""
+"""The two probes, the catalogue of problems and the error pages."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django refuses to read, such as a host that is not ours: often before anybody is known to ask."""
+    """Answer a request that Django refuses to read, such as one for an unknown host, often before the user is known."""
     is_unknown_host = isinstance(exception, DisallowedHost)
     error = unknown_host(request.META.get("HTTP_HOST", "")) if is_unknown_host else from_status(400)
     if is_api(request):
         return problem_response(error, request)
-    # Without the request: the frame of a page would ask it for its host, and who is signed in.
+    # Without the request, because the frame of a page would ask it for its host and its user.
     page = render_to_string("400.html", {"error": error if is_unknown_host else None})
     return HttpResponseBadRequest(page)
 
 
 @page(public=True)
 def problem_catalogue(request: HttpRequest) -> HttpResponse:
-    """Explain every kind of problem: where the ``type`` of a problem document leads, signed in or not."""
+    """Explain every kind of problem. The ``type`` of a problem document leads here, signed in or not."""
     return render(request, "errors/catalogue.html", {"kinds": catalogue()})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what failed outside a view, or on the way to an error page: most of all a database that is away.
+    """Answer a failure outside a view or in an error page, mostly an absent database.
 
-    Who asks is read from the database before any view runs, and the frame of a page asks it again, so the answer
-    is made without either.
+    The user is read from the database before any view runs, and the frame of a page reads it again, so the answer uses
+    neither.
     """
     cause = sys.exception()
     error = translated(cause) if isinstance(cause, Exception) else None

@@ -1,4 +1,4 @@
-"""Long work as pages: the list, and one run."""
+"""The pages of runs: the list and one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.runs import presenting
 
 @page("core.view_runs")
 def runs(request: PageRequest) -> HttpResponse:
-    """All runs, by kind and state; the newest first."""
+    """Show all runs, filtered by kind and state, the newest first."""
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
     found = presenting.runs_page(kind=kind, state=state, cursor=request.GET.get("cursor"))
     query = request.GET.copy()
@@ -34,7 +34,7 @@ def runs(request: PageRequest) -> HttpResponse:
 
 @page("core.view_runs")
 def run(request: PageRequest, run_id: UUID) -> HttpResponse:
-    """How far a run is, what came of it, and what may be done with it; refreshed while it goes on."""
+    """Show a run's progress, its result and its levers. Refreshed while it goes on."""
     found = Run.objects.filter(pk=run_id).first()
     if found is None:
         raise NotFound(f"There is no run {run_id}.")

@@ -1,4 +1,4 @@
-"""What pages show of characters that cannot be seen."""
+"""Pages show invisible characters as their code points."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.core.names import has_undrawn, visible
 
-# Tags keep what stands in them: an address or a value has to lead where it led. So does text that is sent or run.
+# Text inside tags is kept, because an address or a value must keep its meaning. So is text that is sent or run.
 _KEPT = re.compile(r"(<(script|style|textarea)\b.*?</\2\s*>|<[^>]*>)", re.DOTALL | re.IGNORECASE)
 
 
 class VisibleCharactersMiddleware:
-    """Write characters that cannot be seen, or that turn the text round, as their code points: ``⟨U+202E⟩``.
+    """Write characters that are invisible or reverse the text as their code points: ``⟨U+202E⟩``.
 
-    New names may not hold them; names from before, observed ones and free text may. It is done to the whole page, so
-    that no template can forget it.
+    New names may not hold them, but older names, observed names and free text may. It changes the whole page, so that
+    no template can forget it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -31,7 +31,7 @@ class VisibleCharactersMiddleware:
             return response
         text = response.content.decode()
         if has_undrawn(text):
-            # Two groups make three pieces each: text, what is kept, and the name of its tag or None.
+            # The two groups give three pieces each time: text, what is kept, and the name of its tag or None.
             pieces = _KEPT.split(text)
             response.content = "".join(
                 visible(piece) if index % 3 == 0 else piece

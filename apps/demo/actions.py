@@ -1,4 +1,4 @@
-"""What a person may do about the demo: bring it in, take it out."""
+"""The actions that load and remove the demo."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ DAY_SECONDS = 86_400
 
 
 class DemoInput(ActionInput):
-    """Nothing to choose; a word on why is kept."""
+    """No choices, only a rationale."""
 
     rationale: str = ""
 
 
 @register
 class Load(Action[DemoInput]):
-    """Have the demo here from now on. A worker, or the command that asked, brings it in and keeps it up to
-    the hour.
-    """
+    """Ask for the demo. A worker, or the command that asked, loads it and keeps it up to the hour."""
 
     name = "demo.load"
     title = "Load demo"
@@ -52,7 +50,7 @@ class Load(Action[DemoInput]):
                 Touch(len(fleet.teams), "teams", fleet.teams),
                 Touch(len(signins.USERS), "users", [user.name for user in signins.USERS]),
             ],
-            undo="Remove demo takes it out again, and nothing else.",
+            undo="Remove the demo. Nothing else goes with it.",
         )
 
     def execute(self, call: Call[DemoInput]) -> Outcome:
@@ -70,7 +68,7 @@ class Load(Action[DemoInput]):
 
 @register
 class Remove(Action[DemoInput]):
-    """Take the demo out, with all that was made of it, and nothing else."""
+    """Remove the demo with everything that was made from it, and nothing else."""
 
     name = "demo.remove"
     title = "Remove demo"
@@ -84,14 +82,14 @@ class Remove(Action[DemoInput]):
         own = f"{len(edges)} dependencies between your services and the demo's go with it." if edges else ""
         services = Service.objects.filter(origin=ORIGIN).order_by("service_id")
         return Preview(
-            summary="The demo goes, with all that was observed, recommended and decided about its services."
+            summary="The demo goes, with all observations, recommendations and decisions on its services."
             if found["services"]
             else "There is no demo here.",
             touches=[
                 Touch(found["services"], "services", list(services.values_list("service_id", flat=True)[:5])),
                 Touch(found["dependencies"], "dependencies"),
                 Touch(found["bins"], "hours and days of telemetry"),
-                Touch(found["slos"], "SLOs, past ones included"),
+                Touch(found["slos"], "SLOs, including past ones"),
                 Touch(found["recommendations"], "recommendations"),
                 *(Touch(found[part.words], part.words) for part in parts()),
                 Touch(found["users"], "users"),
@@ -102,7 +100,7 @@ class Remove(Action[DemoInput]):
                 *([own] if own else []),
                 *queries.words_on_what_stays(found["users_kept"], found["teams_kept"]),
             ],
-            undo="Load demo brings it back, with a new history. Audit entries stay either way.",
+            undo="Load the demo again; it gets a new history. Audit entries stay in any case.",
         )
 
     def execute(self, call: Call[DemoInput]) -> Outcome:

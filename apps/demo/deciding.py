@@ -1,6 +1,4 @@
-"""What the demo's people decided, made through the same actions as anybody's decisions. For workers and
-commands.
-"""
+"""The decisions of the demo's people, made through the usual actions. For workers and commands."""
 
 from __future__ import annotations
 
@@ -24,15 +22,14 @@ logger = structlog.get_logger(__name__)
 
 
 def make_by_hand(demo: Fleet) -> int:
-    """Set the SLOs that came before any recommendation. Returns how many were made now."""
+    """Set the SLOs that precede any recommendation. Return how many were set now."""
     return _make([decision for decision in _open(demo) if decision.is_by_hand])
 
 
 def recommend_first(say: Callable[[str], None]) -> int:
-    """Compute and store recommendations for those of the demo's services that never had one. Returns for how
-    many.
+    """Compute and store recommendations for the demo's services that never had one. Return for how many.
 
-    A worker may be at it already, since telemetry was stored: what it has made so far is left to it.
+    A worker may have begun when telemetry was stored. What it has made is kept.
     """
     pks = queries.service_pks()
     known = set(Recommendation.objects.filter(service__in=pks).values_list("service_id", flat=True))
@@ -47,24 +44,19 @@ def recommend_first(say: Callable[[str], None]) -> int:
 
 
 def make_on_recommendations(demo: Fleet) -> int:
-    """Accept, modify and reject what the description says, where there is a number. Returns how many
-    were made.
-    """
+    """Accept, modify and reject as the description says, where there is a number. Return how many were made."""
     return _make([decision for decision in _open(demo) if not decision.is_by_hand])
 
 
 def _make(decisions: list[Decision]) -> int:
-    """Make them in one transaction, so that whoever renews a service after a decision finds all of its
-    decisions.
-    """
+    """Make the decisions in one transaction, so that a worker that renews a service finds all of its decisions."""
     if not decisions:
         return 0
     actors = {
         name: Actor.person(user, AuditEntry.Source.COMMAND) for name, user in signins.demo_users().items()
     }
     with transaction.atomic():
-        # All at once and in the order that everybody locks in, because workers renew recommendations
-        # meanwhile.
+        # Lock all at once and in the common order, because workers renew recommendations meanwhile.
         names = {decision.service for decision in decisions}
         services = Service.objects.select_for_update(no_key=True).filter(service_id__in=names)
         list(services.order_by("pk").values_list("pk", flat=True))
@@ -77,7 +69,7 @@ def _make(decisions: list[Decision]) -> int:
 
 
 def _open(demo: Fleet) -> list[Decision]:
-    """Return the decisions not made yet. One that a person made in the meantime stands."""
+    """Return the decisions that are not made yet. One that a person made in the meantime stays."""
     origin = {"service__origin": ORIGIN}
     made = set(ActiveSlo.objects.filter(**origin).values_list("service__service_id", "sli_type"))
     decided = Recommendation.objects.filter(**origin, decided_at__isnull=False)
@@ -105,7 +97,7 @@ def _decide(decision: Decision, actor: Actor) -> bool:
 
 
 def _dispatch(action: str, decision: Decision, actor: Actor, data: dict[str, Any]) -> bool:
-    """Let the demo's user do it. Where somebody was faster, theirs stands and the next run looks again."""
+    """Dispatch it as the demo's user. Where somebody was faster, their decision stays and the next run looks again."""
     try:
         dispatch(action, {"service_id": decision.service, "sli_type": decision.sli, **data}, actor=actor)
     except BallastError as error:

@@ -1,7 +1,6 @@
-"""The demo fleet as it is written down: services with their process, the calls between them, and what
-happened.
+"""The description of the demo fleet: services with their behaviour, the calls between them, and events.
 
-Reads `fixtures/demo.toml`; a field that is missing there has the default of its class here. No Django, no
+Reads `fixtures/demo.toml`. A field that is missing there has the default of its class here. Needs neither Django nor
 numpy.
 """
 
@@ -20,8 +19,7 @@ OWN_TABLES = {
 }
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-#: ``full``: its own series and those of the calls to it; ``edges``: only its callers saw it; ``none``: nobody
-#: did.
+#: ``full``: it has its own series and those of the calls to it; ``edges``: only its callers saw it; ``none``: no data.
 TelemetryKind = Literal["full", "edges", "none"]
 LatencyKind = Literal["buckets", "percentiles", "none"]
 EventKind = Literal["incident", "drift", "gap"]
@@ -33,9 +31,7 @@ class DescriptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How traffic from outside swings: over a day (share of the mean), at weekends (factor), over a year
-    (share).
-    """
+    """How traffic from outside varies: over a day (share of the mean), at weekends (factor), over a year (share)."""
 
     swing: float = 0.5
     peak_hour: float = 15.0
@@ -45,9 +41,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class CallSpec:
-    """One edge. ``hardness`` is the chance that a failed call fails the caller, whatever ``criticality``
-    claims.
-    """
+    """One edge. ``hardness`` is the real chance that a failed call fails the caller, whatever ``criticality`` says."""
 
     source: str
     target: str
@@ -57,17 +51,17 @@ class CallSpec:
     criticality: str = "hard"
     group: str = ""
     declared: bool = True
-    """Whether it is in the files; one that is not was only seen in traffic."""
+    """Whether the files declare it. Otherwise only traffic shows it."""
 
     @property
     def carries_failures(self) -> bool:
-        """Whether a failure of the target can reach the caller's answer."""
+        """Whether a failure of the target can fail the caller's answer."""
         return self.mode == "sync" and self.hardness > 0
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One service: who owns it, its traffic from outside, how it fails by itself, how fast it answers."""
+    """One service: its owner, its traffic from outside, its own failures, its latency."""
 
     service_id: str
     team: str
@@ -95,7 +89,7 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened once; ``day`` counts from the day the demo is loaded, ``hour`` is UTC."""
+    """A single event. ``day`` counts from the day on which the demo is loaded; ``hour`` is in UTC."""
 
     note: str
     service: str
@@ -110,7 +104,7 @@ class Event:
     latency_factor: float = 1.0
 
     def start_hour(self, anchor_weekday: int) -> float:
-        """Return its start in hours from the anchor's midnight; ``anchor_weekday`` is 0 for a Monday."""
+        """Return its start in hours from the anchor's midnight. ``anchor_weekday`` is 0 for a Monday."""
         day = self.day
         if self.weekday:
             day -= (anchor_weekday + day - WEEKDAYS.index(self.weekday)) % 7
@@ -119,10 +113,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person made of one service and one SLI.
+    """A person's decision on one SLI of a service.
 
-    With a ``target`` it is an SLO by hand or, ``informed`` by a recommendation, in place of its
-    tiers; with a ``tier`` that tier is accepted; with neither the recommendation is turned down.
+    With a ``target`` it is an SLO by hand or, where ``informed``, a modified recommendation. With a ``tier`` that tier
+    is accepted. With neither the recommendation is rejected.
     """
 
     service: str
@@ -135,7 +129,7 @@ class Decision:
 
     @property
     def is_by_hand(self) -> bool:
-        """Whether it was made without a recommendation, so before there was one."""
+        """Whether it was made without a recommendation, before there was one."""
         return self.target is not None and not self.informed
 
 
@@ -155,16 +149,16 @@ class Fleet:
     events: tuple[Event, ...]
     decisions: tuple[Decision, ...]
     tables: dict[str, tuple[dict[str, Any], ...]]
-    """The tables that other rooms read, by their names: see :mod:`apps.core.demo_parts`."""
+    """The tables that other rooms read, by name: see :mod:`apps.core.demo_parts`."""
 
     @property
     def service_ids(self) -> list[str]:
-        """All service ids, in order."""
+        """All service ids, in the order of the file."""
         return [service.service_id for service in self.services]
 
     @property
     def teams(self) -> list[str]:
-        """The teams in order of their first service."""
+        """The teams, in the order of their first service."""
         return list(dict.fromkeys(service.team for service in self.services))
 
     def service(self, service_id: str) -> ServiceSpec:

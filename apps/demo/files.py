@@ -1,6 +1,4 @@
-"""Writes what the generator made in the file format of an import: the same five files that anybody would
-bring.
-"""
+"""Write the generator's output in the file format of imports: the same five files as anybody's."""
 
 from __future__ import annotations
 
@@ -23,10 +21,9 @@ QUANTILES = (0.50, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is to be written, in Unix seconds: days from ``days_from``, hours from ``hours_from``, all to
-    before ``until``.
+    """The span to write, in Unix seconds: days from ``days_from``, hours from ``hours_from``, all before ``until``.
 
-    Calls and latencies are kept for a shorter time than counts, as the description says.
+    Calls and latencies cover a shorter time than counts, as the description says.
     """
 
     days_from: int
@@ -37,14 +34,12 @@ class Span:
 
 
 def whole_span(fleet: Fleet, until: int) -> Span:
-    """Return what a fresh fleet has: a year of days, the last of it by the hour, up to ``until``."""
+    """Return the span of a new fleet: a year of days, the last part by the hour, up to ``until``."""
     return span_since(fleet, until - until % DAY - fleet.history_days * DAY, until)
 
 
 def span_since(fleet: Fleet, since: int, until: int) -> Span:
-    """Return what a fleet lacks that was last extended up to ``since``; the hours of old days come as
-    days.
-    """
+    """Return the span that a fleet lacks since ``since``. The hours of old days come as days."""
     today = until - until % DAY
     hours_from = max(since, today - fleet.hourly_days * DAY)
     return Span(
@@ -59,7 +54,7 @@ def span_since(fleet: Fleet, since: int, until: int) -> Span:
 def write_graph(fleet: Fleet, folder: Path) -> None:
     """Write ``services.csv`` and ``dependencies.csv``.
 
-    How often a service is called is left to be found in the data, except where no data can tell.
+    The call rates are left out, because the data show them, except where no data can.
     """
     with (folder / "services.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -82,9 +77,7 @@ def write_graph(fleet: Fleet, folder: Path) -> None:
 
 
 def write_observations(fleet: Fleet, folder: Path, *, anchor: int, span: Span) -> int:
-    """Write ``sli.csv``, ``edge_sli.csv`` and ``latency_buckets.csv``. Returns how many hours and days were
-    written.
-    """
+    """Write ``sli.csv``, ``edge_sli.csv`` and ``latency_buckets.csv``. Return how many hours and days were written."""
     seen = simulate(fleet, anchor=anchor, start=span.days_from, end=span.until)
     with (folder / "sli.csv").open("w", encoding="utf-8") as file:
         file.write("service_id,timestamp,step_seconds,total,bad,p50_ms,p95_ms,p99_ms\n")
@@ -117,9 +110,7 @@ def _quoted(service_id: str) -> str:
 
 
 def _days(service: ServiceSpec, seen: Observations, row: int, span: Span) -> Iterator[str]:
-    """One line for each whole day before the hours begin; a day of which hours are missing speaks for the
-    rest.
-    """
+    """Yield one line for each whole day before the hours begin. Where a day lacks hours, the others stand for it."""
     count = (span.hours_from - span.days_from) // DAY * DAY_HOURS
     total = seen.total[row, :count].reshape(-1, DAY_HOURS)
     bad = seen.bad[row, :count].reshape(-1, DAY_HOURS)

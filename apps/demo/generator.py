@@ -1,7 +1,7 @@
-"""Expands the description of the demo fleet into what monitoring would have recorded, hour by hour.
+"""Turn the description of the demo fleet into what monitoring would have recorded, hour by hour.
 
-Pure: numpy only, no clock. ``anchor`` is midnight UTC (Unix seconds) of the day that the story is told from;
-every bin is a function of the description, the anchor and its own hour.
+Pure: numpy only, no clock. ``anchor`` is midnight UTC (Unix seconds) of the day on which the demo was loaded. Every bin
+is a function of the description, the anchor and its own hour.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from apps.demo.description import CallSpec, Fleet
 from apps.demo.process import DAY_HOURS, HOUR, Hours, own_processes
 from apps.demo.randomness import Floats, binomial, keys, poisson
 
-#: Rounds in which traffic and failures spread over the calls: more than the longest path, and enough for the
-#: cycle,
-#: whose product of call rates is 1 %.
+#: Rounds in which traffic and failures spread over the calls: more than the longest path has calls, and enough for the
+#: cycle, whose product of call rates is 1 %.
 ROUNDS = 9
 #: The part of a redundant group's failures that takes all members at once (β-factor).
 COMMON_CAUSE = 0.05
@@ -25,7 +24,7 @@ COMMON_CAUSE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What was recorded in the hours that begin at ``start`` (Unix seconds, shape ``(h,)``).
+    """The recorded hours. ``start`` holds their beginnings (Unix seconds, shape ``(h,)``).
 
     Service arrays have shape ``(services, h)``, edge arrays ``(calls, h)``, in the order of the description;
     an hour without a record is ``nan``. ``failing`` is the expected share of failures, before chance.
@@ -41,10 +40,10 @@ class Observations:
 
 
 def simulate(fleet: Fleet, *, anchor: int, start: int, end: int) -> Observations:
-    """Return the hours from ``start`` to before ``end`` (Unix seconds, on the hour)."""
+    """Return the hours from ``start`` up to, but without, ``end`` (Unix seconds, full hours)."""
     first = start - (start - anchor) % (DAY_HOURS * HOUR)
     last = end + (anchor - end) % (DAY_HOURS * HOUR)
-    hours = Hours.between(anchor, first, last)  # whole days, so that a piece is computed as the whole is
+    hours = Hours.between(anchor, first, last)  # whole days, so that a part gets the same values as the whole
     own = own_processes(fleet, hours)
     position = {service_id: row for row, service_id in enumerate(fleet.service_ids)}
     requests = _spread_requests(fleet, own.requests, position)
@@ -63,7 +62,7 @@ def simulate(fleet: Fleet, *, anchor: int, start: int, end: int) -> Observations
     ids = [(service_id,) for service_id in fleet.service_ids]
     total = poisson(own.requests, keys(fleet.seed, [("outside", *n) for n in ids]), hours.relative)
     bad = binomial(total, failing, keys(fleet.seed, [("outside failed", *n) for n in ids]), hours.relative)
-    # What a service counts is what its callers sent it, to the request.
+    # A service counts exactly the requests that its callers sent.
     np.add.at(total, targets, edge_total)
     np.add.at(bad, targets, edge_bad)
 
@@ -82,7 +81,7 @@ def simulate(fleet: Fleet, *, anchor: int, start: int, end: int) -> Observations
 
 
 def _spread_requests(fleet: Fleet, direct: Floats, position: dict[str, int]) -> Floats:
-    """Return the expected requests of every service: those from outside and those its callers send."""
+    """Return the expected requests of every service: those from outside and those from its callers."""
     requests = direct
     for _ in range(ROUNDS):
         sent = direct.copy()
@@ -93,7 +92,7 @@ def _spread_requests(fleet: Fleet, direct: Floats, position: dict[str, int]) -> 
 
 
 def _spread_failures(fleet: Fleet, own: Floats, position: dict[str, int]) -> Floats:
-    """Return every service's chance to fail a request, its dependencies included."""
+    """Return the chance that each service fails a request, including failures of its dependencies."""
     alone = [call for call in fleet.calls if call.carries_failures and not call.group]
     groups: dict[tuple[str, str], list[CallSpec]] = {}
     for call in fleet.calls:
@@ -117,9 +116,7 @@ def _spread_failures(fleet: Fleet, own: Floats, position: dict[str, int]) -> Flo
 
 
 def _met(per_request: float, failing: Floats) -> Floats:
-    """Return the chance that a request meets a failed call: at most one call below one a request, else any of
-    them.
-    """
+    """Return the chance that a request meets a failed call: its only one below one call a request, else any of them."""
     if per_request <= 1.0:
         return per_request * failing
     result: Floats = 1.0 - (1.0 - failing) ** per_request

@@ -1,4 +1,4 @@
-"""One at a time at the demo: whoever loads, extends or removes it holds an advisory lock of the database."""
+"""A lock for the demo: a process that loads, extends or removes it holds an advisory lock of the database."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from django.db import connection
 
 DEMO_LOCK = 0x44454D4F
-"""Key of the advisory lock; the letters DEMO."""
+"""The key of the advisory lock: the letters DEMO."""
 WAIT_SECONDS = 300
-"""How long a command waits for another that loads; a first load takes seconds."""
+"""Seconds that a command waits for another that loads. A first load takes some seconds."""
 
 
 @contextmanager
 def claimed(*, wait: bool) -> Iterator[bool]:
-    """Hold the lock for the block. Without ``wait`` it may be with somebody else: then the value is false.
+    """Hold the lock during the block. Without ``wait`` the value is false where another process holds it.
 
-    Raises :class:`django.db.OperationalError` when somebody else kept it for :data:`WAIT_SECONDS`.
+    Raises :class:`django.db.OperationalError` when another process kept it for :data:`WAIT_SECONDS`.
     """
     with connection.cursor() as cursor:
         if wait:
@@ -40,7 +40,7 @@ def claimed(*, wait: bool) -> Iterator[bool]:
 
 
 def claim_until_commit() -> bool:
-    """Take the lock until the running transaction ends, unless somebody has it. Says whether it was taken."""
+    """Take the lock until the running transaction ends, unless another process has it. Return whether it was taken."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [DEMO_LOCK])
         taken: bool = cursor.fetchone()[0]

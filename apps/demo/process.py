@@ -1,8 +1,7 @@
-"""What happens to each service by itself: traffic from outside, the share of requests that fail, how slow it
-is.
+"""The behaviour of each service by itself: traffic from outside, share of failed requests, latency.
 
-Everything is a function of the hour counted from the anchor (midnight UTC of the day the demo was loaded), so
-the same hour always comes out the same, however large the piece that is asked for.
+Everything is a function of the hour counted from the anchor (midnight UTC of the day the demo was loaded), so an hour
+always has the same values, whatever range is computed.
 """
 
 from __future__ import annotations
@@ -19,26 +18,25 @@ HOUR = 3600
 DAY_HOURS = 24
 WEEK_HOURS = 168
 YEAR_HOURS = 365 * DAY_HOURS
-#: No incident outlasts this; how far back an hour has to look for one that still goes on.
+#: No incident lasts longer, so an hour looks back this far for one that still goes on.
 LONGEST_INCIDENT_DAYS = 3
 DEPLOY_MINUTES = 10.0
-#: While a share of requests fails, the others wait: latency grows by up to this factor, reached when all
-#: fail.
+#: While some requests fail, the others wait: latency grows by up to this factor, reached when all fail.
 SLOWER_WHEN_FAILING = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A run of hours: ``relative`` to the anchor, shape ``(h,)``, and where the anchor stands in the week."""
+    """A range of hours: ``relative`` to the anchor, shape ``(h,)``, and the anchor's weekday."""
 
     relative: Ints
     anchor_weekday: int
 
     @classmethod
     def between(cls, anchor: int, start: int, end: int) -> Hours:
-        """Return the hours from ``start`` to before ``end``; all three are Unix seconds on the hour."""
+        """Return the hours from ``start`` up to, but without, ``end``; all three are Unix seconds at full hours."""
         if anchor % (DAY_HOURS * HOUR) or start % HOUR or end % HOUR:
-            raise ValueError("The anchor is a midnight; start and end are full hours.")
+            raise ValueError("The anchor must be a midnight, start and end full hours.")
         weekday = datetime.fromtimestamp(anchor, UTC).weekday()
         return cls(np.arange((start - anchor) // HOUR, (end - anchor) // HOUR, dtype=np.int64), weekday)
 
@@ -50,9 +48,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Each service's own doings, shape ``(services, hours)``; ``observed`` is false where nothing was
-    recorded.
-    """
+    """Each service's own behaviour, shape ``(services, hours)``. ``observed`` is false where nothing was recorded."""
 
     requests: Floats
     failing: Floats
@@ -61,7 +57,7 @@ class Own:
 
 
 def own_processes(fleet: Fleet, hours: Hours) -> Own:
-    """Return what each service does without its dependencies."""
+    """Return each service's behaviour without its dependencies."""
     failing = _failing(fleet, hours)
     requests = np.stack([_requests(fleet, service, hours) for service in fleet.services])
     noise = normal(keys(fleet.seed, [(s.service_id, "latency") for s in fleet.services]), hours.relative)
@@ -82,7 +78,7 @@ def _requests(fleet: Fleet, service: ServiceSpec, hours: Hours) -> Floats:
     profile = fleet.profiles[service.profile]
     hour = hours.relative % DAY_HOURS
     weekday = (hours.anchor_weekday + hours.day) % 7
-    # A mean of one over the week, whatever the weekend keeps.
+    # The mean over the week is 1, whatever the factor of the weekend.
     weekly = np.where(weekday >= 5, profile.weekend, 1.0) / ((5.0 + 2.0 * profile.weekend) / 7.0)
     daily = 1.0 + profile.swing * np.cos(2 * np.pi * (hour - profile.peak_hour) / DAY_HOURS)
     growth = np.exp(np.log1p(profile.growth) * hours.relative / YEAR_HOURS)
@@ -121,16 +117,14 @@ def _failing(fleet: Fleet, hours: Hours) -> Floats:
 
 
 def _deploys(fleet: Fleet, hours: Hours) -> Floats:
-    """Return the share of requests that deploys fail: on weekdays between 9 and 16 UTC, for ten minutes
-    each.
-    """
+    """Return the share of requests that deploys fail: on weekdays between 9 and 16 UTC, for ten minutes each."""
     specs = fleet.services
     named = keys(fleet.seed, [(s.service_id, "deploy") for s in specs])
     chance = np.array([s.deploys_per_week / 5.0 for s in specs])[:, None]
     weekday = (hours.anchor_weekday + hours.day) % 7
     drawn = uniform(named, hours.day)
     is_deployed = (drawn < chance) & (weekday < 5)
-    # What is left of the draw tells the hour, so that one draw a day suffices.
+    # The rest of the draw gives the hour, so that one draw a day suffices.
     at = 9 + np.floor(8 * np.minimum(drawn / np.maximum(chance, 1e-12), 0.999))
     now = is_deployed & (at == hours.relative % DAY_HOURS)
     failing = np.array([s.deploy_failing for s in specs])[:, None]
@@ -139,7 +133,7 @@ def _deploys(fleet: Fleet, hours: Hours) -> Floats:
 
 
 def _incidents(fleet: Fleet, hours: Hours) -> Floats:
-    """Return the share of requests that chance incidents fail; at most one starts on a day.
+    """Return the share of requests that fail because of random incidents. At most one starts on a day.
 
     A duration is Pareto distributed: ``minutes · u^(-1/tail)``, cut at :data:`LONGEST_INCIDENT_DAYS`.
     """
@@ -167,7 +161,7 @@ def _incidents(fleet: Fleet, hours: Hours) -> Floats:
 
 
 def _overlap(start: float, length: float, first: int, count: int) -> tuple[slice, Floats]:
-    """Return which of the hours from ``first`` an interval touches, and the share of each that it covers."""
+    """Return the hours from ``first`` that an interval touches, and the share of each that it covers."""
     begin = max(0, int(np.floor(start)) - first)
     end = min(count, int(np.ceil(start + length)) - first)
     hour = np.arange(begin, max(begin, end)) + first
@@ -186,7 +180,7 @@ def _apply(
     rows = slice(None) if event.service == "*" else fleet.service_ids.index(event.service)
     start = event.start_hour(hours.anchor_weekday)
     if event.kind == "drift":
-        # It creeps up over its hours and stays.
+        # It grows over its hours and then stays.
         progress = np.clip((hours.relative - start) / event.hours, 0.0, 1.0)
         failing[rows] *= event.error_factor**progress
         median[rows] *= event.latency_factor**progress

@@ -1,4 +1,4 @@
-"""Where the demo stands, and what belongs to it. Light: no numpy, so that pages and dialogs may ask."""
+"""The state of the demo, and what belongs to it. Needs no numpy, so that pages and dialogs can use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.demo_parts import ORIGIN, parts
 from apps.core.models import AuditEntry, Run
 from apps.slos.models import ActiveSlo, Recommendation
 
-#: A demo user who is in the audit trail: kept, but nobody can sign in as them.
+#: The ``origin`` of a demo user who is in the audit trail: kept, but nobody can sign in as them.
 ORIGIN_REMOVED = "demo, removed"
 OBJECT_TYPE = "demo"
 OBJECT_ID = "fleet"
@@ -24,27 +24,24 @@ BIN_TABLES = {
     "telemetry_latencyhour": ("service_id",),
     "telemetry_edgehour": ("source_id", "target_id"),
 }
-#: What is known of those bins: it goes with them and is not counted.
+#: Tables about those bins. Their rows go with the bins and are not counted.
 BESIDE_BINS = ("telemetry_contestedhour", "telemetry_finding", "telemetry_stretch")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the audit trail says of the demo: whether it is wanted here, and the day that its story counts
-    from.
-    """
+    """The demo's state in the audit trail: whether it is wanted, and the day from which it counts."""
 
     is_wanted: bool
     anchor: int
-    """Midnight UTC in Unix seconds."""
+    """Midnight UTC of the day on which it was loaded, in Unix seconds."""
     since: datetime
 
 
 def standing() -> Standing | None:
-    """Return what was last decided about the demo, or ``None`` where there never was one.
+    """Return the last decision on the demo, or ``None`` where there never was one.
 
-    The audit trail is the one place that remembers a removal, so that the next start does not bring the demo
-    back.
+    Only the audit trail remembers a removal, so that the next start does not load the demo again.
     """
     entry = (
         AuditEntry.objects.filter(object_type=OBJECT_TYPE, object_id=OBJECT_ID)
@@ -76,9 +73,9 @@ def bin_count(pks: list[int]) -> int:
 
 
 def kept_users(acting: User | None = None) -> list[User]:
-    """Return the demo's users who outlast it, by name: something that stays names them.
+    """Return the demo's users who stay after a removal, by name, because something that stays names them.
 
-    That is the audit trail, in which ``acting`` is about to stand as well, and what others brought in.
+    That is the audit trail, which will soon name ``acting`` as well, and objects that others created.
     """
     users = User.objects.filter(origin=ORIGIN)
     kept = {acting.pk} if acting is not None else set()
@@ -94,7 +91,7 @@ def kept_users(acting: User | None = None) -> list[User]:
 
 
 def kept_teams() -> list[Team]:
-    """Return the demo's teams that services or people of one's own are in, by name: they stay."""
+    """Return the demo's teams that have other services or people, by name. They stay."""
     in_use = Q(services__in=Service.objects.exclude(origin=ORIGIN)) | Q(
         members__in=User.objects.exclude(origin=ORIGIN)
     )
@@ -102,7 +99,7 @@ def kept_teams() -> list[Team]:
 
 
 def words_on_what_stays(users: int, teams: int) -> list[str]:
-    """Return one sentence for the users and one for the teams that outlast a removal, where there are any."""
+    """Return one sentence for the users and one for the teams that stay after a removal, where there are any."""
     sentences = []
     if users:
         who = "1 user stands" if users == 1 else f"{users} users stand"
@@ -114,7 +111,7 @@ def words_on_what_stays(users: int, teams: int) -> list[str]:
 
 
 def counts(acting: User | None = None) -> dict[str, int]:
-    """Return how much of everything goes with the demo, and what of it is kept, if ``acting`` removes it."""
+    """Return how much goes and how much stays if ``acting`` removes the demo."""
     pks = service_pks()
     services = {"service__in": pks}
     users_kept, teams_kept = len(kept_users(acting)), len(kept_teams())
@@ -134,9 +131,7 @@ def counts(acting: User | None = None) -> dict[str, int]:
 
 
 def foreign_edges() -> list[str]:
-    """Return the edges between a demo service and one that is not, as ``source → target``: they go with the
-    demo.
-    """
+    """Return the edges between a demo service and another one, as ``source → target``. They go with the demo."""
     pairs = (
         Dependency.objects.filter(source__origin=ORIGIN).exclude(target__origin=ORIGIN)
         | Dependency.objects.filter(target__origin=ORIGIN).exclude(source__origin=ORIGIN)
@@ -145,7 +140,7 @@ def foreign_edges() -> list[str]:
 
 
 def names_taken(service_ids: list[str], teams: list[str]) -> list[str]:
-    """Return which of the demo's names somebody else's services and teams have, services first."""
+    """Return the demo's names that other services and teams already have, services first."""
     services = Service.objects.filter(service_id__in=service_ids).exclude(origin=ORIGIN)
     owned = Team.objects.filter(name__in=teams).exclude(origin=ORIGIN)
     return [

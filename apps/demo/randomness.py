@@ -1,7 +1,7 @@
-"""Random numbers that are a function of what they are for, not of how many were drawn before.
+"""Random numbers that depend on their purpose, not on how many were drawn before.
 
-A number belongs to a key (seed, name, purpose) and an index such as an hour. Drawing a range again, or in
-other pieces, gives the same numbers, so a series can be extended for ever and still equals itself made anew.
+A number belongs to a key (seed, name, purpose) and an index such as an hour. Drawing a range again, or in other parts,
+gives the same numbers, so an extended series equals one that is drawn at once.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _EXACT_TERMS = 64
 
 
 def key(seed: int, *names: str) -> int:
-    """Return 64 bits that stand for a purpose."""
+    """Return the 64-bit key of a purpose."""
     digest = hashlib.blake2b(repr((seed, *names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
 def keys(seed: int, names: list[tuple[str, ...]]) -> NDArray[np.uint64]:
-    """Return one key for each tuple of names, shape ``(len(names), 1)``, ready to meet a row of indices."""
+    """Return one key for each tuple of names, shape ``(len(names), 1)``, for broadcasting with a row of indices."""
     return np.array([key(seed, *name) for name in names], dtype=np.uint64)[:, None]
 
 
 def uniform(keyed: NDArray[np.uint64], index: Ints) -> Floats:
     """Return uniform numbers in (0, 1), one for each pair of key and index (broadcast).
 
-    The generator is SplitMix64 (Steele, Lea & Flood 2014) used as a counter: its state after ``index`` steps
-    needs no steps to be taken.
+    The generator is SplitMix64 (Steele, Lea & Flood 2014) used as a counter: its state after ``index`` steps is
+    computed directly.
     """
     with np.errstate(over="ignore"):
         z = keyed + index.astype(np.uint64) * _GOLDEN
@@ -83,9 +83,7 @@ def _exact_poisson(mean: Floats, chance: Floats) -> Floats:
 
 
 def binomial(trials: Floats, chance: Floats, keyed: NDArray[np.uint64], index: Ints) -> Floats:
-    """Return how many of ``trials`` succeed with ``chance`` each: Poisson where few do, else a normal
-    approximation.
-    """
+    """Return how many of ``trials`` succeed with ``chance`` each: Poisson for a few, else a normal approximation."""
     rare = np.minimum(chance, 1.0 - chance)
     mean = trials * rare
     z = normal(keyed, index)

@@ -1,6 +1,4 @@
-"""Takes the demo out, and nothing else, inside the caller's transaction. Light: no numpy, no graph
-library.
-"""
+"""Remove the demo, and nothing else, in the caller's transaction. Needs neither numpy nor the graph library."""
 
 from __future__ import annotations
 
@@ -18,18 +16,18 @@ from apps.demo.queries import BESIDE_BINS, BIN_TABLES, ORIGIN_REMOVED, counts
 
 
 def remove(actor: User | None) -> dict[str, int]:
-    """Delete all that belongs to the demo. Returns what went, ``users_kept`` and ``teams_kept``.
+    """Delete everything that belongs to the demo. Return what went, ``users_kept`` and ``teams_kept``.
 
-    The audit trail is never shortened: a demo user who stands in it, or in the record of an ingestion or a
-    run, is kept without teams, keys and password. ``actor`` is about to stand in it. Raises :class:`Conflict`
-    while the demo is being extended.
+    The audit trail is never shortened: a demo user whom it names, or whom an ingestion or a run names, is kept without
+    teams, keys and password. It will soon name ``actor``, too. Raises :class:`Conflict` while the demo is being
+    extended.
     """
     if not claim_until_commit():
-        raise Conflict("The demo is being brought in or extended just now. Try again in a minute.")
+        raise Conflict("The demo is being loaded or extended at the moment. Try again in a minute.")
     gone = counts(actor)
     users, teams = gone["users"] + gone["users_kept"], gone["teams"] + gone["teams_kept"]
     lock_graph()
-    # In the order that everybody locks in: a worker may be storing recommendations for them.
+    # In the common order of locks, because a worker may be storing recommendations for them.
     locked = Service.objects.select_for_update().filter(origin=ORIGIN).order_by("pk")
     services = dict(locked.values_list("pk", "service_id"))
     pks, names = list(services), set(services.values())
@@ -61,9 +59,7 @@ def remove(actor: User | None) -> dict[str, int]:
 
 
 def _remove_user(user: User, actor: User | None) -> bool:
-    """Delete a user, or shut their door where something must keep naming them. Says whether they were
-    kept.
-    """
+    """Delete a user, or only take their access where something must keep naming them. Return whether they were kept."""
     is_acting = actor is not None and actor.pk == user.pk
     if not is_acting:
         try:
@@ -82,9 +78,9 @@ def _remove_user(user: User, actor: User | None) -> bool:
 
 
 def _remove_teams() -> int:
-    """Delete the demo's teams; one that somebody else's services or users are in becomes theirs.
+    """Delete the demo's teams. A team that has other services or users is kept and no longer counts as the demo's.
 
-    Returns how many did.
+    Returns how many were kept.
     """
     kept = 0
     for team in Team.objects.filter(origin=ORIGIN):

@@ -1,4 +1,4 @@
-"""The long work of the demo: brought in, and kept up to the hour."""
+"""The kind of run that loads the demo and keeps it up to the hour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXTEND = "demo.extend"
 
 
 class Extend(Parameters):
-    """Nothing has to be said: it looks at what is there and does the rest."""
+    """No parameters: the run looks at what exists and adds the rest."""
 
 
 register(
@@ -22,7 +22,7 @@ register(
         parameters=Extend,
         work="apps.demo.tasks.extend",
         queue="bulk",
-        # A first load takes seconds; on a slow machine, minutes.
+        # A first load takes seconds, or minutes on a slow machine.
         time_limit=timedelta(minutes=15),
         max_attempts=4,
         permission="demo.load",
@@ -32,5 +32,5 @@ register(
 
 
 def extend(actor: Actor) -> Run:
-    """Have the demo brought up to the last full hour; inside the caller's transaction."""
+    """Start a run that brings the demo up to the last full hour, in the caller's transaction."""
     return start(EXTEND, Extend(), actor=actor, key="demo")

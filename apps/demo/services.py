@@ -1,7 +1,6 @@
-"""Brings the demo in and keeps it up to the hour. For workers and commands: it needs numpy.
+"""Load the demo and keep it up to the hour. For workers and commands, because it needs numpy.
 
-Every step looks at what is there and does the rest, so that a run that was cut off is finished by the next
-one.
+Every step looks at what exists and adds the rest, so that the next run finishes an interrupted one.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from apps.telemetry.queries import newest_ends
 from apps.telemetry.services import execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
-#: What is missing for longer than this moves recommendations, so it is imported as history is.
+#: A longer gap moves recommendations, so it is imported like history.
 LONG_GAP_SECONDS = 24 * HOUR_SECONDS
 
 type Say = Callable[[str], None]
@@ -40,28 +39,28 @@ type Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Report:
-    """What was done to bring the demo up to date."""
+    """What one call added to bring the demo up to date."""
 
     is_here: bool = False
     hours: int = 0
     recommendations: int = 0
     decisions: int = 0
     parts: dict[str, int] = field(default_factory=dict)
-    """How many came of what each room adds, under its words for them."""
+    """How many objects each room added, under its words for them."""
 
 
 def bring_up_to_date(
     now: datetime, *, wait: bool = False, say: Say = lambda _line: None, demo: Fleet | None = None
 ) -> Report:
-    """Bring the demo, where it is wanted, up to the last full hour before ``now``; do nothing twice.
+    """Bring the demo, where it is wanted, up to the last full hour before ``now``. Safe to repeat.
 
     Parameters:
-        wait: wait for somebody else who is at it; otherwise leave it to them.
-        say: told what takes a while, one line each.
-        demo: another fleet than the one that ships with Ballast.
+        wait: whether to wait for another process that does it; otherwise leave it to that one.
+        say: called with one line for each step that takes a while.
+        demo: a fleet to use in place of the one that ships with Ballast.
 
     Raises:
-        InvalidInput: the files do not fit what is there; nothing has changed.
+        InvalidInput: the files do not fit the existing data; nothing has changed.
     """
     report = Report()
     with claimed(wait=wait) as is_mine:
@@ -90,7 +89,7 @@ def _load_parts(demo: Fleet, since: datetime) -> dict[str, int]:
 
 
 def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
-    """Store what is missing up to the last full hour, by way of the same files that anybody would import."""
+    """Store what is missing up to the last full hour, through the same files as any import."""
     until = int(now.timestamp()) // HOUR_SECONDS * HOUR_SECONDS
     newest = max(newest_ends(queries.service_pks(), now).values(), default=None)
     if newest is not None and int(newest.timestamp()) >= until:
@@ -113,8 +112,8 @@ def _observe(demo: Fleet, anchor: int, now: datetime, say: Say) -> int:
 
 
 def _import(folder: Path) -> None:
-    """Import as any folder is: with a run that says what came of it."""
-    # A process that was killed leaves a run of a folder that is gone.
+    """Import as from any folder, with a run that holds the result."""
+    # A killed process leaves a run whose folder is gone.
     for left in TelemetryRun.objects.filter(origin=ORIGIN).exclude(state__in=TelemetryRun.ENDED):
         with suppress(Conflict):
             dispatch("core.cancel_run", {"run_id": str(left.pk)}, actor=Actor.system("demo"))
@@ -129,14 +128,12 @@ def _import(folder: Path) -> None:
 
 
 def _add_hours(folder: Path, now: datetime) -> None:
-    """Store an hour or a few as a collection from a source would: no run for each, and recommendations stay
-    as they are.
-    """
+    """Store a few hours as a collection from a source does: without a run for each, and without new recommendations."""
     store_hours(folder, now=now, origin=ORIGIN)
 
 
 def _see_edges(demo: Fleet, until: int) -> None:
-    """Say which calls traffic showed, as a service graph would; what only a file knows stays less certain."""
+    """Record the calls that traffic showed, like a service graph. Calls that only a file declares stay less certain."""
     unseen = {service.service_id for service in demo.services if service.telemetry == "none"}
     seen = [
         {"source": call.source, "target": call.target, "mode": call.mode}

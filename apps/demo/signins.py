@@ -1,7 +1,6 @@
-"""The demo's users and their passwords, which are made up here and kept readable for the owner of the data
-folder only.
+"""The demo's users and their passwords, which only the owner of the data folder can read.
 
-``<data folder>/demo_signins.json`` maps user names to passwords. Where it is lost, new passwords are made.
+``<data folder>/demo_signins.json`` maps user names to passwords. If it is lost, new passwords are made.
 """
 
 from __future__ import annotations
@@ -20,16 +19,14 @@ from apps.core.demo_parts import ORIGIN
 from apps.demo.queries import ORIGIN_REMOVED
 
 FILE_NAME = "demo_signins.json"
-#: Letters and digits that nobody takes for one another when they read a password off a terminal.
+#: Letters and digits that nobody confuses when they read a password from a terminal.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 GROUPS, GROUP_LENGTH = 4, 5
 
 
 @dataclass(frozen=True, slots=True)
 class DemoUser:
-    """One demo user: the name (another is taken where somebody has it), role, team, and what they are good
-    for.
-    """
+    """One demo user: the name (another one where somebody has it), role, team, and purpose."""
 
     name: str
     role: User.Role
@@ -47,7 +44,7 @@ USERS = (
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What one needs to sign in."""
+    """What a person needs to sign in as a demo user."""
 
     username: str
     password: str
@@ -55,7 +52,7 @@ class SignIn:
 
 
 def path() -> Path:
-    """Where the passwords are kept."""
+    """Return the file of the passwords."""
     return Path(settings.DATA_DIR) / FILE_NAME
 
 
@@ -65,10 +62,10 @@ def new_password() -> str:
 
 
 def ensure(*, reset: bool = False) -> list[SignIn]:
-    """Make the demo's users as they should be, and return how they sign in.
+    """Create or restore the demo's users, and return their sign-ins.
 
-    A user without a known password gets a new one; ``reset`` gives everybody one. Who was deactivated, or chose a
-    password of their own, is left alone and not listed.
+    A user without a known password gets a new one; with ``reset`` everybody does. A user who was deactivated or chose
+    another password is left alone and not listed.
     """
     known = {} if reset else _read()
     kept: dict[str, str] = {}
@@ -76,9 +73,9 @@ def ensure(*, reset: bool = False) -> list[SignIn]:
         users = {planned.name: _user(planned) for planned in USERS}
         for user in users.values():
             if user.deactivated_at is not None:
-                continue  # An SRE admin shut this person out: bringing the demo up to date lets nobody in again.
+                continue  # An SRE admin deactivated this person, and bringing the demo up to date must not undo that.
             if user.password_changed_at is not None and not reset:
-                continue  # The password is theirs now.
+                continue  # This person chose another password.
             password = known.get(user.username) if user.is_active and user.has_usable_password() else None
             if password is None:
                 password = new_password()
@@ -113,7 +110,7 @@ def forget() -> None:
 
 
 def _user(planned: DemoUser) -> User:
-    """Return the user, made or taken up again; a name that somebody else has is left to them."""
+    """Return the user, created or restored. A name that somebody else has is not used."""
     user: User | None = None
     for name in (planned.name, f"demo-{planned.name}"):
         user = User.objects.filter(username=name).first()
@@ -136,7 +133,7 @@ def _read() -> dict[str, str]:
 
 
 def _write(passwords: dict[str, str]) -> None:
-    """Replace the file at once, readable for its owner only from the first byte."""
+    """Replace the file atomically. Only its owner can ever read it."""
     path().parent.mkdir(parents=True, exist_ok=True)
     temporary = path().with_name(f"{FILE_NAME}.{os.getpid()}")
     temporary.unlink(missing_ok=True)

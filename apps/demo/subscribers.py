@@ -1,4 +1,4 @@
-"""What the demo does when it hears of something."""
+"""The demo's subscribers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from apps.demo import runs
 
 @subscribe("demo.load_requested", name="demo.load")
 def load(event: OutboxEvent) -> None:
-    """Have a worker bring the demo in; where the command that asked is at it, or done, that finds nothing to
-    do.
-    """
+    """Have a worker load the demo. If the command that asked loads it itself, the worker finds nothing to do."""
     runs.extend(Actor.system("demo"))
 
 

@@ -1,4 +1,4 @@
-"""What workers do for the demo."""
+"""The demo's actors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.demo import runs
 
 @dramatiq.actor(actor_name="demo.extend_demo", queue_name="bulk")
 def extend_demo() -> None:
-    """Have the demo, where it is wanted, brought up to the last full hour."""
+    """Start a run that brings the demo, where it is wanted, up to the last full hour."""
     from apps.demo import queries
 
     standing = queries.standing()
@@ -25,7 +25,7 @@ def extend_demo() -> None:
 
 
 def extend(holding: Holding) -> Done:
-    """Bring the demo, where it is wanted, up to the last full hour. Twice is harmless."""
+    """Bring the demo, where it is wanted, up to the last full hour. Safe to repeat."""
     from apps.demo import services
 
     return Done(asdict(services.bring_up_to_date(instants.now())))

@@ -13,13 +13,22 @@ from dataclasses import dataclass
 from apps.engine.archetypes import Archetype, Archetypes
 from apps.engine.data_quality import confidence_of, quality_document
 from apps.engine.decomposition import decompose
+from apps.engine.document import (
+    AvailabilityWindow,
+    Backtest,
+    CountedQuality,
+    Latencies,
+    LatencyPart,
+    LatencyPercentile,
+    Regime,
+    TierName,
+)
 from apps.engine.edges.dependencies import counted_factors
 from apps.engine.edges.estimates import EdgeEstimate, published_availability
 from apps.engine.explanation.attribution import Contribution, attribute
 from apps.engine.explanation.counterfactuals import Counterfactual, counterfactuals
 from apps.engine.explanation.narrative import Seen, cold_start_reason
 from apps.engine.explanation.what_if import KnownPast
-from apps.engine.forecast.regimes import Regime
 from apps.engine.forecast.service import ServiceForecast
 from apps.engine.latency.backtest import add_backtests
 from apps.engine.latency.thresholds import from_buckets, from_percentiles, latency_document, look_ahead
@@ -28,7 +37,7 @@ from apps.engine.reading import Reading
 from apps.engine.rounding import percent
 from apps.engine.seeding import generator_for
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, ServiceInput
 from apps.engine.verdicts import Judgement, hardly_kept, is_hardly_kept, judge
 from apps.engine.window.backtest import backtest_targets
 from apps.engine.window.blocks import block_length
@@ -61,14 +70,14 @@ class Assessment:
     assumed_own: float
     estimates: tuple[EdgeEstimate, ...]
     tiers: dict[TierName, Tier] | None
-    backtests: tuple[dict[str, object], ...]
+    backtests: tuple[Backtest[AvailabilityWindow], ...]
     regime: Regime | None
     contributions: tuple[Contribution, ...]
     changes: tuple[Counterfactual, ...]
     has_forecast: bool
     """Whether the tiers are a forecast, rather than derived from a published SLA."""
-    latency: dict[str, object]
-    quality: dict[str, object]
+    latency: Latencies
+    quality: CountedQuality
     warnings: tuple[str, ...]
     confidence: float
 
@@ -101,9 +110,8 @@ def assess(
     archetype = (archetypes or Archetypes.built_in()).get(service.archetype)
     found = _availability(reading, archetype, window_days, seed)
     tiers = found.tiers
-    quality = quality_document(counts, service.quality, found.judgement.expected_requests)
     confidence, parts = _confidence(service, counts, found)
-    quality["confidence_parts"] = parts
+    quality = quality_document(counts, service.quality, found.judgement.expected_requests, parts)
     contributions, changes = _explanation(service, found)
     published = _published(service)
     backtests = (
@@ -222,17 +230,19 @@ def _confidence(
     )
 
 
-def _latency(service: ServiceInput, archetype: Archetype, as_of: int, window_days: int) -> dict[str, object]:
+def _latency(service: ServiceInput, archetype: Archetype, as_of: int, window_days: int) -> Latencies:
     buckets = from_buckets(service.buckets, as_of)
     both = None if buckets is None else look_ahead(buckets, window_days)
-    documents: dict[str, object] = {}
-    for which in ("p95_ms", "p99_ms"):
+
+    def part(which: LatencyPercentile) -> LatencyPart:
         outlook = both
         if outlook is None and (bins := from_percentiles(service.percentiles, which, as_of)) is not None:
             outlook = look_ahead(bins, window_days)
-        documents[which] = latency_document(
+        return latency_document(
             service.service_id, which, outlook, window_days=window_days, archetype=archetype
         )
+
+    documents: Latencies = {"p95_ms": part("p95_ms"), "p99_ms": part("p99_ms")}
     add_backtests(
         documents, buckets, service.buckets, service.percentiles, window_days=window_days, as_of=as_of
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from apps.engine.confidence import ConfidenceInput, combine, confidence_parts
 from apps.engine.counting import needed_requests
+from apps.engine.document import CountedQuality
 from apps.engine.rounding import ratio
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Quality
@@ -26,18 +27,33 @@ def coverage_of(counts: ObservedCounts) -> float:
 
 
 def quality_document(
-    counts: ObservedCounts | None, quality: Quality, expected: float | None
-) -> dict[str, object]:
+    counts: ObservedCounts | None,
+    quality: Quality,
+    expected: float | None,
+    confidence_parts: dict[str, float],
+) -> CountedQuality:
     """Return the ``data_quality`` object without its warnings; figures that need data are ``None`` without it."""
-    document: dict[str, object] = dict.fromkeys(
-        ("coverage", "gaps", "missing_seconds", "bins", "step_seconds", "days", "from", "to")
-    )
-    implausible = quality.implausible_bins
+    document: CountedQuality = {
+        "coverage": None,
+        "gaps": None,
+        "missing_seconds": None,
+        "bins": None,
+        "step_seconds": None,
+        "days": None,
+        "from": None,
+        "to": None,
+        "implausible_bins": quality.implausible_bins,
+        "partial_bins": quality.partial_bins,
+        "doubts": _doubts(quality),
+        "left_out": _left_out(quality),
+        "total_requests": None if counts is None else round(counts.requests, 3),
+        "expected_requests": None if expected is None else round(expected, 3),
+        "confidence_parts": confidence_parts,
+    }
     if counts is not None:
         bins = max(counts.total.size, (counts.as_of - counts.start) // counts.step_seconds)
         trailing = bins - counts.total.size
         edges = np.diff(counts.present.astype(np.int8))
-        implausible += counts.implausible_bins
         missing = bins - int(np.count_nonzero(counts.present))
         document.update(
             {
@@ -49,14 +65,9 @@ def quality_document(
                 "days": round(counts.days, 4),
                 "from": iso(counts.start),
                 "to": iso(counts.end),
+                "implausible_bins": quality.implausible_bins + counts.implausible_bins,
             }
         )
-    document["implausible_bins"] = implausible
-    document["partial_bins"] = quality.partial_bins
-    document["doubts"] = _doubts(quality)
-    document["left_out"] = _left_out(quality)
-    document["total_requests"] = None if counts is None else round(counts.requests, 3)
-    document["expected_requests"] = None if expected is None else round(expected, 3)
     return document
 
 

@@ -7,9 +7,10 @@ lies below by the archetype's spread between the 95 % and 99 % quantiles of its 
 from __future__ import annotations
 
 from apps.engine.archetypes import Archetype
+from apps.engine.document import TierName
 from apps.engine.edges.estimates import EXTERNAL_ALLOWANCE
 from apps.engine.forecast.evidence import Prior
-from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY
 from apps.engine.window.tiers import LEAST_TARGET, LEAST_UNAVAILABILITY, Tier
 
 

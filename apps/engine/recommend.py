@@ -9,6 +9,15 @@ from apps.engine.archetypes import Archetypes
 from apps.engine.assessment import Assessment, assess
 from apps.engine.data_quality import iso
 from apps.engine.decomposition import labels_of
+from apps.engine.document import (
+    AvailabilityTier,
+    AvailabilityWindow,
+    Backtest,
+    CounterfactualPart,
+    Explanation,
+    RecommendationDocument,
+    TierName,
+)
 from apps.engine.edges.dependencies import (
     ServiceComposite,
     composite_document,
@@ -33,7 +42,7 @@ def recommend(
     window_days: int = 28,
     seed: int = 0,
     archetypes: Archetypes | None = None,
-) -> dict[str, object]:
+) -> RecommendationDocument:
     """Recommend SLOs for one service from what was known at ``as_of`` (Unix seconds).
 
     ``window_days`` is the SLO's window. The same input and seed give the same document, whatever else is
@@ -44,12 +53,12 @@ def recommend(
     return conclude(found, service.graph)
 
 
-def conclude(found: Assessment, graph: GraphFigure | None) -> dict[str, object]:
+def conclude(found: Assessment, graph: GraphFigure | None) -> RecommendationDocument:
     """Return the document of a service that was assessed, with what the ``graph`` below it allows, where known."""
     observed = None if found.seen is None else found.seen.availability
     composite = service_composite(observed, found.assumed_own, found.estimates, graph)
     limit = composite.limit
-    tiers_document: dict[str, object] | None = None
+    tiers_document: dict[TierName, AvailabilityTier] | None = None
     if found.tiers is not None:
         tiers_document = {
             name: _tier_document(tier, limit, backtest)
@@ -57,7 +66,7 @@ def conclude(found: Assessment, graph: GraphFigure | None) -> dict[str, object]:
         }
     shown = composite_document(composite)
     if not composite.factors and not (found.seen is not None and found.seen.requests > 0):
-        shown.update(dict.fromkeys(("point", "lower_bound", "upper_bound", "own")))
+        shown.update({"point": None, "lower_bound": None, "upper_bound": None, "own": None})
     warnings = [*found.warnings, *composite_warnings(composite)]
     return {
         "service_id": found.service_id,
@@ -74,13 +83,15 @@ def conclude(found: Assessment, graph: GraphFigure | None) -> dict[str, object]:
             "regime": found.regime,
         },
         "latency": found.latency,
-        "data_quality": found.quality | {"warnings": warnings},
+        "data_quality": {**found.quality, "warnings": warnings},
         "confidence": found.confidence,
         "explanation": _explanation(found, composite),
     }
 
 
-def _tier_document(tier: Tier, limit: float | None, backtest: dict[str, object]) -> dict[str, object]:
+def _tier_document(
+    tier: Tier, limit: float | None, backtest: Backtest[AvailabilityWindow]
+) -> AvailabilityTier:
     return {
         "target": ratio(tier.target),
         "breach_probability": tier.breach_probability,
@@ -91,14 +102,14 @@ def _tier_document(tier: Tier, limit: float | None, backtest: dict[str, object])
     }
 
 
-def _explanation(found: Assessment, composite: ServiceComposite) -> dict[str, object]:
+def _explanation(found: Assessment, composite: ServiceComposite) -> Explanation:
     if found.tiers is None:
         return {
             "base": None,
             "target": None,
             "attribution": [],
             "counterfactuals": [],
-            "summary": _reason(found),
+            "summary": _reason(found) or "",
         }
     target = found.tiers["balanced"].target
     # Only the graph knows whether two dependencies depend on a common node.
@@ -122,7 +133,7 @@ def _explanation(found: Assessment, composite: ServiceComposite) -> dict[str, ob
     }
 
 
-def _change_document(change: Counterfactual, target: float) -> dict[str, object]:
+def _change_document(change: Counterfactual, target: float) -> CounterfactualPart:
     return {
         "kind": change.kind,
         "change": {

@@ -22,6 +22,12 @@ def ratio(value: float | None) -> float | None:
     return round(float(value), RATIO_DIGITS) + 0.0
 
 
+@overload
+def milliseconds(value: float) -> float: ...
+@overload
+def milliseconds(value: None) -> None: ...
+@overload
+def milliseconds(value: float | None) -> float | None: ...
 def milliseconds(value: float | None) -> float | None:
     """Round a latency to a microsecond; ``None`` for ``None`` and for what is not finite."""
     if value is None or not math.isfinite(value):

@@ -14,18 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-type Floats = NDArray[np.float64]
+from apps.engine.document import CommunicationMode, Criticality, TierName
 
-CommunicationMode = Literal["sync", "async"]
-Criticality = Literal["hard", "soft", "degraded"]
-CallProbabilitySource = Literal["observed", "declared", "co_movement", "bounded_by_target_traffic", "prior"]
-HardnessSource = Literal["observed", "bounded_by_survival", "prior"]
-AvailabilitySource = Literal["edge", "target", "published_sla", "unknown"]
-Verdict = Literal[
-    "ok", "cold_start", "insufficient_history", "insufficient_traffic", "nothing_kept", "no_data"
-]
-TierName = Literal["conservative", "balanced", "aggressive"]
-LatencyBasis = Literal["requests", "bins"]
+type Floats = NDArray[np.float64]
 
 TIER_BREACH_PROBABILITY: Mapping[TierName, float] = {
     "conservative": 0.01,

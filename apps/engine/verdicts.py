@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.engine.counting import needed_requests
+from apps.engine.document import Verdict
 from apps.engine.rounding import duration, percent
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.types import Verdict
 from apps.engine.window.tiers import COLD_START_DAYS, LEAST_TARGET
 
 LEAST_DAYS = 1.0

@@ -1,4 +1,4 @@
-"""What a person may do with journeys: create one, edit it, delete it."""
+"""The actions that create, edit and delete journeys."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
 from apps.core.rooms import Scope
+from apps.journeys.documents import JourneySnapshot, as_paths
 from apps.journeys.formatting import path_words, within_words
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
@@ -31,8 +32,8 @@ CHANGED = "journeys.changed"
 NAMES_SHOWN = 5
 
 
-def document(journey: Journey) -> dict[str, Any]:
-    """Return a journey as the audit trail and the API write it."""
+def document(journey: Journey) -> JourneySnapshot:
+    """Return a journey as a document for the audit trail and the API."""
     return {
         "journey": journey.slug,
         "name": journey.name,
@@ -40,7 +41,7 @@ def document(journey: Journey) -> dict[str, Any]:
         "description": journey.description,
         "target": journey.target,
         "latency_target_ms": journey.latency_target_ms,
-        "paths": journey.paths,
+        "paths": as_paths(journey.paths),
     }
 
 
@@ -54,7 +55,7 @@ def _team(name: str | None) -> Team | None:
 
 
 def _must_own(actor: Actor, name: str | None) -> None:
-    """Owners keep journeys of their own teams; who may act on all may give one to any team or to none."""
+    """Require that owners use their own teams. People who may edit all journeys may choose any team or none."""
     if actor.user is None or scope_of(actor.user, "journeys.edit") is Scope.ALL:
         return
     own = dict(Team.objects.filter(pk__in=team_ids(actor.user)).values_list("name", "pk"))
@@ -64,7 +65,7 @@ def _must_own(actor: Actor, name: str | None) -> None:
 
 
 def _members(data: JourneyFields) -> list[Service]:
-    """Return the services on the paths. Raises :class:`InvalidInput`, naming the steps that are no service."""
+    """Return the services on the paths. Raises :class:`InvalidInput` that names the steps without a service."""
     names = {step.service_id for path in data.paths for step in path.steps}
     found = {service.service_id: service for service in Service.objects.filter(service_id__in=names)}
     problems = [
@@ -99,19 +100,21 @@ def _fill(journey: Journey, data: JourneyFields) -> None:
     journey.paths = [path.model_dump() for path in data.paths]
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[FieldChange]:
+def _changes(before: JourneySnapshot | None, after: JourneySnapshot) -> list[FieldChange]:
     found = [
-        FieldChange("Name", before.get("name") or "none", after["name"]),
-        FieldChange("Team", before.get("team") or "none", after["team"] or "none"),
-        FieldChange("Target", percent(before.get("target")), percent(after["target"])),
+        FieldChange("Name", before["name"] if before else "none", after["name"]),
+        FieldChange("Team", (before and before["team"]) or "none", after["team"] or "none"),
+        FieldChange("Target", percent(before["target"] if before else None), percent(after["target"])),
         FieldChange(
             "Latency target",
-            within_words(before.get("latency_target_ms")),
+            within_words(before["latency_target_ms"] if before else None),
             within_words(after["latency_target_ms"]),
         ),
-        FieldChange("Description", before.get("description") or "none", after["description"] or "none"),
+        FieldChange(
+            "Description", (before and before["description"]) or "none", after["description"] or "none"
+        ),
     ]
-    old, new = path_words(before.get("paths") or []), path_words(after["paths"])
+    old, new = path_words(before["paths"] if before else []), path_words(after["paths"])
     found += [
         FieldChange(
             f"Path {at + 1}", old[at] if at < len(old) else "none", new[at] if at < len(new) else "none"
@@ -126,7 +129,7 @@ def _touches(members: list[Service]) -> list[Touch]:
     return [Touch(len(members), "services on its paths", names)]
 
 
-def _outcome(journey: Journey, before: dict[str, Any] | None) -> Outcome:
+def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome:
     after = document(journey)
     ask_anew([journey.pk])
     return Outcome(
@@ -162,7 +165,7 @@ class Create(Action[CreateInput]):
         paths = plural(len(call.input.paths), "path")
         return Preview(
             summary=f"{call.input.name} is a journey with {paths} over {plural(len(members), 'service')}.",
-            changes=_changes({}, document(journey)),
+            changes=_changes(None, document(journey)),
             touches=_touches(members),
             undo="Delete the journey. Services and their SLOs are not touched either way.",
         )
@@ -202,7 +205,7 @@ class _OnOne[InputT: (EditInput, DeleteInput)](Action[InputT]):
 
 @register
 class Edit(_OnOne[EditInput]):
-    """Change a journey as a whole: name, team, target and paths become what is sent."""
+    """Replace a journey's name, team, targets and paths by the given ones."""
 
     name = "journeys.edit"
     title = "Edit journey"
@@ -228,7 +231,7 @@ class Edit(_OnOne[EditInput]):
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return f"{result['name']} is changed; a worker computes it anew."
+        return f"{result['name']} is changed; a worker computes it again."
 
     def execute(self, call: Call[EditInput]) -> Outcome:
         journey: Journey = call.target
@@ -243,7 +246,7 @@ class Edit(_OnOne[EditInput]):
 
 @register
 class Delete(_OnOne[DeleteInput]):
-    """Take a journey away with its result. Its services and their SLOs stay as they are."""
+    """Delete a journey and its result. Its services and their SLOs are not touched."""
 
     name = "journeys.delete"
     title = "Delete journey"
@@ -259,7 +262,7 @@ class Delete(_OnOne[DeleteInput]):
     def preview(self, call: Call[DeleteInput]) -> Preview:
         journey: Journey = call.target
         return Preview(
-            summary=f"{journey} and its result go. Services and their SLOs are not touched.",
+            summary=f"{journey} and its result are deleted. Services and their SLOs are not touched.",
             touches=_touches(list(journey.members.order_by("service_id"))),
             undo="Create it again; the audit trail keeps its paths.",
         )

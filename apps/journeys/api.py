@@ -1,4 +1,4 @@
-"""Journeys over the API, and what a change to a service would do. Changes of journeys are actions."""
+"""The API of journeys and what-ifs. Journeys are changed by actions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.http import actor_from
 from apps.core.pagination import PageOut, PageQuery, paginate
 from apps.journeys import queries
+from apps.journeys.documents import WhatIfDone
 from apps.journeys.models import Journey
 from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import MAX_STEPS, parse_all
@@ -48,7 +49,7 @@ class PathResultOut(Schema):
 
 class LinkOut(Schema):
     service_id: str
-    own: float = Field(description="Its availability without what it depends on.")
+    own: float = Field(description="Its availability without its dependencies.")
     availability: float
     share: float = Field(description="Its part of the journey's failures.")
     gain: float = Field(description="What one more nine of its own would add to the journey's availability.")
@@ -58,9 +59,9 @@ class LinkOut(Schema):
 class PercentileOut(Schema):
     """A percentile read from journeys drawn one by one."""
 
-    ms: float | None = Field(description="Null where it lies above what the histograms can show.")
+    ms: float | None = Field(description="Null where it is above what the histograms can show.")
     error_ms: float | None = Field(description="One standard error of drawing.")
-    at_least_ms: float | None = Field(description="What it is at least, where `ms` is null.")
+    at_least_ms: float | None = Field(description="A lower bound, where `ms` is null.")
 
 
 class SlowerOut(Schema):
@@ -76,11 +77,11 @@ class LatencyFiguresOut(Schema):
 
 
 class InsideOut(Schema):
-    """Calls that other services on the path make and wait for: not counted a second time."""
+    """Calls that other services on the path make and wait for. They are not counted a second time."""
 
     service_id: str
     by: list[str]
-    share: float = Field(description="The share of the path's calls to it that lie inside.")
+    share: float = Field(description="The share of the path's calls to it that are inside.")
 
 
 class PathLatencyOut(LatencyFiguresOut):
@@ -93,11 +94,11 @@ class PathLatencyOut(LatencyFiguresOut):
 class ServiceLatencyOut(Schema):
     service_id: str
     path: str = Field(description="The path that gives it least.")
-    near_ms: float | None = Field(description="What it takes in journeys near their p95, on average.")
+    near_ms: float | None = Field(description="Its average time in journeys near their p95.")
     budget_ms: float | None = Field(
-        description="What one call may take so that the journey keeps its target."
+        description="The longest that one call may take so that the journey keeps its target."
     )
-    chance_over: float | None = Field(description="The share of its requests that take longer today.")
+    chance_over: float | None = Field(description="The share of its requests that currently take longer.")
 
 
 class MissingLatencyOut(Schema):
@@ -106,32 +107,34 @@ class MissingLatencyOut(Schema):
 
 
 class LatencyOut(LatencyFiguresOut):
-    """How long the journey takes end to end; figures are null where a path has none."""
+    """How long the journey takes end to end. Figures are null where a path has none."""
 
-    days: int = Field(description="How many days of histograms it is drawn from.")
+    days: int = Field(description="The days of histograms that it is drawn from.")
     until: datetime | None = Field(description="The end of the last hour that all services have.")
     share: float = Field(description="The share of journeys that a latency target is about: 0.95.")
     target_ms: float | None
     paths: list[PathLatencyOut]
-    services: list[ServiceLatencyOut] = Field(description="Those that take longest first.")
+    services: list[ServiceLatencyOut] = Field(description="The slowest first.")
     missing: list[MissingLatencyOut]
     samples: int = Field(description="Journeys drawn for each path.")
 
 
 class JourneyResultOut(Schema):
-    """What a worker computed last; null where nothing could be."""
+    """What a worker computed last. Fields are null where it could not."""
 
-    is_being_made: bool = Field(description="Something that it rests on has changed since.")
+    is_being_made: bool = Field(description="True where something that it depends on has changed since.")
     computed_at: datetime | None
-    as_of: datetime | None = Field(description="The oldest recommendation that it rests on.")
+    as_of: datetime | None = Field(description="The oldest recommendation that it depends on.")
     journey_version: int | None
     window_days: int | None = None
     target: float | None = None
     availability: float | None = None
     standard_error: float | None = None
-    interval: list[float] | None = Field(default=None, description="Nine windows in ten lie in between.")
+    interval: list[float] | None = Field(default=None, description="Nine windows in ten are between them.")
     tiers: dict[str, TierOut] | None = None
-    chance_missed: float | None = Field(default=None, description="That the next window misses the target.")
+    chance_missed: float | None = Field(
+        default=None, description="The chance that the next window misses the target."
+    )
     chance_error: float | None = None
     naive: float | None = Field(default=None, description="The members' availabilities multiplied.")
     paths: list[PathResultOut] = Field(default_factory=list)
@@ -224,7 +227,7 @@ def _may_view(request: HttpRequest) -> None:
 
 @router.get("/journeys", response=PageOut[JourneyOut], summary="List the journeys")
 def list_journeys(request: HttpRequest, query: Query[JourneyQuery]) -> dict[str, Any]:
-    """Every journey with its newest result, by name."""
+    """Return every journey with its newest result, by name."""
     _may_view(request)
     rows = queries.journeys(team=query.team, service_id=query.service_id)
     page = paginate(rows, order=("name",), cursor=query.cursor, limit=query.limit)
@@ -233,14 +236,14 @@ def list_journeys(request: HttpRequest, query: Query[JourneyQuery]) -> dict[str,
 
 @router.get("/journeys/{journey}", response=JourneyOut, summary="A journey")
 def read_journey(request: HttpRequest, journey: str) -> dict[str, Any]:
-    """Its paths and its newest result. `result.is_being_made` says that a newer one is on its way."""
+    """Return its paths and its newest result. `result.is_being_made` says that a newer one is being computed."""
     _may_view(request)
     return _journey(queries.get_journey(journey))
 
 
 @router.get("/journeys/{journey}/result", response=JourneyResultOut | None, summary="What a journey achieves")
 def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
-    """The newest result; null before the first."""
+    """Return the newest result; null before the first."""
     _may_view(request)
     return _result(queries.get_journey(journey))
 
@@ -248,18 +251,16 @@ def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
 @router.get(
     "/services/{service_path:service_id}/what-if", response=WhatIfOut, summary="What some changes would do"
 )
-def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> dict[str, Any]:
-    """What the service could keep with some changes, beside what it can keep now. Changes nothing.
+def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) -> WhatIfDone:
+    """Return what the service could keep with some changes, beside what it can keep now. Changes nothing.
 
-    422 for a step that does not fit; 503 with `Retry-After` where no worker answers in time.
+    Answers 422 for a step that does not fit, and 503 with `Retry-After` where no worker answers in time.
     """
     _may_view(request)
     service = get_service(service_id)
     found = computation.what_if(service.pk, parse_all(query.step))
     if found["state"] == "impossible":
-        raise InvalidInput(
-            found["detail"], fields=[FieldProblem(f"step.{found['step']}", str(found["detail"]))]
-        )
+        raise InvalidInput(found["detail"], fields=[FieldProblem(f"step.{found['step']}", found["detail"])])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The demo's journeys, created through the same action as anybody's. For workers and commands."""
+"""The demo's journeys, created through the usual action. For workers and commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JourneysPart(DemoPart):
     def load(self, story: Story) -> int:
         """Create what is missing and compute it.
 
-        One that somebody has deleted or renamed since the demo came stays as they left it.
+        A journey that somebody deleted or renamed since the demo was loaded stays as it is.
         """
         made = AuditEntry.objects.filter(action="journeys.create", created_at__gte=story.since)
         known = set(made.values_list("object_label", flat=True)) | set(

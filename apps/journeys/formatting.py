@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from apps.journeys.documents import PathPart, StepPart
 from apps.ui.format import NO_VALUE, ms, number, percent
 
 LATENCY_SHARE = 0.95
-"""A latency target is kept where this share of the journeys ends within it."""
+"""A latency target is kept where at least this share of the journeys ends within it."""
 
 
-def step_words(step: Mapping[str, Any]) -> str:
-    """A step in one line, as the form takes it back: ``checkout-web``, ``fraud-api × 0.3``."""
+def step_words(step: StepPart) -> str:
+    """Return a step in one line, as the form reads it: ``checkout-web``, ``fraud-api × 0.3``."""
     calls = float(step.get("calls", 1.0))
-    return str(step["service_id"]) if calls == 1 else f"{step['service_id']} × {calls:g}"
+    return step["service_id"] if calls == 1 else f"{step['service_id']} × {calls:g}"
 
 
-def shares(paths: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The share of journeys that takes each path, 0..1."""
+def shares(paths: Sequence[PathPart]) -> list[float]:
+    """Return the share of journeys on each path, 0..1."""
     total = sum(float(path.get("weight", 1.0)) for path in paths) or 1.0
     return [float(path.get("weight", 1.0)) / total for path in paths]
 
 
-def path_name(path: Mapping[str, Any], at: int) -> str:
-    """A path's own name, or its number."""
+def path_name(path: PathPart, at: int) -> str:
+    """Return a path's name, or its number."""
     return str(path.get("name") or f"Path {at + 1}")
 
 
-def path_words(paths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each path in one line: ``card, 80 %: checkout-web → payments-api``."""
+def path_words(paths: Sequence[PathPart]) -> list[str]:
+    """Return each path in one line: ``card, 80 %: checkout-web → payments-api``."""
     return [
         f"{path_name(path, at)}, {number(share * 100, 1)} %: "
         + " → ".join(step_words(step) for step in path["steps"])
@@ -38,5 +38,5 @@ def path_words(paths: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def within_words(target_ms: float | None) -> str:
-    """A latency target: ``95 % within 1.2 s``."""
+    """Return a latency target in words: ``95 % within 1.2 s``."""
     return NO_VALUE if target_ms is None else f"{percent(LATENCY_SHARE)} within {ms(target_ms)}"

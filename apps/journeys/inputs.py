@@ -1,4 +1,4 @@
-"""What the actions on journeys take, with the messages that people read."""
+"""The inputs of the actions on journeys, with their messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Target = Annotated[
     float,
     Field(
         allow_inf_nan=False,
-        description="The share of journeys that shall succeed.",
+        description="The share of journeys that must succeed.",
         json_schema_extra={"unit": "percent"},
     ),
     BeforeValidator(no_percentage),
@@ -32,7 +32,7 @@ Target = Annotated[
 
 def _time(value: float) -> float:
     if not 0 < value <= MAX_LATENCY_TARGET_MS:
-        raise ValueError("A latency target must lie above 0 ms, and at most a day (86,400,000 ms).")
+        raise ValueError("A latency target must be above 0 ms and at most a day (86,400,000 ms).")
     return value
 
 
@@ -40,7 +40,7 @@ LatencyTarget = Annotated[
     float,
     Field(
         allow_inf_nan=False,
-        description="The time within which 95 % of the journeys shall end, in milliseconds.",
+        description="The time within which 95 % of the journeys must end, in milliseconds.",
         json_schema_extra={"unit": "ms"},
     ),
     AfterValidator(_time),
@@ -68,7 +68,7 @@ class StepInput(BaseModel):
 
 
 class PathInput(BaseModel):
-    """One way to take the journey."""
+    """One path of the journey."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -80,7 +80,7 @@ class PathInput(BaseModel):
 
 
 class JourneyFields(ActionInput):
-    """What makes a journey."""
+    """The fields of a journey."""
 
     name: Name
     team: str | None = Field(default=None, max_length=1000, description="The team that owns it.")

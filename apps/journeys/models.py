@@ -15,7 +15,7 @@ MAX_NAME_LENGTH = 100
 
 
 class Journey(models.Model):
-    """What a user sets out to do, as weighted paths over services.
+    """Something that a user wants to do, as weighted paths over services.
 
     ``paths`` is a list of ``{"name", "weight", "steps": [{"service_id", "calls"}]}`` in the order given; weights
     are relative to each other. ``members`` are the services named there, for look-ups.
@@ -23,16 +23,16 @@ class Journey(models.Model):
 
     id = models.UUIDField(primary_key=True, db_default=UUIDv7(), editable=False)
     slug = models.SlugField(max_length=MAX_NAME_LENGTH + 20, unique=True)
-    """Its address and its name for programs: made of the first name, and never changed."""
+    """Its name in addresses and for programs. Made from the first name and never changed."""
     name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
     description = models.TextField(blank=True, default="")
     team = models.ForeignKey(
         "accounts.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="journeys"
     )
     target = models.FloatField(null=True, blank=True)
-    """The share of journeys that shall succeed, 0..1; ``None`` where nothing is aimed at."""
+    """The share of journeys that must succeed, 0..1; ``None`` without a target."""
     latency_target_ms = models.FloatField(null=True, blank=True)
-    """The time within which 95 % of the journeys shall end; ``None`` where nothing is aimed at."""
+    """The time within which 95 % of the journeys must end; ``None`` without a target."""
     paths = models.JSONField()
     members = models.ManyToManyField(Service, related_name="journeys", blank=True)
     origin = models.TextField(blank=True, default="")
@@ -59,10 +59,10 @@ class Journey(models.Model):
 
 
 class JourneyResult(models.Model):
-    """What a worker computed of a journey last. Derived: lost, it is made anew.
+    """A journey's newest result. It is derived data and can be computed again.
 
-    ``requested_at`` is when something changed that it rests on; while that is later than ``computed_from``, the
-    moment at which the computation began to read, it is being made anew.
+    ``requested_at`` is when something that it depends on changed. While that is later than ``computed_from``, when the
+    computation began to read, a new result is due.
     """
 
     journey = models.OneToOneField(Journey, primary_key=True, on_delete=models.CASCADE, related_name="result")
@@ -70,7 +70,7 @@ class JourneyResult(models.Model):
     computed_from = models.DateTimeField(null=True)
     computed_at = models.DateTimeField(null=True)
     as_of = models.DateTimeField(null=True)
-    """The oldest of the recommendations that it rests on."""
+    """The time of the oldest recommendation that it depends on."""
     journey_version = models.PositiveIntegerField(null=True)
     availability = models.FloatField(null=True)
     lower = models.FloatField(null=True)
@@ -84,10 +84,10 @@ class JourneyResult(models.Model):
 
     @property
     def is_being_made(self) -> bool:
-        """Whether something has changed since it was computed."""
+        """Whether something has changed since the computation."""
         return self.is_older_than(None)
 
     def is_older_than(self, asked: datetime | None) -> bool:
-        """Whether it was asked for since it was computed, by what is noted here or at ``asked``."""
+        """Return whether a new result was requested since the computation, in ``requested_at`` or at ``asked``."""
         latest = self.requested_at if asked is None else max(asked, self.requested_at)
         return self.computed_from is None or latest > self.computed_from

@@ -1,4 +1,4 @@
-"""What pages and the API read of journeys. Nothing here writes, and nothing here loads the engine."""
+"""Queries on journeys for pages and the API. Nothing here writes or loads the engine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from apps.accounts.permissions import scope_of, team_ids
 from apps.catalog.models import Service
 from apps.core.errors import NotFound
 from apps.core.rooms import Scope
+from apps.journeys.documents import ResultDocument, as_result
 from apps.journeys.models import Journey, JourneyResult
 from apps.slos.models import Recommendation, SliType
 
@@ -30,13 +31,18 @@ def get_journey(slug: str) -> Journey:
 
 
 def result_of(journey: Journey) -> JourneyResult | None:
-    """Return what was computed of a journey, or ``None`` before the first time."""
+    """Return a journey's newest result, or ``None`` before the first."""
     found: JourneyResult | None = getattr(journey, "result", None)
     return found
 
 
+def document_of(result: JourneyResult | None) -> ResultDocument | None:
+    """Return what a worker computed last, or ``None`` before the first time."""
+    return None if result is None else as_result(result.document)
+
+
 def journeys(*, text: str = "", team: str = "", service_id: str = "") -> QuerySet[Journey]:
-    """Return the journeys that a filter lets through, with team and result, in no order."""
+    """Return the journeys that match a filter, with team and result, unordered."""
     rows = Journey.objects.select_related("team", "result")
     if text:
         rows = rows.filter(name__icontains=text)
@@ -48,7 +54,7 @@ def journeys(*, text: str = "", team: str = "", service_id: str = "") -> QuerySe
 
 
 def ordered(rows: QuerySet[Journey], sort: str) -> QuerySet[Journey]:
-    """Sort by a key of :data:`SORTS`; what has no value comes last."""
+    """Sort by a key of :data:`SORTS`. Rows without a value come last."""
     column = F(SORTS.get(sort.removeprefix("-"), "name"))
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
     return rows.order_by(order, "name")
@@ -72,7 +78,7 @@ def services_to_try(*, text: str = "", team: str = "") -> QuerySet[Service]:
 
 
 def services_in_order(rows: QuerySet[Service], sort: str) -> QuerySet[Service]:
-    """Sort :func:`services_to_try` by service, team, balanced tier or composite; what has no value comes last."""
+    """Sort :func:`services_to_try` by service, team, balanced tier or composite. Rows without a value come last."""
     columns = {"service": "service_id", "team": "team__name", "composite": "composite"}
     column = F(columns.get(sort.removeprefix("-"), "balanced"))
     order = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
@@ -86,7 +92,7 @@ def teams_with_services() -> list[str]:
 
 
 def teams_for(user: User) -> list[str]:
-    """Return the teams that this user may own a journey for, by name."""
+    """Return the teams for which this user may keep journeys, by name."""
     scope = scope_of(user, "journeys.edit")
     if scope is None:
         return []

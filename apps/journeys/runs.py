@@ -1,4 +1,4 @@
-"""The long work of journeys: results computed anew after something has changed that they rest on."""
+"""The kind of run that computes results again after something that they depend on has changed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Refresh(Parameters):
     """Which journeys to compute, and why."""
 
     journeys: list[str] | None = None
-    """Their ids; ``None`` means all."""
+    """The ids of the journeys; ``None`` means all."""
     reason: str = ""
     asked: datetime | None = None
-    """What was computed since then is left alone."""
+    """The time of the request. Results computed since then are left alone."""
     is_forced: bool = False
-    """Compute the others, too."""
+    """Whether to compute the others, too."""
 
 
 def _merge(waits: Refresh, comes: Refresh) -> Refresh:
@@ -64,7 +64,7 @@ register(
 def refresh(
     journeys: Sequence[str] | None, *, reason: str, asked: datetime | None = None, is_forced: bool = False
 ) -> None:
-    """Have these journeys, or all, computed anew; inside the caller's transaction."""
+    """Start a run that computes these journeys, or all, again, in the caller's transaction."""
     if journeys is None or journeys:
         wanted = Refresh(
             journeys=None if journeys is None else list(journeys),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from apps.core.schedule import Job
 
 JOBS = [
-    # After the hour's recommendations; services below a journey that are not on it move it only here.
+    # After the hour's recommendations. Changes of services below a journey, but not on it, reach the journey only here.
     Job(
         "journeys.refresh_hourly",
         timedelta(hours=1),

@@ -1,4 +1,4 @@
-"""The work that actions, tasks and subscribers share: results asked for anew."""
+"""Shared code of actions, tasks and subscribers: it requests new results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.journeys.models import Journey, JourneyResult
 
 
 def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None = None) -> list[str]:
-    """Note that the results of these journeys (or of all) no longer hold. Returns their ids as text."""
+    """Note that the results of these journeys (or of all) are outdated. Return their ids as text."""
     now = now or instants.now()
     rows = Journey.objects.all() if journeys is None else Journey.objects.filter(pk__in=list(journeys))
     pks = list(rows.values_list("pk", flat=True))
@@ -24,14 +24,14 @@ def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None
 
 
 def refresh_results(journeys: Sequence[str], *, reason: str) -> None:
-    """Compute these journeys here and now. For workers and commands: it loads the engine."""
+    """Compute these journeys now. For workers and commands, because it loads the engine."""
     from apps.journeys.making import compute
 
     compute.refresh(journeys, reason=reason)
 
 
 def free_slug(name: str) -> str:
-    """Return an address made of a name that no journey has yet."""
+    """Return a slug, made from a name, that no journey has."""
     base = slugify(name)[:100] or "journey"
     taken = set(Journey.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     slug, number = base, 2

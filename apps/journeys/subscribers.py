@@ -1,4 +1,4 @@
-"""What journeys do when they hear of something. Each may hear it twice."""
+"""The subscribers of journeys. An event may arrive twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.journeys.services import ask_anew
 
 @subscribe(CHANGED, name="journeys.compute_on_change")
 def compute_on_change(event: OutboxEvent) -> None:
-    """A created or edited journey is computed at once."""
+    """Compute a created or edited journey at once."""
     journeys = event.payload.get("journeys") or []
     if journeys:
         runs.refresh(journeys, reason="the journey changed")
@@ -23,7 +23,7 @@ def compute_on_change(event: OutboxEvent) -> None:
 
 @subscribe("slos.recommendations_made", name="journeys.compute_on_recommendations")
 def compute_on_recommendations(event: OutboxEvent) -> None:
-    """New numbers of a member move its journeys."""
+    """Compute the journeys of a service that has new recommendations."""
     services = event.payload.get("services")
     rows = Journey.objects.all() if services is None else Journey.objects.filter(members__in=services)
     _refresh(rows, "new recommendations")
@@ -31,14 +31,14 @@ def compute_on_recommendations(event: OutboxEvent) -> None:
 
 @subscribe("catalog.graph_changed", name="journeys.compute_on_graph_change")
 def compute_on_graph_change(event: OutboxEvent) -> None:
-    """A changed dependency, or a service that went, moves the journeys of the services named."""
+    """Compute the journeys of services whose dependencies changed or that were removed."""
     names = event.payload.get("service_ids")
     rows = Journey.objects.all() if names is None else Journey.objects.filter(members__service_id__in=names)
     _refresh(rows, "the dependency graph changed")
 
 
 def _refresh(rows: QuerySet[Journey], reason: str) -> None:
-    """Note that these no longer hold, and have them computed."""
+    """Note that these results are outdated, and start a run."""
     now = instants.now()
     touched = ask_anew(set(rows.values_list("pk", flat=True)), now=now)
     if touched:

@@ -1,14 +1,13 @@
-"""What workers do for journeys. All of it may run twice: what is stored replaces what was stored before."""
+"""The actors of journeys. Each may run twice, because a new result replaces the old one."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import dramatiq
 from django.db import transaction
 
 from apps.core.runs import Done, Holding
 from apps.journeys import runs
+from apps.journeys.documents import StepAsked, WhatIfAnswer
 from apps.journeys.what_if import computation as _questions  # noqa: F401  the questions that are answered here
 
 
@@ -20,7 +19,7 @@ def refresh_hourly() -> None:
 
 
 def refresh(holding: Holding) -> Done:
-    """Compute the journeys that were asked for anew, of the ones named or of all."""
+    """Compute the journeys that need a new result, of the named ones or of all."""
     from apps.journeys.making import compute
 
     wanted = holding.parameters(runs.Refresh)
@@ -34,8 +33,8 @@ def refresh(holding: Holding) -> Done:
     return Done({"journeys": made})
 
 
-def what_if(service_pk: int, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Answer what some steps would do. Stores nothing."""
+def what_if(service_pk: int, steps: list[StepAsked]) -> WhatIfAnswer:
+    """Return what some steps would do. Stores nothing."""
     from apps.journeys.what_if import trial
 
     return trial.answer(service_pk, steps)

@@ -1,4 +1,4 @@
-"""Journeys: the list, one journey, its form; and what a change to a service would do."""
+"""The pages of journeys and what-ifs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORM = "journeys/form.html"
 
 @page("journeys.view")
 def journeys(request: PageRequest) -> HttpResponse:
-    """How often each journey succeeds, against its target."""
+    """Show the list: how often each journey succeeds, and its target."""
     context = {
         "listing": presenting.listing(request.GET),
         "may_create": request.user.has_perm("journeys.edit"),
@@ -37,14 +37,14 @@ def journeys(request: PageRequest) -> HttpResponse:
 
 @page("journeys.view")
 def journey(request: PageRequest, slug: str) -> HttpResponse:
-    """Does this journey keep its target, and which service to mend first."""
+    """Show one journey: whether it keeps its target, and which service to improve first."""
     shown = presenting.present(queries.get_journey(slug), request.user)
     return draw(request, "journeys/journey.html", {"shown": shown}, part="journey")
 
 
 @page("journeys.edit", methods=GET_OR_POST)
 def create_journey(request: PageRequest) -> HttpResponseBase:
-    """The form of a new journey, and its creation."""
+    """Show the form of a new journey; on POST, create it."""
     actor = _may_edit(request, None)
     if request.method == "GET":
         teams = queries.teams_for(request.user)
@@ -57,7 +57,7 @@ def create_journey(request: PageRequest) -> HttpResponseBase:
 
 @page("journeys.edit", methods=GET_OR_POST)
 def edit_journey(request: PageRequest, slug: str) -> HttpResponseBase:
-    """The form of a journey, and its change."""
+    """Show the form of a journey; on POST, change it."""
     found = queries.get_journey(slug)
     actor = _may_edit(request, found)
     if request.method == "GET":
@@ -67,7 +67,7 @@ def edit_journey(request: PageRequest, slug: str) -> HttpResponseBase:
 
 @page("journeys.edit", methods=POST)
 def check_journey(request: PageRequest, slug: str | None = None) -> HttpResponse:
-    """Say what the form, as it is filled in now, would do."""
+    """Show what the form, as it is filled in now, would do."""
     found = queries.get_journey(slug) if slug else None
     actor = _may_edit(request, found)
     data, problems = forms.data_of(forms.posted(request.POST), found)
@@ -141,14 +141,14 @@ def _saved(request: PageRequest, actor: Actor, found: Journey | None) -> HttpRes
 
 @page("journeys.view")
 def what_ifs(request: PageRequest) -> HttpResponse:
-    """Which service a change is to be tried on."""
+    """Show the services to choose from for a what-if."""
     context = {"listing": what_if_start.listing(request.GET)}
     return draw(request, "journeys/what_ifs.html", context, part="listing")
 
 
 @page("journeys.view", methods=("GET",))
 def what_if(request: PageRequest, service_id: str) -> HttpResponseBase:
-    """What some changes would do to what a service can keep. Changes nothing; the address holds all of it."""
+    """Show what some changes would do to what a service can keep. Changes nothing; the address holds the steps."""
     service = get_service(service_id)
     wanted = what_if_page.asked(request.GET)
     address = presenting.try_url(service.service_id, wanted.steps)

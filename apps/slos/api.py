@@ -18,6 +18,7 @@ from apps.core.http import actor_from, dispatch_api
 from apps.core.pagination import PageOut, paginate
 from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
+from apps.slos.documents.types import AgedDocument
 from apps.slos.formatting import SLI_WORDS, slo_snapshot
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
@@ -58,9 +59,7 @@ def _may_view(request: HttpRequest) -> Actor:
     response=RecommendationsOut,
     summary="Recommended SLOs",
 )
-def recommendations(
-    request: HttpRequest, service_id: str, query: Query[RecommendationQuery]
-) -> dict[str, Any]:
+def recommendations(request: HttpRequest, service_id: str, query: Query[RecommendationQuery]) -> AgedDocument:
     """Three tiers for availability and for latency, with intervals, explanation and data quality.
 
     A recommendation lives for 24 hours and is made anew by a worker on a miss, after a change of the graph
@@ -116,7 +115,7 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     return dispatch_api(request, f"slos.{data.action}", values)
 
 
-def _modification(data: DecisionIn) -> dict[str, Any]:
+def _modification(data: DecisionIn) -> dict[str, float]:
     given = data.modifications.model_dump(exclude_none=True) if data.modifications else {}
     wanted = _MODIFIED[data.sli_type]
     others = sorted(set(given) - {wanted})
@@ -242,11 +241,11 @@ def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
     return {"items": [_listed(slo) for slo in page.items], "next_cursor": page.next_cursor}
 
 
-def _listed(slo: ActiveSlo) -> dict[str, Any]:
+def _listed(slo: ActiveSlo) -> dict[str, object]:
     status = getattr(slo.service, "status", None)
     is_availability = slo.sli_type == SliType.AVAILABILITY
     return {
-        **(slo_snapshot(slo) or {}),
+        **slo_snapshot(slo),
         "service_id": slo.service.service_id,
         "team": slo.service.team.name if slo.service.team else None,
         "state": status.state if status and is_availability else None,

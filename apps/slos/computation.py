@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from apps.core import asking
 from apps.core.asking import Question, Unanswered
 from apps.core.resilience import CircuitBreaker
+from apps.slos.documents.types import Answer, as_answer
 
 DEADLINE_SECONDS = 4.0
 
@@ -27,24 +26,27 @@ def request_computation(
     store: bool,
     asked_by: str,
     deadline_seconds: float = DEADLINE_SECONDS,
-) -> dict[str, Any] | None:
+) -> Answer | None:
     """Have a worker compute one service now.
 
     Returns its answer, ``{"state": "stored"}``, ``{"state": "computed", "document": …}`` or ``{"state": "failed"}``;
     ``None`` when none came in time.
     """
     try:
-        return RECOMMENDATION.ask(
-            deadline_seconds=deadline_seconds,
-            service_pk=service_pk,
-            window_days=window_days,
-            store=store,
-            asked_by=asked_by,
+        return as_answer(
+            RECOMMENDATION.ask(
+                deadline_seconds=deadline_seconds,
+                service_pk=service_pk,
+                window_days=window_days,
+                store=store,
+                asked_by=asked_by,
+            )
         )
     except Unanswered:
         return None
 
 
-def wait_for(ticket: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> dict[str, Any] | None:
+def wait_for(ticket: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> Answer | None:
     """Wait for the answer to ``slos.regenerate``; ``None`` when none came in time."""
-    return asking.wait_for(ticket, deadline_seconds=deadline_seconds)
+    found = asking.wait_for(ticket, deadline_seconds=deadline_seconds)
+    return None if found is None else as_answer(found)

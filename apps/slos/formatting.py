@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, overload
 
 from apps.core.models import AuditEntry
+from apps.engine.document import AvailabilityPart, LatencyPart, TierName, TierNumbers
+from apps.slos.documents.types import SloSnapshot, as_availability, as_latency
 from apps.slos.models import ActiveSlo, Recommendation, SliType
 from apps.ui.format import ms, ms_exact, percent, percent_exact
 
-TIERS = ("conservative", "balanced", "aggressive")
+TIERS: tuple[TierName, ...] = ("conservative", "balanced", "aggressive")
 
 EXTERNAL = "from its published SLA"
 """In place of the verdict where a provider's number rests on what it publishes."""
@@ -33,23 +35,24 @@ def is_latency(sli_type: str) -> bool:
     return sli_type != SliType.AVAILABILITY
 
 
-def with_ordered_intervals(tiers: Mapping[str, Any]) -> dict[str, Any]:
+def with_ordered_intervals[TierT: TierNumbers](tiers: Mapping[TierName, TierT]) -> dict[TierName, TierT]:
     """Availability tiers with their intervals as pages show them.
 
     Each interval is found by itself, but a better tier's quantile is never worse than a safer one's: so no end is shown
     that lies above a better tier's upper end, or below a safer tier's lower one.
     """
-    known = [name for name in TIERS if tiers.get(name)]
-    intervals = [tiers[name].get("interval") for name in known]
-    if any(interval is None for interval in intervals):
-        return dict(tiers)
-    return dict(tiers) | {
-        name: {
-            **tiers[name],
-            "interval": [max(low for low, _ in intervals[: at + 1]), min(high for _, high in intervals[at:])],
-        }
-        for at, name in enumerate(known)
-    }
+    known = [name for name in TIERS if name in tiers]
+    intervals = [tiers[name]["interval"] for name in known]
+    ordered = dict(tiers)
+    if not all(intervals):
+        return ordered
+    for at, name in enumerate(known):
+        ordered[name] = tiers[name].copy()
+        ordered[name]["interval"] = [
+            max(low for low, _ in intervals[: at + 1]),
+            min(high for _, high in intervals[at:]),
+        ]
+    return ordered
 
 
 def latency_share(sli_type: str, basis: str) -> Decimal:
@@ -114,7 +117,11 @@ def slo_number(slo: ActiveSlo) -> float:
     return float(slo.threshold_ms or 0.0) if is_latency(slo.sli_type) else float(slo.target)
 
 
-def slo_snapshot(slo: ActiveSlo | None) -> dict[str, Any] | None:
+@overload
+def slo_snapshot(slo: ActiveSlo) -> SloSnapshot: ...
+@overload
+def slo_snapshot(slo: ActiveSlo | None) -> SloSnapshot | None: ...
+def slo_snapshot(slo: ActiveSlo | None) -> SloSnapshot | None:
     """An SLO as the audit trail and the API write it; ratios 0..1."""
     if slo is None:
         return None
@@ -136,16 +143,23 @@ def slo_snapshot(slo: ActiveSlo | None) -> dict[str, Any] | None:
     }
 
 
-def tier_number(recommendation: Recommendation, tier: str) -> float | None:
+def part_of(recommendation: Recommendation) -> AvailabilityPart | LatencyPart:
+    """What a stored recommendation says."""
+    if is_latency(recommendation.sli_type):
+        return as_latency(recommendation.document)
+    return as_availability(recommendation.document)
+
+
+def tier_number(recommendation: Recommendation, tier: TierName) -> float | None:
     """The number of one tier, or ``None`` where the recommendation has none."""
-    value = (recommendation.document.get("tiers") or {}).get(tier, {}).get("target")
-    return None if value is None else float(value)
+    tiers = part_of(recommendation)["tiers"]
+    return float(tiers[tier]["target"]) if tiers and tier in tiers else None
 
 
 def recommendation_words(recommendation: Recommendation) -> str:
     """The three tiers in one line, or why there are none."""
     if recommendation.balanced is None:
-        return str(recommendation.document.get("reason") or recommendation.verdict)
+        return part_of(recommendation)["reason"] or recommendation.verdict
     return ", ".join(
         f"{tier} {number_words(recommendation.sli_type, tier_number(recommendation, tier))}" for tier in TIERS
     )

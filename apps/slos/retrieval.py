@@ -5,7 +5,6 @@ one there was.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,6 +14,7 @@ from apps.core.errors import Unavailable
 from apps.slos import computation
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import with_age
+from apps.slos.documents.types import AgedDocument, Answer
 from apps.slos.queries.recommendations import (
     Generation,
     current_generation,
@@ -25,7 +25,7 @@ from apps.slos.queries.recommendations import (
 RETRY_AFTER_SECONDS = 5
 
 
-def retrieve(service: Service, *, asked_by: str, window_days: int | None = None) -> dict[str, Any]:
+def retrieve(service: Service, *, asked_by: str, window_days: int | None = None) -> AgedDocument:
     """Return the recommendation document of a service, made anew by a worker where none is fresh.
 
     When no worker answers within a few seconds, the last one stored comes back with ``is_stale``. Raises
@@ -44,7 +44,7 @@ def retrieve(service: Service, *, asked_by: str, window_days: int | None = None)
     return after_answer(service, answer)
 
 
-def after_answer(service: Service, answer: dict[str, Any] | None) -> dict[str, Any]:
+def after_answer(service: Service, answer: Answer | None) -> AgedDocument:
     """Return what is stored once a worker has answered, or has not."""
     now = timezone.now()
     if answer is not None and answer["state"] == "stored":
@@ -63,7 +63,7 @@ def after_answer(service: Service, answer: dict[str, Any] | None) -> dict[str, A
 
 def _other_window(
     service: Service, window: int, generation: Generation, asked_by: str, now: datetime
-) -> dict[str, Any]:
+) -> AgedDocument:
     """A window that SLOs are not set for: computed to be looked at, kept in the cache alone."""
     found = recommendation_cache.read(service.pk, window, generation.key)
     if found is None:

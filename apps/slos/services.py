@@ -3,6 +3,7 @@
 Only workers and commands import this module: it loads the engine. Pages ask :mod:`apps.slos.queries`.
 """
 
+from apps.slos.documents.types import as_availability
 from apps.slos.making.compute import archetypes, service_as_of
 from apps.slos.making.compute import refresh as refresh_recommendations
 from apps.slos.making.footing import figures as figures_below
@@ -11,6 +12,7 @@ from apps.slos.objectives.status import refresh as refresh_statuses
 
 __all__ = [
     "archetypes",
+    "as_availability",
     "figures_below",
     "load_inputs",
     "refresh_recommendations",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import dramatiq
 import structlog
@@ -13,13 +13,14 @@ from apps.core import asking
 from apps.core.runs import Done, Holding
 from apps.slos import computation as _questions  # noqa: F401  the questions that are answered here
 from apps.slos import runs
+from apps.slos.documents.types import Answer
 from apps.slos.making import storing
 from apps.slos.objectives import status
 
 logger = structlog.get_logger(__name__)
 
 
-def recommendation(service_pk: int, window_days: int, store: bool, asked_by: str) -> dict[str, Any]:
+def recommendation(service_pk: int, window_days: int, store: bool, asked_by: str) -> Answer:
     """Answer with one service's recommendation, computed now."""
     from apps.slos.making import compute
 
@@ -40,9 +41,12 @@ def refresh_recommendations(holding: Holding) -> Done:
 
     wanted = holding.parameters(runs.Refresh)
     if wanted.outdated is not None:
-        storing.mark_outdated(wanted.services, made_before=wanted.outdated)
+        storing.mark_outdated(wanted.services, changed_at=wanted.outdated)
     made = compute.refresh(
-        wanted.services, reason=wanted.reason or "made anew when due", progress=holding.progress
+        wanted.services,
+        reason=wanted.reason or "made anew when due",
+        outdated=wanted.outdated,
+        progress=holding.progress,
     )
     return Done({"services": made})
 
@@ -59,7 +63,7 @@ def regenerate(holding: Holding) -> Done:
     from apps.slos.making import compute
 
     wanted = holding.parameters(runs.Regenerate)
-    answer = asking.FAILED
+    answer: Mapping[str, object] = asking.FAILED
     try:
         answer = compute.compute_one(
             wanted.service, window_days=settings.WINDOW_DAYS, store=True, asked_by=wanted.asked_by

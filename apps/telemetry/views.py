@@ -58,7 +58,7 @@ def check(request: PageRequest) -> HttpResponse:
 
 @page("telemetry.view")
 def run(request: PageRequest, run_id: UUID) -> HttpResponse:
-    """Where the page of a reading was before all long work had one page."""
+    """Redirect to the page of the run; readings used to have a page of their own."""
     return redirect("run", run_id=run_id, permanent=True)
 
 

@@ -167,7 +167,7 @@ def _written(text: str) -> dict[str, Any]:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits and very deep arrays
-        raise InvalidInput(f"This TOML cannot be read: {error}.") from error
+        raise InvalidInput(f"This is not valid TOML: {error}.") from error
     table = document.get("telemetry", {})
     own = table.get("families", {}) if isinstance(table, dict) else None
     unknown = [

@@ -1,4 +1,4 @@
-"""What the frame around each page shows. Nothing is asked of the database until a template draws it."""
+"""The frame around each page. Nothing is read from the database until a template draws it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from apps.ui.navigation import Item
 
 @lru_cache(maxsize=256)
 def _drawn(groups: tuple[navigation.Group, ...]) -> SafeString:
-    """The rail follows from its entries and counts alone, which are the same on most pages."""
+    """Return the rail's markup. It depends only on its entries and counts, which are equal on most pages."""
     return render_to_string("components/navigation.html", {"groups": groups})
 
 
 class Shell:
-    """Rail, search address, age of the data and what waits for this person, each found when first drawn."""
+    """Rail, search address, age of the data and what waits for this person, each read when first drawn."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -31,7 +31,7 @@ class Shell:
 
     @cached_property
     def rooms(self) -> SafeString:
-        """The rail as it is drawn, twice on a page: at the side, and in the menu of a narrow screen."""
+        """The rail's markup. A page has it twice: at the side, and in the menu of a narrow screen."""
         return _drawn(self.navigation)
 
     @cached_property
@@ -56,7 +56,9 @@ class Shell:
 
     @cached_property
     def _most_urgent(self) -> Item | None:
-        """The first entry of the rail, which has counted them already, where something waits for this person."""
+        """Return the first entry of the rail with something that waits for this person. The rail has the counts
+        already.
+        """
         if not self.is_signed_in:
             return None
         return next((item for group in self.navigation for item in group.items if item.count), None)

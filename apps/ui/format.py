@@ -1,6 +1,6 @@
 """Numbers, times and chances as the pages write them.
 
-Ratios come in as 0..1 and leave as percent; a value that is ``None`` or not finite leaves as an em dash.
+Ratios are 0..1 and become percent. A value that is ``None`` or not finite becomes an em dash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 NARROW_SPACE = "\u202f"
-"""Narrow no-break space: stands between a number and its unit."""
+"""Narrow no-break space, used between a number and its unit."""
 NO_VALUE = "—"
 MINUS = "\u2212"
 
@@ -23,7 +23,7 @@ _MAX_DECIMALS = 6
 
 def _decimal_text(value: Decimal, decimals: int, *, trim: bool, rounding: str = ROUND_HALF_EVEN) -> str:
     if decimals >= 0 and rounding == ROUND_HALF_EVEN:
-        text = f"{value:,.{decimals}f}"  # The same in one step: pages write thousands of figures.
+        text = f"{value:,.{decimals}f}"  # The same in one step, because pages write thousands of figures.
     else:
         text = f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=rounding):,f}"
     if trim and "." in text:
@@ -32,9 +32,7 @@ def _decimal_text(value: Decimal, decimals: int, *, trim: bool, rounding: str = 
 
 
 def _decimals_for(ratio: Decimal) -> int:
-    """Enough decimals for two significant digits of whichever is smaller: the ratio or what is missing to
-    1.
-    """
+    """Return enough decimals for two significant digits of the smaller one of the ratio and its distance to 1."""
     if ratio < 0 or ratio > 1:
         return 1
     distance = min(ratio, 1 - ratio) * 100
@@ -46,10 +44,10 @@ def _decimals_for(ratio: Decimal) -> int:
 
 
 def percent_number(ratio: float | None, digits: int | None = None) -> str:
-    """A ratio as a percentage without its sign: ``0.99955`` → ``99.955``.
+    """Return a ratio as a percentage without the sign: ``0.99955`` → ``99.955``.
 
-    ``digits`` fixes the decimals; without it there are just enough of them. What is below 1 never reads as
-    100, and what is above 0 never as 0.
+    ``digits`` fixes the decimals; without it there are just enough. A ratio below 1 never reads as 100, and one above 0
+    never as 0.
     """
     if ratio is None or not math.isfinite(ratio):
         return NO_VALUE
@@ -65,25 +63,25 @@ def percent_number(ratio: float | None, digits: int | None = None) -> str:
 
 
 def percent(ratio: float | None, digits: int | None = None) -> str:
-    """A ratio as a percentage: ``0.99955`` → ``99.955 %`` (with a narrow no-break space)."""
+    """Return a ratio as a percentage: ``0.99955`` → ``99.955 %`` (with a narrow no-break space)."""
     number = percent_number(ratio, digits)
     return number if number == NO_VALUE else f"{number}{NARROW_SPACE}%"
 
 
 def percent_exact(ratio: float) -> str:
-    """A ratio as a percentage with every digit that an SLO keeps: ``0.999130021`` → ``99.9130021 %``."""
+    """Return a ratio as a percentage with every digit that an SLO stores: ``0.999130021`` → ``99.9130021 %``."""
     return f"{_decimal_text(Decimal(repr(float(ratio))) * 100, 7, trim=True)}{NARROW_SPACE}%"
 
 
 def bound(text: str) -> str:
-    """A sentence whose figures keep their unit: no line break between a number and its percent sign."""
+    """Return a sentence without line breaks between a number and its percent sign."""
     return text.replace(" %", f"{NARROW_SPACE}%")
 
 
 def points(difference: float | None, digits: int = 3) -> str:
-    """A difference of two ratios in points of percent, signed: ``-0.00021`` → ``−0.021``.
+    """Return a difference of two ratios in percentage points, signed: ``-0.00021`` → ``−0.021``.
 
-    What is too small for ``digits`` decimals is shown by its first digit, at most six decimals deep.
+    A value too small for ``digits`` decimals is shown by its first digit, with at most six decimals.
     """
     if difference is None or not math.isfinite(difference):
         return NO_VALUE
@@ -98,26 +96,26 @@ def points(difference: float | None, digits: int = 3) -> str:
 
 
 def count(value: float | None) -> str:
-    """A count with thousands separated: ``12345`` → ``12,345``."""
+    """Return a count with thousands separated: ``12345`` → ``12,345``."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
     return f"{round(value):,}".replace("-", MINUS)
 
 
 def plural(value: int, noun: str, plural_noun: str = "") -> str:
-    """A count with its noun: ``1 service``, ``2 services``."""
+    """Return a count with its noun: ``1 service``, ``2 services``."""
     return f"{count(value)} {noun if value == 1 else plural_noun or noun + 's'}"
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A plain figure with at most ``digits`` decimals: ``0.4``, ``1,204.25``."""
+    """Return a plain figure with at most ``digits`` decimals: ``0.4``, ``1,204.25``."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
     return _decimal_text(Decimal(repr(float(value))), digits, trim=True)
 
 
 def ms(value: float | None) -> str:
-    """A latency given in milliseconds: ``0.8 ms``, ``240 ms``, ``1.25 s``."""
+    """Return a latency, given in milliseconds: ``0.8 ms``, ``240 ms``, ``1.25 s``."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
     if abs(value) >= 1000:
@@ -126,12 +124,12 @@ def ms(value: float | None) -> str:
 
 
 def _ms_digits(value: float) -> int:
-    """How many decimals of a latency are shown; negative from a second on, which is shown to a hundredth."""
+    """Return the decimals of a latency in ms; negative from a second on, which is shown to a hundredth."""
     return -1 if abs(value) >= 1000 else 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
 
 
 def ms_typed(value: float) -> str:
-    """A latency in milliseconds as a form takes it, with the digits that :func:`ms` shows: ``201.023`` → ``201``."""
+    """Return a latency in milliseconds for a form, with the digits that :func:`ms` shows: ``201.023`` → ``201``."""
     exact = Decimal(repr(float(value)))
     rounded = exact.quantize(Decimal(1).scaleb(-_ms_digits(value)), rounding=ROUND_HALF_EVEN)
     text = f"{rounded:f}"
@@ -139,14 +137,14 @@ def ms_typed(value: float) -> str:
 
 
 def ms_exact(value: float) -> str:
-    """A latency with every digit that was written, to a millionth: ``201.023 ms``, ``1.234567 s``."""
+    """Return a latency with up to six decimals: ``201.023 ms``, ``1.234567 s``."""
     if abs(value) >= 1000:
         return f"{number(value / 1000, 6)}{NARROW_SPACE}s"
     return f"{number(value, 6)}{NARROW_SPACE}ms"
 
 
 def ms_apart(values: Sequence[float]) -> list[str]:
-    """Latencies that stand side by side: with as few decimals as tell them apart, two at most.
+    """Return neighbouring latencies with as few decimals as tell them apart, two at most.
 
     ``[262.3, 262.4]`` → ``262.3 ms``, ``262.4 ms``; ``[100.4, 240.2]`` → ``100 ms``, ``240 ms``.
     """
@@ -161,7 +159,7 @@ def ms_apart(values: Sequence[float]) -> list[str]:
 
 
 def duration(seconds: float | None) -> str:
-    """A span of time in its one or two largest units: ``40 s``, ``22 min``, ``3 h 20 min``, ``5 d``."""
+    """Return a span of time in its one or two largest units: ``40 s``, ``22 min``, ``3 h 20 min``, ``5 d``."""
     if seconds is None or not math.isfinite(seconds):
         return NO_VALUE
     whole = max(0, round(seconds))
@@ -177,7 +175,7 @@ def duration(seconds: float | None) -> str:
 
 
 def window_noun(window_days: int) -> tuple[str, str]:
-    """What a window of so many days is called, singular and plural."""
+    """Return the words for a window of that many days, singular and plural."""
     if 28 <= window_days <= 31:
         return "month", "months"
     if 84 <= window_days <= 92:
@@ -187,9 +185,9 @@ def window_noun(window_days: int) -> tuple[str, str]:
 
 
 def chance_words(probability: float | None, window_days: int = 28) -> str:
-    """A probability per window as a count: ``0.05`` → ``1 month in 20``.
+    """Return a probability per window as a count: ``0.05`` → ``1 month in 20``.
 
-    Chances that are near one in n are said so (within 4 %), the others as a small fraction.
+    A chance near one in n (within 4 %) is worded so, others as a small fraction.
     """
     if probability is None or not math.isfinite(probability):
         return NO_VALUE
@@ -210,15 +208,15 @@ def chance_words(probability: float | None, window_days: int = 28) -> str:
 
 
 def missed_words(missed: int, of: int) -> str:
-    """How many past windows would have been missed: ``1 of 26 past windows``.
+    """Return how many past windows would have been missed: ``1 of 26 past windows``.
 
-    They begin two weeks apart and overlap, so 26 of them are no 26 months.
+    They begin two weeks apart and overlap, so 26 of them are not 26 months.
     """
     return f"{count(missed) if missed else 'none'} of {count(of)} past windows"
 
 
 def day(value: date | None, now: date | None = None) -> str:
-    """A date as ``20 Nov``, with the year where it is not this one."""
+    """Return a date as ``20 Nov``, with the year where it is not this one."""
     if value is None:
         return NO_VALUE
     this_year = (now or datetime.now(UTC)).year
@@ -226,7 +224,7 @@ def day(value: date | None, now: date | None = None) -> str:
 
 
 def utc_text(value: datetime | None, now: datetime | None = None) -> str:
-    """An instant as ``20 Nov, 14:05 UTC``, or ``14:05 UTC`` where it is of today."""
+    """Return an instant as ``20 Nov, 14:05 UTC``, or ``14:05 UTC`` for today."""
     if value is None:
         return NO_VALUE
     now = (now or datetime.now(UTC)).astimezone(UTC)
@@ -236,7 +234,7 @@ def utc_text(value: datetime | None, now: datetime | None = None) -> str:
 
 
 def utc_stamp(value: datetime | None, now: datetime | None = None) -> str:
-    """An instant with its date even where it is of today: the ends of windows are compared with each other."""
+    """Return an instant with its date even for today, because the ends of windows are compared with each other."""
     if value is None:
         return NO_VALUE
     moment = value.astimezone(UTC)
@@ -244,7 +242,7 @@ def utc_stamp(value: datetime | None, now: datetime | None = None) -> str:
 
 
 def age(value: datetime | None, now: datetime | None = None) -> str:
-    """How long ago something was, relative only under an hour: ``4 min ago``, else its time in UTC."""
+    """Return how long ago something was, if less than an hour: ``4 min ago``; else its time in UTC."""
     if value is None:
         return NO_VALUE
     now = now or datetime.now(UTC)
@@ -255,5 +253,5 @@ def age(value: datetime | None, now: datetime | None = None) -> str:
 
 
 def iso(value: datetime) -> str:
-    """The instant for a ``datetime`` attribute: ISO 8601 in UTC with ``Z``."""
+    """Return an instant for a ``datetime`` attribute: ISO 8601 in UTC with ``Z``."""
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

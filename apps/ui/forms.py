@@ -1,7 +1,7 @@
-"""Forms made from Pydantic models: the one renderer behind every action's dialog.
+"""Forms from Pydantic models, for every action's dialog.
 
-A field's title, description, default, bounds and choices come from the model. ``json_schema_extra`` adds what
-only a form knows:
+A field's title, description, default, bounds and choices come from the model. ``json_schema_extra`` adds what only
+forms need:
 
 - ``{"widget": "textarea" | "hidden" | "lines"}`` — long text, an unseen value, one list entry per line
 - ``{"unit": "percent"}`` — a ratio 0..1 that people read and write in percent
@@ -39,11 +39,11 @@ type Kind = Literal[
 type Schema = Mapping[str, Any]
 
 FORM_ERRORS = ""
-"""Under this name stand the errors that belong to no single field."""
+"""The key of errors that belong to no single field."""
 
 
 class Problem(Protocol):
-    """What an error must say to be shown beside its field."""
+    """The attributes of an error that is shown beside its field."""
 
     @property
     def path(self) -> str: ...
@@ -53,7 +53,7 @@ class Problem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input as ``components/field.html`` draws it. ``value`` and bounds are finished text."""
+    """One input, for ``components/field.html``. ``value`` and bounds are finished text."""
 
     name: str
     label: str
@@ -94,11 +94,10 @@ def fields_for(
     leave_out: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
 ) -> list[Field]:
-    """The fields of a model's form, in the model's order.
+    """Return the fields of a model's form, in the model's order.
 
-    ``values`` holds Python values or what was typed (text is shown as it stands); ``errors`` messages by
-    field name; ``hidden`` the fields that this page already knows. Raises :class:`TypeError` for a field that
-    no input fits.
+    ``values`` holds Python values or typed text (text is shown unchanged), ``errors`` messages by field name,
+    ``hidden`` the fields that the page already knows. Raises :class:`TypeError` for a field that no input fits.
     """
     schema = model.model_json_schema(mode="validation")
     definitions = schema.get("$defs", {})
@@ -137,11 +136,12 @@ def fields_for(
 
 
 def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
-    """What was posted, as data for the model: empty inputs are left out, percent becomes a ratio, a box a
-    truth.
+    """Return posted values as data for the model.
 
-    What cannot be read as a number stays text, so that the model names the fault; so does a percentage of 1 or
-    less, because who writes 0.999 there means 99.9 %.
+    Empty inputs are left out, percent becomes a ratio, and a checkbox becomes true or false.
+
+    A value that is no number stays text, so that the model names the fault. So does a percentage of 1 or less, because
+    people who write 0.999 there mean 99.9 %.
     """
     schema = model.model_json_schema(mode="validation")
     definitions = schema.get("$defs", {})
@@ -164,7 +164,7 @@ def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
 
 
 def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:
-    """The messages under the first part of their path; those of the whole input under :data:`FORM_ERRORS`."""
+    """Return the messages by the first part of their path. Those on the whole input are under :data:`FORM_ERRORS`."""
     found: dict[str, list[str]] = {}
     for problem in problems:
         name = problem.path.split(".", 1)[0]
@@ -175,7 +175,7 @@ def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:
 
 
 def errors_from(error: ValidationError, model: type[BaseModel] | None = None) -> dict[str, list[str]]:
-    """A model's complaints by field, in the words of the page."""
+    """Return a model's errors by field, as the page words them."""
     schema = model.model_json_schema(mode="validation") if model else {}
     definitions = schema.get("$defs", {})
     found: dict[str, list[str]] = {}
@@ -192,7 +192,7 @@ def errors_from(error: ValidationError, model: type[BaseModel] | None = None) ->
 
 
 def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """The schema of one field with its reference followed and its ``None`` alternative dropped."""
+    """Return the schema of one field, with its reference followed and its ``None`` alternative dropped."""
     while True:
         if "$ref" in part:
             target = definitions[str(part["$ref"]).rsplit("/", 1)[-1]]
@@ -201,7 +201,7 @@ def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
         options = [option for option in part.get("anyOf", ()) if option.get("type") != "null"]
         if options:
             rest = {key: value for key, value in part.items() if key != "anyOf"}
-            # A Decimal is "number or text": the number says more.
+            # A Decimal is "number or text"; the number has the bounds.
             best = next((option for option in options if option.get("type") == "number"), options[0])
             named = {"title": best["title"]} if "title" in best else {}
             part = {**best, **rest, **named}
@@ -268,7 +268,7 @@ def _shown(value: Any, *, percent: bool) -> str:
 
 
 def _bound(value: float | Decimal | None, *, percent: bool) -> str:
-    """A number as an input takes it: no thousands, no exponent, in percent where the field is."""
+    """Return a number for an input: no thousands, no exponent, in percent where the field is."""
     if value is None:
         return ""
     exact = Decimal(str(value)) * (100 if percent else 1)
@@ -285,12 +285,12 @@ def _ratio(text: str) -> float | str:
 
 
 _SLIP = " %"
-"""Follows a percentage that was written as a ratio: so marked it is no number, and is refused."""
+"""Appended to a percentage that was written as a ratio, so that it is no number and is refused."""
 _EXAMPLE = Decimal("0.999")
 
 
 def slip_words(text: str) -> str:
-    """What to say to a percentage of 1 or less, which is a ratio in the wrong field; empty for any other text.
+    """Return the message for a percentage of 1 or less, which is probably a ratio; empty for any other text.
 
     ``0.999`` → ``This is in percent, and 0.999 % is hardly meant. Write 99.9 for 99.9 %.``
     """
@@ -319,7 +319,7 @@ def _message(kind: str, context: Mapping[str, Any], fallback: str, *, percent: b
     if kind in ("int_from_float",):
         return "Write a whole number."
     if kind in ("enum", "literal_error"):
-        return "Choose one of the list."
+        return "Choose one from the list."
     if kind == "string_too_short":
         return f"Write at least {context['min_length']} characters."
     if kind == "string_too_long":

@@ -1,4 +1,4 @@
-"""What every list has: its filters, its page, its foot."""
+"""The common parts of lists: filters, pages, foot."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Listing[RowT]:
-    """A list as its template draws it."""
+    """A list, for its template."""
 
     table: Table
     rows: Sequence[RowT]
@@ -78,7 +78,7 @@ def listing_of[RowT](
 
 
 def _empty(table: Table, filters: Sequence[Filter], query: QueryDict) -> Table:
-    """Say why a list is empty where that lies in the address: a page behind the last, a choice that there is not."""
+    """Return why a list is empty where the address is the cause: a page after the last, or an unknown choice."""
     if table.total:
         last = -(-table.total // ROWS_PER_PAGE)
         return replace(
@@ -94,7 +94,7 @@ def _empty(table: Table, filters: Sequence[Filter], query: QueryDict) -> Table:
             return replace(
                 table,
                 empty_title=f"There is no {one.label.lower()} “{given}” in this list",
-                empty_text=f"So nothing is left of the {table.noun}.",
+                empty_text=f"So no {table.noun} are shown.",
                 empty_url=f"?{without(query, 'page', one.name)}",
                 empty_link="Show them without it",
             )
@@ -102,7 +102,7 @@ def _empty(table: Table, filters: Sequence[Filter], query: QueryDict) -> Table:
 
 
 def nothing_matches(noun: str, query: QueryDict, filters: Sequence[Filter]) -> tuple[str, str] | None:
-    """What a list says that is empty because of its filter; ``None`` where nothing was filtered."""
+    """Return the text of a list that is empty because of its filter; ``None`` without a filter."""
     if not any(query.get(one.name) for one in filters):
         return None
     text = words_in(query)
@@ -112,5 +112,5 @@ def nothing_matches(noun: str, query: QueryDict, filters: Sequence[Filter]) -> t
 
 
 def words_in(query: QueryDict, name: str = "q") -> str:
-    """What was typed into a search field."""
+    """Return the text of a search field."""
     return str(query.get(name, "")).strip()

@@ -1,4 +1,4 @@
-"""The rail: four verbs and the rooms under each. Every room declares its own entries, in its ``apps.py``."""
+"""The rail: four verbs with the rooms under each. Every room declares its entries in its ``apps.py``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ VERBS = ("See", "Decide", "Act", "Prove")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the rail, shown where its page exists and the user holds ``permission``.
+    """One entry of the rail. It is shown where its page exists and the user holds ``permission``.
 
-    ``place`` orders the entries of a verb, the lowest first. ``count`` is the dotted name of ``callable(user) -> int``:
-    how many things wait here for this person.
+    ``place`` orders the entries of a verb, the lowest first. ``count`` is the dotted name of ``callable(user) -> int``,
+    the number of things that wait there for this person.
     """
 
     verb: str
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entry as the rail draws it."""
+    """An entry, as the rail draws it."""
 
     label: str
     href: str
@@ -55,13 +55,13 @@ class Group:
 
 
 def declared(name: str) -> list[Any]:
-    """Return what the rooms declare under a name, leaving out those that declare nothing."""
+    """Return the rooms' declarations of that name, without empty ones."""
     found = (getattr(config, name, None) for config in apps.get_app_configs())
     return [value for value in found if value]
 
 
 SHORTCOMINGS = "apps.core.shortcomings.shortcomings"
-"""``callable() -> list[str]``: what this installation goes without at the moment."""
+"""``callable() -> list[str]``: what this installation currently lacks."""
 
 
 @cache
@@ -73,12 +73,12 @@ def entries() -> tuple[Entry, ...]:
 
 @cache
 def provided(dotted_name: str) -> Callable[..., Any]:
-    """Return the function of that dotted name. It is looked up late: apps.py is read before there are models."""
+    """Return the function of that dotted name. It is looked up late, because apps.py is read before models exist."""
     return import_string(dotted_name)  # type: ignore[no-any-return]
 
 
 def address(url_name: str) -> str:
-    """The address of a page, or nothing where no such page exists."""
+    """Return the address of a page; empty where it does not exist."""
     try:
         return _address(url_name, get_urlconf(), get_script_prefix())
     except NoReverseMatch:
@@ -91,7 +91,7 @@ def _address(url_name: str, urlconf: str | None, _prefix: str) -> str:
 
 
 def groups(user: AbstractBaseUser | AnonymousUser, path: str) -> tuple[Group, ...]:
-    """The rail for this user; the entry with the longest address that begins ``path`` is the current one."""
+    """Return the rail for this user. The current entry is the one with the longest address that begins ``path``."""
     allowed = [
         (entry, href)
         for entry in entries()
@@ -111,5 +111,5 @@ def groups(user: AbstractBaseUser | AnonymousUser, path: str) -> tuple[Group, ..
 
 
 def waiting(dotted_name: str, user: AbstractBaseUser | AnonymousUser) -> int:
-    """Count what waits for this person, by the function of that dotted name; without a name, nothing does."""
+    """Return how much waits for this person, from the function of that dotted name; 0 without a name."""
     return int(provided(dotted_name)(user)) if dotted_name else 0

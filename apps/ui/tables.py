@@ -1,7 +1,7 @@
-"""A table's head and foot: what its columns are, how it is sorted, how many of how many it shows.
+"""A table's head and foot: its columns, its order, and how many rows of how many it shows.
 
-State lives in the query string: ``?sort=-budget&team=payments``. The page orders its rows itself; this only
-makes the links and says what holds.
+The state is in the query string: ``?sort=-budget&team=payments``. The page orders its rows itself; this module only
+makes the links and names the order in force.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from apps.ui.format import count
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``key`` is what ``?sort=`` takes; a column that cannot be sorted has none. ``hint`` explains its
-    heading.
-    """
+    """``key`` is the value for ``?sort=``; a column that cannot be sorted has none. ``hint`` explains the heading."""
 
     label: str
     key: str = ""
@@ -31,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """One heading as the template draws it."""
+    """One heading, for the template."""
 
     label: str
     href: str
@@ -56,23 +54,23 @@ class Table:
     empty_title: str = ""
     empty_text: str = ""
     empty_url: str = ""
-    """The way back from a list that is empty only because of what the address asks for."""
+    """The way back from a list that is empty only because of the address."""
     empty_link: str = ""
     hide_caption: bool = False
     amount_note: str = ""
-    """What else the amount tells: ``of 5 services``."""
+    """An addition to the amount: ``of 5 services``."""
     is_lines: bool = False
-    """On a narrow screen each row becomes a few lines; its cells say on which they stand (``on1`` … ``on4``)."""
+    """On a narrow screen each row becomes a few lines; each cell has a class for its line (``on1`` … ``on4``)."""
 
     @property
     def amount(self) -> str:
-        """The line that says how many of how many: ``50 of 412 services``, ``1 service``."""
+        """Return how many of how many are shown: ``50 of 412 services``, ``1 service``."""
         many = "" if self.shown == self.total else f"{count(self.shown)} of "
         return f"{many}{self.amount_of_all}" + (f" {self.amount_note}" if self.amount_note else "")
 
     @property
     def amount_of_all(self) -> str:
-        """How many match: ``412 services``."""
+        """Return how many match: ``412 services``."""
         return f"{count(self.total)} {singular(self.noun) if self.total == 1 else self.noun}"
 
     @property
@@ -103,21 +101,19 @@ class Table:
 
 
 def sort_from(query: QueryDict, columns: Sequence[Column], default: str) -> str:
-    """The order asked for, or ``default`` where the query names no sortable column."""
+    """Return the order in the query, or ``default`` where it names no sortable column."""
     asked = query.get("sort", default)
     return asked if asked.removeprefix("-") in {column.key for column in columns if column.key} else default
 
 
 def singular(noun: str) -> str:
-    """One of what a table counts: ``service`` of ``services``, ``entry`` of ``entries``."""
+    """Return the singular of a table's noun: ``service`` for ``services``, ``entry`` for ``entries``."""
     return noun.removesuffix("ies") + "y" if noun.endswith("ies") else noun.removesuffix("s")
 
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """Links to the neighbouring pages, empty where there is none, and what this page holds (``51 to 100 of
-    412``).
-    """
+    """Links to the neighbouring pages, empty where there is none, and this page's range (``51 to 100 of 412``)."""
 
     previous: str
     next: str

@@ -32,5 +32,5 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not through the interpreter's end, which would wait for a check of the database that hangs.
+    # The usual exit of the interpreter would wait for a check of the database that hangs.
     os._exit(status)

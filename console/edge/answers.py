@@ -1,4 +1,4 @@
-"""What the edge says itself: the probes' documents, and refusals in words, for programs and for people."""
+"""The edge's own answers: the probes' documents, and refusals for programs and for people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 
 
 def refusal(error: BallastError, path: str) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a refusal: a problem document below ``/api/``, else a page."""
+    """Return status, headers and body of a refusal: a problem document below ``/api/``, else a page."""
     if path.startswith(API_PREFIX):
         document = {
             "type": PROBLEM_TYPE + error.slug,
@@ -51,7 +51,7 @@ def refusal(error: BallastError, path: str) -> tuple[int, Headers, bytes]:
 
 
 def document(status: int, content: dict[str, object]) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a probe's answer."""
+    """Return status, headers and body of a probe's answer."""
     body = json.dumps(content).encode()
     return status, _headers(b"application/json", body), body
 

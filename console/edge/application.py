@@ -1,4 +1,4 @@
-"""What granian serves behind the edge: the console, told the address of the connection that the edge holds."""
+"""The application that granian serves behind the edge. It takes the client's address from the edge's header."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ ADDRESS = "REMOTE_ADDR"
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """Only the edge reaches the socket that this is served on, and it takes the header out of what clients send."""
+    """Serve a request with the client's address from the edge's header.
+
+    The header can be trusted: only the edge reaches this socket, and it removes the header from clients' requests.
+    """
     environ[ADDRESS] = environ.pop(PEER, "")
     return console(environ, start_response)

@@ -1,4 +1,4 @@
-"""Bodies and answers that wait: small ones in memory, the rest in a temporary file, all within one budget."""
+"""Buffers for waiting bodies and answers: small ones in memory, the rest in a temporary file, all in one budget."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ PIECE_BYTES = 64 * 1024
 
 
 class BudgetSpent(Exception):
-    """What waits for slow clients already takes all the room that there is."""
+    """The buffers already take all the room that they may."""
 
 
 class Budget:
-    """How many bytes may wait at once, for all clients together."""
+    """The bytes that all clients' buffers may take together."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.taken_bytes = 0
 
     def take(self, count: int) -> None:
-        """Raises `BudgetSpent` and takes nothing where ``count`` bytes do not fit."""
+        """Take room for ``count`` bytes. Raises `BudgetSpent`, and takes nothing, where they do not fit."""
         if self.taken_bytes + count > self.limit_bytes:
             raise BudgetSpent
         self.taken_bytes += count
@@ -31,7 +31,7 @@ class Budget:
 
 
 class Buffer:
-    """Bytes that were received and not yet passed on. ``close`` gives their room back."""
+    """Bytes that were received and not yet passed on. ``close`` frees their room."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -39,7 +39,7 @@ class Buffer:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Raises `BudgetSpent`, and `OSError` where the disk is full; what was written before stays."""
+        """Append bytes. Raises `BudgetSpent`, and `OSError` where the disk is full; earlier bytes stay."""
         self._budget.take(len(data))
         try:
             self._file.write(data)
@@ -49,13 +49,13 @@ class Buffer:
         self.size += len(data)
 
     def pieces(self) -> Iterator[bytes]:
-        """All bytes from the beginning, in pieces of at most 64 KB."""
+        """Yield all bytes from the beginning, in pieces of at most 64 KB."""
         self._file.seek(0)
         while piece := self._file.read(PIECE_BYTES):
             yield piece
 
     def clear(self) -> None:
-        """Forget everything, and give its room back."""
+        """Drop all bytes and free their room."""
         self._file.seek(0)
         self._file.truncate()
         self._budget.give_back(self.size)

@@ -1,4 +1,4 @@
-"""One connection of a client: requests are read in full within their deadlines, then a web process is asked."""
+"""One connection of a client: it reads each request in full within its deadlines, then asks a web process."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
-# So much of an answer may wait in memory for its client; what is more waits on disk.
+# This much of an answer may wait in memory for its client. The rest waits on disk.
 HELD_IN_MEMORY = 256 * 1024
-# A client that was refused in the middle of its body may take this long to read why.
+# A client that was refused in the middle of its body has this long to read why.
 LINGER_S = 2.0
 ENDED_LINGER_S = 0.5
 RESET = struct.pack("ii", 1, 0)
 AT_WORK = math.inf
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 ENDED = (
-    "The web process that worked on this ended. If you pressed a button, look whether it happened before you "
+    "The web process that handled this ended. If you pressed a button, check whether it took effect before you "
     "press it again."
 )
 
 
 class Client:
-    """Serves one connection until it or its patience ends.
+    """Serves one connection until it ends or its time is over.
 
-    ``due`` is when the client has to have done its part (sent its head, sent its body, taken its answer), on the
-    loop's clock; infinite while Ballast works. The edge ends connections whose time is over.
+    ``due`` is the time on the loop's clock by which the client must have done its part (sent its head, sent its body,
+    taken its answer); infinite while Ballast works. The edge ends connections whose time is over.
     """
 
     def __init__(self, edge: Edge, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,11 +67,11 @@ class Client:
 
     @property
     def is_resting(self) -> bool:
-        """Whether it waits for a request of which nothing has come yet."""
+        """Whether it waits for a request and nothing of it has arrived."""
         return self.is_idle and self.due != AT_WORK
 
     def expire(self) -> None:
-        """End it because its time is over. One that has sent nothing is closed without a word."""
+        """End it because its time is over. A connection that has sent nothing is closed without an answer."""
         if self.is_idle:
             self.end(None)
         else:
@@ -83,7 +83,7 @@ class Client:
             )
 
     def end(self, reason: BallastError | None) -> None:
-        """End it while it waits for its client, and say ``reason``, unless it rests between two requests."""
+        """End it while it waits for its client. Send ``reason``, unless it rests between two requests."""
         if self._task is not None and not self._is_ended and self.due != AT_WORK:
             self._is_ended = True
             self.due = AT_WORK
@@ -124,7 +124,7 @@ class Client:
             self.refused = register.assign(self, self._address) or self.refused
 
     async def _serve_one(self) -> bool:
-        """Read and answer one request. Returns whether another may follow."""
+        """Read and answer one request. Return whether another may follow."""
         limits = self.edge.limits
         self._path, self._is_head = "/", False
         self.due = self._loop.time() + (
@@ -152,7 +152,7 @@ class Client:
         return self._is_over()
 
     def _is_over(self) -> bool:
-        """Whether the connection is ready for another request."""
+        """Return whether the connection is ready for another request."""
         if (
             self._http.our_state is h11.DONE
             and self._http.their_state is h11.DONE
@@ -179,9 +179,9 @@ class Client:
             self._http.receive_data(data)
 
     async def _read_body(self, head: Head, body: Buffer) -> None:
-        """Read the whole body before anybody works on it.
+        """Read the whole body before a web process sees it.
 
-        Raises `TooLarge`, for a large body of somebody who is not known before the rest of it is read.
+        Raises `TooLarge`. For a large body the sender must be known; this is checked before the rest is read.
         """
         limits = self.edge.limits
         is_known = False
@@ -211,7 +211,7 @@ class Client:
             body.write(data)
         except (BudgetSpent, OSError):
             raise Unavailable(
-                "There is no room for another body just now. Nothing was changed; try again in a moment.",
+                "There is no room for another body at the moment. Nothing was changed; try again shortly.",
                 headers={"Retry-After": "10"},
             ) from None
 
@@ -226,7 +226,7 @@ class Client:
                 raise
 
     async def _ask(self, lease: Lease, head: Head, raw: bytes, body: Buffer) -> tuple[Upstream, Answer]:
-        """Ask the web process, again where that changes nothing and its connection had ended."""
+        """Ask the web process. Ask again where the connection had ended and a repeat changes nothing."""
         for attempt in (1, 2):
             try:
                 upstream = await lease.process.connect()
@@ -238,8 +238,8 @@ class Client:
             except TimeoutError:
                 lease.abandon(upstream)
                 raise Unavailable(
-                    f"This took longer than {self.edge.limits.web_answer_timeout_s} s and was given up. If you "
-                    "pressed a button, look whether it happened before you press it again."
+                    f"This took longer than {self.edge.limits.web_answer_timeout_s} s, so Ballast stopped "
+                    "waiting. If you pressed a button, check whether it took effect before you press it again."
                 ) from None
             except (OSError, EOFError):
                 upstream.close()
@@ -248,7 +248,7 @@ class Client:
         raise AssertionError("unreachable")
 
     async def _pass_on(self, lease: Lease, upstream: Upstream, answer: Answer) -> None:
-        """Take the answer from the web process as fast as it comes, whatever the client's pace."""
+        """Take the answer from the web process as fast as it comes, however slowly the client reads."""
         headers = answer.headers
         if self.edge.is_draining:
             headers = [*headers, (b"connection", b"close")]
@@ -277,7 +277,7 @@ class Client:
         try:
             waiting.write(piece)
         except (BudgetSpent, OSError):
-            # No room: from here on the client's pace is the web thread's, within the client's deadline.
+            # No room: from here on the web thread waits for the client, within the client's deadline.
             await self._send_waiting(waiting)
             self._write(h11.Data(piece))
             await self._drain()
@@ -306,7 +306,7 @@ class Client:
         self.due = AT_WORK
 
     async def _say(self, error: BallastError | None, linger_s: float = LINGER_S) -> None:
-        """Refuse, where no answer has begun yet, and wait a little for the client to read it."""
+        """Send a refusal where no answer has begun, and give the client a little time to read it."""
         if error is None or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         status, headers, body = refusal(error, self._path)
@@ -317,7 +317,7 @@ class Client:
                 if not self._is_head:
                     self._write(h11.Data(body))
                 self._write(h11.EndOfMessage())
-                # A connection that is closed over unread bytes is reset, and the answer is lost with it.
+                # A connection that is closed with unread bytes is reset, and the answer is lost with it.
                 self.writer.write_eof()
                 while await self.reader.read(READ_BYTES):
                     pass
@@ -328,7 +328,7 @@ class Client:
             async with asyncio.timeout(LINGER_S):
                 await self.writer.wait_closed()
                 return
-        # Reset, so that the kernel does not go on for minutes with what the client does not take.
+        # Reset it, so that the kernel does not try for minutes to send what the client does not take.
         with contextlib.suppress(OSError):
             self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.writer.transport.abort()

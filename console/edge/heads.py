@@ -1,4 +1,4 @@
-"""What the head of a request says, and what is refused before anything else is read."""
+"""Read the head of a request, and refuse what is unacceptable before reading anything else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import h11
 from apps.core.errors import BadRequest, MethodNotAllowed
 
 PEER_HEADER = b"x-ballast-peer"
-"""Carries the address of the connection to the web process; the name is removed from what clients send."""
+"""Carries the client's address to the web process. The edge removes this header from clients' requests."""
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-# Headers that speak of one connection (RFC 9110, 7.6.1), and what the edge itself has dealt with.
+# Headers that concern one connection (RFC 9110, 7.6.1), and those that the edge itself has handled.
 _OWN = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
@@ -40,11 +40,11 @@ class Head:
 
     @property
     def is_safe(self) -> bool:
-        """Whether asking twice changes nothing."""
+        """Whether a repeat of the request changes nothing."""
         return self.method in (b"GET", b"HEAD")
 
     def to_web(self, *, peer: str, length: int) -> bytes:
-        """The head as a web process is sent it, with the body's length and the address of the connection."""
+        """Return the head for a web process, with the body's length and the client's address."""
         lines = [b"%s %s HTTP/1.1\r\n" % (self.method, self.target)]
         lines += [b"%s: %s\r\n" % header for header in self.headers]
         if length or self.method not in (b"GET", b"HEAD", b"OPTIONS"):
@@ -53,7 +53,7 @@ class Head:
         return b"".join(lines)
 
     def asking_who(self, peer: str) -> bytes:
-        """A request to a web process, in the same name, that asks whether whoever sent this one is signed in."""
+        """Return a request to a web process, with the same credentials, that asks whether the sender is signed in."""
         lines = [b"GET /-/known HTTP/1.1\r\n"]
         lines += [b"%s: %s\r\n" % header for header in self.headers if not header[0].startswith(b"content-")]
         lines.append(b"%s: %s\r\n\r\n" % (PEER_HEADER, peer.encode("ascii", "replace")))
@@ -61,11 +61,11 @@ class Head:
 
 
 def read_head(request: h11.Request, *, session_cookie: bytes) -> Head:
-    """Check what h11 has parsed and take out what ends here.
+    """Check the head that h11 has parsed, and remove headers that end here.
 
-    Raises `BadRequest` where a proxy in front might read the request another way than Ballast does (a length beside
-    chunks, an odd target), and `MethodNotAllowed` for methods that no page takes. Headers whose name has an
-    underscore are dropped: to Django ``X_Forwarded_For`` and ``X-Forwarded-For`` are one name.
+    Raises `BadRequest` where a proxy in front might read the request differently from Ballast (a length beside chunks,
+    an odd target), and `MethodNotAllowed` for methods that no page takes. Headers whose name has an underscore are
+    dropped, because Django takes ``X_Forwarded_For`` and ``X-Forwarded-For`` for the same name.
     """
     length: int | None = 0
     is_chunked = False

@@ -12,7 +12,7 @@ from console.embedded.identity import die_with_parent
 
 
 def main(socket: str, threads: str) -> None:
-    """Replace this process. It ends with the edge that started it, also when that one is killed."""
+    """Replace this process by granian. It ends with the edge that started it, even when the edge is killed."""
     parent = os.getppid()
     die_with_parent(signal.SIGTERM)
     if os.getppid() != parent:

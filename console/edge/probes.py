@@ -1,4 +1,4 @@
-"""The two probes, answered by the edge itself: no page, no web thread and no slow client stands before them."""
+"""The two probes. The edge answers them itself, so that no page, web thread or slow client delays them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from console.edge.heads import Head
 from console.edge.web import Pool
 
 LIVE, READY = "/-/healthz", "/-/ready"
-# So long a probe waits for the database; what is found later is the next one's answer.
+# How long a probe waits for the database. A later result answers the next probe.
 READY_TIMEOUT_S = 0.08
-# So old an answer may be. However many ask, the database is asked this often.
+# How old an answer may be. However many probes come, the database is asked only this often.
 FRESH_S = 1.0
-# A check that has run for longer than this says that the database does not answer.
+# A check that runs for longer than this means that the database does not answer.
 HANGS_AFTER_S = 3.0
 
 
 class Probes:
-    """Liveness from what the edge sees of the web processes, readiness from one thread with a connection of its own."""
+    """Liveness comes from the edge's view of the web processes, readiness from a thread with its own connection."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -33,7 +33,7 @@ class Probes:
         self._found_at = 0.0
 
     async def answer(self, head: Head) -> tuple[int, Headers, bytes] | None:
-        """The answer to a probe, or ``None`` where the request is for something else."""
+        """Return the answer to a probe, or ``None`` where the request is for something else."""
         if head.path not in (LIVE, READY):
             return None
         if not head.is_safe:
@@ -41,13 +41,13 @@ class Probes:
         return self.live() if head.path == LIVE else await self.ready()
 
     def live(self) -> tuple[int, Headers, bytes]:
-        """200 while at least one web process serves, however busy it is."""
+        """Return 200 while at least one web process serves, however busy it is."""
         if self._pool.up:
             return document(200, {"status": "alive", "checks": {}})
         return document(503, {"status": "unavailable", "checks": {"web": "no web process serves"}})
 
     async def ready(self) -> tuple[int, Headers, bytes]:
-        """Whether pages can be served: web processes, and what `apps.core.queries.readiness` says of the rest."""
+        """Return whether pages can be served: the web processes, and `apps.core.queries.readiness` for the rest."""
         is_ready, checks = await self._readiness()
         up, of = self._pool.up, len(self._pool.processes)
         checks = {"web": "ok" if up == of else f"{up} of {of} processes serve"} | checks
@@ -63,7 +63,7 @@ class Probes:
                 self._began = loop.time()
                 self._check = loop.run_in_executor(self._thread, _check)
                 self._check.add_done_callback(self._note)
-            # Not longer: who probes wants an answer at once, and the last one is a second old.
+            # No longer, because a probe needs an answer at once, and the last one is only a second old.
             await asyncio.wait({self._check}, timeout=READY_TIMEOUT_S if self._found else HANGS_AFTER_S)
         hangs = self._check is not None and loop.time() - self._began > HANGS_AFTER_S
         if hangs or self._found is None:
@@ -77,7 +77,7 @@ class Probes:
         self._found = (False, {"postgresql": type(error).__name__}) if error else check.result()
 
     def warm_up(self) -> None:
-        """Load what the first check needs while nobody waits for it."""
+        """Load the first check's modules while nobody waits."""
         self._thread.submit(_load)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ _loaded = threading.Event()
 
 
 def _load() -> None:
-    """Load Django in this process, without a pool of connections: one thread needs one."""
+    """Load Django in this process, without a pool: one thread needs one connection."""
     if _loaded.is_set():
         return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -108,6 +108,6 @@ def _check() -> tuple[bool, dict[str, str]]:
 
     found = readiness()
     if not found.is_ready:
-        # The next check begins with a new connection: the server may be another one by then.
+        # The next check makes a new connection, because another server may have taken over by then.
         connection.close()
     return found.is_ready, found.checks

@@ -1,4 +1,4 @@
-"""Who is connected: how many from each address, and who has to go first when there are too many."""
+"""The connections: how many each address has, and which must go first when there are too many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.core.errors import BallastError, RateLimited, Unavailable
 
 
 class Connected(Protocol):
-    """What the register knows of a connection. ``due`` is when its client has to have done its part."""
+    """What the register knows about a connection. ``due`` is the time by which its client must have done its part."""
 
     due: float
 
@@ -24,7 +24,7 @@ class Connected(Protocol):
 
 
 def counted_as(address: str) -> str:
-    """Under which name an address is counted: IPv6 by its /64, which one customer has for himself."""
+    """Return the name under which an address is counted: for IPv6 its /64, because one customer has all of it."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -39,9 +39,9 @@ def counted_as(address: str) -> str:
 class Register:
     """All connections, by address.
 
-    When an address has too many, the one whose deadline is nearest is closed: whoever keeps the server waiting
-    gives way to whoever comes, so that a flood from one address does not lock out its neighbours behind the same
-    address. Connections that a web process is working for are never closed for others.
+    When an address has too many, the one with the nearest deadline is closed: clients that keep the server waiting give
+    way to new ones, so that one flooding client does not lock out others behind the same address. A connection that a
+    web process is working for is never closed for another.
     """
 
     def __init__(self, *, limit: int, per_address: int) -> None:
@@ -57,7 +57,7 @@ class Register:
         return list(self._all)
 
     def add(self, connection: Connected) -> BallastError | None:
-        """Count a new connection. Returns why it may ask for nothing but a probe, where nobody gives way to it."""
+        """Count a new connection. Where none can give way to it, return why it may only send a probe."""
         refusal = None
         if len(self._all) >= self.limit and not _make_room(self._all, _full(self.limit)):
             refusal = _full(self.limit)
@@ -65,7 +65,7 @@ class Register:
         return refusal
 
     def assign(self, connection: Connected, address: str) -> BallastError | None:
-        """Count a connection for ``address``. Returns a refusal where the address has too many that are at work."""
+        """Count a connection for ``address``. Return a refusal where too many of the address are at work."""
         others = self._by_address[address]
         refusal = None
         if len(others) >= self.per_address:
@@ -85,7 +85,7 @@ class Register:
 
 
 def _make_room(connections: set[Connected], reason: BallastError) -> bool:
-    """End the connection whose deadline is nearest. Returns whether there was one that waits for its client."""
+    """End the waiting connection with the nearest deadline. Return whether there was one that waits for its client."""
     first = min(connections, key=lambda connection: connection.due)
     if math.isinf(first.due):
         return False

@@ -1,4 +1,4 @@
-"""The edge as a whole: it listens, looks after deadlines, keeps the web processes, and drains when told to stop."""
+"""The edge as a whole: it listens, enforces deadlines, keeps the web processes running, and drains before it stops."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from console.embedded.state import run_dir
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 SESSION_COOKIE = b"ballast_session"
-# What a web process answers below /-/known about somebody who is signed in.
+# The status with which a web process answers /-/known for somebody who is signed in.
 KNOWN = 204
 BACKLOG = 1024
 SWEEP_S = 0.25
-# When it stops: requests in hand may take this long, those that are still being sent this long.
+# At the stop, running requests may take this long, and requests that are still being sent this long.
 DRAIN_S = 15.0
 DRAIN_SENDING_S = 3.0
-# What a socket's path may have on the systems where it may have least.
+# The longest path of a socket on the systems with the smallest limit.
 MAX_SOCKET_PATH = 90
 
 
 class Edge:
-    """Serves one port. ``run`` returns the exit status."""
+    """Serves one port."""
 
     def __init__(self, configuration: Configuration, host: str) -> None:
         self.limits = configuration
@@ -58,7 +58,7 @@ class Edge:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, or until a web process ends before it ever served."""
+        """Serve until SIGTERM or SIGINT, or until a web process ends before it ever served. Return the exit status."""
         self._allow_files()
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -86,7 +86,7 @@ class Edge:
         return 1 if has_failed else 0
 
     async def require_known(self, head: Head, peer: str, address: str) -> None:
-        """Let only somebody whom a web process knows send a large body. Raises `TooLarge` or `NotSignedIn`."""
+        """Let only a sender whom a web process knows send a large body. Raises `TooLarge` or `NotSignedIn`."""
         if not head.has_credentials:
             raise TooLarge(
                 f"Without an API key or a session at most {self.limits.anonymous_body_kb} KB are taken. "
@@ -102,11 +102,13 @@ class Edge:
                     upstream.close()
             except (OSError, EOFError):
                 raise Unavailable(
-                    "It cannot be found out just now who you are. Nothing was changed; try again in a moment.",
+                    "Ballast cannot check who you are at the moment. Nothing was changed; try again shortly.",
                     headers={"Retry-After": "5"},
                 ) from None
         if answer.status == RateLimited.status:
-            raise RateLimited("Too many keys that are not accepted.", headers={"Retry-After": "60"})
+            raise RateLimited(
+                "Too many requests with keys that are not accepted.", headers={"Retry-After": "60"}
+            )
         if answer.status != KNOWN:
             raise NotSignedIn(
                 "The session or the API key is not known, or no longer. A large body is read only of somebody who "
@@ -114,12 +116,12 @@ class Edge:
             )
 
     def client_of(self, head: Head, peer: str) -> str:
-        """The client's address as the trusted proxies in front tell it."""
+        """Return the client's address according to the trusted proxies in front."""
         hops = [hop.strip() for hop in head.forwarded_for.split(",") if hop.strip()]
         return hops[-min(self.limits.trusted_proxy_count, len(hops))] if hops else peer
 
     def too_large(self, what: str) -> str:
-        """What is said of a body above the limit."""
+        """Return the refusal of a body above the limit."""
         return (
             f"At most {self.max_body_bytes // 1024 // 1024} MB are taken at once. {what}. Send it in parts."
         )
@@ -144,7 +146,7 @@ class Edge:
                     client.expire()
 
     async def _drain(self) -> None:
-        """Let requests in hand be answered; who has sent nothing, or does not finish sending, is let go."""
+        """Let running requests finish. Close connections that have sent nothing or do not finish sending."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while self._clients and loop.time() - began < DRAIN_S:
@@ -156,7 +158,7 @@ class Edge:
             task.cancel()
 
     def _socket_folder(self) -> Path:
-        """Where the web processes' sockets are: in the data folder, if its path is short enough for one."""
+        """Return the folder of the web processes' sockets: in the data folder, if its path is short enough."""
         folder = run_dir(self.limits.data_dir)
         if len(str(folder)) <= MAX_SOCKET_PATH:
             return folder
@@ -164,7 +166,7 @@ class Edge:
         return Path(self._temporary.name)
 
     def _allow_files(self) -> None:
-        """Raise the limit of open files to what the connections may need, as far as the system lets one."""
+        """Raise the limit of open files to what the connections may need, or as close as the system allows."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.limits.connections * 3 + 200
         if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""One connection from the edge to a web process. Granian is trusted to speak HTTP/1.1 as it should."""
+"""One connection from the edge to a web process. Granian is trusted to speak correct HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 from console.edge.buffers import PIECE_BYTES, Buffer
 
 MAX_HEAD_BYTES = 256 * 1024
-# Granian closes what is idle for 30 s; this side is earlier, so that no request meets a closing connection.
+# Granian closes connections that are idle for 30 s. This side closes earlier, so that no request meets a closing one.
 MAX_IDLE_S = 10.0
 _NOT_PASSED_ON = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"server"})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and headers of an answer, without those that speak of the connection."""
+    """Status and headers of an answer, without headers that concern the connection."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is meant to arrive piece by piece, as events do, and may go on for hours."""
+        """Whether it arrives piece by piece, as events do, and may go on for hours."""
         return any(
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self.headers
         )
 
 
 class Upstream:
-    """Ask once at a time: ``ask``, then ``pieces`` to the end."""
+    """Takes one request at a time: ``ask``, then ``pieces`` to the end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -50,7 +50,7 @@ class Upstream:
 
     @property
     def is_usable(self) -> bool:
-        """Whether another request may be sent: the last one is over, and the other side is there."""
+        """Whether another request may be sent: the last one is over and the connection is open."""
         return (
             self._is_complete
             and not self._reader.at_eof()
@@ -63,7 +63,7 @@ class Upstream:
         self._is_complete = False
         self._writer.write(head)
         if body is not None:
-            # Beside the reading: a request may be answered before its body was read.
+            # Send while reading, because an answer may come before the body was read.
             self._sending = asyncio.create_task(self._send(body))
         raw = await self._reader.readuntil(b"\r\n\r\n")
         status_line, *lines = raw[:-4].split(b"\r\n")
@@ -87,7 +87,7 @@ class Upstream:
         return Answer(status, headers)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body of the answer. Raises `OSError` or `EOFError` where the process ends before it does."""
+        """Yield the body of the answer. Raises `OSError` or `EOFError` where the process ends too early."""
         if self._left is None:
             async for piece in self._chunks():
                 yield piece
@@ -113,7 +113,7 @@ class Upstream:
             pass
 
     async def await_end(self) -> None:
-        """Wait until an answer that nobody wants any more begins, or the connection ends."""
+        """Wait until an unwanted answer begins or the connection ends."""
         with contextlib.suppress(OSError):
             await self._reader.read(1)
 
@@ -123,7 +123,7 @@ class Upstream:
         self._writer.close()
 
     def _finish(self) -> None:
-        # A body that was not wanted to its end leaves the connection in the middle of it.
+        # A body that was not read to its end leaves the connection unusable.
         self._is_complete = self._sending is None or self._sending.done()
         self._idle_since = self._loop.time()
         self.was_used = True

@@ -1,4 +1,4 @@
-"""The web processes behind the edge: started, watched, started again, and lent out one thread at a time."""
+"""The web processes behind the edge: start them, watch them, restart them, and lend out their threads."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from apps.core.errors import Unavailable
 from console.edge.upstream import Upstream
 from console.process import PROJECT, RESTART_DELAYS_S, STABLE_AFTER_S
 
-# What a web process may take to load the application and to answer for the first time.
+# How long a web process may take to load the application and to give its first answer.
 LOAD_TIMEOUT_S = 60.0
-# Granian stops its worker by force after this long. It matters beyond long requests: a worker that is told to stop
-# while it loads the application does not hear it.
+# Granian kills its worker after this long. This also matters without long requests, because a worker ignores a stop
+# while it loads the application.
 KILL_TIMEOUT_S = 6
-# An answer that nobody waits for any more may take this long until its process is taken for hung.
+# An answer that nobody waits for any more may take this long before its process counts as hung.
 ABANDONED_S = 60.0
 BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
 
 
 class WebProcess:
-    """One granian with one worker process, on a Unix socket of its own."""
+    """One granian with one worker process, on its own Unix socket."""
 
     def __init__(self, pool: Pool, number: int, folder: Path, threads: int) -> None:
         self.number = number
@@ -47,7 +47,7 @@ class WebProcess:
         return self._folder / f"web-{self.number}-{self._starts}"
 
     async def connect(self) -> Upstream:
-        """A connection that is idle or new. Raises `OSError` where the process is not there."""
+        """Return an idle or a new connection. Raises `OSError` where the process is not there."""
         while self._idle:
             upstream = self._idle.pop()
             if upstream.is_usable:
@@ -62,7 +62,7 @@ class WebProcess:
             upstream.close()
 
     async def keep_running(self) -> None:
-        """Run it, again and again, with growing pauses. Returns when it was stopped, or ends before any ever served."""
+        """Run it and restart it with growing pauses, until it is stopped or ends before any process ever served."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -80,7 +80,7 @@ class WebProcess:
 
     async def _run_once(self) -> int:
         self._starts += 1
-        # A session of its own: granian and its worker are one group, which can be ended together.
+        # In a new session, granian and its worker are one group that can be ended together.
         command = (sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads))
         process = await asyncio.create_subprocess_exec(
             *command, cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
@@ -128,13 +128,13 @@ class WebProcess:
         self._idle.clear()
 
     def replace(self) -> None:
-        """End a process that hangs; `keep_running` starts another."""
+        """End a process that hangs. `keep_running` starts another."""
         if self._process is not None:
             self._went_down()
             _end_group(self._process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Let it finish what it has in hand, for as long as granian grants, then end it."""
+        """Let it finish its running requests for as long as granian allows, then end it."""
         self._is_stopping = True
         self._went_down()
         process = self._process
@@ -148,9 +148,10 @@ class WebProcess:
 
 
 class Pool:
-    """All web processes and who waits for one of their threads.
+    """All web processes, and the requests that wait for one of their threads.
 
-    Whoever waits is served in turn by address, so that many requests from one address delay another's by at most one.
+    Waiting requests are served in turn by address, so that many requests from one address delay another address by at
+    most one request.
     """
 
     def __init__(self, folder: Path, *, processes: int, threads: int, queue_timeout_s: float) -> None:
@@ -161,12 +162,12 @@ class Pool:
 
     @property
     def up(self) -> int:
-        """How many processes serve."""
+        """The number of processes that serve."""
         return sum(process.is_up for process in self.processes)
 
     @asynccontextmanager
     async def thread(self, address: str) -> AsyncIterator[Lease]:
-        """Lend a thread of the process that has most of them free. Raises `Unavailable` when none is free in time."""
+        """Lend a thread of the process with the most free threads. Raises `Unavailable` when none is free in time."""
         lease = Lease(self, await self._take(address))
         try:
             yield lease
@@ -210,7 +211,7 @@ class Pool:
                 del self._waiting[address]
 
     def came_up(self) -> None:
-        """A process answers from now on."""
+        """Note that a process now serves."""
         self.has_served = True
         self._hand_out()
 
@@ -243,7 +244,7 @@ class Lease:
             self._pool.returned(self.process)
 
     def abandon(self, upstream: Upstream) -> None:
-        """Nobody waits for the answer now: the thread counts as taken until it comes, or the process is replaced."""
+        """Stop waiting for the answer. The thread counts as taken until the answer comes or the process is replaced."""
         if self._is_ours:
             self._is_ours = False
             _abandoned.add(task := asyncio.create_task(self._await_end(upstream)))

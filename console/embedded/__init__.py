@@ -1,6 +1,6 @@
 """Embedded PostgreSQL and Redis: what `make up`, the tests and every command use when no URL names real ones.
 
-`embedded_urls` says where they are and starts nothing; `ensure` starts what does not run and holds it.
+`embedded_urls` returns their addresses and starts nothing. `ensure` starts the servers that do not run and holds them.
 """
 
 from console.embedded.errors import EmbeddedError

@@ -1,7 +1,7 @@
 """PostgreSQL's own programs on the embedded database: ``python -m console.embedded pg_dump -Fc > ballast.dump``.
 
-They find server, role and database by themselves; the server runs as long as they need it, shared with whatever
-else uses the data folder.
+They get server, role and database from the environment. The server runs for as long as they need it and is shared with
+other users of the data folder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _connection(url: str) -> dict[str, str]:
-    """An address as libpq's variables, which no other user of the machine can see as they could an argument."""
+    """Return an address as libpq's variables, because other users of the machine can see arguments but not these."""
     parts = urlsplit(url)
     return {
         "PGHOST": parts.hostname or "",

@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded servers, each as one sentence for the operator."""
+"""Errors of the embedded servers, each with one sentence for the operator."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class EmbeddedError(Exception):
 
 
 def explain_os_error(error: OSError, folder: Path) -> str:
-    """Turn an ``OSError`` on ``folder`` into one line that an operator can act on."""
+    """Turn an ``OSError`` on ``folder`` into an error with one line that an operator can act on."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"The disk that holds {folder} is full. Free some space, or set BALLAST_DATA_DIR to another disk."
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"The data folder {folder} cannot be written. Set BALLAST_DATA_DIR to a folder that can be."
+        return f"The data folder {folder} cannot be written. Set BALLAST_DATA_DIR to a folder that can."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"The data folder {folder} is not a folder. Set BALLAST_DATA_DIR to one."
     return (

@@ -1,12 +1,11 @@
 """The guard: a small process that keeps one embedded server for as long as somebody holds it.
 
-Every user of the server holds a shared lock on one file. The guard asks the kernel for the exclusive lock on
-it and sleeps; it is granted in the moment in which the last holder is gone, however it went (``kill -9``
-included), and then the server is stopped. Nobody polls, nobody counts. When the guard itself is killed, the
-server stops with it.
+Every user of the server holds a shared lock on one file. The guard asks the kernel for the exclusive lock and sleeps.
+The kernel grants it as soon as the last holder is gone, even by ``kill -9``, and then the guard stops the server.
+Nothing polls or counts. When the guard itself is killed, the server stops with it.
 
-Run by `console.embedded.ensure` as ``python -m console.embedded.guard SERVICE DATA_DIR REPORT_FD``, with
-``--not-durable`` where asked.
+`console.embedded.ensure` runs it as ``python -m console.embedded.guard SERVICE DATA_DIR REPORT_FD``, with
+``--not-durable`` where its caller asks for that.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from console.embedded.server import Server
 
 POLL_S = 0.02
 RESTART_DELAYS_S = (0.2, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between attempts to bring back a server that died; the last one repeats."""
+"""Seconds before each restart of a server that died. The last one repeats."""
 
 SERVICES: dict[str, Callable[..., Server]] = {
     "postgres": PostgresServer,
@@ -42,7 +41,7 @@ SERVICES: dict[str, Callable[..., Server]] = {
 
 
 class _Wake(BaseException):
-    """A signal asks the guard to look up: the server died, or the guard shall end."""
+    """A signal woke the guard: the server died, or the guard is to end."""
 
 
 class _ServerDiedError(_Wake):
@@ -76,7 +75,7 @@ def main(arguments: list[str]) -> int:
                 return 1
             _tell(report)
             _keep(server, process, holders)
-            # In this order: who gets the holders' lock next must find the guard's free.
+            # In this order, so that the next holder of the holders' lock finds the guard's lock free.
             fcntl.flock(mine, fcntl.LOCK_UN)
     except (_StopError, BlockingIOError):
         return 0
@@ -84,7 +83,7 @@ def main(arguments: list[str]) -> int:
 
 
 def start(server: Server, *, choose_port: bool = False) -> subprocess.Popen[bytes]:
-    """Start ``server`` and wait until it answers; when it does not, `EmbeddedError` has its last words."""
+    """Start ``server`` and wait until it answers. Raises `EmbeddedError` with its last words where it does not."""
     log = log_path(server.data_dir, server.name)
     since = log.stat().st_size if log.exists() else 0
     if choose_port:
@@ -112,7 +111,7 @@ def start(server: Server, *, choose_port: bool = False) -> subprocess.Popen[byte
 
 
 def _keep(server: Server, process: subprocess.Popen[bytes], holders: IO[str]) -> None:
-    """Sleep until the last holder is gone, bringing the server back when it dies; then stop it."""
+    """Sleep until the last holder is gone, restart the server when it dies, and stop it at the end."""
     failures = 0
     running: subprocess.Popen[bytes] | None = process
     try:
@@ -147,7 +146,7 @@ def _keep(server: Server, process: subprocess.Popen[bytes], holders: IO[str]) ->
 
 
 def _released_within(holders: IO[str], seconds: float) -> bool:
-    """Whether the last holder lets go within ``seconds``; if so, the exclusive lock is ours."""
+    """Return whether the last holder lets go within ``seconds``. If so, this process has the exclusive lock."""
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(BlockingIOError):
@@ -159,7 +158,7 @@ def _released_within(holders: IO[str], seconds: float) -> bool:
 
 
 def _tell(report: IO[str], error: str = "") -> None:
-    # Whoever started the guard may be gone by now.
+    # The process that started the guard may be gone by now.
     with contextlib.suppress(OSError):
         report.write(json.dumps({"error": error}) + "\n")
         report.close()

@@ -1,8 +1,7 @@
-"""As whom PostgreSQL runs: it refuses to run as root, so root starts it in another guise.
+"""The user that PostgreSQL runs as. It refuses to run as root, so root starts it under another identity.
 
-A user namespace in which root's own files appear under another user id needs no change to any file or folder
-(user_namespaces(7)). Where namespaces are forbidden, as in many containers, an unprivileged user takes its
-place.
+In a user namespace root's files appear under another user id, so no file or folder has to change (user_namespaces(7)).
+Where namespaces are forbidden, as in many containers, an unprivileged user runs PostgreSQL.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ Kind = Literal["self", "namespace", "user"]
 
 
 def die_with_parent(how: signal.Signals) -> None:
-    """Ask Linux to send ``how`` to this process when its parent dies; elsewhere nothing happens."""
+    """Ask Linux to send the signal ``how`` to this process when its parent dies. Does nothing on other systems."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """How a process of the embedded PostgreSQL is started."""
+    """The identity of a process of the embedded PostgreSQL."""
 
     kind: Kind
     uid: int
-    """User id that the files of the cluster must have, as seen from outside."""
+    """The user id that owns the cluster's files, as seen from outside."""
     gid: int
     seen_as: int = 0
-    """User and group id that the process itself sees; only for a namespace."""
+    """The user and group id that the process itself sees. Only for a namespace."""
 
     def popen(
         self,
@@ -81,7 +80,7 @@ class Identity:
         )
 
     def can(self, command: Sequence[str], *, folder: Path) -> bool:
-        """Whether this identity can run ``command`` and create files in ``folder``."""
+        """Return whether this identity can run ``command`` and create files in ``folder``."""
         probe = 'test -w "$1" -a -x "$1" && shift && exec "$@"'
         try:
             process = self.popen(
@@ -104,7 +103,7 @@ class Identity:
                     Path("/proc/self/setgroups").write_text("deny")
                 Path("/proc/self/uid_map").write_text(f"{self.seen_as} {self.uid} 1")
                 Path("/proc/self/gid_map").write_text(f"{self.seen_as} {self.gid} 1")
-            # After the change of user, which clears the setting (prctl(2)).
+            # After the change of user, because that clears the setting (prctl(2)).
             if on_parent_death is not None:
                 die_with_parent(on_parent_death)
                 if os.getppid() != parent:
@@ -114,7 +113,7 @@ class Identity:
 
 
 def candidates() -> list[Identity]:
-    """The identities under which this process could start PostgreSQL, best first."""
+    """Yield the identities under which this process could start PostgreSQL, best first."""
     uid, gid = os.geteuid(), os.getegid()
     if uid != 0:
         return [Identity("self", uid, gid)]
@@ -127,7 +126,7 @@ def candidates() -> list[Identity]:
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
-    """A user other than root that this machine knows; initdb wants one with a name."""
+    """Return a user of this machine other than root. initdb needs one with a name."""
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)

@@ -1,4 +1,4 @@
-"""Log files of the data folder: appended to, private, and bounded in size."""
+"""Log files of the data folder: private and bounded in size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_LOG_BYTES = 10 * 1024 * 1024
-# What is kept in memory of the newest lines, to say why a program ended.
+# How many bytes of the newest lines stay in memory, to say why a program ended.
 TAIL_BYTES = 8_192
 
 
@@ -18,7 +18,7 @@ def log_path(data_dir: Path, name: str) -> Path:
 
 
 def open_log(data_dir: Path, name: str) -> BinaryIO:
-    """Open the log ``name`` for appending; one that has grown past 10 MB is kept as ``.1`` and begun anew."""
+    """Open the log ``name`` for appending. A log beyond 10 MB is kept as ``.1`` and a new one begins."""
     path = log_path(data_dir, name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
@@ -27,10 +27,10 @@ def open_log(data_dir: Path, name: str) -> BinaryIO:
 
 
 class RotatingLog:
-    """What a running program writes, in a file and the one before it: never more than twice ``limit_bytes``.
+    """The output of a running program, in the current file and the previous one: at most twice ``limit_bytes``.
 
-    The program writes into a pipe, and a thread of ours into the file, so that the file can change under a program
-    that knows nothing of it. On a full disk lines are dropped and counted; the program itself never waits for a disk.
+    The program writes into a pipe, and a thread here writes the file, so that the file can change without the program's
+    knowledge. On a full disk lines are dropped and counted. The program never waits for a disk.
     """
 
     def __init__(self, data_dir: Path, name: str, *, limit_bytes: int) -> None:
@@ -44,7 +44,7 @@ class RotatingLog:
         self._lock = threading.Lock()
 
     def pipe(self) -> int:
-        """Return the end of a new pipe that a program may write to; it is read until its last holder closes it."""
+        """Return the end of a new pipe that a program writes to. The pipe is read until its last holder closes it."""
         with self._lock:
             self._tail = b""
             with contextlib.suppress(OSError):
@@ -58,16 +58,16 @@ class RotatingLog:
         return writing
 
     def await_end(self, timeout_s: float) -> None:
-        """Wait until everything that ended programs wrote is in the file, at most so long."""
+        """Wait until the output of ended programs is in the file, at most ``seconds``."""
         for thread in self._threads:
             thread.join(timeout_s)
 
     def last_words(self) -> str:
-        """The last line of the newest program that says why it stopped, or an empty string."""
+        """Return the line that says why the newest program stopped, or an empty string."""
         return telling(self._tail)
 
     def write(self, data: bytes) -> None:
-        """Append, and begin a new file where this one would get too long, at the end of a line."""
+        """Append. Begin a new file, at the end of a line, where this one would get too long."""
         with self._lock:
             self._tail = (self._tail + data)[-TAIL_BYTES:]
             try:
@@ -84,7 +84,7 @@ class RotatingLog:
         self._open_once()
         while self._size + len(data) > self.limit_bytes:
             room = self.limit_bytes - self._size
-            # A line that is longer than a whole file is cut.
+            # A line that is longer than a file is cut.
             cut = data.rfind(b"\n", 0, max(room, 0)) + 1 or (room if self._size == 0 else 0)
             self._put(data[:cut])
             data = data[cut:]
@@ -124,14 +124,14 @@ class RotatingLog:
 
 
 def telling(text: bytes) -> str:
-    """The last line that says why a program stopped, else the last line of all."""
+    """Return the last line that says why a program stopped, else the last line."""
     lines = text.decode("utf-8", "replace").splitlines()
     found = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "No space"))]
     return (found or lines or [""])[-1].strip()[:300]
 
 
 def last_words(data_dir: Path, name: str, *, since: int) -> str:
-    """The last line that a server wrote after byte ``since`` that says why it stopped, or an empty string."""
+    """Return the last line after byte ``since`` in which a server says why it stopped, or an empty string."""
     try:
         with log_path(data_dir, name).open("rb") as file:
             file.seek(since)

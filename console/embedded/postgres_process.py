@@ -1,4 +1,4 @@
-"""Which process serves a cluster, and ending one that nobody looks after any more."""
+"""Find the process that serves a cluster, and end one that has lost its guard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STOP_TIMEOUT_S = 30.0
 
 
 def postmaster(cluster: Path) -> tuple[int | None, str]:
-    """Process id and status from ``postmaster.pid`` (the lines of PostgreSQL's pidfile.h)."""
+    """Return process id and status from ``postmaster.pid`` (the lines of PostgreSQL's pidfile.h)."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
         return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""
@@ -23,7 +23,7 @@ def postmaster(cluster: Path) -> tuple[int | None, str]:
 
 
 def is_postgres(pid: int, cluster: Path) -> bool:
-    """Whether process ``pid`` lives and serves ``cluster``; its id may have gone to another since."""
+    """Return whether process ``pid`` lives and serves ``cluster``. Another process may have got its id since."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -41,7 +41,7 @@ def is_postgres(pid: int, cluster: Path) -> bool:
 
 
 def stop_leftover(cluster: Path) -> None:
-    """End a server that outlived its guard, or wait for the end of one that is on its way."""
+    """End a server that outlived its guard, or wait for one that is already stopping."""
     pid, _ = postmaster(cluster)
     if pid is None or not is_postgres(pid, cluster):
         return

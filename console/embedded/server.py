@@ -1,4 +1,4 @@
-"""What the guard needs to know of a server that it keeps."""
+"""The interface between the guard and a server that it keeps."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Server(Protocol):
     start_timeout_s: float
 
     def prepare(self) -> None:
-        """Make what the server needs before it starts, and end a server that a dead guard left behind."""
+        """Make the files that the server needs, and end a server that a dead guard left behind."""
 
     def choose_port(self) -> None:
-        """Keep the recorded port, or record another when somebody else listens there."""
+        """Keep the recorded port, or record another when another program listens there."""
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the server as a child that dies with this process."""
 
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the server answers. Asked every few milliseconds while it starts."""
+        """Return whether the server answers. Called every few milliseconds while it starts."""
 
     def provision(self) -> None:
-        """Bring users and databases to what they should be. Called once the server answers."""
+        """Create or correct users and databases. Called once the server answers."""
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Stop the server cleanly, or by force when it takes too long."""

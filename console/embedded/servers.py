@@ -22,13 +22,13 @@ from console.embedded.state import Urls, load_state, make_data_dir, urls_of
 
 START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 40.0
-# How long a guard may take to notice that it lost its last holder; it is woken by the kernel.
+# How long a guard may take to notice that it lost its last holder. The kernel wakes it.
 NOTICE_S = 0.25
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 def embedded_urls(data_dir: Path) -> Urls:
-    """The addresses of the embedded servers of ``data_dir``. Starts nothing; makes ports and passwords."""
+    """Return the addresses of the embedded servers of ``data_dir``. Chooses ports and passwords, starts nothing."""
     return urls_of(load_state(Path(data_dir)))
 
 
@@ -70,21 +70,21 @@ class Servers:
 
     @property
     def database_url(self) -> str:
-        """The application's role, which owns nothing."""
+        """The address for the application's role, which owns nothing."""
         return embedded_urls(self.data_dir).database_url
 
     @property
     def database_owner_url(self) -> str:
-        """The role that owns database, schema and tables."""
+        """The address for the role that owns database, schema and tables."""
         return embedded_urls(self.data_dir).database_owner_url
 
     @property
     def redis_url(self) -> str:
-        """Database 0 of the Redis server."""
+        """The address of database 0 of the Redis server."""
         return embedded_urls(self.data_dir).redis_url
 
     def revive(self) -> None:
-        """Take hold of every server and start those that have no guard. Cheap when all is well."""
+        """Hold every server, and start those that have no guard. Cheap when all is well."""
         with contextlib.ExitStack() as stack:
             starting = []
             for service in self.services:
@@ -109,14 +109,14 @@ class Servers:
                 raise failures[0]
 
     def close(self) -> None:
-        """Let go. If nobody else holds the servers, they stop, and this returns when they have."""
+        """Release the servers. If nobody else holds them, they stop, and this returns when they have."""
         for hold in self._holds.values():
             hold.close()
         released, self._holds = list(self._holds), {}
         noticed_by = time.monotonic() + NOTICE_S
         stopped_by = time.monotonic() + STOP_TIMEOUT_S
         for service in released:
-            # A guard that stops its server first takes away the marker; one that keeps it has other holders.
+            # A guard that stops its server first removes the marker. If the marker stays, the server has other holders.
             while time.monotonic() < noticed_by and ready_path(self.data_dir, service).exists():
                 time.sleep(0.01)
             if ready_path(self.data_dir, service).exists():
@@ -164,7 +164,7 @@ class Servers:
 
 
 def _hold(data_dir: Path, service: str) -> IO[str]:
-    """Take the shared lock, waiting for a guard that is just stopping the server."""
+    """Take the shared lock. Wait for a guard that is stopping the server."""
     file = holders_path(data_dir, service).open("a")
     try:
         _lock(
@@ -199,13 +199,13 @@ def _is_guarded(data_dir: Path, service: str) -> bool:
 
 
 def _await_report(service: str, process: subprocess.Popen[bytes], report: IO[str]) -> None:
-    """Wait for the one line in which the guard says how the start went."""
+    """Wait for the line in which the guard reports how the start went."""
     readable, _, _ = select.select([report], [], [], START_TIMEOUT_S)
     line = report.readline() if readable else ""
     if not line:
         process.terminate()
         raise EmbeddedError(
-            f"The guard of the embedded {service} gave up without a word; see logs/embedded.log."
+            f"The guard of the embedded {service} ended without a report; see logs/embedded.log."
         )
     error = json.loads(line)["error"]
     if error:

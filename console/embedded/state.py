@@ -14,13 +14,13 @@ from pathlib import Path
 
 from console.embedded.errors import EmbeddedError, os_errors_explained
 
-# Below the ephemeral range of Linux (32768) and macOS (49152), so that no outgoing connection takes one.
+# Below the ephemeral ranges of Linux (32768) and macOS (49152), so that no outgoing connection takes one.
 PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
 class State:
-    """What a data folder's servers need to be found again."""
+    """Ports and passwords of a data folder's servers, and where the cluster is."""
 
     postgres_port: int
     redis_port: int
@@ -29,7 +29,7 @@ class State:
     app_password: str
     redis_password: str
     postgres_home: str = ""
-    """Where the cluster lives when the data folder is out of reach of the user PostgreSQL runs as."""
+    """The folder of the cluster, where the user that PostgreSQL runs as cannot reach the data folder."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Urls:
     """Addresses of the embedded servers."""
 
     database_url: str
-    """The application's role: reads and writes rows, owns nothing."""
+    """For the application's role, which reads and writes rows and owns nothing."""
     database_owner_url: str
-    """The role that owns the tables: migrations and partitions."""
+    """For the role that owns the tables, for migrations and partitions."""
     redis_url: str
 
 
@@ -48,14 +48,14 @@ def state_path(data_dir: Path) -> Path:
 
 
 def run_dir(data_dir: Path) -> Path:
-    """The folder of locks and markers, made if it is not there."""
+    """Return the folder of locks and markers. Make it if it does not exist."""
     folder = data_dir / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def port_is_free(port: int) -> bool:
-    """Whether this machine would let a server listen on ``port`` of the loopback address."""
+    """Return whether a server can listen on ``port`` of the loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -66,7 +66,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(*, but: int = 0) -> int:
-    """A port of `PORTS` on which nobody listens."""
+    """Return a port of `PORTS` on which nothing listens."""
     for _ in range(200):
         port = PORTS[secrets.randbelow(len(PORTS))]
         if port != but and port_is_free(port):
@@ -75,7 +75,7 @@ def free_port(*, but: int = 0) -> int:
 
 
 def load_state(data_dir: Path) -> State:
-    """The recorded state; on the first call of a data folder it is made."""
+    """Return the recorded state. The first call for a data folder makes it."""
     data_dir = data_dir.absolute()
     with os_errors_explained(data_dir):
         found = _read(data_dir)
@@ -99,7 +99,7 @@ def load_state(data_dir: Path) -> State:
 
 
 def update_state(data_dir: Path, **changes: int | str) -> State:
-    """Record ``changes`` beside what other processes recorded meanwhile."""
+    """Record ``changes`` and keep what other processes recorded meanwhile."""
     load_state(data_dir)
     with os_errors_explained(data_dir), _locked(data_dir):
         current = _read(data_dir)
@@ -121,16 +121,16 @@ def urls_of(state: State) -> Urls:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data folder, private to its user. A folder that exists keeps its mode.
+    """Make the data folder, private to its user. An existing folder keeps its mode.
 
-    Root's folder may be passed through, though not listed, by the user who runs PostgreSQL for root; the
-    folders and files in it are private by themselves.
+    The user who runs PostgreSQL for root can pass through root's folder but not list it. The folders and files in it
+    are private themselves.
     """
     data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` atomically by a file that only its owner reads."""
+    """Replace ``path`` atomically by a file that only its owner can read."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

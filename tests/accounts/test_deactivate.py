@@ -107,7 +107,7 @@ def test_the_preview_counts_what_ends_and_names_services_left_alone(root: User) 
     assert found == [
         (1, "session that ends", ["Firefox 133 on Linux, 127.0.0.1"]),
         (1, "key that is revoked", ["backstage"]),
-        (1, "service whose only owner this is", ["ledger"]),
+        (1, "service that has no other owner", ["ledger"]),
     ]
     assert "team payments" in shown.warnings[0]
     assert User.objects.get(username="grace").is_active

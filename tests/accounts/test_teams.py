@@ -101,7 +101,7 @@ def test_a_member_decides_from_then_on_and_no_longer_afterwards(root: User, paym
         "accounts.remove_member", {"team_id": payments.pk, "username": "grace"}, actor=acting(root)
     )
     assert [(touch.label, list(touch.names)) for touch in shown.touches] == [
-        ("service without an owner then", ["ledger"])
+        ("service that loses its last owner", ["ledger"])
     ]
     do("remove_member", root, team_id=payments.pk, username="grace")
     assert not User.objects.get(username="grace").has_perm("slos.decide", ledger)

@@ -83,7 +83,7 @@ def test_a_date_that_is_none_is_named_with_a_way_back(db: None, given: str) -> N
 def test_days_the_wrong_way_round_are_told_so(db: None) -> None:
     response = client_of("auditor").get(reverse("audit"), {"since": "2026-05-03", "until": "2026-05-01"})
     assert response.status_code == 422
-    assert "The last day lies before the first." in text_of(response)
+    assert "The last day is before the first." in text_of(response)
 
 
 def test_behind_the_oldest_entry_stands_the_way_to_the_newest(db: None) -> None:

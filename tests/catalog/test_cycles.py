@@ -152,7 +152,7 @@ class TestAcknowledge:
             dispatch(NAME, {"cycle_id": alert.pk}, actor=acting(owner))
 
     def test_it_refuses_a_version_that_was_not_looked_at(self, alert: CycleAlert, admin: User) -> None:
-        with pytest.raises(Conflict, match="gone and come back"):
+        with pytest.raises(Conflict, match="resolved and has come back"):
             dispatch(NAME, {"cycle_id": alert.pk, "version": 7}, actor=acting(admin))
 
     def test_it_knows_no_other_cycle(self, admin: User, db: None) -> None:

@@ -118,7 +118,7 @@ def test_it_refuses_a_part_of_nothing(admin: User) -> None:
 
 def test_nobody_adds_to_the_ingestion_of_another(owner: User, admin: User, team: object) -> None:
     first = send(admin, "a>b", parts=2)
-    with pytest.raises(NotAllowed, match="Only sre, who began"):
+    with pytest.raises(NotAllowed, match="Only sre, who started"):
         send(owner, "c>d", ingestion_id=first["ingestion_id"], part=2)
 
 
@@ -144,7 +144,7 @@ def test_of_many_bad_rows_some_are_named_and_all_are_counted(admin: User) -> Non
     fields = refusal.value.fields
     assert [field.path for field in fields[:2]] == ["services.1.service_id", "services.2.service_id"]
     assert len(fields) == 300
-    assert (fields[-1].path, fields[-1].message) == ("services", "4701 more of the values cannot be taken")
+    assert (fields[-1].path, fields[-1].message) == ("services", "4701 more values are not valid")
 
 
 def test_a_bad_row_far_down_is_named_by_its_place(admin: User) -> None:

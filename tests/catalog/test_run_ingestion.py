@@ -73,7 +73,7 @@ def test_parts_are_checked_together(admin: User) -> None:
         (2, 3, "target"),
         (2, 2, "target"),
     ]
-    assert sent.errors[1]["message"] == "a → b stands in row 1 of part 1 already"
+    assert sent.errors[1]["message"] == "a → b is already in row 1 of part 1"
     assert (sent.error_count, sent.rows_done) == (2, 0)
     assert not Service.objects.exists()
 

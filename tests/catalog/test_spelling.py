@@ -210,7 +210,7 @@ class TestCapitals:
             Service.objects.create(service_id=name)
         sent = taken(admin, f"{PAY}>db", f"{PAY_IN_CAPITALS}>db", discovery_source="backstage")
         assert Dependency.objects.count() == 2
-        assert "not told apart by capitals" in sent.summary["warnings"][0]
+        assert "ignores capitals in names" in sent.summary["warnings"][0]
 
     @pytest.mark.parametrize("source", ["manual", "kubernetes", "otel"])
     def test_are_two_services_for_others_and_the_ingestion_says_so(self, admin: User, source: str) -> None:

@@ -87,12 +87,12 @@ def test_a_service_may_stand_once_in_all_parts() -> None:
     found = problems(
         {"services": [{"service_id": "a"}]}, {"services": [{"service_id": "b"}, {"service_id": "a"}]}
     )
-    assert found == [(2, "services.1.service_id", "a stands in row 1 of part 1 already")]
+    assert found == [(2, "services.1.service_id", "a is already in row 1 of part 1")]
 
 
 def test_an_edge_may_stand_once() -> None:
     ((_, path, message),) = problems({"dependencies": [edge("a", "b"), edge("b", "a"), edge("a", "b")]})
-    assert (path, message) == ("dependencies.2.target", "a → b stands in row 1 already")
+    assert (path, message) == ("dependencies.2.target", "a → b is already in row 1")
 
 
 def test_it_names_what_two_rows_contradict_each_other_in() -> None:
@@ -101,7 +101,7 @@ def test_it_names_what_two_rows_contradict_each_other_in() -> None:
     )
     assert (
         message
-        == "a → b stands in row 1 with a different criticality, timeout_ms; which of the two is right?"
+        == "a → b is already in row 1 with a different criticality, timeout_ms; keep the one that is right"
     )
 
 

@@ -287,7 +287,7 @@ def test_words_that_try_to_be_markup_stay_words(shop: Team) -> None:
 def test_an_action_that_no_form_fits_has_no_dialog(name: str, db: None) -> None:
     response = client_of("sre_admin").get(f"/actions/{name}/")
     assert response.status_code == 404
-    assert "the API does it" in text_of(response)
+    assert "Use the API" in text_of(response)
 
 
 @pytest.mark.parametrize("name", ["accounts.create_user", "accounts.create_api_key"])

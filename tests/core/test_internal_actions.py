@@ -69,7 +69,7 @@ def test_the_code_itself_records_it_with_entry_and_event(root: User) -> None:
 
 
 def test_what_people_may_ask_for_is_not_recorded_past_them(lever: str) -> None:
-    with pytest.raises(RuntimeError, match="dispatch it"):
+    with pytest.raises(RuntimeError, match="use dispatch"):
         record(lever, {"name": "x"}, actor=Actor.system("tests"))
     assert not AuditEntry.objects.exists()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from apps.engine.document import AvailabilityWindow, Backtest
 from apps.engine.edges.composite import Factor
 from apps.engine.series import observe
 from apps.engine.simulation import fleet, latency_fleet
@@ -59,7 +60,7 @@ def simulate_latencies(
 
 def backtest_target(
     history: CountSeries | None, hourly: CountSeries | None, target: float, window_days: int, as_of: int
-) -> dict[str, object]:
+) -> Backtest[AvailabilityWindow]:
     """Backtest one target: ``history`` are daily counts, ``hourly`` finer ones; either may be missing."""
     observed = observe(hourly, as_of)
     return backtest_targets(observe(history, as_of), observed, [target], window_days)[0]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apps.engine.assessment import assess
+from apps.engine.document import RecommendationDocument
 from apps.engine.reading import read
 from apps.engine.recommend import conclude, recommend
 from apps.engine.types import GraphFigure, ServiceInput
@@ -22,7 +23,7 @@ LARGEST = 50_000
 """Bytes; the series of a service are ten times as large."""
 
 
-def text(document: dict[str, Any]) -> str:
+def text(document: RecommendationDocument) -> str:
     return json.dumps(document, allow_nan=False)
 
 

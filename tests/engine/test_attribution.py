@@ -54,14 +54,16 @@ def test_base_and_contributions_are_the_balanced_target(seed: int, days: int) ->
     service, as_of = full_service(days=days)
     document = recommend(service, as_of=as_of, seed=seed)
     explanation = document["explanation"]
-    tiers = document["availability"]["tiers"]  # type: ignore[index]
-    total = explanation["base"] + sum(each["contribution"] for each in explanation["attribution"])  # type: ignore[index]
-    assert total == pytest.approx(explanation["target"], abs=1e-9)  # type: ignore[index]
-    assert explanation["target"] == tiers["balanced"]["target"]  # type: ignore[index]
+    tiers = document["availability"]["tiers"]
+    assert tiers is not None
+    assert explanation["base"] is not None
+    total = explanation["base"] + sum(each["contribution"] for each in explanation["attribution"])
+    assert total == pytest.approx(explanation["target"], abs=1e-9)
+    assert explanation["target"] == tiers["balanced"]["target"]
 
 
 def test_the_dependency_that_fails_most_costs_most() -> None:
     service, as_of = full_service()
-    attribution = recommend(service, as_of=as_of)["explanation"]["attribution"]  # type: ignore[index]
+    attribution = recommend(service, as_of=as_of)["explanation"]["attribution"]
     worst = min(attribution, key=lambda each: each["contribution"])
     assert worst["feature"] == "dependency:payments-db"

@@ -45,7 +45,7 @@ def test_a_higher_target_never_misses_less() -> None:
         backtest_target(None, counts, target, 28, end_of(counts))["missed"]
         for target in (0.99, 0.998, 0.999, 0.9995)
     ]
-    assert missed == sorted(missed)  # type: ignore[type-var]
+    assert missed == sorted(missed)
     assert missed[0] == 0
     assert missed[-1] == 7
 

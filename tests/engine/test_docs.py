@@ -38,7 +38,7 @@ def test_every_field_is_described() -> None:
     features = {
         each["feature"]
         for document in documents
-        for each in document["explanation"]["attribution"]  # type: ignore[index]
+        for each in document["explanation"]["attribution"]
         if not each["feature"].startswith("dependency:")
     }
     assert features - described == set()

@@ -9,13 +9,14 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from apps.engine.document import Criticality, DependencyPart, RecommendationDocument
 from apps.engine.edges.estimates import EdgeEstimate, estimate_edges
 from apps.engine.evaluation.dependencies_report import edges_markdown
 from apps.engine.evaluation.edges import LEAST_JUDGED, EdgeOutcome, Estimate, evaluate_edges, summarise_edges
 from apps.engine.recommend import recommend
 from apps.engine.series import ObservedCounts
 from apps.engine.simulation.known_edges import Seen
-from apps.engine.types import CountSeries, Criticality, DependencyInput, ServiceInput
+from apps.engine.types import CountSeries, DependencyInput, ServiceInput
 from tests.engine.build import end_of, with_dependency
 
 SERVICES = 120
@@ -111,7 +112,7 @@ def tables(found: Sequence[EdgeOutcome]) -> Any:
     return summarise_edges(found)
 
 
-def _document(criticality: Criticality, hardness: float) -> dict[str, object]:
+def _document(criticality: Criticality, hardness: float) -> RecommendationDocument:
     counts, edge = with_dependency(hardness=hardness, own_rate=1e-4)
     service = ServiceInput(
         "checkout", counts=counts, dependencies=(DependencyInput("recs", criticality=criticality, edge=edge),)
@@ -119,16 +120,15 @@ def _document(criticality: Criticality, hardness: float) -> dict[str, object]:
     return recommend(service, as_of=end_of(counts))
 
 
-def _row(document: dict[str, object]) -> dict[str, object]:
-    row: dict[str, object] = document["availability"]["composite"]["dependencies"][0]  # type: ignore[index]
-    return row
+def _row(document: RecommendationDocument) -> DependencyPart:
+    return document["availability"]["composite"]["dependencies"][0]
 
 
 def test_a_soft_dependency_with_an_evidenced_fallback_stops_counting() -> None:
     document = _document("soft", 0.0)
     row = _row(document)
     assert (row["has_fallback"], row["effect"], row["hardness_source"]) == (True, 0.0, "observed")
-    assert document["availability"]["dependency_limit"] is None  # type: ignore[index]
+    assert document["availability"]["dependency_limit"] is None
     assert _row(_document("hard", 0.0))["has_fallback"] is False
 
 
@@ -136,7 +136,7 @@ def test_what_is_declared_soft_and_behaves_hard_is_said_so() -> None:
     document = _document("soft", 0.9)
     row = _row(document)
     assert (row["behaves_hard"], row["has_fallback"]) == (True, False)
-    summary = str(document["explanation"]["summary"])  # type: ignore[index]
+    summary = document["explanation"]["summary"]
     assert "recs is declared soft but behaves hard" in summary
     assert _row(_document("hard", 0.9))["behaves_hard"] is False
     assert "behaves hard" not in str(_document("soft", 0.1)["explanation"])
@@ -150,7 +150,7 @@ def test_without_evidence_a_soft_dependency_still_counts() -> None:
         counts=counts,
         dependencies=(DependencyInput("recs", criticality="soft", edge=quiet, target=quiet),),
     )
-    document: dict[str, object] = recommend(service, as_of=end_of(counts))
+    document = recommend(service, as_of=end_of(counts))
     assert _row(document)["has_fallback"] is False
     assert _row(document)["effect"] == 0.0
-    assert document["availability"]["dependency_limit"] == 1.0  # type: ignore[index]
+    assert document["availability"]["dependency_limit"] == 1.0

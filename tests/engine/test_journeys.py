@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from apps.engine.document import TierName
 from apps.engine.evaluation.brute_force import simulate
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.journeys.availability import JourneyFleet, Path, Step, evaluate
 from apps.engine.journeys.predicted import Predicted
 from apps.engine.simulation.random_graphs import random_graph
-from apps.engine.types import TIER_BREACH_PROBABILITY, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY
 from tests.engine.test_reach import whole_of
 
 OWN = {"web": 0.9995, "pay": 0.9998, "cart": 0.9997, "db": 0.9999, "bank": 0.999}

@@ -48,7 +48,7 @@ def backtest(
     window_days: int = 28,
 ) -> dict[str, Any]:
     tier: dict[str, Any] = {"target": threshold}
-    documents: dict[str, Any] = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
+    documents: Any = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
     documents[which] = {"tiers": {"balanced": tier}}
     as_of = START + round(days * DAY)
     add_backtests(documents, from_buckets(series, as_of), series, bins, window_days=window_days, as_of=as_of)

@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.engine.document import Criticality, RecommendationDocument
 from apps.engine.edges.dependencies import MOST_UNKNOWN
 from apps.engine.edges.warnings import APART
 from apps.engine.recommend import recommend
-from apps.engine.types import Criticality, DependencyInput, ServiceInput
+from apps.engine.types import DependencyInput, ServiceInput
 from tests.engine.build import full_service
 
 SERVICE, AS_OF = full_service(days=14)
 CRITICALITIES: tuple[Criticality, ...] = ("hard", "soft", "degraded")
 
 
-def document_of(dependencies: tuple[DependencyInput, ...]) -> dict[str, Any]:
+def document_of(dependencies: tuple[DependencyInput, ...]) -> RecommendationDocument:
     service = replace(SERVICE, dependencies=(*SERVICE.dependencies, *dependencies))
     return recommend(service, as_of=AS_OF)
 
@@ -86,7 +87,7 @@ def test_many_that_are_counted_stay_with_their_effects() -> None:
         for number in range(200)
     )
     composite = document_of((*known, *unknown(300)))["availability"]["composite"]
-    effects = {each["target_id"]: each["effect"] for each in composite["dependencies"]}
+    effects = {each["target_id"]: each["effect"] or 0.0 for each in composite["dependencies"]}
     assert all(effects[each.target_id] < 0 for each in known)
     assert len(effects) == 200 + MOST_UNKNOWN + 2
 

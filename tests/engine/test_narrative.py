@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from apps.engine.document import AvailabilityWindow
 from apps.engine.explanation.attribution import Contribution
 from apps.engine.explanation.narrative import Seen, summarise, with_what_is_missing
 from apps.engine.recommend import recommend
 from apps.engine.rounding import duration, percent, plain
 from apps.engine.types import ServiceInput
+from apps.engine.window.backtest import backtest_document
 from apps.engine.window.tiers import Tier
 from tests.engine.build import end_of, full_service, steady
 
@@ -114,5 +116,7 @@ def test_a_cold_start_says_what_its_past_cannot_tell(days: int, end: str) -> Non
 
 
 def test_a_past_that_can_be_judged_lacks_nothing() -> None:
-    judged = {"of": 1, "pages_per_month": 0.0}
+    judged = backtest_document(
+        [AvailabilityWindow(start="", end="", missed=False, availability=1.0)], 0.0, None
+    )
     assert with_what_is_missing("29 days of data.", judged, 28) == "29 days of data."

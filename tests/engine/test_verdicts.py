@@ -16,9 +16,8 @@ from apps.engine.window.tiers import LEAST_TARGET
 from tests.engine.build import end_of, hourly, steady
 
 
-def availability_of(service: ServiceInput, as_of: int, **options: Any) -> dict[str, Any]:
-    found: dict[str, Any] = recommend(service, as_of=as_of, **options)["availability"]  # type: ignore[assignment]
-    return found
+def availability_of(service: ServiceInput, as_of: int, **options: Any) -> Any:
+    return recommend(service, as_of=as_of, **options)["availability"]
 
 
 @pytest.mark.parametrize(

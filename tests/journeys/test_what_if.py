@@ -11,17 +11,18 @@ from django.utils import timezone
 from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.journeys.documents import StepAsked
 from apps.journeys.what_if import trial
 from apps.slos.models import Recommendation
 from apps.telemetry.series import Buckets
 from tests.slos.conftest import compute, full_hour, make_edge, make_hours, make_latency, make_service
 
 
-def step(kind: str, target: str, value: float) -> dict[str, Any]:
+def step(kind: str, target: str, value: float) -> StepAsked:
     return {"kind": kind, "target_id": target, "value": value}
 
 
-def try_on(fleet: dict[str, Service], *steps: dict[str, Any]) -> dict[str, Any]:
+def try_on(fleet: dict[str, Service], *steps: StepAsked) -> Any:
     return trial.answer(fleet["web"].pk, steps)
 
 
@@ -120,7 +121,7 @@ def test_a_queue_is_told_as_what_it_is(fleet: dict[str, Service]) -> None:
     ],
 )
 def test_a_step_that_does_not_fit_is_named_by_its_place(
-    fleet: dict[str, Service], wanted: dict[str, Any], words: str
+    fleet: dict[str, Service], wanted: StepAsked, words: str
 ) -> None:
     found = try_on(fleet, step("retry", "pay", 1), wanted)
     assert (found["state"], found["step"]) == ("impossible", 1)
@@ -131,6 +132,7 @@ def test_a_service_without_data_has_no_number_but_an_answer(fleet: dict[str, Ser
     new = make_service("new")
     make_edge(new, fleet["pay"])
     found = trial.answer(new.pk, [step("fallback", "pay", 0.9)])
+    assert found["state"] == "done"
     assert found["before"]["tiers"] is None
     assert found["reason"]
 
@@ -159,7 +161,10 @@ def test_a_timeout_reads_the_answers_of_the_services_own_time(shop: Team) -> Non
         assert found["state"] == "done", found
         assert found["as_of"] == end.isoformat().replace("+00:00", "Z")
         if is_computed:
-            assert found["after"]["composite"] < found["before"]["composite"]
+            after, before = found["after"]["composite"], found["before"]["composite"]
+            assert after is not None
+            assert before is not None
+            assert after < before
 
 
 def test_slow_answers_are_read_from_the_histogram() -> None:

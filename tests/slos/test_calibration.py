@@ -16,7 +16,7 @@ REPORTS = (EVALUATION / "report.json", EVALUATION / "real-histories.json")
 
 
 def group(services: int, *missed: float) -> dict[str, object]:
-    tiers = {
+    tiers: dict[str, object] = {
         tier: {"missed": share, "standard_error": 0.01, "missed_or_met_exactly": share, "within": True}
         for tier, share in zip(TIERS, missed, strict=True)
     }

@@ -21,7 +21,7 @@ from apps.slos.presenting.tiers import missed_sentence, more_than_meant, rate_wo
 from apps.ui.charts import Window
 from apps.ui.format import percent
 
-QUALITY: dict[str, Any] = {
+QUALITY: Any = {
     "days": 90.0,
     "coverage": 0.996,
     "gaps": 0,
@@ -36,7 +36,13 @@ QUALITY: dict[str, Any] = {
 }
 
 
-def part(regime: str | None = "rare_incidents") -> dict[str, Any]:
+DOCUMENT: Any = {"service_id": "ledger", "window_days": 28, "data_quality": QUALITY}
+NOTHING: Any = QUALITY | dict.fromkeys(
+    ("days", "coverage", "gaps", "missing_seconds", "step_seconds", "total_requests", "expected_requests")
+)
+
+
+def part(regime: str | None = "rare_incidents") -> Any:
     tiers = {
         name: {"target": target, "breach_probability": chance}
         for name, target, chance in (
@@ -117,12 +123,12 @@ def test_no_regime_is_told_as_what_it_is_not() -> None:
 
 
 @pytest.mark.parametrize("found", [part(None), part("something newer"), {"regime": "steady", "tiers": None}])
-def test_without_a_known_kind_or_a_number_nothing_is_claimed(found: dict[str, Any]) -> None:
+def test_without_a_known_kind_or_a_number_nothing_is_claimed(found: Any) -> None:
     assert reliability(found) is None
 
 
 def test_a_chance_is_explained_with_the_services_own_numbers() -> None:
-    found = meaning("ledger", {"window_days": 28, "data_quality": QUALITY}, part())
+    found = meaning(DOCUMENT, part())
     assert found is not None
     assert found.question == "What does 5\u202f% mean here?"
     words = " ".join(found.answers)
@@ -135,7 +141,8 @@ def test_a_chance_is_explained_with_the_services_own_numbers() -> None:
 
 
 def test_no_number_has_nothing_to_explain() -> None:
-    assert meaning("ledger", {"data_quality": QUALITY}, {"tiers": None}) is None
+    assert meaning(DOCUMENT, part() | {"tiers": None}) is None
+    assert meaning(None, None) is None
 
 
 def test_gaps_are_told_with_their_length_and_nothing_says_the_opposite() -> None:
@@ -154,7 +161,7 @@ def test_what_is_odd_in_the_data_is_counted_in_plain_words() -> None:
     assert lines[-1] == "Clock moved."
     assert "1,000,000 requests in 90 days." in lines
     assert data_words(QUALITY) == "90 d, 99.6\u202f% of hours"
-    assert quality_words({"days": None}) == []
+    assert quality_words(NOTHING) == quality_words(None) == []
 
 
 def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
@@ -170,7 +177,7 @@ def test_a_confidence_that_is_not_good_says_what_holds_it_back() -> None:
     for days in (2.0, 7.0):
         weeks = confidence_words(0.3, "cold_start", QUALITY | {"days": days})
         assert weeks == "Low: there is little history, and the tiers allow for what so few days cannot show."
-    assert "publishes" in confidence_words(0.2, "cold_start", {"days": None})
+    assert "publishes" in confidence_words(0.2, "cold_start", NOTHING)
     assert confidence_words(0.0, "insufficient_traffic", QUALITY) == "Too little is known for a number."
     assert confidence_words(0.0, "nothing_kept", QUALITY) == "What was counted leaves no target to keep."
 

@@ -63,7 +63,7 @@ def test_a_tier_and_the_dialog_about_the_same_threshold_count_the_same_windows(s
     for which, sli_type, share in (("p95_ms", SLI, 0.95), ("p99_ms", "latency_p99", 0.99)):
         for threshold in (80.0, 150.0, 187.5, 200.0, 230.0, 300.0, 420.0):
             tier: dict[str, Any] = {"target": threshold}
-            documents: dict[str, Any] = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
+            documents: Any = {"p95_ms": {"tiers": None}, "p99_ms": {"tiers": None}}
             documents[which] = {"tiers": {"balanced": tier}}
             add_backtests(documents, from_buckets(series, as_of), series, None, window_days=28, as_of=as_of)
             found = tier["backtest"]

@@ -12,7 +12,7 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import InvalidInput
-from apps.engine import types
+from apps.engine import document as types
 from apps.slos.lists.recommendations import VERDICT_WORDS
 from apps.slos.models import ActiveSlo
 from apps.slos.presenting.tiers import VERDICTS
@@ -34,9 +34,7 @@ def ledger(shop: Team) -> Service:
 
 
 def test_every_verdict_of_the_engine_has_words_on_every_page() -> None:
-    verdicts = set(
-        get_args(types.Verdict.__value__ if hasattr(types.Verdict, "__value__") else types.Verdict)
-    )
+    verdicts = set(get_args(types.Verdict))
     assert verdicts == set(VERDICTS) == set(VERDICT_WORDS)
 
 

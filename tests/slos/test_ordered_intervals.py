@@ -9,14 +9,14 @@ import pytest
 from apps.slos.formatting import TIERS, with_ordered_intervals
 
 
-def tiers(*intervals: tuple[float, float] | None) -> dict[str, Any]:
+def tiers(*intervals: tuple[float, float] | None) -> Any:
     return {
         name: {"target": 0.99, "interval": None if ends is None else list(ends)}
         for name, ends in zip(TIERS, intervals, strict=True)
     }
 
 
-def shown(found: dict[str, Any]) -> list[list[float]]:
+def shown(found: Any) -> list[list[float]]:
     return [found[name]["interval"] for name in TIERS]
 
 

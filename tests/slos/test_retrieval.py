@@ -45,6 +45,7 @@ def test_a_worker_makes_what_is_missing(service: Service, live_worker: Any) -> N
     assert not document["is_stale"]
     assert document["recommendations"]["availability"]["id"] == str(current(service).pk)
     assert set(document["recommendations"]) == {"availability", "latency_p95", "latency_p99"}
+    assert document["explanation"]
     assert document["explanation"]["summary"]
 
 

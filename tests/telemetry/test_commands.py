@@ -136,7 +136,7 @@ def test_backfilling_hours_that_shrank_says_what_stands_and_how_to_replace_it(
     run(*arguments)
     fleet.says("http_requests_total", steady("60", service="shop"))
     _, err = run(*arguments)
-    assert "24 hours have less now than what is stored of them" in err
+    assert "24 hours have less data now than is stored" in err
     assert "--trust" in err
     assert SliHour.objects.filter(total=100).count() == 24
     _, err = run(*arguments, "--trust")
@@ -238,4 +238,7 @@ def test_a_tenant_without_data_is_told_apart_from_a_source_that_is_down(settings
     with serving(lambda path, form: success([])) as server:
         settings.PROMETHEUS_URL = server.url
         out, _ = run("telemetry", "check", "--service", "shop")
-    assert "none of the metric families of the tenant 'nobody'. Is PROMETHEUS_ORG_ID right?" in out
+    assert (
+        "no metrics of the last day for any metric family of the tenant 'nobody'. Is PROMETHEUS_ORG_ID right?"
+        in out
+    )

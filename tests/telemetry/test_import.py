@@ -216,7 +216,7 @@ def test_every_bad_row_is_named_and_nothing_is_stored(tmp_path: Path) -> None:
         ],
     )
     width = (
-        "700 cannot be: a bin is as wide as a divisor of an hour (60, 300, 3600) or whole hours that divide "
+        "700 cannot be: a bin is as wide as a divisor of an hour (60, 300, 3600), or as whole hours that divide "
         "a day (86400)"
     )
     assert refused(tmp_path) == {
@@ -243,7 +243,7 @@ def test_every_bad_row_is_named_and_nothing_is_stored(tmp_path: Path) -> None:
             8,
             "timestamp",
         ): "the bin starts at 2026-10-25T04:30:00Z and is 3600 s wide, which reaches into the next hour: "
-        "it has to end with its hour",
+        "a bin must not cross the end of its hour",
         ("sli.csv", 9, "total"): "-1 is negative; a count is 0 or more",
         ("sli.csv", 10, "total"): "NaN is no count; leave the line out where there is no data",
         ("sli.csv", 11, "bad"): "inf is too large for a count",

@@ -148,7 +148,7 @@ class TestClockChanges:
         (reason,) = refused(tmp_path).values()
         assert reason.startswith(
             "covers time that line 4 covers already: times without an offset are taken as UTC, and 2026-10-25 is the "
-            "night on which the clocks went back in Europe/Berlin and "
+            "night when the clocks went back in Europe/Berlin and "
         )
         assert (
             "where 02:00 came twice. If these are local times, write their offsets: +02:00 at first, +01:00"
@@ -313,7 +313,7 @@ class TestValues:
         totals = counts(random.Random(1))
         (remark,) = warnings_of(tmp_path, list(totals), [one - 1 for one in totals])
         assert "more than half of all requests of 'shop' failed" in remark
-        assert "if it holds those that succeeded, write total minus them" in remark
+        assert "if it holds those that succeeded, write total minus these" in remark
 
     def test_latencies_in_seconds_are_told(self, tmp_path: Path) -> None:
         totals = counts(random.Random(1))
@@ -430,7 +430,7 @@ def test_numbers_of_the_graph_are_decimal_notation_too(
         ("2026/10/26 02:00", "write 2026-10-26 02:00"),
         ("2026-10-26 02:00 PM", "write hours from 00 to 23"),
         ("2026-10-26T24:00:00", "write 00:00 of the next day"),
-        ("2026-10-26T23:59:60Z", "a leap second is in no bin of its own"),
+        ("2026-10-26T23:59:60Z", "a leap second has no bin of its own"),
         ("2026-10-26 00:00 UTC", "write the offset in place of UTC"),
         ("46320.5", "the days that a spreadsheet counts"),
         ("1_761_350_400", "in the digits 0 to 9, without underscores"),

@@ -36,7 +36,7 @@ def sli(folder: Path, content: str | bytes) -> None:
         (f"{SLI}\n{GOOD}\n".replace(",", "\t"), 1, "", "tabs ('\\t'): export it with commas"),
         ('"service_id";"timestamp"\n"shop";"1"\n', 1, "", "semicolons (';'): export it with commas"),
         (f"\n{SLI}\n{GOOD}\n".replace(",", ";"), 2, "", "semicolons"),
-        (f"{SLI}\n{GOOD.replace(',', ';')}\n", 2, "", "something else than commas"),
+        (f"{SLI}\n{GOOD.replace(',', ';')}\n", 2, "", "values are not separated by commas"),
         (f"{SLI}\n{GOOD}\n".encode("utf-16"), 1, "", "is UTF-16: save it as UTF-8"),
         (f"{SLI}\n{GOOD}\n".encode("utf-16-le"), 1, "", "save it as UTF-8"),
         (b"PK\x03\x04....", 1, "", "is a spreadsheet or an archive"),
@@ -59,7 +59,7 @@ def sli(folder: Path, content: str | bytes) -> None:
             "a quotation mark in the record that begins here",
         ),
         (f'{SLI}\n{GOOD}\n"sh"op,{GOOD[5:]}\n', 3, "", "text after a closing quotation mark"),
-        (f"{SLI}\nshop,{START},3600,1,000,1,5,20,30\n", 2, "", "a number no thousands separator"),
+        (f"{SLI}\nshop,{START},3600,1,000,1,5,20,30\n", 2, "", "leave out thousands separators"),
         (f"{SLI}\nshop,{START},3600\n", 2, "total", "the line has 3 values, the header names 8 columns"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_line_is_the_one_that_an_editor_shows_where_values_span_several(tmp_pa
 
 def test_a_row_that_stands_twice_names_the_line_of_the_other(tmp_path: Path) -> None:
     write(tmp_path, "services.csv", SERVICES, ["", "shop,web,high,false,", "shop,web,high,false,"])
-    assert refused(tmp_path) == {("services.csv", 4, "service_id"): "shop stands in line 3 already"}
+    assert refused(tmp_path) == {("services.csv", 4, "service_id"): "shop is already in line 3"}
 
 
 def test_file_names_are_read_in_capitals_and_named_as_they_are(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_many_names_in_another_form_are_named_a_few_and_counted(tmp_path: Path) 
     sli(tmp_path, *(unicodedata.normalize("NFD", name) for name in names))
     warnings = import_folder(tmp_path).warnings
     assert len(warnings) == 6
-    assert "15 more names are written in another form" in warnings[-1]
+    assert "15 more names are spelt in another form" in warnings[-1]
 
 
 def test_a_recording_compares_names_alike(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_connecting_asks_the_server_keeps_it_and_looks_at_its_metrics(admin: Cli
     ("reply", "words"),
     [
         (Reply(body=b"no", status=401), "Check the token"),
-        (Reply(body=b"gone", status=404), "The address has to be"),
+        (Reply(body=b"gone", status=404), "The address must be"),
     ],
 )
 def test_what_refuses_is_not_kept_and_the_form_says_why(admin: Client, reply: Reply, words: str) -> None:
@@ -191,7 +191,7 @@ def test_no_other_file_can_be_downloaded(admin: Client, name: str) -> None:
 def test_what_is_no_toml_is_said(admin: Client, text: str) -> None:
     response = admin.post(reverse("telemetry-families"), {"toml": text, "version": "9" * 5_000})
     assert response.status_code == 422
-    assert "not TOML" in text_of(response)
+    assert "not valid TOML" in text_of(response)
 
 
 def test_what_cannot_be_used_is_said_where_it_was_written(admin: Client, server: Server) -> None:
@@ -260,7 +260,7 @@ def test_stored_families_are_changed_and_taken_away_as_text(admin: Client, serve
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[telemetry", "not TOML"),
+        ("[telemetry", "not valid TOML"),
         ("[telemetry]\ntimeout_seconds = 3", "timeout_seconds"),
         ("[elsewhere]", "elsewhere"),
         ("telemetry = 3", "nothing else"),
@@ -290,7 +290,7 @@ def test_files_are_what_ballast_can_read(admin: Client, server: Server, what: st
 def test_the_environment_is_said_to_win(admin: Client, server: Server, settings: Settings) -> None:
     settings.PROMETHEUS_URL = server.url
     words = text_of(admin.get(reverse("telemetry-setup")))
-    assert "which wins over what is connected here" in words
+    assert "wins over a connection made here" in words
     assert connect(admin, server.url).status_code == 409
 
 

@@ -103,7 +103,7 @@ def test_errors_speak_the_language_of_the_page() -> None:
     assert errors == {
         "target": ["Must be at most 99.99\u202f%."],
         "days": ["Write a number."],
-        "tier": ["Choose one of the list."],
+        "tier": ["Choose one from the list."],
         "why": ["This is needed."],
     }
 

@@ -1,4 +1,4 @@
-"""What a person may do about their own account, and an SRE admin about people, teams, sessions and keys."""
+"""Actions of a person on their own account, and of an SRE admin on people, teams, sessions and keys."""
 
 from apps.accounts.actions import keys, passwords, people, sessions, sign_ins, standing, teams
 from apps.accounts.actions.keys import CreateApiKey, CreateApiKeyInput

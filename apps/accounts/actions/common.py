@@ -1,4 +1,4 @@
-"""What the actions on people share: their fields, how a person is found and locked, what is told of them."""
+"""Common parts of the actions on people: fields, finding and locking a person, and audit records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES_SHOWN = 5
 
 
 def by_django(validate: Any) -> AfterValidator:
-    """Return Django's validator as one of Pydantic's."""
+    """Return Django's validator as a Pydantic validator."""
 
     def check(value: str) -> str:
         try:
@@ -32,14 +32,18 @@ def by_django(validate: Any) -> AfterValidator:
 
 
 def tidy_names(names: Iterable[str]) -> list[str]:
-    """Return names without blanks around them and without repeats, sorted."""
+    """Return the names stripped, sorted and without repeats."""
     return sorted({name.strip() for name in names if name.strip()})
 
 
 Teams = Annotated[
     list[TeamName],
     AfterValidator(tidy_names),
-    Field(default_factory=list, max_length=100, description="Teams by name; new ones are made."),
+    Field(
+        default_factory=list,
+        max_length=100,
+        description="Names of teams. Teams that do not exist are created.",
+    ),
 ]
 Rationale = Annotated[
     str,
@@ -48,15 +52,15 @@ Rationale = Annotated[
 
 
 def refuse_keys(call: Call[Any]) -> None:
-    """Raise where a key, not a person, manages accounts: whoever got hold of it could keep access for ever."""
+    """Raise where a key and not a person manages accounts, because a stolen key could give lasting access."""
     if call.actor.api_key_prefix:
         raise NotAllowed("A key cannot manage users. Sign in, or use manage.py act on the machine itself.")
 
 
 def require_a_present_admin(call: Call[Any]) -> None:
-    """Raise unless a person, or the system, asks who may still manage users now that the admins are locked.
+    """Raise unless the actor, a person or the system, may still manage users now that the admins are locked.
 
-    Whoever asks was read before the wait for the lock: meanwhile another admin may have demoted or deactivated them.
+    The actor was read before the wait for the lock. Another admin may have demoted or deactivated them meanwhile.
     """
     refuse_keys(call)
     user = call.actor.user
@@ -64,11 +68,11 @@ def require_a_present_admin(call: Call[Any]) -> None:
         return
     now = User.objects.filter(pk=user.pk).first()
     if now is None or not now.has_perm("accounts.manage_users"):
-        raise NotAllowed("You no longer manage users: your account was changed while you asked.")
+        raise NotAllowed("You can no longer manage users: your account was changed meanwhile.")
 
 
 def find_user(username: str, *, lock: bool) -> User:
-    """Return the person of that name; locked, no second change of them runs beside.
+    """Return the person of that name. With ``lock``, no other change of them runs at the same time.
 
     Raises :class:`NotFound`.
     """
@@ -80,12 +84,12 @@ def find_user(username: str, *, lock: bool) -> User:
 
 
 def lock_admins() -> None:
-    """Lock all SRE admins, in one order: of two who demote each other, the second sees what the first did."""
+    """Lock all SRE admins in a fixed order, so that of two who demote each other the second sees the first change."""
     list(User.objects.filter(role=User.Role.SRE_ADMIN).order_by("pk").select_for_update())
 
 
 def keep_an_admin(user: User, field: str) -> None:
-    """Raise where nobody who can manage users would be left without this person."""
+    """Raise where this person is the last who can manage users."""
     if user.role != User.Role.SRE_ADMIN or not user.is_active:
         return
     if not User.objects.filter(role=User.Role.SRE_ADMIN, is_active=True).exclude(pk=user.pk).exists():
@@ -96,12 +100,12 @@ def keep_an_admin(user: User, field: str) -> None:
 
 
 def teams_named(names: list[str]) -> list[Team]:
-    """Return the teams of those names, making those that do not exist yet."""
+    """Return the teams of those names. Create the ones that do not exist."""
     return [Team.objects.get_or_create(name=name)[0] for name in names]
 
 
 def describe_user(user: User) -> dict[str, Any]:
-    """Return what the audit trail keeps of a user."""
+    """Return a user's record for the audit trail."""
     return {
         "username": user.get_username(),
         "email": user.email,
@@ -112,10 +116,10 @@ def describe_user(user: User) -> dict[str, Any]:
 
 
 def recorded(value: Any) -> dict[str, Any]:
-    """Return what an audit entry keeps of before or after; empty where it keeps nothing."""
+    """Return an audit entry's record of before or after; empty where there is none."""
     return value or {}
 
 
 def touch(count: int, one: str, many: str, names: Iterable[str]) -> list[Touch]:
-    """Return a line of the preview, or none where nothing is touched."""
+    """Return a line of the preview, or nothing where the count is 0."""
     return [Touch(count, one if count == 1 else many, list(names)[:NAMES_SHOWN])] if count else []

@@ -1,4 +1,4 @@
-"""Keys of programs: made by the person whose name they carry, revoked by them or by an SRE admin."""
+"""Programs' API keys. A person makes their own; that person or an SRE admin revokes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CreateApiKeyInput(ActionInput):
 
 @register
 class CreateApiKey(Action[CreateApiKeyInput]):
-    """Make a key that acts as you. The answer shows it this once: no replay and no page shows it again."""
+    """Make a key that acts as you. Only the first answer shows it: no replay and no page shows it again."""
 
     name = "accounts.create_api_key"
     title = "Make API key"
@@ -38,9 +38,9 @@ class CreateApiKey(Action[CreateApiKeyInput]):
 
     def guard(self, call: Call[CreateApiKeyInput]) -> None:
         if call.actor.user is None:
-            raise BadRequest("A key belongs to a person; the system has none.")
+            raise BadRequest("Only people have keys. The system has none.")
         if call.actor.api_key_prefix:
-            # Else whoever got hold of a key that expires could keep themselves a new one for ever.
+            # Otherwise somebody with a stolen key that expires could make new ones for ever.
             raise NotAllowed("A key cannot make another. Sign in and make it on the page API keys.")
 
     def preview(self, call: Call[CreateApiKeyInput]) -> Preview:
@@ -76,7 +76,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
 
 
 def describe_key(key: ApiKey) -> dict[str, Any]:
-    """Return what may be told of a key: everything but its hash."""
+    """Return a key's record: everything but its hash."""
     return {
         "id": key.pk,
         "name": key.name,
@@ -117,7 +117,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
             and call.target.user_id != user.pk
             and not call.actor.may("accounts.manage_users")
         ):
-            # As for a key that does not exist: which numbers others' keys have is nobody's business.
+            # The same answer as for a key that does not exist, so that nobody learns the numbers of others' keys.
             raise NotFound("There is no such key.")
 
     def preview(self, call: Call[RevokeApiKeyInput]) -> Preview:
@@ -126,7 +126,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
         return Preview(
             summary=f"{key.name} ({key.prefix}…, {used}) stops working at once.",
             touches=[Touch(1, "key", [key.name])],
-            undo="A revoked key does not come back; make a new one.",
+            undo="A revoked key cannot be restored. Make a new one.",
         )
 
     def execute(self, call: Call[RevokeApiKeyInput]) -> Outcome:

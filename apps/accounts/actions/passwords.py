@@ -1,4 +1,4 @@
-"""Passwords: changed by the person, replaced by an SRE admin."""
+"""Passwords: a person changes their own, an SRE admin replaces one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from apps.core.rate_limit import Limit, take_or_refuse
 
 MAX_PASSWORD = 1_000
 TRIES = Limit(burst=10, per_minute=2)
-"""How often somebody may try what the present password is: whoever finds a browser open has no more tries than this."""
+"""The tries to give the present password. Somebody who finds an open browser has no more tries than this."""
 
 
 def _not_too_long(secret: SecretStr) -> SecretStr:
@@ -43,7 +43,7 @@ Password = Annotated[SecretStr, AfterValidator(_not_too_long)]
 
 
 def set_password(user: User, password: str, *, must_change: bool) -> list[int]:
-    """Give a person another password and end all their sessions. Returns the ids of the sessions that ended."""
+    """Give a person another password and end all their sessions. Return the ids of the ended sessions."""
     user.set_password(password)
     user.must_change_password, user.password_changed_at = must_change, instants.now()
     user.save(update_fields=["password", "must_change_password", "password_changed_at"])
@@ -65,13 +65,13 @@ class ChangePasswordInput(ActionInput):
 
     @field_serializer("current_password", "new_password", when_used="json")
     def _as_fingerprint(self, secret: SecretStr) -> str:
-        # Two requests with the same idempotency key are the same only if their passwords are; none is kept.
+        # Two requests with the same idempotency key are equal only if their passwords are. Only a digest is kept.
         return salted_hmac("accounts.password", secret.get_secret_value(), algorithm="sha256").hexdigest()
 
 
 @register
 class ChangePassword(Action[ChangePasswordInput]):
-    """Choose another password. All your sessions end; the page Account goes on in the browser that asked."""
+    """Choose another password. All your sessions end. On the page Account, your browser stays signed in."""
 
     name = "accounts.change_password"
     title = "Change password"
@@ -84,7 +84,7 @@ class ChangePassword(Action[ChangePasswordInput]):
 
     def guard(self, call: Call[ChangePasswordInput]) -> None:
         if call.actor.user is None:
-            raise BadRequest("A password belongs to a person; the system has none.")
+            raise BadRequest("Only people have passwords. The system has none.")
         if call.actor.api_key_prefix:
             raise NotAllowed("A key cannot change the password. Sign in and change it on the page Account.")
 
@@ -93,9 +93,9 @@ class ChangePassword(Action[ChangePasswordInput]):
         assert user is not None  # the guard refuses the system
         found = list(sessions.open_sessions(user))
         return Preview(
-            summary="Your password is another from now on, and every other session of yours ends.",
+            summary="Your password changes, and all your other sessions end.",
             touches=touch(len(found), "open session", "open sessions", map(session_words, found)),
-            undo="Change it again. API keys stay as they are.",
+            undo="Change it again. API keys are not affected.",
         )
 
     def execute(self, call: Call[ChangePasswordInput]) -> Outcome:
@@ -130,7 +130,7 @@ class ChangePassword(Action[ChangePasswordInput]):
 
 
 def _accept(user: User, current: str, new: str) -> None:
-    """Raise :class:`InvalidInput` unless the new password is another one and good enough."""
+    """Raise :class:`InvalidInput` unless the new password differs from the present one and is strong enough."""
     if new == current:
         raise InvalidInput(
             "The password was not changed.", fields=[FieldProblem("new_password", "is the present one")]
@@ -149,8 +149,7 @@ class ResetPasswordInput(ActionInput):
 
 @register
 class ResetPassword(Action[ResetPasswordInput]):
-    """Give a person a password that works once: it has to be changed at the next sign-in. The answer shows it this
-    once."""
+    """Give a person a one-time password, which they must change at the next sign-in. Only the first answer shows it."""
 
     name = "accounts.reset_password"
     title = "Reset password"
@@ -175,7 +174,7 @@ class ResetPassword(Action[ResetPasswordInput]):
         user: User = call.target
         found = list(sessions.open_sessions(user))
         return Preview(
-            summary=f"{user.get_username()} gets a new password, which you see once. They have to change it when they "
+            summary=f"{user.get_username()} gets a new password, which you see once. They must change it when they "
             "sign in with it.",
             touches=touch(len(found), "session that ends", "sessions that end", map(session_words, found)),
             warnings=["The present password stops working at once."] if user.has_usable_password() else [],

@@ -1,4 +1,4 @@
-"""People: made, and given what they may do, by an SRE admin."""
+"""People: an SRE admin creates them and sets their role and teams."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CreateUserInput(ActionInput):
 
 @register
 class CreateUser(Action[CreateUserInput]):
-    """Make an account. The answer shows its first password this once."""
+    """Make an account. Only the first answer shows its password."""
 
     name = "accounts.create_user"
     title = "Create user"
@@ -58,9 +58,9 @@ class CreateUser(Action[CreateUserInput]):
     def guard(self, call: Call[CreateUserInput]) -> None:
         require_a_present_admin(call)
         if not call.input.username.strip("."):
-            # `/people/../` is the address of another page.
-            problem = FieldProblem("username", "is of full stops alone; take a letter or a digit as well")
-            raise InvalidInput("The user cannot be called so.", fields=[problem])
+            # `/people/../` would be the address of another page.
+            problem = FieldProblem("username", "has only full stops; add a letter or a digit")
+            raise InvalidInput("This name cannot be used.", fields=[problem])
         refuse_taken(call.input.username)
 
     def preview(self, call: Call[CreateUserInput]) -> Preview:
@@ -92,13 +92,13 @@ class SetRoleInput(ActionInput):
     teams: list[TeamName] | None = Field(
         default=None,
         max_length=100,
-        description="The user's teams from now on; unchanged when not given.",
+        description="The user's new teams; unchanged when not given.",
     )
 
 
 @register
 class SetRole(Action[SetRoleInput]):
-    """Change what a person may do: the role and, where given, the teams whose services are theirs."""
+    """Change a person's role and, where given, the teams whose services they own."""
 
     name = "accounts.set_role"
     title = "Set role"
@@ -122,7 +122,7 @@ class SetRole(Action[SetRoleInput]):
         if call.input.teams is not None:
             teams = sorted(user.teams.values_list("name", flat=True))
             changes.append(FieldChange("Teams", ", ".join(teams), ", ".join(tidy_names(call.input.teams))))
-        return Preview(summary=f"What {user.get_username()} may do changes at once.", changes=changes)
+        return Preview(summary=f"The rights of {user.get_username()} change at once.", changes=changes)
 
     def execute(self, call: Call[SetRoleInput]) -> Outcome:
         user: User = call.target

@@ -1,4 +1,4 @@
-"""Sessions: ended one by one or all at once, by the person or, for anybody, by an SRE admin."""
+"""Sessions: a person ends one or all of their own, an SRE admin anybody's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EndSessionInput(ActionInput):
 
 
 def describe_session(session: UserSession) -> dict[str, Any]:
-    """Return what may be told of a session: where and since when, not what opens it."""
+    """Return a session's record: where and since when, without what opens it."""
     return {
         "id": session.pk,
         "user": session.user.get_username(),
@@ -37,7 +37,7 @@ def describe_session(session: UserSession) -> dict[str, Any]:
 
 @register
 class EndSession(Action[EndSessionInput]):
-    """Sign one browser out at once: one of your own or, for an SRE admin, anybody's."""
+    """Sign one browser out at once. An SRE admin can do it for anybody, others for themselves."""
 
     name = "accounts.end_session"
     title = "End session"
@@ -91,14 +91,14 @@ class EndSessionsInput(ActionInput):
         default=None,
         ge=1,
         le=MAX_ID,
-        description="A session of that person that goes on, such as the one you ask from.",
+        description="A session to keep, such as the one you use.",
         json_schema_extra={"widget": "hidden"},
     )
 
 
 @register
 class EndSessions(Action[EndSessionsInput]):
-    """Sign a person out everywhere at once: yourself or, for an SRE admin, anybody."""
+    """Sign a person out everywhere at once. An SRE admin can do it for anybody, others for themselves."""
 
     name = "accounts.end_sessions"
     title = "End sessions"
@@ -115,7 +115,7 @@ class EndSessions(Action[EndSessionsInput]):
         _own_or_admin(call, user.pk, f"There is no user called {call.input.username}.")
         kept = call.input.keep_session_id
         if kept is not None and not sessions.open_sessions(user).filter(pk=kept).exists():
-            raise Conflict("The session that should go on is not open. Load the page again.")
+            raise Conflict("The session to keep is not open. Reload the page.")
 
     def preview(self, call: Call[EndSessionsInput]) -> Preview:
         user: User = call.target
@@ -124,7 +124,7 @@ class EndSessions(Action[EndSessionsInput]):
         return Preview(
             summary=f"{user.get_username()} is signed out {where} at once.",
             touches=touch(len(found), "session that ends", "sessions that end", map(session_words, found)),
-            undo="Sign in again. API keys stay as they are.",
+            undo="Sign in again. API keys are not affected.",
         )
 
     def execute(self, call: Call[EndSessionsInput]) -> Outcome:
@@ -150,5 +150,5 @@ class EndSessions(Action[EndSessionsInput]):
 def _own_or_admin(call: Call[Any], owner_id: int, otherwise: str) -> None:
     user = call.actor.user
     if user is not None and user.pk != owner_id and not call.actor.may("accounts.manage_users"):
-        # As for what does not exist: whose sessions there are is nobody else's business.
+        # The same answer as for a session that does not exist, so that nobody learns of others' sessions.
         raise NotFound(otherwise)

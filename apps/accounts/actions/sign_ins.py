@@ -1,7 +1,7 @@
-"""Signing in and out as entries of the audit trail. Nobody asks for these: they are recorded when they happened.
+"""Internal actions that record sign-ins and sign-outs in the audit trail.
 
-What was typed as a name is never kept, because people type their password there: an entry names who has the name, or
-carries a digest of a name that nobody has.
+A typed name is never stored, because people type their password there by mistake. An entry names the user with that
+name, or has a digest where no user has it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from apps.core.models import AuditEntry
 from apps.ui.format import plural
 
 INTERNAL = "accounts.record_sign_ins"
-"""No role holds it, and none is asked for it: what is recorded has happened."""
+"""No role holds this permission, and none needs it: what is recorded has already happened."""
 
 
 class BySelfInput(ActionInput):
@@ -28,7 +28,7 @@ class BySelfInput(ActionInput):
 
 
 class _BySelf(Action[BySelfInput]):
-    """What a person did who has proved to be that person."""
+    """An action of a person who has just proved their identity."""
 
     permission = INTERNAL
     is_internal = True
@@ -62,7 +62,8 @@ class SignedIn(_BySelf):
     def guard(self, call: Call[BySelfInput]) -> None:
         user = call.actor.user
         assert user is not None  # somebody signed in
-        # Who was deactivated since the password was checked gets no session; who is being deactivated now, neither.
+        # The lock makes sure that nobody gets a session who was or is being deactivated since the check of the
+        # password.
         users = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password)
         if not users.filter(is_active=True).exists():
             raise NotSignedIn("Your account was changed while you signed in. Try again.")
@@ -89,7 +90,7 @@ class AttemptInput(ActionInput):
 
 
 def _whose(user_id: int | None, name_digest: str, other: str) -> dict[str, Any]:
-    """Return what an entry about an attempt is about: the person of that name, or what else it can be told by."""
+    """Return the subject of an entry about an attempt: the person of that name, or what else identifies it."""
     user = User.objects.filter(pk=user_id).first() if user_id is not None else None
     if user is not None:
         return {"object_type": "user", "object_id": str(user.pk), "object_label": user.get_username()}
@@ -98,7 +99,7 @@ def _whose(user_id: int | None, name_digest: str, other: str) -> dict[str, Any]:
 
 @register
 class SignInFailed(Action[AttemptInput]):
-    """Somebody tried to sign in with a wrong password, under a name that nobody has, or after a deactivation."""
+    """A sign-in failed: a wrong password, an unknown name, or a deactivated user."""
 
     name = "accounts.sign_in_failed"
     title = "Sign-in failed"
@@ -129,7 +130,7 @@ class LockedInput(AttemptInput):
 
 @register
 class SignInLocked(Action[LockedInput]):
-    """Sign-ins are refused for a while, because too many failed."""
+    """Sign-ins are refused for a while because too many failed."""
 
     name = "accounts.sign_in_locked"
     title = "Sign-ins locked"
@@ -161,7 +162,7 @@ class CountedInput(ActionInput):
 
 @register
 class SignInsCounted(Action[CountedInput]):
-    """How many sign-ins were refused while a name or an address was locked, or were too many to be written singly."""
+    """The number of sign-ins that were refused during a lock, or that were too many for entries of their own."""
 
     name = "accounts.sign_ins_counted"
     title = "Further sign-ins counted"

@@ -1,4 +1,4 @@
-"""Whether a person may sign in at all: deactivated and reactivated by an SRE admin, deleted never."""
+"""Whether a person can sign in at all. An SRE admin deactivates and reactivates people; nobody is deleted."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class _Standing(Action[StandingInput]):
 
 
 def close_doors(user: User) -> dict[str, int]:
-    """End every session and revoke every key of a person. Returns how many of each there were."""
+    """End every session and revoke every key of a person. Return how many of each there were."""
     ended = sessions.end_all(user)
     revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=instants.now())
     return {"sessions_ended": len(ended), "keys_revoked": revoked}
 
 
 def closed_words(closed: dict[str, Any]) -> str:
-    """Say what ended with a person's access: ``, with 2 sessions and 1 key``; nothing where nothing did."""
+    """Return what ended with a person's access: ``, with 2 sessions and 1 key``; empty where nothing did."""
     counts = [plural(closed[name], noun) for name, noun in CLOSED if closed[name]]
     return f", with {' and '.join(counts)}" if counts else ""
 
@@ -87,15 +87,13 @@ class Deactivate(_Standing):
                 *touch(len(keys), "key that is revoked", "keys that are revoked", (key.name for key in keys)),
                 *touch(
                     len(alone),
-                    "service whose only owner this is",
-                    "services whose only owner this is",
+                    "service that has no other owner",
+                    "services that have no other owner",
                     (service for _, service in alone),
                 ),
             ],
-            warnings=[f"Nobody else decides for {' and '.join(left)} afterwards, except SRE admins."]
-            if left
-            else [],
-            undo="Reactivate the user. Sessions and keys do not come back. What they did stays in the audit trail.",
+            warnings=[f"Afterwards only SRE admins decide for {' and '.join(left)}."] if left else [],
+            undo="Reactivate the user. Sessions and keys do not come back. The audit trail keeps what they did.",
         )
 
     def execute(self, call: Call[StandingInput]) -> Outcome:
@@ -123,7 +121,7 @@ class Deactivate(_Standing):
 
 @register
 class Reactivate(_Standing):
-    """Let a deactivated person sign in again, with the role, the teams and the password that they had."""
+    """Let a deactivated person sign in again, with their previous role, teams and password."""
 
     name = "accounts.reactivate"
     title = "Reactivate user"
@@ -150,7 +148,7 @@ class Reactivate(_Standing):
         before = describe_user(user)
         user.is_active, user.deactivated_at = True, None
         user.save(update_fields=["is_active", "deactivated_at"])
-        # Whatever was made in the moment of the deactivation must not come to life now.
+        # A session or key that was made at the moment of the deactivation must not become usable now.
         close_doors(user)
         return Outcome(
             result=describe_user(user),

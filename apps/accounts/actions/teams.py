@@ -1,4 +1,4 @@
-"""Teams: made, renamed and put away by an SRE admin, and who is in them."""
+"""Teams: an SRE admin creates, renames and archives them, and adds and removes members."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TeamId = Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"widget": "hid
 
 
 def describe_team(team: Team) -> dict[str, Any]:
-    """Return what the audit trail keeps of a team."""
+    """Return a team's record for the audit trail."""
     return {
         "id": team.pk,
         "name": team.name,
@@ -67,7 +67,7 @@ class CreateTeamInput(ActionInput):
 
 @register
 class CreateTeam(Action[CreateTeamInput]):
-    """Make a team. What its members may do to its services, their role says."""
+    """Make a team. The role of each member says what they may do with its services."""
 
     name = "accounts.create_team"
     title = "Create team"
@@ -80,13 +80,15 @@ class CreateTeam(Action[CreateTeamInput]):
         _refuse_taken(call.input.name)
 
     def preview(self, call: Call[CreateTeamInput]) -> Preview:
-        return Preview(summary=f"Team {call.input.name} is new, with nobody in it.", undo="Archive the team.")
+        return Preview(
+            summary=f"Team {call.input.name} is created without members.", undo="Archive the team."
+        )
 
     def execute(self, call: Call[CreateTeamInput]) -> Outcome:
         return _outcome(Team.objects.create(name=call.input.name), "accounts.team_created", None)
 
     def done(self, result: dict[str, Any]) -> str:
-        return f"Team {result['name']} is there."
+        return f"Team {result['name']} is created."
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"Team {entry.object_label} created"
@@ -109,7 +111,7 @@ class RenameTeamInput(ActionInput):
 
 @register
 class RenameTeam(_OnTeam[RenameTeamInput]):
-    """Call a team otherwise. Its members and services stay; a file or graph that names the old team makes it anew."""
+    """Rename a team. It keeps its members and services. A file or graph with the old name creates that team again."""
 
     name = "accounts.rename_team"
     title = "Rename team"
@@ -122,10 +124,10 @@ class RenameTeam(_OnTeam[RenameTeamInput]):
     def preview(self, call: Call[RenameTeamInput]) -> Preview:
         services = list(call.target.services.order_by("service_id").values_list("service_id", flat=True))
         return Preview(
-            summary=f"Team {call.target.name} is called {call.input.name} everywhere from now on.",
+            summary=f"Team {call.target.name} is now called {call.input.name} everywhere.",
             changes=[FieldChange("Name", call.target.name, call.input.name)],
             touches=touch(len(services), "service", "services", services),
-            warnings=["What is imported under the old name makes a team of that name again."],
+            warnings=["An import with the old name creates a team of that name again."],
             undo="Rename it back.",
         )
 
@@ -150,7 +152,7 @@ class ArchiveTeamInput(ActionInput):
 
 @register
 class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
-    """Put a team without services away. Nobody is in it any more; the audit trail keeps its name."""
+    """Archive a team without services. Its members leave it; the audit trail keeps its name."""
 
     name = "accounts.archive_team"
     title = "Archive team"
@@ -173,7 +175,7 @@ class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
         return Preview(
             summary=f"Team {call.target.name} is no longer offered, and nobody is in it.",
             touches=touch(len(names), "member who leaves", "members who leave", names),
-            undo="Restore the team; its members have to be added again.",
+            undo="Restore the team and add its members again.",
         )
 
     def execute(self, call: Call[ArchiveTeamInput]) -> Outcome:
@@ -197,7 +199,7 @@ class RestoreTeamInput(ActionInput):
 
 @register
 class RestoreTeam(_OnTeam[RestoreTeamInput]):
-    """Take an archived team into use again."""
+    """Restore an archived team."""
 
     name = "accounts.restore_team"
     title = "Restore team"
@@ -232,7 +234,7 @@ class MemberInput(ActionInput):
 
 @register
 class AddMember(_OnTeam[MemberInput]):
-    """Put a person into a team: a service owner decides on its services from then on."""
+    """Add a person to a team. A service owner then decides on its services."""
 
     name = "accounts.add_member"
     title = "Add member"
@@ -279,7 +281,7 @@ class AddMember(_OnTeam[MemberInput]):
 
 @register
 class RemoveMember(_OnTeam[MemberInput]):
-    """Take a person out of a team: the role gives them nothing on its services any more."""
+    """Remove a person from a team. Their role then gives them no rights on its services."""
 
     name = "accounts.remove_member"
     title = "Remove member"
@@ -301,7 +303,7 @@ class RemoveMember(_OnTeam[MemberInput]):
         return Preview(
             summary=f"{call.input.username} leaves team {team.name}.",
             touches=touch(
-                len(alone), "service without an owner then", "services without an owner then", alone
+                len(alone), "service that loses its last owner", "services that lose their last owner", alone
             ),
             undo="Add the member again.",
         )

@@ -1,1 +1,1 @@
-"""The pages of accounts: signing in, one's own account and keys, people, teams."""
+"""The pages of accounts: signing in, the user's account and keys, people, teams."""

@@ -1,4 +1,4 @@
-"""One's own account: where one is signed in, one's keys, one's password."""
+"""The user's own account: sessions, keys and password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from apps.ui.forms import errors_by_field, fields_for
 
 @page("accounts.manage_own_account")
 def account(request: PageRequest) -> HttpResponse:
-    """Where one is signed in, and with what one's programs come in."""
+    """Show the user's sessions and keys."""
     user = request.user
     lines = session_lines(user, sessions.digest(request.session.session_key or ""))
     this = next((line.session.pk for line in lines if line.is_this), None)
@@ -38,7 +38,7 @@ def account(request: PageRequest) -> HttpResponse:
 @page("accounts.manage_own_account", methods=GET_OR_POST)
 @sensitive_post_parameters()
 def password(request: PageRequest) -> HttpResponseBase:
-    """Choose another password; this browser stays signed in, every other is signed out."""
+    """Change the password. This browser stays signed in, every other is signed out."""
     user = request.user
     if request.method == "GET":
         return _form(request)
@@ -52,7 +52,7 @@ def password(request: PageRequest) -> HttpResponseBase:
     except InvalidInput as error:
         return _form(request, errors_by_field(error.fields), status=error.status)
     user.refresh_from_db()
-    # The change ended this browser's session as well; it goes on under another key.
+    # The change ended this browser's session as well. It continues with another key.
     update_session_auth_hash(request, user)
     request.session.save()
     key, agent = str(request.session.session_key), request.headers.get("User-Agent", "")
@@ -64,6 +64,6 @@ def password(request: PageRequest) -> HttpResponseBase:
 def _form(
     request: PageRequest, errors: dict[str, list[str]] | None = None, *, status: int = 200
 ) -> HttpResponse:
-    """The form, empty: what was typed is never sent back."""
+    """Return the empty form. Typed passwords are never sent back."""
     context = {"fields": fields_for(ChangePasswordInput, {}, errors)}
     return draw(request, "accounts/password.html", context, status=status)

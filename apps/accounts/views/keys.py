@@ -1,4 +1,4 @@
-"""The page of one's own API keys, and whether somebody has one that is accepted."""
+"""The page of the user's API keys, and the edge's check for an accepted key or session."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def api_keys(request: PageRequest) -> HttpResponse:
 
 @page("accounts.manage_own_keys", methods=POST)
 def make_api_key(request: PageRequest) -> HttpResponse:
-    """Make a key and show it, this once. Sending the same form again shows that it was made, not the key."""
+    """Make a key and show it once. A repeat of the same form shows that it was made, but not the key."""
     data = values_from(CreateApiKeyInput, request.POST)
     key = request.POST.get("idempotency_key") or uuid.uuid4().hex
     try:
@@ -57,7 +57,7 @@ def make_api_key(request: PageRequest) -> HttpResponse:
 
 @page("accounts.manage_own_keys", methods=GET_OR_POST)
 def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
-    """Ask first, saying what stops working; then do it."""
+    """Show what will stop working; on POST, revoke the key."""
     data = {"key_id": key_id}
     if request.method == "GET":
         shown = preview("accounts.revoke_api_key", data, actor=request.actor)
@@ -71,9 +71,9 @@ def revoke_api_key(request: PageRequest, key_id: int) -> HttpResponseBase:
 
 @page(public=True, methods=("GET",))
 def known(request: HttpRequest) -> HttpResponse:
-    """204 for who is signed in or sends a key that is accepted, else 401: the edge asks before it reads a large body.
+    """Answer 204 to a session or an accepted key, else 401. The edge asks before it reads a large body.
 
-    Keys that are not accepted are counted against the address, as they are by the API.
+    Keys that are not accepted count against the address, as in the API.
     """
     key = request.headers.get(KEY_HEADER, "")
     if find_key(key) is not None if key else request.user.is_authenticated:

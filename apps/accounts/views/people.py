@@ -36,7 +36,7 @@ class SessionLine:
 
 
 def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
-    """Return a person's sessions as rows, open ones first; ``key_digest`` tells which one asks."""
+    """Return a person's sessions as rows, open ones first. ``key_digest`` identifies the current one."""
     open_ids = set(queries.open_session_ids(user))
     return [
         SessionLine(
@@ -48,7 +48,7 @@ def session_lines(user: User, key_digest: str = "") -> list[SessionLine]:
 
 @page("accounts.view_people")
 def people(request: PageRequest) -> HttpResponse:
-    """Who can sign in, with what role, and who has not been here for long."""
+    """Show the list of people."""
     context = {
         "listing": lists.people_listing(request.GET),
         "may_manage": request.user.has_perm("accounts.manage_users"),
@@ -58,7 +58,7 @@ def people(request: PageRequest) -> HttpResponse:
 
 @page("accounts.view_people")
 def person(request: PageRequest, username: str) -> HttpResponse:
-    """What one person may do, where they are signed in, and what they did."""
+    """Show one person: role, teams, sessions and newest audit entries."""
     found = queries.find_person(username)
     word, level = lists.state_of(found)
     context = {
@@ -77,13 +77,13 @@ def person(request: PageRequest, username: str) -> HttpResponse:
 
 @page("accounts.manage_users", methods=GET_OR_POST)
 def new_person(request: PageRequest) -> HttpResponse:
-    """Make an account and show its first password, this once."""
+    """Make an account and show its first password once."""
     return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
 
 
 @page("accounts.manage_users", methods=GET_OR_POST)
 def reset_password(request: PageRequest, username: str) -> HttpResponse:
-    """Say what a reset ends; then do it and show the password, this once."""
+    """Show what a reset ends; on POST, reset the password and show the new one once."""
     found = queries.find_person(username)
     fixed = {"username": found.get_username()}
     return _shown_once(
@@ -104,9 +104,9 @@ def _shown_once(
     fixed: dict[str, Any],
     context: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    """Show the form of an action whose answer is shown once, or that answer.
+    """Show the form of an action whose answer is shown once, or the answer.
 
-    Sending the same form again shows that it was done, not the password.
+    A repeat of the same form shows that it was done, but not the password.
     """
     context = dict(context or {})
     actor = request.actor

@@ -19,12 +19,12 @@ from apps.core.http import MAX_REQUEST_ID_LENGTH, actor_from, client_ip
 from apps.core.problems import request_id
 from apps.core.rate_limit import Limit, take_or_refuse
 
-# An office behind one address is not hindered; a flood costs nothing but this count, which Redis or this process keeps.
+# Enough for an office behind one address. A flood costs only this count, in Redis or in this process.
 ADDRESS_LIMIT = Limit(burst=100, per_minute=30)
 
 
 def _stranger(request: HttpRequest) -> Actor:
-    """Return who a failed sign-in is written down to: nobody, from where it came."""
+    """Return the actor of a failed sign-in: nobody, with the address."""
     return replace(sign_ins.nobody(), ip=client_ip(request), request_id=request_id()[:MAX_REQUEST_ID_LENGTH])
 
 
@@ -33,7 +33,7 @@ def _agent(request: HttpRequest) -> str:
 
 
 class SignInView(LoginView):
-    """Django's sign-in, which rotates the session; attempts are counted before a password is hashed."""
+    """Django's sign-in, which rotates the session. Attempts are counted before a password is hashed."""
 
     attempt: sign_ins.Attempt
 
@@ -49,7 +49,7 @@ class SignInView(LoginView):
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Begin the session, note it and write it down: all of it, or none."""
+        """Begin the session, note it and record it, in one transaction."""
         request = self.request
         user = form.get_user()
         try:
@@ -60,7 +60,7 @@ class SignInView(LoginView):
                 key = str(request.session.session_key)
                 sessions.note(user, key, ip=client_ip(request), user_agent=_agent(request))
         except Exception:
-            # What was rolled back must not be saved again on the way out.
+            # The session that was rolled back must not be saved again by the middleware.
             request.session.flush()
             raise
         sign_ins.succeed(self.attempt)
@@ -72,7 +72,7 @@ class SignInView(LoginView):
 
 
 class SignOutView(LogoutView):
-    """Django's sign-out, written down."""
+    """Django's sign-out, with an audit entry."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         key = request.session.session_key

@@ -12,7 +12,7 @@ SERVICES_SHOWN = 200
 
 @page("accounts.view_teams")
 def teams(request: PageRequest) -> HttpResponse:
-    """Which teams there are, how many people are in them and how many services are theirs."""
+    """Show the list of teams with the numbers of members and services."""
     context = {
         "listing": lists.team_listing(request.GET),
         "may_manage": request.user.has_perm("accounts.manage_users"),
@@ -22,7 +22,7 @@ def teams(request: PageRequest) -> HttpResponse:
 
 @page("accounts.view_teams")
 def team(request: PageRequest, team_id: int) -> HttpResponse:
-    """Who decides for a team's services, and which they are."""
+    """Show a team's members and services."""
     found = queries.find_team(team_id)
     members = [(user, *lists.state_of(user)) for user in found.members.order_by("username")]
     services = found.services.order_by("service_id")

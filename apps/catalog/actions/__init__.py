@@ -1,4 +1,4 @@
-"""What people and programs may change in the catalog."""
+"""The actions of the catalog."""
 
 from apps.catalog.actions import cycles, dependencies, ingestions, services
 

@@ -1,4 +1,4 @@
-"""What people say about circular dependencies."""
+"""The action that acknowledges a circular dependency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES_SHOWN = 5
 class AcknowledgeCycleInput(ActionInput):
     cycle_id: int = Field(ge=1, le=2**63 - 1)
     version: int | None = Field(
-        default=None, description="The version that was looked at; refused if it has changed."
+        default=None, description="The version that you saw; refused if it has changed."
     )
     rationale: str = Field(default="", max_length=2000, description="Why the cycle may stay for now.")
 
@@ -43,13 +43,14 @@ class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
             raise Conflict(f"This cycle is {alert.state}.", extra={"difference": {"state": alert.state}})
         if call.input.version is not None and call.input.version != alert.version:
             raise Conflict(
-                "This cycle has been gone and come back.", extra={"difference": {"version": alert.version}}
+                "This cycle was resolved and has come back since.",
+                extra={"difference": {"version": alert.version}},
             )
 
     def preview(self, call: Call[AcknowledgeCycleInput]) -> Preview:
         alert: CycleAlert = call.target
         return Preview(
-            summary=f"The cycle {alert} counts as known. Recommendations go on treating it as what it is.",
+            summary=f"The cycle {alert} counts as known. Recommendations still treat it as a cycle.",
             changes=[FieldChange("State", alert.state, CycleAlert.State.ACKNOWLEDGED)],
             touches=[Touch(len(alert.members), "services in the cycle", alert.members[:NAMES_SHOWN])],
         )

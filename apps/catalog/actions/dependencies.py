@@ -1,4 +1,4 @@
-"""Taking back a declared dependency: what was declared holds until somebody says otherwise."""
+"""Retracts a declared dependency: a declaration is valid until somebody retracts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RetractDependencyInput(ActionInput):
     source: ServiceId
     target: ServiceId
     discovery_source: Literal["manual", "file", "backstage"] = Field(
-        default="manual", description="Whose statement is taken back."
+        default="manual", description="The source whose statement is retracted."
     )
     rationale: str = Field(default="", max_length=2000)
 
@@ -80,7 +80,7 @@ class RetractDependency(Action[RetractDependencyInput]):
 
     @staticmethod
     def _sighting(call: Call[RetractDependencyInput]) -> tuple[DependencySighting, list[str]]:
-        """Return the statement and who else knows the edge. Raises :class:`NotFound`."""
+        """Return the statement and the other sources that know the edge. Raises :class:`NotFound`."""
         data = call.input
         dependency = Dependency.objects.filter(source=call.target, target__service_id=data.target).first()
         sightings = {} if dependency is None else {s.discovery_source: s for s in dependency.sightings.all()}

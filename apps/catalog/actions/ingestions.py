@@ -1,4 +1,4 @@
-"""Sending a graph in, and giving up on one."""
+"""Receives a graph, and abandons one that is not applied."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ NAMES_SHOWN = 5
 
 
 class IngestDependenciesInput(ActionInput):
-    """Services and dependencies, or one part of them where they are too many for one request."""
+    """Services and dependencies, or one part of them if one request cannot hold all."""
 
-    discovery_source: Source = Field(description="Who says this.")
+    discovery_source: Source = Field(description="The source of the statements.")
     services: ServiceRows = Field(default_factory=list)
     dependencies: DependencyRows = Field(default_factory=list)
     observed_at: AwareInstant | None = Field(
-        default=None, description="When the edges were seen, for those that do not say; by default now."
+        default=None, description="When edges without an observed_at of their own were seen; by default now."
     )
-    parts: int = Field(default=1, ge=1, le=MAX_PARTS, description="In how many parts the whole is sent.")
-    part: int = Field(default=1, ge=1, le=MAX_PARTS, description="Which of them this is.")
+    parts: int = Field(default=1, ge=1, le=MAX_PARTS, description="The number of parts of the whole.")
+    part: int = Field(default=1, ge=1, le=MAX_PARTS, description="The number of this part, from 1.")
     ingestion_id: UUID | None = Field(
-        default=None, description="The ingestion that this is a part of; none for the first part sent."
+        default=None, description="The ingestion to which this part belongs; empty for the first part sent."
     )
 
 
@@ -62,7 +62,7 @@ def _must_be_theirs(actor: Actor, ingestion: Ingestion) -> None:
     if actor.user is None or actor.user.pk == ingestion.requested_by_id or actor.user.role == "sre_admin":
         return
     raise NotAllowed(
-        f"Only {ingestion.requested_by_name}, who began this ingestion, or an SRE admin may do this."
+        f"Only {ingestion.requested_by_name}, who started this ingestion, or an SRE admin may do this."
     )
 
 
@@ -89,10 +89,12 @@ class IngestDependencies(Action[IngestDependenciesInput]):
             return
         _must_be_theirs(call.actor, ingestion)
         if ingestion.discovery_source != data.discovery_source:
-            raise Conflict(f"This ingestion is by {ingestion.discovery_source}; all its parts must be.")
+            raise Conflict(
+                f"This ingestion is from {ingestion.discovery_source}; all its parts must be from it."
+            )
         if "parts" in data.model_fields_set and data.parts != ingestion.parts_expected:
             raise Conflict(
-                f"This ingestion was begun with {ingestion.parts_expected} parts, not {data.parts}."
+                f"This ingestion was started with {ingestion.parts_expected} parts, not {data.parts}."
             )
 
     def preview(self, call: Call[IngestDependenciesInput]) -> Preview:
@@ -105,7 +107,7 @@ class IngestDependencies(Action[IngestDependenciesInput]):
                 Touch(len(names), "services", names[:NAMES_SHOWN]),
                 Touch(len(edges), "dependencies", edges[:NAMES_SHOWN]),
             ],
-            undo="Import the former state; an edge that was declared by mistake can be retracted.",
+            undo="Import the former state; retract edges that were declared by mistake.",
         )
 
     def execute(self, call: Call[IngestDependenciesInput]) -> Outcome:
@@ -165,7 +167,7 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
         _must_be_theirs(call.actor, call.target)
         if call.target.state not in Ingestion.WAITING:
             state = ingestion_state(call.target)
-            raise Conflict(f"This ingestion is {state}; only one that waits can be abandoned.")
+            raise Conflict(f"This ingestion is {state}; only an ingestion that waits can be abandoned.")
 
     def preview(self, call: Call[AbandonIngestionInput]) -> Preview:
         ingestion = call.target
@@ -177,7 +179,7 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
 
     def execute(self, call: Call[AbandonIngestionInput]) -> Outcome:
         ingestion = call.target
-        ingestion.lease_token += 1  # Whoever held it before it came to rest has lost it.
+        ingestion.lease_token += 1  # a worker that held the run has lost it by now
         ingestion.stop_asked_by = call.actor.name
         ingestion.save(update_fields=["lease_token", "stop_asked_by"])
         outcome = ended(ingestion, Ingestion.State.CANCELLED, summary={})

@@ -1,4 +1,4 @@
-"""Declaring a service and changing what is known of it."""
+"""Declares services and edits them."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ _WHEN_NULL: dict[str, Any] = {
     "capacity": {},
     "metadata": {},
 }
-"""What a field becomes that is set to null; the others really become null."""
+"""The values of fields that are set to null; other fields become null themselves."""
 NAMES_SHOWN = 5
 
 
 class ServiceFields(ActionInput):
-    """What can be said of a service. What is left out stays as it is; null clears it."""
+    """The fields of a service. A field that is left out stays as it is; null clears it."""
 
     team: Text | None = Field(default=None, description="An existing team.")
     criticality: ServiceCriticality | None = None
@@ -119,7 +119,7 @@ def _shown(value: Any) -> str:
 
 
 def _saved(service: Service) -> Service:
-    """Store it and read it back: a ratio is rounded to what the catalog keeps."""
+    """Store a service and read it back, because its ratio is rounded to the catalog's precision."""
     service.is_discovered = False
     service.save()
     return Service.objects.select_related("team").get(pk=service.pk)
@@ -131,7 +131,7 @@ def _event(service: Service) -> Event:
 
 
 def callers_of(service: Service) -> Touch:
-    """Return who calls a service: those whose recommendations rest on it."""
+    """Return the services that call a service, whose recommendations depend on it."""
     rows = Dependency.objects.filter(target=service, is_stale=False)
     names = rows.order_by("source__service_id").values_list("source__service_id", flat=True)
     return Touch(rows.count(), "services that call it", list(names[:NAMES_SHOWN]))
@@ -140,7 +140,7 @@ def callers_of(service: Service) -> Touch:
 class UpdateServiceInput(ServiceFields):
     service_id: ServiceId
     version: int | None = Field(
-        default=None, description="The version that was looked at; refused if it has changed."
+        default=None, description="The version that you saw; refused if it has changed."
     )
 
 
@@ -165,7 +165,7 @@ class UpdateService(Action[UpdateServiceInput]):
         asked = call.input.version
         if asked is not None and asked != call.target.version:
             raise Conflict(
-                f"{call.target} has been changed: it is at version {call.target.version}, you looked at {asked}.",
+                f"{call.target} has changed: it is at version {call.target.version}, but you saw version {asked}.",
                 extra={"difference": {"version": call.target.version, **document(call.target)}},
             )
 
@@ -225,7 +225,7 @@ class DeclareService(Action[DeclareServiceInput]):
 
     def target(self, data: DeclareServiceInput, *, lock: bool) -> None:
         if lock:
-            lock_graph()  # so that nobody else can make the same service between the check and the change
+            lock_graph()  # nobody else can create the same service between the check and the change
 
     def guard(self, call: Call[DeclareServiceInput]) -> None:
         _must_own(call.actor, call.input.team)
@@ -268,7 +268,7 @@ class DeclareService(Action[DeclareServiceInput]):
 
 
 def _looking_alike(service_id: str) -> list[str]:
-    """What to look at before a service is made whose id looks like that of another."""
+    """Return warnings about services in the catalog whose ids look like a new one."""
     look = look_of(service_id)
     others = (name for name in Service.objects.values_list("service_id", flat=True) if look_of(name) == look)
     return [
@@ -283,4 +283,6 @@ def _must_own(actor: Actor, team: str | None) -> None:
     own = dict(Team.objects.filter(pk__in=team_ids(actor.user)).values_list("name", "pk"))
     if team not in own:
         teams = ", ".join(sorted(own)) or "none"
-        raise NotAllowed(f"You can declare services of your own teams ({teams}); an SRE admin those of any.")
+        raise NotAllowed(
+            f"You can declare services of your own teams ({teams}); an SRE admin can declare those of any team."
+        )

@@ -1,4 +1,4 @@
-"""Circular dependencies: one alert for each set of services that depend on each other, however often it is seen."""
+"""Finds circular dependencies, with one alert for each set of services, however often it occurs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apps.core import outbox
 
 
 def fingerprint(members: list[str]) -> str:
-    """Return what identifies a cycle: a digest of its members' ids in sorted order."""
+    """Return the key of a cycle: a digest of its members' ids in sorted order."""
     canonical = json.dumps(sorted(members), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -21,7 +21,7 @@ def fingerprint(members: list[str]) -> str:
 def find_cycles() -> dict[str, tuple[list[str], list[str]]]:
     """Return the cycles among live edges: fingerprint → (members, one shortest walk around, without the return).
 
-    The components are Tarjan's (1972). Loads the graph library, so it is for workers and commands only.
+    It uses Tarjan's components (1972). It loads the graph library, so it is for workers and commands only.
     """
     from apps.engine.graph.cycles import cycle_path, strongly_connected
 
@@ -48,9 +48,9 @@ def find_cycles() -> dict[str, tuple[list[str], list[str]]]:
 def refresh_cycles(now: datetime) -> dict[str, int]:
     """Bring the alerts in line with the graph, inside the caller's transaction.
 
-    A cycle seen for the first time opens an alert, one that is gone resolves it, one that comes back opens the same
-    alert again; an acknowledged one stays acknowledged while it lasts. Returns ``open`` (acknowledged ones included),
-    ``opened`` and ``resolved``, and publishes ``catalog.cycle_opened`` and ``catalog.cycle_resolved``.
+    A new cycle opens an alert, a cycle that is gone resolves it, and a cycle that returns opens the same alert again.
+    An acknowledged alert stays acknowledged while its cycle exists. Returns the numbers ``open`` (acknowledged alerts
+    included), ``opened`` and ``resolved``, and publishes ``catalog.cycle_opened`` and ``catalog.cycle_resolved``.
     """
     found = find_cycles()
     known = {alert.fingerprint: alert for alert in CycleAlert.objects.select_for_update().order_by("pk")}

@@ -1,11 +1,11 @@
-"""One writer of the graph at a time: merging and cycles look at all of it."""
+"""Allows one writer of the graph at a time, because merging and cycles read the whole graph."""
 
 from __future__ import annotations
 
 from django.db import connection
 
 GRAPH_LOCK = 0x47524150
-"""Key of the advisory lock; the letters GRAP."""
+"""The key of the advisory lock: the letters GRAP."""
 
 
 def lock_graph() -> None:

@@ -1,14 +1,15 @@
-"""One edge out of many sightings: whose word counts, how sure Ballast is, and when an edge has gone stale.
+"""Merges the sightings of an edge: its attributes, its confidence, and whether it is stale.
 
-For every edge and at an instant ``now``, over its sightings ``s`` (one for each source that ever named it):
+For every edge at an instant ``now``, over its sightings ``s`` (one for each source that ever named it):
 
-- an *expired* sighting is one by an observing source, older than :data:`~apps.catalog.sources.STALE_AFTER`;
-- each attribute is the first that any sighting gives, those not expired first, then by rank of the source, then the
-  newest, then by the source's name;
-- ``confidence = 1 − Π (1 − trust(s) · freshness(s))``, rounded to three digits: sources are taken as independent
+- a sighting is *expired* if it is by an observing source and older than :data:`~apps.catalog.sources.STALE_AFTER`;
+- each attribute comes from the first sighting that has it: sightings that are not expired first, then by rank of the
+  source, then the newest, then by the source's name;
+- ``confidence = 1 − Π (1 − trust(s) · freshness(s))``, rounded to three digits: sources count as independent
   witnesses (a noisy-or, Pearl 1988). Freshness is 1 for a declaring source and ``0.5 ** (age / STALE_AFTER)`` for an
   observing one;
-- ``last_observed_at`` is the newest sighting; ``is_declared`` says that a declaring source is among them;
+- ``last_observed_at`` is the time of the newest sighting; ``is_declared`` says whether a declaring source is among
+  them;
 - the edge is stale when every sighting has expired.
 """
 
@@ -21,7 +22,7 @@ from django.db import connection
 
 from apps.catalog.sources import STALE_AFTER, STANDING
 
-# The value that an attribute has where no source says anything.
+# The value of an attribute that no source gives.
 DEFAULTS = {
     "mode": "'sync'",
     "criticality": "'hard'",
@@ -49,7 +50,7 @@ def _first(attribute: str) -> str:
 
 _COLUMNS = (*ATTRIBUTES, "confidence", "is_stale", "is_declared", "last_observed_at")
 
-# Only rows that differ are written. `changed` leaves out confidence and age: those move with every look.
+# Only rows that differ are written. `changed` ignores confidence and age, which differ at every refresh.
 _MERGE = f"""
 WITH standing (discovery_source, rank, trust, declares) AS (
     SELECT * FROM unnest(%(sources)s::text[], %(ranks)s::int[], %(trusts)s::float8[], %(declares)s::bool[])
@@ -86,7 +87,7 @@ RETURNING d.id, d.source_id, d.target_id,
 def merge_edges(now: datetime, dependency_ids: Sequence[int] | None = None) -> list[tuple[int, int, int]]:
     """Merge the sightings of the given edges, or of all, as of ``now``.
 
-    Returns ``(dependency id, source pk, target pk)`` of those whose meaning changed: an attribute, or whether they are
+    Returns ``(dependency id, source pk, target pk)`` of edges with a changed attribute, or that became or ceased to be
     stale or declared. Runs inside the caller's transaction.
     """
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Edges that nobody has seen for long: looked at once an hour, because age changes without any event."""
+"""Finds edges that nobody has seen for long, once an hour, because age changes without any event."""
 
 from __future__ import annotations
 

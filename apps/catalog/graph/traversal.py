@@ -1,12 +1,14 @@
-"""What a service depends on and who depends on it, so many hops far: one recursive query in the database.
+"""Finds what a service depends on and who depends on it, up to some hops, with one recursive query.
 
-``UNION`` over (node, depth) keeps each node once a level, where a path array would keep every path to it. The walk
+``UNION`` over (node, depth) keeps each node once for each level; a path array would keep every path to it. The walk
 uses the partial indexes on live edges, one for each direction.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
 
 from django.db import connection
 
@@ -18,6 +20,48 @@ MAX_NODES = 2_000
 MAX_EDGES = 10_000
 
 type Direction = Literal["downstream", "upstream", "both"]
+
+
+class SubgraphNode(TypedDict):
+    """A service of a subgraph; the depths are its hops along and against the calls, ``None`` where no path leads."""
+
+    service_id: str
+    depth_down: int | None
+    depth_up: int | None
+    team: str | None
+    criticality: str
+    is_external: bool
+    is_discovered: bool
+
+
+class SubgraphEdge(TypedDict):
+    """An edge of a subgraph."""
+
+    source: str
+    target: str
+    mode: str
+    criticality: str
+    protocol: str
+    timeout_ms: int | None
+    calls_per_request: float | None
+    redundancy_group: str
+    redundancy_needed: int | None
+    confidence: float
+    is_stale: bool
+    is_declared: bool
+    last_observed_at: datetime
+
+
+class Subgraph(TypedDict):
+    """What is reached from a service, nearest first, and the edges among it."""
+
+    service_id: str
+    direction: Direction
+    depth: int
+    include_stale: bool
+    is_truncated: bool
+    nodes: list[SubgraphNode]
+    edges: list[SubgraphEdge]
 
 
 def _walk(name: str, here: str, there: str, alive: str) -> str:
@@ -42,9 +86,9 @@ def _nodes_sql(direction: Direction, *, include_stale: bool) -> str:
     }[direction]
 
 
-# A walk comes out level by level and stops once its reader has enough: without the limit on steps a walk over a hub
-# would visit everything to keep a part. Only the nearest are kept where they are too many. Sorting by name is left to
-# Python: collation is dear here.
+# A walk yields level by level and stops once its reader has enough. Without the limit on steps, a walk over a hub would
+# visit everything to keep a part. If there are too many nodes, the nearest are kept. Python sorts by name, because
+# collation in the query is expensive.
 def _one_way_sql(walk: str, name: str, below_and_above: str) -> str:
     return f"""
     WITH RECURSIVE {walk},
@@ -75,8 +119,8 @@ def _both_ways_sql(down: str, up: str) -> str:
     """  # noqa: S608
 
 
-# The array comes from a subquery so that planning does not weigh each of its elements; the index on both ends is
-# searched with it all the same.
+# The array comes from a subquery so that planning does not look at each element; the query still uses the index on both
+# ends.
 _EDGES_SQL = """
     SELECT d.source_id, d.target_id, d.mode, d.criticality, d.protocol, d.timeout_ms, d.calls_per_request,
         d.redundancy_group, d.redundancy_needed, d.confidence, d.is_stale, d.is_declared, d.last_observed_at
@@ -102,11 +146,11 @@ EDGE_COLUMNS = (
 def _reached(
     cursor: Any, start: int, direction: Direction, depth: int, *, include_stale: bool, max_nodes: int
 ) -> list[tuple[Any, ...]]:
-    """Return the nearest nodes, one more than may be kept where there are more.
+    """Return the nearest nodes; one more than ``max_nodes`` if there are more.
 
-    A walk meets a node at most once a level, so ``max_nodes · (depth + 1)`` steps always suffice to see too many. A
-    quarter more steps than nodes nearly always do, and are what a hub can be walked within: they are tried first, then
-    twice as many, and are enough when they either saw too many nodes or came to the walk's end.
+    A walk meets a node at most once for each level, so ``max_nodes · (depth + 1)`` steps always suffice to find more
+    than ``max_nodes``. A quarter more steps than nodes nearly always suffice, even over a hub, and are tried first;
+    then twice as many as nodes. Steps suffice if they found too many nodes or reached the end of the walk.
     """
     statement = _nodes_sql(direction, include_stale=include_stale)
     rows: list[tuple[Any, ...]] = []
@@ -127,12 +171,12 @@ def subgraph(
     include_stale: bool = False,
     max_nodes: int = MAX_NODES,
     max_edges: int = MAX_EDGES,
-) -> dict[str, Any]:
-    """Return what is reached from a service, and the edges among all that is.
+) -> Subgraph:
+    """Return the services that are reached from a service, and the edges among them.
 
-    ``nodes`` are nearest first, the service itself at the head; ``depth_down`` and ``depth_up`` are hops to it along
-    and against the calls, ``None`` where it is not reached that way. ``is_truncated`` says that nodes or edges were
-    left out; the nearest nodes are kept. ``depth`` is clamped to 1..10. Raises :class:`NotFound`.
+    ``nodes`` begin with the service itself; the nearest are first. ``depth_down`` and ``depth_up`` are a node's hops
+    along and against the calls, ``None`` where no path leads there. ``is_truncated`` says that nodes or edges were left
+    out; the nearest nodes are kept. ``depth`` is clamped to 1..10. Raises :class:`NotFound`.
     """
     depth = max(1, min(depth, MAX_DEPTH))
     start = Service.objects.filter(service_id=service_id).values_list("pk", flat=True).first()
@@ -148,10 +192,7 @@ def subgraph(
         cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
         edges = cursor.fetchall()
     is_truncated = is_truncated or len(edges) > max_edges
-    found = [
-        {"source": names[source], "target": names[target], **dict(zip(EDGE_COLUMNS, rest, strict=True))}
-        for source, target, *rest in edges[:max_edges]
-    ]
+    found = [_edge(names[source], names[target], rest) for source, target, *rest in edges[:max_edges]]
     found.sort(key=lambda edge: (edge["source"], edge["target"]))
     return {
         "service_id": service_id,
@@ -173,3 +214,10 @@ def subgraph(
         ],
         "edges": found,
     }
+
+
+def _edge(source: str, target: str, row: Sequence[Any]) -> SubgraphEdge:
+    """Make an edge of a row of :data:`EDGE_COLUMNS`, as the database gives it."""
+    edge: Any = {"source": source, "target": target, **dict(zip(EDGE_COLUMNS, row, strict=True))}
+    typed: SubgraphEdge = edge
+    return typed

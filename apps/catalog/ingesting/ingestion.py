@@ -1,8 +1,8 @@
-"""An ingestion from its first part to its end: received, checked as a whole, applied at once.
+"""Handles an ingestion from its first part to its end: received, checked as a whole, applied at once.
 
-It is a run that is prepared until all its parts are there. Applying is one transaction that ends the run, so a worker
-may be killed between any two lines and another may start the same ingestion at any time: what was half done is rolled
-back, what is done is not done again.
+It is a run that waits until all its parts have come. Applying is one transaction that also ends the run. So a worker
+may be killed at any point, and another may start the same ingestion at any time: incomplete work is rolled back, and
+complete work is not repeated.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from apps.core.models import AuditEntry
 from apps.core.runs import Holding, end, execute, make_ready, start
 
 RECEIVE_WITHIN = timedelta(days=7)
-"""An ingestion whose parts have not all come by then is abandoned."""
+"""An ingestion whose parts have not all come within this time is abandoned."""
 
 
 def create(*, discovery_source: DiscoverySource, parts: int, actor: Actor) -> Ingestion:
-    """Begin an ingestion that waits for its parts, inside the caller's transaction."""
+    """Start an ingestion that waits for its parts, inside the caller's transaction."""
     ingestion = start(
         runs.INGEST,
         runs.Ingest(),
@@ -47,20 +47,20 @@ def create(*, discovery_source: DiscoverySource, parts: int, actor: Actor) -> In
 
 
 def receive(ingestion: Ingestion, *, number: int, payload: Mapping[str, Any]) -> bool:
-    """Keep one part of a locked ingestion. Returns whether it is ready now; it was not before.
+    """Keep one part of a locked ingestion. Return whether this part made the ingestion complete.
 
-    The same part sent again changes nothing. Raises :class:`Conflict` for another content under the same number, and
-    for a part of an ingestion that has them all.
+    Sending the same part again changes nothing. Raises :class:`Conflict` for different content under the same number,
+    and for a further part of a complete ingestion.
     """
     digest = hashlib.sha256(json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     known = IngestionPart.objects.filter(ingestion=ingestion, number=number).first()
     if known is not None:
         if known.digest != digest:
-            raise Conflict(f"Part {number} of this ingestion was received with a different content.")
+            raise Conflict(f"Part {number} of this ingestion was already received with different content.")
         return False
     if ingestion.state != Ingestion.State.PREPARING:
         raise Conflict(
-            f"This ingestion is {ingestion_state(ingestion)} and takes no further parts. Begin a new one."
+            f"This ingestion is {ingestion_state(ingestion)} and takes no further parts. Start a new one."
         )
     if number > ingestion.parts_expected:
         raise Conflict(f"This ingestion has {ingestion.parts_expected} parts; there is no part {number}.")
@@ -75,17 +75,17 @@ def receive(ingestion: Ingestion, *, number: int, payload: Mapping[str, Any]) ->
 
 
 def run(ingestion_id: uuid.UUID | str) -> Ingestion.State | None:
-    """Apply an ingestion here and now. Returns its state afterwards, or ``None`` when there was nothing to do.
+    """Apply an ingestion in this process. Return its state afterwards, or ``None`` when there was nothing to do.
 
-    Nothing is done where it is over, or another worker is at it. An unexpected error is raised, once it is kept to be
-    tried again later.
+    There is nothing to do if it is over or another worker has it. An unexpected error is raised after the run has been
+    marked for another attempt.
     """
     done = execute(ingestion_id, raises=True)
     return None if done is None else Ingestion.State(done.state)
 
 
 def apply(holding: Holding) -> None:
-    """Apply a claimed ingestion: all of it and its end, in one transaction, or nothing."""
+    """Apply a claimed ingestion and end it, in one transaction."""
     with holding.fenced():
         ingestion = Ingestion.objects.select_related("requested_by").get(pk=holding.run.pk)
         _apply(ingestion, holding)
@@ -123,7 +123,7 @@ def _apply(ingestion: Ingestion, holding: Holding) -> None:
         report=lambda rows: holding.progress(rows, ingestion.rows_total),
         actor=_actor(ingestion),
     )
-    end(holding, "completed", summary=summary | {"warnings": spellings.remarks()})
+    end(holding, "completed", summary={**summary, "warnings": spellings.remarks()})
 
 
 def _parts(ingestion: Ingestion) -> Iterator[tuple[int, datetime, dict[str, Any]]]:

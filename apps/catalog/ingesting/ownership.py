@@ -1,7 +1,7 @@
-"""What a service owner may say about the graph: their own teams' services, and who those call.
+"""Checks what a service owner may state in a graph: services of their own teams, and whom these call.
 
-Without this an ingestion would be a way around the permission on a single service: whoever may name a service's team
-could give it to themselves.
+Without this check an ingestion would bypass the permission on single services: an owner could give any service to
+their own team.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from apps.catalog.models import Service
 
 
 def check_ownership(graph: Graph, user: User, problems: Problems) -> None:
-    """Name every row that this user may not state. SRE admins may state all; nobody who lost the permission, any."""
+    """Report every row that this user may not state: none for an SRE admin, all after the permission was lost."""
     if not user.is_active or not user.has_perm("catalog.ingest"):
         problems.add(
             RowProblem(0, "services", 0, "", f"{user.get_username()} may no longer change the graph")
@@ -35,7 +35,7 @@ def check_ownership(graph: Graph, user: User, problems: Problems) -> None:
                 problems, place, "services", "service_id", f"{row.service_id} belongs to team {service.team}"
             )
         elif service is not None and service.team is None and not service.is_discovered:
-            message = f"{row.service_id} belongs to no team; an SRE admin can give it one"
+            message = f"{row.service_id} belongs to no team; an SRE admin can assign one"
             _add(problems, place, "services", "service_id", message)
         elif (row.team is None and (service is None or service.team is None)) or (
             row.team is not None and row.team not in own
@@ -48,7 +48,9 @@ def check_ownership(graph: Graph, user: User, problems: Problems) -> None:
         service = known.get(edge.source)
         owned = service is not None and service.team is not None and service.team.name in own
         if not owned and edge.source not in declared:
-            message = f"{edge.source} is not a service of your teams; its owners say what it depends on"
+            message = (
+                f"{edge.source} is not a service of your teams; only its owners can state its dependencies"
+            )
             _add(problems, place, "dependencies", "source", message)
 
 

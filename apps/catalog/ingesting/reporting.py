@@ -1,4 +1,4 @@
-"""How the API and the pages report an ingestion: its state, and what is wrong with its rows."""
+"""Reports an ingestion for the API and pages: its state, and the errors of its rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _STATES = {
 
 
 def ingestion_state(run: Run) -> str:
-    """The state of an ingestion as the API has always called it."""
+    """Return the state of an ingestion in the API's words."""
     return str(_STATES.get(Run.State(run.state), run.state))
 
 
 def row_errors(run: Run) -> list[dict[str, Any]]:
-    """What was wrong with an ingestion, row by row; an error that is not of a row has no place."""
+    """Return the errors of an ingestion, row by row; an error that concerns no row has no place."""
     nowhere = {"part": 0, "list": "", "row": 0, "field": "", "path": ""}
     return [
         nowhere | {"message": f"{error['reason']} Nothing was changed."} if "reason" in error else error

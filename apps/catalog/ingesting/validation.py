@@ -1,4 +1,4 @@
-"""A whole graph is taken or refused as a whole: every bad row is named, with its part, its number and the reason."""
+"""Validates a graph, which is accepted or refused as a whole. Each bad row is named with part, number and reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.names import name_problem
 
 MAX_PROBLEMS = 300
-"""How many problems are kept by name; all are counted."""
+"""How many problems are kept; all are counted."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 type List = Literal["services", "dependencies"]
@@ -27,7 +27,7 @@ type NameRow = Callable[[List, Place], str]
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One thing wrong with one row. ``row`` counts from 1 within its list and part; ``field`` may be empty."""
+    """One problem of one row. ``row`` counts from 1 within its list and part; ``field`` may be empty."""
 
     part: int
     list: List
@@ -37,11 +37,11 @@ class RowProblem:
 
     @property
     def path(self) -> str:
-        """The place as a program addresses it: ``dependencies.0.target``."""
+        """The place as a path for programs: ``dependencies.0.target``."""
         return ".".join(filter(None, [self.list, str(self.row - 1), self.field]))
 
     def document(self) -> dict[str, Any]:
-        """Return what is stored with an ingestion and shown by API and page."""
+        """Return the problem as it is stored with an ingestion and shown by the API and pages."""
         return {
             "part": self.part,
             "list": self.list,
@@ -54,7 +54,7 @@ class RowProblem:
 
 @dataclass(slots=True)
 class Problems:
-    """What was wrong: all counted, the first :data:`MAX_PROBLEMS` kept."""
+    """The problems of a graph: all are counted, the first :data:`MAX_PROBLEMS` kept."""
 
     count: int = 0
     kept: list[RowProblem] = field(default_factory=list)
@@ -71,10 +71,10 @@ class Problems:
         return [problem.document() for problem in self.kept]
 
     def error(self) -> InvalidInput:
-        """Return the error that names them."""
-        rows = "1 row" if self.count == 1 else f"{self.count:,} things"
+        """Return the error that names the problems."""
+        problems = "1 problem" if self.count == 1 else f"{self.count:,} problems"
         return InvalidInput(
-            f"Nothing was taken: {rows} in the graph cannot be right.",
+            f"Nothing was changed: the graph has {problems}.",
             fields=[FieldProblem(problem.path, problem.message) for problem in self.kept],
             extra={"error_count": self.count},
         )
@@ -82,20 +82,20 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands."""
+    """The place of a row."""
 
     part: int
     row: int
 
     def beside(self, other: Place, row: str = "") -> str:
-        """Name this place as seen from another; ``row`` is what people call it where that is not its number."""
+        """Return the name of this place in a message about ``other``; ``row`` replaces the row's number."""
         row = row or f"row {self.row}"
         return row if self.part == other.part else f"{row} of part {self.part}"
 
 
 @dataclass(slots=True)
 class Graph:
-    """A valid graph: rows without repetition, and where each came from."""
+    """A valid graph: rows without repetition, each with its place."""
 
     services: list[ServiceRow] = field(default_factory=list)
     dependencies: list[DependencyRow] = field(default_factory=list)
@@ -121,10 +121,10 @@ def validate_graph(
     """Check all parts of a graph together.
 
     Each payload is ``(part number, {"services": […], "dependencies": […]})``; rows are dictionaries or already
-    :class:`ServiceRow` and :class:`DependencyRow`. Returns the graph and its problems; with any problem the graph is
-    incomplete and must not be applied. A service or an edge may be named once in the whole. ``name_row`` says what
-    people call a row where they do not count rows, such as ``line 7``. ``spellings`` settles how each id is written;
-    rows that are equal but for that are one row.
+    :class:`ServiceRow` and :class:`DependencyRow`. Returns the graph and its problems. A graph with any problem is
+    incomplete and must not be applied. A service or an edge may occur only once in the whole. ``name_row`` gives the
+    name of a row in messages if that is not its number, such as ``line 7``. ``spellings`` settles the spelling of each
+    id; rows that are equal except for the spelling are one row.
     """
     problems = Problems()
     graph = Graph()
@@ -163,7 +163,7 @@ def _read(
             where = ".".join(str(step) for step in item["loc"][1:])
             bad.add(int(index))
             problems.add(RowProblem(part, name, int(index) + 1, where, plain(item)))
-        # The rows that are right are still checked against each other, so that one answer names everything.
+        # Valid rows are still checked against each other, so that one answer names all problems.
         good = [(index, row) for index, row in enumerate(given) if index not in bad]
         rows.extend(adapter.validate_python([row for _, row in good]))
         places.extend(Place(part, index + 1) for index, _ in good)
@@ -173,7 +173,7 @@ def _read(
 
 
 def _settle(graph: Graph, spellings: Spellings) -> None:
-    """Write each id as it is kept, and leave out the rows that only say again, in another spelling, what one says."""
+    """Write each id in its final spelling, and leave out rows that repeat another row in another spelling."""
     services = [_respelt(row, ("service_id",), spellings) for row in graph.services]
     graph.services, graph.service_places = _once(
         graph.services, graph.service_places, services, lambda row: row.service_id
@@ -185,7 +185,7 @@ def _settle(graph: Graph, spellings: Spellings) -> None:
 
 
 def _check_names(graph: Graph, spellings: Spellings, problems: Problems) -> None:
-    """Refuse new services and teams under names that cannot be told from others by sight."""
+    """Report new services and teams whose names mislead the eye."""
     seen: set[str] = set()
 
     def check(list_name: List, place: Place, field: str, name: str, is_known: Callable[[str], bool]) -> None:
@@ -255,7 +255,7 @@ def _check_dependencies(graph: Graph, latest: datetime, problems: Problems, name
         if row.source == row.target:
             complain(index, f"{row.source} cannot depend on itself")
         if row.observed_at is not None and row.observed_at > latest:
-            complain(index, f"lies in the future: {row.observed_at.isoformat()}", "observed_at")
+            complain(index, f"is in the future: {row.observed_at.isoformat()}", "observed_at")
     _check_repetition(
         graph.dependencies,
         graph.dependency_places,
@@ -281,12 +281,12 @@ def _check_repetition[RowT: Row](
             continue
         where = places[first].beside(places[index], name_row(places[first]))
         if rows[first] == row:
-            complain(index, f"{name(row)} stands in {where} already")
+            complain(index, f"{name(row)} is already in {where}")
         else:
             differing = ", ".join(_differing(rows[first], row))
             complain(
                 index,
-                f"{name(row)} stands in {where} with a different {differing}; which of the two is right?",
+                f"{name(row)} is already in {where} with a different {differing}; keep the one that is right",
             )
 
 

@@ -1,4 +1,4 @@
-"""A connection beside the pool, for those who must hear at once whether the database answers."""
+"""A connection beside the pool, for callers that must know quickly whether the database answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.database.waiting import Patience, PatientConnection
 
 @contextmanager
 def connected(seconds: float, *, alias: str = DEFAULT_DB_ALIAS) -> Iterator[PatientConnection]:
-    """Open a connection of one's own, on which no wait is longer than ``seconds``; it commits by itself.
+    """Open a separate connection on which no wait is longer than ``seconds``. It commits by itself.
 
     Raises psycopg's errors: ``ServerSilent`` at once while the server is known to be silent.
     """

@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend with deadlines: ``ENGINE = "apps.core.database"``.
 
-What `docs/configuration.md` calls ``DATABASE_PATIENCE_MS`` arrives here in ``OPTIONS["patience"]``, in seconds, and the
-statement timeout that bounds it in ``OPTIONS["statement_timeout"]``.
+The setting ``DATABASE_PATIENCE_MS`` (docs/configuration.md) arrives here as ``OPTIONS["patience"]``, in seconds, and
+the statement timeout that bounds it as ``OPTIONS["statement_timeout"]``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from apps.core.database.waiting import Patience, PatientConnection
 from apps.core.database.watch import ServerWatch
 
 CHECK = Patience(seconds=1.0, at_most=3.0)
-"""For the empty question that a pooled connection has to answer before it is used."""
+"""For the empty query that a pooled connection must answer before it is used."""
 
-# What Django's backend knows as psycopg; only what `connect` returns is different.
+# What Django's backend uses as psycopg; only the result of `connect` differs.
 _psycopg = ModuleType("psycopg")
 _psycopg.__dict__.update(vars(psycopg))
 _psycopg.__dict__["connect"] = PatientConnection.connect
@@ -38,7 +38,7 @@ def check(connection: PatientConnection) -> None:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that does not wait for a server which shows no life, and says so of a lost COMMIT."""
+    """A connection that does not wait for a silent server and raises :class:`OutcomeUnknown` for a lost COMMIT."""
 
     Database = _psycopg
 
@@ -52,14 +52,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def watch(self) -> ServerWatch:
-        """What this process knows of this server."""
+        """What this process knows about this server."""
         with _watches_lock:
             if self.alias not in _watches:
                 _watches[self.alias] = ServerWatch(self.plain_parameters)
             return _watches[self.alias]
 
     def plain_parameters(self) -> dict[str, Any]:
-        """What psycopg needs to connect beside the pool, without Django's adapters and cursors."""
+        """The parameters with which psycopg connects beside the pool, without Django's adapters and cursors."""
         skipped = ("cursor_factory", "context", "prepare_threshold")
         return {name: value for name, value in self.get_connection_params().items() if name not in skipped}
 
@@ -78,7 +78,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 connection = super().get_new_connection(conn_params)
                 break
             except (PoolTimeout, psycopg.errors.ConnectionTimeout) as error:
-                # So that those who come next need not find out by waiting, too.
+                # So that later callers need not wait to find out.
                 if self.watch.is_silent():
                     raise ServerSilent(str(error)) from error
                 if is_last:
@@ -102,8 +102,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False
     ) -> None:
         if autocommit and self.connection is None:
-            # The end of a transaction whose connection was lost. A new one would be made for this alone, and its
-            # failure would stand in the place of the first error; it begins with autocommit anyway.
+            # The end of a transaction whose connection was lost. A new connection would be made only for this, and its
+            # failure would hide the first error; a new connection starts with autocommit anyway.
             self.autocommit = True
             return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)

@@ -1,4 +1,4 @@
-"""What a database that does not answer does to whoever asked it.
+"""Errors of a database that does not answer.
 
 Errors::
 

@@ -1,7 +1,7 @@
-"""A connection whose waits end.
+"""A connection that never waits for ever.
 
-A server's own ``statement_timeout`` does nothing while the server is stopped, and neither do keepalives: the kernel
-goes on acknowledging for it. So the client watches the clock.
+A server's own ``statement_timeout`` does nothing while the server is stopped, and neither do keepalives, because the
+kernel goes on acknowledging them. So the client watches the clock.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Patience:
     """How long to wait for one answer.
 
     Parameters:
-        seconds: of silence, before the server is asked whether it lives, and again after as many.
-        at_most: of silence in all, even where the server lives; ``None`` for as long as it takes.
+        seconds: the silence after which the server is asked whether it lives, and the pause until it is asked again.
+        at_most: the longest silence in seconds, even where the server lives; ``None`` for no limit.
     """
 
     seconds: float
@@ -36,9 +36,9 @@ class Patience:
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """A psycopg connection that gives up on a server that shows no life, and closes itself then.
+    """A psycopg connection that closes itself when the server gives no sign of life.
 
-    Whoever made it sets ``patience`` and ``watch``; without a watch, silence for ``patience.seconds`` is enough.
+    Its maker sets ``patience`` and ``watch``. Without a watch, it gives up after ``patience.seconds`` of silence.
     """
 
     patience: Patience | None = None
@@ -68,7 +68,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
     @contextmanager
     def with_patience(self, patience: Patience) -> Iterator[None]:
-        """Wait differently within the block."""
+        """Use another patience inside the block."""
         before, self.patience = self.patience, patience
         try:
             yield
@@ -77,7 +77,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
 
 def _resumed[RV](gen: PQGen[RV]) -> PQGen[RV]:
-    """Go on with a generator that was waiting when the time was over, as if it were a new one."""
+    """Continue a generator that was waiting when the time was over, as if it were a new one."""
     try:
         state = gen.send(waiting.READY_NONE)
         while True:

@@ -1,8 +1,8 @@
-"""What this process knows of whether PostgreSQL lives.
+"""What this process knows about whether PostgreSQL lives.
 
-A query that takes long and a server that is frozen look the same from the client: nothing comes. So whoever has
-waited for long asks the server for another connection. Where that is not answered either, everybody is refused at
-once from then on, while a thread asks again until the server is back. No request waits for that.
+A slow query and a frozen server look the same to the client: nothing comes. So a caller that has waited for long asks
+the server for another connection. Where that is not answered either, all callers are refused at once, while a thread
+asks again until the server is back. No request waits for that.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from apps.core.database.errors import ServerSilent
 logger = structlog.get_logger(__name__)
 
 ASK_AGAIN_SECONDS = 0.5
-"""The pause between two questions to a silent server. Short, so that its return is noticed at once."""
+"""The pause between two attempts to reach a silent server. Short, so that its return is noticed soon."""
 CONNECT_SECONDS = 2
-"""How long a new connection may take. libpq does not go below two seconds."""
+"""The longest time that a new connection may take. libpq does not go below two seconds."""
 
 type Parameters = Callable[[], Mapping[str, Any]]
 
 
 class ServerWatch:
-    """Whether one server answers; shared by the threads of this process.
+    """Knows whether one server answers. All threads of this process share it.
 
     Parameters:
-        parameters: returns what to connect with, asked anew each time.
+        parameters: returns the connection parameters; called for each attempt.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -42,13 +42,13 @@ class ServerWatch:
         self._waiter: threading.Thread | None = None
 
     def refuse_while_silent(self) -> None:
-        """Return where nothing is known against the server, else raise :class:`ServerSilent`. Either at once."""
+        """Raise :class:`ServerSilent` while the server is known to be silent. Never waits."""
         if self._is_silent:
             self._await_return()
             raise ServerSilent("PostgreSQL gives no sign of life.")
 
     def is_silent(self) -> bool:
-        """Ask the server now, unless it is known to be silent or another thread begins to ask at this moment."""
+        """Ask the server now, unless it is known to be silent or another thread is about to ask."""
         seen = self._asked
         with self._asking:
             if self._is_silent or self._asked > seen:
@@ -68,7 +68,7 @@ class ServerWatch:
         return True
 
     def _await_return(self) -> None:
-        """Have a thread ask until the server answers; one that did not survive a fork is replaced."""
+        """Have a thread ask until the server answers. A thread that did not survive a fork is replaced."""
         if self._waiter is None or not self._waiter.is_alive():
             self._waiter = threading.Thread(
                 target=self._ask_until_it_answers, name="database-watch", daemon=True
@@ -83,5 +83,5 @@ class ServerWatch:
 
 
 def is_refusal(error: psycopg.OperationalError) -> bool:
-    """Whether a failed attempt to connect is an answer of the server, such as that it has no connection to spare."""
+    """Return whether the server itself refused the connection, for example because it has none to spare."""
     return "FATAL" in str(error)

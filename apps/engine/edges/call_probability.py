@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.engine.document import CallProbabilitySource, Criticality
 from apps.engine.series import DAY_SECONDS, ObservedCounts, align
-from apps.engine.types import CallProbabilitySource, Criticality, DependencyInput, Floats
+from apps.engine.types import DependencyInput, Floats
 
 CALL_PROBABILITY_PRIOR: Mapping[Criticality, float] = {"hard": 1.0, "degraded": 0.7, "soft": 0.5}
 CALL_PROBABILITY_LEAST: Mapping[Criticality, float] = {"hard": 0.3, "degraded": 0.1, "soft": 0.02}

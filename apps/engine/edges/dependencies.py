@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from apps.engine.document import ComposedGraph, CompositePart, DependencyPart, RetryPart
 from apps.engine.edges.composite import Composite, Factor, compose, shared_nodes
 from apps.engine.edges.estimates import EdgeEstimate
 from apps.engine.graph.redundancy import (
@@ -144,13 +145,13 @@ def _factor(members: Sequence[EdgeEstimate]) -> Factor:
     )
 
 
-def composite_document(composite: ServiceComposite) -> dict[str, object]:
+def composite_document(composite: ServiceComposite) -> CompositePart:
     """Return the ``availability.composite`` object."""
     effects: dict[int, tuple[float, bool]] = {}
     for counted in composite.factors:
         for member in counted.members:
             effects[id(member)] = (-counted.factor.loss / len(counted.members), counted.is_shared)
-    entries: list[dict[str, object]] = []
+    entries: list[DependencyPart] = []
     unknown = [each for each in composite.estimates if each.availability is None]
     unlisted = {id(each) for each in unknown[MOST_UNKNOWN:]}
     for estimate in composite.estimates:
@@ -196,13 +197,12 @@ def composite_document(composite: ServiceComposite) -> dict[str, object]:
     }
 
 
-def _graph_document(composite: ServiceComposite) -> dict[str, object]:
+def _graph_document(composite: ServiceComposite) -> ComposedGraph:
     """Describe how the limit was found, and over how much of the graph."""
     graph = composite.graph
     if graph is None:
-        method = "sampled" if composite.composite.standard_error > 0 else "exact"
         return {
-            "method": method,
+            "method": "sampled" if composite.composite.standard_error > 0 else "exact",
             "scope": "direct",
             "services_below": None,
             "shared_nodes": [],
@@ -231,7 +231,7 @@ def _interval(interval: tuple[float, float] | None) -> list[float] | None:
     return None if interval is None else [ratio(interval[0]), ratio(interval[1])]
 
 
-def _retries(estimate: EdgeEstimate) -> dict[str, object]:
+def _retries(estimate: EdgeEstimate) -> RetryPart:
     """Describe what retries cannot save, and how many calls they make of one: usually, and while the target is down."""
     retries = estimate.dependency.retries
     usual = None

@@ -14,18 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.counting import rate_upper
+from apps.engine.document import AvailabilitySource, CallProbabilitySource, Criticality, HardnessSource
 from apps.engine.edges.call_probability import CALL_PROBABILITY_PRIOR, call_probability
 from apps.engine.edges.hardness import MIN_BINS, PRIOR_SPREAD, Z90, Hardness, is_informative, measure
 from apps.engine.graph.redundancy import retried_unavailability
 from apps.engine.series import ObservedCounts, align, observe
-from apps.engine.types import (
-    AvailabilitySource,
-    CallProbabilitySource,
-    Criticality,
-    DependencyInput,
-    Floats,
-    HardnessSource,
-)
+from apps.engine.types import DependencyInput, Floats
 
 HARDNESS_PRIOR: Mapping[Criticality, float] = {"hard": 0.9, "degraded": 0.3, "soft": 0.1}
 FALLBACK_HARDNESS = 0.1

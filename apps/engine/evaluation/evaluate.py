@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from apps.engine.document import RecommendationDocument
 from apps.engine.evaluation.baselines import baselines
 from apps.engine.recommend import recommend
 from apps.engine.series import DAY_SECONDS, observe
@@ -55,12 +55,12 @@ def evaluate_service(
     futures: Sequence[float],
     oracle: Sequence[float] | None,
     window_days: int = 28,
-    recommended: dict[str, Any] | None = None,
+    recommended: RecommendationDocument | None = None,
 ) -> Outcome:
     """Recommend at ``as_of`` and keep it beside the ``actual`` share of failures among the next window's
     ``requests``.
     """
-    document: dict[str, Any] = recommended or recommend(service, as_of=as_of, window_days=window_days)
+    document = recommended or recommend(service, as_of=as_of, window_days=window_days)
     counts = observe(service.counts, as_of)
     assert counts is not None
     found = document["availability"]
@@ -84,13 +84,17 @@ def evaluate_service(
         predictions["engine"] = tuple(1 - tier["target"] for tier in tiers)
         intervals = tuple((1 - tier["interval"][1], 1 - tier["interval"][0]) for tier in tiers)
     quality = document["data_quality"]
+    days, coverage, expected = quality["days"], quality["coverage"], quality["expected_requests"]
+    assert days is not None
+    assert coverage is not None
+    assert expected is not None
     return Outcome(
         family=family,
         verdict=found["verdict"],
         regime=found["regime"],
-        days=quality["days"],
-        coverage=quality["coverage"],
-        window_requests=quality["expected_requests"],
+        days=days,
+        coverage=coverage,
+        window_requests=expected,
         has_dependency=bool(service.dependencies),
         observed=found["observed"],
         requests=requests,

@@ -5,12 +5,12 @@ Losses use natural logarithms of milliseconds, so that slow services do not domi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from apps.engine.document import LatencyPart, LatencyPercentile
 from apps.engine.evaluation.evaluate import CHANCES, CUT, TIERS
 from apps.engine.forecast.latency_features import SHARES
 from apps.engine.percentiles import percentile
@@ -18,7 +18,7 @@ from apps.engine.recommend import recommend
 from apps.engine.simulation.latency_fleet import FAMILIES, SimulatedLatency, simulate_latency
 from apps.engine.types import Floats, ServiceInput
 
-PERCENTILES = {"p95_ms": 0.95, "p99_ms": 0.99}
+PERCENTILES: dict[LatencyPercentile, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
 ORACLE_FUTURES = 200
 SCORED_FUTURES = 40
 REPLICATES = 500
@@ -102,7 +102,7 @@ def _outcomes(
     window_days: int,
     generator: np.random.Generator,
 ) -> list[LatencyOutcome]:
-    document: dict[str, Any] = recommend(service, as_of=as_of, window_days=window_days)
+    document = recommend(service, as_of=as_of, window_days=window_days)
     series = service.buckets
     assert series is not None
     rows = series.cumulative
@@ -140,7 +140,7 @@ def _outcomes(
 
 
 def offered(
-    offer: Mapping[str, Any],
+    offer: LatencyPart,
 ) -> tuple[dict[str, tuple[float, ...]], tuple[tuple[float, float], ...]]:
     """Return the engine's entry of ``predictions`` and its ``intervals`` for one percentile.
 

@@ -7,8 +7,6 @@ threshold, as the engine's threshold states.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CUT
@@ -38,7 +36,7 @@ def evaluate_bins(simulated: SimulatedLatency, name: str, seed: int) -> list[Lat
     came = _values(series.bounds_ms, simulated.future_hours(generator), per_hour, generator)
     at = series.start + np.arange(past.shape[0] * per_hour, dtype=np.int64) * (HOUR_SECONDS // per_hour)
     service = ServiceInput(name, percentiles=PercentileSeries(at, shown["p95_ms"], shown["p99_ms"], per_hour))
-    document: dict[str, Any] = recommend(service, as_of=CUT, window_days=simulated.window_days)
+    document = recommend(service, as_of=CUT, window_days=simulated.window_days)
     found = []
     for which in PERCENTILES:
         offer, held_out = document["latency"][which], came[which][np.isfinite(came[which])]

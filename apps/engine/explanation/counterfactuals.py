@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from apps.engine.counting import needed_requests
 from apps.engine.decomposition import Cause
+from apps.engine.document import CounterfactualKind
 from apps.engine.explanation.pasts import Asked, Change
 from apps.engine.explanation.what_if import EVERYTHING, KnownPast
 from apps.engine.rounding import percent
@@ -28,7 +29,7 @@ MAX_CAUSES = 2
 """The largest causes: these get "one nine more" and "one nine less"."""
 MAX_SEARCHED = 3
 """The largest causes: each is searched for one more nine before all causes are scaled together."""
-NINES = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
+NINES: tuple[tuple[CounterfactualKind, float], ...] = (("one_nine_better", 0.1), ("one_nine_worse", 10.0))
 LIKELY = 0.8
 """The largest cause is evaluated in the first pass if it makes at least this share of the failures: it may suffice
 alone.
@@ -48,7 +49,7 @@ class Counterfactual:
     ``scale`` is the factor on the cause's failures (0 without it); ``availability`` the dependency's new availability.
     """
 
-    kind: str
+    kind: CounterfactualKind
     cause: str
     scale: float
     availability: float | None
@@ -106,7 +107,9 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
     return found
 
 
-def _scaled(cause: Cause, kind: str, scale: float, result: float, service_id: str) -> Counterfactual:
+def _scaled(
+    cause: Cause, kind: CounterfactualKind, scale: float, result: float, service_id: str
+) -> Counterfactual:
     availability = None
     if cause.availability is not None:
         availability = 1 - (1 - cause.availability) * scale

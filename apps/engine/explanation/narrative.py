@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from apps.engine.document import AvailabilityWindow, Backtest, TierName
 from apps.engine.explanation.attribution import Contribution
 from apps.engine.rounding import duration, percent, plain, ratio
 from apps.engine.series import DAY_SECONDS, ObservedCounts
-from apps.engine.types import TierName
 from apps.engine.window.tiers import COLD_START_DAYS, Tier
 
 LEAST_SHARE = 0.005
@@ -45,7 +45,7 @@ def cold_start_reason(days: float, prior_weight: float, prior_title: str, *, is_
     )
 
 
-def with_what_is_missing(reason: str, backtest: Mapping[str, object], window_days: int) -> str:
+def with_what_is_missing(reason: str, backtest: Backtest[AvailabilityWindow], window_days: int) -> str:
     """Add to a cold start's reason, in the same sentence, what its past cannot answer yet."""
     if backtest["of"]:
         return reason

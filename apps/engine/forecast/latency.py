@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import LatencyRegime
 from apps.engine.forecast.latency_features import LATENCY_FEATURES, SHARES, LatencyHistory, latency_rows
 from apps.engine.forecast.trees import Trees
 from apps.engine.types import Floats
@@ -23,7 +24,6 @@ from apps.engine.types import Floats
 DATA = Path(__file__).resolve().parents[1] / "data" / "latency.npz"
 CHANCES = (0.5, 0.2, 0.05, 0.01)
 """Chances of a slower window that are forecast, one model each."""
-LatencyRegime = Literal["new", "drifting", "incidents", "load_dependent", "bursty", "steady"]
 MOST_INCIDENTS = 20
 """More incidents than that are not rare."""
 LATENCY_REGIMES: tuple[LatencyRegime, ...] = get_args(LatencyRegime)

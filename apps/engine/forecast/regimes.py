@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Regime
 from apps.engine.forecast.features import FEATURES
 
-Regime = Literal[
-    "new", "clean", "rare_incidents", "drifting", "load_dependent", "bursty", "steady", "up_or_down"
-]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 NEW_DAYS = 30

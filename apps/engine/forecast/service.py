@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.engine.decomposition import Decomposition
+from apps.engine.document import Regime
 from apps.engine.forecast.features import feature_rows
 from apps.engine.forecast.history import History, history_of
 from apps.engine.forecast.inputs import dependency_share_of
 from apps.engine.forecast.model import CHANCES, Forecast, built_in
-from apps.engine.forecast.regimes import REGIMES, Regime, regimes
+from apps.engine.forecast.regimes import REGIMES, regimes
 from apps.engine.forecast.worse import no_worse, with_more_failures, youth_of
 from apps.engine.series import ObservedCounts
 from apps.engine.types import Floats

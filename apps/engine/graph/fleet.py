@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from apps.engine.document import CommunicationMode
 from apps.engine.graph.redundancy import COMMON_CAUSE_SHARE, PERSISTENT_SHARE
-from apps.engine.types import CommunicationMode
 
 
 @dataclass(frozen=True, slots=True)

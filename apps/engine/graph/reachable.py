@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from apps.engine.document import CommunicationMode
 from apps.engine.graph.composing import compose_fleet
 from apps.engine.graph.fleet import FleetEdge, FleetGraph, GroupRule
-from apps.engine.types import CommunicationMode, GraphFigure
+from apps.engine.types import GraphFigure
 
 NAMED = 10
 """Shared nodes and asynchronous edges that a figure names; all are counted."""

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from apps.engine.document import TierName
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetEdge, FleetGraph
 from apps.engine.graph.reach import Reach, Reached, batch_mean
 from apps.engine.graph.redundancy import PERSISTENT_SHARE
 from apps.engine.journeys.predicted import Predicted
 from apps.engine.seeding import generator_for
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 
 WINDOWS = 2_000
 MAX_CELLS = 40_000_000

@@ -14,7 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.document import TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 from apps.engine.window.tiers import LEAST_UNAVAILABILITY
 
 _FAR = 6.0

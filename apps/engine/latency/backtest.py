@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Latencies, LatencyPercentile, LatencyTier, LatencyWindow
 from apps.engine.latency.thresholds import BINS_SHARE, DAY_SECONDS, HOUR_SECONDS, Histograms
 from apps.engine.percentiles import percentiles
 from apps.engine.rounding import milliseconds
@@ -31,16 +31,16 @@ from apps.engine.window.backtest import (
 from apps.engine.window.burn_rate import count_alerts
 
 HOURS_A_DAY = 24
-SHARES: Mapping[str, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
+SHARES: Mapping[LatencyPercentile, float] = {"p95_ms": 0.95, "p99_ms": 0.99}
 
-type Offered = dict[str, list[dict[str, Any]]]
+type Offered = dict[LatencyPercentile, list[LatencyTier]]
 """The tiers of each of the two objects that has any, by the object's name."""
 type Judged = tuple[str, str, float]
 """First day of a window, the day after its last, and its percentile (``inf``: above the highest bucket)."""
 
 
 def add_backtests(
-    documents: Mapping[str, object],
+    documents: Latencies,
     histograms: Histograms | None,
     series: BucketSeries | None,
     bins: PercentileSeries | None,
@@ -54,9 +54,9 @@ def add_backtests(
     """
     offered: Offered = {}
     for which in SHARES:
-        document: Any = documents[which]
-        if document["tiers"]:
-            offered[which] = list(document["tiers"].values())
+        named = documents[which]["tiers"]
+        if named:
+            offered[which] = list(named.values())
     if offered and histograms is not None and series is not None:
         _of_requests(offered, histograms, series.start, window_days, as_of)
     elif offered and bins is not None:
@@ -89,12 +89,12 @@ def _of_requests(offered: Offered, histograms: Histograms, start: int, window_da
     spans = _spans(int(days[0]), int(starts[-1]) + histograms.step_seconds, window_days, as_of)
     shares = [SHARES[which] for which in offered]
     windows = _request_windows(days, sums, spans, window_days, histograms.bounds_ms, shares)
-    tiers = [tier for some in offered.values() for tier in some]
-    pages: Sequence[float | None] = [None] * len(tiers)
+    offers = [tier for some in offered.values() for tier in some]
+    pages: Sequence[float | None] = [None] * len(offers)
     tickets = pages
     if histograms.step_seconds <= HOUR_SECONDS and histograms.span_days >= LEAST_ALERT_DAYS:
         targets = np.repeat(shares, [len(some) for some in offered.values()])
-        thresholds = np.array([tier["target"] for tier in tiers])
+        thresholds = np.array([tier["target"] for tier in offers])
         pages, tickets = _alerts_per_month(
             hours, rows, histograms.bounds_ms, thresholds, targets, window_days
         )
@@ -146,7 +146,9 @@ def _request_windows(
     ]
 
 
-def _bin_windows(bins: PercentileSeries, which: str, window_days: int, as_of: int) -> list[Judged]:
+def _bin_windows(
+    bins: PercentileSeries, which: LatencyPercentile, window_days: int, as_of: int
+) -> list[Judged]:
     """Return the windows that can be judged, each with the least value that enough of its bins do not exceed."""
     values = np.asarray(bins.p95_ms if which == "p95_ms" else bins.p99_ms, dtype=np.float64)
     starts = np.asarray(bins.at, dtype=np.int64)
@@ -167,7 +169,7 @@ def _bin_windows(bins: PercentileSeries, which: str, window_days: int, as_of: in
     return windows
 
 
-def _missed_windows(windows: Sequence[Judged], threshold: float) -> list[dict[str, object]]:
+def _missed_windows(windows: Sequence[Judged], threshold: float) -> list[LatencyWindow]:
     return [
         {"start": start, "end": end, "observed": milliseconds(value), "missed": value > threshold}
         for start, end, value in windows

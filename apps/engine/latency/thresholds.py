@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.engine.archetypes import Archetype
+from apps.engine.document import LatencyBasis, LatencyPart, LatencyPercentile, LatencyTier, TierName, Verdict
 from apps.engine.forecast.evidence import youth
 from apps.engine.forecast.latency import LatencyPrediction, built_in
 from apps.engine.forecast.latency_features import LOOK_BACK_DAYS, LatencyHistory
 from apps.engine.percentiles import percentile
 from apps.engine.rounding import duration, milliseconds
-from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, LatencyBasis, PercentileSeries
+from apps.engine.types import TIER_BREACH_PROBABILITY, BucketSeries, Floats, PercentileSeries
 from apps.engine.window.tiers import COLD_START_DAYS
 
 PRIOR_DAYS = 5.0
@@ -166,12 +167,12 @@ def history_of(histograms: Histograms) -> LatencyHistory:
 
 def latency_document(
     service_id: str,
-    which: str,
+    which: LatencyPercentile,
     outlook: Outlook | None,
     *,
     window_days: int,
     archetype: Archetype,
-) -> dict[str, object]:
+) -> LatencyPart:
     """Return one of the two ``latency`` objects: ``which`` is ``p95_ms`` or ``p99_ms``."""
     share = 0.95 if which == "p95_ms" else 0.99
     word = which.removesuffix("_ms")
@@ -207,7 +208,7 @@ def latency_document(
     limits = outlook.prediction.quantiles[read_at]
     weight = PRIOR_DAYS / (PRIOR_DAYS + histograms.days) * youth(histograms.days)
     widen = archetype.latency_factor(0.95) ** weight
-    tiers: dict[str, object] = {}
+    tiers: dict[TierName, LatencyTier] = {}
     for name, chance in TIER_BREACH_PROBABILITY.items():
         value, low, high = (each * archetype.latency_factor(1 - chance) ** weight for each in limits[chance])
         if basis == "requests" and not value <= top:
@@ -221,7 +222,7 @@ def latency_document(
             "breach_probability": chance,
             "interval": [milliseconds(low / widen), milliseconds(high * widen)],
         }
-    verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
+    verdict: Verdict = "cold_start" if histograms.days < COLD_START_DAYS else "ok"
     document = _without(verdict, _reason(verdict, histograms, word), basis, observed)
     document["bucket_ms"] = _bucket(histograms, observed)
     document["days"] = round(histograms.days, 4)
@@ -257,8 +258,8 @@ def _top_bound(bounds: Floats) -> float:
 
 
 def _without(
-    verdict: str, reason: str | None, basis: LatencyBasis | None, observed: float | None
-) -> dict[str, object]:
+    verdict: Verdict, reason: str | None, basis: LatencyBasis | None, observed: float | None
+) -> LatencyPart:
     return {
         "verdict": verdict,
         "reason": reason,

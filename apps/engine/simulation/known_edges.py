@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import Criticality
 from apps.engine.simulation.fleet import HOUR_SECONDS, START
-from apps.engine.types import CountSeries, Criticality, DependencyInput, Floats
+from apps.engine.types import CountSeries, DependencyInput, Floats
 
 type Seen = Literal["edge", "target"]
 """What is seen of a dependency: the calls over the edge and its own series, or its own series alone."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from apps.engine.document import AvailabilityWindow, Backtest, JudgedWindow
 from apps.engine.running_sums import running_sums
 from apps.engine.series import DAY_SECONDS, ObservedCounts, daily
 from apps.engine.types import Floats
@@ -32,7 +33,7 @@ def day_text(day: int) -> str:
 
 def backtest_targets(
     history: ObservedCounts | None, counts: ObservedCounts | None, targets: Sequence[float], window_days: int
-) -> list[dict[str, object]]:
+) -> list[Backtest[AvailabilityWindow]]:
     """Backtest several targets at once; one document for each, windows in order of time.
 
     Windows of ``window_days`` whole UTC days end at the newest complete day and step back 14 days, at most two years. A
@@ -56,9 +57,9 @@ def backtest_targets(
     ]
 
 
-def backtest_document(
-    windows: list[dict[str, object]], pages_per_month: float | None, tickets_per_month: float | None
-) -> dict[str, object]:
+def backtest_document[WindowT: JudgedWindow](
+    windows: list[WindowT], pages_per_month: float | None, tickets_per_month: float | None
+) -> Backtest[WindowT]:
     """Return the ``backtest`` of a tier; ``windows`` are oldest first, each with whether it was ``missed``."""
     return {
         "windows": windows,

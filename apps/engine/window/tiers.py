@@ -16,10 +16,11 @@ import numpy as np
 
 from apps.engine.counting import needed_requests, predictive_mean, predictive_quantile, quantile_upper
 from apps.engine.decomposition import Cause, Decomposition, scaled_failures
+from apps.engine.document import TierName
 from apps.engine.forecast.evidence import FIRST_WEEK_DAYS, Evidence, Prior
 from apps.engine.forecast.service import Doubt, ServiceForecast
 from apps.engine.series import ObservedCounts
-from apps.engine.types import TIER_BREACH_PROBABILITY, Floats, TierName
+from apps.engine.types import TIER_BREACH_PROBABILITY, Floats
 from apps.engine.window.resampling import Plan, replicate_sums, upper_quantile
 
 LEAST_UNAVAILABILITY = 1e-9

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from apps.catalog.models import Service
 from apps.core import instants
@@ -17,6 +16,8 @@ from apps.engine.journeys.availability import JourneyFleet, JourneyResult, Path,
 from apps.engine.rounding import ratio
 from apps.engine.types import TIER_BREACH_PROBABILITY
 from apps.journeys import models
+from apps.journeys.documents import Achieved, PathPart, ResultDocument, WhatWasAsked, as_paths
+from apps.journeys.formatting import path_name
 from apps.journeys.making import graph as graphs
 from apps.journeys.making import latency
 from apps.journeys.models import Journey
@@ -36,11 +37,12 @@ def refresh(
     is_forced: bool = False,
     progress: Progress = lambda _done, _all: None,
 ) -> int:
-    """Compute what has been asked anew of these journeys, or of all. Returns how many were computed.
+    """Compute the journeys that need a new result, of these or of all. Return how many were computed.
 
-    ``asked`` is when it was asked for: a worker may be told before the note of it is committed, and would else find
-    that nothing is to be done. ``is_forced`` computes the others, too. Safe to run twice: what was computed since it
-    was asked is left alone. ``progress`` is told how many of how many have been looked at, and may stop it by raising.
+    ``asked`` is the time of the request: a worker may start before the note of it is committed, and would find nothing
+    to do otherwise. ``is_forced`` computes the others, too. Safe to repeat: results that are newer than the request are
+    left alone. ``progress`` is called with the number of journeys looked at and their total, and may stop the work by
+    raising.
     """
     rows = Journey.objects.select_related("result").order_by("name")
     if journeys is not None:
@@ -57,14 +59,21 @@ def refresh(
 
 
 def compute_one(journey: Journey) -> bool:
-    """Compute one journey and store what came of it; ``False`` where it changed or went meanwhile."""
+    """Compute one journey and store the result.
+
+    Return ``False`` where it was changed or deleted meanwhile, or has a result that was computed from later data.
+    """
     started = instants.now()
     document, as_of = evaluated(journey)
     with transaction.atomic():
         current = Journey.objects.select_for_update().filter(pk=journey.pk).values_list("version", flat=True)
         if list(current) != [journey.version]:
             return False
-        links = document.get("links") or [{}]
+        # An instant ahead of the clock is from before the clock was set back, and says nothing.
+        later = Q(computed_from__gt=started, computed_from__lte=instants.now())
+        if models.JourneyResult.objects.filter(later, journey=journey).exists():
+            return False
+        links = document["links"]
         values = {
             "computed_from": started,
             "computed_at": instants.now(),
@@ -74,7 +83,7 @@ def compute_one(journey: Journey) -> bool:
             "lower": document["interval"][0] if document["interval"] else None,
             "upper": document["interval"][1] if document["interval"] else None,
             "chance_missed": document["chance_missed"],
-            "weakest": str(links[0].get("service_id", "")),
+            "weakest": links[0]["service_id"] if links else "",
             "document": document,
         }
         models.JourneyResult.objects.update_or_create(
@@ -83,24 +92,25 @@ def compute_one(journey: Journey) -> bool:
     return True
 
 
-def evaluated(journey: Journey) -> tuple[dict[str, Any], datetime | None]:
-    """Return what a journey achieves as a document, and the oldest instant that it rests on."""
-    paths, gone = _paths(journey.paths)
-    common: dict[str, Any] = {
+def evaluated(journey: Journey) -> tuple[ResultDocument, datetime | None]:
+    """Return a journey's result as a document, and the oldest instant of the data behind it."""
+    paths, gone = _paths(as_paths(journey.paths))
+    asked: WhatWasAsked = {
         "window_days": settings.WINDOW_DAYS,
         "seed": 0,
         "target": journey.target,
         "gone": gone,
+        "latency": None,
     }
     if not paths or gone:
-        return common | _nothing() | {"latency": None}, None
+        return {**asked, **_nothing()}, None
     members = dict(
         Service.objects.filter(
             service_id__in={step.service_id for path in paths for step in path.steps}
         ).values_list("service_id", "pk")
     )
     below = graphs.load(list(members.values()))
-    common["latency"] = latency.evaluated(
+    asked["latency"] = latency.evaluated(
         paths,
         members,
         below.graph.edges,
@@ -108,19 +118,19 @@ def evaluated(journey: Journey) -> tuple[dict[str, Any], datetime | None]:
         target_ms=journey.latency_target_ms,
     )
     if set(members) <= set(below.unknown):
-        return common | _nothing() | {"unknown": sorted(members)}, below.as_of
+        return {**asked, **_nothing(), "unknown": sorted(members)}, below.as_of
     fleet = JourneyFleet(below.graph, below.whole, below.predicted)
     found = evaluate(paths, fleet, target=journey.target)
-    return common | _document(found, below), below.as_of
+    return {**asked, **_document(found, below)}, below.as_of
 
 
-def _paths(given: Iterable[dict[str, Any]]) -> tuple[list[Path], list[str]]:
-    """The engine's paths, and the services on them that the catalog no longer has."""
+def _paths(given: Iterable[PathPart]) -> tuple[list[Path], list[str]]:
+    """Return the engine's paths, and the services on them that the catalog no longer has."""
     paths = [
         Path(
-            str(path.get("name") or f"Path {at + 1}"),
+            path_name(path, at),
             float(path["weight"]),
-            tuple(Step(str(step["service_id"]), float(step["calls"])) for step in path["steps"]),
+            tuple(Step(step["service_id"], float(step["calls"])) for step in path["steps"]),
         )
         for at, path in enumerate(given)
     ]
@@ -129,13 +139,26 @@ def _paths(given: Iterable[dict[str, Any]]) -> tuple[list[Path], list[str]]:
     return paths, sorted(names - known)
 
 
-def _nothing() -> dict[str, Any]:
-    empty = ("availability", "standard_error", "interval", "tiers", "chance_missed", "chance_error", "naive")
-    lists: dict[str, Any] = {"paths": [], "links": [], "unknown": [], "fixed": []}
-    return dict.fromkeys(empty) | lists | {"samples": 0, "windows": 0, "services": 0}
+def _nothing() -> Achieved:
+    return {
+        "availability": None,
+        "standard_error": None,
+        "interval": None,
+        "tiers": None,
+        "chance_missed": None,
+        "chance_error": None,
+        "naive": None,
+        "paths": [],
+        "links": [],
+        "unknown": [],
+        "fixed": [],
+        "samples": 0,
+        "windows": 0,
+        "services": 0,
+    }
 
 
-def _document(found: JourneyResult, below: graphs.GraphBelow) -> dict[str, Any]:
+def _document(found: JourneyResult, below: graphs.GraphBelow) -> Achieved:
     return {
         "availability": ratio(found.availability),
         "standard_error": found.standard_error,
@@ -151,11 +174,17 @@ def _document(found: JourneyResult, below: graphs.GraphBelow) -> dict[str, Any]:
         "chance_missed": found.chance_missed,
         "chance_error": found.chance_error,
         "naive": ratio(found.naive),
-        "paths": [asdict(path) for path in found.paths],
+        "paths": [
+            {"name": path.name, "share": path.share, "availability": path.availability}
+            for path in found.paths
+        ],
         "links": [
             {
-                **asdict(link),
+                "service_id": link.service_id,
                 "own": ratio(link.own),
+                "share": link.share,
+                "gain": link.gain,
+                "is_member": link.is_member,
                 "availability": ratio(1 - below.whole.get(link.service_id, 0.0)),
             }
             for link in found.links[:LINKS_KEPT]

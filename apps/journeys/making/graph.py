@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.engine.document import TierName
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.graph.fleet import FleetGraph, GroupRule
 from apps.engine.journeys.predicted import Predicted
-from apps.engine.types import TierName
 from apps.journeys.making.graph_rows import CRITICALITIES, Node, edges_below, more_of, nodes, seen_by_callers
 
 
 @dataclass(slots=True)
 class GraphBelow:
-    """``whole`` is each node's unavailability with all it depends on; ``unknown`` the nodes of which nothing is
-    known: they count as never failing, and must be named. ``as_of`` is the oldest of the recommendations used.
+    """``whole`` is each node's unavailability, including its dependencies. ``unknown`` holds the nodes without any
+    data: they count as never failing, so callers must name them. ``as_of`` is the oldest of the recommendations used.
     """
 
     graph: FleetGraph
@@ -35,8 +35,9 @@ class GraphBelow:
 
 
 def load(roots: Collection[int]) -> GraphBelow:
-    """Read all that these services depend on, directly or not: two queries, and few more where there are groups or
-    retries and where callers must tell.
+    """Read everything that these services depend on, directly or not.
+
+    It takes two queries, and a few more for groups, for retries and for services that only callers observed.
     """
     rows = edges_below(roots)
     pks = np.unique(np.concatenate([list(roots), rows["source"], rows["target"]]).astype(np.int64))
@@ -69,7 +70,7 @@ def _predicted(node: Node, balanced: float) -> Predicted:
 
 
 def _fill_in(missing: Sequence[Node], own: dict[str, float], whole: dict[str, float]) -> tuple[str, ...]:
-    """What callers saw, else the published SLA; those without either count as never failing and are returned."""
+    """Fill in what callers saw, else the published SLA. Return services with neither: they count as never failing."""
     if not missing:
         return ()
     seen = seen_by_callers([node.pk for node in missing])
@@ -89,12 +90,12 @@ def _fill_in(missing: Sequence[Node], own: dict[str, float], whole: dict[str, fl
 def _edges(
     rows: NDArray[Any], services: Sequence[Node], unknown: Collection[str], whole: Mapping[str, float]
 ) -> tuple[EdgeTable, dict[tuple[str, str], GroupRule]]:
-    """The edges, and how many members of each group must be up, where it is more than one.
+    """Return the edges, and how many members of each group must be up, where it is more than one.
 
-    As in the composite of one service, an edge with an evidenced fallback carries nothing, and only those members of
-    a group are counted that are called synchronously, have no such fallback and of which something is known: the
-    others take nobody's place, and a group never needs more than are counted. A caller that sees its target fail less
-    often than the target does as a whole meets a share of the target's failures.
+    As in the composite of one service, an edge with an evidenced fallback carries no failures. A group counts only
+    members that are called synchronously, have no such fallback and have data: the others replace nobody, and a group
+    never needs more members than are counted. A caller that sees its target fail less often than the target fails
+    overall meets only a share of the target's failures.
     """
     names = [node.name for node in services]
     pks = np.array([node.pk for node in services], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What the database holds of the graph below some services, read so that a whole fleet is soon here.
+"""Read the graph below some services from the database, fast enough for a whole fleet.
 
 Only workers and commands import this module.
 """
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from apps.catalog.queries import retries_of
-from apps.engine.types import Criticality
+from apps.engine.document import Criticality
 
 CRITICALITIES: tuple[Criticality, ...] = ("hard", "soft", "degraded")
 
-# One row, each column packed into one value: the driver would else hand over every edge one by one, which costs more
-# than finding them. What is missing is NaN; ``more`` is the id of an edge of which more must be read, else 0.
+# One row, with each column packed into one value, because fetching the edges one by one costs more than finding them. A
+# missing value is NaN; ``more`` is the id of an edge that needs another query, else 0.
 _EDGES = """
 COPY (
     WITH RECURSIVE below(id) AS (
@@ -56,7 +56,7 @@ _COLUMNS = {
     "more": "i8",
 }
 
-# A hardness that was measured already holds what the retries of today save.
+# A measured hardness already includes what present retries save.
 _MORE = """
 SELECT d.id, d.redundancy_group, coalesce(d.redundancy_needed, 1),
     CASE WHEN e.hardness_source = 'observed' THEN '{}' ELSE d.retry_config::text END
@@ -65,7 +65,7 @@ LEFT JOIN slos_edgeestimate e ON e.source_id = d.source_id AND e.target_id = d.t
 WHERE d.id = ANY(%(edges)s)
 """
 
-# The newest recommendation of each, whatever became of it: deciding on it does not change what it says. A document is
+# The newest recommendation of each, decided or not, because a decision does not change its figures. Each document is
 # unpacked once.
 _NODES = """
 SELECT s.id, s.service_id, s.published_sla, r.own, r.composite, r.conservative, r.balanced, r.aggressive,
@@ -82,7 +82,7 @@ LEFT JOIN LATERAL (
 WHERE s.id = ANY(%(services)s) ORDER BY s.id
 """
 
-# What callers saw of services that were never observed themselves; the careful side of it.
+# What callers saw of services that were never observed themselves. The lowest value is the careful one.
 _SEEN_BY_CALLERS = """
 SELECT s.service_id, min(e.availability) FROM slos_edgeestimate e JOIN catalog_service s ON s.id = e.target_id
 WHERE e.target_id = ANY(%(services)s) AND e.availability IS NOT NULL GROUP BY s.service_id
@@ -91,7 +91,9 @@ WHERE e.target_id = ANY(%(services)s) AND e.availability IS NOT NULL GROUP BY s.
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """What few edges have: a group (else ``""``), how many of it must be up, and retries that hardness leaves out."""
+    """What few edges have: a group (else ``""``), how many of it must be up, and retries that hardness does not
+    include.
+    """
 
     group: str
     needed: int
@@ -100,7 +102,7 @@ class More:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A service, and what its newest recommendation says; ``None`` for what it does not."""
+    """A service and its newest recommendation; ``None`` for figures that it lacks."""
 
     pk: int
     name: str
@@ -114,8 +116,8 @@ class Node:
 
 
 def edges_below(roots: Collection[int]) -> NDArray[Any]:
-    """All live edges of these services and of those below them, with what was estimated of each, sorted by source and
-    target. Fields: those of ``_COLUMNS``.
+    """Return all live edges of these services and of those below, with their estimates, sorted by source and target.
+    The fields are those of ``_COLUMNS``.
     """
     query = sql.SQL(_EDGES).format(roots=sql.Literal(list(roots)))
     with connection.cursor() as cursor, cursor.copy(query) as copy:
@@ -133,7 +135,7 @@ def edges_below(roots: Collection[int]) -> NDArray[Any]:
 
 
 def more_of(edges: Collection[int]) -> dict[int, More]:
-    """What else is known of these edges, by their id."""
+    """Return the rarer attributes of these edges, by id."""
     if not edges:
         return {}
     with connection.cursor() as cursor:
@@ -145,14 +147,14 @@ def more_of(edges: Collection[int]) -> dict[int, More]:
 
 
 def nodes(services: Collection[int]) -> list[Node]:
-    """The services, sorted by key."""
+    """Return the services, sorted by key."""
     with connection.cursor() as cursor:
         cursor.execute(_NODES, {"services": list(services)})
         return [Node(*row) for row in cursor.fetchall()]
 
 
 def seen_by_callers(services: Collection[int]) -> dict[str, float]:
-    """The least availability that any caller saw of each of these, by name."""
+    """Return the lowest availability that any caller saw of each of these services, by name."""
     with connection.cursor() as cursor:
         cursor.execute(_SEEN_BY_CALLERS, {"services": list(services)})
         return dict(cursor.fetchall())

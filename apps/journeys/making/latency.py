@@ -1,6 +1,6 @@
 """How long journeys take, drawn from the histograms of their services. Only workers and commands import this module.
 
-Percentiles are never added, multiplied or averaged: journeys are drawn one by one and percentiles read from the draws.
+Percentiles are never added, multiplied or averaged: journeys are drawn one by one, and percentiles are read from them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from django.db.models import Max
@@ -31,6 +30,14 @@ from apps.engine.latency.end_to_end import (
 )
 from apps.engine.latency.thresholds import MIN_ABOVE
 from apps.engine.types import BucketSeries
+from apps.journeys.documents import (
+    JourneyLatency,
+    LatencyFigures,
+    MissingReason,
+    Percentile,
+    PercentileName,
+    ServiceLatency,
+)
 from apps.journeys.formatting import LATENCY_SHARE
 from apps.journeys.making.waiting import CallGraph, Held, apart
 from apps.telemetry.models import LatencyHour
@@ -38,25 +45,25 @@ from apps.telemetry.queries import newest_ends
 from apps.telemetry.series import load_buckets, load_percentiles
 
 LATENCY_BACK = timedelta(days=60)
-PERCENTILES = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
+PERCENTILES: Mapping[PercentileName, float] = {"p50": 0.5, "p95": LATENCY_SHARE, "p99": 0.99}
 DRAWS = 1_500_000
 FEWEST_SAMPLES = 4_000
-"""A journey's calls share the draws; each path has at least this many journeys, and at most the engine's usual."""
+"""The calls of a journey share the draws. Each path has at least this many, and at most the engine's usual number."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is known of the services' latencies. ``missing`` says of the others why there is nothing to draw from:
-    ``none`` at all, ``percentiles`` of bins only, or too ``few`` requests.
+    """The services' latencies. ``missing`` says why a service has none: ``none``, only ``percentiles``, too ``few``
+    requests.
     """
 
     series: Mapping[str, BucketSeries]
     parts: Mapping[str, LatencyDistribution]
-    missing: Mapping[str, str]
+    missing: Mapping[str, MissingReason]
 
     @property
     def until(self) -> datetime | None:
-        """The end of the last hour that all of them have."""
+        """The end of the last hour for which all of them have data."""
         ends = [
             each.start
             + each.step_seconds * (int(np.flatnonzero(np.nan_to_num(each.cumulative[:, -1]) > 0)[-1]) + 1)
@@ -67,7 +74,7 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A path as it is drawn: the calls that have a time of their own, and those inside others."""
+    """A path as it is drawn: the calls with their own time, and those inside others."""
 
     name: str
     share: float
@@ -84,7 +91,7 @@ def evaluated(
     until: datetime,
     target_ms: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> JourneyLatency:
     """Return how long a journey takes as a document (docs/journeys.md), from the 60 days before ``until``.
 
     ``members`` are the services on the paths with their primary keys; ``edges`` the graph below them.
@@ -130,8 +137,8 @@ def evaluated(
 
 
 def end_of_data(services: Collection[int]) -> datetime:
-    """The end of the newest complete hour that any of these services has: history may have been loaded that ended
-    long ago. The last full hour where they have none.
+    """Return the end of the newest complete hour of any of these services, or the last full hour where they have none.
+    Loaded history may have ended long ago.
     """
     now = instants.now()
     last = whole_hour(now) - timedelta(hours=1)
@@ -155,7 +162,7 @@ def _routes(paths: Sequence[Path], graph: CallGraph) -> list[_Route]:
 
 
 def _calls(name: str, times: float) -> list[Call]:
-    """So many calls one after the other; what is left below a whole one is made in that share of the journeys."""
+    """Draw that many calls one after another. A fraction of a call happens in that share of the journeys."""
     whole = math.floor(times + 1e-9)
     rest = times - whole
     return [Call(name)] * whole + ([Call(name, rest)] if rest > 1e-9 else [])
@@ -166,7 +173,7 @@ def _past(services: Mapping[str, int], until: datetime) -> _Past:
     found = load_buckets(sorted(services.values()), since, until)
     series: dict[str, BucketSeries] = {}
     parts: dict[str, LatencyDistribution] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, MissingReason] = {}
     for name, pk in sorted(services.items()):
         buckets = found.get(pk)
         requests = 0.0 if buckets is None else float(np.nansum(buckets.cumulative[:, -1]))
@@ -187,15 +194,14 @@ def _past(services: Mapping[str, int], until: datetime) -> _Past:
 
 
 def _needed(share: float) -> float:
-    """Requests without which this percentile is not read, as for a service alone."""
+    """Return the fewest requests for this percentile, as for a single service."""
     return math.ceil(MIN_ABOVE / (1 - share) - 1e-9)
 
 
 def _figures(
     drawn: EndToEnd | None, services: Collection[str], past: _Past, target_ms: float | None
-) -> dict[str, Any]:
-    figures: dict[str, Any] = dict.fromkeys(PERCENTILES)
-    slower = None
+) -> LatencyFigures:
+    figures: LatencyFigures = {"p50": None, "p95": None, "p99": None, "slower": None}
     if drawn is not None:
         fewest = min(float(past.parts[name].cumulative[-1]) for name in services)
         for name, share in PERCENTILES.items():
@@ -203,12 +209,12 @@ def _figures(
                 figures[name] = _percentile(drawn, share, services, past)
         if target_ms is not None:
             chance = drawn.chance_above(target_ms)
-            slower = {"share": round(chance.value, 6), "error": round(chance.standard_error, 6)}
-    return {**figures, "slower": slower}
+            figures["slower"] = {"share": round(chance.value, 6), "error": round(chance.standard_error, 6)}
+    return figures
 
 
-def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: _Past) -> dict[str, Any]:
-    """A percentile; where it lies in a ``+Inf`` bucket, what it is at least."""
+def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: _Past) -> Percentile:
+    """Return a percentile; where it is in a ``+Inf`` bucket, its lower bound."""
     found = drawn.percentile(share)
     if math.isinf(found.value):
         return {"ms": None, "error_ms": None, "at_least_ms": _highest_read(services, past)}
@@ -216,7 +222,7 @@ def _percentile(drawn: EndToEnd, share: float, services: Collection[str], past: 
 
 
 def _highest_read(services: Collection[str], past: _Past) -> float:
-    """The least of the bounds above which a service's times cannot be read."""
+    """Return the lowest of the bounds above which a service's times cannot be read."""
     tops = []
     for name in services:
         part = past.parts[name]
@@ -236,11 +242,11 @@ def _services(
     target_ms: float | None,
     samples: int,
     seed: int,
-) -> list[dict[str, Any]]:
-    """Each service with what it takes in slow journeys and what it may take: of several paths that with the least
+) -> list[ServiceLatency]:
+    """Return each service with its time in slow journeys and the time it may take.
     budget, or, without a target, that on which it takes longest.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ServiceLatency] = {}
     for route, each in zip(routes, drawn, strict=True):
         if each is None:
             continue
@@ -257,7 +263,7 @@ def _services(
             seed=seed,
         )
         for name, part in shared.items():
-            row = {
+            row: ServiceLatency = {
                 "service_id": name,
                 "path": route.name,
                 "near_ms": _ms(part.near_ms),
@@ -270,8 +276,8 @@ def _services(
     return sorted(found.values(), key=lambda row: (-(row["near_ms"] or 0.0), row["service_id"]))
 
 
-def _tightness(row: Mapping[str, Any]) -> float:
-    return float(-row["near_ms"] if row["budget_ms"] is None else row["budget_ms"])
+def _tightness(row: ServiceLatency) -> float:
+    return -(row["near_ms"] or 0.0) if row["budget_ms"] is None else row["budget_ms"]
 
 
 def _ms(value: float) -> float | None:

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from apps.engine.graph.fleet import FleetEdge
 
 LEAST_HELD = 0.05
-"""Calls made in fewer requests than this are not looked for; where all but this share of a service's calls lie inside
-others, it is left out altogether.
+"""Calls in a smaller share of requests are ignored.
+
+Where all but this share of a service's calls are inside others, the service is left out entirely.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """``share`` of the path's calls to ``service_id`` lie inside the measured times of ``by``, the one with most of
-    them first; 1 for all of them.
+    """``share`` (0..1) of the path's calls to ``service_id`` are inside the measured times of ``by``, largest share
+    first.
     """
 
     service_id: str
@@ -32,7 +33,7 @@ class Held:
 
 
 class CallGraph:
-    """Who calls whom and waits, with the share of requests that do."""
+    """Which services call and wait for which, with the share of requests that do."""
 
     def __init__(self, edges: Iterable[FleetEdge]) -> None:
         self._calls: dict[str, list[tuple[str, float]]] = defaultdict(list)
@@ -42,8 +43,9 @@ class CallGraph:
         self._known: dict[str, dict[str, float]] = {}
 
     def below(self, service_id: str) -> Mapping[str, float]:
-        """What a service calls and waits for, directly or through others: in what share of its requests, along the
-        likeliest way. Shares below :data:`LEAST_HELD` are left away.
+        """Return what a service calls and waits for, directly or through others, with the share of its requests.
+
+        The share is that of the likeliest way. Shares below :data:`LEAST_HELD` are left out.
         """
         if service_id not in self._known:
             self._known[service_id] = self._likeliest(service_id)
@@ -65,11 +67,11 @@ class CallGraph:
 
 
 def apart(calls: Mapping[str, float], graph: CallGraph) -> tuple[dict[str, float], list[Held]]:
-    """Split the calls of a path, by service in its order, into those with a time of their own and those inside others.
+    """Split the calls of a path, by service in its order, into those with their own time and those inside others.
 
-    Returns the calls to add up, again by service in order, and what lies inside whom. Of services that call each
-    other in a circle the one that the path names first counts as the caller. The expected number of calls is kept:
-    where a caller makes a call in ``p`` of its requests, ``p`` of the calls are inside, the others added.
+    Returns the calls to add up, by service in order, and the calls that are inside others. Of services that call each
+    other in a circle, the first on the path counts as the caller. The expected number of calls is kept: where a caller
+    makes a call in a share ``p`` of its requests, ``p`` of the calls are inside and the others are added.
     """
     counted: dict[str, float] = {}
     inside: list[Held] = []
@@ -96,7 +98,7 @@ def apart(calls: Mapping[str, float], graph: CallGraph) -> tuple[dict[str, float
 
 
 def _has_caller(name: str, among: Sequence[str], graph: CallGraph) -> bool:
-    """Whether another of these, in the path's order, calls this one and is not called back by it first."""
+    """Return whether another of these, in the path's order, calls this one and is not called back by it first."""
     at = among.index(name)
     return any(
         name in graph.below(other) and (number < at or other not in graph.below(name))

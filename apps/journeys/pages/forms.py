@@ -1,6 +1,6 @@
-"""The form of a journey: what stands in it, and the action's input that it means.
+"""The form of a journey: its contents, and the action's input that they mean.
 
-A path's services are one to a line, in order; ``fraud-api × 0.3`` is one that three journeys in ten use.
+A path has one service a line, in order. ``fraud-api × 0.3`` is a service that three journeys in ten use.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.core.errors import FieldProblem
+from apps.journeys.documents import PathPart, StepPart
 from apps.journeys.formatting import shares, step_words
 from apps.journeys.inputs import MAX_CALLS, MAX_LATENCY_TARGET_MS, MAX_PATHS
 from apps.journeys.models import MAX_NAME_LENGTH, Journey
@@ -51,12 +52,12 @@ class FormState:
 
 
 def blank(team: str = "", steps: Sequence[str] = ()) -> FormState:
-    """The form of a new journey."""
+    """Return the form of a new journey."""
     return FormState(team=team, key=uuid.uuid4().hex, paths=(PathState(share="100", steps="\n".join(steps)),))
 
 
 def of_journey(journey: Journey) -> FormState:
-    """The form of one that there is."""
+    """Return the form of an existing journey."""
     target = "" if journey.target is None else f"{journey.target * 100:.10g}"
     return FormState(
         name=journey.name,
@@ -76,7 +77,7 @@ def of_journey(journey: Journey) -> FormState:
 
 
 def posted(data: QueryDict) -> FormState:
-    """What was posted, with the path added or removed that its button asks for."""
+    """Return the posted form, with the path added or removed that its button asks for."""
     count = data.get("paths", "1")
     amount = (
         max(1, min(MAX_PATHS, int(count))) if count.isascii() and count.isdigit() and len(count) < 4 else 1
@@ -114,7 +115,7 @@ def posted(data: QueryDict) -> FormState:
 
 
 def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], list[FieldProblem]]:
-    """The action's input that the form means, and what cannot be read at all."""
+    """Return the action's input that the form means, and problems with fields that cannot be read."""
     problems: list[FieldProblem] = []
     data: dict[str, Any] = {
         "name": state.name,
@@ -148,12 +149,12 @@ def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], 
 
 
 def _milliseconds(text: str) -> float | None:
-    """A time in ms; a comma before three figures parts thousands, as the pages write them."""
+    """Read a time in ms. A comma before three digits separates thousands, as on the pages."""
     bare = text.lower().removesuffix("ms").strip()
     return _number(bare.replace(",", "") if _THOUSANDS.match(bare) else bare)
 
 
-def _path(path: PathState, at: int, problems: list[FieldProblem]) -> dict[str, Any]:
+def _path(path: PathState, at: int, problems: list[FieldProblem]) -> PathPart:
     share = _number(path.share)
     if share is None or share <= 0:
         problems.append(FieldProblem(f"paths.{at}.weight", "Write a number above 0."))
@@ -173,13 +174,13 @@ def _path(path: PathState, at: int, problems: list[FieldProblem]) -> dict[str, A
 
 
 def _lines(path: PathState) -> list[tuple[int, str]]:
-    """The lines of a path that name something, each with its number as the person counts them."""
+    """Return the lines of a path that are not empty, each with its number as people count."""
     texts = enumerate(path.steps.split("\n"), start=1)
     return [(number, text.strip()) for number, text in texts if text.strip()]
 
 
 def _place(state: FormState, path: str) -> str:
-    """Where a problem with a step is, for those who read it: ``Path 1, line 2: ``; empty for any other problem."""
+    """Return where a problem with a step is: ``Path 1, line 2: ``; empty for any other problem."""
     found = _IN_STEP.match(path)
     if found is None:
         return ""
@@ -188,7 +189,7 @@ def _place(state: FormState, path: str) -> str:
     return f"Path {at + 1}, line {lines[step][0]}: " if step < len(lines) else ""
 
 
-def _step(line: str) -> dict[str, Any]:
+def _step(line: str) -> StepPart:
     found = _WITH_CALLS.match(line)
     calls = _number(found["calls"]) if found else None
     return (
@@ -208,7 +209,7 @@ def _number(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class PathFields:
-    """A path's inputs; ``remove`` is the value of the button that takes it away, empty for the only one."""
+    """A path's inputs. ``remove`` is the value of its remove button, empty for the only path."""
 
     title: str
     name: Field
@@ -237,7 +238,7 @@ def drawn(
     *,
     may_be_without_team: bool,
 ) -> Form:
-    """The inputs with what stands in them and what is wrong with it."""
+    """Return the inputs with their values and problems."""
     errors: dict[str, list[str]] = {}
     for problem in problems:
         message = problem.message.removeprefix("Value error, ")
@@ -258,7 +259,7 @@ def drawn(
             state.target,
             unit="%",
             may_be_empty=True,
-            help="The share of journeys that shall succeed, such as 99.5.",
+            help="The share of journeys that must succeed, such as 99.5.",
         ),
         one(
             "latency_target",
@@ -266,7 +267,7 @@ def drawn(
             state.latency_target,
             unit="ms",
             may_be_empty=True,
-            help="The time within which 95 % of the journeys shall end, such as 1200.",
+            help="The time within which 95 % of the journeys must end, such as 1200.",
         ),
         one(
             "description",
@@ -291,7 +292,7 @@ def drawn(
                 path.steps,
                 kind="textarea",
                 required=True,
-                help="fraud-api × 0.3 is one that three journeys in ten use; × 2 one that is called twice.",
+                help="fraud-api × 0.3 is a service that three journeys in ten use; × 2 one that is called twice.",
             ),
             remove="" if alone else f"remove-path-{at}",
         )
@@ -311,7 +312,7 @@ def drawn(
 
 
 def _input_of(path: str) -> str:
-    """The input that a problem belongs to."""
+    """Return the input that a problem belongs to."""
     found = _IN_PATH.match(path)
     if found is None:
         return "latency_target" if path == "latency_target_ms" else path

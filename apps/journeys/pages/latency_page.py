@@ -1,12 +1,19 @@
-"""How long a journey takes, as its page says it: sentences and rows made of the stored document."""
+"""How long a journey takes, for its page: sentences and rows from the stored document."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from apps.journeys.documents import (
+    JourneyLatency,
+    LatencyFigures,
+    PathLatency,
+    Percentile,
+    ResultDocument,
+    ServiceLatency,
+)
 from apps.journeys.formatting import LATENCY_SHARE, within_words
 from apps.ui.format import NO_VALUE, ms, percent, plural
 
@@ -31,7 +38,7 @@ class PathTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """A service in slow journeys: what it takes there, what it may take, how often it takes longer."""
+    """A service in slow journeys: the time it takes there, the time it may take, how often it takes longer."""
 
     service_id: str
     path: str
@@ -60,9 +67,9 @@ class Times:
     samples: int
 
 
-def times(document: Mapping[str, Any]) -> Times | None:
-    """Return how long it takes, or ``None`` where nothing was computed of that."""
-    found = document.get("latency")
+def times(document: ResultDocument | None) -> Times | None:
+    """Return how long it takes, or ``None`` where that was not computed."""
+    found = document.get("latency") if document else None
     if not found:
         return None
     word, level = _standing(found)
@@ -72,7 +79,7 @@ def times(document: Mapping[str, Any]) -> Times | None:
         level=level,
         answer=answer(document),
         is_known=found["p50"] is not None,
-        days=int(found["days"]),
+        days=found["days"],
         until=datetime.fromisoformat(found["until"]) if found["until"] else None,
         target="" if found["target_ms"] is None else within_words(found["target_ms"]),
         all=_row("All journeys", found),
@@ -81,13 +88,13 @@ def times(document: Mapping[str, Any]) -> Times | None:
         precision=_precision(found),
         missing=_missing(found),
         remarks=_inside(found["paths"]),
-        samples=int(found["samples"]),
+        samples=found["samples"],
     )
 
 
-def answer(document: Mapping[str, Any]) -> str:
-    """How long it takes in a sentence or two; empty where there is no figure."""
-    found = document.get("latency")
+def answer(document: ResultDocument | None) -> str:
+    """Return one or two sentences on how long it takes; empty where there is no figure."""
+    found = document.get("latency") if document else None
     if not found or not found["p95"]:
         return ""
     sentences = f"{percent(LATENCY_SHARE)} of the journeys end within {_time(found['p95'])}"
@@ -103,19 +110,19 @@ def answer(document: Mapping[str, Any]) -> str:
     )
 
 
-def short(document: Mapping[str, Any]) -> str:
-    """The p95 for a list: ``840 ms``."""
-    found = document.get("latency")
+def short(document: ResultDocument | None) -> str:
+    """Return the p95 for a list: ``840 ms``."""
+    found = document.get("latency") if document else None
     return _time(found["p95"]) if found else NO_VALUE
 
 
-def is_too_slow(document: Mapping[str, Any]) -> bool:
-    """Whether more journeys are slower than the target than may be."""
-    found = document.get("latency")
+def is_too_slow(document: ResultDocument | None) -> bool:
+    """Return whether more journeys than allowed are slower than the target."""
+    found = document.get("latency") if document else None
     return bool(found and _standing(found)[1] == "bad")
 
 
-def _standing(found: Mapping[str, Any]) -> tuple[str, str]:
+def _standing(found: JourneyLatency) -> tuple[str, str]:
     slower = found["slower"]
     if slower is None:
         return "", ""
@@ -123,7 +130,7 @@ def _standing(found: Mapping[str, Any]) -> tuple[str, str]:
     return ("within its target", "ok") if kept else ("slower than its target", "bad")
 
 
-def _time(percentile: Mapping[str, Any] | None) -> str:
+def _time(percentile: Percentile | None) -> str:
     if percentile is None:
         return NO_VALUE
     if percentile["ms"] is None:
@@ -131,7 +138,7 @@ def _time(percentile: Mapping[str, Any] | None) -> str:
     return ms(percentile["ms"])
 
 
-def _row(name: str, figures: Mapping[str, Any]) -> PathTimes:
+def _row(name: str, figures: LatencyFigures) -> PathTimes:
     slower = figures["slower"]
     return PathTimes(
         name=name,
@@ -142,7 +149,7 @@ def _row(name: str, figures: Mapping[str, Any]) -> PathTimes:
     )
 
 
-def _service(one: Mapping[str, Any], many: bool) -> ServiceTimes:
+def _service(one: ServiceLatency, many: bool) -> ServiceTimes:
     return ServiceTimes(
         service_id=one["service_id"],
         path=one["path"] if many else "",
@@ -152,12 +159,12 @@ def _service(one: Mapping[str, Any], many: bool) -> ServiceTimes:
     )
 
 
-def _precision(found: Mapping[str, Any]) -> str:
-    error = (found["p95"] or {}).get("error_ms")
+def _precision(found: JourneyLatency) -> str:
+    error = found["p95"]["error_ms"] if found["p95"] else None
     return "" if error is None else f"± {ms(1.96 * error)} from drawing"
 
 
-def _missing(found: Mapping[str, Any]) -> list[str]:
+def _missing(found: JourneyLatency) -> list[str]:
     sentences = []
     for reason, why in WHY_MISSING.items():
         names = [one["service_id"] for one in found["missing"] if one["reason"] == reason]
@@ -166,18 +173,18 @@ def _missing(found: Mapping[str, Any]) -> list[str]:
             sentences.append(f"Of {', '.join(names[:NAMED])}{more} {why}.")
     if sentences:
         sentences.append(
-            "A path over such a service has no time of its own: percentiles can neither be added nor guessed."
+            "A path with such a service has no time: percentiles can neither be added nor guessed."
         )
     return sentences
 
 
-def _inside(paths: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What lies inside other services' times, one sentence for each on all paths together."""
+def _inside(paths: Sequence[PathLatency]) -> list[str]:
+    """Return one sentence for each service inside other services' times, over all paths."""
     found: dict[str, tuple[dict[str, None], list[float]]] = {}
     for one in (one for path in paths for one in path["inside"]):
         callers, shares = found.setdefault(one["service_id"], ({}, []))
         callers.update(dict.fromkeys(one["by"]))
-        shares.append(float(one["share"]))
+        shares.append(one["share"])
     return [_one_inside(name, list(callers), shares) for name, (callers, shares) in found.items()]
 
 

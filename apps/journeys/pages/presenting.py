@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.http import QueryDict
@@ -13,6 +12,7 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.journeys import queries
+from apps.journeys.documents import LinkPart, ResultDocument, as_paths
 from apps.journeys.formatting import path_name, shares
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.pages import latency_page
@@ -120,8 +120,9 @@ def _line(journey: Journey) -> Line:
     interval, missed = "—", "—"
     if result is not None and result.lower is not None and result.upper is not None:
         interval = f"{percent_number(result.lower)} to {percent(result.upper)}"
+    document = queries.document_of(result)
     if result is not None and result.chance_missed is not None:
-        missed = missed_words(result.document)
+        missed = missed_words(document)
     return Line(
         journey,
         result,
@@ -129,9 +130,9 @@ def _line(journey: Journey) -> Line:
         level,
         interval,
         missed,
-        latency_page.short(result.document if result is not None else {}),
+        latency_page.short(document),
         "" if journey.latency_target_ms is None else ms(journey.latency_target_ms),
-        latency_page.is_too_slow(result.document if result is not None else {}),
+        latency_page.is_too_slow(document),
     )
 
 
@@ -204,11 +205,12 @@ class Shown:
 def present(journey: Journey, user: User) -> Shown:
     """Turn a journey and what was computed of it into what its page shows."""
     result = queries.result_of(journey)
-    document: Mapping[str, Any] = result.document if result is not None else {}
+    document = queries.document_of(result)
     word, level = standing(journey, result)
     may_edit = user.has_perm("journeys.edit", journey)
-    window = int(document.get("window_days") or settings.WINDOW_DAYS)
-    links = document.get("links") or []
+    window = document["window_days"] if document else settings.WINDOW_DAYS
+    links = document["links"] if document else []
+    tiers = document["tiers"] if document else None
     back = {"next": reverse("journeys")}
     members = journey.members.select_related("team").order_by("service_id")
     is_of_before = (
@@ -223,19 +225,19 @@ def present(journey: Journey, user: User) -> Shown:
         interval=_interval(document),
         chance=missed_words(document),
         precision=_precision(document),
-        naive=percent(document.get("naive")),
+        naive=percent(document["naive"] if document else None),
         as_of=result.as_of if result else None,
         is_renewing=result is None or result.is_being_made,
         is_of_before=is_of_before,
-        paths=_paths(journey, {} if is_of_before else document),
-        links=[_link(link, document) for link in links[:LINKS_SHOWN] if link["gain"] > 0],
+        paths=_paths(journey, None if is_of_before else document),
+        links=_links(document) if document else [],
         links_left=max(0, sum(1 for link in links if link["gain"] > 0) - LINKS_SHOWN),
         weakest=_weakest(links),
         window=plural(window, "day"),
         tiers=[
             (name, percent(tier["target"]), chance_words(tier["breach_probability"], window))
             for name in TIERS
-            if (tier := (document.get("tiers") or {}).get(name))
+            if tiers and (tier := tiers.get(name))
         ],
         members=[
             Member(
@@ -246,7 +248,7 @@ def present(journey: Journey, user: User) -> Shown:
             )
             for service in members
         ],
-        notes=_notes(document),
+        notes=_notes(document) if document else [],
         times=latency_page.times(document),
         edit_url=reverse("edit-journey", args=[journey.slug]) if may_edit else "",
         delete_url=action_url("journeys.delete", journey=journey.slug, version=journey.version, **back)
@@ -255,47 +257,47 @@ def present(journey: Journey, user: User) -> Shown:
     )
 
 
-def missed_words(document: Mapping[str, Any]) -> str:
+def missed_words(document: ResultDocument | None) -> str:
     """How often the target is missed; where no window drawn missed it, no more is known than how many were drawn."""
-    chance = document.get("chance_missed")
-    if chance is None:
+    if document is None or document["chance_missed"] is None:
         return "—"
-    least = 0.5 / max(1, int(document.get("windows") or 1))
-    return chance_words(max(float(chance), least), int(document.get("window_days", 28)))
+    least = 0.5 / max(1, document["windows"])
+    return chance_words(max(document["chance_missed"], least), document["window_days"])
 
 
-def _answer(journey: Journey, document: Mapping[str, Any]) -> str:
-    availability, interval = document.get("availability"), document.get("interval")
-    if availability is None or not interval:
+def _answer(journey: Journey, document: ResultDocument | None) -> str:
+    if document is None or document["availability"] is None or not document["interval"]:
         return ""
+    availability, interval = document["availability"], document["interval"]
     lost = (1 - availability) * 10_000
     sentences = (
         f"{percent(availability)} of the journeys succeed: {number(lost, 1 if lost < 10 else 0)} in 10,000 do not. "
         f"Nine months in ten will lie between {percent_number(interval[0])} and {percent(interval[1])}."
     )
-    if journey.target is not None and document.get("chance_missed") is not None:
+    if journey.target is not None and document["chance_missed"] is not None:
         sentences += f" The target of {percent(journey.target)} is missed {missed_words(document)}."
     return sentences
 
 
-def _interval(document: Mapping[str, Any]) -> str:
-    ends = document.get("interval")
+def _interval(document: ResultDocument | None) -> str:
+    ends = document["interval"] if document else None
     return f"{percent_number(ends[0])} to {percent(ends[1])}" if ends else "—"
 
 
-def _precision(document: Mapping[str, Any]) -> str:
+def _precision(document: ResultDocument | None) -> str:
     """How far sampling may be off, in words."""
-    error = document.get("standard_error")
-    if error is None or not document.get("samples"):
+    error = document["standard_error"] if document and document["samples"] else None
+    if error is None:
         return ""
     if error < 1e-9:
         return "exact for these figures"
     return f"± {points(1.96 * error, 4).lstrip('+')} points from sampling"
 
 
-def _paths(journey: Journey, document: Mapping[str, Any]) -> list[PathRow]:
-    found = document.get("paths") or []
-    gone = set(document.get("gone") or ())
+def _paths(journey: Journey, document: ResultDocument | None) -> list[PathRow]:
+    found = document["paths"] if document else []
+    gone = set(document["gone"] if document else ())
+    paths = as_paths(journey.paths)
     return [
         PathRow(
             name=path_name(path, at),
@@ -303,29 +305,34 @@ def _paths(journey: Journey, document: Mapping[str, Any]) -> list[PathRow]:
             availability=percent(found[at]["availability"]) if at < len(found) else "—",
             stops=[
                 Stop(
-                    str(step["service_id"]),
+                    step["service_id"],
                     "" if float(step["calls"]) == 1 else f"× {float(step['calls']):g}",
                     step["service_id"] in gone,
                 )
                 for step in path["steps"]
             ],
         )
-        for at, (path, share) in enumerate(zip(journey.paths, shares(journey.paths), strict=True))
+        for at, (path, share) in enumerate(zip(paths, shares(paths), strict=True))
     ]
 
 
-def _link(link: Mapping[str, Any], document: Mapping[str, Any]) -> LinkRow:
+def _links(document: ResultDocument) -> list[LinkRow]:
+    availability = document["availability"] or 0.0
+    return [_link(link, availability) for link in document["links"][:LINKS_SHOWN] if link["gain"] > 0]
+
+
+def _link(link: LinkPart, availability: float) -> LinkRow:
     return LinkRow(
-        service_id=str(link["service_id"]),
+        service_id=link["service_id"],
         place="on the journey" if link["is_member"] else "below it",
         availability=percent(link["own"]),
         share=percent(link["share"], 0) if link["share"] >= 0.005 else "under 1\u202f%",
         gain=points(link["gain"]),
-        after=percent(min(1.0, float(document["availability"]) + float(link["gain"]))),
+        after=percent(min(1.0, availability + link["gain"])),
     )
 
 
-def _weakest(links: Sequence[Mapping[str, Any]]) -> str:
+def _weakest(links: Sequence[LinkPart]) -> str:
     if not links or links[0]["gain"] <= 0:
         return "Weakest link"
     first = links[0]
@@ -334,9 +341,9 @@ def _weakest(links: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _notes(document: Mapping[str, Any]) -> list[str]:
+def _notes(document: ResultDocument) -> list[str]:
     sentences = []
-    gone, unknown, fixed = (list(document.get(name) or ()) for name in ("gone", "unknown", "fixed"))
+    gone, unknown, fixed = document["gone"], document["unknown"], document["fixed"]
     if gone:
         sentences.append(
             f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} no longer in the catalog: the journey has no number "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.conf import settings
 from django.http import QueryDict
 
 from apps.catalog.models import Service
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
+from apps.journeys.documents import LevelPart, LoadPart, Offers, StepLevel, WhatIfDone
 from apps.journeys.pages.presenting import try_url
 from apps.journeys.what_if import computation
 from apps.journeys.what_if.steps import KINDS, MAX_STEPS, ChangeStep, Kind, made, parse_kept
@@ -98,7 +98,7 @@ class WhatIf:
     rows: Sequence[Row]
     rows_note: str
     steps: Sequence[StepRow]
-    loads: Sequence[Mapping[str, Any]]
+    loads: Sequence[LoadPart]
     as_of: str
     reason: str
     notes: Sequence[str]
@@ -113,20 +113,23 @@ class WhatIf:
 def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
     """Have a worker try the steps, and lay out what it says."""
     steps = list(wanted.steps)
-    document: dict[str, Any] = {}
+    document: WhatIfDone | None = None
     failure: BallastError | None = None
     problems = list(wanted.problems)
     try:
-        document = computation.what_if(service.pk, steps)
-        if document["state"] == "impossible":
-            at = int(document["step"])
-            problems.append(FieldProblem(f"step.{at}", _impossible(steps, at, document["detail"])))
-            document = computation.what_if(service.pk, steps[:at])
+        answer = computation.what_if(service.pk, steps)
+        if answer["state"] == "impossible":
+            at = answer["step"]
+            problems.append(FieldProblem(f"step.{at}", _impossible(steps, at, answer["detail"])))
+            answer = computation.what_if(service.pk, steps[:at])
+        if answer["state"] == "done":
+            document = answer
     except BallastError as error:
         failure = error
     here = try_url(service.service_id, [])
-    form = _form(service, wanted, problems, document.get("offers") or {})
-    tried = document.get("steps") or []
+    form = _form(service, wanted, problems, document["offers"] if document else None)
+    window = document["window_days"] if document else settings.WINDOW_DAYS
+    ladder: list[LevelPart] = [document["before"], *document["steps"]] if document else []
     return WhatIf(
         service=service,
         chips=[
@@ -134,14 +137,17 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
             for at, step in enumerate(steps)
         ],
         clear_url=here if steps else "",
-        answer=str(document.get("sentence") or ""),
-        rows=_rows(document),
-        rows_note=f"availability over {plural(_window(document), 'day')} · below: 90 % interval",
-        steps=[_step(at, steps[at], [document["before"], *tried]) for at in range(len(tried))],
-        loads=(document.get("after") or {}).get("loads") or [],
-        as_of=str(document.get("as_of") or ""),
-        reason=str(document.get("reason") or ""),
-        notes=_notes(document),
+        answer=document["sentence"] if document else "",
+        rows=_rows(document) if document else [],
+        rows_note=f"availability over {plural(window, 'day')} · below: 90 % interval",
+        steps=[
+            _step(at, steps[at], ladder[at], found)
+            for at, found in enumerate(document["steps"] if document else ())
+        ],
+        loads=document["after"]["loads"] if document else [],
+        as_of=document["as_of"] if document else "",
+        reason=(document and document["reason"]) or "",
+        notes=_notes(document) if document else [],
         fields=form,
         errors=[problem.message for problem in problems if problem.path not in ("kind", "on", "value")],
         hidden=[step.text for step in steps],
@@ -163,10 +169,10 @@ def _default(kind: str) -> str:
 
 
 def _form(
-    service: Service, wanted: Asked, problems: Sequence[FieldProblem], offers: Mapping[str, Any]
+    service: Service, wanted: Asked, problems: Sequence[FieldProblem], offers: Offers | None
 ) -> list[Field]:
     kind: Kind = KINDS.get(wanted.kind) or KINDS["fallback"]
-    direct, below = list(offers.get("direct") or ()), list(offers.get("below") or ())
+    direct, below = (offers["direct"], offers["below"]) if offers else ([], [])
     choices = [(name, name) for name in direct]
     if kind.reach == "below":
         choices += [(name, f"{name} (further down)") for name in below]
@@ -192,15 +198,10 @@ def _form(
     ]
 
 
-def _window(document: Mapping[str, Any]) -> int:
-    return int(document.get("window_days") or settings.WINDOW_DAYS)
-
-
-def _rows(document: Mapping[str, Any]) -> list[Row]:
-    before, after = document.get("before") or {}, document.get("after") or {}
-    window = _window(document)
+def _rows(document: WhatIfDone) -> list[Row]:
+    before, after, window = document["before"], document["after"], document["window_days"]
     rows = []
-    tiers = [with_ordered_intervals(each.get("tiers") or {}) for each in (before, after)]
+    tiers = [with_ordered_intervals(each["tiers"] or {}) for each in (before, after)]
     for name in TIERS:
         old, new = (each.get(name) for each in tiers)
         if old and new:
@@ -215,7 +216,7 @@ def _rows(document: Mapping[str, Any]) -> list[Row]:
                     _moved(old["target"], new["target"]),
                 )
             )
-    old_point, new_point = before.get("composite"), after.get("composite")
+    old_point, new_point = before["composite"], after["composite"]
     if old_point is not None and new_point is not None:
         rows.append(
             Row(
@@ -239,20 +240,19 @@ def _moved(old: float, new: float) -> str:
     return "no change" if abs(new - old) < 5e-8 else points(new - old)
 
 
-def _step(at: int, step: ChangeStep, ladder: Sequence[Mapping[str, Any]]) -> StepRow:
-    """``ladder`` begins with the level before any step."""
-    found = ladder[at + 1]
+def _step(at: int, step: ChangeStep, level: LevelPart, found: StepLevel) -> StepRow:
+    """What one step adds to the ``level`` before it."""
     before, after = (
-        ((level.get("tiers") or {}).get("balanced") or {}).get("target") for level in (ladder[at], found)
+        each["tiers"]["balanced"]["target"] if each["tiers"] else None for each in (level, found)
     )
-    unseen = list(found.get("unseen") or ())
+    unseen = found["unseen"]
     return StepRow(
         number=at + 1,
         words=step.words,
-        composite=percent(found.get("composite")),
+        composite=percent(found["composite"]),
         balanced=percent(after),
         change="—" if before is None or after is None else _moved(before, after),
-        told=found.get("told") or (),
+        told=found["told"],
         unseen=f"The service's own history shows no failure that came from {', '.join(unseen)}, so its tiers do "
         "not move for it; the composite does."
         if unseen
@@ -260,8 +260,8 @@ def _step(at: int, step: ChangeStep, ladder: Sequence[Mapping[str, Any]]) -> Ste
     )
 
 
-def _notes(document: Mapping[str, Any]) -> list[str]:
-    unknown = list(document.get("unknown") or ())
+def _notes(document: WhatIfDone) -> list[str]:
+    unknown = document["unknown"]
     if not unknown:
         return []
     names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")

@@ -1,4 +1,4 @@
-"""Where a what-if begins: the services, those that can keep least first."""
+"""The start of a what-if: the services, with those that can keep least first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 _OLD_SORTS = {"promise": "balanced", "-promise": "-balanced"}
-"""Orders as addresses that people kept name them, and what they are called now."""
+"""Old names of orders in bookmarked addresses, and their present names."""
 
 
 def listing(request_query: QueryDict) -> Listing[Service]:

@@ -1,20 +1,20 @@
-"""Asking a worker what some steps would do: as for recommendations, a web process does not load the engine."""
+"""Ask a worker what some steps would do, because a web process does not load the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from apps.core import asking
 from apps.core.asking import Question, Unanswered
 from apps.core.errors import Unavailable
 from apps.core.resilience import CircuitBreaker
+from apps.journeys.documents import WhatIfAnswer, as_answer
 from apps.journeys.what_if.steps import ChangeStep, as_dict
 
 DEADLINE_SECONDS = 4.0
-"""How long somebody waits. Over 5,000 services and 50,000 edges a worker needs half a second to a second, and up to a
-tenth more for each further step; the rest is for what stands before it in the queue. A graph in which most edges belong
-to groups that call each other in circles may take longer, and is then answered with "try again".
+"""How long the caller waits. With 5,000 services and 50,000 edges a worker needs half a second to a second, and up to a
+tenth more for each further step. The rest is for messages before it in the queue. A graph in which most edges belong to
+groups that call each other in circles may take longer; the caller is then told to try again.
 """
 RETRY_AFTER_SECONDS = 5
 
@@ -27,8 +27,8 @@ WHAT_IF = asking.register(
 )
 
 
-def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> dict[str, Any]:
-    """Have a worker say what the steps would do; nothing is stored. Returns its document.
+def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> WhatIfAnswer:
+    """Have a worker compute what the steps would do. Return its document. Nothing is stored.
 
     Raises :class:`Unavailable` where no worker answers in time.
     """
@@ -39,8 +39,8 @@ def what_if(service_pk: int, steps: Sequence[ChangeStep]) -> dict[str, Any]:
     except Unanswered as error:
         raise _unavailable(f"No worker answered within {DEADLINE_SECONDS:g} s.") from error
     if answer.get("state") == "failed":
-        raise _unavailable("A worker could not compute it; the log says why.")
-    return answer
+        raise _unavailable("A worker could not compute it. The log says why.")
+    return as_answer(answer)
 
 
 def _unavailable(reason: str) -> Unavailable:

@@ -1,11 +1,11 @@
-"""Sentences about what-if steps: what each one means, and what all of them come to."""
+"""Sentences about what-if steps: what each one means, and what they add up to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from apps.engine.journeys.steps import ChangeStep, Level
+from apps.journeys.documents import LevelPart
 from apps.ui.format import chance_words, ms, number, percent, plural
 
 LARGE_LOAD = 2.0
@@ -14,7 +14,7 @@ LARGE_LOAD = 2.0
 def step_sentences(
     service_id: str, step: ChangeStep, *, before: Level, after: Level, whole: Mapping[str, float]
 ) -> list[str]:
-    """Sentences on one step: what it means for users and operators, what is assumed, what to watch."""
+    """Return sentences on one step: what it means for users and operators, what is assumed, what to watch."""
     name = step.target_id
     sentences: list[str] = []
     match step.kind:
@@ -92,12 +92,12 @@ def _timeout(service_id: str, step: ChangeStep, before: Level, after: Level) -> 
 
 def sentence(
     service_id: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    before: LevelPart,
+    after: LevelPart,
     kinds: Sequence[str],
     window_days: int,
 ) -> str:
-    """What the steps come to, in one sentence."""
+    """Return one sentence on what the steps add up to."""
     old, new = _balanced(before), _balanced(after)
     if not kinds:
         if old is None:
@@ -106,7 +106,7 @@ def sentence(
     steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
     with_steps = f"With {steps}"
     if old is None or new is None:
-        one, other = before.get("composite"), after.get("composite")
+        one, other = before["composite"], after["composite"]
         if one is None or other is None:
             return f"{service_id} has no number to start from, so none can be given for these steps."
         return (
@@ -127,7 +127,5 @@ def sentence(
     )
 
 
-def _balanced(level: Mapping[str, Any]) -> float | None:
-    tiers = level.get("tiers") or {}
-    value = (tiers.get("balanced") or {}).get("target")
-    return None if value is None else float(value)
+def _balanced(level: LevelPart) -> float | None:
+    return level["tiers"]["balanced"]["target"] if level["tiers"] else None

@@ -1,6 +1,6 @@
-"""Steps of a what-if as they stand in an address: ``step=fallback:0.9:payments-api``, one for each, in order.
+"""The steps of a what-if in an address: ``step=fallback:0.9:payments-api``, one for each, in order.
 
-The kind, its number, and the rest is the service id, whatever characters are in it.
+The kind, its number, and then the service id, which may hold any characters.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from apps.ui.format import ms, percent, plural
 
 MAX_STEPS = 8
 SHOWN = 60
-"""How much of a text that is no step is quoted."""
+"""How many characters of a text that is no step a message quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of step: its words, what its number is called and in which bounds it lies.
+    """One kind of step: its words, and the name and bounds of its number.
 
     ``is_percent`` numbers are ratios that people write in percent; ``is_whole`` ones are counts. ``reach`` says
     what it may be about: a dependency that the service calls itself, or anything below it.
@@ -83,7 +83,7 @@ class ChangeStep:
 
     @property
     def text(self) -> str:
-        """The step as it stands in the address."""
+        """The step as the address holds it."""
         return f"{self.kind}:{self.value:.10g}:{self.target_id}"
 
     @property
@@ -106,12 +106,12 @@ class ChangeStep:
 
 
 def as_dict(step: ChangeStep) -> dict[str, object]:
-    """A step as a message to a worker holds it."""
+    """Return the step for a message to a worker."""
     return {"kind": step.kind, "value": step.value, "target_id": step.target_id}
 
 
 def parse(text: str, at: int = 0) -> ChangeStep:
-    """Read one step. Raises :class:`InvalidInput` naming ``step.<at>``."""
+    """Read one step. Raises :class:`InvalidInput` that names ``step.<at>``."""
     kind, _, rest = text.partition(":")
     number, _, target = rest.partition(":")
     path = f"step.{at}"
@@ -121,9 +121,7 @@ def parse(text: str, at: int = 0) -> ChangeStep:
 
 
 def made(kind: str, number: str, target: str, *, path: str, is_typed: bool = True) -> ChangeStep:
-    """Make a step of texts; what people type is in percent where the kind's number is. Raises
-    :class:`InvalidInput` naming the field.
-    """
+    """Make a step from typed texts, with percentages as such. Raises :class:`InvalidInput` naming the field."""
     what = KINDS.get(kind)
     if what is None:
         raise _wrong("kind" if is_typed else path, "Choose one of the list.")
@@ -153,7 +151,7 @@ def _number(text: str, kind: Kind, path: str, is_typed: bool) -> float:
 
 
 def parse_all(texts: Iterable[str]) -> list[ChangeStep]:
-    """Read the steps of an address, in order. Raises :class:`InvalidInput` for the first that is none."""
+    """Read the steps of an address, in order. Raises :class:`InvalidInput` for the first invalid one."""
     found = [parse(text, at) for at, text in enumerate(texts)]
     if len(found) > MAX_STEPS:
         raise _wrong("step", f"At most {MAX_STEPS} steps can be tried together.")
@@ -161,8 +159,9 @@ def parse_all(texts: Iterable[str]) -> list[ChangeStep]:
 
 
 def parse_kept(texts: Sequence[str]) -> tuple[list[ChangeStep], list[FieldProblem]]:
-    """Read the steps of an address, in order, and leave out those that are none: what is wrong names each by its
-    place and its text.
+    """Read the steps of an address, in order, and leave out invalid ones.
+
+    The problems name each of those by its place and its text.
     """
     kept: list[ChangeStep] = []
     problems: list[FieldProblem] = []
@@ -177,17 +176,15 @@ def parse_kept(texts: Sequence[str]) -> tuple[list[ChangeStep], list[FieldProble
             ]
     if len(texts) > MAX_STEPS:
         problems.append(
-            FieldProblem(
-                "step", f"At most {MAX_STEPS} steps can be tried together: those after them are left out."
-            )
+            FieldProblem("step", f"At most {MAX_STEPS} steps can be tried together. The others are left out.")
         )
     return kept, problems
 
 
 def query(steps: Sequence[ChangeStep]) -> str:
-    """The one way to write these steps in an address."""
+    """Return these steps as the query string of an address."""
     return urlencode([("step", step.text) for step in steps])
 
 
 def _wrong(path: str, message: str) -> InvalidInput:
-    return InvalidInput("A step cannot be tried as it is.", fields=[FieldProblem(path, message)])
+    return InvalidInput("A step cannot be tried.", fields=[FieldProblem(path, message)])

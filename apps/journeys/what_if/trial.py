@@ -1,17 +1,16 @@
-"""Trying steps on a service: the engine run again on a changed past. Only workers and commands import this module.
+"""Try steps on a service by running the engine again on a changed past. Only workers and commands import this module.
 
-Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it
-holds, else those that the engine makes of the same data; with steps the composite is moved by what reaches the
-service over the whole graph below it, and the tiers are those of a whole new run on the service's past with each
-cause changed as the steps say.
+Nothing is stored and nothing changes. Without steps the figures are those of the stored recommendation while it is
+valid, else the engine's for the same data. With steps the composite changes by what reaches the service through the
+whole graph below it, and the tiers come from a new run on the service's past, with each cause changed as the steps say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from django.conf import settings
@@ -21,6 +20,7 @@ from apps.catalog.queries import cycle_members
 from apps.core import instants
 from apps.core.instants import whole_hour
 from apps.engine.assessment import Assessment, assess
+from apps.engine.document import AvailabilityPart, AvailabilityTier, TierName, TierNumbers, Verdict
 from apps.engine.explanation.changed_causes import with_changed_causes
 from apps.engine.graph.edge_table import EdgeTable
 from apps.engine.journeys.steps import Below, ChangeStep, ImpossibleStep, Level, StepKind, levels
@@ -28,21 +28,21 @@ from apps.engine.reading import Reading, read
 from apps.engine.recommend import conclude
 from apps.engine.rounding import ratio
 from apps.engine.types import GraphFigure, ServiceInput
+from apps.journeys.documents import LevelPart, Offers, StepAsked, StepLevel, WhatIfAnswer
 from apps.journeys.making import graph as graphs
 from apps.journeys.what_if.sentences import sentence, step_sentences
 from apps.slos.models import Recommendation, SliType
-from apps.slos.services import archetypes, figures_below, load_inputs, service_as_of
+from apps.slos.services import archetypes, as_availability, figures_below, load_inputs, service_as_of
 from apps.telemetry.series import Buckets, load_buckets
 
 LATENCY_BACK = timedelta(days=28)
 
 
-def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def answer(service_pk: int, steps: Sequence[StepAsked]) -> WhatIfAnswer:
     """Return ``{"state": "done", …}`` (docs/what-if.md) or ``{"state": "impossible", "step", "detail"}``."""
     service = Service.objects.get(pk=service_pk)
     wanted = [
-        ChangeStep(cast(StepKind, step["kind"]), str(step["target_id"]), float(step["value"]))
-        for step in steps
+        ChangeStep(cast(StepKind, step["kind"]), step["target_id"], float(step["value"])) for step in steps
     ]
     below = graphs.load([service_pk])
     newest = _newest(service)
@@ -54,7 +54,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     start = _start(service, newest, as_of)
     tiers = _in_order(found, [_tiers(start, level) for level in found])
     first = _document(start, found[0], tiers[0][0])
-    documents = [
+    documents: list[StepLevel] = [
         {
             "step": {"kind": step.kind, "target_id": step.target_id, "value": step.value},
             **_document(start, level, made),
@@ -65,7 +65,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
         }
         for at, (step, level, (made, unseen)) in enumerate(zip(wanted, found[1:], tiers[1:], strict=True))
     ]
-    last = documents[-1] if documents else first
+    last: LevelPart = documents[-1] if documents else first
     return {
         "state": "done",
         "service_id": service.service_id,
@@ -75,7 +75,12 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "reason": start.reason,
         "before": first,
         "steps": documents,
-        "after": {name: last[name] for name in first},
+        "after": {
+            "composite": last["composite"],
+            "composite_error": last["composite_error"],
+            "tiers": last["tiers"],
+            "loads": last["loads"],
+        },
         "sentence": sentence(
             service.service_id, first, last, [step.kind for step in wanted], start.window_days
         ),
@@ -85,7 +90,7 @@ def answer(service_pk: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _Impossible(Exception):
-    """A step that does not fit; ``at`` is its place, counted from 0."""
+    """A step does not fit. ``at`` is its place, counted from 0."""
 
     def __init__(self, at: int, detail: str) -> None:
         super().__init__(detail)
@@ -99,7 +104,7 @@ def _levels(
     try:
         return levels(given, steps)
     except ImpossibleStep as refusal:
-        # The first that does not fit is found by trying them one by one.
+        # Trying them one by one finds the first that does not fit.
         for at in range(len(steps)):
             try:
                 levels(given, steps[: at + 1])
@@ -109,7 +114,7 @@ def _levels(
 
 
 def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float], float]:
-    """The share of each dependency's answers of the 28 days before ``as_of`` that a timeout would cut."""
+    """Return the share of each dependency's answers in the 28 days before ``as_of`` that a timeout would cut off."""
     wanted = {step.target_id for step in steps if step.kind == "timeout"}
     if not wanted:
         return {}
@@ -124,7 +129,9 @@ def _slow(steps: Sequence[ChangeStep], as_of: datetime) -> dict[tuple[str, float
 
 
 def slower_share(found: Buckets, threshold_ms: float) -> float:
-    """Share of requests slower than a threshold, straight within its bucket; past all bounds that of the last."""
+    """Return the share of requests slower than a threshold, linear within its bucket; above all bounds, the share above
+    the last.
+    """
     counts = np.nansum(found.cumulative, axis=0)
     if counts[-1] <= 0:
         return 0.0
@@ -134,23 +141,24 @@ def slower_share(found: Buckets, threshold_ms: float) -> float:
     return float(min(1.0, max(0.0, 1 - known / counts[-1])))
 
 
-type _Made = tuple[dict[str, Any] | None, tuple[str, ...]]
+type _Tiers = dict[TierName, TierNumbers]
+type _Made = tuple[_Tiers | None, tuple[str, ...]]
 """The tiers at a level, and the dependencies of which the past shows no failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """The service as the engine sees it without any step. ``base`` is its run on the past as causes tell it."""
+    """The service as the engine sees it without steps. ``base`` is its run on the past, split by causes."""
 
     given: ServiceInput
     as_of: datetime
     seed: int
     window_days: int
-    verdict: str
+    verdict: Verdict
     reason: str | None
     composite: float | None
-    tiers: dict[str, Any] | None
-    base: dict[str, Any] | None
+    tiers: _Tiers | None
+    base: Mapping[TierName, AvailabilityTier] | None
 
 
 def _newest(service: Service) -> Recommendation | None:
@@ -167,9 +175,9 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
     cycles = cycle_members()
     given = replace(load_inputs([service], as_of, cycles=cycles)[0], buckets=None, percentiles=None)
     if newest is not None and _holds(newest):
-        found = newest.document
+        found = as_availability(newest.document)
     else:
-        # What stands below is taken as its own computation left it, as where one service is made anew.
+        # The services below keep their stored figures, as when one service is computed again.
         reading = read(given, int(as_of.timestamp()))
         known = {service.service_id: reading.known}
         graph = figures_below([(as_of, [service])], known, has_stored=True, cycles=cycles, seed=seed)
@@ -179,10 +187,10 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
         as_of,
         seed,
         window_days,
-        str(found["verdict"]),
+        found["verdict"],
         found["reason"],
-        (found["composite"] or {}).get("point"),
-        found["tiers"],
+        found["composite"]["point"],
+        None if found["tiers"] is None else _plain(found["tiers"]),
         None,
     )
     if found["tiers"] is None or given.counts is None:
@@ -195,30 +203,32 @@ def _start(service: Service, newest: Recommendation | None, as_of: datetime) -> 
 
 
 def _holds(newest: Recommendation) -> bool:
-    """Whether a recommendation still says what the engine would: a decided one is not outdated by what changes."""
+    """Return whether a recommendation still equals what the engine would compute.
+
+    A decided one does not count, because later changes do not mark it as outdated.
+    """
     return newest.status == Recommendation.Status.CURRENT and newest.expires_at > instants.now()
 
 
-def _run(start: _Start, given: ServiceInput) -> dict[str, Any] | None:
+def _run(start: _Start, given: ServiceInput) -> Mapping[TierName, AvailabilityTier] | None:
     assessed = _assessed(read(given, int(start.as_of.timestamp())), start.window_days, start.seed)
-    found: dict[str, Any] | None = _availability(assessed, None)["tiers"]
-    return found
+    return _availability(assessed, None)["tiers"]
 
 
 def _assessed(reading: Reading, window_days: int, seed: int) -> Assessment:
     return assess(reading, window_days=window_days, seed=seed, archetypes=archetypes())
 
 
-def _availability(assessed: Assessment, graph: GraphFigure | None) -> dict[str, Any]:
-    return cast(dict[str, Any], conclude(assessed, graph)["availability"])
+def _availability(assessed: Assessment, graph: GraphFigure | None) -> AvailabilityPart:
+    return conclude(assessed, graph)["availability"]
 
 
 def _tiers(start: _Start, level: Level) -> _Made:
-    """The tiers at a level, and the dependencies of which the past shows no failure."""
+    """Return the tiers at a level, and the dependencies whose failures the past does not show."""
     if start.tiers is None:
         return None, ()
     if not level.scales and level.own_scale == 1 and level.added == 0:
-        return _plain(start.tiers), ()
+        return start.tiers, ()
     if start.base is None:
         return _scaled(start.tiers, dict.fromkeys(start.tiers, level.ratio)), ()
     changed, unseen = with_changed_causes(
@@ -241,10 +251,10 @@ def _tiers(start: _Start, level: Level) -> _Made:
 
 
 def _in_order(found: Sequence[Level], made: Sequence[_Made]) -> list[_Made]:
-    """The tiers of each level, none worse than those of the one before where nothing fails more, nor the reverse.
+    """Return the tiers of each level. None is worse than at the level before where nothing fails more, nor the reverse.
 
-    The forecast is learned from examples and need not move one way only when a few failures go; that fewer
-    failures cannot support less is known without any example.
+    The forecast is learned from examples and may move either way when a few failures go. But fewer failures never
+    support a lower target.
     """
     ordered = [made[0]]
     for before, level, (tiers, unseen) in zip(found, found[1:], made[1:], strict=False):
@@ -258,21 +268,26 @@ def _in_order(found: Sequence[Level], made: Sequence[_Made]) -> list[_Made]:
     return ordered
 
 
-def _target(tier: dict[str, Any]) -> float:
-    return float(tier["target"])
+def _target(tier: TierNumbers) -> float:
+    return tier["target"]
 
 
-def _plain(tiers: dict[str, Any]) -> dict[str, Any]:
+def _plain(tiers: Mapping[TierName, AvailabilityTier]) -> _Tiers:
+    """The numbers of the tiers alone."""
     return {
-        name: {each: tier[each] for each in ("target", "breach_probability", "interval")}
+        name: {
+            "target": tier["target"],
+            "breach_probability": tier["breach_probability"],
+            "interval": tier["interval"],
+        }
         for name, tier in tiers.items()
     }
 
 
-def _scaled(tiers: dict[str, Any], factors: dict[str, float]) -> dict[str, Any]:
-    """The tiers with their failures scaled, ends of the interval with them; still in their order."""
-    result: dict[str, Any] = {}
-    for name, tier in _plain(tiers).items():
+def _scaled(tiers: _Tiers, factors: Mapping[TierName, float]) -> _Tiers:
+    """Return the tiers with their failures and the ends of their intervals scaled, still in order."""
+    result: _Tiers = {}
+    for name, tier in tiers.items():
         factor = factors[name]
         result[name] = {
             "target": ratio(_less(tier["target"], factor)),
@@ -286,7 +301,7 @@ def _less(availability: float, factor: float) -> float:
     return min(1.0, max(0.0, 1 - (1 - availability) * factor))
 
 
-def _document(start: _Start, level: Level, tiers: dict[str, Any] | None) -> dict[str, Any]:
+def _document(start: _Start, level: Level, tiers: _Tiers | None) -> LevelPart:
     composite = None if start.composite is None else _less(start.composite, level.ratio)
     return {
         "composite": ratio(composite),
@@ -299,8 +314,8 @@ def _document(start: _Start, level: Level, tiers: dict[str, Any] | None) -> dict
     }
 
 
-def _offers(service_id: str, below: graphs.GraphBelow) -> dict[str, list[str]]:
-    """What a step may be about: direct synchronous dependencies, and all that is below."""
+def _offers(service_id: str, below: graphs.GraphBelow) -> Offers:
+    """Return the targets of steps: direct synchronous dependencies, and everything below."""
     table = EdgeTable.of(below.graph.edges)
     direct = {edge.target for at in table.from_source(service_id) if (edge := table[at]).mode == "sync"}
     called = {table.names[number] for number in np.unique(table.targets[~table.is_async])}

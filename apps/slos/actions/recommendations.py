@@ -9,9 +9,11 @@ from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.instants import AwareInstant
 from apps.core.models import AuditEntry
 from apps.slos import runs
 from apps.slos.actions.inputs import MAX_RATIONALE
+from apps.slos.documents.types import as_document
 from apps.slos.making import storing
 from apps.slos.models import SliType
 from apps.slos.objectives import lifecycle
@@ -73,6 +75,7 @@ class Regenerate(Action[RegenerateInput]):
 
 class StoreInput(ActionInput):
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+    computed_from: AwareInstant = Field(description="The database's time before anything was read for them.")
     rationale: str = ""
 
 
@@ -100,8 +103,9 @@ class StoreRecommendations(Action[StoreInput]):
         return Preview(summary=f"{len(call.input.documents)} services get new recommendations.")
 
     def execute(self, call: Call[StoreInput]) -> Outcome:
-        stored = storing.store(call.input.documents)
-        names = [str(document["service_id"]) for document in call.input.documents]
+        documents = [as_document(one) for one in call.input.documents]
+        stored = storing.store(documents, computed_from=call.input.computed_from)
+        names = [document["service_id"] for document in documents]
         one = names[0] if len(names) == 1 else ""
         counts = {
             "services": len(stored.services),

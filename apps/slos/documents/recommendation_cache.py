@@ -8,10 +8,11 @@ invalidation was lost with Redis. :func:`forget` only frees the memory sooner.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+
+from apps.slos.documents.types import ServiceDocument, as_service_document
 
 LIFETIME_SECONDS = 24 * 3600
 
@@ -20,17 +21,16 @@ def _key(service_pk: int, window_days: int) -> str:
     return f"slos:recommendation:{service_pk}:{window_days}"
 
 
-def read(service_pk: int, window_days: int, generation: str) -> dict[str, Any] | None:
+def read(service_pk: int, window_days: int, generation: str) -> ServiceDocument | None:
     """Return the document of this generation, or ``None``."""
     found = cache.get(_key(service_pk, window_days))
     if not isinstance(found, dict) or found.get("generation") != generation:
         return None
-    document: dict[str, Any] = found["document"]
-    return document
+    return as_service_document(found["document"])
 
 
 def write(
-    service_pk: int, window_days: int, generation: str, document: dict[str, Any], seconds: float
+    service_pk: int, window_days: int, generation: str, document: ServiceDocument, seconds: float
 ) -> None:
     """Keep a document for so long, a day at most."""
     if seconds > 0:

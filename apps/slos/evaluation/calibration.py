@@ -16,8 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from apps.engine.document import TierName
+
 SHIPPED = Path(__file__).with_name("calibration.json")
-TIERS = ("conservative", "balanced", "aggressive")
+TIERS: tuple[TierName, ...] = ("conservative", "balanced", "aggressive")
 YOUNG = "young"
 """The family of services in their first week, as the report calls it."""
 

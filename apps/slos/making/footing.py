@@ -19,11 +19,12 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
+from apps.engine.document import CommunicationMode
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.edges.figures import edge_figure
 from apps.engine.graph.reachable import EdgeFigure, compose_reachable
 from apps.engine.reading import Known, read
-from apps.engine.types import CommunicationMode, GraphFigure
+from apps.engine.types import GraphFigure
 from apps.slos.making import inputs
 
 FEW = 20

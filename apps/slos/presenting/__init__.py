@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.engine.document import CompositePart
+from apps.slos.documents.assembled import stored_parts
 from apps.slos.formatting import SLI_WORDS
 from apps.slos.lists import state_of
 from apps.slos.models import SliType
@@ -78,7 +79,7 @@ class Presented:
     renewal: Renewal | None
     """Somebody decided or asked for new numbers a moment ago: a worker is at them, and the page looks again."""
     window_days: int
-    composite: dict[str, Any] = field(default_factory=dict)
+    composite: CompositePart | None = None
 
 
 def who_may_decide(user: User, service: Service | None = None) -> str:
@@ -91,26 +92,23 @@ def present(page: ServicePage, user: User) -> Presented:
     """Turn what was read into what is drawn; buttons only for those who may press them."""
     service = page.service
     may_decide = user.has_perm("slos.decide", service)
-    document = page.recommendation or {}
-    parts = document.get("recommendations", {})
-    offers = [
-        offer(page, sli_type, parts[sli_type], may_decide) for sli_type in SliType.values if sli_type in parts
-    ]
+    document = page.recommendation
+    offers = [offer(page, sli_type, part, may_decide) for sli_type, part in stored_parts(document)]
     latencies = [one for one in offers if one.sli_type != SliType.AVAILABILITY]
     active_slos = [
         shown_slo(page, sli_type, may_decide) for sli_type in SliType.values if sli_type in page.slos
     ]
-    explanation = document.get("explanation") or {}
-    availability = parts.get(SliType.AVAILABILITY, {})
-    composite = availability.get("composite") or {}
-    quality = document.get("data_quality") or {}
+    explanation = document["explanation"] if document else None
+    availability = document["recommendations"].get("availability") if document else None
+    composite = availability["composite"] if availability else None
+    quality = page.data_quality
     missing = [sli_type for sli_type in SliType.values if sli_type not in page.slos] if may_decide else []
-    confidence = document.get("confidence")
+    confidence = document["confidence"] if document else None
     awaited = renewal(page)
     standing = page.status
     state, state_level = state_of(standing.state, standing.budget_left) if standing else ("", "")
-    summary = explanation.get("summary") or ""
-    window_days = int(document.get("window_days") or 28)
+    summary = explanation["summary"] if explanation else ""
+    window_days = page.window_days
     return Presented(
         main=next((one for one in offers if one.sli_type == SliType.AVAILABILITY), None),
         latency_offers=[one for one in latencies if one.tiers],
@@ -126,16 +124,14 @@ def present(page: ServicePage, user: User) -> Presented:
         latency=drawings.latency(page),
         latency_note=drawings.latency_note(page),
         why=drawings.why(explanation),
-        why_title=f"Why {percent(explanation.get('target'))}",
-        summary=bound(summary) if summary != availability.get("reason") else "",
-        counterfactuals=[
-            bound(row["text"]) for row in explanation.get("counterfactuals") or () if row.get("text")
-        ],
-        fan=drawings.fan(availability, composite, page),
+        why_title=f"Why {percent(explanation['target'] if explanation else None)}",
+        summary="" if availability and summary == availability["reason"] else bound(summary),
+        counterfactuals=[bound(row["text"]) for row in explanation["counterfactuals"]] if explanation else [],
+        fan=drawings.fan(availability, page),
         fan_title=f"The next {window_days} days, and the past",
         fan_note="of 100 such windows, so many end in each band · bars: 90 % interval",
-        reliability=certainty.reliability(availability, quality.get("days")),
-        meaning=certainty.meaning(service.service_id, document, availability),
+        reliability=certainty.reliability(availability, quality["days"] if quality else None),
+        meaning=certainty.meaning(document, availability),
         dependencies=evidence.dependencies(composite),
         set_urls=[(SLI_WORDS[sli_type], set_url(page, sli_type)) for sli_type in missing],
         regenerate_url=regenerate_url(page) if user.has_perm("slos.regenerate", service) else "",
@@ -143,12 +139,16 @@ def present(page: ServicePage, user: User) -> Presented:
         quality=certainty.data_lines(service.service_id, quality),
         doubts=certainty.doubts(service.service_id, quality),
         confidence=confidence,
-        confidence_words=certainty.confidence_words(confidence, availability.get("verdict", ""), quality),
+        confidence_words=certainty.confidence_words(
+            confidence, availability["verdict"] if availability else "", quality
+        ),
         history=history(page, may_see_audit=user.has_perm("audit.view", service)),
         who_may="" if may_decide else who_may_decide(user, service),
         made=age(datetime.fromisoformat(document["generated_at"])) if document else "",
-        stale=duration(document.get("age_seconds")) if document.get("is_stale") and awaited is None else "",
+        stale=duration(document["age_seconds"])
+        if document and document["is_stale"] and awaited is None
+        else "",
         renewal=awaited,
         window_days=window_days,
-        composite=composite if composite.get("point") is not None else {},
+        composite=composite if composite and composite["point"] is not None else None,
     )

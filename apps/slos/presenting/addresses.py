@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from apps.slos.documents.types import StoredPart
 from apps.slos.formatting import WRITTEN, is_latency, slo_number
 from apps.slos.models import ActiveSlo
 from apps.slos.queries import ServicePage
@@ -47,23 +48,19 @@ def set_url(page: ServicePage, sli_type: str) -> str:
     )
 
 
-def decision_urls(page: ServicePage, sli_type: str, part: dict[str, Any]) -> dict[str, str]:
+def decision_urls(page: ServicePage, sli_type: str, part: StoredPart) -> dict[str, str]:
     """The addresses of ``accept`` (without its tier), ``modify`` and ``reject`` for one recommendation."""
     common: dict[str, Any] = {
         "service_id": page.service.service_id,
         "sli_type": sli_type,
-        "recommendation_id": part.get("id") or "",
+        "recommendation_id": part["id"] or "",
         "expected_version": page.versions.get(sli_type, 0),
         "next": home(page),
     }
-    suggested = ((part.get("tiers") or {}).get("balanced") or {}).get("target")
+    offered = part["tiers"]
     number = number_field(sli_type)
-    share = {"show": number, number: typed(sli_type, suggested)} if suggested is not None else {}
-    tiers = {
-        tier: action_url("slos.accept", tier=tier, **common)
-        for tier, values in (part.get("tiers") or {}).items()
-        if values
-    }
+    share = {"show": number, number: typed(sli_type, offered["balanced"]["target"])} if offered else {}
+    tiers: dict[str, str] = {tier: action_url("slos.accept", tier=tier, **common) for tier in offered or ()}
     return tiers | {
         "modify": action_url("slos.modify", **common, **share),
         "reject": action_url("slos.reject", **common),

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from apps.engine.document import AvailabilityPart, DataQuality
 from apps.slos.documents.data_findings import UNNAMED, first_day_named
+from apps.slos.documents.types import ServiceDocument
 from apps.slos.evaluation.calibration import TIERS, Calibration, Group, calibration
 from apps.telemetry.findings import KINDS as FINDINGS
 from apps.ui.format import count, duration, percent, plural, window_noun
@@ -83,17 +84,18 @@ class Meaning:
     answers: Sequence[str]
 
 
-def reliability(part: Mapping[str, Any], days: float | None = None) -> Reliability | None:
+def reliability(part: AvailabilityPart | None, days: float | None = None) -> Reliability | None:
     """Return how recommendations of this kind of history held; ``None`` where the kind is not known.
 
     Of sites with fewer ``days`` of data than any that were evaluated it says just that, and has no rows.
     """
-    tiers = part.get("tiers") or {}
+    tiers = part["tiers"] if part else None
+    regime = part.get("regime") if part else None
     shipped = calibration()
-    group = shipped.regimes.get(part.get("regime") or "")
-    if group is None or not all(tiers.get(tier) for tier in TIERS):
+    group = shipped.regimes.get(regime or "")
+    if group is None or not tiers:
         return None
-    kind = KINDS.get(part["regime"], "of its kind")
+    kind = KINDS.get(regime or "", "of its kind")
     if days is not None and days < FIRST_WEEK_DAYS:
         if group.is_real:
             return Reliability(
@@ -133,17 +135,18 @@ def _of_real(shipped: Calibration, group: Group, kind: str, missed: str, stated:
     )
 
 
-def meaning(service_id: str, document: Mapping[str, Any], part: Mapping[str, Any]) -> Meaning | None:
+def meaning(document: ServiceDocument | None, part: AvailabilityPart | None) -> Meaning | None:
     """Explain the balanced tier's chance; ``None`` where there is no such tier."""
-    tiers = part.get("tiers") or {}
-    if not all(tiers.get(tier) for tier in TIERS):
+    tiers = part["tiers"] if part else None
+    if document is None or not tiers:
         return None
-    days = int(document.get("window_days") or 28)
+    service_id, days = document["service_id"], document["window_days"]
     balanced = tiers["balanced"]
     target, chance = balanced["target"], balanced["breach_probability"]
     of = round(1 / chance)
     allowed = (1 - target) * days * 86_400
-    expected = (document.get("data_quality") or {}).get("expected_requests")
+    quality = document["data_quality"]
+    expected = quality["expected_requests"] if quality else None
     cost = f"{percent(target)} over {days} days leaves room for {duration(allowed)} of full outage"
     if expected and expected * (1 - target) >= 1:
         cost += f", or for {count(expected * (1 - target))} failures among {count(expected)} requests"
@@ -167,39 +170,41 @@ def meaning(service_id: str, document: Mapping[str, Any], part: Mapping[str, Any
     )
 
 
-def data_words(quality: Mapping[str, Any]) -> str:
+def data_words(quality: DataQuality | None) -> str:
     """How much data there is, in a few words: ``90 d, 99.6 % of hours``."""
-    if quality.get("days") is None or quality.get("coverage") is None:
+    if quality is None or quality["days"] is None or quality["coverage"] is None:
         return ""
-    noun = "hours" if quality.get("step_seconds") in (None, 3600) else "bins"
+    noun = "hours" if quality["step_seconds"] in (None, 3600) else "bins"
     return f"{quality['days']:.0f} d, {percent(quality['coverage'])} of {noun}"
 
 
-def quality_words(quality: Mapping[str, Any]) -> list[str]:
+def quality_words(quality: DataQuality | None) -> list[str]:
     """What is known of the data, in sentences."""
+    if quality is None:
+        return []
     lines = []
-    noun = "hour" if quality.get("step_seconds") in (None, 3600) else "bin"
-    if quality.get("total_requests") is not None:
+    noun = "hour" if quality["step_seconds"] in (None, 3600) else "bin"
+    if quality["total_requests"] is not None:
         lines.append(
-            f"{count(quality['total_requests'])} requests in {plural(round(quality.get('days') or 0), 'day')}."
+            f"{count(quality['total_requests'])} requests in {plural(round(quality['days'] or 0), 'day')}."
         )
-    if quality.get("gaps"):
-        missing = quality.get("missing_seconds")
+    if quality["gaps"]:
+        missing = quality["missing_seconds"]
         length = f", {duration(missing)} in all" if missing else ""
         lines.append(f"{plural(quality['gaps'], 'gap')} without data{length}, left out.")
-    elif quality.get("gaps") == 0:
+    elif quality["gaps"] == 0:
         lines.append(f"No {noun} is missing.")
     # Of hours that a finding names, its sentence says why they were left out.
     named = sum(bins for why, bins in (quality.get("left_out") or {}).items() if why != UNNAMED)
-    unnamed = (quality.get("implausible_bins") or 0) - named
+    unnamed = quality["implausible_bins"] - named
     if unnamed > 0:
         lines.append(f"{plural(unnamed, noun)} could not be true and {_verb(unnamed)} left out.")
-    if quality.get("partial_bins"):
+    if quality["partial_bins"]:
         lines.append(f"{plural(quality['partial_bins'], noun)} came from incomplete answers.")
-    return lines + [str(text) for text in quality.get("warnings") or ()]
+    return lines + quality["warnings"]
 
 
-def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
+def data_lines(service_id: str, quality: DataQuality | None) -> list[DataLine]:
     """The same, each sentence about a finding with the address that shows its time."""
     return [
         DataLine(text, _address(service_id, first) if (first := first_day_named(text)) else "")
@@ -207,8 +212,10 @@ def data_lines(service_id: str, quality: Mapping[str, Any]) -> list[DataLine]:
     ]
 
 
-def doubts(service_id: str, quality: Mapping[str, Any]) -> DataLine | None:
+def doubts(service_id: str, quality: DataQuality | None) -> DataLine | None:
     """What is in doubt about the counts behind the tiers, with the address that says why; ``None`` where nothing is."""
+    if quality is None:
+        return None
     names = [FINDINGS[name].title for name in quality.get("doubts") or {} if name in FINDINGS]
     if not names:
         return None
@@ -228,7 +235,7 @@ def _verb(amount: int) -> str:
     return "was" if amount == 1 else "were"
 
 
-def confidence_words(confidence: float | None, verdict: str, quality: Mapping[str, Any]) -> str:
+def confidence_words(confidence: float | None, verdict: str, quality: DataQuality | None) -> str:
     """What a confidence means, in a sentence that agrees with what is said of the data."""
     if confidence is None:
         return ""
@@ -236,7 +243,7 @@ def confidence_words(confidence: float | None, verdict: str, quality: Mapping[st
         if verdict == "nothing_kept":
             return "What was counted leaves no target to keep."
         return "Too little is known for a number."
-    if quality.get("days") is None:
+    if quality is None or quality["days"] is None:
         return "Low: nobody observed it yet, the numbers stand on what it publishes."
     if verdict == "cold_start":
         return "Low: there is little history, and the tiers allow for what so few days cannot show."

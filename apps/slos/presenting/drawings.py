@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
+from apps.engine.document import AnyBacktest, AvailabilityPart, AvailabilityWindow, Explanation, LatencyWindow
 from apps.slos.formatting import TIERS, with_ordered_intervals
 from apps.slos.models import SliType
 from apps.slos.queries import ServicePage
@@ -68,23 +69,28 @@ def latency_note(page: ServicePage) -> str:
     return ""
 
 
-def why(explanation: dict[str, Any]) -> Chart | None:
+def why(explanation: Explanation | None) -> Chart | None:
     """How the suggested target comes about, from its base by what takes and what adds."""
-    if explanation.get("base") is None or not explanation.get("attribution"):
+    if explanation is None or not explanation["attribution"]:
+        return None
+    base, target = explanation["base"], explanation["target"]
+    if base is None or target is None:
         return None
     rows = [charts.Contribution(row["label"], row["contribution"]) for row in explanation["attribution"]]
     drawn = [row for row in rows if abs(row.amount) >= NEGLIGIBLE]
     rest = sum(row.amount for row in rows) - sum(row.amount for row in drawn)
     if abs(rest) > 1e-12 and drawn:
         drawn.append(charts.Contribution("All else", rest))
-    return charts.waterfall(explanation["base"], drawn or rows, explanation["target"])
+    return charts.waterfall(base, drawn or rows, target)
 
 
-def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> Chart | None:
+def fan(part: AvailabilityPart | None, page: ServicePage) -> Chart | None:
     """Past windows and what the next one will probably bring, beside what was observed, the SLO and
     what the dependencies support.
     """
-    tiers = with_ordered_intervals(part.get("tiers") or {})
+    if part is None or not part["tiers"]:
+        return None
+    tiers = with_ordered_intervals(part["tiers"])
     drawn = [
         charts.TierInterval(
             name=name.capitalize(),
@@ -94,38 +100,38 @@ def fan(part: dict[str, Any], composite: dict[str, Any], page: ServicePage) -> C
             breach_probability=tiers[name]["breach_probability"],
         )
         for name in TIERS
-        if tiers.get(name) and tiers[name].get("interval")
+        if tiers[name].get("interval")
     ]
     if not drawn:
         return None
-    days = ((page.recommendation or {}).get("data_quality") or {}).get("days")
+    days = page.data_quality["days"] if page.data_quality else None
     # Beside the page's head, which tells what the last window brought.
     seen = f"observed, {days:.0f} d" if days else "observed"
-    levels = [charts.Reference(seen, part["observed"])] if part.get("observed") else []
+    levels = [charts.Reference(seen, part["observed"])] if part["observed"] else []
     slo = page.slos.get(SliType.AVAILABILITY)
     if slo is not None:
         levels.append(charts.Reference("SLO", float(slo.target)))
-    limit = (tiers.get("balanced") or {}).get("dependency_limit")
-    if limit and limit < 1 and composite.get("dependencies"):
+    limit = tiers["balanced"]["dependency_limit"]
+    if limit and limit < 1 and part["composite"]["dependencies"]:
         levels.append(charts.Reference("dependencies", limit))
-    past = past_windows((tiers.get("balanced") or {}).get("backtest") or {})
-    window_days = int((page.recommendation or {}).get("window_days") or 28)
-    return charts.next_window(drawn, past=past, references=levels, window_days=window_days)
+    past = past_windows(tiers["balanced"]["backtest"])
+    return charts.next_window(drawn, past=past, references=levels, window_days=page.window_days)
 
 
-def past_windows(backtest: dict[str, Any]) -> list[charts.Window]:
+def past_windows(backtest: AnyBacktest | None) -> list[charts.Window]:
     """The windows of the past that a target or a threshold was tried on, oldest first."""
+    rows: Sequence[AvailabilityWindow | LatencyWindow] = backtest["windows"] if backtest else ()
     return [
         charts.Window(
             date.fromisoformat(row["start"][:10]),
             date.fromisoformat(row["end"][:10]),
-            row.get("availability"),
-            bool(row["missed"]),
+            None if "observed" in row else row["availability"],
+            row["missed"],
             _latency_words(row) if "observed" in row else "",
         )
-        for row in backtest.get("windows") or ()
+        for row in rows
     ]
 
 
-def _latency_words(row: dict[str, Any]) -> str:
+def _latency_words(row: LatencyWindow) -> str:
     return "above the highest bucket" if row["observed"] is None else ms(row["observed"])

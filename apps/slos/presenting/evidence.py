@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from apps.engine.document import CompositePart, DependencyPart
 from apps.ui.format import count, percent, plural, points
 
 
@@ -58,9 +58,11 @@ class DependencyPanel:
         return len(self.rows)
 
 
-def dependencies(composite: dict[str, Any]) -> DependencyPanel:
+def dependencies(composite: CompositePart | None) -> DependencyPanel:
     """Turn a composite into the rows and sentences of its panel."""
-    rows = [dependency(row) for row in composite.get("dependencies") or ()]
+    if composite is None:
+        return DependencyPanel([], [])
+    rows = [dependency(row) for row in composite["dependencies"]]
     words = graph_words(composite) if rows else []
     unlisted = (composite.get("dependency_count") or 0) - len(rows)
     if unlisted > 0:
@@ -70,7 +72,7 @@ def dependencies(composite: dict[str, Any]) -> DependencyPanel:
     return DependencyPanel(rows, words)
 
 
-def graph_words(composite: dict[str, Any]) -> list[str]:
+def graph_words(composite: CompositePart) -> list[str]:
     """What was composed below the service, and how: in sentences."""
     lines: list[str] = []
     below = composite.get("services_below")
@@ -106,7 +108,7 @@ def graph_words(composite: dict[str, Any]) -> list[str]:
     return lines
 
 
-def dependency(row: dict[str, Any]) -> DependencyRow:
+def dependency(row: DependencyPart) -> DependencyRow:
     """Turn one dependency of the composite into a row."""
     criticality, hardness = row.get("criticality", "hard"), row.get("hardness")
     is_async = row.get("mode") == "async"

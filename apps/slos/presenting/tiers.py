@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.engine.document import AnyBacktest, TierName
+from apps.slos.documents.assembled import basis_of
+from apps.slos.documents.types import AnyTier, AnyTiers, StoredPart
 from apps.slos.formatting import (
     EXTERNAL,
     PERCENTILE_SHARE,
@@ -39,7 +41,7 @@ from apps.ui.format import (
     plural,
 )
 
-SUGGESTED = "balanced"
+SUGGESTED: TierName = "balanced"
 ALERT_DAYS = 7
 """Fewer days say nothing of alerts a month; see ``LEAST_ALERT_DAYS`` of the engine."""
 MANY_TICKETS = 8.0
@@ -111,28 +113,30 @@ class Offer:
         return percent(PERCENTILE_SHARE.get(self.sli_type))
 
 
-def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bool) -> Offer:
+def offer(page: ServicePage, sli_type: str, part: StoredPart, may_decide: bool) -> Offer:
     """Turn one SLI's part of a recommendation into what the page offers; addresses where one may decide."""
-    is_open = part.get("status") == "current"
-    tiers = part.get("tiers") or {}
-    if not is_latency(sli_type):
-        tiers = with_ordered_intervals(tiers)
+    is_open = part["status"] == "current"
+    tiers: AnyTiers = part["tiers"] or {}
+    if "composite" in part and part["tiers"]:
+        tiers = with_ordered_intervals(part["tiers"])
     urls = decision_urls(page, sli_type, part) if may_decide and is_open and tiers else {}
-    verdict = part.get("verdict", "")
-    is_published = page.service.is_external and verdict == "cold_start" and part.get("observed") is None
+    verdict = part["verdict"]
+    is_published = page.service.is_external and verdict == "cold_start" and part["observed"] is None
     shown = numbers(sli_type, tiers)
-    known = part if is_latency(sli_type) else (page.recommendation or {}).get("data_quality") or {}
-    days = known.get("days")
+    basis = basis_of(part)
+    known = page.data_quality if "composite" in part else part
+    days = known.get("days") if known else None
+    pasts = [past for tier in tiers.values() if (past := tier.get("backtest"))]
     return Offer(
         sli_type=sli_type,
         title=SLI_WORDS[sli_type].capitalize(),
         verdict=verdict,
         verdict_words=EXTERNAL if is_published else VERDICTS.get(verdict, verdict),
-        reason=bound(part.get("reason") or ""),
+        reason=bound(part["reason"] or ""),
         due=next((one.reason for one in page.due if one.sli_type == sli_type), ""),
-        basis=part.get("basis") or "",
+        basis=basis,
         is_open=is_open,
-        standing="" if is_open else _standing(part.get("status") or ""),
+        standing="" if is_open else _standing(part["status"] or ""),
         tiers=[
             _card(
                 page,
@@ -142,22 +146,20 @@ def offer(page: ServicePage, sli_type: str, part: dict[str, Any], may_decide: bo
                 shown[name],
                 urls.get(name, ""),
                 days,
-                part.get("basis") or "",
+                basis,
             )
             for name in TIERS
-            if tiers.get(name)
+            if name in tiers
         ],
         modify_url=urls.get("modify", ""),
         reject_url=urls.get("reject", ""),
-        windows=len(((tiers.get(SUGGESTED) or {}).get("backtest") or {}).get("windows") or ()),
+        windows=len(past["windows"])
+        if SUGGESTED in tiers and (past := tiers[SUGGESTED].get("backtest"))
+        else 0,
         answer=_answer(page, tiers.get(SUGGESTED)),
         remark=_remark(sli_type, tiers),
         tickets=max(
-            (
-                past.get("tickets_per_month") or 0.0
-                for tier in tiers.values()
-                if ((past := tier.get("backtest") or {}).get("pages_per_month") or 0.0) < 1
-            ),
+            (past["tickets_per_month"] or 0.0 for past in pasts if (past["pages_per_month"] or 0.0) < 1),
             default=0.0,
         ),
     )
@@ -179,25 +181,25 @@ def latency_notes(offers: Sequence[Offer], window_days: int) -> list[str]:
     return notes
 
 
-def numbers(sli_type: str, tiers: dict[str, Any]) -> dict[str, str]:
+def numbers(sli_type: str, tiers: AnyTiers) -> dict[TierName, str]:
     """The tiers' numbers as text; latencies with as many decimals as tell them apart."""
-    known = [name for name in TIERS if tiers.get(name)]
+    known = [name for name in TIERS if name in tiers]
     if not is_latency(sli_type):
         return {name: number_words(sli_type, tiers[name]["target"]) for name in known}
     return dict(zip(known, ms_apart([tiers[name]["target"] for name in known]), strict=True))
 
 
-def _answer(page: ServicePage, tier: dict[str, Any] | None) -> str:
+def _answer(page: ServicePage, tier: AnyTier | None) -> str:
     if tier is None:
         return ""
-    days = int((page.recommendation or {}).get("window_days") or 28)
-    chance = chance_words(tier.get("breach_probability"), days)
+    days = page.window_days
+    chance = chance_words(tier["breach_probability"], days)
     return f"{percent(tier['target'])} over {days} days, missed {chance}"
 
 
-def _remark(sli_type: str, tiers: dict[str, Any]) -> str:
+def _remark(sli_type: str, tiers: AnyTiers) -> str:
     """Latency tiers that lie within a millisecond are one number with three chances."""
-    targets = [tiers[name]["target"] for name in TIERS if tiers.get(name)]
+    targets = [tiers[name]["target"] for name in TIERS if name in tiers]
     if not is_latency(sli_type) or len(targets) < 2 or max(targets) - min(targets) >= 1:
         return ""
     return "The three lie within a millisecond: it hardly varies from month to month."
@@ -211,17 +213,18 @@ def _standing(status: str) -> str:
 def _card(
     page: ServicePage,
     sli_type: str,
-    name: str,
-    tier: dict[str, Any],
+    name: TierName,
+    tier: AnyTier,
     shown: str,
     accept_url: str,
     days: float | None,
     basis: str,
 ) -> TierCard:
-    document = page.recommendation or {}
-    window_days = int(document.get("window_days") or 28)
-    backtest = tier.get("backtest") or {}
-    supported = tier.get("supported_by_dependencies")
+    window_days = page.window_days
+    backtest = tier.get("backtest")
+    warning = ""
+    if "supported_by_dependencies" in tier and tier["supported_by_dependencies"] is False:
+        warning = f"Dependencies support {percent(tier['dependency_limit'])}"
     slo = page.slos.get(sli_type)
     active = is_active(slo, sli_type, name, tier["target"])
     windows = drawings.past_windows(backtest)
@@ -229,16 +232,16 @@ def _card(
     is_young = "backtest" in tier and days is not None and days < ALERT_DAYS and basis != "bins"
     missed = ""
     if windows:
-        missed = missed_sentence(windows) + more_than_meant(windows, tier.get("breach_probability"))
+        missed = missed_sentence(windows) + more_than_meant(windows, tier["breach_probability"])
     if "backtest" in tier and not windows:
         missed = nothing_judged(days, window_days)
     return TierCard(
         name=name.capitalize(),
         target=shown,
-        chance=chance_words(tier.get("breach_probability"), window_days),
-        figure=f"{percent(tier.get('breach_probability'))} of windows of {window_days} days",
+        chance=chance_words(tier["breach_probability"], window_days),
+        figure=f"{percent(tier['breach_probability'])} of windows of {window_days} days",
         lines=_lines(sli_type, tier, backtest, page.service.is_external, is_young),
-        warning=f"Dependencies support {percent(tier.get('dependency_limit'))}" if supported is False else "",
+        warning=warning,
         strip=charts.backtest_strip(windows) if windows else None,
         missed=missed,
         suggested=name == SUGGESTED,
@@ -290,7 +293,7 @@ def nothing_judged(days: float | None, window_days: int) -> str:
 
 
 def _lines(
-    sli_type: str, tier: dict[str, Any], backtest: dict[str, Any], is_external: bool, is_young: bool
+    sli_type: str, tier: AnyTier, backtest: AnyBacktest | None, is_external: bool, is_young: bool
 ) -> list[SafeString]:
     lines = []
     low, high = tier.get("interval") or (None, None)
@@ -304,10 +307,10 @@ def _lines(
             if ends[0] != ends[1]
             else format_html("Almost exactly <b>{}</b> with 90\u202f% confidence", ends[0])
         )
+    pages = backtest["pages_per_month"] if backtest else None
+    tickets = backtest["tickets_per_month"] if backtest else None
     costs = [
-        rate_words(backtest[key], noun)
-        for key, noun in (("pages_per_month", "page"), ("tickets_per_month", "ticket"))
-        if backtest.get(key) is not None
+        rate_words(rate, noun) for rate, noun in ((pages, "page"), (tickets, "ticket")) if rate is not None
     ]
     if costs and not is_external:
         lines.append(format_html("Would have cost <b>{}</b>", " and ".join(costs)))

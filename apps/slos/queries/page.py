@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.catalog.models import CycleAlert, Service
 from apps.catalog.queries import cycles_of
 from apps.core.models import AuditEntry
+from apps.engine.document import DataQuality
 from apps.slos.documents.assembled import SLI_TYPES, with_age
+from apps.slos.documents.types import AgedDocument
 from apps.slos.impact.callers import Reaching, reaching
 from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import sli_events
@@ -45,7 +47,7 @@ class ServicePage:
     status: ServiceStatus | None
     slos: dict[str, ActiveSlo]
     versions: dict[str, int]
-    recommendation: dict[str, Any] | None
+    recommendation: AgedDocument | None
     due: list[Due]
     burn_downs: dict[str, BurnDown]
     days: list[Day]
@@ -57,11 +59,14 @@ class ServicePage:
     as_of: datetime | None
 
     @property
-    def dependencies(self) -> list[dict[str, Any]]:
-        """The dependencies as the recommendation weighed them."""
-        parts = (self.recommendation or {}).get("recommendations", {})
-        composite = parts.get("availability", {}).get("composite") or {}
-        return list(composite.get("dependencies") or [])
+    def window_days(self) -> int:
+        """The window that the recommendation is about; the usual one where there is none."""
+        return self.recommendation["window_days"] if self.recommendation else settings.WINDOW_DAYS
+
+    @property
+    def data_quality(self) -> DataQuality | None:
+        """What is known of the data behind the recommendation."""
+        return self.recommendation["data_quality"] if self.recommendation else None
 
 
 def service_page(service: Service, *, now: datetime | None = None) -> ServicePage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -19,6 +18,7 @@ from apps.core.remembered import remembered
 from apps.core.rooms import Scope
 from apps.slos.documents import recommendation_cache
 from apps.slos.documents.assembled import SLI_TYPES, stored_document
+from apps.slos.documents.types import ServiceDocument
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
 from apps.slos.objectives.questions import Due
 
@@ -76,7 +76,7 @@ def current_generation(service_pk: int) -> Generation:
     )
 
 
-def current_recommendations(service: Service, generation: Generation | None = None) -> dict[str, Any] | None:
+def current_recommendations(service: Service, generation: Generation | None = None) -> ServiceDocument | None:
     """Return the document of what is recommended now, fresh or not, from the cache where it is there.
 
     ``None`` where nothing is current. :mod:`apps.slos.retrieval` has it made where it is missing.
@@ -96,7 +96,7 @@ def current_recommendations(service: Service, generation: Generation | None = No
     return found
 
 
-def last_recommendations(service: Service) -> dict[str, Any] | None:
+def last_recommendations(service: Service) -> ServiceDocument | None:
     """Return the newest document there ever was, whatever became of it; ``None`` where there was none."""
     rows = list(
         Recommendation.objects.filter(service=service)

@@ -1,6 +1,4 @@
-"""Charts drawn on the server as SVG. Pure functions: the same input gives the same bytes, and no input gets
-markup in.
-"""
+"""Charts drawn on the server as SVG. Pure functions: equal input gives equal bytes, and all input is escaped."""
 
 from apps.ui.charts.availability import AvailabilityPoint, daily_availability
 from apps.ui.charts.budget import BudgetPoint, burn_down

@@ -49,10 +49,10 @@ def daily_availability(
     subject: str = "Availability by day",
     height: float = 218.0,
 ) -> Chart:
-    """Availability over days (or other bins) with its interval as a band and the target as a dashed line.
+    """Draw availability over days (or other bins), with its interval as a band and the target as a dashed line.
 
-    The axis ends at 100 and says where it starts. Days under the target carry a square mark; days below the
-    axis a triangle at its foot, the three worst of them with their number. Gaps stay gaps.
+    The axis ends at 100 and names its start. Days under the target have a square mark. Days below the axis have a
+    triangle at its foot, and the three worst also have their number. Gaps stay gaps.
     """
     days = [as_date(point.at) for point in points]
     values = [point.value for point in points]
@@ -94,11 +94,11 @@ def daily_availability(
 
 
 def _axis_floor(values: Sequence[float], target: float | None) -> float:
-    """Where the axis starts: below nearly all values and the target, so that one terrible day cannot flatten
-    the rest.
+    """Return the start of the axis: below nearly all values and the target, so that one bad day cannot flatten the
+    rest.
 
-    Values further from 1 than six times the distance of the 10th percentile (and of the target) are drawn at
-    the bottom edge as a mark with their number.
+    Values further from 1 than six times the distance of the 10th percentile (and of the target) become marks at the
+    bottom edge.
     """
     if not values:
         return target if target is not None else 0.999
@@ -106,7 +106,7 @@ def _axis_floor(values: Sequence[float], target: float | None) -> float:
     reach = 6 * max(1 - usual, 1 - target if target is not None else 0.0, 1e-5)
     inside = [value for value in values if 1 - value <= reach]
     if target is None and min(inside, default=1.0) == 1.0:
-        return min([*values, 0.999])  # Nothing ever failed on most days: show the worst of the others.
+        return min([*values, 0.999])  # Nothing failed on most days, so show the worst of the others.
     return min([*inside, target if target is not None else 1.0])
 
 
@@ -161,7 +161,7 @@ def _missed_marks(
 def _tips(
     points: Sequence[AvailabilityPoint], days: Sequence[date], xs: Sequence[float], bottom: float
 ) -> list[str]:
-    """An unseen column over each day that tells its figures on hover."""
+    """Return an invisible column over each day that shows its figures on hover."""
     width = (xs[-1] - xs[0]) / max(1, len(points) - 1) if len(xs) > 1 else RIGHT - LEFT
     parts: list[str] = []
     for point, when, x in zip(points, days, xs, strict=True):

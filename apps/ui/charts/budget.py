@@ -1,4 +1,4 @@
-"""The error budget over one window: what is left, an even spend beside it, where it leads."""
+"""The error budget over one window: what is left, an even spend, and the forecast."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from apps.ui.format import day, percent, utc_stamp
 
 @dataclass(frozen=True, slots=True)
 class BudgetPoint:
-    """How much of the error budget was left at an instant: 1 is all of it, below 0 is overspent."""
+    """The share of the error budget that was left at an instant: 1 is all of it, below 0 is overspent."""
 
     at: datetime
     left: float | None
@@ -44,8 +44,7 @@ def burn_down(
     events: Sequence[Event] = (),
     height: float = 196.0,
 ) -> Chart:
-    """What is left of the error budget over one window, beside an even spend (dashed) and, dotted, where it
-    leads.
+    """Draw the budget left over one window, with an even spend (dashed) and the forecast (dotted).
 
     ``forecast_end`` is the share expected to be left at ``end``. Below zero the budget is overspent.
     """
@@ -103,7 +102,7 @@ def burn_down(
 
 
 def _even_spend(course: Sequence[tuple[float, float | None]], y: Linear, right: float) -> str:
-    """The name of the dashed line, on the side of it where the budget's own line does not run."""
+    """Return the name of the dashed line, on the side where the budget's line does not run."""
     share = 0.42
     x = LEFT + share * (right - LEFT)
     near = [(at, left) for at, left in course if left is not None and abs(at - x) < 90]

@@ -1,4 +1,4 @@
-"""What the next window will probably bring: past windows, then a fan of chances, each tier with its interval."""
+"""The probable next window: past windows, then a fan of chances, and each tier with its interval."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _HEIGHT, _TOP, _BOTTOM = 262.0, 14.0, 230.0
 _FOOT = _HEIGHT - 6
 _LINE = 14.5
 _REACH = 1.5
-"""Below the most careful tier the axis goes on by at most half as much again."""
+"""Below the most careful tier the axis continues by at most half as much again."""
 _MOST_ROOM = 80.0
-"""So much of the past's width may long names take."""
+"""The most of the past's width that long names may take."""
 _BANDS = ("band b3", "band b2", "band b1")
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where things stand from left to right: the axis, where the past ends, where the fan is open and ends, the bars
-    of the intervals, their leaders, and the words.
+    """Positions from left to right: the axis, the end of the past, the fan's full width and end, the intervals' bars,
+    their leaders, and the words.
     """
 
     left: float
@@ -84,18 +84,18 @@ def next_window(
     references: Sequence[Reference] = (),
     window_days: int = 28,
 ) -> Chart:
-    """Past windows as points, and from the last of them a fan: how likely the next one ends where.
+    """Draw past windows as points and, from the last one, a fan with the chances of the next.
 
-    Each band of the fan lies between two tiers and says how many windows in 100 are expected to end in it. A
-    past window below the tier in the middle carries a square; one below the axis a triangle at its foot. An
-    arrow stands where a level or an interval lies below the axis, with its true figure.
+    Each band of the fan is between two tiers and says how many windows in 100 are expected to end in it. A past window
+    below the middle tier has a square, one below the axis a triangle at its foot. An arrow with the true figure marks a
+    level or an interval below the axis.
     """
     ordered = sorted(tiers, key=lambda tier: tier.target)
     known = [window for window in past if window.availability is not None]
     floor = _floor(ordered, known, references)
     lowest = max(0.0, floor - 0.05 * (1 - floor))
     y = Linear(lowest, 1.0, _BOTTOM, _TOP)
-    # The axis ends a little below what is drawn: the room belongs to the fan, not to the next round number.
+    # The axis ends a little below the drawing and not at the next round number, to leave room for the fan.
     ticks = [value for value in ticks_down_from_one(floor) if value >= lowest]
     middle = ordered[len(ordered) // 2] if ordered else None
     alternative = _alternative(ordered, known, references, middle, window_days)
@@ -122,7 +122,7 @@ def next_window(
 def _with_room(
     at: _Places, ticks: Sequence[float], names: Sequence[str], references: Sequence[Reference]
 ) -> _Places:
-    """The places moved so that neither the axis's figures nor the names of the levels are cut."""
+    """Return the places, moved so that neither the axis's figures nor the names of the levels are cut."""
     widths = [text_width(name) * BOLD for name in names]
     widths += [text_width(_level_of(one)) for one in references]
     more = min(_MOST_ROOM, max(0.0, max(widths, default=0.0) - (at.width - at.words)))
@@ -195,7 +195,7 @@ def _points_in_time(at: _Places, amount: int) -> list[float]:
 
 
 def _fan(at: _Places, tiers: Sequence[TierInterval], anchor: float | None, y: Linear) -> list[str]:
-    """The bands from the best to the worst: above the boldest tier, then between the tiers."""
+    """Return the bands from the best to the worst: above the most aggressive tier, then between the tiers."""
     levels = [1.0, *(tier.target for tier in reversed(tiers))]
     chances = [0.0, *(1 - tier.breach_probability for tier in reversed(tiers))]
     parts = []
@@ -243,7 +243,7 @@ def _marks(
 def _figures_below(
     at: _Places, below: Sequence[tuple[float, float]], marks: Sequence[tuple[float, float]]
 ) -> list[str]:
-    """The figures of windows below the axis, the worst first, as far as they hide no mark and no other figure."""
+    """Return the figures of windows below the axis, the worst first, where they hide no mark and no other figure."""
     parts: list[str] = []
     taken: list[tuple[float, float, float]] = []
     labelled: set[str] = set()
@@ -270,7 +270,7 @@ def _figures_below(
 def _ends(
     at: _Places, tiers: Sequence[TierInterval], references: Sequence[Reference], y: Linear, following: float
 ) -> list[str]:
-    """Each tier's interval as a bar with its target on it, and the names of all levels one under the other."""
+    """Return each tier's interval as a bar with its target, and the names of all levels one under another."""
     parts: list[str] = []
     named: list[tuple[float, float, float, str, str]] = []
     room = at.width - at.words
@@ -316,13 +316,13 @@ def _ends(
 
 
 def _arrow(x: float, foot: float, tip: str) -> str:
-    """What points below the axis."""
+    """Return an arrow that points below the axis."""
     stem = f"M{fixed(x)} {fixed(foot - 9)}V{fixed(foot - 1)}m-3 -4l3 4l3 -4"
     return element("path", tip, class_="beyond", d=stem)
 
 
 def _break(x: float) -> str:
-    """A gap across a bar that goes on below the axis."""
+    """Return a gap across a bar that continues below the axis."""
     return f"M{fixed(x - 4)} {fixed(_BOTTOM - 8)}l8 -4"
 
 

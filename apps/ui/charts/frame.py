@@ -1,4 +1,4 @@
-"""What all charts over time share: their size, grid lines, events, broken lines."""
+"""Shared parts of charts over time: size, grid lines, events, lines with gaps."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def positions(amount: int, right: float = RIGHT) -> list[float]:
 
 
 def right_of(labels: Sequence[str]) -> float:
-    """Where a plot ends whose lines are named at their end: the names stand to the right of it, clear of every
-    line.
-    """
+    """Return the right end of a plot with the names of its lines to the right, clear of every line."""
     widest = max((text_width(text) * BOLD for text in labels), default=0.0)
     return RIGHT if not labels else min(RIGHT, WIDTH - NAME_GAP - 2 - widest)
 
@@ -48,7 +46,7 @@ def grid(
     y: Linear,
     right: float = RIGHT,
 ) -> list[str]:
-    """Grid lines with their values at the left."""
+    """Return grid lines with their values at the left."""
     parts: list[str] = []
     for value, text in zip(ticks, labels, strict=True):
         parts.append(element("line", class_="grid-line", x1=LEFT, x2=right, y1=y(value), y2=y(value)))
@@ -57,8 +55,9 @@ def grid(
 
 
 def axis(ticks: Sequence[float], labels: Sequence[str], y: Linear, height: float) -> SafeString:
-    """The grid lines' values alone. On a narrow screen, which sees the newest end, they stay where they are while
-    the chart is scrolled behind them.
+    """Return only the grid lines' values.
+
+    On a narrow screen, which shows the newest end, they stay in place while the chart is scrolled behind them.
     """
     width = max(map(text_width, labels), default=0.0) + 7
     figures = [
@@ -68,7 +67,7 @@ def axis(ticks: Sequence[float], labels: Sequence[str], y: Linear, height: float
 
 
 def names(levels: Sequence[tuple[float, str]], right: float, bottom: float) -> list[str]:
-    """Names of lines at their ends, one under the other, moved apart where two would overlap."""
+    """Return the names of lines at their ends, moved apart where two would overlap."""
     ordered = sorted(levels)
     places = spread([at for at, _ in ordered], 14.0, TOP - 4, bottom)
     return [
@@ -84,8 +83,8 @@ def event_ticks(
     bottom: float,
     right: float = RIGHT,
 ) -> list[str]:
-    """Ticks over the plot's whole height with a word on top; a word that would touch the last one stays in
-    the tip.
+    """Return ticks over the plot's whole height with a word on top. A word that would touch the last one is only in the
+    tip.
     """
     parts: list[str] = []
     taken = -math.inf

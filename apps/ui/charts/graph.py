@@ -1,4 +1,4 @@
-"""The dependency map: a drawing laid out on the server whose nodes are links."""
+"""The dependency map: a drawing that the server lays out and whose nodes are links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from apps.ui.charts.svg import (
 )
 
 _NODE_W, _NODE_H, _GAP_X, _ROW_H, _PAD = 181.0, 42.0, 51.0, 54.0, 14.0
-"""Five columns, two steps either way, fit a page 1440 px wide."""
+"""Five columns, two steps in each direction, fit a page 1440 px wide."""
 _SHAPE: Mapping[Level, str] = {"ok": "●", "warn": "▲", "bad": "■", "none": ""}
 
 type EdgeKind = Literal["hard", "soft", "async"]
@@ -63,9 +63,9 @@ class GraphEdge:
 
 
 def dependency_graph(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], focus: str) -> Chart:
-    """Callers to the left of ``focus``, what it depends on to the right.
+    """Draw callers to the left of ``focus`` and its dependencies to the right.
 
-    Nodes are links named with all that the drawing says of them. Edges that name no known node are left out.
+    Nodes are links whose names say all that the drawing shows of them. Edges of unknown nodes are left out.
     Raises :class:`ValueError` where ``focus`` is not among the nodes.
     """
     known = {node.id: node for node in nodes}
@@ -162,7 +162,7 @@ class _Frame:
             notes.insert(0, "external")
         note = shown = " · ".join(notes)
         if node.in_cycle and text_width(shown, 11) > _NODE_W - 20:
-            shown = shown.replace("↻ in a cycle · ", "↻ ", 1)  # What the sign means, the legend says.
+            shown = shown.replace("↻ in a cycle · ", "↻ ", 1)  # The legend explains the sign.
         has_note = bool(note)
         sentence = ", ".join(
             part
@@ -242,7 +242,7 @@ class _Frame:
         return self._drawn(path, class_, tip, x + 1, y + 12, -1)
 
     def _drawn(self, path: str, class_: str, tip: str, x: float, y: float, side: int) -> str:
-        """The line with its arrow head at (x, y), pointing right where ``side`` is 1."""
+        """Return the line with its arrow head at (x, y), pointing right where ``side`` is 1."""
         head = f"M{fixed(x)} {fixed(y)}l{fixed(-8.0 * side)} -4v8z"
         return element(
             "g",
@@ -254,7 +254,7 @@ class _Frame:
 
 
 def _legend(edges: Sequence[GraphEdge], cycles: bool, width: float, top: float) -> tuple[list[str], float]:
-    """A sample of each line style that occurs with its word, wrapped to the drawing's width."""
+    """Return a sample of each line style that occurs, with its word, wrapped to the drawing's width."""
     meaning = {
         "hard": "sync, hard: its failure fails the caller",
         "soft": "soft: the caller survives",

@@ -1,4 +1,4 @@
-"""Layers around one node: callers to the left, what it depends on to the right, few crossings, no overlaps.
+"""Layers around one node: callers to the left, dependencies to the right, few crossings, no overlaps.
 
 A small version of Sugiyama, Tagawa and Toda (1981): layers by distance, waypoints where an edge crosses a
 layer, order inside a layer by the mean position of neighbours.
@@ -16,7 +16,7 @@ _SWEEPS = 6
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where things stand, in rows and columns.
+    """The positions of nodes and waypoints, in rows and columns.
 
     ``column`` and ``row`` by node; ``waypoints`` by edge, the (column, row) between its ends, from source to
     target. Rows are centred on 0 and may be fractions.
@@ -28,7 +28,7 @@ class Placed:
 
 
 def distances(start: str, neighbours: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Steps from ``start`` to all that can be reached, breadth first."""
+    """Return the steps from ``start`` to all nodes that it reaches, breadth first."""
     steps = {start: 0}
     queue = deque([start])
     while queue:
@@ -41,10 +41,10 @@ def distances(start: str, neighbours: Mapping[str, Iterable[str]]) -> dict[str, 
 
 
 def columns(nodes: Sequence[str], edges: Sequence[tuple[str, str]], focus: str) -> dict[str, int]:
-    """Column of each node: 0 the focus, positive what it depends on, negative who depends on it.
+    """Return the column of each node: 0 for the focus, positive for its dependencies, negative for its callers.
 
-    Where both hold (a cycle) the nearer side wins, downstream on a tie; what hangs on neither side stands
-    beside its neighbour, and what has no path at all in the last column.
+    A node on both sides (a cycle) goes to the nearer one, downstream on a tie. A node on neither side goes beside its
+    neighbour, and one without any path into the last column.
     """
     down: dict[str, list[str]] = defaultdict(list)
     up: dict[str, list[str]] = defaultdict(list)
@@ -77,9 +77,7 @@ def columns(nodes: Sequence[str], edges: Sequence[tuple[str, str]], focus: str) 
 
 
 def place(nodes: Sequence[str], edges: Sequence[tuple[str, str]], focus: str) -> Placed:
-    """Columns and rows for all nodes and waypoints for the long edges. The same input gives the same
-    picture.
-    """
+    """Return columns and rows for all nodes, and waypoints for long edges. Equal input gives the same picture."""
     column = columns(nodes, edges, focus)
     layers: dict[int, list[str]] = defaultdict(list)
     for node in sorted(nodes):
@@ -103,7 +101,7 @@ def place(nodes: Sequence[str], edges: Sequence[tuple[str, str]], focus: str) ->
 def _chains(
     edges: Sequence[tuple[str, str]], column: Mapping[str, int], layers: dict[int, list[str]]
 ) -> dict[tuple[str, str], list[str]]:
-    """Each edge as a chain through all layers between its ends; waypoints get names no node can have."""
+    """Return each edge as a chain through all layers between its ends. Waypoints get names that no node can have."""
     chains: dict[tuple[str, str], list[str]] = {}
     for number, (source, target) in enumerate(edges):
         step = 1 if column[target] > column[source] else -1
@@ -142,7 +140,7 @@ def _height(member: str) -> float:
 
 
 def _spread(layer: Sequence[str], row: dict[str, float]) -> None:
-    """Gives the members of a layer their rows one under the other, centred on 0."""
+    """Give the members of a layer their rows, one under another, centred on 0."""
     at = -sum(map(_height, layer)) / 2
     for member in layer:
         row[member] = at + _height(member) / 2

@@ -1,4 +1,4 @@
-"""How many hours of each day there is data for: read whole, read in part, left out, missing."""
+"""The hours of each day with data: read whole, read in part, left out, missing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from apps.ui.format import day, plural
 
 _HEIGHT = 132.0
 _WIDEST_BAR = 18.0
-#: What is drawn of a day, from below: the class, and the words.
+#: The parts of a day's column, from below: the class and the words.
 _PARTS = (("whole", "read"), ("partial", "in part"), ("miss", "left out"))
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfHours:
-    """Hours of one UTC day; what is missing to 24 was not read, or lies outside of what is shown."""
+    """Hours of one UTC day. The rest up to 24 was not read, or is outside the shown time."""
 
     day: date
     whole: int = 0
@@ -27,17 +27,17 @@ class DayOfHours:
     left_out: int = 0
 
     def counts(self) -> tuple[int, int, int]:
-        """In the order in which they are drawn."""
+        """The counts in the order of drawing."""
         return self.whole, self.partial, self.left_out
 
     def words(self) -> str:
-        """What there is of the day: ``21 read, 1 in part, 2 left out``."""
+        """Return the day's hours in words: ``21 read, 1 in part, 2 left out``."""
         named = [f"{hours} {word}" for hours, (_, word) in zip(self.counts(), _PARTS, strict=True) if hours]
         return ", ".join(named) or "nothing"
 
 
 def hours_by_day(days: Sequence[DayOfHours]) -> Chart:
-    """One column a day, oldest first. ``days`` has one entry for each day of the time that is shown."""
+    """Draw one column a day, oldest first. ``days`` has one entry for each day shown."""
     bottom = _HEIGHT - 24
     y = Linear(0, 24, bottom, TOP)
     right = right_of([])

@@ -1,4 +1,4 @@
-"""Drawings that are kept for a while: who looks at a page again gets the same ones."""
+"""A cache of drawings, for pages that are viewed again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from apps.ui.charts.svg import Chart
 
 MOST_DRAWINGS = 100
-"""Of each kind, in a process; one with its table takes up to 100 kB."""
+"""The most drawings of each kind in a process. One with its table takes up to 100 kB."""
 
 
 def kept[**ArgumentsP](draw: Callable[ArgumentsP, Chart]) -> Callable[ArgumentsP, Chart]:
-    """Keep what a drawing function returned, for the next call with equal arguments.
+    """Keep a drawing function's results for calls with equal arguments.
 
-    A drawing follows from its arguments alone, so it cannot grow old. Lists count as what they hold.
+    A drawing depends only on its arguments, so it cannot become outdated. Lists are compared by their contents.
     """
     known = lru_cache(maxsize=MOST_DRAWINGS)(draw)
 

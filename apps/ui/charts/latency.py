@@ -27,7 +27,7 @@ from apps.ui.format import day, ms
 
 @dataclass(frozen=True, slots=True)
 class LatencySeries:
-    """One percentile by time; ``values`` in milliseconds match the chart's instants."""
+    """One percentile over time. ``values``, in milliseconds, match the chart's instants."""
 
     label: str
     values: tuple[float | None, ...]
@@ -42,9 +42,7 @@ def latency_lines(
     events: Sequence[Event] = (),
     height: float = 206.0,
 ) -> Chart:
-    """Latency percentiles over days, each named at its end, each with its own dashed target. The axis begins
-    at 0.
-    """
+    """Draw latency percentiles over days, each named at its end, with its dashed target. The axis begins at 0."""
     days = [as_date(moment) for moment in at]
     finite = [v for one in series for v in (*one.values, one.target_ms) if v is not None and math.isfinite(v)]
     bottom = height - 24

@@ -13,7 +13,7 @@ from apps.ui.format import day
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Maps ``[low, high]`` to ``[start, end]``; values outside are clamped where asked."""
+    """Maps ``[low, high]`` to ``[start, end]``. Values outside can be clamped."""
 
     low: float
     high: float
@@ -28,7 +28,7 @@ class Linear:
 
 
 def nice_step(span: float, parts: int) -> float:
-    """The smallest of 1, 1.5, 2, 2.5, 3, 4, 5 × 10ⁿ that divides ``span`` into at most ``parts`` parts."""
+    """Return the smallest of 1, 1.5, 2, 2.5, 3, 4, 5 × 10ⁿ that divides ``span`` into at most ``parts`` parts."""
     if span <= 0 or not math.isfinite(span):
         return 1.0
     raw = span / parts
@@ -40,7 +40,7 @@ def nice_step(span: float, parts: int) -> float:
 
 
 def ticks_down_from_one(low: float) -> tuple[float, ...]:
-    """At most three round availabilities from 1 downwards; the last is at or below ``low``."""
+    """Return at most three round availabilities from 1 downwards. The last is at or below ``low``."""
     span = max(1e-7, 1.0 - low)
     step = nice_step(span, 2)
     lines = min(2, max(1, math.ceil(span / step - 1e-9)))
@@ -48,7 +48,7 @@ def ticks_down_from_one(low: float) -> tuple[float, ...]:
 
 
 def ticks_from_zero(high: float) -> tuple[float, ...]:
-    """At most three round values from 0 upwards; the last is at or above ``high``."""
+    """Return at most three round values from 0 upwards. The last is at or above ``high``."""
     step = nice_step(max(high, 1e-9), 2)
     lines = min(2, max(1, math.ceil(high / step - 1e-9)))
     return tuple(round(index * step, 9) for index in range(lines + 1))
@@ -59,7 +59,7 @@ def as_date(value: date | datetime) -> date:
 
 
 def date_labels(days: Sequence[date], positions: Sequence[float], y: float, *, most: int = 5) -> list[str]:
-    """First, last and evenly spread dates in between, none touching another, none beyond the plot's ends."""
+    """Return labels for the first, the last and evenly spread dates, without overlaps and within the plot."""
     if not days:
         return []
     wanted = sorted({round(index * (len(days) - 1) / max(1, most - 1)) for index in range(most)})
@@ -84,8 +84,9 @@ def date_labels(days: Sequence[date], positions: Sequence[float], y: float, *, m
 
 
 def spread(wanted: Sequence[float], gap: float, top: float, bottom: float) -> list[float]:
-    """Move ascending places as little as needed so that neighbours are ``gap`` apart and all lie between
-    ``top`` and ``bottom``, as far as there is room.
+    """Move ascending places as little as needed, so that neighbours are ``gap`` apart.
+
+    All stay between ``top`` and ``bottom``, if there is room.
     """
     placed: list[float] = []
     for at in wanted:

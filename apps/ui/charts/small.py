@@ -1,4 +1,4 @@
-"""Drawings that sit inside a line, a cell or a card: meter, sparkline, strip of past windows."""
+"""Small drawings inside a line, a cell or a card: meter, sparkline, strip of past windows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from apps.ui.format import day, missed_words, percent
 type Level = Literal["ok", "warn", "bad", "none"]
 
 _STEP, _BAR = 10.0, 7.0
-"""How far apart the bars of a strip stand, and how wide they are."""
+"""The distance between the bars of a strip, and their width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One past window and what a target would have met in it. ``availability`` is a ratio or ``None`` (no
-    data); ``value`` are the words for what was met where that is no availability.
+    """One past window, judged against a target. ``availability`` is a ratio or ``None`` (no data); ``value`` is the
+    figure in words where it is no availability.
     """
 
     start: date | datetime
@@ -34,12 +34,12 @@ class Window:
 
     @property
     def is_judged(self) -> bool:
-        """Whether there was anything to judge."""
+        """Whether there was data to judge."""
         return self.availability is not None or bool(self.value)
 
 
 def meter(share: float | None, *, label: str, level: Level = "ok") -> SafeString:
-    """A bar of how much is left of 1. Below 0 it is empty with a mark at its start; ``None`` leaves only the
+    """Draw a bar of how much is left of 1. Below 0 it is empty with a mark at its start; ``None`` gives only the
     groove.
     """
     parts = [element("rect", class_="groove", width=100, height=8, rx=2)]
@@ -52,7 +52,7 @@ def meter(share: float | None, *, label: str, level: Level = "ok") -> SafeString
 def sparkline(
     values: Sequence[float | None], *, label: str, width: float = 96, height: float = 22
 ) -> SafeString:
-    """The course of a few values, its last one marked; ``None`` is a gap."""
+    """Draw the course of a few values, with the last one marked. ``None`` is a gap."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return document(width, height, [], label=label, class_="sparkline")
@@ -73,7 +73,7 @@ def sparkline(
 
 
 def runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
-    """The stretches without a gap, as (index, value)."""
+    """Return the stretches without a gap, as (index, value)."""
     found: list[list[tuple[int, float]]] = []
     open_run = False
     for index, value in enumerate(values):
@@ -88,11 +88,12 @@ def runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 
 
 def backtest_strip(windows: Sequence[Window]) -> SafeString:
-    """One bar for each past window, oldest first: a missed one is taller, red and crossed, one without data a
-    short stub.
+    """Draw one bar for each past window, oldest first.
 
-    Every bar is named with its dates and value. The newest takes the focus; the script lets the arrow keys
-    walk from there and writes a bar's words under the strip.
+    A missed window is taller, red and crossed; one without data is a short stub.
+
+    Every bar's name has its dates and value. The newest takes the focus. With the script the arrow keys move from
+    there, and a bar's words appear under the strip.
     """
     parts: list[str] = []
     missed = 0
@@ -105,7 +106,7 @@ def backtest_strip(windows: Sequence[Window]) -> SafeString:
         bar = element("rect", class_=kind, x=x, y=top, width=_BAR, height=20 - top, rx=1)
         cross = f"M{fixed(x + 1.5)} 7l{fixed(_BAR - 3)} 6m0 -6l-{fixed(_BAR - 3)} 6"
         marks = [element("path", class_="cross", d=cross)] if kind == "miss" else []
-        # A wider, unseen ground makes each bar easy to meet with a pointer or a finger.
+        # A wider, invisible ground makes each bar easy to hit with a pointer or a finger.
         ground = element("rect", class_="hover", x=x - (_STEP - _BAR) / 2, width=_STEP, height=20)
         focus = "0" if index == len(windows) - 1 else "-1"
         parts.append(element("g", tip, bar, *marks, ground, role="img", class_="window", tabindex=focus))
@@ -115,7 +116,7 @@ def backtest_strip(windows: Sequence[Window]) -> SafeString:
 
 
 def window_words(window: Window, newest: date) -> str:
-    """A past window in words: ``10 Oct to 7 Nov: 99.93 %, missed``; the year where it is not the newest's."""
+    """Return a past window in words: ``10 Oct to 7 Nov: 99.93 %, missed``; with the year where it differs."""
     span = f"{day(as_date(window.start), newest)} to {day(as_date(window.end), newest)}"
     if not window.is_judged:
         return f"{span}: no data"

@@ -19,11 +19,11 @@ type Attribute = str | float | int | None
 type Anchor = Literal["start", "middle", "end"]
 
 FONT_SIZE = 11.5
-"""Size of words in charts, in user units; the stylesheet says the same."""
+"""The font size in charts, in user units. The stylesheet has the same value."""
 
 
 def fixed(value: float) -> str:
-    """A coordinate with at most one decimal, the same text on every machine."""
+    """Return a coordinate with at most one decimal, the same text on every machine."""
     text = f"{value:.1f}"
     text = text[:-2] if text.endswith(".0") else text
     return "0" if text == "-0" else text
@@ -35,7 +35,7 @@ def _attribute(value: Attribute) -> str:
 
 @lru_cache(maxsize=4096)
 def _safe(text: str) -> str:
-    """Text without markup; cached because a drawing says the same few classes hundreds of times."""
+    """Return escaped text. Cached, because a drawing repeats the same few classes hundreds of times."""
     return escape(printable(text), quote=True)
 
 
@@ -45,14 +45,14 @@ def _attribute_name(key: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without the control characters that XML forbids."""
+    """Return the text without the control characters that XML forbids."""
     if text.replace("\u202f", " ").isprintable():
         return text
     return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cs", "Cn"))
 
 
 def element(name: str, /, *content: str, **attributes: Attribute) -> str:
-    """One element. ``content`` is markup made by this module; ``None`` attributes are left out.
+    """Return one element. ``content`` is markup from this module. ``None`` attributes are left out.
 
     A trailing underscore is dropped and others become hyphens: ``class_`` → ``class``, ``text_anchor`` →
     ``text-anchor``.
@@ -66,7 +66,7 @@ def element(name: str, /, *content: str, **attributes: Attribute) -> str:
 
 
 def title(text: str) -> str:
-    """What a pointer that rests on the element shows."""
+    """Return the tip that appears when a pointer rests on the element."""
     return f"<title>{escape(printable(text), quote=False)}</title>"
 
 
@@ -80,7 +80,7 @@ def words(
     tip: str = "",
     is_ornament: bool = False,
 ) -> str:
-    """A piece of text; ``tip`` is shown on hover, for a label that was cut. An ornament is not read out."""
+    """Return a text element. ``tip`` appears on hover, for a label that was cut. Screen readers skip an ornament."""
     return element(
         "text",
         escape(printable(text)),
@@ -94,11 +94,11 @@ def words(
 
 
 BOLD = 1.12
-"""How much wider semibold words run."""
+"""The factor by which semibold words are wider."""
 
 
 def text_width(text: str, size: float = FONT_SIZE) -> float:
-    """A generous estimate of how wide the text is set in a usual sans-serif, in user units."""
+    """Return a generous estimate of the text's width in a usual sans-serif, in user units."""
     units = 0.0
     for character in text:
         if unicodedata.east_asian_width(character) in ("W", "F"):
@@ -115,7 +115,7 @@ def text_width(text: str, size: float = FONT_SIZE) -> float:
 
 
 def fit(text: str, width: float, size: float = FONT_SIZE) -> str:
-    """The text, cut in its middle so that both ends stay readable, in at most ``width`` units."""
+    """Return the text, cut in the middle to at most ``width`` units so that both ends stay readable."""
     if text_width(text, size) <= width:
         return text
     keep = len(text) - 1
@@ -129,7 +129,7 @@ def fit(text: str, width: float, size: float = FONT_SIZE) -> str:
 
 
 def points_attribute(pairs: Iterable[tuple[float, float]]) -> str:
-    """Coordinates as :func:`fixed` writes each of them, but all at once: a line has hundreds."""
+    """Return coordinates as :func:`fixed` writes them, but all at once, because a line has hundreds."""
     text = " ".join([f"{x:.1f},{y:.1f}" for x, y in pairs]) + " "
     text = text.replace(".0,", ",").replace(".0 ", " ")
     return text.replace("-0,", "0,").replace("-0 ", "0 ")[:-1]
@@ -145,8 +145,10 @@ def document(
     role: Literal["img", "group"] = "img",
     has_own_width: bool = False,
 ) -> SafeString:
-    """The whole drawing. ``role`` is ``group`` where it holds links, which an image may not. With its own width
-    it is never shrunk, whatever room there is: its words keep their size. Without a label it is not read out.
+    """Return the whole drawing.
+
+    ``role`` is ``group`` where it holds links, which an image may not. With a fixed width
+    it never shrinks, so its words keep their size. Without a label screen readers skip it.
     """
     return SafeString(
         element(
@@ -164,7 +166,7 @@ def document(
 
 @dataclass(frozen=True, slots=True)
 class ChartTable:
-    """The figures behind a chart: headings (the first names the rows) and rows of finished text."""
+    """The figures behind a chart: headings (the first is for the row names) and rows of finished text."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -172,10 +174,10 @@ class ChartTable:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing, the sentence that says the same, and its table. In a template it prints as its drawing.
+    """A drawing, a sentence that says the same, and its table. In a template it prints as its drawing.
 
-    ``stacked`` is the same drawn for a narrow screen, where there is such a drawing; the stylesheet shows one of them.
-    ``axis`` holds the figures of the axis alone, for a narrow screen that scrolls the drawing behind them.
+    ``stacked`` is the drawing for a narrow screen, if there is one; the stylesheet shows one of the two. ``axis`` holds
+    only the axis's figures, for a narrow screen that scrolls the drawing behind them.
     """
 
     svg: SafeString

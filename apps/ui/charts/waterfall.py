@@ -1,4 +1,4 @@
-"""How a target comes about: its base, what adds and what takes, its sum."""
+"""The parts of a target: its base, the contributions, and their sum."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from apps.ui.format import percent, percent_number, points
 
 _WIDTH, _RIGHT, _ROW, _BAR = 720.0, 650.0, 27.0, 18.0
 _NARROWEST, _WIDEST, _GAP = 120.0, 300.0, 10.0
-"""The column of labels is as wide as the longest of them, within these bounds."""
+"""The column of labels is as wide as its longest label, within these bounds."""
 _STACKED_WIDTH, _STACKED_ROW, _STACKED_BAR = 320.0, 38.0, 14.0
-"""On a narrow screen a label and its figure stand over their bar, which has the whole width."""
+"""On a narrow screen a label and its figure are above their bar, which has the whole width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Contribution:
 
 
 def waterfall_floor(base: float, contributions: Sequence[Contribution], target: float) -> float:
-    """Where the scale begins: a round value a little below everything drawn, never below 0."""
+    """Return the start of the scale: a round value a little below everything drawn, never below 0."""
     levels = [base, target]
     running = base
     for one in contributions:
@@ -51,9 +51,9 @@ def waterfall(
     base_label: str = "Base",
     target_label: str = "Suggested target",
 ) -> Chart:
-    """Bars from the base to the target; the scale's beginning is written under it and cut into the long bars.
+    """Draw bars from the base to the target. The scale's start is named under it and cut into the long bars.
 
-    The contributions are drawn in the order given and must add up: ``base + sum = target`` (up to rounding).
+    The contributions are drawn in the given order and must add up: ``base + sum = target`` (up to rounding).
     """
     floor = waterfall_floor(base, contributions, target)
     steps = _steps(base, contributions, target, base_label, target_label)
@@ -75,7 +75,7 @@ def waterfall(
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One bar from ``begin`` to ``end``; a total begins where the scale does."""
+    """One bar from ``begin`` to ``end``. A total begins at the start of the scale."""
 
     label: str
     text: str
@@ -106,7 +106,7 @@ def _scale(steps: Sequence[_Step], floor: float, left: float, right: float) -> L
 
 
 def _beside(steps: Sequence[_Step], floor: float, alternative: str) -> SafeString:
-    """Labels in a column of their own, left of the bars; figures right of them."""
+    """Draw labels in their own column left of the bars, and figures right of them."""
     label = _label_width(steps)
     x = _scale(steps, floor, label + _GAP, _RIGHT)
     height = _ROW * len(steps) + 24
@@ -130,7 +130,7 @@ def _beside(steps: Sequence[_Step], floor: float, alternative: str) -> SafeStrin
 
 
 def _stacked(steps: Sequence[_Step], floor: float, alternative: str) -> SafeString:
-    """Labels and figures over the bars."""
+    """Draw labels and figures above the bars."""
     x = _scale(steps, floor, 0, _STACKED_WIDTH)
     height = _STACKED_ROW * len(steps) + 20
     parts: list[str] = []
@@ -148,7 +148,7 @@ def _stacked(steps: Sequence[_Step], floor: float, alternative: str) -> SafeStri
 
 
 def _bar(step: _Step, x: Linear, top: float, height: float, *, join: float) -> list[str]:
-    """A step's bar, cut where the scale does not begin at 0; ``join`` leads up to the bar before."""
+    """Return a step's bar, cut where the scale does not begin at 0. ``join`` connects it to the bar before."""
     left, right = sorted((x.start if step.is_total else x(step.begin), x(step.end)))
     width = max(2.0 if step.is_total else 1.5, right - left)
     parts = []

@@ -1,4 +1,4 @@
-"""Filters that write figures and tags that draw components. See docs/design.md for how a page uses them."""
+"""Filters that write figures, and tags that draw components. docs/design.md says how a page uses them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPES: dict[str, str] = {"ok": "●", "warn": "▲", "bad": "■"}
 
 
 def _figure(name: str, function: Callable[..., str]) -> None:
-    """Register a filter for a figure; what a template does not find (``""``) is no value, as ``None`` is."""
+    """Register a filter for a figure. A missing variable (``""``) counts as no value, like ``None``."""
 
     def write(value: Any, digits: int | None = None) -> str:
         known = None if value == "" else value
@@ -49,7 +49,7 @@ def plural(value: int, nouns: str) -> str:
 
 @register.filter
 def times(value: Any, digits: int = 1) -> str:
-    """A factor: ``0.4×``."""
+    """Return a factor: ``0.4×``."""
     return fmt.NO_VALUE if value is None or value == "" else f"{fmt.number(value, digits)}×"
 
 
@@ -60,7 +60,7 @@ def day(value: date | None) -> str:
 
 @register.filter
 def chance(probability: float | None, window_days: int = 28) -> SafeString:
-    """A chance as a count, the figure on hover: ``1 month in 20``."""
+    """Return a chance as a count, with the figure on hover: ``1 month in 20``."""
     return format_html(
         '<span title="{}">{}</span>', fmt.percent(probability), fmt.chance_words(probability, window_days)
     )
@@ -68,7 +68,7 @@ def chance(probability: float | None, window_days: int = 28) -> SafeString:
 
 @register.filter
 def utc(value: datetime | None) -> SafeString:
-    """An instant in UTC; the script adds the reader's own time on hover."""
+    """Return an instant in UTC. The script adds the reader's local time on hover."""
     if value is None:
         return format_html("{}", fmt.NO_VALUE)
     return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.utc_text(value))
@@ -76,7 +76,7 @@ def utc(value: datetime | None) -> SafeString:
 
 @register.filter
 def stamp(value: datetime | None) -> SafeString:
-    """An instant with its date even where it is of today, for the ends of a window."""
+    """Return an instant with its date even for today, for the ends of a window."""
     if value is None:
         return format_html("{}", fmt.NO_VALUE)
     return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.utc_stamp(value))
@@ -84,7 +84,7 @@ def stamp(value: datetime | None) -> SafeString:
 
 @register.filter
 def age(value: datetime | None) -> SafeString:
-    """How long ago, or the time in UTC where it was more than an hour."""
+    """Return how long ago it was, or the time in UTC where it was more than an hour ago."""
     if value is None:
         return format_html("{}", fmt.NO_VALUE)
     return format_html('<time datetime="{}">{}</time>', fmt.iso(value), fmt.age(value))
@@ -92,9 +92,7 @@ def age(value: datetime | None) -> SafeString:
 
 @register.simple_tag
 def chip(word: object, level: str = "") -> SafeString:
-    """A state with its shape and word: ``{% chip "decision due" "warn" %}``; without a level a plain
-    label.
-    """
+    """Draw a state with its shape and word: ``{% chip "decision due" "warn" %}``; without a level a plain label."""
     shape = SHAPES.get(level, "")
     mark = format_html('<span aria-hidden="true">{}</span> ', shape) if shape else ""
     return format_html('<span class="chip{}">{}{}</span>', f" {level}" if level else "", mark, word)
@@ -102,7 +100,7 @@ def chip(word: object, level: str = "") -> SafeString:
 
 @register.simple_tag
 def fact(label: str, value: object, note: object = "") -> SafeString:
-    """One figure of the facts line, inside ``<dl class="facts">``."""
+    """Draw one figure of the facts line, inside ``<dl class="facts">``."""
     extra = format_html(' <span class="muted small">{}</span>', note) if note else ""
     return format_html("<div><dt>{}</dt><dd>{}{}</dd></div>", label, value, extra)
 
@@ -126,7 +124,7 @@ def strip(windows: Sequence[charts.Window]) -> SafeString:
 def panel(
     content: str, title: str, right: object = "", element_id: str = "", flush: bool = False, level: int = 2
 ) -> str:
-    """A box with a heading; ``flush`` for a table that reaches its edges."""
+    """Draw a box with a heading; ``flush`` for a table that reaches its edges."""
     context = {
         "content": content,
         "title": title,
@@ -140,7 +138,7 @@ def panel(
 
 @register.simple_block_tag(end_name="endnote")
 def note(content: str, level: str = "warn") -> str:
-    """A remark that must not be missed; ``warn``, ``bad``, ``ok`` or ``info``."""
+    """Draw a note that must not be missed: ``warn``, ``bad``, ``ok`` or ``info``."""
     return render_to_string(
         "components/note.html", {"content": content, "level": level, "shape": SHAPES.get(level)}
     )
@@ -148,20 +146,18 @@ def note(content: str, level: str = "warn") -> str:
 
 @register.simple_block_tag(end_name="endstate")
 def state(content: str, kind: str, title: str, element_id: str = "") -> str:
-    """What stands where nothing can: ``empty``, ``error`` (with its id), ``stale``, ``denied``,
-    ``loading``.
-    """
+    """Draw what replaces missing content: ``empty``, ``error`` (with its id), ``stale``, ``denied``, ``loading``."""
     return render_to_string(
         "components/state.html", {"content": content, "kind": kind, "title": title, "id": element_id}
     )
 
 
 _BETWEEN_CELLS, _BETWEEN_ROWS = "\x1f", "\x1e"
-"""Information separators, which no figure holds."""
+"""Information separators, which occur in no figure."""
 
 
 def _table_rows(rows: Sequence[Sequence[str]]) -> SafeString:
-    """The rows behind a chart, escaped and written at once: a thousand cells are slow one by one."""
+    """Return the rows behind a chart, escaped all at once, because a thousand cells one by one are slow."""
     cells = escape_text(_BETWEEN_ROWS.join([_BETWEEN_CELLS.join(row) for row in rows]))
     written = []
     for row in cells.split(_BETWEEN_ROWS) if rows else ():
@@ -173,9 +169,7 @@ def _table_rows(rows: Sequence[Sequence[str]]) -> SafeString:
 
 @register.simple_block_tag(end_name="endchartpanel")
 def chartpanel(content: str, chart: Chart, title: str, right: object = "", element_id: str = "") -> str:
-    """A chart with its finding as title, unit and window at the right, the words in between, its table under
-    it.
-    """
+    """Draw a chart with its finding as title, unit and window at the right, text in between, and its table below."""
     context = {
         "content": content,
         "chart": chart,
@@ -189,8 +183,10 @@ def chartpanel(content: str, chart: Chart, title: str, right: object = "", eleme
 
 @register.simple_block_tag(end_name="enddatatable")
 def datatable(content: str, table: Table, lines: bool = False) -> str:
-    """A table whose rows are the block's content; empty, it says what will be here. With ``lines`` (or where
-    the table says so) a row becomes a few lines on a narrow screen.
+    """Draw a table whose rows are the block's content.
+
+    An empty table says what will be here. With ``lines`` (or where the table says so) a row becomes a few lines on a
+    narrow screen.
     """
     context = {"content": content, "table": table, "lines": lines or table.is_lines}
     return render_to_string("components/table.html", context)
@@ -198,7 +194,7 @@ def datatable(content: str, table: Table, lines: bool = False) -> str:
 
 @register.simple_tag(takes_context=True)
 def field(context: Context, one: Field) -> str:
-    """One input with its label, help and errors."""
+    """Draw one input with its label, help and errors."""
     return render_to_string("components/field.html", {"field": one})
 
 
@@ -209,15 +205,15 @@ def error_count(fields: Sequence[Field]) -> int:
 
 @register.filter
 def spaced(name: str) -> str:
-    """A field's name as words: ``services_created`` → ``services created``."""
+    """Return a field's name as words: ``services_created`` → ``services created``."""
     return str(name).replace("_", " ")
 
 
 @register.filter
 def figures(summary: Any) -> list[tuple[str, str]]:
-    """What a job reports as lines: nested counts by their path (``services, created``), zeros left out.
+    """Return a job's report as lines: nested counts by their path (``services, created``), without zeros.
 
-    A report of nothing but zeros says so in one line.
+    A report of only zeros becomes one line.
     """
     found = [
         (name, value) for name, value in _figures(summary or {}) if value not in (0, "", None, [], False)
@@ -240,7 +236,7 @@ def _figures(summary: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any
 
 @register.simple_tag(takes_context=True)
 def action_link(context: Context, action: str, label: str, *, look: str = "", **values: Any) -> SafeString:
-    """A button that opens an action's dialog and, when done, comes back to this page."""
+    """Draw a button that opens an action's dialog and then returns to this page."""
     url = action_url(action, next=context["request"].path, **values)
     return format_html(
         '<a class="btn{}" href="{}" hx-get="{}" hx-target="#dialog" hx-swap="innerHTML">{}</a>',
@@ -258,11 +254,11 @@ def prefixed(value: object, prefix: str) -> str:
 
 @register.filter
 def pairs(mapping: Any) -> list[tuple[Any, Any]]:
-    """Keys and values, also where a key is called ``items`` or the mapping counts what it does not hold."""
+    """Return keys and values, even where a key is called ``items`` or the mapping is a defaultdict."""
     return list(mapping.items()) if mapping else []
 
 
 @register.filter
 def get(mapping: Any, key: str) -> Any:
-    """A value by a key that is only known in the template."""
+    """Return a value by a key that only the template knows."""
     return mapping.get(key) if mapping else None

@@ -1,4 +1,4 @@
-"""`manage.py create_admin`: the first person who may do everything."""
+"""`manage.py create_admin`: create the first SRE admin."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from apps.core.models import AuditEntry
 
 
 class Command(BaseCommand):
-    help = "Makes an SRE admin. Without a password on stdin one is generated and printed, this once."
+    help = "Makes an SRE admin. Without a password on stdin it generates one and prints it once."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--username", help="asked for when it is missing")
+        parser.add_argument("--username", help="the command asks for it when it is missing")
         parser.add_argument("--email", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
         is_asking = sys.stdin.isatty()
         username = options["username"] or (input("Name: ").strip() if is_asking else "")
         if not username:
-            raise CommandError("Say who: --username NAME.")
+            raise CommandError("Name the user: --username NAME.")
         chosen = _asked_password() if is_asking else sys.stdin.readline().rstrip("\r\n")
         if chosen:
             try:
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             self.stdout.write(generated)
 
     def _create(self, username: str, email: str, chosen: str) -> str:
-        """Make the account; return the password that was generated for it."""
+        """Make the account. Return the generated password."""
         data = {"username": username, "email": email, "role": User.Role.SRE_ADMIN}
         actor = Actor.system("create_admin", AuditEntry.Source.COMMAND)
         try:

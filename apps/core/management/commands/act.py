@@ -1,4 +1,4 @@
-"""`manage.py act NAME --as USER`: any action from the command line, permitted and proven alike."""
+"""`manage.py act NAME --as USER`: run any action from the command line, with the same permissions and audit trail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--preview", action="store_true", help="change nothing")
         parser.add_argument(
-            "--idempotency-key", metavar="KEY", help="run again with the same key, it acts once"
+            "--idempotency-key", metavar="KEY", help="a repeat with the same key changes nothing"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py relay`: tell subscribers of what has happened, until SIGTERM or Ctrl-C; `--revive` parked events."""
+"""`manage.py relay`: deliver events to subscribers until SIGTERM or Ctrl-C; `--revive` makes parked ones due again."""
 
 import signal
 import threading

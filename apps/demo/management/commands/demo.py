@@ -1,4 +1,4 @@
-"""`manage.py demo`: load, extend and remove the demo fleet, and say who can sign in."""
+"""`manage.py demo`: load, extend and remove the demo fleet, and list its sign-ins."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Command(BaseCommand):
         verbs.add_parser(
             "ensure", help="load it unless it was removed, extend it to now (what `make up` does)"
         )
-        verbs.add_parser("load", help="load it, also after a removal, and extend it to now")
+        verbs.add_parser("load", help="load it, even after a removal, and extend it to now")
         verbs.add_parser("extend", help="extend it to the last full hour")
-        remove = verbs.add_parser("remove", help="take it out, and nothing else")
-        remove.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+        remove = verbs.add_parser("remove", help="remove it, and nothing else")
+        remove.add_argument("--dry-run", action="store_true", help="list what would go, and change nothing")
         sign_ins = verbs.add_parser("signins", help="print its users and their passwords")
         sign_ins.add_argument(
             "--reset", action="store_true", help="give every demo user a new password first"
@@ -45,9 +45,7 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
 
     def ensure(self, **_options: Any) -> None:
-        """Load the demo unless ``DEMO=0``, it was removed, or its names are taken; then bring it up to
-        date.
-        """
+        """Load the demo and bring it up to date, unless ``DEMO=0``, it was removed, or its names are taken."""
         if not settings.DEMO:
             self._note("DEMO is 0: no demo.")
             return
@@ -60,18 +58,18 @@ class Command(BaseCommand):
         self._bring(standing)
 
     def load(self, **_options: Any) -> None:
-        """Load the demo, or finish what was begun, and bring it up to date."""
+        """Load the demo, or finish an interrupted load, and bring it up to date."""
         self._bring(queries.standing())
 
     def extend(self, **_options: Any) -> None:
-        """Bring the demo up to date where it is."""
+        """Bring the demo up to date, if there is one."""
         standing = queries.standing()
         if standing is None or not standing.is_wanted:
             raise CommandError("There is no demo here. `manage.py demo load` brings it in.")
         self._bring(standing)
 
     def remove(self, *, dry_run: bool, **_options: Any) -> None:
-        """Take the demo out, or say what would go."""
+        """Remove the demo, or list what would go."""
         standing = queries.standing()
         if (standing is None or not standing.is_wanted) and not queries.service_pks():
             self.stdout.write("There is no demo here.")
@@ -96,7 +94,7 @@ class Command(BaseCommand):
         self._say_who_can_sign_in()
 
     def signins(self, *, reset: bool, json: bool, **_options: Any) -> None:
-        """Print who can sign in; where there is no demo, say on stderr why there is nobody."""
+        """Print who can sign in. Without a demo, say on stderr why nobody can."""
         standing = queries.standing()
         is_here = standing is not None and standing.is_wanted
         sign_ins = signins.ensure(reset=reset) if is_here else []

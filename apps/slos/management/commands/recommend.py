@@ -13,8 +13,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
+from apps.engine.document import RecommendationDocument
 from apps.slos.formatting import TIERS, number_words
 from apps.ui.format import plural
 
@@ -56,11 +58,12 @@ class Command(BaseCommand):
         if not services:
             self.stderr.write(NO_SERVICES)
             return
+        computed_from = instants.now()
         documents = compute.documents(
             [(as_of, services)], window_days=options["window_days"], seed=options["seed"], leave_out=True
         )
         made = 0
-        kept: list[dict[str, Any]] = []
+        kept: list[RecommendationDocument] = []
         if options["format"] == "table":
             self.stdout.write(HEADER)
         with transaction.atomic(), closing(documents) as found:
@@ -72,21 +75,22 @@ class Command(BaseCommand):
                 if options["store"]:
                     kept.append(document)
                 if len(kept) >= STORED_AT_ONCE:
-                    self.keep(kept)
+                    self.keep(kept, computed_from)
                     kept = []
             if kept:
-                self.keep(kept)
+                self.keep(kept, computed_from)
         if made < len(services):
             raise CommandError(
                 f"{len(services) - made} of {plural(len(services), 'service')} could not be computed: the log above "
                 "names each and says why. The others were."
             )
 
-    def keep(self, kept: list[dict[str, Any]]) -> None:
+    def keep(self, kept: list[RecommendationDocument], computed_from: datetime) -> None:
         from apps.slos.making import compute
 
         compute.store(
             kept,
+            computed_from=computed_from,
             actor=Actor.system("recommend", AuditEntry.Source.COMMAND),
             rationale="manage.py recommend --store",
         )
@@ -114,19 +118,20 @@ def chosen(service_ids: list[str]) -> list[Service]:
     return [by_id[name] for name in dict.fromkeys(service_ids)]
 
 
-def json_line(document: dict[str, Any]) -> str:
+def json_line(document: RecommendationDocument) -> str:
     """One line, the same bytes for the same document; what has no number is null."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def table_line(document: dict[str, Any]) -> str:
+def table_line(document: RecommendationDocument) -> str:
     """One service: verdict, observed, the three tiers, the p95 and p99 thresholds of the balanced tier."""
     part = document["availability"]
-    tiers = part["tiers"] or {}
-    cells = [number_words("availability", tiers.get(tier, {}).get("target")) for tier in TIERS]
-    for key in ("p95_ms", "p99_ms"):
-        latency = document["latency"][key]["tiers"] or {}
-        cells.append(number_words("latency_p95", latency.get("balanced", {}).get("target")))
+    tiers = part["tiers"]
+    cells = [number_words("availability", tiers[tier]["target"] if tiers else None) for tier in TIERS]
+    cells += [
+        number_words("latency_p95", latency["balanced"]["target"] if latency else None)
+        for latency in (document["latency"]["p95_ms"]["tiers"], document["latency"]["p99_ms"]["tiers"])
+    ]
     return ROW.format(
         document["service_id"],
         part["verdict"],
