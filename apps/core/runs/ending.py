@@ -166,7 +166,10 @@ def ended(
         service_id=subject.service_id,
         before={"state": before},
         after=summary | after,
-        events=[Event(ENDED, payload, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind and kind.events else ())],
+        events=[
+            Event(ENDED, payload, aggregate=f"run:{run.pk}"),
+            *(kind.events(run) if kind and kind.events else ()),
+        ],
     )
 
 
