@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -35,6 +35,8 @@ from apps.telemetry.queries import NEWEST_END, newest_complete_end, newest_end
 logger = structlog.get_logger(__name__)
 
 type Progress = Callable[[int, int], None]
+type Fence = Callable[[], AbstractContextManager[object]]
+"""Opens a transaction that commits only while the caller still holds its run (:meth:`Holding.fenced`)."""
 
 STORED_AT_ONCE = 100
 MAX_ROUNDS = 3
@@ -162,13 +164,18 @@ def store(
     return int(result.value["services"])
 
 
-def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
-    """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller."""
+def compute_one(
+    service_pk: int, *, window_days: int, store: bool, asked_by: str, fence: Fence = nullcontext
+) -> Answer:
+    """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller.
+
+    It is stored inside ``fence()``.
+    """
     now = instants.now()
     with _one_at_a_time([service_pk]):
         if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
             return {"state": "stored"}
-        return _compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
+        return _compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by, fence=fence)
 
 
 def _made_since(service_pk: int, moment: datetime) -> bool:
@@ -182,14 +189,15 @@ def _made_since(service_pk: int, moment: datetime) -> bool:
     return made.count() == len(SliType.values)
 
 
-def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
+def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str, fence: Fence) -> Answer:
     now = instants.now()
     service = Service.objects.get(pk=service_pk)
     as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
-    _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
+    with fence():
+        _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
     return {"state": "stored"}
 
 
@@ -253,6 +261,7 @@ def refresh(
     reason: str,
     outdated: datetime | None = None,
     progress: Progress = lambda _done, _all: None,
+    fence: Fence = nullcontext,
 ) -> int:
     """Compute what is due again, of these services or of all. Return how many.
 
@@ -260,18 +269,19 @@ def refresh(
     what was just computed is not due. Only one run over the whole fleet at a time: a second one finds it and returns,
     and the first checks again before it ends, so that nothing that became due meanwhile is left. What was computed from
     the state before ``outdated`` is due too. ``progress`` receives how many of how many are done, and may stop the run
-    by raising.
+    by raising. Everything is stored inside ``fence()``.
     """
     if services is not None:
         # Two callers that ask for the same wait for each other; the second finds that nothing is due any more.
         with _one_at_a_time(services):
-            return _refresh_due(services, reason, outdated, progress)
+            return _refresh_due(services, reason, outdated, progress, fence)
     made = 0
     with _alone() as is_alone:
         if is_alone:
-            prolong()
+            with fence():
+                prolong()
         for _ in range(MAX_ROUNDS if is_alone else 0):
-            count = _refresh_due(None, reason, outdated, progress)
+            count = _refresh_due(None, reason, outdated, progress, fence)
             made += count
             if not count:
                 break
@@ -279,7 +289,11 @@ def refresh(
 
 
 def _refresh_due(
-    services: Sequence[int] | None, reason: str, outdated: datetime | None, progress: Progress
+    services: Sequence[int] | None,
+    reason: str,
+    outdated: datetime | None,
+    progress: Progress,
+    fence: Fence,
 ) -> int:
     now = instants.now()
     made = 0
@@ -290,7 +304,8 @@ def _refresh_due(
     wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
-            made += _keep(some, now, reason)
+            with fence():
+                made += _keep(some, now, reason)
             progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
