@@ -194,6 +194,23 @@ def refresh_status(
         start(REFRESH_STATUS, wanted, actor=SYSTEM, key=_key(services))
 
 
+def refresh(
+    services: Sequence[int] | None,
+    *,
+    reason: str,
+    outdated: datetime | None = None,
+    since: datetime | None = None,
+    everything: bool = False,
+) -> None:
+    """Have statuses and recommendations made anew; inside the caller's transaction.
+
+    Whoever needs both asks here. Each request holds its kind's turn until the commit, so two transactions that asked in
+    different orders would wait for each other.
+    """
+    refresh_status(services, since=since, everything=everything)
+    refresh_recommendations(services, reason=reason, outdated=outdated)
+
+
 def regenerate(service: Service, *, ticket: str, actor: Actor) -> Run:
     """Have one service's recommendations made anew, and the ticket answered; inside the caller's transaction."""
     wanted = Regenerate(service=service.pk, tickets=[ticket], asked_by=actor.name)

@@ -29,8 +29,7 @@ def recommendation(service_pk: int, window_days: int, store: bool, asked_by: str
 def refresh_hourly() -> None:
     """The hour's work: statuses, which people look at, and the recommendations that are due."""
     with transaction.atomic():
-        runs.refresh_status(None)
-        runs.refresh_recommendations(None, reason="hourly refresh")
+        runs.refresh(None, reason="hourly refresh")
 
 
 def refresh_recommendations(holding: Holding) -> Done:
