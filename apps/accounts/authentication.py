@@ -11,8 +11,8 @@ from ninja.throttling import BaseThrottle
 
 from apps.accounts import api_keys
 from apps.core.csrf import CsrfCheck
-from apps.core.errors import NotSignedIn
-from apps.core.http import client_ip
+from apps.core.errors import NotAllowed, NotSignedIn
+from apps.core.http import KNOWN_TO_OTHERS, client_ip
 from apps.core.rate_limit import api_limit, take_or_refuse
 
 KEY_HEADER = "X-API-Key"
@@ -54,6 +54,9 @@ class SessionAuthentication(APIKeyCookie):
     def authenticate(self, request: HttpRequest, key: str | None) -> Any:
         if not request.user.is_authenticated:
             return None
+        # Here it is certain that no key was accepted, whatever headers were sent.
+        if request.user.must_change_password:
+            raise NotAllowed(KNOWN_TO_OTHERS)
         CsrfCheck.require(request)
         return request.user
 

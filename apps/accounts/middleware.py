@@ -13,8 +13,9 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts import sessions
+from apps.accounts.authentication import KEY_HEADER
 from apps.core.errors import NotAllowed
-from apps.core.http import client_ip, is_api
+from apps.core.http import KNOWN_TO_OTHERS, client_ip, is_api
 from apps.core.problems import problem_response
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -54,10 +55,10 @@ class SessionNoteMiddleware:
         if match is not None and match.url_name in OPEN_BEFORE_THE_CHANGE:
             return None
         if is_api(request):
-            if "X-API-Key" in request.headers:
+            # A key that is sent replaces the session. An empty header is no key.
+            if request.headers.get(KEY_HEADER):
                 return None
-            error = NotAllowed("Change your password on the page Account first: somebody else knows it.")
-            return problem_response(error, request)
+            return problem_response(NotAllowed(KNOWN_TO_OTHERS), request)
         if getattr(request, "htmx", False):
             return HttpResponseClientRedirect(reverse("account-password"))
         return redirect("account-password")

@@ -17,7 +17,7 @@ from ninja.parser import Parser
 
 from apps.core.actions import Actor, get
 from apps.core.dispatcher import dispatch
-from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotSignedIn
+from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed, NotSignedIn
 from apps.core.models import AuditEntry
 from apps.core.problems import request_id
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 API_PREFIX = "/api/"
+KNOWN_TO_OTHERS = "Change your password on the page Account first: somebody else knows it."
 
 MAX_REQUEST_ID_LENGTH = 128
 MAX_KEYS = 10_000
@@ -72,11 +73,17 @@ def is_api(request: HttpRequest) -> bool:
 
 
 def actor_from(request: HttpRequest) -> Actor:
-    """Return the actor of this request. Raises :class:`NotSignedIn` where nobody is signed in."""
+    """Return the actor of this request.
+
+    Raises :class:`NotSignedIn` where nobody is signed in, and :class:`NotAllowed` where a session asks the API whose
+    person must change their password first.
+    """
     user = request.user
     if not user.is_authenticated:
         raise NotSignedIn("Sign in, or send an API key in the header X-API-Key.")
     key = getattr(request, "api_key", None)
+    if key is None and is_api(request) and user.must_change_password:
+        raise NotAllowed(KNOWN_TO_OTHERS)
     return Actor.person(
         user,
         AuditEntry.Source.API if is_api(request) else AuditEntry.Source.WEB,

@@ -111,6 +111,10 @@ def _regenerate_again(run: Run, actor: Actor) -> Run:
     return start(REGENERATE, wanted, actor=actor, key=run.dedupe_key, origin=run.origin, retry_of=run)
 
 
+def _owned(run: Run) -> Service | None:
+    return Service.objects.filter(pk=run.parameters["service"]).first()
+
+
 def _regenerated(run: Run) -> Subject:
     name = _service_of(run)
     return Subject("service", str(run.parameters["service"]), name, name)
@@ -156,6 +160,7 @@ register(
         queue="interactive",
         person_waits=True,
         permission="slos.regenerate",
+        target_of=_owned,
         retried=_regenerate_again,
         merge=_merge_regenerate,
         ended=_answer_those_who_wait,

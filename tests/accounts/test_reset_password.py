@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -11,7 +12,16 @@ from apps.accounts.models import User
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import AuditEntry
-from tests.accounts.conftest import OTHER_PASSWORD, PASSWORD, acting, entries, is_signed_in, person, signed_in
+from tests.accounts.conftest import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    acting,
+    entries,
+    is_signed_in,
+    key_of,
+    person,
+    signed_in,
+)
 from tests.pages import HTMX, ROLES, client_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -53,6 +63,32 @@ def test_nothing_opens_before_it_is_changed_and_then_everything(root: User) -> N
     )
     assert browser.get("/account/").status_code == 200
     assert browser.get("/api/v1/actions").status_code == 200
+
+
+@pytest.mark.parametrize("key", [None, "", " ", ",", "blst_", "blst_not-a-key", "Bearer x"])
+@pytest.mark.parametrize("without_the_middleware", [False, True])
+def test_no_header_stands_in_for_a_key_that_is_accepted(
+    root: User, key: str | None, without_the_middleware: bool, settings: Any
+) -> None:
+    person("grace", "sre_admin")
+    if without_the_middleware:
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "SessionNoteMiddleware" not in name]
+    browser = signed_in("grace", reset(root))
+    headers = {} if key is None else {"X-API-Key": key}
+    before = AuditEntry.objects.count()
+    for answer in (
+        browser.get("/api/v1/actions", headers=headers),
+        browser.get("/api/v1/services", headers=headers),
+        browser.post("/api/v1/actions/accounts.deactivate", {}, "application/json", headers=headers),
+    ):
+        assert answer.status_code in {401, 403}
+    assert AuditEntry.objects.count() == before
+
+
+def test_their_programs_go_on(root: User) -> None:
+    raw = key_of(person("grace", "sre_admin"))
+    browser = signed_in("grace", reset(root))
+    assert browser.get("/api/v1/actions", headers={"X-API-Key": raw}).status_code == 200
 
 
 def test_they_may_sign_out_instead(root: User) -> None:
