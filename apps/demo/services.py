@@ -49,23 +49,23 @@ class Report:
     """How many objects each room added, under its words for them."""
 
 
-def bring_up_to_date(
-    now: datetime, *, wait: bool = False, say: Say = lambda _line: None, demo: Fleet | None = None
-) -> Report:
+def bring_up_to_date(now: datetime, *, say: Say = lambda _line: None, demo: Fleet | None = None) -> Report:
     """Bring the demo, where it is wanted, up to the last full hour before ``now``. Safe to repeat.
 
+    Waits for another process that does it or removes the demo, and then adds what is still missing.
+
     Parameters:
-        wait: whether to wait for another process that does it; otherwise leave it to that one.
         say: called with one line for each step that takes a while.
         demo: a fleet to use in place of the one that ships with Ballast.
 
     Raises:
+        Conflict: another process has been at it for minutes.
         InvalidInput: the files do not fit the existing data; nothing has changed.
     """
     report = Report()
-    with claimed(wait=wait) as is_mine:
+    with claimed():
         standing = queries.standing()
-        if not is_mine or standing is None or not standing.is_wanted:
+        if standing is None or not standing.is_wanted:
             return report
         demo = demo or fleet()
         report.is_here = True

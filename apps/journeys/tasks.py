@@ -29,6 +29,7 @@ def refresh(holding: Holding) -> Done:
         asked=wanted.asked,
         is_forced=wanted.is_forced,
         progress=holding.progress,
+        fence=holding.fenced,
     )
     return Done({"journeys": made})
 

@@ -6,10 +6,13 @@ one for each single service; a request that comes while the work runs follows it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from apps.catalog.models import Service
+from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.models import Run
 from apps.core.runs import Kind, Parameters, Subject, register, same_again, start
@@ -89,6 +92,25 @@ def _service_of(run: Run) -> str:
     return found or "a service that is gone"
 
 
+def answer(tickets: Iterable[str], found: Mapping[str, object]) -> None:
+    """Answer whoever waits on the tickets."""
+    for ticket in tickets:
+        asking.reply(ticket, found)
+
+
+def _answer_those_who_wait(run: Run) -> None:
+    """Tell them at once where there is no recommendation to come, with the commit of the end."""
+    tickets = run.parameters.get("tickets", ())
+    if run.state != Run.State.COMPLETED:
+        transaction.on_commit(lambda: answer(tickets, asking.FAILED))
+
+
+def _regenerate_again(run: Run, actor: Actor) -> Run:
+    """The same service for another actor. Whoever waited for the first run has had an answer."""
+    wanted = Regenerate(service=run.parameters["service"], tickets=[], asked_by=actor.name)
+    return start(REGENERATE, wanted, actor=actor, key=run.dedupe_key, origin=run.origin, retry_of=run)
+
+
 def _owned(run: Run) -> Service | None:
     return Service.objects.filter(pk=run.parameters["service"]).first()
 
@@ -139,8 +161,9 @@ register(
         person_waits=True,
         permission="slos.regenerate",
         target_of=_owned,
-        retried=same_again,
+        retried=_regenerate_again,
         merge=_merge_regenerate,
+        ended=_answer_those_who_wait,
         subject=_regenerated,
         label=_service_of,
         unit="services",
@@ -174,6 +197,23 @@ def refresh_status(
             services=None if services is None else list(services), since=since, everything=everything
         )
         start(REFRESH_STATUS, wanted, actor=SYSTEM, key=_key(services))
+
+
+def refresh(
+    services: Sequence[int] | None,
+    *,
+    reason: str,
+    outdated: datetime | None = None,
+    since: datetime | None = None,
+    everything: bool = False,
+) -> None:
+    """Have statuses and recommendations made anew; inside the caller's transaction.
+
+    Whoever needs both asks here. Each request holds its kind's turn until the commit, so two transactions that asked in
+    different orders would wait for each other.
+    """
+    refresh_status(services, since=since, everything=everything)
+    refresh_recommendations(services, reason=reason, outdated=outdated)
 
 
 def regenerate(service: Service, *, ticket: str, actor: Actor) -> Run:

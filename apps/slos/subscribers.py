@@ -23,9 +23,7 @@ def outdate_on_graph_change(event: OutboxEvent) -> None:
     now = instants.now()
     storing.mark_outdated(services, now=now)
     recommendation_cache.forget(services)
-    reason = "the dependency graph changed"
-    runs.refresh_recommendations(services, reason=reason, outdated=now)
-    runs.refresh_status(services)
+    runs.refresh(services, reason="the dependency graph changed", outdated=now)
 
 
 @subscribe("telemetry.stored", name="slos.refresh_on_telemetry")
@@ -43,8 +41,7 @@ def refresh_on_telemetry(event: OutboxEvent) -> None:
         outdated = now
     start = event.payload.get("window_start") if is_hourly else None
     since = datetime.fromisoformat(start) if start else None
-    runs.refresh_status(None, since=since, everything=not is_hourly)
-    runs.refresh_recommendations(None, reason="new telemetry", outdated=outdated)
+    runs.refresh(None, reason="new telemetry", outdated=outdated, since=since, everything=not is_hourly)
 
 
 @subscribe("slos.recommendations_made", name="slos.forget_on_new_recommendations")
@@ -68,5 +65,4 @@ def renew_on_decision(event: OutboxEvent) -> None:
     """What was decided on is no longer current: the next one is made, so that nobody waits for it."""
     services = [event.payload["service"]]
     recommendation_cache.forget(services)
-    runs.refresh_recommendations(services, reason="the one before was decided on")
-    runs.refresh_status(services)
+    runs.refresh(services, reason="the one before was decided on")

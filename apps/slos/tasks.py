@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import dramatiq
 import structlog
 from django.conf import settings
 from django.db import transaction
 
 from apps.core import asking
-from apps.core.runs import Done, Holding
+from apps.core.runs import Done, Holding, LeaseLost
 from apps.slos import computation as _questions  # noqa: F401  the questions that are answered here
 from apps.slos import runs
 from apps.slos.documents.types import Answer
@@ -31,8 +29,7 @@ def recommendation(service_pk: int, window_days: int, store: bool, asked_by: str
 def refresh_hourly() -> None:
     """The hour's work: statuses, which people look at, and the recommendations that are due."""
     with transaction.atomic():
-        runs.refresh_status(None)
-        runs.refresh_recommendations(None, reason="hourly refresh")
+        runs.refresh(None, reason="hourly refresh")
 
 
 def refresh_recommendations(holding: Holding) -> Done:
@@ -47,6 +44,7 @@ def refresh_recommendations(holding: Holding) -> Done:
         reason=wanted.reason or "made anew when due",
         outdated=wanted.outdated,
         progress=holding.progress,
+        fence=holding.fenced,
     )
     return Done({"services": made})
 
@@ -63,14 +61,20 @@ def regenerate(holding: Holding) -> Done:
     from apps.slos.making import compute
 
     wanted = holding.parameters(runs.Regenerate)
-    answer: Mapping[str, object] = asking.FAILED
     try:
         answer = compute.compute_one(
-            wanted.service, window_days=settings.WINDOW_DAYS, store=True, asked_by=wanted.asked_by
+            wanted.service,
+            window_days=settings.WINDOW_DAYS,
+            store=True,
+            asked_by=wanted.asked_by,
+            fence=holding.fenced,
         )
-    finally:
-        for ticket in wanted.tickets:
-            asking.reply(ticket, answer)
+    except LeaseLost:  # Whoever took the run over answers.
+        raise
+    except BaseException:
+        runs.answer(wanted.tickets, asking.FAILED)
+        raise
+    runs.answer(wanted.tickets, answer)
     return Done({"services": 1})
 
 

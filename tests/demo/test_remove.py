@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.accounts.models import ApiKey, Team, User
 from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
@@ -20,7 +20,8 @@ from apps.core.dispatcher import preview
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.core.relay import drain
-from apps.demo import queries, services, signins
+from apps.core.runs import execute
+from apps.demo import locking, queries, runs, services, signins
 from apps.demo.locking import DEMO_LOCK
 from apps.slos.models import ActiveSlo
 from tests.demo.conftest import load_tiny_fleet
@@ -193,6 +194,12 @@ def test_it_does_not_get_in_the_way_of_a_load(loaded: Any, somebody_else_is_at_i
     assert everything() == before
 
 
-def test_the_hourly_job_leaves_it_to_whoever_is_at_it(loaded: Any, somebody_else_is_at_it: None) -> None:
-    report = services.bring_up_to_date(NOW + timedelta(hours=1), demo=tiny_fleet())
-    assert (report.is_here, report.hours) == (False, 0)
+def test_a_run_says_that_somebody_else_keeps_the_demo(
+    loaded: Any, somebody_else_is_at_it: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.2)
+    with transaction.atomic():
+        run = execute(runs.extend(Actor.system("demo")).pk)
+    assert run is not None
+    assert run.state == "failed"
+    assert "Another process" in run.summary["failure"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import structlog
@@ -25,6 +26,8 @@ from apps.journeys.models import Journey
 logger = structlog.get_logger(__name__)
 
 type Progress = Callable[[int, int], None]
+type Fence = Callable[[], AbstractContextManager[object]]
+"""Opens a transaction that commits only while the caller still holds its run (:meth:`Holding.fenced`)."""
 
 LINKS_KEPT = 50
 
@@ -36,13 +39,14 @@ def refresh(
     asked: datetime | None = None,
     is_forced: bool = False,
     progress: Progress = lambda _done, _all: None,
+    fence: Fence = transaction.atomic,
 ) -> int:
     """Compute the journeys that need a new result, of these or of all. Return how many were computed.
 
     ``asked`` is the time of the request: a worker may start before the note of it is committed, and would find nothing
     to do otherwise. ``is_forced`` computes the others, too. Safe to repeat: results that are newer than the request are
     left alone. ``progress`` is called with the number of journeys looked at and their total, and may stop the work by
-    raising.
+    raising. Results are stored inside ``fence()``.
     """
     rows = Journey.objects.select_related("result").order_by("name")
     if journeys is not None:
@@ -51,21 +55,21 @@ def refresh(
     for number, journey in enumerate(rows, 1):
         result = getattr(journey, "result", None)
         if is_forced or result is None or result.is_older_than(asked):
-            made += compute_one(journey)
+            made += compute_one(journey, fence=fence)
         progress(number, len(rows))
     if made:
         logger.info("journeys.computed", journeys=made, reason=reason)
     return made
 
 
-def compute_one(journey: Journey) -> bool:
+def compute_one(journey: Journey, *, fence: Fence = transaction.atomic) -> bool:
     """Compute one journey and store the result.
 
     Return ``False`` where it was changed or deleted meanwhile, or has a result that was computed from later data.
     """
     started = instants.now()
     document, as_of = evaluated(journey)
-    with transaction.atomic():
+    with fence():
         current = Journey.objects.select_for_update().filter(pk=journey.pk).values_list("version", flat=True)
         if list(current) != [journey.version]:
             return False

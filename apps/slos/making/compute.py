@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -12,6 +13,7 @@ from itertools import islice
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from apps.catalog.models import Service
 from apps.catalog.queries import cycle_members
@@ -35,14 +37,18 @@ from apps.telemetry.queries import NEWEST_END, newest_complete_end, newest_end
 logger = structlog.get_logger(__name__)
 
 type Progress = Callable[[int, int], None]
+type Fence = Callable[[], AbstractContextManager[object]]
+"""Opens a transaction that commits only while the caller still holds its run (:meth:`Holding.fenced`)."""
 
 STORED_AT_ONCE = 100
 MAX_ROUNDS = 3
 RENEW_BEFORE = timedelta(minutes=90)
 """Recommendations are renewed this long before they expire, so that pages need not wait for one."""
 RENEW_WHEN_BEHIND = timedelta(hours=24)
-_LOCK = "slos.refresh"
 _ONE = "slos.compute"
+WAIT_SECONDS = 10.0
+"""How long a computation waits for another of the same service: longer than one takes."""
+POLL_SECONDS = 0.05
 
 _ENDS = f"""
 SELECT s.id, {NEWEST_END}
@@ -162,13 +168,18 @@ def store(
     return int(result.value["services"])
 
 
-def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
-    """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller."""
+def compute_one(
+    service_pk: int, *, window_days: int, store: bool, asked_by: str, fence: Fence = nullcontext
+) -> Answer:
+    """Compute one service from its newest data, and store it if asked; return the answer for the waiting caller.
+
+    It is stored inside ``fence()``.
+    """
     now = instants.now()
     with _one_at_a_time([service_pk]):
         if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
             return {"state": "stored"}
-        return _compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
+        return _compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by, fence=fence)
 
 
 def _made_since(service_pk: int, moment: datetime) -> bool:
@@ -182,14 +193,15 @@ def _made_since(service_pk: int, moment: datetime) -> bool:
     return made.count() == len(SliType.values)
 
 
-def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
+def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str, fence: Fence) -> Answer:
     now = instants.now()
     service = Service.objects.get(pk=service_pk)
     as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
-    _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
+    with fence():
+        _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
     return {"state": "stored"}
 
 
@@ -253,33 +265,36 @@ def refresh(
     reason: str,
     outdated: datetime | None = None,
     progress: Progress = lambda _done, _all: None,
+    fence: Fence = nullcontext,
 ) -> int:
     """Compute what is due again, of these services or of all. Return how many.
 
     What is about to expire and would come out the same is extended, and neither computed nor rewritten. Idempotent:
-    what was just computed is not due. Only one run over the whole fleet at a time: a second one finds it and returns,
-    and the first checks again before it ends, so that nothing that became due meanwhile is left. What was computed from
-    the state before ``outdated`` is due too. ``progress`` receives how many of how many are done, and may stop the run
-    by raising.
+    what was just computed is not due. The whole fleet is checked again at the end, so that nothing that became due
+    meanwhile is left. What was computed from the state before ``outdated`` is due too. ``progress`` receives how many
+    of how many are done, and may stop the run by raising. Everything is stored inside ``fence()``.
     """
     if services is not None:
         # Two callers that ask for the same wait for each other; the second finds that nothing is due any more.
         with _one_at_a_time(services):
-            return _refresh_due(services, reason, outdated, progress)
+            return _refresh_due(services, reason, outdated, progress, fence)
+    with fence():
+        prolong()
     made = 0
-    with _alone() as is_alone:
-        if is_alone:
-            prolong()
-        for _ in range(MAX_ROUNDS if is_alone else 0):
-            count = _refresh_due(None, reason, outdated, progress)
-            made += count
-            if not count:
-                break
+    for _ in range(MAX_ROUNDS):
+        count = _refresh_due(None, reason, outdated, progress, fence)
+        made += count
+        if not count:
+            break
     return made
 
 
 def _refresh_due(
-    services: Sequence[int] | None, reason: str, outdated: datetime | None, progress: Progress
+    services: Sequence[int] | None,
+    reason: str,
+    outdated: datetime | None,
+    progress: Progress,
+    fence: Fence,
 ) -> int:
     now = instants.now()
     made = 0
@@ -290,7 +305,8 @@ def _refresh_due(
     wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
-            made += _keep(some, now, reason)
+            with fence():
+                made += _keep(some, now, reason)
             progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made
@@ -298,31 +314,32 @@ def _refresh_due(
 
 @contextmanager
 def _one_at_a_time(services: Sequence[int]) -> Iterator[None]:
-    """Hold the lock of each of a few services, or one lock for many; another run for one of them waits."""
+    """Hold the lock of each of a few services, or one lock for many, so that the same is not computed twice at once.
+
+    What is stored is right without it too: after :data:`WAIT_SECONDS` the caller goes on, because whoever has the lock
+    may be frozen or cut off.
+    """
     keys = sorted(set(services)) if len(services) <= footing.FEW else [0]
+    until = time.monotonic() + WAIT_SECONDS
+    taken: list[int] = []
     with connection.cursor() as cursor:
         try:
             for key in keys:
-                cursor.execute("SELECT pg_advisory_lock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key])
+                while not (is_mine := _try(cursor, key)) and time.monotonic() < until:
+                    time.sleep(POLL_SECONDS)
+                if is_mine:
+                    taken.append(key)
+                else:
+                    logger.warning("slos.computing_unlocked", service=key, waited_seconds=WAIT_SECONDS)
             yield
         finally:
-            for key in keys:
+            for key in taken:
                 cursor.execute(
                     "SELECT pg_advisory_unlock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key]
                 )
 
 
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Hold the lock of fleet-wide runs, if nobody else does. It belongs to the session, so a killed worker releases
-    it.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_LOCK])
-        row = cursor.fetchone()
-        held = bool(row and row[0])
-        try:
-            yield held
-        finally:
-            if held:
-                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [_LOCK])
+def _try(cursor: CursorWrapper, key: int) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s::bigint::bit(32)::int)", [_ONE, key])
+    row = cursor.fetchone()
+    return bool(row and row[0])

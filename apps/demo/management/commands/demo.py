@@ -119,7 +119,7 @@ class Command(BaseCommand):
 
         if standing is None or not standing.is_wanted:
             dispatcher.dispatch("demo.load", {}, actor=self._actor())
-        report = services.bring_up_to_date(timezone.now(), wait=True, say=self._note)
+        report = services.bring_up_to_date(timezone.now(), say=self._note)
         done = [
             f"{count} {what}"
             for count, what in (
