@@ -88,7 +88,7 @@ class TestExecuting:
         assert done is not None
         assert (done.state, done.summary, done.attempts) == ("completed", {"words": ["a"]}, 1)
         assert runs.work.seen == [["a"]]
-        assert ends() == [("core.end_run", "completed")]
+        assert ends() == []
         assert OutboxEvent.objects.get(topic=ENDED).payload == {
             "run": str(run.pk),
             "kind": KIND.name,
@@ -99,6 +99,19 @@ class TestExecuting:
         execute(start(actor=person("olga", "sre_admin")).pk)
         entry = AuditEntry.objects.get(action="core.end_run")
         assert (entry.actor_name, (entry.after or {})["asked_by"]) == ("system: runs", "olga")
+
+    @pytest.mark.parametrize("state", ["completed", "failed", "cancelled", "given_up"])
+    @pytest.mark.parametrize("asked", ["system", "person", "both"])
+    def test_the_audit_leaves_out_only_what_the_system_completed(self, state: Any, asked: str) -> None:
+        run = start(key="k", actor=person("olga", "sre_admin") if asked == "person" else runs.ACTOR)
+        if asked == "both":
+            assert start(key="k", actor=person("olga", "sre_admin")).pk == run.pk
+        holding = claim(run.pk)
+        assert holding is not None
+        ending.end(holding, state)
+        is_left_out = asked == "system" and state == "completed"
+        assert ends() == ([] if is_left_out else [("core.end_run", state)])
+        assert OutboxEvent.objects.filter(topic=ENDED).count() == 1
 
     def test_a_refusal_fails_it_at_once_with_all_that_is_wrong(self) -> None:
         def refuse(holding: Any) -> None:
@@ -142,7 +155,7 @@ class TestExecuting:
                 ending.end(holding, "completed", done=Done({"by": "itself"}))
 
         runs.work.does = end_itself
-        done = execute(start().pk)
+        done = execute(start(actor=person("olga", "sre_admin")).pk)
         assert done is not None
         assert (done.summary, len(ends())) == ({"by": "itself"}, 1)
 

@@ -166,6 +166,7 @@ def ended(
         service_id=subject.service_id,
         before={"state": before},
         after=summary | after,
+        is_routine=state == Run.State.COMPLETED and run.requested_by_id is None,
         events=[Event(ENDED, payload, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind and kind.events else ())],
     )
 
