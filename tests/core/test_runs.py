@@ -325,6 +325,45 @@ class TestLevers:
         assert ending.settle(run.pk)
         assert fresh(run).state == "cancelled"
 
+    @pytest.mark.parametrize("leave", [ending.rest, ending.postpone])
+    def test_a_cancel_that_comes_before_it_is_laid_down_ends_it_at_once(self, leave: Any) -> None:
+        holding = claim(start().pk)
+        assert holding is not None
+        self.pull("pause", holding.run)
+        self.pull("cancel", holding.run)
+        leave(holding)
+        assert fresh(holding.run).state == "cancelled"
+        assert len(ends()) == 1
+
+    def test_a_pause_does_not_undo_a_cancel_whose_holder_died(self, clock: Moving) -> None:
+        run = start()
+        claim(run.pk)
+        self.pull("cancel", run)
+        clock.move(seconds=11)
+        with pytest.raises(Conflict, match="olga has asked to cancel it already"):
+            self.pull("pause", run)
+        assert ending.settle(run.pk)
+        assert fresh(run).state == "cancelled"
+
+    @pytest.mark.parametrize("how", ["rest", "postpone", "settle", "pause"])
+    def test_one_that_is_laid_down_wakes_the_next_of_its_key(self, clock: Moving, how: str) -> None:
+        holding = claim(start(key="k").pk)
+        follower = start(key="k")
+        assert holding is not None
+        OutboxEvent.objects.all().delete()
+        if how in ("rest", "postpone"):
+            getattr(ending, how)(holding)
+        elif how == "settle":
+            self.pull("pause", holding.run)
+            clock.move(seconds=11)
+            assert ending.settle(holding.run.pk)
+        else:
+            clock.move(seconds=11)
+            self.pull("pause", holding.run)
+        rung = OutboxEvent.objects.filter(topic=RING).values_list("payload", flat=True)
+        assert list(rung) == [{"run": str(follower.pk)}]
+        assert claim(follower.pk) is not None
+
     def test_cancelling_one_whose_holder_sleeps_takes_it_from_him(self, clock: Moving) -> None:
         holding = claim(start().pk)
         assert holding is not None

@@ -48,6 +48,7 @@ class Runs(RuleBasedStateMachine):
         self.asked: list[tuple[Any, str]] = []
         self.person = person("olga", "sre_admin")
         self.theirs: set[str] = set()
+        self.cancelled: set[Any] = set()
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -128,6 +129,8 @@ class Runs(RuleBasedStateMachine):
         except Conflict:
             return
         assert not run.is_over
+        if lever == "cancel":
+            self.cancelled.add(run.pk)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -168,6 +171,11 @@ class Runs(RuleBasedStateMachine):
     def nothing_asked_for_is_lost(self) -> None:
         for pk, word in self.asked:
             assert word in Run.objects.get(pk=pk).parameters["words"]
+
+    @invariant()
+    def a_wanted_cancel_stays_wanted_and_is_not_put_off(self) -> None:
+        for run in Run.objects.filter(pk__in=self.cancelled).exclude(state__in=ENDS):
+            assert (run.state != "paused", run.stop, run.not_before) == (True, "cancel", None)
 
     @invariant()
     def whatever_is_not_over_can_be_begun_or_resumed(self) -> None:
