@@ -142,6 +142,9 @@ class Outcome:
     events: Sequence[Event] = ()
     shown_once: dict[str, Any] = field(default_factory=dict)
     """What only the caller gets, once, beside ``result``. It is stored nowhere, so a replayed answer lacks it."""
+    is_routine: bool = False
+    """Nobody asked for it in person, nothing went wrong and it is on record elsewhere, so the audit trail leaves it
+    out. It counts only where the system acts."""
 
 
 type Mark = Literal["", "ok", "warn"]

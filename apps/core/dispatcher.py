@@ -146,9 +146,10 @@ def _bound_the_wait(actor: Actor) -> None:
 
 
 def _execute(action: AnyAction, call: Call[Any]) -> Outcome:
-    """Run the action and write down what it did: the audit entry and the events."""
+    """Run the action and write down what it did: the audit entry, unless it was routine, and the events."""
     outcome = action.execute(call)
-    _record(action, call, outcome)
+    if not (outcome.is_routine and call.actor.user is None):
+        _record(action, call, outcome)
     for event in outcome.events:
         outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
     return outcome

@@ -88,7 +88,7 @@ class TestExecuting:
         assert done is not None
         assert (done.state, done.summary, done.attempts) == ("completed", {"words": ["a"]}, 1)
         assert runs.work.seen == [["a"]]
-        assert ends() == [("core.end_run", "completed")]
+        assert ends() == []
         assert OutboxEvent.objects.get(topic=ENDED).payload == {
             "run": str(run.pk),
             "kind": KIND.name,
@@ -99,6 +99,19 @@ class TestExecuting:
         execute(start(actor=person("olga", "sre_admin")).pk)
         entry = AuditEntry.objects.get(action="core.end_run")
         assert (entry.actor_name, (entry.after or {})["asked_by"]) == ("system: runs", "olga")
+
+    @pytest.mark.parametrize("state", ["completed", "failed", "cancelled", "given_up"])
+    @pytest.mark.parametrize("asked", ["system", "person", "both"])
+    def test_the_audit_leaves_out_only_what_the_system_completed(self, state: Any, asked: str) -> None:
+        run = start(key="k", actor=person("olga", "sre_admin") if asked == "person" else runs.ACTOR)
+        if asked == "both":
+            assert start(key="k", actor=person("olga", "sre_admin")).pk == run.pk
+        holding = claim(run.pk)
+        assert holding is not None
+        ending.end(holding, state)
+        is_left_out = asked == "system" and state == "completed"
+        assert ends() == ([] if is_left_out else [("core.end_run", state)])
+        assert OutboxEvent.objects.filter(topic=ENDED).count() == 1
 
     def test_a_refusal_fails_it_at_once_with_all_that_is_wrong(self) -> None:
         def refuse(holding: Any) -> None:
@@ -142,7 +155,7 @@ class TestExecuting:
                 ending.end(holding, "completed", done=Done({"by": "itself"}))
 
         runs.work.does = end_itself
-        done = execute(start().pk)
+        done = execute(start(actor=person("olga", "sre_admin")).pk)
         assert done is not None
         assert (done.summary, len(ends())) == ({"by": "itself"}, 1)
 
@@ -311,6 +324,45 @@ class TestLevers:
         clock.move(seconds=11)
         assert ending.settle(run.pk)
         assert fresh(run).state == "cancelled"
+
+    @pytest.mark.parametrize("leave", [ending.rest, ending.postpone])
+    def test_a_cancel_that_comes_before_it_is_laid_down_ends_it_at_once(self, leave: Any) -> None:
+        holding = claim(start().pk)
+        assert holding is not None
+        self.pull("pause", holding.run)
+        self.pull("cancel", holding.run)
+        leave(holding)
+        assert fresh(holding.run).state == "cancelled"
+        assert len(ends()) == 1
+
+    def test_a_pause_does_not_undo_a_cancel_whose_holder_died(self, clock: Moving) -> None:
+        run = start()
+        claim(run.pk)
+        self.pull("cancel", run)
+        clock.move(seconds=11)
+        with pytest.raises(Conflict, match="olga has asked to cancel it already"):
+            self.pull("pause", run)
+        assert ending.settle(run.pk)
+        assert fresh(run).state == "cancelled"
+
+    @pytest.mark.parametrize("how", ["rest", "postpone", "settle", "pause"])
+    def test_one_that_is_laid_down_wakes_the_next_of_its_key(self, clock: Moving, how: str) -> None:
+        holding = claim(start(key="k").pk)
+        follower = start(key="k")
+        assert holding is not None
+        OutboxEvent.objects.all().delete()
+        if how in ("rest", "postpone"):
+            getattr(ending, how)(holding)
+        elif how == "settle":
+            self.pull("pause", holding.run)
+            clock.move(seconds=11)
+            assert ending.settle(holding.run.pk)
+        else:
+            clock.move(seconds=11)
+            self.pull("pause", holding.run)
+        rung = OutboxEvent.objects.filter(topic=RING).values_list("payload", flat=True)
+        assert list(rung) == [{"run": str(follower.pk)}]
+        assert claim(follower.pk) is not None
 
     def test_cancelling_one_whose_holder_sleeps_takes_it_from_him(self, clock: Moving) -> None:
         holding = claim(start().pk)

@@ -26,6 +26,7 @@ from apps.core.runs import ending, leases
 from apps.core.runs.ending import ENDED
 from apps.core.runs.holding import Holding, LeaseLost, Stopped, claim
 from tests.core import runs
+from tests.core.conftest import person
 from tests.core.runs import KIND, Moving, start
 
 ENDS = ("completed", "failed", "cancelled", "given_up")
@@ -45,6 +46,9 @@ class Runs(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.holdings: list[Holding] = []
         self.asked: list[tuple[Any, str]] = []
+        self.person = person("olga", "sre_admin")
+        self.theirs: set[str] = set()
+        self.cancelled: set[Any] = set()
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -59,9 +63,11 @@ class Runs(RuleBasedStateMachine):
         holding: Holding = data.draw(st.sampled_from(self.holdings))
         return holding
 
-    @rule(word=WORDS, key=st.sampled_from(["", "k"]))
-    def ask(self, word: str, key: str) -> None:
-        run = start(word, key=key)
+    @rule(word=WORDS, key=st.sampled_from(["", "k"]), by_person=st.booleans())
+    def ask(self, word: str, key: str, by_person: bool) -> None:
+        run = start(word, key=key, actor=self.person if by_person else runs.ACTOR)
+        if by_person:
+            self.theirs.add(str(run.pk))
         self.asked.append((run.pk, word))
 
     @precondition(lambda self: self.asked)
@@ -123,6 +129,8 @@ class Runs(RuleBasedStateMachine):
         except Conflict:
             return
         assert not run.is_over
+        if lever == "cancel":
+            self.cancelled.add(run.pk)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -142,7 +150,9 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def every_end_is_told_once(self) -> None:
-        ended = {str(pk) for pk in Run.objects.filter(state__in=ENDS).values_list("pk", flat=True)}
+        ended = {
+            str(pk): state for pk, state in Run.objects.filter(state__in=ENDS).values_list("pk", "state")
+        }
         audited = list(
             AuditEntry.objects.filter(after__state__in=ENDS, object_type="run").values_list(
                 "object_id", flat=True
@@ -152,12 +162,20 @@ class Runs(RuleBasedStateMachine):
             payload["run"]
             for payload in OutboxEvent.objects.filter(topic=ENDED).values_list("payload", flat=True)
         ]
-        assert sorted(audited) == sorted(told) == sorted(ended)
+        assert sorted(told) == sorted(ended)
+        assert sorted(audited) == sorted(
+            pk for pk, state in ended.items() if state != "completed" or pk in self.theirs
+        )
 
     @invariant()
     def nothing_asked_for_is_lost(self) -> None:
         for pk, word in self.asked:
             assert word in Run.objects.get(pk=pk).parameters["words"]
+
+    @invariant()
+    def a_wanted_cancel_stays_wanted_and_is_not_put_off(self) -> None:
+        for run in Run.objects.filter(pk__in=self.cancelled).exclude(state__in=ENDS):
+            assert (run.state != "paused", run.stop, run.not_before) == (True, "cancel", None)
 
     @invariant()
     def whatever_is_not_over_can_be_begun_or_resumed(self) -> None:

@@ -92,14 +92,14 @@ class Console:
         return bool(row and row[0])
 
     def ends_told(self, runs: list[uuid.UUID]) -> list[int]:
-        """How often the audit trail tells the end of each of these."""
+        """How often an event tells the end of each of these."""
         with self.database() as database:
             return [
                 int(row[0])
                 for run in runs
                 if (
                     row := database.execute(
-                        "SELECT count(*) FROM core_auditentry WHERE object_id = %s AND action = 'core.end_run'",
+                        "SELECT count(*) FROM core_outboxevent WHERE payload->>'run' = %s AND topic = 'core.run_ended'",
                         [str(run)],
                     ).fetchone()
                 )

@@ -13,7 +13,7 @@ nothing is lost, and a bell that rings twice does nothing twice.
                   paused ←───┘ └── pending (again, after an error or a stop of its worker)
 
 Each room says in ``apps/<room>/runs.py`` which kinds of work it has (:mod:`apps.core.runs.kinds`). Every end goes
-through the dispatcher, so that it has its entry in the audit trail and its event.
+through the dispatcher and has its event, and its entry in the audit trail unless a run of the system just completed.
 """
 
 from apps.core.runs.ending import end, ended

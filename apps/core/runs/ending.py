@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Case, DateTimeField, Value, When
 from pydantic import Field
 
 from apps.core import instants, outbox
@@ -144,8 +145,7 @@ def ended(
     )  # fmt: skip
     if kind is not None and kind.ended is not None:
         kind.ended(run)
-    if run.dedupe_key:
-        _wake_next(run)
+    wake_next(run)
     subject = kind.subject_of(run) if kind else Subject("run", str(run.pk), run.kind)
     payload = {"run": str(run.pk), "kind": run.kind, "state": state}
     after: dict[str, Any] = {
@@ -166,6 +166,7 @@ def ended(
         service_id=subject.service_id,
         before={"state": before},
         after=summary | after,
+        is_routine=state == Run.State.COMPLETED and run.requested_by_id is None,
         events=[
             Event(ENDED, payload, aggregate=f"run:{run.pk}"),
             *(kind.events(run) if kind and kind.events else ()),
@@ -173,11 +174,13 @@ def ended(
     )
 
 
-def _wake_next(run: Run) -> None:
-    """Those that wait for this one's place begin now."""
+def wake_next(run: Run) -> None:
+    """Have those that wait for the place of a locked run begin now."""
+    if not run.dedupe_key:
+        return
     leases.take_turns(run)
     waiting = Run.objects.filter(kind=run.kind, dedupe_key=run.dedupe_key, state=Run.State.PENDING)
-    for pk in waiting.order_by("created_at").values_list("pk", flat=True)[:2]:
+    for pk in waiting.exclude(pk=run.pk).order_by("created_at").values_list("pk", flat=True)[:2]:
         outbox.publish(RING, {"run": str(pk)}, aggregate=f"run:{pk}")
 
 
@@ -228,7 +231,7 @@ def settle(run_id: UUID | str) -> bool:
     if run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now()):
         return False
     if run.stop == Run.Stop.PAUSE:
-        return _rest(run.pk, run.lease_token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
+        return _lay_down(run.pk, run.lease_token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
     is_cancelled = run.stop == Run.Stop.CANCEL
     if not is_cancelled and run.attempts < run.max_attempts:
         return False
@@ -250,8 +253,16 @@ def settle(run_id: UUID | str) -> bool:
 
 
 def rest(holding: Holding) -> None:
-    """Lay down a run that a person paused; it is picked up where it got to when it is resumed."""
-    _rest(holding.run.pk, holding.token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
+    """Lay down a run that a person paused; it is picked up where it got to when it is resumed.
+
+    It ends instead where a person has asked to cancel it since.
+    """
+    with transaction.atomic():
+        run = locked(holding.run.pk)
+        if (run.lease_token, run.state, run.stop) == (holding.token, Run.State.RUNNING, Run.Stop.CANCEL):
+            end(holding, "cancelled")
+        else:
+            _lay_down(run.pk, holding.token, state=Run.State.PAUSED, stop=Run.Stop.NONE)
 
 
 def release(holding: Holding) -> None:
@@ -261,15 +272,32 @@ def release(holding: Holding) -> None:
 
 
 def postpone(holding: Holding) -> None:
-    """Try again later, after an error that may pass: twice as late with each attempt."""
+    """Try again later, after an error that may pass: twice as late with each attempt.
+
+    Where a person has asked to stop it, that happens now.
+    """
     delay = min(FIRST_DELAY * 2 ** (holding.run.attempts - 1), LONGEST_DELAY)
-    _rest(
+    _lay_down(
         holding.run.pk,
         holding.token,
         state=Run.State.PENDING,
-        not_before=instants.now() + delay,
+        not_before=Case(
+            When(stop=Run.Stop.NONE, then=Value(instants.now() + delay)),
+            default=None,
+            output_field=DateTimeField(),
+        ),
         rung_at=None,
     )
+    settle(holding.run.pk)
+
+
+def _lay_down(run_id: UUID, token: int, **values: Any) -> bool:
+    """Take a run out of its holder's hands for some time; the next of its key need not wait for it."""
+    with transaction.atomic():
+        if not _rest(run_id, token, **values):
+            return False
+        wake_next(Run.objects.get(pk=run_id))
+    return True
 
 
 def _rest(run_id: UUID, token: int, **values: Any) -> bool:

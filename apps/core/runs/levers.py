@@ -150,7 +150,7 @@ class PauseRun(RunLever):
             return f"{_is(run)}; only one that waits or runs can be paused."
         if is_held(run) and not kind.can_stop:
             return f"{kind.title} cannot be stopped once it has begun; it ends by itself."
-        if run.stop and is_held(run):
+        if run.stop == Run.Stop.CANCEL or (run.stop and is_held(run)):
             return f"{run.stop_asked_by} has asked to {run.stop} it already; it stops within seconds."
         return ""
 
@@ -174,13 +174,16 @@ class PauseRun(RunLever):
             run.save(update_fields=["stop", "stop_asked_by"])
             return self.outcome(run, before, {"asked_to": "pause"})
         run.state, run.takes_more, run.message_id = Run.State.PAUSED, False, ""
+        run.stop, run.not_before = Run.Stop.NONE, None
         run.lease_until, run.lease_owner = None, ""
         run.lease_token += 1
         run.save(
             update_fields=[
-                "state", "takes_more", "message_id", "lease_until", "lease_owner", "lease_token", "stop_asked_by"
+                "state", "takes_more", "message_id", "stop", "not_before", "lease_until", "lease_owner", "lease_token",
+                "stop_asked_by",
             ]
         )  # fmt: skip
+        ending.wake_next(run)
         return self.outcome(run, before)
 
 

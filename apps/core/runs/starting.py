@@ -44,7 +44,7 @@ def start(
         raise RuntimeError(f"start({kind_name!r}) needs the transaction of the change that it follows from.")
     kind = kinds.get(kind_name)
     if key:
-        found = _merged(kind, parameters, key)
+        found = _merged(kind, parameters, key, actor)
         if found is not None:
             return found
     now = instants.now()
@@ -90,10 +90,16 @@ def take_turns(kind_name: str, key: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", [kind_name, key])
 
 
-def _merged(kind: kinds.Kind, parameters: Parameters, key: str) -> Run | None:
+def _merged(kind: kinds.Kind, parameters: Parameters, key: str, actor: Actor) -> Run | None:
     take_turns(kind.name, key)
     waiting = Run.objects.select_for_update().filter(kind=kind.name, dedupe_key=key, takes_more=True).first()
-    if waiting is None or kind.merge is None:
+    if waiting is None:
+        return None
+    if waiting.requested_by_id is None and actor.user is not None:
+        # Now somebody waits for its end in person.
+        waiting.requested_by, waiting.requested_by_name = actor.user, actor.name
+        waiting.save(update_fields=["requested_by", "requested_by_name"])
+    if kind.merge is None:
         return waiting
     before = kind.parameters.model_validate(waiting.parameters)
     waiting.parameters = kind.merge(before, parameters).model_dump(mode="json", exclude_defaults=True)
