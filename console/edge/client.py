@@ -54,6 +54,7 @@ class Client:
         self.peer = str(peer[0]) if peer else ""
         self.due = AT_WORK
         self.is_idle = True
+        self.is_taking = False
         self.refused: BallastError | None = None
         self._address = ""
         self._path = "/"
@@ -311,7 +312,11 @@ class Client:
 
     async def _drain(self) -> None:
         self.due = self._loop.time() + self.edge.limits.client_answer_timeout_s
-        await self.writer.drain()
+        self.is_taking = True
+        try:
+            await self.writer.drain()
+        finally:
+            self.is_taking = False
         self.due = AT_WORK
 
     async def _say(self, error: BallastError | None, linger_s: float = LINGER_S) -> None:

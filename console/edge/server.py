@@ -26,7 +26,8 @@ SESSION_COOKIE = b"ballast_session"
 KNOWN = 204
 BACKLOG = 1024
 SWEEP_S = 0.25
-# At the stop, running requests may take this long, and requests that are still being sent this long.
+# At the stop, running requests and answers that are being taken may last this long, and requests that are still being
+# sent this long.
 DRAIN_S = 15.0
 DRAIN_SENDING_S = 3.0
 # The longest path of a socket on the systems with the smallest limit.
@@ -146,12 +147,13 @@ class Edge:
                     client.expire()
 
     async def _drain(self) -> None:
-        """Let running requests finish. Close connections that have sent nothing or do not finish sending."""
+        """Let running requests finish and their answers be taken. Close connections that rest or only send."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while self._clients and loop.time() - began < DRAIN_S:
             for client in self.register.everybody():
-                if client.is_resting or loop.time() - began > DRAIN_SENDING_S:
+                is_late = loop.time() - began > DRAIN_SENDING_S and not client.is_taking
+                if client.is_resting or is_late:
                     client.expire()
             await asyncio.wait(self._clients, timeout=0.1)
         for task in list(self._clients):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from console.configuration import Configuration
+from console.edge import server as server_module
 from console.edge.server import Edge
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -135,5 +136,31 @@ def test_events_may_be_apart_for_longer_than_an_answer_may_take(tmp_path: Path) 
             web.go_on.set()
             assert b"late" in await reader.readuntil(b"0\r\n\r\n")
             writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [8_000_000, 30_000_000])
+def test_at_the_stop_an_answer_that_is_being_taken_is_taken_to_its_end(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "DRAIN_SENDING_S", 0.2)
+
+    async def run() -> None:
+        web = Web(OK + b"content-length: %d\r\n\r\n" % size + b"x" * size)
+        async with edge_before(tmp_path, web) as (edge, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            sending = (await asyncio.open_connection("127.0.0.1", port))[1]
+            sending.write(b"POST /page HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+            writer.write(ASK)
+            await reader.readuntil(b"\r\n\r\n")
+            await until(lambda: len(edge._clients) == 2)
+            edge.is_draining = True
+            drain = asyncio.create_task(edge._drain())
+            await until(lambda: len(edge._clients) == 1)
+            assert len(await reader.readexactly(size)) == size
+            writer.close()
+            sending.close()
+            await drain
 
     asyncio.run(run())
