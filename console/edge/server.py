@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from apps.core.addresses import forwarded_address, plain_address
 from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
 from console.configuration import Configuration
 from console.edge.buffers import Budget
@@ -117,9 +118,9 @@ class Edge:
             )
 
     def client_of(self, head: Head, peer: str) -> str:
-        """Return the client's address according to the trusted proxies in front."""
-        hops = [hop.strip() for hop in head.forwarded_for.split(",") if hop.strip()]
-        return hops[-min(self.limits.trusted_proxy_count, len(hops))] if hops else peer
+        """Return the client's address according to the trusted proxies in front, or ``peer`` where they name none."""
+        forwarded = forwarded_address(head.forwarded_for, self.limits.trusted_proxy_count)
+        return (plain_address(forwarded) if forwarded else None) or peer
 
     def too_large(self, what: str) -> str:
         """Return the refusal of a body above the limit."""

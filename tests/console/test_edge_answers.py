@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from apps.core.http import client_ip
 from console.configuration import Configuration
 from console.edge import server as server_module
+from console.edge.heads import Head
 from console.edge.server import Edge
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -164,3 +166,23 @@ def test_at_the_stop_an_answer_that_is_being_taken_is_taken_to_its_end(
             await drain
 
     asyncio.run(run())
+
+
+HOPS = [
+    "192.0.2.7", "192.0.2.7:5678", "[2001:db8::1]:443", "2001:db8::1", "fe80::1%eth0", "unknown", "_hidden",
+    "1.2.3.4.5:6", "192.0.2.7:x", "", "a, 192.0.2.7:1", "192.0.2.7:1, b", "::ffff:192.0.2.7", "[::1", ",,", "0x7f.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forwarded", HOPS)
+@pytest.mark.parametrize("proxies", [1, 2])
+def test_the_edge_counts_an_address_as_the_pages_read_it(
+    tmp_path: Path, forwarded: str, proxies: int, rf: Any, settings: Any
+) -> None:
+    settings.TRUSTED_PROXY_COUNT = proxies
+    given = {"BALLAST_DATA_DIR": str(tmp_path), "TRUSTED_PROXY_COUNT": str(proxies)}
+    edge = Edge(Configuration.read(given), "127.0.0.1")
+    head = Head(b"GET", b"/", [], 0, forwarded, has_credentials=False)
+    read = client_ip(rf.get("/", REMOTE_ADDR="198.51.100.1", headers={"X-Forwarded-For": forwarded}))
+    assert edge.client_of(head, "198.51.100.1") == (read or "198.51.100.1")
+    edge.probes.close()
