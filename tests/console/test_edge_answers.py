@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 
 from apps.core.http import client_ip
 from console.configuration import Configuration
+from console.edge import probes as probes_module
 from console.edge import server as server_module
 from console.edge.heads import Head
+from console.edge.probes import Probes
 from console.edge.server import Edge
+from console.edge.web import Pool
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ASK = b"GET /page HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -186,3 +190,31 @@ def test_the_edge_counts_an_address_as_the_pages_read_it(
     read = client_ip(rf.get("/", REMOTE_ADDR="198.51.100.1", headers={"X-Forwarded-For": forwarded}))
     assert edge.client_of(head, "198.51.100.1") == (read or "198.51.100.1")
     edge.probes.close()
+
+
+@pytest.mark.parametrize("was_ready", [True, False])
+@pytest.mark.parametrize("age_s", [2.5, 60.0, 86_400.0])
+def test_an_old_readiness_is_never_given_for_the_present(
+    tmp_path: Path, was_ready: bool, age_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database now answers otherwise, and slower than a probe waits for a recent result."""
+
+    async def run() -> tuple[bool, dict[str, str]]:
+        probes = Probes(Pool(tmp_path, processes=1, threads=1, queue_timeout_s=1))
+        release = threading.Event()
+
+        def check() -> tuple[bool, dict[str, str]]:
+            assert release.wait(PATIENCE_S)
+            return not was_ready, {"postgresql": "now"}
+
+        monkeypatch.setattr(probes_module, "_check", check)
+        probes._found = (was_ready, {"postgresql": "then"})
+        probes._found_at = asyncio.get_running_loop().time() - age_s
+        asyncio.get_running_loop().call_later(3 * probes_module.READY_TIMEOUT_S, release.set)
+        try:
+            return await probes._readiness()
+        finally:
+            release.set()
+            probes.close()
+
+    assert asyncio.run(run()) == (not was_ready, {"postgresql": "now"})
