@@ -8,8 +8,8 @@ does nothing twice. The leader uses the database's clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -28,14 +28,35 @@ logger = structlog.get_logger(__name__)
 
 LEADER_LOCK = 0x42414C4C
 """The key of the advisory lock: the letters BALL."""
+AWAY = (psycopg.Error, DatabaseError, BrokerError, redis.RedisError, OSError)
+"""What PostgreSQL or Redis raises when it is away."""
 TICK_S = 1.0
 FOLLOWER_TICK_S = 5.0
 CLOCK_WATCHED_EVERY_S = 60.0
 
 
 def run_due(now: datetime, known: Sequence[Job] | None = None) -> list[str]:
-    """Begin every job's current slot that has not begun. Return the names of the jobs."""
-    return [job.name for job in (jobs() if known is None else known) if start_due(job, now)]
+    """Begin every job's current slot that has not begun. Return the names of the jobs.
+
+    A job that cannot be begun is logged, and holds up no other.
+    """
+    begun = []
+    for job in jobs() if known is None else known:
+        with _alone("schedule.not_begun", job=job.name):
+            if start_due(job, now):
+                begun.append(job.name)
+    return begun
+
+
+@contextmanager
+def _alone(event: str, **what: str) -> Iterator[None]:
+    """Log what goes wrong inside the block, and go on. A server that is away is the caller's concern."""
+    try:
+        yield
+    except AWAY:
+        raise
+    except Exception:
+        logger.exception(event, **what)
 
 
 def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
@@ -62,12 +83,13 @@ def run(should_stop: Callable[[], bool], wait: Callable[[float], Any]) -> None:
                     clocks.watch()
                     watch_at = time.monotonic() + CLOCK_WATCHED_EVERY_S
                 if time.monotonic() >= reconcile_at:
-                    reconcile()
+                    with _alone("schedule.not_reconciled"):
+                        reconcile()
                     reconcile_at = time.monotonic() + EVERY_SECONDS
             if trouble:
                 logger.info("schedule.resumed")
                 trouble = ""
-        except (psycopg.Error, DatabaseError, BrokerError, redis.RedisError, OSError) as error:
+        except AWAY as error:
             if not trouble:
                 logger.warning("schedule.interrupted", error=repr(error))
             trouble = repr(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -55,7 +56,7 @@ def problems(value: object, annotation: Any, at: str = "$", bound: Bound | None 
     elif annotation is float:
         if type(value) not in (float, int) or not math.isfinite(value):  # type: ignore[arg-type]  # type() narrows not
             yield f"{at}: {value!r} is no number"
-    elif annotation in (str, int, bool, NoneType):
+    elif annotation in (str, int, bool, NoneType, datetime):
         if type(value) is not annotation:
             yield f"{at}: {value!r} is no {annotation.__name__}"
     else:

@@ -13,7 +13,7 @@ from pydantic import Field
 from apps.accounts.permissions import who_may
 from apps.catalog import queries
 from apps.catalog.actions.ingestions import IngestDependenciesInput
-from apps.catalog.graph.traversal import MAX_DEPTH
+from apps.catalog.graph.traversal import MAX_DEPTH, Subgraph
 from apps.catalog.ingesting.reporting import ingestion_state, row_errors
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.core.errors import NotAllowed
@@ -237,7 +237,7 @@ def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any
     response=SubgraphOut,
     summary="Read a service's dependency graph",
 )
-def dependencies(request: HttpRequest, service_id: Path[str], query: Query[SubgraphQuery]) -> dict[str, Any]:
+def dependencies(request: HttpRequest, service_id: Path[str], query: Query[SubgraphQuery]) -> Subgraph:
     """Return what a service reaches within some hops, what reaches it, or both, and the edges among these services."""
     _may_view(request)
     return queries.subgraph(service_id, query.direction, query.depth, include_stale=query.include_stale)

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from apps.catalog import queries
+from apps.catalog.graph.traversal import SubgraphEdge, SubgraphNode
 from apps.catalog.models import Service
 from apps.ui.charts import Chart, GraphEdge, GraphNode, dependency_graph
 
@@ -71,7 +72,7 @@ def map_around(service: Service, query: QueryDict) -> MapView:
     )
 
 
-def _node(row: dict[str, Any], focus: Service, members: dict[str, tuple[str, ...]]) -> GraphNode:
+def _node(row: SubgraphNode, focus: Service, members: dict[str, tuple[str, ...]]) -> GraphNode:
     name = row["service_id"]
     is_focus = name == focus.service_id
     return GraphNode(
@@ -84,7 +85,7 @@ def _node(row: dict[str, Any], focus: Service, members: dict[str, tuple[str, ...
     )
 
 
-def _edge(row: dict[str, Any], members: dict[str, tuple[str, ...]]) -> GraphEdge:
+def _edge(row: SubgraphEdge, members: dict[str, tuple[str, ...]]) -> GraphEdge:
     kind: Any = "async" if row["mode"] == "async" else "hard" if row["criticality"] == "hard" else "soft"
     detail = [f"confidence {row['confidence']:.2f}"]
     if row["calls_per_request"] is not None:

@@ -77,7 +77,7 @@ register(
         parameters=RefreshCycles,
         work="apps.catalog.tasks.refresh_cycles",
         max_attempts=5,
-        permission="catalog.acknowledge_cycle",
+        permission="core.control_system_runs",
         retried=same_again,
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db import connection
 
@@ -39,6 +39,20 @@ _UNTOLD = {"updated_at", "version"}
 type Report = Callable[[int], None]
 
 
+class GraphCounts(TypedDict):
+    """What a graph changed: rows ``created``, ``updated``, ``unchanged``, ``discovered``; cycles ``open`` and so on."""
+
+    services: dict[str, int]
+    dependencies: dict[str, int]
+    cycles: dict[str, int]
+
+
+class GraphSummary(GraphCounts):
+    """The same with remarks on ids that are or look the same."""
+
+    warnings: list[str]
+
+
 def upsert_graph(
     services: Iterable[Mapping[str, Any] | ServiceRow],
     dependencies: Iterable[Mapping[str, Any] | DependencyRow],
@@ -47,7 +61,7 @@ def upsert_graph(
     observed_at: datetime,
     origin: str = "",
     actor: Actor | None = None,
-) -> dict[str, Any]:
+) -> GraphSummary:
     """Validate services and edges as a whole, and store them in the catalog, inside the caller's transaction.
 
     Rows are those of :mod:`apps.catalog.schemas`; ``observed_at`` applies to edges without one of their own; ``origin``
@@ -84,7 +98,7 @@ def apply_graph(
     now: datetime | None = None,
     report: Report | None = None,
     actor: Actor | None = None,
-) -> dict[str, Any]:
+) -> GraphCounts:
     """Store a valid graph in the catalog, inside the caller's transaction.
 
     A row of a declaring source declares its service and overrides the fields that it has. A row of an observing source

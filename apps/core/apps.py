@@ -1,6 +1,6 @@
 from django.db.models.signals import post_migrate
 
-from apps.core.rooms import ADMIN_AND_ANY_OWNER, EVERYBODY, NOBODY, Room, modules
+from apps.core.rooms import ADMIN, ADMIN_AND_ANY_OWNER, EVERYBODY, NOBODY, Room, modules
 from apps.ui.navigation import Entry
 
 
@@ -10,6 +10,7 @@ class CoreRoom(Room):
     permissions = {
         "core.view_runs": EVERYBODY,
         "core.control_runs": ADMIN_AND_ANY_OWNER,
+        "core.control_system_runs": ADMIN,
         "core.end_run": NOBODY,
     }
     navigation = (Entry("Act", "Runs", "runs", "core.view_runs", place=90),)

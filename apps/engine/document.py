@@ -151,7 +151,7 @@ class CompositePart(ComposedGraph):
 
 
 class AvailabilityPart(TypedDict):
-    """What can be promised of an availability; ``tiers`` is ``None`` where the verdict carries no number."""
+    """The availability part; ``tiers`` is ``None`` where the verdict carries no number."""
 
     verdict: Verdict
     reason: str | None
@@ -163,7 +163,7 @@ class AvailabilityPart(TypedDict):
 
 
 class LatencyPart(TypedDict):
-    """What can be promised of one percentile."""
+    """The part of one latency percentile."""
 
     verdict: Verdict
     reason: str | None

@@ -115,7 +115,7 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     return dispatch_api(request, f"slos.{data.action}", values)
 
 
-def _modification(data: DecisionIn) -> dict[str, Any]:
+def _modification(data: DecisionIn) -> dict[str, float]:
     given = data.modifications.model_dump(exclude_none=True) if data.modifications else {}
     wanted = _MODIFIED[data.sli_type]
     others = sorted(set(given) - {wanted})
@@ -241,7 +241,7 @@ def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
     return {"items": [_listed(slo) for slo in page.items], "next_cursor": page.next_cursor}
 
 
-def _listed(slo: ActiveSlo) -> dict[str, Any]:
+def _listed(slo: ActiveSlo) -> dict[str, object]:
     status = getattr(slo.service, "status", None)
     is_availability = slo.sli_type == SliType.AVAILABILITY
     return {

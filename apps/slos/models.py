@@ -54,6 +54,10 @@ class Recommendation(models.Model):
     window_days = models.PositiveSmallIntegerField()
     seed = models.BigIntegerField(default=0)
     generated_at = models.DateTimeField(db_default=Now())
+    computed_from = models.DateTimeField(null=True)
+    """The database's time just before anything was read for it: what changed later may be missing. ``None`` where it
+    was not recorded, which counts as older than any.
+    """
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(

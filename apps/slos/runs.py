@@ -27,8 +27,8 @@ class Refresh(Parameters):
     """Primary keys; ``None`` means the fleet."""
     reason: str = ""
     outdated: datetime | None = None
-    """What was made before this counts as outdated. Whoever asks has marked it so, but what a worker stored meanwhile
-    may rest on what was there before."""
+    """What was computed from the state before this counts as outdated. Whoever asks has marked it so, but what a worker
+    stores meanwhile may rest on what was there before."""
 
 
 class RefreshStatus(Parameters):
@@ -89,6 +89,10 @@ def _service_of(run: Run) -> str:
     return found or "a service that is gone"
 
 
+def _owned(run: Run) -> Service | None:
+    return Service.objects.filter(pk=run.parameters["service"]).first()
+
+
 def _regenerated(run: Run) -> Subject:
     name = _service_of(run)
     return Subject("service", str(run.parameters["service"]), name, name)
@@ -134,6 +138,7 @@ register(
         queue="interactive",
         person_waits=True,
         permission="slos.regenerate",
+        target_of=_owned,
         retried=same_again,
         merge=_merge_regenerate,
         subject=_regenerated,

@@ -41,9 +41,12 @@ def refresh_recommendations(holding: Holding) -> Done:
 
     wanted = holding.parameters(runs.Refresh)
     if wanted.outdated is not None:
-        storing.mark_outdated(wanted.services, made_before=wanted.outdated)
+        storing.mark_outdated(wanted.services, changed_at=wanted.outdated)
     made = compute.refresh(
-        wanted.services, reason=wanted.reason or "made anew when due", progress=holding.progress
+        wanted.services,
+        reason=wanted.reason or "made anew when due",
+        outdated=wanted.outdated,
+        progress=holding.progress,
     )
     return Done({"services": made})
 

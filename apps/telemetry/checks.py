@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from django.utils import timezone
 
@@ -28,7 +28,18 @@ LOOK_BUDGET_SECONDS = 8.0
 SLOW_SECONDS = 1.0
 SLOW_KEPT_SECONDS = 10.0
 
-NOT_CONFIGURED = {
+
+class SourceCheck(TypedDict):
+    """Whether the source answers. ``families`` are the names of the metric families that were found."""
+
+    configured: bool
+    is_up: bool
+    detail: str
+    version: str
+    families: list[str]
+
+
+NOT_CONFIGURED: SourceCheck = {
     "configured": False,
     "is_up": False,
     "detail": "PROMETHEUS_URL is not set, and nobody connected a Prometheus.",
@@ -41,7 +52,7 @@ NOT_CONFIGURED = {
 class _Heard:
     """The result of this process's last look at an address."""
 
-    check: dict[str, Any]
+    check: SourceCheck
     at: float
     took_seconds: float
 
@@ -62,7 +73,7 @@ _heard: dict[str, _Heard] = {}
 class Look:
     """What a page shows of the source. ``age_seconds`` is above zero if the source was not asked for this look."""
 
-    check: dict[str, Any]
+    check: SourceCheck
     age_seconds: float = 0.0
     found: Explanation | None = None
     problem: BallastError | None = None
@@ -105,7 +116,7 @@ def _from_memory(service_id: str, last: _Heard) -> Look:
 
 def _explained(
     service_id: str,
-    check: dict[str, Any],
+    check: SourceCheck,
     *,
     budget_seconds: float = LOOK_BUDGET_SECONDS,
     only_kept: bool = False,
@@ -158,7 +169,7 @@ def explain(
         source.close()
 
 
-def source_check(*, patient: bool = False) -> dict[str, Any]:
+def source_check(*, patient: bool = False) -> SourceCheck:
     """Ask whether the source answers. This does not raise, and takes at most a few seconds unless ``patient``."""
     if not sources.is_configured():
         return NOT_CONFIGURED
@@ -169,7 +180,7 @@ def source_check(*, patient: bool = False) -> dict[str, Any]:
     return check
 
 
-def _checked(timeout: float | None) -> dict[str, Any]:
+def _checked(timeout: float | None) -> SourceCheck:
     try:
         source = sources.prometheus_source(timeout_seconds=timeout, budget_seconds=timeout)
     except (SourceError, sources.NoSource, sources.SecretUnreadable) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from django.db import transaction
 
@@ -97,7 +97,18 @@ def look(
     )
 
 
-def take_in(findings: Findings) -> dict[str, Any]:
+class Discovered(TypedDict):
+    """What a discovery put into the catalog, as its run keeps it."""
+
+    services: int
+    new_services: int
+    edges: int
+    new_edges: int
+    called_from_outside: int
+    new_names: list[str]
+
+
+def take_in(findings: Findings) -> Discovered:
     """Put what was found into the catalog, and return the summary for the run. Remarks on ids join the warnings.
 
     Known services keep their declarations. Each edge becomes a sighting of the service graph at the time when it was
@@ -130,14 +141,14 @@ def take_in(findings: Findings) -> dict[str, Any]:
     }
 
 
-def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> dict[str, Any]:
+def take_in_newest(source: TelemetrySource, start: datetime, end: datetime) -> dict[str, int]:
     """Take in what is new in the newest days of a window, before the window is read; return how much was new.
 
     Raises:
         SourceError: the source cannot be read.
     """
     summary = take_in(look(source, max(start, end - BEFORE_READING), end))
-    return {name: summary[name] for name in ("new_services", "new_edges")}
+    return {"new_services": summary["new_services"], "new_edges": summary["new_edges"]}
 
 
 def _misleading(names: list[str]) -> list[str]:

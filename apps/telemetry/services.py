@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.catalog.models import DiscoverySource, Service
-from apps.catalog.services import Graph, apply_graph
+from apps.catalog.services import Graph, GraphCounts, apply_graph
 from apps.core import instants, outbox
 from apps.core.actions import Actor
 from apps.core.errors import InvalidInput
@@ -128,7 +128,7 @@ def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Per
 
     now = instants.now()
 
-    def apply(graph: Graph) -> dict[str, Any]:
+    def apply(graph: Graph) -> GraphCounts:
         return apply_graph(
             graph.services,
             graph.dependencies,
@@ -152,7 +152,7 @@ def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
     """
     from apps.telemetry.imports.importing import import_directory
 
-    result = import_directory(folder, now=now, apply_graph=lambda _graph: {})
+    result = import_directory(folder, now=now, apply_graph=lambda _graph: None)
     if result.start is None or result.end is None:
         return
     with transaction.atomic():
@@ -178,7 +178,7 @@ def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _P
         source.close()
     summary = discovering.take_in(found)
     new = set(Service.objects.values_list("service_id", flat=True)) - before if wanted.read_new else set()
-    return _Performed(summary, found.warnings, (run.window_start, run.window_end), sorted(new))
+    return _Performed({**summary}, found.warnings, (run.window_start, run.window_end), sorted(new))
 
 
 def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
@@ -188,7 +188,7 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
-    discovered: dict[str, Any] = {}
+    discovered: dict[str, int] = {}
     if wanted.discover:
         with closing(sources.prometheus_source()) as looking:
             discovered = discovering.take_in_newest(looking, run.window_start, run.window_end)

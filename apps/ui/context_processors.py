@@ -14,7 +14,7 @@ from apps.ui.navigation import Item
 
 
 @lru_cache(maxsize=256)
-def _drawn(groups: tuple[navigation.Group, ...]) -> SafeString:
+def drawn_rooms(groups: tuple[navigation.Group, ...]) -> SafeString:
     """Return the rail's markup. It depends only on its entries and counts, which are equal on most pages."""
     return render_to_string("components/navigation.html", {"groups": groups})
 
@@ -32,7 +32,7 @@ class Shell:
     @cached_property
     def rooms(self) -> SafeString:
         """The rail's markup. A page has it twice: at the side, and in the menu of a narrow screen."""
-        return _drawn(self.navigation)
+        return drawn_rooms(self.navigation)
 
     @cached_property
     def search_url(self) -> str:

@@ -79,6 +79,21 @@ def sign_in(page: Page, name: str, password: str) -> None:
     expect(page.locator(".user-menu")).to_contain_text(name)
 
 
+def until_at_rest(page: Page) -> None:
+    """Wait until no run is waiting or under way, twice in a row: an event may be on its way to begin one."""
+    quiet = 0
+    for _ in range(60):
+        waiting = 0
+        for state in ("pending", "running"):
+            page.goto(f"/runs/?state={state}")
+            waiting += page.locator("main tbody tr").count()
+        quiet = 0 if waiting else quiet + 1
+        if quiet == 2:
+            return
+        page.wait_for_timeout(1_000)
+    raise AssertionError("There are still runs under way after a minute.")
+
+
 @pytest.fixture
 def signed_in(console: RunningConsole, browser: Browser, sessions: dict[str, Any]) -> Iterator[SignedIn]:
     """Open a browser in which a person is signed in; a complaint on its console fails the test."""

@@ -72,7 +72,7 @@ def test_axe_finds_nothing_on_any_page_and_nothing_sticks_out(
 ) -> None:
     page = signed_in("sre", viewport={"width": width, "height": 900}, color_scheme=theme)
     entry = first_link(page, "/audit/?action=slos", r"/audit/[0-9a-f-]{36}/")
-    run = first_link(page, "/imports/", r"/imports/files/[0-9a-f-]{36}/")
+    run = first_link(page, "/imports/", r"/runs/[0-9a-f-]{36}/")
     team = first_link(page, "/teams/", r"/teams/\d+/")
     found: dict[str, object] = {}
     for path in (*PAGES, DIALOG, entry, run, team):
@@ -157,7 +157,7 @@ def test_an_import_names_the_row_that_is_wrong_and_shows_how_far_it_is(
     page.goto("/imports/")
     page.get_by_label("CSV files").set_input_files(sorted(bad.iterdir()))
     page.get_by_role("button", name="Import files").click()
-    expect(page).to_have_url(re.compile("/imports/files/[0-9a-f-]{36}/"))
+    expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}/"))
     # The page follows the job by itself until it is over.
     expect(page.locator("#status")).to_contain_text("failed: nothing was changed", timeout=30_000)
     row = page.get_by_role("region", name="1 problem").locator("tbody tr").first

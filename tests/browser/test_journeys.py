@@ -58,7 +58,7 @@ def test_a_journey_is_created_by_clicks_and_computed_by_a_worker(signed_in: Sign
     expect(page.locator("main")).to_contain_text("the latency target is 2.5")
     page.get_by_role("link", name="Delete journey…").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Find a product and its result go.")
+    expect(dialog).to_contain_text("Find a product and its result are deleted.")
     assert axe(page) == []
     dialog.get_by_role("button", name="Cancel").or_(dialog.get_by_role("link", name="Cancel")).click()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import sign_in, until_at_rest
 from tests.browser.running import RunningConsole
 from tests.real import petshop
 from tests.real.prometheus import require_prometheus, running_prometheus
@@ -51,6 +51,8 @@ def page(browser: Browser, console: RunningConsole) -> Iterator[Page]:
     """A browser that has signed in."""
     page = browser.new_page(base_url=console.url)
     sign_in(page, "maria", PASSWORD)
+    until_at_rest(page)
+    page.goto("/")
     yield page
     page.close()
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import Team, User
+from apps.catalog.services import GraphSummary, upsert_graph
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
-type State = Callable[..., dict[str, Any]]
+type State = Callable[..., GraphSummary]
 
 
 def edge(source: str, target: str, **said: Any) -> dict[str, Any]:
@@ -33,8 +34,6 @@ def state(db: None) -> State:
     """Put a graph into the catalog as a source states it."""
     from django.db import transaction
 
-    from apps.catalog.services import upsert_graph
-
     def put(
         *pairs: str,
         services: list[dict[str, Any]] | None = None,
@@ -42,7 +41,7 @@ def state(db: None) -> State:
         by: str = "manual",
         at: datetime = NOW,
         **options: Any,
-    ) -> dict[str, Any]:
+    ) -> GraphSummary:
         with transaction.atomic():
             return upsert_graph(
                 services or [],

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import networkx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.catalog.graph.traversal import Direction
+from apps.catalog.graph.traversal import Direction, Subgraph
 from apps.catalog.models import Dependency, Service
 from apps.catalog.queries import subgraph
 from apps.core.errors import NotFound
 from tests.catalog.conftest import NOW, State
+from tests.typed_dicts import problems
 
 
-def down(answer: dict[str, Any]) -> dict[str, int]:
+def down(answer: Subgraph) -> dict[str, int | None]:
     return {node["service_id"]: node["depth_down"] for node in answer["nodes"]}
 
 
-def up(answer: dict[str, Any]) -> dict[str, int]:
+def up(answer: Subgraph) -> dict[str, int | None]:
     return {node["service_id"]: node["depth_up"] for node in answer["nodes"]}
 
 
-def pairs(answer: dict[str, Any]) -> list[str]:
+def pairs(answer: Subgraph) -> list[str]:
     return [f"{edge['source']}>{edge['target']}" for edge in answer["edges"]]
 
 
@@ -47,6 +47,11 @@ def test_it_goes_both_ways_without_turning_round(chain: None) -> None:
     answer = subgraph("b", "both", 5)
     assert up(answer) == {"b": 0, "a": 1, "x": 2, "y": 3, "c": None, "d": None, "e": None}
     assert down(answer) == {"b": 0, "c": 1, "d": 2, "e": 3, "a": None, "x": None, "y": None}
+
+
+def test_it_is_as_typed(chain: None) -> None:
+    for direction in ("downstream", "upstream", "both"):
+        assert list(problems(subgraph("b", direction, 5), Subgraph)) == []
 
 
 def test_the_edges_are_those_among_all_that_is_reached(chain: None) -> None:
@@ -165,5 +170,5 @@ def test_of_too_many_it_keeps_the_nearest_at_their_distances(
     answer = subgraph("0", direction, depth, max_nodes=max_nodes)
     found = down(answer) if direction == "downstream" else up(answer)
     assert all(expected[int(name)] == far for name, far in found.items())
-    assert sorted(found.values()) == sorted(expected.values())[:max_nodes]
+    assert sorted(far for far in found.values() if far is not None) == sorted(expected.values())[:max_nodes]
     assert answer["is_truncated"] == (len(expected) > max_nodes)

@@ -78,6 +78,7 @@ def test_nothing_is_lost_either_way(earlier: None) -> None:
             ("pending", None),
             ("completed", OVER),
             ("abandoned", OVER),
+            ("running", None),
         ):
             cursor.execute(INGESTION, [state, ended])
     tables = ("telemetry_telemetryrun", "catalog_ingestion")
@@ -90,22 +91,24 @@ def test_nothing_is_lost_either_way(earlier: None) -> None:
         ("telemetry.backfill", "completed", "sam", 2),
         ("telemetry.import", "failed", "sam", 2),
         ("telemetry.survey", "pending", "sam", 2),
-        ("telemetry.collection", "pending", "sam", 2),
+        ("telemetry.collection", "pending", "sam", 0),
         ("catalog.ingest", "preparing", "olga", 1),
         ("catalog.ingest", "pending", "olga", 1),
         ("catalog.ingest", "completed", "olga", 1),
         ("catalog.ingest", "cancelled", "olga", 1),
+        ("catalog.ingest", "pending", "olga", 0),
     ]
     assert rows("SELECT count(*) FROM telemetry_telemetryrun t JOIN core_run r ON r.id = t.run_id") == [(4,)]
-    assert rows("SELECT count(*) FROM catalog_ingestion i JOIN core_run r ON r.id = i.run_id") == [(4,)]
+    assert rows("SELECT count(*) FROM catalog_ingestion i JOIN core_run r ON r.id = i.run_id") == [(5,)]
 
     migrate(BEFORE)
     assert rows("SELECT count(*) FROM core_run") == [(0,)]
     assert {table: columns(table) for table in tables} == described
     for table in tables:
-        # What was under way waits again, for no worker holds it any more.
+        # What was under way waits again with all its attempts, for no worker holds it any more.
         for row in kept[table]:
-            row["state"] = "pending" if row["state"] == "running" else row["state"]
+            if row["state"] == "running":
+                row["state"], row["attempts"] = "pending", 0
         assert contents(table) == kept[table]
     with connections["owner"].cursor() as cursor:
         for table in tables:

@@ -14,6 +14,7 @@ from apps.core.runs import execute
 from apps.core.runs.holding import claim
 from apps.core.runs.kinds import Done
 from tests.core import runs
+from tests.core.conftest import person
 from tests.core.runs import KIND, kind, start
 from tests.pages import HTMX, ROLES, client_of, text_of
 
@@ -52,7 +53,8 @@ def test_one_that_is_not_there_is_a_404() -> None:
 @pytest.mark.parametrize(("role", "sees"), [("sre_admin", {"cancel", "pause"}), ("service_owner", {"cancel", "pause"}),
                                              ("auditor", set()), ("viewer", set())])  # fmt: skip
 def test_levers_are_shown_to_those_who_may_pull_them(role: str, sees: set[str]) -> None:
-    assert levers(client_of(role), start()) == sees
+    asked = start(actor=person("asks", "sre_admin"))
+    assert levers(client_of(role), asked) == sees
 
 
 def test_levers_follow_the_state() -> None:

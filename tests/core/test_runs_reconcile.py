@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dramatiq
 import pytest
+from django.db import IntegrityError, OperationalError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from apps.core import relay
+from apps.core import instants, relay
+from apps.core.errors import NotFound
 from apps.core.models import AuditEntry, Run
-from apps.core.runs import bells
+from apps.core.runs import bells, kinds
 from apps.core.runs.holding import claim
 from apps.core.runs.reconciling import reconcile
 from tests.core import runs
@@ -124,3 +129,87 @@ def test_a_clock_that_was_set_back_does_not_silence_it(broker: Any, clock: Movin
     clock.move(hours=-2)
     assert reconcile().rung == 2
     assert Run.objects.get(pk=run.pk).rung_at == clock.at
+
+
+def broken(what: str, error: Exception) -> dict[str, Any]:
+    """A kind of work with a hook that raises."""
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    return {what: fail}
+
+
+def worn_out(clock: Moving, word: str = "") -> Run:
+    """A run that has killed as many workers as it may."""
+    run = start(word)
+    for _ in range(KIND.max_attempts):
+        claim(run.pk)
+        clock.move(seconds=11)
+    return run
+
+
+@pytest.mark.parametrize("stop", ["", "cancel"])
+def test_one_of_an_unknown_kind_that_nobody_may_begin_is_ended(broker: Any, clock: Moving, stop: str) -> None:
+    run = worn_out(clock)
+    Run.objects.filter(pk=run.pk).update(kind="tests.of_a_newer_version", stop=stop)
+    assert reconcile().settled == 1
+    assert Run.objects.get(pk=run.pk).state == ("cancelled" if stop else "given_up")
+    entry = AuditEntry.objects.get(action="core.end_run")
+    assert (entry.object_type, entry.object_label) == ("run", "tests.of_a_newer_version")
+
+
+ERRORS = (
+    RuntimeError("no"),
+    KeyError("x"),
+    NotFound("gone"),
+    IntegrityError("twice"),
+    OperationalError("late"),
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kinds_of_runs=st.lists(st.sampled_from(["broken", "unknown", "sound"]), min_size=1, max_size=6),
+    hook=st.sampled_from(["ended", "events", "subject"]),
+    error=st.sampled_from(ERRORS),
+)
+def test_one_that_cannot_be_settled_holds_up_no_other(
+    broker: Any, kinds_of_runs: list[str], hook: str, error: Exception
+) -> None:
+    Run.objects.all().delete()
+    moving = Moving()
+    with instants.clocks(database=moving), runs.known():
+        raising = replace(KIND, name="tests.broken", **broken(hook, error))
+        kinds._kinds[raising.name] = raising
+        try:
+            worn = []
+            for which in kinds_of_runs:
+                run = worn_out(moving)
+                Run.objects.filter(pk=run.pk).update(kind=KIND.name if which == "sound" else f"tests.{which}")
+                worn.append(run.pk)
+            waits = start("next")
+            moving.move(seconds=16)
+            assert reconcile().settled == sum(which != "broken" for which in kinds_of_runs)
+        finally:
+            del kinds._kinds[raising.name]
+    states = {run.pk: run.state for run in Run.objects.all()}
+    assert [states[pk] for pk in worn] == ["running" if k == "broken" else "given_up" for k in kinds_of_runs]
+    assert Run.objects.get(pk=waits.pk).message_id != ""
+
+
+def test_one_that_cannot_be_rung_for_holds_up_no_other(
+    broker: Any, clock: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = start(), start()
+    ring = bells.ring
+
+    def ring_but_one(run: Run) -> None:
+        if run.pk == bad.pk:
+            raise ValueError("this cannot be sent")
+        ring(run)
+
+    monkeypatch.setattr(bells, "ring", ring_but_one)
+    clock.move(seconds=16)
+    assert reconcile().rung == 1
+    assert Run.objects.get(pk=good.pk).message_id != ""

@@ -25,16 +25,16 @@ def test_without_a_cycle_nothing_is_said() -> None:
 @pytest.mark.parametrize("count", range(1, APART + 1))
 def test_of_few_cycles_each_is_named_with_its_path(count: int) -> None:
     found = _warnings((), *[("shop", "pay")] * count)
-    assert found == [
-        f"n{number:02d} is in a cycle (shop → pay → shop): its effect is counted in full, though a part of its "
-        "failures may be this service's own."
-        for number in range(1, count + 1)
-    ]
+    assert len(found) == count
+    for number, sentence in enumerate(found, 1):
+        assert sentence.startswith(f"n{number:02d} is in a cycle (shop → pay → shop): ")
+        assert "in full" in sentence
 
 
 def test_many_cycles_share_a_sentence() -> None:
     (found,) = _warnings(*[("shop", "pay")] * (APART + 4))
-    assert found.startswith("n00, n01, n02 and 4 more are in cycles: their effects are counted in full")
+    assert found.startswith("n00, n01, n02 and 4 more are in cycles: ")
+    assert "in full" in found
 
 
 @pytest.mark.parametrize("members", [2, MOST_OF_A_PATH, MOST_OF_A_PATH + 1, MOST_OF_A_PATH + 30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core import instants
+from apps.core.errors import NotFound
 from apps.core.models import Run
-from apps.core.runs import execute, kinds
+from apps.core.runs import execute, kinds, scheduled
 from apps.core.runs.holding import claim
 from apps.core.runs.scheduled import current_slot, jobs, kind_of
 from apps.core.schedule import Job
@@ -162,3 +164,39 @@ def test_it_leads_again_after_its_connection_was_cut(monkeypatch: pytest.MonkeyP
     scheduler.run(lambda: len(waits) >= 3, between_ticks)
     assert waits == [scheduler.TICK_S, scheduler.FOLLOWER_TICK_S, scheduler.TICK_S]
     assert len(leaders) == len(set(leaders)) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyError("x"), NotFound("gone")])
+def test_a_job_that_cannot_be_begun_holds_up_no_other(
+    clock: Moving, monkeypatch: pytest.MonkeyPatch, place: int, error: Exception
+) -> None:
+    def start_due(job: Job, now: datetime) -> bool:
+        if job.name == "test.broken":
+            raise error
+        return scheduled.start_due(job, now)
+
+    monkeypatch.setattr(scheduler, "start_due", start_due)
+    also = replace(HOURLY, name="test.also")
+    monkeypatch.setitem(kinds._kinds, "schedule.test.also", kind_of(also))
+    known = [HOURLY, also]
+    known.insert(place, replace(HOURLY, name="test.broken"))
+    assert scheduler.run_due(NOW, known) == ["test.hourly", "test.also"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [RuntimeError("no"), NotFound("gone"), ConnectionError("away")])
+def test_it_goes_on_after_an_error_in_reconciling(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    calls: list[int] = []
+    waits: list[float] = []
+
+    def reconcile() -> None:
+        calls.append(1)
+        raise error
+
+    monkeypatch.setattr(scheduler, "jobs", lambda: [])
+    monkeypatch.setattr(scheduler, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(scheduler, "reconcile", reconcile)
+    scheduler.run(lambda: len(waits) >= 3, waits.append)
+    assert len(calls) == 3

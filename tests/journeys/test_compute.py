@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.catalog.models import Dependency, Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
+from apps.core.instants import clocks
 from apps.journeys.making import compute, graph
 from apps.journeys.models import Journey, JourneyResult
 from apps.journeys.services import ask_anew
@@ -119,6 +120,16 @@ def test_a_worker_that_is_told_before_the_note_is_committed_computes_all_the_sam
     ask_anew([journey.pk], now=asked)
     assert not JourneyResult.objects.get().is_being_made
     assert compute.refresh([str(journey.pk)], reason="test", asked=asked) == 0
+
+
+def test_a_worker_that_slept_does_not_replace_a_result_from_later_data(journey: Journey) -> None:
+    read = iter([timezone.now()])
+    assert compute.compute_one(journey)
+    before = JourneyResult.objects.get().computed_from
+    with clocks(database=lambda: next(read, None) or timezone.now()):
+        assert not compute.compute_one(journey)
+    assert JourneyResult.objects.get().computed_from == before
+    assert compute.compute_one(journey)
 
 
 def test_a_result_of_a_version_that_is_gone_is_not_kept(journey: Journey, admin: Actor) -> None:

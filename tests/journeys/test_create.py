@@ -96,7 +96,7 @@ def test_a_latency_target_is_kept_audited_and_explained_where_it_is_none(
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
         dispatch("journeys.create", journey_input(latency_target_ms=0), actor=admin)
-    assert "A latency target must lie above 0 ms" in refusal.value.fields[0].message
+    assert "A latency target must be above 0 ms" in refusal.value.fields[0].message
     shown = preview("journeys.create", journey_input(latency_target_ms=1_200), actor=admin)
     changes = {change.label: change.after for change in shown.changes}
     assert changes["Latency target"] == "95\u202f% within 1.2\u202fs"

@@ -134,7 +134,7 @@ def test_while_it_is_made_anew_the_old_figures_stay(journey: Journey, sre: Clien
     assert "every 2s" not in sre.get("/journeys/check-out/").content.decode()
     ask_anew([journey.pk])
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "a worker computes it anew" in page
+    assert "A worker computes it again" in page
     assert "of the journeys succeed" in page
 
 
@@ -274,7 +274,7 @@ def test_an_edit_of_an_old_version_keeps_nothing_and_says_so(journey: Journey, s
 
 def test_a_journey_is_deleted_in_the_common_dialog(journey: Journey, sre: Client) -> None:
     page = sre.get("/actions/journeys.delete/?journey=check-out&version=1&next=/journeys/")
-    assert "Check out and its result go." in text_of(page)
+    assert "Check out and its result are deleted." in text_of(page)
     sre.post("/actions/journeys.delete/", {"journey": "check-out", "version": "1", "next": "/journeys/"})
     assert not Journey.objects.exists()
 

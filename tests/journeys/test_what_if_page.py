@@ -149,7 +149,7 @@ def test_more_steps_than_can_be_tried_leave_the_first_ones(
 ) -> None:
     page = reader.get(HERE, {"step": ["retry:1:db"] * 9})
     assert page.status_code == 422
-    assert "At most 8 steps can be tried together: those after them are left out." in text_of(page)
+    assert "At most 8 steps can be tried together. The others are left out." in text_of(page)
     assert page.content.decode().count("Take away: ") == 8
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Team, User
 from apps.catalog.models import Dependency, Service
+from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 from apps.slos.models import Recommendation
@@ -158,8 +159,12 @@ def compute(*services: Service, as_of: datetime | None = None) -> None:
     from apps.slos.making import compute as computing
 
     at = as_of or full_hour()
+    computed_from = instants.now()
     computing.store(
-        list(computing.documents([(at, services)])), actor=Actor.system("tests"), rationale="made by a test"
+        list(computing.documents([(at, services)])),
+        computed_from=computed_from,
+        actor=Actor.system("tests"),
+        rationale="made by a test",
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from apps.accounts.models import Team, User
 from apps.catalog.models import Service
@@ -86,7 +87,12 @@ def test_it_gives_every_field_of_the_engines_document(api: Client, shop: Team) -
     as_of = full_hour()
     make_calls(checkout, database, end=as_of, days=40, per_hour=5_000, fails=steady(0.001))
     [document] = computing.documents([(as_of, [checkout])])
-    computing.store([document], actor=Actor.system("tests"), rationale="made by a test")
+    computing.store(
+        [document],
+        computed_from=timezone.now(),
+        actor=Actor.system("tests"),
+        rationale="made by a test",
+    )
     body = api.get(path(checkout, "slo-recommendations")).json()
     assert document["availability"]["regime"]
     assert document["latency"]["p95_ms"]["regime"]

@@ -20,8 +20,9 @@ from tests.slos.conftest import compute, current, full_hour, make_hours, make_se
 
 
 def test_no_person_may_store_recommendations(checkout: Service, admin: Actor) -> None:
+    data = {"documents": [{"service_id": "checkout"}], "computed_from": full_hour()}
     with pytest.raises(NotAllowed):
-        dispatch("slos.store_recommendations", {"documents": [{"service_id": "checkout"}]}, actor=admin)
+        dispatch("slos.store_recommendations", data, actor=admin)
 
 
 def test_a_run_leaves_one_audit_entry_with_counts(shop: Team) -> None:

@@ -55,7 +55,7 @@ def test_a_backfill_is_recorded_audited_and_handed_to_a_worker() -> None:
 
 def test_trusting_a_backfill_is_told_before_and_audited_after() -> None:
     shown = preview("telemetry.backfill", {"days": 7, "trust": True}, actor=person("sre_admin"))
-    assert "replaces what is stored" in shown.warnings[0]
+    assert "replaces stored hours" in shown.warnings[0]
     assert "gone" in shown.undo
     usual = preview("telemetry.backfill", {"days": 7}, actor=person("sre_admin"))
     assert usual.warnings == []

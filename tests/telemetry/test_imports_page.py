@@ -112,7 +112,7 @@ def test_a_graph_becomes_an_ingestion_with_its_page(db: None) -> None:
     ("document", "complaint"),
     [
         ("{not json", "graph.json is not JSON"),
-        ([1, 2], "an object with services and dependencies is needed"),
+        ([1, 2], "it must be an object with services and dependencies"),
         ({"dependencies": "many"}, "dependencies"),
         (
             {"services": [{"service_id": "a", "criticality": "urgent"}]},

@@ -6,7 +6,9 @@ uses the partial indexes on live edges, one for each direction.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
 
 from django.db import connection
 
@@ -18,6 +20,48 @@ MAX_NODES = 2_000
 MAX_EDGES = 10_000
 
 type Direction = Literal["downstream", "upstream", "both"]
+
+
+class SubgraphNode(TypedDict):
+    """A service of a subgraph; the depths are its hops along and against the calls, ``None`` where no path leads."""
+
+    service_id: str
+    depth_down: int | None
+    depth_up: int | None
+    team: str | None
+    criticality: str
+    is_external: bool
+    is_discovered: bool
+
+
+class SubgraphEdge(TypedDict):
+    """An edge of a subgraph."""
+
+    source: str
+    target: str
+    mode: str
+    criticality: str
+    protocol: str
+    timeout_ms: int | None
+    calls_per_request: float | None
+    redundancy_group: str
+    redundancy_needed: int | None
+    confidence: float
+    is_stale: bool
+    is_declared: bool
+    last_observed_at: datetime
+
+
+class Subgraph(TypedDict):
+    """What is reached from a service, nearest first, and the edges among it."""
+
+    service_id: str
+    direction: Direction
+    depth: int
+    include_stale: bool
+    is_truncated: bool
+    nodes: list[SubgraphNode]
+    edges: list[SubgraphEdge]
 
 
 def _walk(name: str, here: str, there: str, alive: str) -> str:
@@ -127,7 +171,7 @@ def subgraph(
     include_stale: bool = False,
     max_nodes: int = MAX_NODES,
     max_edges: int = MAX_EDGES,
-) -> dict[str, Any]:
+) -> Subgraph:
     """Return the services that are reached from a service, and the edges among them.
 
     ``nodes`` begin with the service itself; the nearest are first. ``depth_down`` and ``depth_up`` are a node's hops
@@ -148,10 +192,7 @@ def subgraph(
         cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
         edges = cursor.fetchall()
     is_truncated = is_truncated or len(edges) > max_edges
-    found = [
-        {"source": names[source], "target": names[target], **dict(zip(EDGE_COLUMNS, rest, strict=True))}
-        for source, target, *rest in edges[:max_edges]
-    ]
+    found = [_edge(names[source], names[target], rest) for source, target, *rest in edges[:max_edges]]
     found.sort(key=lambda edge: (edge["source"], edge["target"]))
     return {
         "service_id": service_id,
@@ -173,3 +214,10 @@ def subgraph(
         ],
         "edges": found,
     }
+
+
+def _edge(source: str, target: str, row: Sequence[Any]) -> SubgraphEdge:
+    """Make an edge of a row of :data:`EDGE_COLUMNS`, as the database gives it."""
+    edge: Any = {"source": source, "target": target, **dict(zip(EDGE_COLUMNS, row, strict=True))}
+    typed: SubgraphEdge = edge
+    return typed

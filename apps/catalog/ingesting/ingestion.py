@@ -123,7 +123,7 @@ def _apply(ingestion: Ingestion, holding: Holding) -> None:
         report=lambda rows: holding.progress(rows, ingestion.rows_total),
         actor=_actor(ingestion),
     )
-    end(holding, "completed", summary=summary | {"warnings": spellings.remarks()})
+    end(holding, "completed", summary={**summary, "warnings": spellings.remarks()})
 
 
 def _parts(ingestion: Ingestion) -> Iterator[tuple[int, datetime, dict[str, Any]]]:

@@ -11,8 +11,8 @@ FORWARD = [
     SELECT id, 'catalog.ingest',
         CASE state WHEN 'running' THEN 'pending' WHEN 'receiving' THEN 'preparing' WHEN 'abandoned' THEN 'cancelled'
             ELSE state END,
-        '{}', '{}', origin, requested_by_id, requested_by_name, true, '', false, 'bulk', attempts, 5, rows_done,
-        rows_total, summary, '[]', errors, error_count, '', 0, '', '', '', created_at, started_at, finished_at
+        '{}', '{}', origin, requested_by_id, requested_by_name, true, '', false, 'bulk',
+        CASE state WHEN 'running' THEN 0 ELSE attempts END, 5, rows_done, rows_total, summary, '[]', errors, error_count, '', 0, '', '', '', created_at, started_at, finished_at
     FROM catalog_ingestion
     """,
     "SET CONSTRAINTS ALL IMMEDIATE",

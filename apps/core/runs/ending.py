@@ -29,7 +29,7 @@ from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry, Run
 from apps.core.runs import kinds, leases
 from apps.core.runs.holding import Holding, LeaseLost
-from apps.core.runs.kinds import Done
+from apps.core.runs.kinds import Done, Subject
 from apps.core.runs.starting import RING
 
 logger = structlog.get_logger(__name__)
@@ -123,8 +123,11 @@ def ended(
     errors: Sequence[dict[str, Any]] = (),
     error_count: int = 0,
 ) -> Outcome:
-    """Write the end of a locked run; returns the outcome of the action that ends it."""
-    kind = kinds.get(run.kind)
+    """Write the end of a locked run; returns the outcome of the action that ends it.
+
+    A kind that this version does not know ends without its room's part in it.
+    """
+    kind = kinds.find(run.kind)
     before = run.state
     run.state, run.finished_at = state, instants.now()
     run.takes_more, run.stop, run.message_id, run.not_before = False, Run.Stop.NONE, "", None
@@ -139,11 +142,11 @@ def ended(
             "summary", "warnings", "errors", "error_count", "progress_done",
         ]
     )  # fmt: skip
-    if kind.ended is not None:
+    if kind is not None and kind.ended is not None:
         kind.ended(run)
     if run.dedupe_key:
         _wake_next(run)
-    subject = kind.subject_of(run)
+    subject = kind.subject_of(run) if kind else Subject("run", str(run.pk), run.kind)
     payload = {"run": str(run.pk), "kind": run.kind, "state": state}
     after: dict[str, Any] = {
         "kind": run.kind,
@@ -163,7 +166,10 @@ def ended(
         service_id=subject.service_id,
         before={"state": before},
         after=summary | after,
-        events=[Event(ENDED, payload, aggregate=f"run:{run.pk}"), *(kind.events(run) if kind.events else ())],
+        events=[
+            Event(ENDED, payload, aggregate=f"run:{run.pk}"),
+            *(kind.events(run) if kind and kind.events else ()),
+        ],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db import models
 from pydantic import BaseModel, ConfigDict
 
 from apps.core.actions import Actor, Event
@@ -61,6 +62,7 @@ class Kind:
         max_attempts: how often it is begun before it is given up.
         lease: for how long a worker holds it without a sign of life.
         permission: what a person needs to cancel, pause, resume or begin it again.
+        target_of: the object whose team owns a run. Without one, a permission for the own team only does not reach it.
         only_theirs: of these, only who asked for it, or an SRE admin.
         can_stop: it calls ``checkpoint`` while it works, so a running one can be cancelled and paused.
         retried: begins the same again for an actor; ``None`` where what it needs is gone with its end.
@@ -87,6 +89,7 @@ class Kind:
     time_limit: timedelta = timedelta(minutes=10)
     max_attempts: int = 3
     lease: timedelta = timedelta(seconds=10)
+    target_of: Callable[[Run], models.Model | None] | None = None
     only_theirs: bool = False
     can_stop: bool = False
     retried: Callable[[Run, Actor], Run] | None = None
@@ -134,6 +137,11 @@ def get(name: str) -> Kind:
         return _kinds[name]
     except KeyError:
         raise NotFound(f"There is no kind of work called {name}.") from None
+
+
+def find(name: str) -> Kind | None:
+    """Return the kind of that name; ``None`` where this version of Ballast does not know it."""
+    return _kinds.get(name)
 
 
 def all_kinds() -> list[Kind]:

@@ -15,6 +15,8 @@ from apps.core.runs import ending, kinds, leases, starting
 from apps.core.runs.kinds import Kind
 
 PERMISSION = "core.control_runs"
+SYSTEM_PERMISSION = "core.control_system_runs"
+"""For runs that nobody asked for in person and that no team owns, such as periodic jobs."""
 ADMIN = "sre_admin"
 
 
@@ -27,8 +29,13 @@ def check_permission(actor: Actor, run: Run, kind: Kind) -> None:
     """Raise :class:`NotAllowed` unless an actor may pull the levers of this run, by what its kind asks for."""
     if actor.user is None:
         return
-    if not actor.may(kind.permission):
-        raise NotAllowed(f"{kind.title}: {actor.refusal(kind.permission)}")
+    target = kind.target_of(run) if kind.target_of else None
+    # Without a target the run itself is asked about: it has no team, so a permission for own teams does not reach it.
+    if not actor.may(kind.permission, target or run):
+        needed = SYSTEM_PERMISSION if target is None and actor.may(kind.permission) else kind.permission
+        raise NotAllowed(f"{kind.title}: {actor.refusal(needed, target)}")
+    if target is None and run.requested_by_id is None and not actor.may(SYSTEM_PERMISSION):
+        raise NotAllowed(f"{kind.title}: {actor.refusal(SYSTEM_PERMISSION)}")
     is_theirs = actor.user.pk == run.requested_by_id or actor.user.role == ADMIN
     if kind.only_theirs and not is_theirs:
         raise NotAllowed(f"Only {run.requested_by_name}, who began this, or an SRE admin may do this.")

@@ -6,8 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import redis
 import structlog
+from django.db import DatabaseError, connection
 from django.db.models import Exists, F, OuterRef, Q
+from dramatiq.errors import BrokerError
 
 from apps.core import instants
 from apps.core.models import Run
@@ -25,6 +28,8 @@ OVERDUE = timedelta(minutes=1)
 """After this a message that somebody has fetched, and not begun, is sent again. It may be in the hands of a busy
 worker, or of a dead one whose heartbeat came from a clock that was ahead."""
 AT_ONCE = 500
+AWAY = (DatabaseError, BrokerError, redis.RedisError, OSError)
+"""What a server that is away raises: no other run would fare better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class Reconciled:
 def reconcile() -> Reconciled:
     """Ring for what waits and has no live message; end what nobody may begin any more.
 
-    Raises when Redis is away; what has to be ended has been ended then.
+    A run with which that goes wrong is logged, and holds up no other. Raises when PostgreSQL or Redis is away; in the
+    latter case, what has to be ended has been ended.
     """
     now = instants.now()
     runs = list(
@@ -46,7 +52,7 @@ def reconcile() -> Reconciled:
         .exclude(_follows(now))
         .order_by(F("person_waits").desc(), "created_at")[:AT_ONCE]
     )
-    settled = {run.pk for run in runs if _is_stuck(run) and settle(run.pk)}
+    settled = {run.pk for run in runs if _is_stuck(run) and _settled(run)}
     known = {kind.name for kind in kinds.all_kinds()}
     due = [run for run in runs if run.pk not in settled and run.kind in known and _is_due(run, now)]
     there = bells.still_there([run for run in due if run.message_id])
@@ -54,10 +60,29 @@ def reconcile() -> Reconciled:
     stuck = [run for run in due if run.pk in there and _is_overdue(run, now)]
     idle = bells.idle_queues({run.queue for run in stuck})
     lost += [run for run in stuck if run.queue in idle]
-    for run in lost:
+    return Reconciled(sum(_rung(run) for run in lost), len(settled))
+
+
+def _settled(run: Run) -> bool:
+    try:
+        return settle(run.pk)
+    except Exception:
+        logger.exception("run.not_settled", run=str(run.pk), kind=run.kind)
+        if not connection.is_usable():
+            raise
+        return False
+
+
+def _rung(run: Run) -> bool:
+    try:
         bells.ring(run)
-        logger.info("run.rung_again", run=str(run.pk), kind=run.kind, state=run.state, attempts=run.attempts)
-    return Reconciled(len(lost), len(settled))
+    except AWAY:
+        raise
+    except Exception:
+        logger.exception("run.not_rung", run=str(run.pk), kind=run.kind)
+        return False
+    logger.info("run.rung_again", run=str(run.pk), kind=run.kind, state=run.state, attempts=run.attempts)
+    return True
 
 
 def _follows(now: datetime) -> Q:

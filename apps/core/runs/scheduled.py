@@ -17,7 +17,7 @@ from apps.core.rooms import modules
 from apps.core.runs import kinds, starting
 from apps.core.runs.holding import Holding
 from apps.core.runs.kinds import Kind, Parameters
-from apps.core.runs.levers import PERMISSION, same_again
+from apps.core.runs.levers import SYSTEM_PERMISSION, same_again
 from apps.core.schedule import Job
 
 PREFIX = "schedule."
@@ -57,7 +57,7 @@ def kind_of(job: Job) -> Kind:
         work="apps.core.runs.scheduled.work",
         queue=job.queue,
         time_limit=job.time_limit,
-        permission=PERMISSION,
+        permission=SYSTEM_PERMISSION,
         retried=same_again,
         merge=lambda waits, comes: max(waits, comes, key=lambda each: each.slot),
         label=_label,

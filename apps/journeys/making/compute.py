@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from apps.catalog.models import Service
 from apps.core import instants
@@ -58,12 +59,19 @@ def refresh(
 
 
 def compute_one(journey: Journey) -> bool:
-    """Compute one journey and store the result. Return ``False`` where it was changed or deleted meanwhile."""
+    """Compute one journey and store the result.
+
+    Return ``False`` where it was changed or deleted meanwhile, or has a result that was computed from later data.
+    """
     started = instants.now()
     document, as_of = evaluated(journey)
     with transaction.atomic():
         current = Journey.objects.select_for_update().filter(pk=journey.pk).values_list("version", flat=True)
         if list(current) != [journey.version]:
+            return False
+        # An instant ahead of the clock is from before the clock was set back, and says nothing.
+        later = Q(computed_from__gt=started, computed_from__lte=instants.now())
+        if models.JourneyResult.objects.filter(later, journey=journey).exists():
             return False
         links = document["links"]
         values = {

@@ -20,6 +20,7 @@ from apps.slos.actions.decide import (
     slo_now,
 )
 from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
+from apps.slos.documents.types import SloTerms
 from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
@@ -83,7 +84,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
         return lifecycle.find_service(data.service_id, lock=lock)
 
     def replace(
-        self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: dict[str, Any] | None
+        self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: SloTerms | None
     ) -> Outcome:
         """End the active SLO and, with ``terms``, begin another instead."""
         service, data = call.target, call.input
@@ -119,7 +120,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
         )
 
 
-def _terms(service: Service, data: SloTermsInput, before: ActiveSlo | None) -> dict[str, Any]:
+def _terms(service: Service, data: SloTermsInput, before: ActiveSlo | None) -> SloTerms:
     window_days = data.window_days or (before.window_days if before else settings.WINDOW_DAYS)
     if is_latency(data.sli_type):
         basis = before.basis if before else sli_events.latency_basis(service.pk)

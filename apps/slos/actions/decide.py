@@ -22,6 +22,7 @@ from apps.slos.actions.inputs import (
     Version,
     number_fits_the_sli,
 )
+from apps.slos.documents.types import DecidedPart, SloTerms, as_latency
 from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
@@ -82,28 +83,29 @@ def check_number(sli_type: str, target: float | None, threshold_ms: float | None
         raise ValueError("An availability SLO takes a target between 0 and 1, and no threshold_ms.")
 
 
-def terms_from(recommendation: Recommendation, number: float, field: str) -> dict[str, Any]:
+def terms_from(recommendation: Recommendation, number: float, field: str) -> SloTerms:
     """Return target, threshold, basis and window of an SLO made on a recommendation with this number."""
-    window = {"window_days": recommendation.window_days}
+    window_days = recommendation.window_days
     if not is_latency(recommendation.sli_type):
-        return {"target": lifecycle.checked_target(number, field), "threshold_ms": None} | window
-    basis = recommendation.document.get("basis") or ActiveSlo.LatencyBasis.REQUESTS
+        target = lifecycle.checked_target(number, field)
+        return {"target": target, "threshold_ms": None, "window_days": window_days}
+    basis = as_latency(recommendation.document)["basis"] or ActiveSlo.LatencyBasis.REQUESTS
     share = latency_share(recommendation.sli_type, basis)
-    return {"target": share, "threshold_ms": number, "basis": basis} | window
+    return {"target": share, "threshold_ms": number, "basis": basis, "window_days": window_days}
 
 
-def proposed_words(sli_type: str, terms: dict[str, Any], source: str) -> str:
+def proposed_words(sli_type: str, terms: SloTerms, source: str) -> str:
     """An SLO that is not set yet, in one line."""
     return slo_words(ActiveSlo(sli_type=sli_type, source=source, **terms))
 
 
-def proposed_number(sli_type: str, terms: dict[str, Any], source: str) -> str:
+def proposed_number(sli_type: str, terms: SloTerms, source: str) -> str:
     """The number alone of an SLO that is not set yet."""
     value = terms["threshold_ms"] if is_latency(sli_type) else terms["target"]
-    return slo_number_words(sli_type, float(value), source)
+    return slo_number_words(sli_type, float(value or 0.0), source)
 
 
-def changes_for(service: Service, sli_type: str, terms: dict[str, Any], source: str) -> list[FieldChange]:
+def changes_for(service: Service, sli_type: str, terms: SloTerms, source: str) -> list[FieldChange]:
     """The diff of a new SLO: the number and the budget that it leaves."""
     before = lifecycle.active_slo(service, sli_type)
     rows = [
@@ -135,7 +137,7 @@ def slo_now(result: dict[str, Any]) -> str:
 
 
 def preview_slo(
-    service: Service, sli_type: str, terms: dict[str, Any], summary: str, *, source: str, submit: str = ""
+    service: Service, sli_type: str, terms: SloTerms, summary: str, *, source: str, submit: str = ""
 ) -> Preview:
     """What a new SLO would change, whom it touches and what speaks against it."""
     return Preview(
@@ -163,7 +165,7 @@ def _close(recommendation: Recommendation, call: Call[Any], status: Recommendati
     recommendation.save(update_fields=["status", "decided_at", "decided_by", "version"])
 
 
-def decided(recommendation: Recommendation) -> dict[str, Any]:
+def decided(recommendation: Recommendation) -> DecidedPart:
     """A recommendation as the answer to a decision names it."""
     return {"id": str(recommendation.pk), "status": recommendation.status, "version": recommendation.version}
 
@@ -197,7 +199,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
         self,
         call: Call[InputT],
         recommendation: Recommendation,
-        terms: dict[str, Any],
+        terms: SloTerms,
         source: str,
         tier: str,
     ) -> Outcome:
@@ -275,7 +277,7 @@ class Accept(_Decision[AcceptInput]):
         terms = self._terms(call, recommendation)
         return self.replace_slo(call, recommendation, terms, ActiveSlo.Source.ACCEPTED, call.input.tier)
 
-    def _terms(self, call: Call[AcceptInput], recommendation: Recommendation) -> dict[str, Any]:
+    def _terms(self, call: Call[AcceptInput], recommendation: Recommendation) -> SloTerms:
         number = tier_number(recommendation, call.input.tier)
         if number is None:
             raise InvalidInput(
@@ -317,7 +319,7 @@ class Modify(_Decision[ModifyInput]):
         data = call.input
         return float((data.threshold_ms if is_latency(data.sli_type) else data.target) or 0)
 
-    def _terms(self, call: Call[ModifyInput], recommendation: Recommendation) -> dict[str, Any]:
+    def _terms(self, call: Call[ModifyInput], recommendation: Recommendation) -> SloTerms:
         return terms_from(recommendation, self._number(call), "target")
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from apps.catalog.models import Service
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.instants import AwareInstant
 from apps.core.models import AuditEntry
 from apps.slos import runs
 from apps.slos.actions.inputs import MAX_RATIONALE
@@ -74,6 +75,7 @@ class Regenerate(Action[RegenerateInput]):
 
 class StoreInput(ActionInput):
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+    computed_from: AwareInstant = Field(description="The database's time before anything was read for them.")
     rationale: str = ""
 
 
@@ -102,7 +104,7 @@ class StoreRecommendations(Action[StoreInput]):
 
     def execute(self, call: Call[StoreInput]) -> Outcome:
         documents = [as_document(one) for one in call.input.documents]
-        stored = storing.store(documents)
+        stored = storing.store(documents, computed_from=call.input.computed_from)
         names = [document["service_id"] for document in documents]
         one = names[0] if len(names) == 1 else ""
         counts = {

@@ -8,6 +8,7 @@ fields that were added since, so readers take those with ``get``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal, NotRequired, TypedDict, final
 
 from apps.engine.document import (
@@ -74,6 +75,23 @@ class SloSnapshot(TypedDict):
     started_at: str
     started_by: str
     ended_at: str | None
+    version: int
+
+
+class SloTerms(TypedDict):
+    """What an SLO asks for: of a latency, ``target`` is the share of requests (or bins) within the threshold."""
+
+    target: Decimal
+    threshold_ms: float | None
+    window_days: int
+    basis: NotRequired[str]
+
+
+class DecidedPart(TypedDict):
+    """A recommendation as the answer to a decision names it."""
+
+    id: str
+    status: str
     version: int
 
 

@@ -49,13 +49,15 @@ SELECT s.id, {NEWEST_END}
 FROM catalog_service s WHERE %(all)s OR s.id = ANY(%(services)s) ORDER BY s.id
 """  # noqa: S608
 
-# A recommendation is due when one is missing or about to expire, when a day of data has arrived since, or when its
-# availability had too little data and there is more now. So a service without latencies is not due every hour.
+# A recommendation is due when one is missing or about to expire, when it rests on what was there before a change, when
+# a day of data has arrived since, or when its availability had too little data and there is more now. So a service
+# without latencies is not due every hour.
 _DUE = f"""
 WITH ends AS MATERIALIZED ({_ENDS})
 SELECT e.id, e.max FROM ends e(id, max)
 WHERE (
-    SELECT count(*) FILTER (WHERE r.expires_at > %(soon)s AND (e.max IS NULL OR (
+    SELECT count(*) FILTER (WHERE r.expires_at > %(soon)s
+        AND (%(outdated)s::timestamptz IS NULL OR r.computed_from >= %(outdated)s) AND (e.max IS NULL OR (
         r.as_of > e.max - make_interval(secs => %(behind)s)
         AND (r.verdict IN ('ok', 'cold_start') OR r.sli_type <> 'availability' OR r.as_of >= e.max))))
     FROM slos_recommendation r WHERE r.service_id = e.id AND r.status = 'current'
@@ -145,10 +147,17 @@ def documents(
                 raise Unassessable(f"{name} could not be assessed: {found.error}")
 
 
-def store(found: Sequence[RecommendationDocument], *, actor: Actor, rationale: str) -> int:
-    """Store documents through the action that only the system may use; return how many services."""
+def store(
+    found: Sequence[RecommendationDocument], *, computed_from: datetime, actor: Actor, rationale: str
+) -> int:
+    """Store documents through the action that only the system may use; return how many services.
+
+    ``computed_from`` is the database's time just before anything was read for them.
+    """
     result = dispatch(
-        "slos.store_recommendations", {"documents": list(found), "rationale": rationale}, actor=actor
+        "slos.store_recommendations",
+        {"documents": list(found), "computed_from": computed_from, "rationale": rationale},
+        actor=actor,
     )
     return int(result.value["services"])
 
@@ -159,7 +168,7 @@ def compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str
     with _one_at_a_time([service_pk]):
         if store and window_days == settings.WINDOW_DAYS and _made_since(service_pk, now):
             return {"state": "stored"}
-        return _compute_one(service_pk, now, window_days=window_days, store=store, asked_by=asked_by)
+        return _compute_one(service_pk, window_days=window_days, store=store, asked_by=asked_by)
 
 
 def _made_since(service_pk: int, moment: datetime) -> bool:
@@ -173,22 +182,29 @@ def _made_since(service_pk: int, moment: datetime) -> bool:
     return made.count() == len(SliType.values)
 
 
-def _compute_one(service_pk: int, now: datetime, *, window_days: int, store: bool, asked_by: str) -> Answer:
+def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: str) -> Answer:
+    now = instants.now()
     service = Service.objects.get(pk=service_pk)
     as_of = service_as_of(service_pk, now)
     (document,) = documents([(as_of, [service])], window_days=window_days, has_stored=True)
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
-    _keep([document], f"asked for by {asked_by}" if asked_by else "made anew")
+    _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
     return {"state": "stored"}
 
 
-def _keep(found: Sequence[RecommendationDocument], reason: str) -> int:
-    return store(found, actor=Actor.system("recommendations"), rationale=reason)
+def _keep(found: Sequence[RecommendationDocument], computed_from: datetime, reason: str) -> int:
+    actor = Actor.system("recommendations")
+    return store(found, computed_from=computed_from, actor=actor, rationale=reason)
 
 
-def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, list[int]]:
-    """Return the services whose recommendations must be computed again, by the end of their newest data."""
+def due(
+    services: Sequence[int] | None, now: datetime, *, outdated: datetime | None = None
+) -> dict[datetime | None, list[int]]:
+    """Return the services whose recommendations must be computed again, by the end of their newest data.
+
+    What was computed from the state before ``outdated`` is due, also where nobody has marked it yet.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _DUE,
@@ -198,6 +214,7 @@ def due(services: Sequence[int] | None, now: datetime) -> dict[datetime | None, 
                 "services": list(services or ()),
                 "soon": now + RENEW_BEFORE,
                 "behind": RENEW_WHEN_BEHIND.total_seconds(),
+                "outdated": outdated,
             },
         )
         found: dict[datetime | None, list[int]] = {}
@@ -231,42 +248,49 @@ def prolong(now: datetime | None = None) -> int:
 
 
 def refresh(
-    services: Sequence[int] | None, *, reason: str, progress: Progress = lambda _done, _all: None
+    services: Sequence[int] | None,
+    *,
+    reason: str,
+    outdated: datetime | None = None,
+    progress: Progress = lambda _done, _all: None,
 ) -> int:
     """Compute what is due again, of these services or of all. Return how many.
 
     What is about to expire and would come out the same is extended, and neither computed nor rewritten. Idempotent:
     what was just computed is not due. Only one run over the whole fleet at a time: a second one finds it and returns,
-    and the first checks again before it ends, so that nothing that became due meanwhile is left. ``progress`` receives
-    how many of how many are done, and may stop the run by raising.
+    and the first checks again before it ends, so that nothing that became due meanwhile is left. What was computed from
+    the state before ``outdated`` is due too. ``progress`` receives how many of how many are done, and may stop the run
+    by raising.
     """
     if services is not None:
         # Two callers that ask for the same wait for each other; the second finds that nothing is due any more.
         with _one_at_a_time(services):
-            return _refresh_due(services, reason, progress)
+            return _refresh_due(services, reason, outdated, progress)
     made = 0
     with _alone() as is_alone:
         if is_alone:
             prolong()
         for _ in range(MAX_ROUNDS if is_alone else 0):
-            count = _refresh_due(None, reason, progress)
+            count = _refresh_due(None, reason, outdated, progress)
             made += count
             if not count:
                 break
     return made
 
 
-def _refresh_due(services: Sequence[int] | None, reason: str, progress: Progress) -> int:
+def _refresh_due(
+    services: Sequence[int] | None, reason: str, outdated: datetime | None, progress: Progress
+) -> int:
     now = instants.now()
     made = 0
     groups = [
         (end or default_as_of(now), list(Service.objects.filter(pk__in=pks).order_by("service_id")))
-        for end, pks in due(services, now).items()
+        for end, pks in due(services, now, outdated=outdated).items()
     ]
     wanted = sum(len(some) for _, some in groups)
     with closing(documents(groups, has_stored=True, leave_out=True)) as found:
         while some := list(islice(found, STORED_AT_ONCE)):
-            made += _keep(some, reason)
+            made += _keep(some, now, reason)
             progress(made, wanted)
     logger.info("slos.recommendations_refreshed", services=made, reason=reason)
     return made

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from apps.catalog.models import Service
 from apps.core import instants
@@ -35,11 +35,14 @@ class Stored:
     as_of: datetime | None
 
 
-def store(documents: Sequence[RecommendationDocument], *, now: datetime | None = None) -> Stored:
+def store(
+    documents: Sequence[RecommendationDocument], *, computed_from: datetime, now: datetime | None = None
+) -> Stored:
     """Store the engine's documents as the current recommendations, inside the caller's transaction.
 
-    Services are locked in order, so that two computations of one service follow each other. A service that the catalog
-    does not (or no longer) have is left out.
+    ``computed_from`` is the database's time just before anything was read for them. Services are locked in order, so
+    that two computations of one service follow each other. Left out are services that the catalog does not (or no
+    longer) have, and those whose current recommendations were computed from later data.
     """
     now = now or instants.now()
     wanted = {document["service_id"]: document for document in documents}
@@ -48,12 +51,22 @@ def store(documents: Sequence[RecommendationDocument], *, now: datetime | None =
         .filter(service_id__in=wanted)
         .order_by("pk")
     )
+    # An instant ahead of the clock is from before the clock was set back, and says nothing.
+    newer = set(
+        Recommendation.objects.filter(
+            service__in=services,
+            status=Recommendation.Status.CURRENT,
+            computed_from__gt=computed_from,
+            computed_from__lte=now,
+        ).values_list("service_id", flat=True)
+    )
+    services = [service for service in services if service.pk not in newer]
     pks = [service.pk for service in services]
     Recommendation.objects.filter(service__in=pks, status=Recommendation.Status.CURRENT).update(
         status=Recommendation.Status.SUPERSEDED
     )
     rows = [
-        _row(service, wanted[service.service_id], sli_type, now)
+        _row(service, wanted[service.service_id], sli_type, computed_from, now)
         for service in services
         for sli_type in SLI_TYPES
     ]
@@ -63,7 +76,9 @@ def store(documents: Sequence[RecommendationDocument], *, now: datetime | None =
     return Stored(pks, dict(sorted(verdicts.items())), max((row.as_of for row in rows), default=None))
 
 
-def _row(service: Service, document: RecommendationDocument, sli_type: str, now: datetime) -> Recommendation:
+def _row(
+    service: Service, document: RecommendationDocument, sli_type: str, computed_from: datetime, now: datetime
+) -> Recommendation:
     found = part(document, sli_type)
 
     def number(tier: TierName) -> float | None:
@@ -87,6 +102,7 @@ def _row(service: Service, document: RecommendationDocument, sli_type: str, now:
         window_days=document["window_days"],
         seed=document["seed"],
         generated_at=now,
+        computed_from=computed_from,
         expires_at=now + LIFETIME,
     )
 
@@ -124,16 +140,16 @@ def _edge(edge: DependencyPart) -> Sequence[object]:
 
 
 def mark_outdated(
-    services: Sequence[int] | None, *, made_before: datetime | None = None, now: datetime | None = None
+    services: Sequence[int] | None, *, changed_at: datetime | None = None, now: datetime | None = None
 ) -> int:
     """Let the current recommendations of these services (or of all) expire now, so that they are computed again.
 
-    With ``made_before``, recommendations made since then stay, so that a repeat costs nothing.
+    With ``changed_at``, recommendations computed from what was there since then stay, so that a repeat costs nothing.
     """
     now = now or instants.now()
     rows = Recommendation.objects.filter(status=Recommendation.Status.CURRENT, expires_at__gt=now)
-    if made_before is not None:
-        rows = rows.filter(generated_at__lt=made_before)
+    if changed_at is not None:
+        rows = rows.filter(Q(computed_from__isnull=True) | Q(computed_from__lt=changed_at))
     if services is not None:
         rows = rows.filter(service__in=services)
     return rows.update(expires_at=now)

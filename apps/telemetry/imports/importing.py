@@ -15,7 +15,7 @@ import numpy as np
 from django.db import connection, transaction
 
 from apps.catalog.models import Service
-from apps.catalog.services import Graph
+from apps.catalog.services import Graph, GraphCounts
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.telemetry.clients.files.csv_rows import MAX_PROBLEMS, Problems
 from apps.telemetry.clients.files.folder import NothingToRead, listed, look_into
@@ -31,7 +31,7 @@ from apps.telemetry.storing.aggregates import Stored, ensure_partitions, staged_
 _EDGE_SHIFT = 32
 
 type Progress = Callable[[int, int], None]
-type ApplyGraph = Callable[[Graph], Mapping[str, Any]]
+type ApplyGraph = Callable[[Graph], GraphCounts | None]
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class ImportResult:
 
     rows: dict[str, int] = field(default_factory=dict)
     """Rows read, by file."""
-    graph: dict[str, Any] = field(default_factory=dict)
+    graph: GraphCounts | None = None
     """What changed in the catalog."""
     stored: Stored = field(default_factory=Stored)
     start: datetime | None = None
@@ -51,7 +51,7 @@ class ImportResult:
         """Return the result as it is stored with a run."""
         return {
             "rows": self.rows,
-            "graph": self.graph,
+            "graph": self.graph or {},
             "hours": self.stored.hours,
             "days": self.stored.days,
             "latency_hours": self.stored.latency_hours,
@@ -136,14 +136,14 @@ def _store(
     # create services first.
     all_exist = graph_files.names <= set(Service.objects.values_list("service_id", flat=True))
     if graph_files.graph is not None and not all_exist:
-        result.graph = dict(apply_graph(graph_files.graph))
+        result.graph = apply_graph(graph_files.graph)
     if result.start is not None:
         pks = dict(Service.objects.values_list("service_id", "pk"))
         known = [(key, pks[name]) for key, name in enumerate(names) if name in pks]
         staging.put_services([key for key, _ in known], [pk for _, pk in known])
         result.stored = store_staged(is_hourly=is_hourly)
     if graph_files.graph is not None and all_exist:
-        result.graph = dict(apply_graph(graph_files.graph))
+        result.graph = apply_graph(graph_files.graph)
 
 
 def _stage_sli(reader: Reader, names: Names, result: ImportResult, meter: _Meter) -> bool:

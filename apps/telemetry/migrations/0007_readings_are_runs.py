@@ -10,8 +10,8 @@ FORWARD = [
         error_count, lease_owner, lease_token, message_id, stop, stop_asked_by, created_at, started_at, finished_at)
     SELECT id, 'telemetry.' || kind, CASE state WHEN 'running' THEN 'pending' ELSE state END, parameters, '{}', origin,
         requested_by_id, requested_by_name, kind = 'survey', '', false,
-        CASE kind WHEN 'collection' THEN 'default' ELSE 'bulk' END, attempts, 3, progress_done, progress_total, summary,
-        warnings, errors, error_count, '', 0, '', '', '', created_at, started_at, finished_at
+        CASE kind WHEN 'collection' THEN 'default' ELSE 'bulk' END, CASE state WHEN 'running' THEN 0 ELSE attempts END, 3,
+        progress_done, progress_total, summary, warnings, errors, error_count, '', 0, '', '', '', created_at, started_at, finished_at
     FROM telemetry_telemetryrun
     """,
     "SET CONSTRAINTS ALL IMMEDIATE",

@@ -91,7 +91,9 @@ class Frame:
     needs_you_label = "Recommendations"
 
     def __init__(self, sample: dict[str, Any]) -> None:
-        self.navigation = sample["navigation"]
+        from apps.ui.context_processors import drawn_rooms
+
+        self.rooms = drawn_rooms(sample["navigation"])
         self.data_as_of = sample["now"]
 
 

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.models import AuditEntry
 from apps.engine.document import RecommendationDocument
@@ -57,6 +58,7 @@ class Command(BaseCommand):
         if not services:
             self.stderr.write(NO_SERVICES)
             return
+        computed_from = instants.now()
         documents = compute.documents(
             [(as_of, services)], window_days=options["window_days"], seed=options["seed"], leave_out=True
         )
@@ -73,21 +75,22 @@ class Command(BaseCommand):
                 if options["store"]:
                     kept.append(document)
                 if len(kept) >= STORED_AT_ONCE:
-                    self.keep(kept)
+                    self.keep(kept, computed_from)
                     kept = []
             if kept:
-                self.keep(kept)
+                self.keep(kept, computed_from)
         if made < len(services):
             raise CommandError(
                 f"{len(services) - made} of {plural(len(services), 'service')} could not be computed: the log above "
                 "names each and says why. The others were."
             )
 
-    def keep(self, kept: list[RecommendationDocument]) -> None:
+    def keep(self, kept: list[RecommendationDocument], computed_from: datetime) -> None:
         from apps.slos.making import compute
 
         compute.store(
             kept,
+            computed_from=computed_from,
             actor=Actor.system("recommend", AuditEntry.Source.COMMAND),
             rationale="manage.py recommend --store",
         )
