@@ -1,12 +1,14 @@
 """Limits on attempts to sign in, counted in PostgreSQL, so that a loss of Redis does not lift them.
 
-There are three counts, each for a window that begins with its first attempt: one name from one address, one name from
-anywhere, one address with any name. An attempt is counted before its password is checked, so that a hundred at once
-have no more tries than one after another. Where a count reaches its limit, sign-ins are refused until :data:`LOCK` is
-over. Refused attempts are counted but not checked.
+There are four counts, each for a window that begins with its first attempt: one name from one address, one name from
+anywhere, one address with any name, and one name in one browser where its person signed in before. An attempt is
+counted before its password is checked, so that a hundred at once have no more tries than one after another. Where a
+count reaches its limit, sign-ins are refused until :data:`LOCK` is over. Refused attempts are counted but not checked.
 
-Attempts by others do not block a name from an address where this person signed in lately, so nobody can lock somebody
-else out by guessing.
+A browser in which a person signed in shows it by a signed cookie (:mod:`apps.accounts.devices`). For that name it has
+only its own count, so nobody can lock a person out of their own browser by guessing, not even from the same address. A
+browser without the cookie shares the count of its name with others behind the address. From an address where the person
+signed in lately, attempts elsewhere and under other names do not block them.
 """
 
 from __future__ import annotations
@@ -42,12 +44,14 @@ class Scope:
     words: str
 
 
+DEVICE = Scope("device", 10, "one name in one browser")
+"""A browser in which the person of that name signed in before. Others' attempts do not count here."""
 PAIR = Scope("pair", 10, "one name from one address")
 NAME = Scope("name", 50, "one name from anywhere")
 ADDRESS = Scope("address", 100, "one address")
 UNKNOWN = Scope("unknown", 20, "unknown names")
 """Failed sign-ins under unknown names. Beyond this many in a window they are only counted together."""
-SCOPES = {scope.name: scope for scope in (PAIR, NAME, ADDRESS, UNKNOWN)}
+SCOPES = {scope.name: scope for scope in (DEVICE, PAIR, NAME, ADDRESS, UNKNOWN)}
 
 # One statement, so that of many attempts at once exactly the allowed number pass. A row whose window is over was
 # deleted before.
@@ -65,7 +69,10 @@ _GIVE_BACK = (
     "UPDATE accounts_signincount SET attempts = attempts - 1 WHERE subject = ANY(%s) AND attempts > 0"
 )
 _FORGET = "DELETE FROM accounts_signincount WHERE subject = %s AND refused = 0"
-_RELEASE = "UPDATE accounts_signincount SET ends_at = now() WHERE subject = %(name)s OR subject LIKE %(pair)s"
+_RELEASE = """
+UPDATE accounts_signincount SET ends_at = now()
+WHERE subject = %(name)s OR subject LIKE %(pair)s OR subject LIKE %(device)s
+"""
 _OVER = """
 DELETE FROM accounts_signincount WHERE subject IN (
     SELECT subject FROM accounts_signincount
@@ -102,20 +109,26 @@ class Attempt:
     taken: list[Taken] = field(default_factory=list)
 
 
-def begin(name: str, ip: str | None) -> Attempt:
+def begin(name: str, ip: str | None, device: str | None = None) -> Attempt:
     """Count an attempt to sign in as ``name``, which is normalised as in the form and put in lower case.
 
-    Raises :class:`RateLimited` where the name or the address is locked. The caller must not check the password then.
+    ``device`` is the identity of a browser in which this person signed in before, which the caller has checked.
+
+    Raises :class:`RateLimited` where the name, the address or the browser is locked. The caller must not check the
+    password then.
     """
-    user = User.objects.filter(username__iexact=name).first()
+    user = person_of(name)
     digest, network = name_digest(name), network_of(ip)
-    wanted = [(PAIR, f"pair:{digest}:{network}"), (NAME, f"name:{digest}"), (ADDRESS, f"address:{network}")]
+    pair, address = (PAIR, f"pair:{digest}:{network}"), (ADDRESS, f"address:{network}")
+    if device is not None:
+        wanted = [(DEVICE, f"device:{digest}:{device}")]
+    elif _is_known_there(user, network):
+        wanted = [pair]
+    else:
+        wanted = [pair, (NAME, f"name:{digest}"), address]
     settle([*(subject for _, subject in wanted), UNKNOWN.name])
-    is_known = _is_known_there(user, network)
     attempt = Attempt(user, ip, digest)
     for scope, subject in wanted:
-        if scope is NAME and is_known:
-            continue
         taken = take(
             scope, subject, user=None if scope is ADDRESS else user, ip=None if scope is NAME else ip
         )
@@ -130,6 +143,11 @@ def begin(name: str, ip: str | None) -> Attempt:
             )
         attempt.taken.append(taken)
     return attempt
+
+
+def person_of(name: str) -> User | None:
+    """Return the person with that normalised name."""
+    return User.objects.filter(username__iexact=name).first()
 
 
 def fail(attempt: Attempt, actor: Actor) -> None:
@@ -154,10 +172,10 @@ def fail(attempt: Attempt, actor: Actor) -> None:
 
 def succeed(attempt: Attempt) -> None:
     """Take the attempt out of the counts, because the password was right."""
-    _give_back([taken for taken in attempt.taken if taken.scope is not PAIR])
+    _give_back([taken for taken in attempt.taken if taken.scope not in (PAIR, DEVICE)])
     with connection.cursor() as cursor:
         for taken in attempt.taken:
-            if taken.scope is PAIR:
+            if taken.scope in (PAIR, DEVICE):
                 cursor.execute(_FORGET, [taken.subject])
 
 
@@ -210,7 +228,9 @@ def unlock(user: User) -> None:
     """Lift the locks on sign-ins under this person's name."""
     digest = name_digest(normalised(user.get_username()))
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, {"name": f"name:{digest}", "pair": f"pair:{digest}:%"})
+        cursor.execute(
+            _RELEASE, {"name": f"name:{digest}", "pair": f"pair:{digest}:%", "device": f"device:{digest}:%"}
+        )
 
 
 def normalised(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from ninja import Status
 from ninja.parser import Parser
 
 from apps.core.actions import Actor, get
+from apps.core.addresses import forwarded_address, plain_address
 from apps.core.dispatcher import dispatch
 from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed, NotSignedIn
 from apps.core.models import AuditEntry
@@ -51,20 +51,9 @@ def client_ip(request: HttpRequest) -> str | None:
     """
     address = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT > 0:
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-        if hops:
-            address = hops[-min(settings.TRUSTED_PROXY_COUNT, len(hops))]
-    return _plain_address(address)
-
-
-def _plain_address(text: str) -> str | None:
-    bracketed = re.fullmatch(r"\[([^\]]+)\](:\d+)?", text)
-    with_port = re.fullmatch(r"([\d.]+):\d+", text)
-    candidate = bracketed[1] if bracketed else with_port[1] if with_port else text
-    try:
-        return str(ipaddress.ip_address(candidate.partition("%")[0]))
-    except ValueError:
-        return None
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        address = forwarded_address(forwarded, settings.TRUSTED_PROXY_COUNT) or address
+    return plain_address(address)
 
 
 def is_api(request: HttpRequest) -> bool:

@@ -54,6 +54,7 @@ class Client:
         self.peer = str(peer[0]) if peer else ""
         self.due = AT_WORK
         self.is_idle = True
+        self.is_taking = False
         self.refused: BallastError | None = None
         self._address = ""
         self._path = "/"
@@ -222,7 +223,10 @@ class Client:
             try:
                 await self._pass_on(lease, upstream, answer)
             except BaseException:
-                upstream.close()
+                if answer.is_stream:
+                    lease.close(upstream)
+                else:
+                    lease.abandon(upstream)
                 raise
 
     async def _ask(self, lease: Lease, head: Head, raw: bytes, body: Buffer) -> tuple[Upstream, Answer]:
@@ -248,17 +252,23 @@ class Client:
         raise AssertionError("unreachable")
 
     async def _pass_on(self, lease: Lease, upstream: Upstream, answer: Answer) -> None:
-        """Take the answer from the web process as fast as it comes, however slowly the client reads."""
+        """Take the answer from the web process as fast as it comes, however slowly the client reads.
+
+        Raises `TimeoutError` where the next piece does not come in time. Events may be apart as far as they like.
+        """
+        patience_s = None if answer.is_stream else self.edge.limits.web_answer_timeout_s
         headers = answer.headers
         if self.edge.is_draining:
             headers = [*headers, (b"connection", b"close")]
         self._write(_response(answer.status, headers))
         with contextlib.closing(Buffer(self.edge.budget)) as waiting:
-            async with asyncio.timeout(None) as patience:
+            async with asyncio.timeout(patience_s) as patience:
                 async for piece in upstream.pieces():
+                    # What the client takes has a deadline of its own, and is not the web process's time.
+                    patience.reschedule(None)
                     await self._pass_piece(piece, waiting, is_stream=answer.is_stream)
-                    if not answer.is_stream:
-                        patience.reschedule(self._loop.time() + self.edge.limits.web_answer_timeout_s)
+                    if patience_s is not None:
+                        patience.reschedule(self._loop.time() + patience_s)
             lease.process.put_back(upstream)
             lease.give_back()
             await self._send_waiting(waiting)
@@ -302,7 +312,11 @@ class Client:
 
     async def _drain(self) -> None:
         self.due = self._loop.time() + self.edge.limits.client_answer_timeout_s
-        await self.writer.drain()
+        self.is_taking = True
+        try:
+            await self.writer.drain()
+        finally:
+            self.is_taking = False
         self.due = AT_WORK
 
     async def _say(self, error: BallastError | None, linger_s: float = LINGER_S) -> None:

@@ -13,10 +13,12 @@ from console.edge.heads import Head
 from console.edge.web import Pool
 
 LIVE, READY = "/-/healthz", "/-/ready"
-# How long a probe waits for the database. A later result answers the next probe.
+# How long a probe waits for the database where there is a recent result. A later one answers the next probe.
 READY_TIMEOUT_S = 0.08
 # How old an answer may be. However many probes come, the database is asked only this often.
 FRESH_S = 1.0
+# A result that is older than this is not given while a new one may still come.
+RECENT_S = 2.0
 # A check that runs for longer than this means that the database does not answer.
 HANGS_AFTER_S = 3.0
 
@@ -63,10 +65,11 @@ class Probes:
                 self._began = loop.time()
                 self._check = loop.run_in_executor(self._thread, _check)
                 self._check.add_done_callback(self._note)
-            # No longer, because a probe needs an answer at once, and the last one is only a second old.
-            await asyncio.wait({self._check}, timeout=READY_TIMEOUT_S if self._found else HANGS_AFTER_S)
-        hangs = self._check is not None and loop.time() - self._began > HANGS_AFTER_S
-        if hangs or self._found is None:
+            is_recent = self._found is not None and loop.time() - self._found_at < RECENT_S
+            # A recent result can answer a probe at once. An old one says nothing about now.
+            left_s = READY_TIMEOUT_S if is_recent else self._began + HANGS_AFTER_S - loop.time()
+            await asyncio.wait({self._check}, timeout=max(left_s, READY_TIMEOUT_S))
+        if self._found is None or loop.time() - self._found_at >= HANGS_AFTER_S:
             return False, {"postgresql": f"no answer within {HANGS_AFTER_S:.0f} s"}
         return self._found
 

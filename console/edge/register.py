@@ -11,12 +11,19 @@ from apps.core.errors import BallastError, RateLimited, Unavailable
 
 
 class Connected(Protocol):
-    """What the register knows about a connection. ``due`` is the time by which its client must have done its part."""
+    """What the register knows about a connection.
+
+    ``due`` is the time by which its client must have done its part. ``is_taking`` says that this part is to take an
+    answer.
+    """
 
     due: float
 
     @property
     def is_resting(self) -> bool: ...
+
+    @property
+    def is_taking(self) -> bool: ...
 
     def expire(self) -> None: ...
 

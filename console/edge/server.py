@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from apps.core.addresses import forwarded_address, plain_address
 from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
 from console.configuration import Configuration
 from console.edge.buffers import Budget
@@ -26,7 +27,8 @@ SESSION_COOKIE = b"ballast_session"
 KNOWN = 204
 BACKLOG = 1024
 SWEEP_S = 0.25
-# At the stop, running requests may take this long, and requests that are still being sent this long.
+# At the stop, running requests and answers that are being taken may last this long, and requests that are still being
+# sent this long.
 DRAIN_S = 15.0
 DRAIN_SENDING_S = 3.0
 # The longest path of a socket on the systems with the smallest limit.
@@ -116,9 +118,9 @@ class Edge:
             )
 
     def client_of(self, head: Head, peer: str) -> str:
-        """Return the client's address according to the trusted proxies in front."""
-        hops = [hop.strip() for hop in head.forwarded_for.split(",") if hop.strip()]
-        return hops[-min(self.limits.trusted_proxy_count, len(hops))] if hops else peer
+        """Return the client's address according to the trusted proxies in front, or ``peer`` where they name none."""
+        forwarded = forwarded_address(head.forwarded_for, self.limits.trusted_proxy_count)
+        return (plain_address(forwarded) if forwarded else None) or peer
 
     def too_large(self, what: str) -> str:
         """Return the refusal of a body above the limit."""
@@ -146,12 +148,13 @@ class Edge:
                     client.expire()
 
     async def _drain(self) -> None:
-        """Let running requests finish. Close connections that have sent nothing or do not finish sending."""
+        """Let running requests finish and their answers be taken. Close connections that rest or only send."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while self._clients and loop.time() - began < DRAIN_S:
             for client in self.register.everybody():
-                if client.is_resting or loop.time() - began > DRAIN_SENDING_S:
+                is_late = loop.time() - began > DRAIN_SENDING_S and not client.is_taking
+                if client.is_resting or is_late:
                     client.expire()
             await asyncio.wait(self._clients, timeout=0.1)
         for task in list(self._clients):

@@ -42,6 +42,8 @@ class Upstream:
         self._sending: asyncio.Task[None] | None = None
         self._is_complete = True
         self._left: int | None = 0
+        self._chunk_left: int | None = None
+        self._has_head = False
         self.was_used = False
 
     @classmethod
@@ -60,7 +62,7 @@ class Upstream:
 
     async def ask(self, head: bytes, body: Buffer | None, method: bytes) -> Answer:
         """Send a request and read the head of its answer. Raises `OSError` or `EOFError` where the process ends."""
-        self._is_complete = False
+        self._is_complete = self._has_head = False
         self._writer.write(head)
         if body is not None:
             # Send while reading, because an answer may come before the body was read.
@@ -69,7 +71,7 @@ class Upstream:
         status_line, *lines = raw[:-4].split(b"\r\n")
         status = int(status_line[9:12])
         headers = []
-        self._left = None
+        self._left = self._chunk_left = None
         is_chunked = False
         for line in lines:
             name, _, value = line.partition(b":")
@@ -84,10 +86,14 @@ class Upstream:
             self._left = 0
         elif self._left is None and not is_chunked:
             raise EOFError("an answer without a length")
+        self._has_head = True
         return Answer(status, headers)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body of the answer. Raises `OSError` or `EOFError` where the process ends too early."""
+        """Yield the body of the answer, or where it was begun and broken off, the rest of it.
+
+        Raises `OSError` or `EOFError` where the process ends too early.
+        """
         if self._left is None:
             async for piece in self._chunks():
                 yield piece
@@ -101,21 +107,34 @@ class Upstream:
         self._finish()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        while size := int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-            while size:
-                piece = await self._reader.read(min(size, PIECE_BYTES))
+        while self._left is None:
+            if self._chunk_left is None:
+                self._chunk_left = int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16)
+                if not self._chunk_left:
+                    self._left = 0
+                    break
+            while self._chunk_left:
+                piece = await self._reader.read(min(self._chunk_left, PIECE_BYTES))
                 if not piece:
                     raise EOFError("an answer that is cut off")
-                size -= len(piece)
+                self._chunk_left -= len(piece)
                 yield piece
             await self._reader.readexactly(2)
+            self._chunk_left = None
         while await self._reader.readuntil(b"\r\n") != b"\r\n":
             pass
 
-    async def await_end(self) -> None:
-        """Wait until an unwanted answer begins or the connection ends."""
-        with contextlib.suppress(OSError):
-            await self._reader.read(1)
+    async def rest(self) -> AsyncIterator[bytes]:
+        """Yield what still comes of an unwanted answer, until it or the connection ends.
+
+        Where its head has not come, the first byte counts as its end.
+        """
+        with contextlib.suppress(OSError, EOFError):
+            if not self._has_head:
+                await self._reader.read(1)
+                return
+            async for piece in self.pieces():
+                yield piece
 
     def close(self) -> None:
         if self._sending is not None:

@@ -21,7 +21,7 @@ LOAD_TIMEOUT_S = 60.0
 # Granian kills its worker after this long. This also matters without long requests, because a worker ignores a stop
 # while it loads the application.
 KILL_TIMEOUT_S = 6
-# An answer that nobody waits for any more may take this long before its process counts as hung.
+# Where nothing comes for this long of an answer that nobody waits for any more, its process counts as hung.
 ABANDONED_S = 60.0
 BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
 
@@ -243,8 +243,16 @@ class Lease:
             self._is_ours = False
             self._pool.returned(self.process)
 
+    def close(self, upstream: Upstream) -> None:
+        """Close the connection, unless the thread was given back: then somebody else may use the connection."""
+        if self._is_ours:
+            upstream.close()
+
     def abandon(self, upstream: Upstream) -> None:
-        """Stop waiting for the answer. The thread counts as taken until the answer comes or the process is replaced."""
+        """Stop waiting for the answer. The thread counts as taken until the answer comes or the process is replaced.
+
+        Does nothing where the thread was given back.
+        """
         if self._is_ours:
             self._is_ours = False
             _abandoned.add(task := asyncio.create_task(self._await_end(upstream)))
@@ -252,8 +260,10 @@ class Lease:
 
     async def _await_end(self, upstream: Upstream) -> None:
         try:
-            async with asyncio.timeout(ABANDONED_S):
-                await upstream.await_end()
+            async with asyncio.timeout(ABANDONED_S) as patience:
+                async for _ in upstream.rest():
+                    # It still sends, so it does not hang.
+                    patience.reschedule(asyncio.get_running_loop().time() + ABANDONED_S)
         except TimeoutError:
             sys.stderr.write(f"edge: web process {self.process.number} hangs and is replaced\n")
             self.process.replace()

@@ -26,6 +26,7 @@ class Fake:
     """A connection as the register sees it."""
 
     is_resting = False
+    is_taking = False
 
     def __init__(self, due: float) -> None:
         self.due = due

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from apps.accounts import api_keys
 from apps.accounts.actions.common import MAX_ID
-from apps.accounts.models import ApiKey
+from apps.accounts.models import ApiKey, User
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import BadRequest, NotAllowed, NotFound
@@ -54,6 +54,10 @@ class CreateApiKey(Action[CreateApiKeyInput]):
     def execute(self, call: Call[CreateApiKeyInput]) -> Outcome:
         user = call.actor.user
         assert user is not None  # the guard refuses the system
+        # The lock makes sure that no key outlives a deactivation that runs at the same moment.
+        owner = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
+        if not owner.exists():
+            raise NotAllowed("Your account was deactivated, so you can make no key. Ask an SRE admin.")
         days = call.input.expires_in_days
         made = api_keys.make()
         key = ApiKey.objects.create(

@@ -9,7 +9,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
 
-from apps.accounts import queries, sessions
+from apps.accounts import devices, queries, sessions
 from apps.accounts.actions.passwords import ChangePasswordInput
 from apps.accounts.views.people import session_lines
 from apps.core.dispatcher import dispatch
@@ -58,7 +58,9 @@ def password(request: PageRequest) -> HttpResponseBase:
     key, agent = str(request.session.session_key), request.headers.get("User-Agent", "")
     sessions.note(user, key, ip=client_ip(request), user_agent=agent)
     messages.success(request, "Your password is changed. Every other browser is signed out.")
-    return redirect(settings.LOGIN_REDIRECT_URL if was_shown else "account")
+    response = redirect(settings.LOGIN_REDIRECT_URL if was_shown else "account")
+    devices.remember(request, response, user)
+    return response
 
 
 def _form(

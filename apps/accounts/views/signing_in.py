@@ -11,7 +11,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from apps.accounts import queries, sessions, sign_ins
+from apps.accounts import devices, queries, sessions, sign_ins
 from apps.accounts.models import UserSession
 from apps.core.actions import Actor
 from apps.core.dispatcher import record
@@ -43,9 +43,10 @@ class SignInView(LoginView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         address = client_ip(request)
-        take_or_refuse(f"sign-in:{address}", ADDRESS_LIMIT)
         name = sign_ins.normalised(request.POST.get("username", "").replace("\0", ""))
-        self.attempt = sign_ins.begin(name, address)
+        device = devices.of(request, name)
+        take_or_refuse(f"sign-in:{device or address}", ADDRESS_LIMIT)
+        self.attempt = sign_ins.begin(name, address, device)
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
@@ -64,7 +65,9 @@ class SignInView(LoginView):
             request.session.flush()
             raise
         sign_ins.succeed(self.attempt)
-        return HttpResponseRedirect(self.get_success_url())
+        response = HttpResponseRedirect(self.get_success_url())
+        devices.remember(request, response, user)
+        return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         sign_ins.fail(self.attempt, _stranger(self.request))
