@@ -20,6 +20,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from dramatiq.errors import BrokerError
 
 from apps.core import clocks, instants
+from apps.core.database.waiting import Patience, PatientConnection
 from apps.core.runs.reconciling import EVERY_SECONDS, reconcile
 from apps.core.runs.scheduled import jobs, start_due
 from apps.core.schedule import Job
@@ -30,6 +31,8 @@ LEADER_LOCK = 0x42414C4C
 """The key of the advisory lock: the letters BALL."""
 AWAY = (psycopg.Error, DatabaseError, BrokerError, redis.RedisError, OSError)
 """What PostgreSQL or Redis raises when it is away."""
+SILENCE_S = 10.0
+"""A leader whose own connection is silent for longer than this gives up the leadership."""
 TICK_S = 1.0
 FOLLOWER_TICK_S = 5.0
 CLOCK_WATCHED_EVERY_S = 60.0
@@ -109,7 +112,10 @@ def _try_to_lead() -> psycopg.Connection | None:
         for name, value in connection.get_connection_params().items()
         if name not in ("pool", "cursor_factory", "context")
     }
-    candidate = psycopg.connect(**parameters, autocommit=True)
+    bounds = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+    bounds["tcp_user_timeout"] = int(SILENCE_S * 1000)
+    candidate = PatientConnection.connect(**(parameters | bounds), autocommit=True)
+    candidate.patience = Patience(SILENCE_S)
     try:
         row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
     except BaseException:

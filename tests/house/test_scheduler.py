@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core import instants
+from apps.core.database.errors import ServerSilent
 from apps.core.errors import NotFound
 from apps.core.models import Run
 from apps.core.runs import execute, kinds, scheduled
@@ -200,3 +201,18 @@ def test_it_goes_on_after_an_error_in_reconciling(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(scheduler, "reconcile", reconcile)
     scheduler.run(lambda: len(waits) >= 3, waits.append)
     assert len(calls) == 3
+
+
+@pytest.mark.django_db
+def test_the_leader_does_not_wait_for_ever_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "SILENCE_S", 0.2)
+    leader = scheduler._try_to_lead()
+    assert leader is not None
+    backend = leader.info.backend_pid
+    try:
+        with pytest.raises(ServerSilent):
+            leader.execute("SELECT pg_sleep(60)")
+        assert leader.closed
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
