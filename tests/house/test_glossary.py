@@ -50,6 +50,7 @@ TEXT_EXCEPTIONS = {
         "apps/journeys/pages/what_if_start.py",
         '{"promise": "balanced", "-promise"',
     ): "addresses that people kept",
+    ("apps/accounts/devices.py", '"login"'): "the name of the route that Django's LOGIN_URL asks for",
     ("apps/accounts/middleware.py", '"login"'): "the name of the route that Django's LOGIN_URL asks for",
     ("apps/accounts/urls.py", 'name="login"'): "the name of the route that Django's LOGIN_URL asks for",
     ("apps/accounts/queries.py", "last_login"): "a field of Django's user",
