@@ -147,7 +147,7 @@ def test_in_the_middle_of_a_commit_the_outcome_is_unknown_and_the_same_key_makes
         until_somebody(house, "wait_event = 'PgSleep'")
         with house.frozen("postgres"):
             answer = asked.result(timeout=HANGS_S)
-    assert "may have happened, or not" in told(answer, "API write")
+    assert "may or may not be stored" in told(answer, "API write")
     assert answer.json()["type"].endswith("#outcome-unknown")
     house.await_well(browser)
     again = ask()
@@ -171,7 +171,7 @@ def test_a_form_whose_commit_was_lost_says_so_and_not_that_nothing_was_changed(
         with house.frozen("postgres"):
             answer = asked.result(timeout=HANGS_S)
     said = told(answer, "page")
-    assert "may have happened, or not" in said
+    assert "may or may not be stored" in said
     assert "nothing was changed" not in said
     house.await_well(browser)
 
