@@ -78,8 +78,7 @@ class Client:
         else:
             self.end(
                 TooSlow(
-                    "The request did not arrive in time, or its answer was not taken. "
-                    "Send it again over a better connection, or in smaller parts."
+                    "The request did not arrive in time. Send it again over a better connection, or in smaller parts."
                 )
             )
 

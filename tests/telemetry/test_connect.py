@@ -246,7 +246,7 @@ def test_another_secret_key_is_said_to_be_the_trouble(server: Server, settings: 
 
 
 def test_a_token_and_a_user_are_not_both_taken() -> None:
-    with pytest.raises(InvalidInput, match=r"cannot be taken"):
+    with pytest.raises(InvalidInput, match=r"not valid"):
         connect("http://127.0.0.1:9", token="x", user="me")
 
 
