@@ -15,8 +15,9 @@ import structlog
 from django.db import connection, transaction
 from pydantic import BaseModel, ValidationError
 
-from apps.core import actions, idempotency, outbox
+from apps.core import actions, idempotency
 from apps.core.actions import Actor, AnyAction, Call, Outcome, Preview
+from apps.core.delivery import outbox
 from apps.core.errors import (
     MAX_FIELD_PROBLEMS,
     BallastError,
@@ -26,7 +27,7 @@ from apps.core.errors import (
     NotFound,
 )
 from apps.core.models import AuditEntry
-from apps.core.validation_messages import plain
+from apps.core.text.validation_messages import plain
 
 logger = structlog.get_logger(__name__)
 

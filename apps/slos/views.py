@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from apps.catalog.queries import get_service
-from apps.core.csv import csv_response
-from apps.core.pages import PageRequest, draw, page
+from apps.core.web.csv import csv_response
+from apps.core.web.pages import PageRequest, draw, page
 from apps.slos import lists, queries
 from apps.slos.presenting import present, who_may_decide
 from apps.telemetry import services as telemetry

@@ -11,9 +11,9 @@ from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.errors import NotFound
 from apps.core.models import Run
-from apps.core.pagination import Page, paginate
 from apps.core.runs import kinds, leases, levers
 from apps.core.runs.kinds import Kind
+from apps.core.web.pagination import Page, paginate
 
 STATE_WORDS: Mapping[str, str] = {
     "preparing": "being prepared",

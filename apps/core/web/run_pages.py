@@ -8,8 +8,8 @@ from django.http import HttpResponse
 
 from apps.core.errors import NotFound
 from apps.core.models import Run
-from apps.core.pages import PageRequest, draw, page
 from apps.core.runs import presenting
+from apps.core.web.pages import PageRequest, draw, page
 
 
 @page("core.view_runs")

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
-from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
+from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
 
 PAGE = "actions/dialog.html"

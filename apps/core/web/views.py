@@ -11,9 +11,16 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from apps.core import queries
-from apps.core.http import is_api
-from apps.core.pages import page
-from apps.core.problems import catalogue, frameless, from_status, problem_response, translated, unknown_host
+from apps.core.web.http import is_api
+from apps.core.web.pages import page
+from apps.core.web.problems import (
+    catalogue,
+    frameless,
+    from_status,
+    problem_response,
+    translated,
+    unknown_host,
+)
 
 
 @page(public=True)
