@@ -136,8 +136,8 @@ def test_the_second_of_two_sees_what_the_first_decided(signed_in: SignedIn) -> N
     second.locator("#dialog-submit").click()
     dialog = second.get_by_role("dialog")
     expect(dialog).to_contain_text("was accepted by sre")
-    expect(dialog).to_contain_text("Holds now")
-    dialog.get_by_role("link", name="See what holds now").click()
+    expect(dialog).to_contain_text("Current state")
+    dialog.get_by_role("link", name="See the current state").click()
     expect(second.get_by_role("region", name="History")).to_contain_text(
         "accepted, the aggressive tier by sre"
     )

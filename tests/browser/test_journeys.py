@@ -100,7 +100,7 @@ def test_steps_are_tried_taken_away_and_shared_by_their_address(signed_in: Signe
     other = signed_in("sre")
     other.goto(page.url)
     expect(other.locator("#what-if .head p")).to_have_text(answer)
-    other.get_by_role("link", name=re.compile("Take away: 2 more tries of orders")).click()
+    other.get_by_role("link", name=re.compile("Remove: 2 more tries of orders")).click()
     expect(other).to_have_url(re.compile(r"\?step=fallback%3A0.9%3Apayments-api$"))
     other.goto("/audit/?actor=visitor")
     expect(other.locator("main")).not_to_contain_text("checkout-web")

@@ -214,8 +214,8 @@ def test_the_second_of_two_sees_what_the_first_did(owner: Client, checkout: Serv
     words = text_of(response)
     assert "was accepted by service_owner" in words
     assert "You saw" in words
-    assert "Holds now" in words
-    assert "Nothing of yours was saved" in words
+    assert "Current state" in words
+    assert "Your change was not saved" in words
     assert ActiveSlo.objects.get().tier == "balanced"
 
 

@@ -78,8 +78,8 @@ def test_the_window_that_is_named_is_the_installations(
     settings.WINDOW_DAYS = 30
     compute.compute_one(journey)
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "What it could keep 30 days" in page
-    assert "windows of 30 days are drawn" in page
+    assert "Targets it could keep 30 days" in page
+    assert "windows of 30 days from the forecasts" in page
     assert "28 days" not in page
 
 
@@ -141,7 +141,7 @@ def test_while_it_is_made_anew_the_old_figures_stay(journey: Journey, sre: Clien
 def test_figures_of_an_older_version_are_marked(journey: Journey, admin: Actor, sre: Client) -> None:
     compute.compute_one(journey)
     dispatch("journeys.edit", journey_input(journey="check-out", version=1, target=0.99), actor=admin)
-    assert "These figures are of the journey as it was" in text_of(sre.get("/journeys/check-out/"))
+    assert "These figures are for the journey before its last edit" in text_of(sre.get("/journeys/check-out/"))
 
 
 def test_a_viewer_reads_and_is_offered_nothing_else(journey: Journey) -> None:
@@ -268,7 +268,7 @@ def test_an_edit_of_an_old_version_keeps_nothing_and_says_so(journey: Journey, s
     sre.post("/journeys/check-out/edit/", form(version="1", name="Buy"))
     page = sre.post("/journeys/check-out/edit/", form(version="1", name="Sell", key="form-3"))
     assert page.status_code == 409
-    assert "Nothing of yours was saved" in text_of(page)
+    assert "Your change was not saved" in text_of(page)
     assert Journey.objects.get().name == "Buy"
 
 

@@ -141,7 +141,7 @@ def test_a_step_that_is_none_is_named_and_the_others_stay(
     assert "1 more replica of db" in text
     assert "1 more try of db" in text
     assert "With these steps web could keep" in text
-    assert page.content.decode().count("Take away: ") == 2
+    assert page.content.decode().count("Remove: ") == 2
 
 
 def test_more_steps_than_can_be_tried_leave_the_first_ones(
@@ -150,14 +150,14 @@ def test_more_steps_than_can_be_tried_leave_the_first_ones(
     page = reader.get(HERE, {"step": ["retry:1:db"] * 9})
     assert page.status_code == 422
     assert "At most 8 steps can be tried together. The others are left out." in text_of(page)
-    assert page.content.decode().count("Take away: ") == 8
+    assert page.content.decode().count("Remove: ") == 8
 
 
 def test_an_average_is_not_said_to_be_missed(
     live_worker: Any, fleet: dict[str, Service], reader: Client
 ) -> None:
     text = text_of(reader.get(HERE))
-    assert "an average, no target" in text
+    assert "an average, not a target" in text
     assert "on average" not in text
 
 

@@ -217,14 +217,14 @@ def test_with_built_in_families_alone_nothing_needs_to_be_stored(admin: Client) 
 def test_nothing_found_says_what_to_do(admin: Client) -> None:
     with serving(LargeServer({"temperature_celsius": 3})) as server:
         looked(admin, server.url)
-    assert "Nothing that counts requests was found" in setup(admin)
+    assert "No metric that counts requests was found" in setup(admin)
 
 
 def test_a_look_that_failed_says_why(admin: Client, server: Server) -> None:
     connect(admin, server.url)
     run = TelemetryRun.objects.get(kind="telemetry.survey")
     TelemetryRun.objects.filter(pk=run.pk).update(state="failed", summary={"failure": "the server went away"})
-    assert "The last look failed: the server went away" in text_of(admin.get(reverse("telemetry-setup")))
+    assert "The last survey failed: the server went away" in text_of(admin.get(reverse("telemetry-setup")))
 
 
 @pytest.mark.parametrize("part", ["found", "started"])

@@ -220,7 +220,7 @@ def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[
     if not families:
         return [], []
     if not sources.is_configured():
-        return [], ["No Prometheus is set up, so the services that these families read are not known."]
+        return [], ["No Prometheus is connected, so the services that these families read are not known."]
     try:
         found, refused = surveys.services_of(list(families.values()))
         return sorted(found), [surveys.in_words_of_the_page(one) for one in refused]

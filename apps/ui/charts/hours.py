@@ -1,4 +1,4 @@
-"""The hours of each day with data: read whole, read in part, left out, missing."""
+"""The hours of each day with data: complete, partial, left out, missing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def hours_by_day(days: Sequence[DayOfHours]) -> Chart:
         parts += date_labels([one.day for one in days], middles, _HEIGHT - 4)
     alternative = _alternative(days)
     rows = tuple((day(one.day, newest), *map(str, one.counts())) for one in days)
-    table = ChartTable(("Day (UTC)", "Read whole", "In part", "Left out"), rows)
+    table = ChartTable(("Day (UTC)", "Complete", "Partial", "Left out"), rows)
     svg = document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot")
     return Chart(svg, alternative, table, axis=axis(ticks, figures, y, _HEIGHT))
 
@@ -77,6 +77,6 @@ def _alternative(days: Sequence[DayOfHours]) -> str:
     whole, partial, left_out = (sum(one.counts()[place] for one in days) for place in range(3))
     missing = 24 * len(days) - whole - partial - left_out
     return (
-        f"Hours of {plural(len(days), 'day')}: {whole:,} read whole, {partial:,} in part, {left_out:,} left out, "
+        f"Hours of {plural(len(days), 'day')}: {whole:,} complete, {partial:,} partial, {left_out:,} left out, "
         f"{missing:,} missing."
     )
