@@ -200,7 +200,7 @@ def test_the_preview_of_a_number_that_is_none_says_so(owner: Client, checkout: S
 
 def test_a_form_that_is_not_filled_in_yet_complains_of_nothing(owner: Client, checkout: Service) -> None:
     words = text_of(owner.get(address(owner, "slos.set", "latency_p95")))
-    assert "what it would change appears here" in words
+    assert "to see what it would change" in words
     assert "is needed" not in words
 
 

@@ -49,7 +49,7 @@ def test_nobody_sees_them_without_signing_in(db: None) -> None:
 
 def test_the_empty_list_says_what_a_journey_is(sre: Client) -> None:
     page = sre.get("/journeys/")
-    assert "A journey is what a user sets out to do" in text_of(page)
+    assert "A journey is what a user wants to do" in text_of(page)
     assert "Create journey" in text_of(page)
 
 
@@ -125,7 +125,7 @@ def test_a_path_without_histograms_is_named_and_a_call_inside_another_too(
 
 def test_before_the_first_result_it_says_that_one_is_coming(journey: Journey, sre: Client) -> None:
     page = sre.get("/journeys/check-out/")
-    assert "A worker computes what it achieves" in text_of(page)
+    assert "A worker is computing the figures" in text_of(page)
     assert 'hx-trigger="every 2s"' in page.content.decode()
 
 
@@ -134,14 +134,16 @@ def test_while_it_is_made_anew_the_old_figures_stay(journey: Journey, sre: Clien
     assert "every 2s" not in sre.get("/journeys/check-out/").content.decode()
     ask_anew([journey.pk])
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "A worker computes it again" in page
+    assert "A worker is computing it again" in page
     assert "of the journeys succeed" in page
 
 
 def test_figures_of_an_older_version_are_marked(journey: Journey, admin: Actor, sre: Client) -> None:
     compute.compute_one(journey)
     dispatch("journeys.edit", journey_input(journey="check-out", version=1, target=0.99), actor=admin)
-    assert "These figures are for the journey before its last edit" in text_of(sre.get("/journeys/check-out/"))
+    assert "These figures are for the journey before its last edit" in text_of(
+        sre.get("/journeys/check-out/")
+    )
 
 
 def test_a_viewer_reads_and_is_offered_nothing_else(journey: Journey) -> None:

@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said_and_the_rest_still_shown(
 ) -> None:
     page = reader.get(HERE, {"kind": "fallback", "on": "pay", "value": "900"})
     assert page.status_code == 422
-    assert "Of its failures it answers: between 1 and 100 %." in text_of(page)
+    assert "Share of failures it answers: between 1 and 100 %." in text_of(page)
     page = reader.get(f"{HERE}?step=fallback:0.9:nobody")
     assert page.status_code == 422
     assert "web does not call nobody itself." in text_of(page)
@@ -136,7 +136,7 @@ def test_a_step_that_is_none_is_named_and_the_others_stay(
     page = reader.get(f"{HERE}?step=replica:1:db&step=fallback:2:pay&step=retry:1:db&step=teleport:1:db")
     assert page.status_code == 422
     text = text_of(page)
-    assert "Step 2, “fallback:2:pay”, is left out. Of its failures it answers: between 0.01 and 1." in text
+    assert "Step 2, “fallback:2:pay”, is left out. Share of failures it answers: between 0.01 and 1." in text
     assert "Step 4, “teleport:1:db”, is left out. A step begins with one of fallback, queue," in text
     assert "1 more replica of db" in text
     assert "1 more try of db" in text

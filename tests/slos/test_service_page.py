@@ -114,7 +114,7 @@ def test_an_slo_far_up_is_touched(checkout: Service, admin: Actor, shop: Team) -
         caller = make_service(name, team=shop)
         make_edge(caller, last)
         last = caller
-    assert "No service upstream has an SLO" in text_of(page(client_of("sre_admin"), checkout))
+    assert "No upstream service has an SLO" in text_of(page(client_of("sre_admin"), checkout))
     terms = {"service_id": "site", "sli_type": "availability", "target": 0.99, "rationale": "why"}
     dispatch("slos.set", terms, actor=admin)
     assert "1 service upstream with an SLO: site" in text_of(page(client_of("auditor"), checkout))

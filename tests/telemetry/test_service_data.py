@@ -90,7 +90,9 @@ def test_an_address_with_any_start_is_answered(shop: Service, text: str) -> None
 def test_a_service_without_hours_and_one_that_nobody_knows_are_told_apart(shop: Service) -> None:
     Service.objects.create(service_id="new")
     client = client_of("viewer")
-    assert "Ballast has not read anything yet for new" in text_of(client.get(reverse("telemetry"), {"service": "new"}))
+    assert "Ballast has not read anything yet for new" in text_of(
+        client.get(reverse("telemetry"), {"service": "new"})
+    )
     assert "The catalog has no service nobody" in text_of(
         client.get(reverse("telemetry"), {"service": "nobody"})
     )

@@ -290,7 +290,7 @@ def test_files_are_what_ballast_can_read(admin: Client, server: Server, what: st
 def test_the_environment_is_said_to_win(admin: Client, server: Server, settings: Settings) -> None:
     settings.PROMETHEUS_URL = server.url
     words = text_of(admin.get(reverse("telemetry-setup")))
-    assert "wins over a connection made here" in words
+    assert "overrides a connection made here" in words
     assert connect(admin, server.url).status_code == 409
 
 

@@ -14,7 +14,7 @@ from apps.ui.format import day, plural
 _HEIGHT = 132.0
 _WIDEST_BAR = 18.0
 #: The parts of a day's column, from below: the class and the words.
-_PARTS = (("whole", "read"), ("partial", "in part"), ("miss", "left out"))
+_PARTS = (("whole", "complete"), ("partial", "partial"), ("miss", "left out"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DayOfHours:
         return self.whole, self.partial, self.left_out
 
     def words(self) -> str:
-        """Return the day's hours in words: ``21 read, 1 in part, 2 left out``."""
+        """Return the day's hours in words: ``21 complete, 1 partial, 2 left out``."""
         named = [f"{hours} {word}" for hours, (_, word) in zip(self.counts(), _PARTS, strict=True) if hours]
         return ", ".join(named) or "nothing"
 
