@@ -35,7 +35,7 @@ def audit(client: Client, **query: str) -> Any:
         ("slos.edit", SLO | {"target": 0.999}, SLO | {"target": 0.99},
          "Availability changed from 99.9 % over 28 days to 99 % over 28 days"),
         ("slos.retire", SLO | {"target": 0.999}, None, "Availability 99.9 % over 28 days retired"),
-        ("slos.regenerate", None, None, "A new recommendation asked for"),
+        ("slos.regenerate", None, None, "New recommendation requested"),
         ("slos.store_recommendations", None, {"services": 41}, "41 services got new recommendations"),
         ("accounts.create_api_key", None, None, "Create API key: ci"),
         ("gone.action", None, None, "gone.action: ci"),

@@ -159,9 +159,7 @@ def test_a_new_recommendation_is_asked_for_and_made_by_a_worker(signed_in: Signe
     page.get_by_role("dialog").get_by_role("button", name="Regenerate recommendation").click()
     expect(page.locator("#toasts")).to_contain_text("A worker computes new recommendations for ledger")
     # The page says that one is awaited, unless the worker was quicker than the page.
-    expect(page.get_by_role("region", name="History")).to_contain_text(
-        "A new recommendation asked for by sre"
-    )
+    expect(page.get_by_role("region", name="History")).to_contain_text("New recommendation requested by sre")
     expect(page.get_by_text("A worker makes new recommendations")).to_have_count(0, timeout=60_000)
     expect(page.locator("main")).to_contain_text(re.compile(r"made (now|just now|\d+\s+s ago)"))
     expect(page.get_by_role("region", name="Balanced tier")).to_be_visible()

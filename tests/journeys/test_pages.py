@@ -15,7 +15,7 @@ from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
 from apps.journeys.making import compute
 from apps.journeys.models import Journey
-from apps.journeys.services import ask_anew
+from apps.journeys.services import mark_outdated
 from tests.journeys.conftest import journey_input
 from tests.pages import HTMX, client_of, rows_of, text_of
 
@@ -132,7 +132,7 @@ def test_before_the_first_result_it_says_that_one_is_coming(journey: Journey, sr
 def test_while_it_is_made_anew_the_old_figures_stay(journey: Journey, sre: Client) -> None:
     compute.compute_one(journey)
     assert "every 2s" not in sre.get("/journeys/check-out/").content.decode()
-    ask_anew([journey.pk])
+    mark_outdated([journey.pk])
     page = text_of(sre.get("/journeys/check-out/"))
     assert "A worker is computing it again" in page
     assert "of the journeys succeed" in page

@@ -158,7 +158,7 @@ def test_the_environment_wins_and_its_secrets_stay_with_its_address(
     found = sources.connection()
     assert found is not None
     assert (found.url, found.token) == ("http://127.0.0.1:9", "of-the-environment")
-    with pytest.raises(Conflict, match="the environment wins"):
+    with pytest.raises(Conflict, match="the environment overrides"):
         connect(server.url)
 
 

@@ -252,7 +252,7 @@ def test_stored_families_are_changed_and_taken_away_as_text(admin: Client, serve
     assert "orders_total" in setup(admin)
     stale = admin.post(address, {"toml": "[telemetry]", "version": "0"})
     assert stale.status_code == 409
-    assert "Somebody stored other families meanwhile" in text_of(stale)
+    assert "Somebody has stored other families since" in text_of(stale)
     admin.post(address, {"toml": "[telemetry]", "version": str(version)})
     assert sources.telemetry_config() == load_config()
 
