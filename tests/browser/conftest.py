@@ -99,8 +99,8 @@ def signed_in(console: RunningConsole, browser: Browser, sessions: dict[str, Any
     """Open a browser in which a person is signed in; a complaint on its console fails the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
-    # Chromium says of each answer of 400 and above that it failed, the expected ones too. htmx complains of each request
-    # that the page itself aborted.
+    # Chromium says of each answer of 400 and above that it failed, the expected ones too. htmx complains of each
+    # request that the page itself aborted.
     expected = ["Failed to load resource", "htmx:afterRequest", "htmx:sendAbort"]
 
     def open_page(name: str = "sre", *, complains: Sequence[str] = (), **options: Any) -> Page:
