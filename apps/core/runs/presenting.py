@@ -187,7 +187,7 @@ def runs_page(*, who: str = "", kind: str = "", state: str = "", cursor: str | N
     """Return one page of runs, newest first.
 
     ``who`` is ``system``, ``all``, or empty for the runs that concern people: those that people asked for, and those of
-    the system that did not complete. The state ``open`` means all runs that have not ended.
+    the system that failed, were given up or are paused. The state ``open`` means all runs that have not ended.
     """
     wanted = Run.objects.defer("errors", "position")
     if who == "system":
