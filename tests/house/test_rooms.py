@@ -17,6 +17,7 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.permissions import permissions
 from apps.core.rooms import rooms
+from console.embedded import ensure
 from tests.house.running import ROOT, environment
 
 COPIED = ("apps", "console", "templates", "static", "fixtures", "manage.py", "pyproject.toml")
@@ -78,7 +79,7 @@ def said(kept_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, copy / name)
         else:
             shutil.copy(source, copy / name)
     (copy / "apps/freezes").mkdir()
@@ -100,8 +101,9 @@ def said(kept_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    manage("makemigrations", "freezes")
-    yield json.loads(manage("shell", "--no-imports", "-c", LOOK).splitlines()[-1])
+    with ensure(kept_data_dir, durable=False):
+        manage("makemigrations", "freezes")
+        yield json.loads(manage("shell", "--no-imports", "-c", LOOK).splitlines()[-1])
     shutil.rmtree(copy)
 
 
