@@ -54,6 +54,11 @@ def pytest_unconfigure() -> None:
     _servers.close()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, in whatever order; a worker that came to it last would end long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def _migrations_digest() -> str:
     """Return a digest of migrations and grants; it names the template, so that a changed schema gets a new one."""
     digest = hashlib.sha256()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from console.embedded import ensure
 from tests.house.running import ROOT, environment
 
@@ -36,6 +38,7 @@ def manage(data_dir: Path, script: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.long
 def test_a_dump_is_restored_with_roles_and_an_audit_trail_that_nobody_edits(data_dir: Path) -> None:
     dump = data_dir / "ballast.dump"
     fresh = data_dir.parent / "fresh"

@@ -20,6 +20,7 @@ from apps.core.rooms import rooms
 from console.embedded import ensure
 from tests.house.running import ROOT, environment
 
+pytestmark = pytest.mark.long
 COPIED = ("apps", "console", "templates", "static", "fixtures", "manage.py", "pyproject.toml")
 BLOCK = re.compile(r"^`((?:apps|templates)/freezes/\S+)`\n\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
