@@ -7,6 +7,7 @@ the owner's.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import uuid
@@ -57,6 +58,12 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, in whatever order; a worker that came to it last would end long after the others."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from walking over thousands of tests, which are none, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _migrations_digest() -> str:
