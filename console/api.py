@@ -32,12 +32,12 @@ from apps.core.errors import (
     NotSignedIn,
     RateLimited,
 )
-from apps.core.http import StrictParser
-from apps.core.openapi import complete
-from apps.core.problems import from_status, problem_response, translated
-from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.core.redis.rate_limit import api_limit, take_or_refuse
 from apps.core.rooms import modules
-from apps.core.validation_messages import plain
+from apps.core.text.validation_messages import plain
+from apps.core.web.http import StrictParser
+from apps.core.web.openapi import complete
+from apps.core.web.problems import from_status, problem_response, translated
 
 logger = structlog.get_logger(__name__)
 

@@ -8,6 +8,6 @@ class ConsoleConfig(AppConfig):
     label = "console"
 
     def ready(self) -> None:
-        from console.broker import install
+        from console.workers.broker import install
 
         install()

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
 
-from apps.core import grants
+from apps.core.database import grants
 
 # The migrating process holds it. Others wait and then find nothing to do.
 MIGRATION_LOCK = 0x4D494752

@@ -19,7 +19,8 @@ import structlog
 from django.db import DatabaseError, close_old_connections, connection
 from dramatiq.errors import BrokerError
 
-from apps.core import clocks, instants
+from apps.core import instants
+from apps.core.database import clocks
 from apps.core.database.waiting import Patience, PatientConnection
 from apps.core.runs.reconciling import EVERY_SECONDS, reconcile
 from apps.core.runs.scheduled import jobs, start_due

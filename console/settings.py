@@ -113,14 +113,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "apps.core.middleware.ProbeMiddleware",
+    "apps.core.web.middleware.ProbeMiddleware",
     # Before all middleware that may refuse a request, so that a refusal has the request's id.
-    "apps.core.middleware.RequestIdMiddleware",
+    "apps.core.web.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.core.middleware.BodyLimitMiddleware",
-    "apps.core.middleware.MarksMiddleware",
+    "apps.core.web.middleware.BodyLimitMiddleware",
+    "apps.core.web.middleware.MarksMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -130,11 +130,11 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.SessionNoteMiddleware",
-    "apps.core.visible_pages.VisibleCharactersMiddleware",
-    "apps.core.middleware.ApiHeadersMiddleware",
-    "apps.core.middleware.ProblemPagesMiddleware",
+    "apps.core.web.visible_pages.VisibleCharactersMiddleware",
+    "apps.core.web.middleware.ApiHeadersMiddleware",
+    "apps.core.web.middleware.ProblemPagesMiddleware",
     # Innermost, because the problem of a 405 needs the methods that it names.
-    "apps.core.middleware.ApiMethodsMiddleware",
+    "apps.core.web.middleware.ApiMethodsMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -198,12 +198,12 @@ DATABASES = {
     "default": database(_database_url, pool_size=_configuration.database_pool_size),
     "owner": database(_owner_url, pool_size=0),
 }
-DATABASE_ROUTERS = ["apps.core.routers.ApplicationRouter"]
+DATABASE_ROUTERS = ["apps.core.database.routers.ApplicationRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "apps.core.cache.TolerantRedisCache",
+        "BACKEND": "apps.core.redis.cache.TolerantRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "ballast",
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},

@@ -10,6 +10,6 @@ urlpatterns = [
     path("api/v1/", api.urls),
 ]
 
-handler400 = "apps.core.views.bad_request"
-handler404 = "apps.core.views.not_found"
-handler500 = "apps.core.views.server_error"
+handler400 = "apps.core.web.views.bad_request"
+handler404 = "apps.core.web.views.not_found"
+handler500 = "apps.core.web.views.server_error"

@@ -69,7 +69,7 @@ def pytest_collection_finish() -> None:
 def _migrations_digest() -> str:
     """Return a digest of migrations and grants; it names the template, so that a changed schema gets a new one."""
     digest = hashlib.sha256()
-    for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), ROOT / "apps/core/grants.py"]):
+    for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), ROOT / "apps/core/database/grants.py"]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]
 
@@ -81,7 +81,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
     from django.core.management import call_command
     from django.db import connections
 
-    from apps.core import grants
+    from apps.core.database import grants
 
     owner = dict(settings.DATABASES["owner"])  # as it is before the names below change
     template = f"ballast_template_{_migrations_digest()}"

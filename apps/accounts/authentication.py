@@ -10,10 +10,10 @@ from ninja.security import APIKeyCookie, APIKeyHeader
 from ninja.throttling import BaseThrottle
 
 from apps.accounts import api_keys
-from apps.core.csrf import CsrfCheck
 from apps.core.errors import NotAllowed, NotSignedIn
-from apps.core.http import KNOWN_TO_OTHERS, client_ip
-from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.core.redis.rate_limit import api_limit, take_or_refuse
+from apps.core.web.csrf import CsrfCheck
+from apps.core.web.http import KNOWN_TO_OTHERS, client_ip
 
 KEY_HEADER = "X-API-Key"
 CHALLENGE = {"WWW-Authenticate": f'ApiKey realm="ballast", header="{KEY_HEADER}"'}

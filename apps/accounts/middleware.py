@@ -15,8 +15,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from apps.accounts import sessions
 from apps.accounts.authentication import KEY_HEADER
 from apps.core.errors import NotAllowed
-from apps.core.http import KNOWN_TO_OTHERS, client_ip, is_api
-from apps.core.problems import problem_response
+from apps.core.web.http import KNOWN_TO_OTHERS, client_ip, is_api
+from apps.core.web.problems import problem_response
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from apps.accounts.models import User
-from apps.core.alike import look_of
 from apps.core.errors import Conflict
-from apps.core.names import NAME_PATTERN, SIGN_IN_PATTERN, usable_name, usable_sign_in, visible
+from apps.core.text.alike import look_of
+from apps.core.text.names import NAME_PATTERN, SIGN_IN_PATTERN, usable_name, usable_sign_in, visible
 
 Username = Annotated[str, Field(min_length=1, max_length=150)]
 """The name of an existing person, whatever it holds."""

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from apps.accounts.views import account, keys, people, signing_in, teams
-from apps.core.pages import POST, page
+from apps.core.web.pages import POST, page
 
 _sign_in = page(public=True, methods=("GET", "HEAD", "POST"))(signing_in.SignInView.as_view())
 _sign_out = page(public=True, methods=POST)(signing_in.SignOutView.as_view())

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from apps.audit import queries
 from apps.audit.queries import AuditFilters
-from apps.core.http import SignedInRequest
 from apps.core.models import AuditEntry
-from apps.core.pagination import Page, PageOut, PageQuery
+from apps.core.web.http import SignedInRequest
+from apps.core.web.pagination import Page, PageOut, PageQuery
 
 router = Router(tags=["audit"])
 ROUTERS = (router,)

@@ -17,8 +17,8 @@ from apps.catalog.models import Service
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.instants import Instant
 from apps.core.models import AuditEntry
-from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
 from apps.core.rooms import Scope
+from apps.core.web.pagination import DEFAULT_LIMIT, Page, paginate
 
 NEWEST_FIRST = ("-created_at", "-id")
 EXPORT_ROWS = 100_000

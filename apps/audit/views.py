@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from apps.audit import formatting, queries
 from apps.audit.queries import EXPORT_HEADER, AuditFilters
-from apps.core.csv import csv_response
 from apps.core.dispatcher import invalid_input
 from apps.core.errors import InvalidInput
 from apps.core.models import AuditEntry
-from apps.core.pages import PageRequest, draw, page
 from apps.core.sentences import sentence
+from apps.core.web.csv import csv_response
+from apps.core.web.pages import PageRequest, draw, page
 
 PAGE = "audit/list.html"
 

@@ -17,8 +17,8 @@ from apps.catalog.graph.traversal import MAX_DEPTH, Subgraph
 from apps.catalog.ingesting.reporting import ingestion_state, row_errors
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.core.errors import NotAllowed
-from apps.core.http import actor_from, dispatch_api
-from apps.core.pagination import PageOut, PageQuery
+from apps.core.web.http import actor_from, dispatch_api
+from apps.core.web.pagination import PageOut, PageQuery
 
 router = Router(tags=["catalog"])
 detail_router = Router(tags=["catalog"])

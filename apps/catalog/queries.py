@@ -13,8 +13,8 @@ from apps.catalog.graph.traversal import subgraph
 from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
-from apps.core.pagination import DEFAULT_LIMIT, Page, paginate
 from apps.core.remembered import remembered
+from apps.core.web.pagination import DEFAULT_LIMIT, Page, paginate
 
 __all__ = ["subgraph"]
 

@@ -29,7 +29,7 @@ from apps.catalog.models import MAX_SERVICE_ID_LENGTH, DiscoverySource
 from apps.catalog.validation_messages import plain
 from apps.core.errors import MAX_FIELD_PROBLEMS
 from apps.core.instants import AwareInstant
-from apps.core.names import HIDDEN, NAME_PATTERN, name_problem
+from apps.core.text.names import HIDDEN, NAME_PATTERN, name_problem
 
 MAX_TEXT_LENGTH = 1_000
 MAX_OBJECT_BYTES = 32 * 1024

@@ -16,8 +16,9 @@ from apps.catalog.ingesting.validation import Graph, validate_graph
 from apps.catalog.schemas import DependencyRow, ServiceRow
 from apps.catalog.sources import declares
 from apps.catalog.spelling import Spellings
-from apps.core import instants, outbox
+from apps.core import instants
 from apps.core.actions import Actor
+from apps.core.delivery import outbox
 from apps.core.models import AuditEntry
 
 __all__ = [

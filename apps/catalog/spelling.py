@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from apps.catalog.models import MAX_SERVICE_ID_LENGTH, Service
 from apps.catalog.sources import STANDING
-from apps.core.alike import as_latin, look_of
+from apps.core.text.alike import as_latin, look_of
 
 NAMES_SHOWN = 5
 """How many pairs of names a remark lists; the others are counted."""

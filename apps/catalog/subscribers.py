@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apps.catalog import runs
+from apps.core.delivery.outbox import subscribe
 from apps.core.models import OutboxEvent
-from apps.core.outbox import subscribe
 
 
 @subscribe("catalog.edges_removed", name="catalog.refresh_cycles")

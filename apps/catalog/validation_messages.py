@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 
 from pydantic_core import ErrorDetails
 
-from apps.core import validation_messages
-from apps.core.validation_messages import quoted
+from apps.core.text import validation_messages
+from apps.core.text.validation_messages import quoted
 
 
 def plain(problem: ErrorDetails) -> str:

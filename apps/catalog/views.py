@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.catalog import mapping, queries
-from apps.core.pages import PageRequest, draw, page
+from apps.core.web.pages import PageRequest, draw, page
 
 
 @page("catalog.view")

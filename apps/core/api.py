@@ -13,7 +13,7 @@ from pydantic import Field
 from apps.core import actions, queries
 from apps.core.actions import AnyAction
 from apps.core.dispatcher import preview as preview_action
-from apps.core.http import actor_from, dispatch_api
+from apps.core.web.http import actor_from, dispatch_api
 
 router = Router(tags=["actions"])
 health_router = Router(tags=["health"])

@@ -17,7 +17,7 @@ class CoreRoom(Room):
     audit_areas = {"core": "long work"}
 
     def ready(self) -> None:
-        from apps.core.grants import grant_application_role
+        from apps.core.database.grants import grant_application_role
 
         post_migrate.connect(grant_application_role, dispatch_uid="core.grants")
         # Actions, kinds of runs and subscribers register themselves on import. Every process must know all of them,

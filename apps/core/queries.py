@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from apps.core import clocks, storage
+from apps.core.database import clocks, storage
 from apps.core.database.apart import connected
 from apps.core.models import OutboxDelivery
 

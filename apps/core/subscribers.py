@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from apps.core.delivery.outbox import subscribe
 from apps.core.models import OutboxEvent, Run
-from apps.core.outbox import subscribe
 from apps.core.runs import bells
 from apps.core.runs.starting import RING
 

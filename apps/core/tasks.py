@@ -7,7 +7,8 @@ from typing import Any
 import dramatiq
 import structlog
 
-from apps.core import asking, services
+from apps.core import services
+from apps.core.redis import asking
 from apps.core.runs import executing, purging
 from apps.core.runs.bells import ACTOR
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apps.core.actions import Actor
+from apps.core.delivery.outbox import subscribe
 from apps.core.models import OutboxEvent
-from apps.core.outbox import subscribe
 from apps.demo import runs
 
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from apps.accounts.permissions import who_may
 from apps.catalog.queries import get_service
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
-from apps.core.http import actor_from
-from apps.core.pagination import PageOut, PageQuery, paginate
+from apps.core.web.http import actor_from
+from apps.core.web.pagination import PageOut, PageQuery, paginate
 from apps.journeys import queries
 from apps.journeys.documents import WhatIfDone
 from apps.journeys.models import Journey

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import ActionInput
-from apps.core.names import FILLED_NAME_PATTERN, usable_name
+from apps.core.text.names import FILLED_NAME_PATTERN, usable_name
 from apps.journeys.models import MAX_NAME_LENGTH
 from apps.slos.actions import inside, no_percentage
 

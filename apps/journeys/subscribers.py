@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from apps.core import instants
+from apps.core.delivery.outbox import subscribe
 from apps.core.models import OutboxEvent
-from apps.core.outbox import subscribe
 from apps.journeys import runs
 from apps.journeys.actions import CHANGED
 from apps.journeys.models import Journey

@@ -15,8 +15,8 @@ from apps.catalog.queries import get_service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed
-from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.core.rooms import Scope
+from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.journeys import queries
 from apps.journeys.models import Journey
 from apps.journeys.pages import forms, presenting, what_if_page, what_if_start

@@ -11,11 +11,11 @@ from ninja import Body, Query, Router, Status
 
 from apps.catalog.queries import get_service
 from apps.core.actions import Actor
-from apps.core.csrf import require_for_effect
 from apps.core.dispatcher import dispatch
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
-from apps.core.http import actor_from, dispatch_api
-from apps.core.pagination import PageOut, paginate
+from apps.core.web.csrf import require_for_effect
+from apps.core.web.http import actor_from, dispatch_api
+from apps.core.web.pagination import PageOut, paginate
 from apps.slos import computation, queries, retrieval
 from apps.slos.documents.assembled import only
 from apps.slos.documents.types import AgedDocument

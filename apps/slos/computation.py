@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apps.core import asking
-from apps.core.asking import Question, Unanswered
+from apps.core.redis import asking
+from apps.core.redis.asking import Question, Unanswered
 from apps.core.resilience import CircuitBreaker
 from apps.slos.documents.types import Answer, as_answer
 

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.catalog.models import Service
-from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.models import Run
+from apps.core.redis import asking
 from apps.core.runs import Kind, Parameters, Subject, register, same_again, start
 
 REFRESH = "slos.refresh"

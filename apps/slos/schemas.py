@@ -9,7 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, field_validator
 
-from apps.core.pagination import PageQuery
+from apps.core.web.pagination import PageQuery
 from apps.slos.impact.upstream import MAX_DEPTH
 from apps.slos.models import SliType
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from apps.catalog.models import Service
 from apps.core import instants
+from apps.core.delivery.outbox import subscribe
 from apps.core.models import OutboxEvent
-from apps.core.outbox import subscribe
 from apps.slos import runs
 from apps.slos.documents import recommendation_cache
 from apps.slos.making import storing

@@ -7,7 +7,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from apps.core import asking
+from apps.core.redis import asking
 from apps.core.runs import Done, Holding, LeaseLost
 from apps.slos import computation as _questions  # noqa: F401  the questions that are answered here
 from apps.slos import runs

@@ -13,7 +13,7 @@ from apps.catalog.models import Dependency, DiscoverySource, Service
 from apps.catalog.schemas import service_id_problem
 from apps.catalog.services import upsert_graph
 from apps.catalog.spelling import shown
-from apps.core.names import name_problem
+from apps.core.text.names import name_problem
 from apps.telemetry.clients.base import Discovery, Edge, TelemetrySource
 
 #: How far back a reading looks for new services before it reads its window.

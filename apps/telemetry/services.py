@@ -17,8 +17,9 @@ from django.db import transaction
 
 from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.services import Graph, GraphCounts, apply_graph
-from apps.core import instants, outbox
+from apps.core import instants
 from apps.core.actions import Actor
+from apps.core.delivery import outbox
 from apps.core.errors import InvalidInput
 from apps.core.instants import whole_hour
 from apps.core.remembered import remembered

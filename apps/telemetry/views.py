@@ -14,7 +14,7 @@ from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
-from apps.core.pages import POST, PageRequest, page
+from apps.core.web.pages import POST, PageRequest, page
 from apps.telemetry import checks, queries
 from apps.telemetry.imports import uploads
 from apps.telemetry.models import TelemetryRun

@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotFound
-from apps.core.pages import POST, PageRequest, page
+from apps.core.web.pages import POST, PageRequest, page
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, sentences, toml
 from apps.telemetry.proposals.documents import Survey

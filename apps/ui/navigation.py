@@ -60,7 +60,7 @@ def declared(name: str) -> list[Any]:
     return [value for value in found if value]
 
 
-SHORTCOMINGS = "apps.core.shortcomings.shortcomings"
+SHORTCOMINGS = "apps.core.web.shortcomings.shortcomings"
 """``callable() -> list[str]``: what this installation currently lacks."""
 
 

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from apps.core.addresses import forwarded_address, plain_address
 from apps.core.errors import NotSignedIn, RateLimited, TooLarge, Unavailable
+from apps.core.web.addresses import forwarded_address, plain_address
 from console.configuration import Configuration
 from console.edge.buffers import Budget
 from console.edge.client import Client

@@ -11,7 +11,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import BadRequest, InvalidInput, NotAllowed, RateLimited
 from apps.core.models import AuditEntry, IdempotencyKey, OutboxEvent
-from apps.core.rate_limit import Limit
+from apps.core.redis.rate_limit import Limit
 from tests.accounts.conftest import (
     OTHER_PASSWORD,
     PASSWORD,

@@ -9,7 +9,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.core.rate_limit import Limit
+from apps.core.redis.rate_limit import Limit
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

@@ -12,7 +12,7 @@ from apps.accounts import devices
 from apps.accounts.models import User
 from apps.accounts.sign_ins import ADDRESS, DEVICE, PAIR
 from apps.core.dispatcher import dispatch
-from apps.core.rate_limit import Limit
+from apps.core.redis.rate_limit import Limit
 from tests.accounts.conftest import OTHER_PASSWORD, PASSWORD, acting, person, signed_in
 from tests.accounts.test_sign_in_locks import flooded
 

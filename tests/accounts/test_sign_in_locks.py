@@ -20,10 +20,11 @@ from apps.accounts import sign_ins
 from apps.accounts.models import SignInCount
 from apps.accounts.sign_ins import ADDRESS, NAME, PAIR, UNKNOWN
 from apps.accounts.tasks import tidy
-from apps.core import rate_limit, redis_watch
 from apps.core.errors import RateLimited
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.core.rate_limit import Limit
+from apps.core.redis import rate_limit
+from apps.core.redis import watch as redis_watch
+from apps.core.redis.rate_limit import Limit
 from tests.accounts.conftest import PASSWORD, entries, person, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]

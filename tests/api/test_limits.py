@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.core import rate_limit, redis_watch
+from apps.core.redis import rate_limit
+from apps.core.redis import watch as redis_watch
 from tests.api.conftest import ClientFor, key_for, problem
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from apps.catalog.models import Service
 from apps.core import actions
 from apps.core.actions import Actor
 from apps.core.errors import Conflict
-from apps.core.problems import catalogue
+from apps.core.web.problems import catalogue
 from tests.api.conftest import ClientFor, problem
 
 pytestmark = pytest.mark.django_db

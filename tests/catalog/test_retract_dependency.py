@@ -9,7 +9,7 @@ import pytest
 from apps.accounts.models import User
 from apps.catalog.models import CycleAlert, Dependency
 from apps.catalog.runs import REFRESH_CYCLES
-from apps.core import relay
+from apps.core.delivery import relay
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.models import AuditEntry, Run

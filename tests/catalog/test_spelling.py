@@ -16,10 +16,10 @@ from apps.catalog.ingesting import ingestion
 from apps.catalog.models import Dependency, Ingestion, Service
 from apps.catalog.schemas import service_id_problem
 from apps.catalog.spelling import NAMES_SHOWN, Spellings, difference, forms_of
-from apps.core.alike import look_of
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict
-from apps.core.names import name_problem
+from apps.core.text.alike import look_of
+from apps.core.text.names import name_problem
 from tests.catalog.conftest import State, acting
 from tests.catalog.test_run_ingestion import send
 from tests.pages import client_of, text_of

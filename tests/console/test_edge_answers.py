@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from apps.core.http import client_ip
+from apps.core.web.http import client_ip
 from console.configuration import Configuration
 from console.edge import probes as probes_module
 from console.edge import server as server_module

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from apps.accounts.models import Team, User
-from apps.core import actions, outbox
+from apps.core import actions
 from apps.core.actions import Action, ActionInput, Actor, Call, Event, FieldChange, Outcome, Preview, Touch
+from apps.core.delivery import outbox
 from apps.core.models import AuditEntry, OutboxEvent
 
 type Listen = Callable[[str, str, Callable[[OutboxEvent], None]], None]

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 from psycopg.errors import InsufficientPrivilege
 
-from apps.core.grants import APPEND_ONLY_TABLES
+from apps.core.database.grants import APPEND_ONLY_TABLES
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])
 

@@ -11,8 +11,9 @@ from typing import Any
 import dramatiq
 import pytest
 
-from apps.core import asking, instants
-from apps.core.asking import Question, Unanswered
+from apps.core import instants
+from apps.core.redis import asking
+from apps.core.redis.asking import Question, Unanswered
 from apps.core.resilience import CircuitBreaker
 
 given: list[dict[str, Any]] = []

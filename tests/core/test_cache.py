@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.core import redis_watch
-from apps.core.cache import TolerantRedisCache
+from apps.core.redis import watch as redis_watch
+from apps.core.redis.cache import TolerantRedisCache
 from apps.core.resilience import BreakerState
 
 NOWHERE = "redis://127.0.0.1:1/0"

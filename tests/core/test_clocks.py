@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from structlog.testing import capture_logs
 
-from apps.core import clocks, instants
+from apps.core import instants
+from apps.core.database import clocks
 from tests.core.runs import BEGIN, Moving
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.core.csv import csv_chunks, csv_response, harmless
+from apps.core.web.csv import csv_chunks, csv_response, harmless
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"])

@@ -14,7 +14,7 @@ from apps.core.actions import AnyAction, Call
 from apps.core.dispatcher import Result, dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, IdempotencyKey, OutboxDelivery, OutboxEvent
-from apps.core.problems import translated
+from apps.core.web.problems import translated
 from tests.core.conftest import Listen, person
 
 pytestmark = pytest.mark.django_db

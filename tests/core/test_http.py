@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.test import RequestFactory
 
 from apps.core.errors import InvalidInput
-from apps.core.http import StrictParser, client_ip
+from apps.core.web.http import StrictParser, client_ip
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Team, User
 from apps.core.errors import NotFound
-from apps.core.pagination import paginate
+from apps.core.web.pagination import paginate
 
 pytestmark = pytest.mark.django_db
 START = timezone.now()

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.core import rate_limit, redis_watch
 from apps.core.errors import RateLimited
-from apps.core.rate_limit import Limit, LocalBuckets, take, take_or_refuse
+from apps.core.redis import rate_limit
+from apps.core.redis import watch as redis_watch
+from apps.core.redis.rate_limit import Limit, LocalBuckets, take, take_or_refuse
 
 THREE = Limit(burst=3, per_minute=60)
 SLOW = Limit(burst=3, per_minute=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.core.rate_limit import Allowance, Limit, LocalBuckets, api_limit
+from apps.core.redis.rate_limit import Allowance, Limit, LocalBuckets, api_limit
 
 
 class Clock:

@@ -11,9 +11,10 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.core import queries, relay
+from apps.core import queries
+from apps.core.delivery import relay
+from apps.core.delivery.outbox import publish
 from apps.core.models import OutboxDelivery, OutboxEvent
-from apps.core.outbox import publish
 from tests.core.conftest import Listen
 
 pytestmark = pytest.mark.django_db

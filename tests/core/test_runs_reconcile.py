@@ -12,7 +12,8 @@ from django.db import IntegrityError, OperationalError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.core import instants, relay
+from apps.core import instants
+from apps.core.delivery import relay
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry, Run
 from apps.core.runs import bells, kinds

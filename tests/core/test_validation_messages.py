@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core._pydantic_core import list_all_errors
 
-from apps.core.validation_messages import plain
+from apps.core.text.validation_messages import plain
 
 
 class Part(BaseModel):

@@ -15,11 +15,11 @@ from apps.accounts.models import ApiKey, Team, User
 from apps.catalog.models import CycleAlert, Dependency, DiscoverySource, Service
 from apps.catalog.services import upsert_graph
 from apps.core.actions import Actor
+from apps.core.delivery.relay import drain
 from apps.core.demo_parts import ORIGIN
 from apps.core.dispatcher import preview
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
-from apps.core.relay import drain
 from apps.core.runs import execute
 from apps.demo import locking, queries, runs, services, signins
 from apps.demo.locking import DEMO_LOCK

@@ -16,8 +16,8 @@ from apps.catalog.models import Service
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import NotAllowed, NotFound
-from apps.core.middleware import RequestIdMiddleware
 from apps.core.models import AuditEntry
+from apps.core.web.middleware import RequestIdMiddleware
 from tests.api.conftest import key_for, problem
 
 pytestmark = pytest.mark.django_db

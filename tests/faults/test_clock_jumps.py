@@ -12,7 +12,8 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from apps.core import instants, outbox, relay
+from apps.core import instants
+from apps.core.delivery import outbox, relay
 from apps.core.models import OutboxDelivery, OutboxEvent, Run
 from apps.core.runs import bells, execute
 from apps.core.runs.holding import claim

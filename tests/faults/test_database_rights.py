@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from apps.accounts.models import ApiKey, User
-from apps.core import grants, scratch
+from apps.core.database import grants, scratch
 from apps.core.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])

@@ -17,7 +17,8 @@ from django.db import connections
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.core import queries, storage
+from apps.core import queries
+from apps.core.database import storage
 from console.embedded.state import load_state
 from tests.pages import client_of
 

@@ -23,12 +23,12 @@ from apps.catalog.actions.services import DeclareServiceInput
 from apps.catalog.models import Service
 from apps.catalog.services import upsert_graph
 from apps.core.actions import ActionInput, Actor
-from apps.core.alike import look_of
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.models import AuditEntry
-from apps.core.names import NAME_PATTERN, called, name_problem, visible
-from apps.core.visible_pages import VisibleCharactersMiddleware
+from apps.core.text.alike import look_of
+from apps.core.text.names import NAME_PATTERN, called, name_problem, visible
+from apps.core.web.visible_pages import VisibleCharactersMiddleware
 from apps.journeys.inputs import CreateInput
 from tests.pages import client_of
 

@@ -21,14 +21,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from apps.core import asking, rate_limit, redis_watch
-from apps.core.cache import TolerantRedisCache
-from apps.core.rate_limit import Limit
-from apps.core.signing import Unreadable, opened, signed
+from apps.core.redis import asking, rate_limit
+from apps.core.redis import watch as redis_watch
+from apps.core.redis.cache import TolerantRedisCache
+from apps.core.redis.rate_limit import Limit
+from apps.core.redis.signing import Unreadable, opened, signed
 from apps.slos import computation
 from apps.telemetry.clients.prometheus.last_good import LastGood
-from console.broker import make_broker
-from console.signed_messages import SignedEncoder, SignedRedisBroker
+from console.workers.broker import make_broker
+from console.workers.signed_messages import SignedEncoder, SignedRedisBroker
 from tests.conftest import ROOT
 from tests.house.waiting import until
 

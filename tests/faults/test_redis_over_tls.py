@@ -15,9 +15,9 @@ import pytest
 import redis
 from django.conf import settings
 
-from apps.core.cache import TolerantRedisCache
-from console.broker import make_broker
+from apps.core.redis.cache import TolerantRedisCache
 from console.reachability import check_redis
+from console.workers.broker import make_broker
 from tests.telemetry.prometheus_server import CERTIFICATE
 
 

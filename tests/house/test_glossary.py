@@ -37,7 +37,7 @@ NAME_EXCEPTIONS = {
     ("apps/accounts/views/account.py", "LOGIN_REDIRECT_URL"): "a setting of Django",
     ("apps/accounts/views/signing_in.py", "login"): "a function of Django",
     ("apps/accounts/views/signing_in.py", "LoginView"): "a view of Django",
-    ("apps/core/pages.py", "redirect_to_login"): "a function of Django",
+    ("apps/core/web/pages.py", "redirect_to_login"): "a function of Django",
     ("console/settings.py", "LOGIN_URL"): "a setting of Django",
     ("console/settings.py", "LOGIN_REDIRECT_URL"): "a setting of Django",
 }
@@ -58,7 +58,7 @@ TEXT_EXCEPTIONS = {
     ("apps/accounts/views/signing_in.py", "import login"): "a function of Django",
     ("apps/accounts/views/signing_in.py", "login(request, user)"): "a function of Django",
     ("apps/accounts/views/signing_in.py", "LoginView"): "a view of Django",
-    ("apps/core/pages.py", "redirect_to_login"): "a function of Django",
+    ("apps/core/web/pages.py", "redirect_to_login"): "a function of Django",
     ("console/settings.py", 'LOGIN_URL = "login"'): "a setting of Django",
     ("console/settings.py", "LOGIN_REDIRECT_URL"): "a setting of Django",
     ("console/settings.py", 'LOGOUT_REDIRECT_URL = "login"'): "a setting of Django",

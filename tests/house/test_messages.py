@@ -15,8 +15,8 @@ from dramatiq.worker import Worker
 
 from apps.core import services
 from apps.core.models import MessageStart
-from console.broker import QUEUES, broker_url, make_broker
-from console.worker_middleware import MAX_STARTS
+from console.workers.broker import QUEUES, broker_url, make_broker
+from console.workers.middleware import MAX_STARTS
 from tests.house.waiting import until
 
 

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.urls.converters import IntConverter, UUIDConverter
 
 from apps.accounts.permissions import permissions
-from apps.core.pages import Access, access_of, page
+from apps.core.web.pages import Access, access_of, page
 from tests.pages import ROLES, client_of
 
 API = "api/v1/"

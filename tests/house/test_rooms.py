@@ -37,7 +37,8 @@ import dramatiq
 from apps.accounts.models import User
 from apps.accounts.permissions import allowed
 from apps.core.demo_parts import Story, parts
-from console import scheduler, workers
+from console import scheduler
+from console.workers import __main__ as workers
 workers.setup()
 
 def client(role):

@@ -175,7 +175,7 @@ def current(service: Service, sli_type: str = "availability") -> Recommendation:
 @pytest.fixture(autouse=True)
 def _closed_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test breakers of its own: what one test left unanswered says nothing about the next."""
-    from apps.core import asking
+    from apps.core.redis import asking
     from apps.core.resilience import CircuitBreaker
 
     for question in asking._questions.values():
@@ -219,7 +219,7 @@ def running_worker(
     from django.conf import settings
     from dramatiq.worker import Worker
 
-    from console.broker import make_broker
+    from console.workers.broker import make_broker
 
     before = dramatiq.get_broker()
     broker = make_broker(settings.REDIS_URL, namespace=f"test-{uuid.uuid4().hex}")
@@ -254,7 +254,7 @@ def live_worker(transactional_db: None) -> Iterator[Any]:
 
 def settle(broker: Any) -> None:
     """Deliver every event and finish every message that follows from it, until nothing is left to do."""
-    from apps.core.relay import drain
+    from apps.core.delivery.relay import drain
 
     while drain():
         for queue in ("interactive", "default", "bulk"):

@@ -10,10 +10,10 @@ import pytest
 from django.db import transaction
 
 from apps.catalog.models import Service
-from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.models import Run
+from apps.core.redis import asking
 from apps.core.runs import LeaseLost
 from apps.core.runs.executing import execute
 from apps.core.runs.holding import claim

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.core import outbox
 from apps.core.actions import Actor
+from apps.core.delivery import outbox
 from apps.core.dispatcher import dispatch
 from apps.core.models import OutboxDelivery, Run
 from apps.core.runs.executing import execute

@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.core import asking
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Unavailable
+from apps.core.redis import asking
 from apps.core.resilience import CircuitBreaker
 from apps.slos import computation, queries, retrieval
 from apps.slos.models import Recommendation

@@ -26,7 +26,7 @@ from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
-from apps.core.rate_limit import Limit, take_or_refuse
+from apps.core.redis.rate_limit import Limit, take_or_refuse
 
 MAX_PASSWORD = 1_000
 TRIES = Limit(burst=10, per_minute=2)

@@ -14,8 +14,8 @@ from apps.accounts.actions.passwords import ChangePasswordInput
 from apps.accounts.views.people import session_lines
 from apps.core.dispatcher import dispatch
 from apps.core.errors import InvalidInput
-from apps.core.http import client_ip
-from apps.core.pages import GET_OR_POST, PageRequest, draw, page
+from apps.core.web.http import client_ip
+from apps.core.web.pages import GET_OR_POST, PageRequest, draw, page
 from apps.ui.forms import errors_by_field, fields_for
 
 

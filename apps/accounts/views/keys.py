@@ -17,9 +17,9 @@ from apps.accounts.authentication import CHALLENGE, KEY_HEADER
 from apps.core import instants
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import InvalidInput
-from apps.core.http import client_ip
-from apps.core.pages import GET_OR_POST, POST, PageRequest, draw, page
-from apps.core.rate_limit import api_limit, take_or_refuse
+from apps.core.redis.rate_limit import api_limit, take_or_refuse
+from apps.core.web.http import client_ip
+from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 PAGE = "accounts/api_keys.html"

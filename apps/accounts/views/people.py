@@ -17,8 +17,8 @@ from apps.core import actions
 from apps.core.actions import Preview
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
-from apps.core.pages import GET_OR_POST, PageRequest, draw, page
 from apps.core.sentences import sentence
+from apps.core.web.pages import GET_OR_POST, PageRequest, draw, page
 from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
 
 ENTRIES_SHOWN = 15

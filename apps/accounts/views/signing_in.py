@@ -15,9 +15,9 @@ from apps.accounts import devices, queries, sessions, sign_ins
 from apps.accounts.models import UserSession
 from apps.core.actions import Actor
 from apps.core.dispatcher import record
-from apps.core.http import MAX_REQUEST_ID_LENGTH, actor_from, client_ip
-from apps.core.problems import request_id
-from apps.core.rate_limit import Limit, take_or_refuse
+from apps.core.redis.rate_limit import Limit, take_or_refuse
+from apps.core.web.http import MAX_REQUEST_ID_LENGTH, actor_from, client_ip
+from apps.core.web.problems import request_id
 
 # Enough for an office behind one address. A flood costs only this count, in Redis or in this process.
 ADDRESS_LIMIT = Limit(burst=100, per_minute=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 
 from apps.accounts import lists, queries
-from apps.core.pages import PageRequest, draw, page
+from apps.core.web.pages import PageRequest, draw, page
 
 SERVICES_SHOWN = 200
 

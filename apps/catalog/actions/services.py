@@ -26,8 +26,8 @@ from apps.core.actions import (
     Touch,
     register,
 )
-from apps.core.alike import look_of
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
+from apps.core.text.alike import look_of
 
 LABELS = {
     "team": "Team",

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection
 
 from apps.catalog.models import CycleAlert
-from apps.core import outbox
+from apps.core.delivery import outbox
 
 
 def fingerprint(members: list[str]) -> str:

@@ -15,7 +15,7 @@ from apps.catalog.schemas import DependencyRow, Row, ServiceRow
 from apps.catalog.spelling import Spellings
 from apps.catalog.validation_messages import plain
 from apps.core.errors import FieldProblem, InvalidInput
-from apps.core.names import name_problem
+from apps.core.text.names import name_problem
 
 MAX_PROBLEMS = 300
 """How many problems are kept; all are counted."""

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, Value, When
 from pydantic import Field
 
-from apps.core import instants, outbox
+from apps.core import instants
 from apps.core.actions import (
     Action,
     ActionInput,
@@ -25,6 +25,7 @@ from apps.core.actions import (
     register,
     subject_after,
 )
+from apps.core.delivery import outbox
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry, Run

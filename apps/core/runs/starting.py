@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db import connection
 
-from apps.core import instants, outbox
+from apps.core import instants
 from apps.core.actions import Actor
+from apps.core.delivery import outbox
 from apps.core.models import Run
 from apps.core.runs import kinds
 from apps.core.runs.kinds import Parameters

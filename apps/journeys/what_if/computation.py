@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.core import asking
-from apps.core.asking import Question, Unanswered
 from apps.core.errors import Unavailable
+from apps.core.redis import asking
+from apps.core.redis.asking import Question, Unanswered
 from apps.core.resilience import CircuitBreaker
 from apps.journeys.documents import WhatIfAnswer, as_answer
 from apps.journeys.what_if.steps import ChangeStep, as_dict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from apps.catalog.spelling import Spellings, difference, shown
-from apps.core.alike import look_of
+from apps.core.text.alike import look_of
 from apps.telemetry.clients.files.instants import quoted
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from apps.core import scratch
+from apps.core.database import scratch
 from apps.telemetry.storing import noting
 from apps.telemetry.storing.replacing import Contests, Reading, judge
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from apps.core import scratch
+from apps.core.database import scratch
 from apps.telemetry.clients.base import AvailabilityReading, EdgeReading, LatencyReading, ReadingQuality
 from apps.telemetry.findings import KINDS
 from apps.telemetry.models import ContestedHour

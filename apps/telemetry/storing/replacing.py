@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.core import scratch
+from apps.core.database import scratch
 from apps.telemetry.clients.prometheus.matrix import EXTRAPOLATION_SLACK, EXTRAPOLATION_SLACK_REQUESTS
 from apps.telemetry.models import ContestedHour
 

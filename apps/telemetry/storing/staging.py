@@ -15,7 +15,7 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from apps.core import scratch
+from apps.core.database import scratch
 
 type Column = NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.core import relay
+from apps.core.delivery import relay
 
 
 class Command(BaseCommand):

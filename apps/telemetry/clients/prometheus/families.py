@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from apps.core.errors import InvalidInput
-from apps.core.validation_messages import plain
+from apps.core.text.validation_messages import plain
 
 #: The presets, and the defaults for everything that a TOML file may set.
 PRESETS_FILE = Path(__file__).resolve().parents[4] / "fixtures" / "telemetry.toml"

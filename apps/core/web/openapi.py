@@ -7,8 +7,8 @@ from inspect import getdoc
 from typing import Any
 
 from apps.core.actions import AnyAction, offered_actions
-from apps.core.http import IDEMPOTENCY_HEADER
-from apps.core.problems import CONTENT_TYPE
+from apps.core.web.http import IDEMPOTENCY_HEADER
+from apps.core.web.problems import CONTENT_TYPE
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -15,11 +15,11 @@ from ninja import Status
 from ninja.parser import Parser
 
 from apps.core.actions import Actor, get
-from apps.core.addresses import forwarded_address, plain_address
 from apps.core.dispatcher import dispatch
 from apps.core.errors import MAX_FIELD_PROBLEMS, FieldProblem, InvalidInput, NotAllowed, NotSignedIn
 from apps.core.models import AuditEntry
-from apps.core.problems import request_id
+from apps.core.web.addresses import forwarded_address, plain_address
+from apps.core.web.problems import request_id
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -91,7 +91,7 @@ def dispatch_api(request: HttpRequest, action: str, data: Any) -> Status[dict[st
     """Run an action for an API request; return ``Status(status_code, value)`` for the endpoint to return.
 
     Honours ``Idempotency-Key``; a replayed answer carries ``Idempotency-Replayed: true`` (set by
-    :class:`apps.core.middleware.ApiHeadersMiddleware`). Raises the errors of :mod:`apps.core.errors`.
+    :class:`apps.core.web.middleware.ApiHeadersMiddleware`). Raises the errors of :mod:`apps.core.errors`.
     """
     result = dispatch(action, data, actor=actor_from(request), idempotency_key=idempotency_key(request))
     if result.replayed:

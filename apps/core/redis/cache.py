@@ -16,8 +16,8 @@ import structlog
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.cache.backends.redis import RedisCache
 
-from apps.core import redis_watch
-from apps.core.signing import Unreadable, opened, signed
+from apps.core.redis import watch as redis_watch
+from apps.core.redis.signing import Unreadable, opened, signed
 
 logger = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from dramatiq import DecodeError, Encoder
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.encoder import JSONEncoder, MessageData
 
-from apps.core.signing import Unreadable, opened, signed
+from apps.core.redis.signing import Unreadable, opened, signed
 
 logger = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
 """The worker: ``python -m console.workers QUEUE… [--threads N]``, one process for any number of lanes.
 
 The supervisor, the compose file and Kubernetes run several of them, with a separate one for ``interactive``, so that no
-person waits for an import. `dramatiq console.workers` works as well, but this entry also loads the heavy libraries
-before the first message and polls the interactive lane more often.
+person waits for an import. This entry loads the heavy libraries before the first message and polls the interactive lane
+more often, which `dramatiq` itself does not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def preload() -> None:
 def _watch_clock() -> None:
     from django.db import DatabaseError, connection
 
-    from apps.core import clocks
+    from apps.core.database import clocks
 
     try:
         clocks.watch()
@@ -108,7 +108,3 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-elif __name__ != "__mp_main__":
-    # For `dramatiq console.workers`, which looks for actors and a broker in this module. Processes that compute for a
-    # worker need neither.
-    setup()

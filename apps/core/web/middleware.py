@@ -11,11 +11,11 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from apps.core import views
 from apps.core.errors import TooLarge
-from apps.core.http import REPLAYED_HEADER, is_api
-from apps.core.problems import CONTENT_TYPE, error_page, from_status, problem_response, translated
 from apps.core.remembered import marks_read_once
+from apps.core.web import views
+from apps.core.web.http import REPLAYED_HEADER, is_api
+from apps.core.web.problems import CONTENT_TYPE, error_page, from_status, problem_response, translated
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 

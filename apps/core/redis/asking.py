@@ -24,8 +24,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from dramatiq.errors import DramatiqError
 
+from apps.core.redis.signing import Unreadable, opened, signed
 from apps.core.resilience import CircuitBreaker, CircuitOpen, Deadline
-from apps.core.signing import Unreadable, opened, signed
 
 logger = structlog.get_logger(__name__)
 

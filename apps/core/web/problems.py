@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from psycopg.errors import LockNotAvailable, QueryCanceled, UniqueViolation
 from structlog.contextvars import get_contextvars
 
-from apps.core import storage
+from apps.core.database import storage
 from apps.core.database.errors import OutcomeUnknown
 from apps.core.errors import (
     BadRequest,

@@ -20,9 +20,9 @@ from dramatiq.middleware import (
     TimeLimit,
 )
 
-from apps.core import redis_watch
-from console.signed_messages import SignedEncoder, SignedRedisBroker
-from console.worker_middleware import Correlation, DatabaseConnections, PoisonGuard
+from apps.core.redis import watch as redis_watch
+from console.workers.middleware import Correlation, DatabaseConnections, PoisonGuard
+from console.workers.signed_messages import SignedEncoder, SignedRedisBroker
 
 QUEUES = ("interactive", "default", "bulk")
 """``interactive``: a person waits. ``default``: reactions to what happened. ``bulk``: hours of data."""

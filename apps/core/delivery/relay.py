@@ -14,8 +14,8 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import Q
 
 from apps.core import instants
+from apps.core.delivery.outbox import CHANNEL, subscriber_named
 from apps.core.models import OutboxDelivery
-from apps.core.outbox import CHANNEL, subscriber_named
 
 logger = structlog.get_logger(__name__)
 

@@ -18,8 +18,8 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 
-from apps.core import redis_watch
 from apps.core.errors import RateLimited
+from apps.core.redis import watch as redis_watch
 
 logger = structlog.get_logger(__name__)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from apps.core import redis_watch, storage
+from apps.core.database import storage
+from apps.core.redis import watch as redis_watch
 
 
 def shortcomings() -> list[str]:

@@ -19,7 +19,7 @@ from django_htmx.middleware import HtmxDetails
 
 from apps.core.actions import Actor
 from apps.core.errors import NotAllowed
-from apps.core.http import SignedInRequest, actor_from
+from apps.core.web.http import SignedInRequest, actor_from
 
 READ = ("GET", "HEAD")
 POST = ("POST",)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.core.names import has_undrawn, visible
+from apps.core.text.names import has_undrawn, visible
 
 # Text inside tags is kept, because an address or a value must keep its meaning. So is text that is sent or run.
 _KEPT = re.compile(r"(<(script|style|textarea)\b.*?</\2\s*>|<[^>]*>)", re.DOTALL | re.IGNORECASE)

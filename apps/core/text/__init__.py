@@ -1,0 +1,1 @@
+"""What names may look like, and what is said about a value that is wrong."""
