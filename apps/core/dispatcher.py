@@ -146,7 +146,7 @@ def _bound_the_wait(actor: Actor) -> None:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
 
 
-def _execute(action: AnyAction, call: Call[Any]) -> Outcome:
+def _execute(action: AnyAction, call: Call[Any]) -> Outcome[Any]:
     """Run the action and write down what it did: the audit entry, unless it was routine, and the events."""
     outcome = action.execute(call)
     if not (outcome.is_routine and call.actor.user is None):
@@ -176,7 +176,7 @@ def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:
         return
 
 
-def _record(action: AnyAction, call: Call[Any], outcome: Outcome) -> AuditEntry:
+def _record(action: AnyAction, call: Call[Any], outcome: Outcome[Any]) -> AuditEntry:
     actor = call.actor
     return AuditEntry.objects.create(
         action=action.name,

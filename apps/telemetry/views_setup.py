@@ -37,7 +37,7 @@ def _page(request: PageRequest, *, part: str = "", status: int = 200, **extra: A
     state = setup_state.look()
     context: dict[str, Any] = {
         "state": state,
-        "cards": choosing.cards(state.survey, stored=state.stored) if state.survey else [],
+        "cards": choosing.cards(state.survey, stored=state.stored_families) if state.survey else [],
         "left_out": _left_out(state.survey),
         "stored_toml": state.stored_toml,
         "days": DAYS,
@@ -115,7 +115,7 @@ def start(request: PageRequest) -> HttpResponseBase:
         if merged != state.stored_families:
             dispatch(
                 "telemetry.store_families",
-                {"families": named(list(merged.items())), "order": state.order, "version": _version(posted)},
+                {"families": named(merged), "order": state.order, "version": _version(posted)},
                 actor=actor,
             )
         days = _number(posted.get("days", ""), DAYS[1])
@@ -128,7 +128,7 @@ def start(request: PageRequest) -> HttpResponseBase:
         return _page(
             request,
             status=error.status,
-            cards=choosing.cards(survey, posted, state.stored, by_number),
+            cards=choosing.cards(survey, posted, state.stored_families, by_number),
             start_errors=[error.detail],
         )
     return _onward(request, "started")

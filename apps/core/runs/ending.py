@@ -28,6 +28,7 @@ from apps.core.actions import (
 from apps.core.delivery import outbox
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, NotFound
+from apps.core.json_types import Json
 from apps.core.models import AuditEntry, Run
 from apps.core.runs import kinds, leases
 from apps.core.runs.holding import Holding, LeaseLost
@@ -69,7 +70,7 @@ def locked(run_id: UUID | str) -> Run:
 
 
 @register
-class EndRun(Action[EndRunInput]):
+class EndRun(Action[EndRunInput, dict[str, str]]):
     """Record how a run ended. Only the system does this: no role holds the permission."""
 
     name = "core.end_run"
@@ -104,7 +105,7 @@ class EndRun(Action[EndRunInput]):
     def preview(self, call: Call[EndRunInput]) -> Preview:
         return Preview(summary=f"{call.target} is recorded as {call.input.state}.")
 
-    def execute(self, call: Call[EndRunInput]) -> Outcome:
+    def execute(self, call: Call[EndRunInput]) -> Outcome[dict[str, str]]:
         data = call.input
         return ended(
             call.target,
@@ -124,7 +125,7 @@ def ended(
     warnings: Sequence[str] = (),
     errors: Sequence[dict[str, Any]] = (),
     error_count: int = 0,
-) -> Outcome:
+) -> Outcome[dict[str, str]]:
     """Write the end of a locked run; returns the outcome of the action that ends it.
 
     A kind that this version does not know ends without its room's part in it.
@@ -149,7 +150,7 @@ def ended(
     wake_next(run)
     subject = kind.subject_of(run) if kind else Subject("run", str(run.pk), run.kind)
     payload = {"run": str(run.pk), "kind": run.kind, "state": state}
-    after: dict[str, Any] = {
+    after: dict[str, Json] = {
         "kind": run.kind,
         "state": state,
         "attempts": run.attempts,

@@ -12,7 +12,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
@@ -24,7 +23,7 @@ from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
 from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
-from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
+from apps.ui.forms import FORM_ERRORS, FormValues, errors_by_field, errors_from, fields_for, values_from
 
 PAGE = "actions/dialog.html"
 STANDS_IN = "—"
@@ -52,14 +51,20 @@ def action_preview(request: PageRequest, name: str) -> HttpResponse:
     """Show what the form, as it is filled in now, would do."""
     action = _with_dialog(name)
     values = values_from(action.Input, request.POST)
-    context: dict[str, Any] = {"is_live": True, "is_danger": action.risk is Risk.HIGH}
+    preview, problems = None, []
     try:
         preview = _preview(request, action, values)
-        context |= {"preview": preview, "submit": preview.submit or action.button(values)}
     except InvalidInput as error:
-        context |= {"problems": _touched(action, values, error), "submit": action.button(values)}
+        problems = _touched(action, values, error)
     except Conflict as error:
-        context |= {"problems": [error.detail], "submit": action.button(values)}
+        problems = [error.detail]
+    context = {
+        "is_live": True,
+        "is_danger": action.risk is Risk.HIGH,
+        "preview": preview,
+        "problems": problems,
+        "submit": (preview.submit if preview else "") or action.title,
+    }
     return render(request, f"{PAGE}#preview", context)
 
 
@@ -111,7 +116,7 @@ def _dialog(
         "conflict": error if isinstance(error, Conflict) else None,
         "difference": _difference(error),
         "preview": preview,
-        "submit": (preview.submit if preview else "") or action.button(values),
+        "submit": (preview.submit if preview else "") or action.title,
         "is_danger": action.risk is Risk.HIGH,
         "next": _next(request, given),
         "idempotency_key": given.get("idempotency_key") or uuid.uuid4().hex,
@@ -129,7 +134,7 @@ def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
     return set(schema["properties"]) - set(schema.get("required", ())) - shown - fixed - {RATIONALE}
 
 
-def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
+def _preview(request: PageRequest, action: AnyAction, values: FormValues) -> Preview:
     """Return the preview. Raises the errors of dispatching, except those for a text that is not written yet."""
     schema = action.Input.model_json_schema()
     texts = {
@@ -140,7 +145,7 @@ def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) ->
     return dispatcher.preview(action.name, values | texts, actor=request.actor)
 
 
-def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> dict[str, list[str]]:
+def _errors(action: AnyAction, values: FormValues, error: BallastError) -> dict[str, list[str]]:
     """Return what is wrong, by field, as the page words it."""
     try:
         action.Input.model_validate(values)
@@ -149,7 +154,7 @@ def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> d
     return errors_by_field(error.fields) if error.fields else {FORM_ERRORS: [error.detail]}
 
 
-def _touched(action: AnyAction, values: dict[str, Any], error: InvalidInput) -> list[str]:
+def _touched(action: AnyAction, values: FormValues, error: InvalidInput) -> list[str]:
     """Return what is wrong with the fields that are filled in. Empty fields are no fault while somebody is typing."""
     found = _errors(action, values, error)
     return [text for name, texts in found.items() if name in values for text in texts]
