@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-type Json = str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]
+type Json = str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None
 type JsonObject = Mapping[str, Json]

@@ -23,7 +23,7 @@ from apps.core.actions import (
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput
 from apps.core.json_types import JsonObject
-from apps.telemetry import services, sources
+from apps.telemetry import runs, services, sources
 from apps.telemetry.actions.readings import requested
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.clients.prometheus.families import MetricFamily, load_config
@@ -63,7 +63,7 @@ class LookAtMetrics(Action[SurveyInput, JsonObject]):
 
     def execute(self, call: Call[SurveyInput]) -> Outcome[JsonObject]:
         run = services.request_run(
-            TelemetryRun.Kind.SURVEY, source="prometheus", parameters={}, actor=call.actor
+            TelemetryRun.Kind.SURVEY, source="prometheus", parameters=runs.Reading(), actor=call.actor
         )
         return requested(run)
 

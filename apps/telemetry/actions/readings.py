@@ -18,7 +18,7 @@ from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant, whole_hour
 from apps.core.json_types import JsonObject
 from apps.core.models import AuditEntry
-from apps.telemetry import checks, discovering, services, sources
+from apps.telemetry import checks, discovering, runs, services, sources
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.imports.roots import import_root
 from apps.telemetry.models import TelemetryRun
@@ -110,10 +110,12 @@ class Backfill(Action[BackfillInput, JsonObject]):
         run = services.request_run(
             TelemetryRun.Kind.BACKFILL,
             source="prometheus",
-            parameters={"days": call.input.days}
-            | ({"services": call.input.services} if call.input.services else {})
-            | ({"discover": True} if call.input.discover else {})
-            | ({"trust": True} if call.input.trust else {}),
+            parameters=runs.Reading(
+                days=call.input.days,
+                services=call.input.services or None,
+                discover=call.input.discover,
+                trust=call.input.trust,
+            ),
             actor=call.actor,
             window=call.input.window(),
         )
@@ -189,7 +191,7 @@ class Discover(Action[DiscoverInput, JsonObject]):
         run = services.request_run(
             TelemetryRun.Kind.DISCOVERY,
             source="prometheus",
-            parameters={"days": call.input.days},
+            parameters=runs.Reading(days=call.input.days),
             actor=call.actor,
             window=call.input.window(),
         )
@@ -245,7 +247,7 @@ class Import(Action[ImportInput, JsonObject]):
         run = services.request_run(
             TelemetryRun.Kind.IMPORT,
             source="files",
-            parameters={"path": str(Path(call.input.path).absolute())},
+            parameters=runs.Reading(path=str(Path(call.input.path).absolute())),
             actor=call.actor,
             origin=call.input.origin,
         )
