@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotFound
+from apps.core.json_types import JsonObject
 from apps.core.web.pages import POST, PageRequest, page
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, sentences, toml
@@ -35,7 +36,7 @@ def setup(request: PageRequest) -> HttpResponse:
 
 def _page(request: PageRequest, *, part: str = "", status: int = 200, **extra: Any) -> HttpResponse:
     state = setup_state.look()
-    context: dict[str, Any] = {
+    context = {
         "state": state,
         "cards": choosing.cards(state.survey, stored=state.stored_families) if state.survey else [],
         "left_out": _left_out(state.survey),
@@ -162,7 +163,7 @@ def families(request: PageRequest) -> HttpResponseBase:
     return _onward(request, "families")
 
 
-def _written(text: str) -> dict[str, Any]:
+def _written(text: str) -> JsonObject:
     """Return the action's input from the text of a configuration file."""
     try:
         document = tomllib.loads(text)

@@ -37,7 +37,8 @@ type Kind = Literal[
     "date",
 ]
 type Schema = Mapping[str, Any]
-type FormValues = dict[str, str | bool | float | list[str]]
+type FormValue = str | bool | float | list[str]
+type FormValues = dict[str, FormValue]
 
 FORM_ERRORS = ""
 """The key of errors that belong to no single field."""
@@ -88,7 +89,7 @@ class Field:
 
 def fields_for(
     model: type[BaseModel],
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, FormValue] | None = None,
     errors: Mapping[str, Sequence[str]] | None = None,
     *,
     hidden: Iterable[str] = (),

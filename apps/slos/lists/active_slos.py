@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import QueryDict
 
@@ -62,14 +61,13 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
     """The active SLOs that the address asks for."""
     sort = sort_from(query, SLO_COLUMNS, "service")
     page = page_of(query)
-    asked: dict[str, Any] = {}
+    asked: dict[str, str] = {}
     text = words_in(query)
     if text:
         asked["service__service_id__icontains"] = text
-    if query.get("team"):
-        asked["service__team__name"] = query["team"]
-    if query.get("sli"):
-        asked["sli_type"] = query["sli"]
+    for name, field in (("team", "service__team__name"), ("sli", "sli_type")):
+        if chosen := query.get(name, ""):
+            asked[field] = chosen
     matching = queries.all_slos(**asked)
     minus = "-" if sort.startswith("-") else ""
     ordered = matching.order_by(minus + _SLO_ORDER[sort.removeprefix("-")], "service__service_id", "sli_type")
