@@ -21,7 +21,19 @@ from apps.accounts.models import ApiKey, Team, User
 from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
 from apps.core import instants
-from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Undo,
+    register,
+    taken_back,
+)
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
@@ -127,6 +139,9 @@ class Deactivate(_Standing):
     def done(self, result: UserRecord) -> str:
         return f"{result['username']} is deactivated."
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.reactivate", {"username": entry.object_label, "rationale": taken_back(self)})
+
     def sentence(self, entry: AuditEntry) -> str:
         after = recorded(entry.after)
         words = closed_words(after["sessions_ended"], after["keys_revoked"])
@@ -176,6 +191,9 @@ class Reactivate(_Standing):
 
     def done(self, result: UserRecord) -> str:
         return f"{result['username']} is active again."
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.deactivate", {"username": entry.object_label, "rationale": taken_back(self)})
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"User {entry.object_label} reactivated"

@@ -8,7 +8,7 @@ from django.conf import settings
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, Undo, register
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry
 from apps.slos.actions.decide import (
@@ -19,7 +19,15 @@ from apps.slos.actions.decide import (
     proposed_words,
     slo_now,
 )
-from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
+from apps.slos.actions.inputs import (
+    Rationale,
+    SloInput,
+    Target,
+    Threshold,
+    Version,
+    number_fits_the_sli,
+    undone,
+)
 from apps.slos.documents.types import SloChanged, SloTerms
 from apps.slos.formatting import (
     SLI_WORDS,
@@ -82,6 +90,9 @@ class _ByHand[InputT: SloInput](Action[InputT, SloChanged]):
 
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        return undone(entry)
 
     def replace(
         self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: SloTerms | None

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
 from apps.core import instants
-from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, Undo, register
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
 from apps.slos.actions.inputs import (
@@ -22,6 +22,7 @@ from apps.slos.actions.inputs import (
     TierName,
     Version,
     number_fits_the_sli,
+    undone,
 )
 from apps.slos.documents.types import (
     DecidedPart,
@@ -186,6 +187,9 @@ class _Decision[InputT: DecisionInput, ResultT: Mapping[str, object]](Action[Inp
 
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
+
+    def undo(self, entry: AuditEntry) -> Undo | None:
+        return undone(entry) if entry.object_type == "slo" else None
 
     def seen(self, call: Call[InputT]) -> Recommendation:
         """Return what is decided on. Raises where it, or the SLO, is not what the person saw."""
