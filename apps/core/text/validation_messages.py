@@ -99,8 +99,10 @@ def _given(words: str) -> Words:
     return lambda value, _: f"{quoted(value)} {words}"
 
 
-def _choice(value: object, expected: str) -> str:
-    return f"{quoted(value)} is not possible; write {expected.replace("'", '')}"
+def _choice() -> Words:
+    return lambda value, context: (
+        f"{quoted(value)} is not possible; write {str(context.get('expected', '')).replace("'", '')}"
+    )
 
 
 def _bound(words: str, key: str) -> Words:
@@ -123,7 +125,7 @@ def _short(unit: str) -> Words:
     )
 
 
-_CHOICE: Words = lambda value, context: _choice(value, str(context.get("expected", "")))  # noqa: E731
+_CHOICE = _choice()
 _NUMBER = _given("is not a number")
 _WHOLE = _given("is not a whole number")
 _TRUTH = _given("is neither true nor false")
