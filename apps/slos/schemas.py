@@ -19,7 +19,6 @@ from apps.engine.document import (
     LatencyTier,
     TierName,
 )
-from apps.slos.impact.analysis import Effect
 from apps.slos.impact.upstream import MAX_DEPTH
 from apps.slos.models import SliType
 
@@ -267,14 +266,6 @@ class EffectOut(Schema):
     breaks: bool
     was_broken: bool
     shortfall: float | None
-
-    @staticmethod
-    def resolve_promised(effect: Effect) -> float | None:
-        return effect.target
-
-    @staticmethod
-    def resolve_change(effect: Effect) -> float | None:
-        return None if effect.after is None or effect.before is None else effect.after - effect.before
 
 
 class ImpactOut(Schema):
