@@ -255,9 +255,25 @@
 
   // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}
   body.addEventListener("ballast:done", (event) => {
+    const { message, undo, next } = event.detail ?? {};
     if (dialog?.open) dialog.close();
-    toast(event.detail?.message, "ok", event.detail?.undo);
+    if (next && new URL(next, location).pathname !== location.pathname) leaveFor(next, message, undo); // The page was about what is gone.
+    else if (!document.querySelector("[hx-trigger^='ballast:changed']:not([data-frame])")) leaveFor(location.href, message, undo);
+    else toast(message, "ok", undo);
   });
+
+  // ---- what was done is said on the next page, where the page itself does not draw itself anew
+
+  const SAID = "ballast-said";
+  function leaveFor(address, message, undo) {
+    try { sessionStorage.setItem(SAID, JSON.stringify({ person: body.dataset.person, message, undo })); } catch { /* Unsaid. */ }
+    if (address === location.href) location.reload(); else location.assign(address);
+  }
+  try {
+    const said = JSON.parse(sessionStorage.getItem(SAID));
+    sessionStorage.removeItem(SAID);
+    if (said?.message && said.person === body.dataset.person) toast(said.message, "ok", said.undo);
+  } catch { /* Nothing was said. */ }
 
   body.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;

@@ -85,7 +85,7 @@ def until_at_rest(page: Page) -> None:
     for _ in range(60):
         waiting = 0
         for state in ("pending", "running"):
-            page.goto(f"/runs/?state={state}")
+            page.goto(f"/runs/?who=all&state={state}")
             waiting += page.locator("main tbody tr").count()
         quiet = 0 if waiting else quiet + 1
         if quiet == 2:

@@ -194,7 +194,9 @@ def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
 def _done(request: PageRequest, message: str, undo: Undo | None) -> HttpResponseBase:
     """Close the dialog and refresh the page; without a script, go back to the page."""
     if request.htmx:
-        done = {"message": message} | ({"undo": _undo_call(undo)} if undo else {})
+        done = {"message": message, "next": _next(request, request.POST, fallback="")} | (
+            {"undo": _undo_call(undo)} if undo else {}
+        )
         events = {"ballast:done": done, "ballast:changed": {}}
         return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
     messages.success(request, message)
@@ -211,10 +213,10 @@ def _undo_call(undo: Undo) -> dict[str, str | dict[str, str]]:
     return {"url": reverse("action", args=[action.name]), "values": values}
 
 
-def _next(request: PageRequest, given: QueryDict) -> str:
+def _next(request: PageRequest, given: QueryDict, fallback: str = "/") -> str:
     wanted = given.get("next", "")
     if wanted and url_has_allowed_host_and_scheme(
         wanted, {request.get_host()}, require_https=request.is_secure()
     ):
         return wanted
-    return "/"
+    return fallback

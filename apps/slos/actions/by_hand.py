@@ -41,6 +41,7 @@ from apps.slos.formatting import (
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo
 from apps.slos.objectives import lifecycle, sli_events
+from apps.slos.objectives.after_decision import follow_change
 from apps.slos.objectives.lifecycle import active_slo
 
 BY_HAND = ActiveSlo.Source.MANUAL
@@ -112,6 +113,7 @@ class _ByHand[InputT: SloInput](Action[InputT, SloChanged]):
                 rationale=data.rationale,
                 **terms,
             )
+        follow_change(service, data.sli_type)
         subject = after or before
         assert subject is not None
         return Outcome(

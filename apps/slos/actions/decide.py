@@ -49,6 +49,7 @@ from apps.slos.formatting import (
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.objectives import lifecycle
+from apps.slos.objectives.after_decision import follow_change, read_due_anew
 
 
 class DecisionInput(SloInput):
@@ -231,6 +232,7 @@ class _Decision[InputT: DecisionInput, ResultT: Mapping[str, object]](Action[Inp
             rationale=rationale,
             **terms,
         )
+        follow_change(service, sli_type)
         change = changes_between(before, after)
         return Outcome(
             result={
@@ -367,6 +369,7 @@ class Reject(_Decision[RejectInput, Rejected]):
         recommendation = self.seen(call)
         _close(recommendation, call, Recommendation.Status.REJECTED)
         service = call.target
+        read_due_anew(service)
         words = recommendation_words(recommendation)
         return Outcome(
             result={"service_id": service.service_id, "recommendation": decided(recommendation)},
