@@ -217,12 +217,14 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> ImpactOut:
         affected_count=len(found.affected),
         broken_count=found.broken,
         affected=[
-            EffectOut(
-                **{name: value for name, value in effect._asdict().items() if name in EffectOut.model_fields},
-                promised=effect.target,
-                change=effect.after - effect.before
-                if effect.after is not None and effect.before is not None
-                else None,
+            EffectOut.model_validate(
+                effect._asdict()
+                | {
+                    "promised": effect.target,
+                    "change": effect.after - effect.before
+                    if effect.after is not None and effect.before is not None
+                    else None,
+                }
             )
             for effect in found.affected
         ],
