@@ -26,7 +26,7 @@ from apps.journeys.documents import JourneySnapshot, as_paths
 from apps.journeys.formatting import path_words, within_words
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
-from apps.journeys.services import ask_anew, free_slug
+from apps.journeys.services import free_slug, mark_outdated
 from apps.ui.format import percent, plural
 
 CHANGED = "journeys.changed"
@@ -145,7 +145,7 @@ class JourneyName(TypedDict):
 
 def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome[JourneyState]:
     after = document(journey)
-    ask_anew([journey.pk])
+    mark_outdated([journey.pk])
     return Outcome(
         result={**after, "version": journey.version},
         object_type="journey",
