@@ -9,15 +9,16 @@ It never writes the audit entry or an event itself: it returns them in its :clas
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from django.db import models
 from pydantic import BaseModel, ConfigDict
 
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
+from apps.ui.forms import FormValues
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -124,7 +125,7 @@ class Undo:
     """The call that takes a change back: an action of its own, with its own audit entry."""
 
     action: str
-    values: dict[str, Any]
+    values: FormValues
     """Its input, as Python values. A dialog can hold every field of it."""
 
 
@@ -133,15 +134,15 @@ class Event:
     """A fact to publish when the change commits."""
 
     topic: str
-    payload: dict[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, object] = field(default_factory=dict)
     aggregate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome[ResultT: Mapping[str, object]]:
     """What an action did: the answer for the caller and the record for the audit trail."""
 
-    result: dict[str, Any]
+    result: ResultT
     object_type: str
     object_id: str
     object_label: str = ""
@@ -149,11 +150,15 @@ class Outcome:
     before: Any = None
     after: Any = None
     events: Sequence[Event] = ()
-    shown_once: dict[str, Any] = field(default_factory=dict)
+    shown_once: Mapping[str, str] = field(default_factory=dict)
     """What only the caller gets, once, beside ``result``. It is stored nowhere, so a replayed answer lacks it."""
     is_routine: bool = False
     """Nobody asked for it in person, nothing went wrong and it is on record elsewhere, so the audit trail leaves it
     out. It counts only where the system acts."""
+
+
+class Nothing(TypedDict):
+    """The answer of an action that nobody waits for."""
 
 
 type Mark = Literal["", "ok", "warn"]
@@ -166,8 +171,10 @@ def subject_after(title: str, entry: AuditEntry) -> str:
     return f"{title}: {subject}" if subject else title
 
 
-class Action[InputT: ActionInput]:
-    """A declared change. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
+class Action[InputT: ActionInput, ResultT: Mapping[str, object]]:
+    """A declared change: what it takes, and what it answers. Subclass it in an app's ``actions.py`` and register it
+    with :func:`register`.
+    """
 
     name: ClassVar[str]
     """Stable, dotted: ``slos.accept``. Part of the API."""
@@ -198,11 +205,7 @@ class Action[InputT: ActionInput]:
     def guard(self, call: Call[InputT]) -> None:
         """Raise where the actor may not do this although they hold the permission. Most actions need nothing here."""
 
-    def button(self, values: dict[str, Any]) -> str:
-        """Return the button's label: a verb and its object. ``values`` may be incomplete."""
-        return self.title
-
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: ResultT) -> str:
         """Return one sentence that says what was done, from the action's result."""
         return f"{self.title}: done."
 
@@ -222,12 +225,12 @@ class Action[InputT: ActionInput]:
         """Return what would change, without changing anything."""
         raise NotImplementedError
 
-    def execute(self, call: Call[InputT]) -> Outcome:
+    def execute(self, call: Call[InputT]) -> Outcome[ResultT]:
         """Make the change, inside the dispatcher's transaction. Long work is only recorded here; a task does it."""
         raise NotImplementedError
 
 
-type AnyAction = Action[Any]
+type AnyAction = Action[Any, Any]
 
 
 def taken_back(action: AnyAction) -> str:

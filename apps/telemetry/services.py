@@ -5,12 +5,11 @@ Light enough for a web process: what needs numpy is imported when a worker or a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +25,7 @@ from apps.core.remembered import remembered
 from apps.core.runs import Done, Holding, end, execute, start
 from apps.telemetry import discovering, runs, sources
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.runs import Reading as Reading
 from apps.telemetry.setup import surveys
 
 HOUR = timedelta(hours=1)
@@ -48,7 +48,7 @@ def request_run(
     kind: TelemetryRun.Kind,
     *,
     source: str,
-    parameters: dict[str, Any],
+    parameters: Reading,
     actor: Actor,
     window: tuple[datetime, datetime] | None = None,
     origin: str = "",
@@ -57,7 +57,7 @@ def request_run(
     with transaction.atomic():
         run = start(
             kind.value,
-            runs.Reading.model_validate(parameters),
+            parameters,
             actor=actor,
             origin=origin,
             model=TelemetryRun,
@@ -82,7 +82,7 @@ def execute_run(run_id: UUID, *, progress: Progress | None = None) -> TelemetryR
 def work(holding: Holding) -> None:
     """Do a claimed run. Its end is recorded in one transaction with the last of its changes."""
     run = TelemetryRun.objects.get(pk=holding.run.pk)
-    outcome = _perform(run, holding.parameters(runs.Reading), _reporting(holding))
+    outcome = _perform(run, holding.parameters(Reading), _reporting(holding))
     with holding.fenced():
         if outcome.window:
             TelemetryRun.objects.filter(pk=run.pk).update(
@@ -100,7 +100,7 @@ def _read_new(run: TelemetryRun, services: list[str]) -> None:
     request_run(
         TelemetryRun.Kind.BACKFILL,
         source=run.source,
-        parameters={"days": run.parameters["days"], "services": services, "follows": str(run.pk)},
+        parameters=Reading(days=run.parameters["days"], services=services, follows=str(run.pk)),
         actor=Actor.system(run.requested_by_name.removeprefix("system: ")),
         window=(run.window_start, run.window_end),
     )
@@ -108,13 +108,13 @@ def _read_new(run: TelemetryRun, services: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Performed:
-    summary: dict[str, Any]
+    summary: Mapping[str, object]
     warnings: list[str]
     window: tuple[datetime, datetime] | None
     new_services: list[str] = field(default_factory=list)
 
 
-def _perform(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _perform(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
     if run.kind == TelemetryRun.Kind.IMPORT:
         return _import(run, wanted, progress)
     if run.kind == TelemetryRun.Kind.DISCOVERY:
@@ -124,7 +124,7 @@ def _perform(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Pe
     return _read_source(run, wanted, progress)
 
 
-def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _import(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
     from apps.telemetry.imports.importing import import_directory
 
     now = instants.now()
@@ -168,7 +168,7 @@ def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
         )
 
 
-def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _discover(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
     before = set(Service.objects.values_list("service_id", flat=True)) if wanted.read_new else set()
@@ -179,12 +179,12 @@ def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _P
         source.close()
     summary = discovering.take_in(found)
     new = set(Service.objects.values_list("service_id", flat=True)) - before if wanted.read_new else set()
-    return _Performed({**summary}, found.warnings, (run.window_start, run.window_end), sorted(new))
+    return _Performed(summary, found.warnings, (run.window_start, run.window_end), sorted(new))
 
 
-def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
+    from apps.telemetry.storing import replacing
     from apps.telemetry.storing.collecting import collect
-    from apps.telemetry.storing.replacing import Reading
     from apps.telemetry.storing.rereading import ask_again
 
     if run.window_start is None or run.window_end is None:
@@ -201,7 +201,7 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
     services = list(named) or list(
         Service.objects.exclude(origin="demo").order_by("service_id").values_list("service_id", flat=True)
     )
-    reading = Reading(run.pk, instants.now(), trust=wanted.trust)
+    reading = replacing.Reading(run.pk, instants.now(), trust=wanted.trust)
     source = sources.prometheus_source()
     try:
         result = collect(
@@ -214,7 +214,9 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
     finally:
         source.close()
     return _Performed(
-        discovered | result.summary() | again, result.quality.warnings, (run.window_start, run.window_end)
+        {**discovered, **result.summary(), **again},
+        result.quality.warnings,
+        (run.window_start, run.window_end),
     )
 
 
@@ -253,7 +255,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
     run = request_run(
         TelemetryRun.Kind.COLLECTION,
         source="prometheus",
-        parameters={},
+        parameters=Reading(),
         actor=Actor.system("telemetry.collect_hour"),
         window=(start, end),
     )
@@ -274,7 +276,7 @@ def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
     run = request_run(
         TelemetryRun.Kind.DISCOVERY,
         source="prometheus",
-        parameters={"days": 1, "read_new": True},
+        parameters=Reading(days=1, read_new=True),
         actor=Actor.system("telemetry.discover_day"),
         window=(end - timedelta(days=1), end),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -12,6 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_seriali
 from apps.accounts import sessions, sign_ins
 from apps.accounts.actions.common import (
     Rationale,
+    SessionsEnded,
+    UserRecord,
     describe_user,
     find_user,
     lock_admins,
@@ -70,7 +72,7 @@ class ChangePasswordInput(ActionInput):
 
 
 @register
-class ChangePassword(Action[ChangePasswordInput]):
+class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
     """Choose another password. All your sessions end. On the page Account, your browser stays signed in."""
 
     name = "accounts.change_password"
@@ -98,7 +100,7 @@ class ChangePassword(Action[ChangePasswordInput]):
             undo="Change it again. API keys are not affected.",
         )
 
-    def execute(self, call: Call[ChangePasswordInput]) -> Outcome:
+    def execute(self, call: Call[ChangePasswordInput]) -> Outcome[SessionsEnded]:
         assert call.actor.user is not None  # the guard refuses the system
         user = User.objects.select_for_update().get(pk=call.actor.user.pk)
         current, new = (
@@ -122,7 +124,7 @@ class ChangePassword(Action[ChangePasswordInput]):
             events=[Event("accounts.password_changed", {"user_id": user.pk, "sessions_ended": len(ended)})],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SessionsEnded) -> str:
         return "Your password is changed."
 
     def sentence(self, entry: AuditEntry) -> str:
@@ -142,13 +144,21 @@ def _accept(user: User, current: str, new: str) -> None:
         raise InvalidInput("The password was not changed.", fields=problems) from None
 
 
+class PasswordReset(UserRecord):
+    """A user whose sessions have ended; only the first answer has the password."""
+
+    sessions_ended: int
+    password: None
+    note: str
+
+
 class ResetPasswordInput(ActionInput):
     username: Username
     rationale: Rationale
 
 
 @register
-class ResetPassword(Action[ResetPasswordInput]):
+class ResetPassword(Action[ResetPasswordInput, PasswordReset]):
     """Give a person a one-time password, which they must change at the next sign-in. Only the first answer shows it."""
 
     name = "accounts.reset_password"
@@ -181,14 +191,18 @@ class ResetPassword(Action[ResetPasswordInput]):
             undo="The present password does not come back. API keys stay as they are.",
         )
 
-    def execute(self, call: Call[ResetPasswordInput]) -> Outcome:
+    def execute(self, call: Call[ResetPasswordInput]) -> Outcome[PasswordReset]:
         user: User = call.target
         password = generated_password()
         ended = set_password(user, password, must_change=True)
         sign_ins.unlock(user)
-        result = describe_user(user) | {"sessions_ended": len(ended)}
         return Outcome(
-            result=result | {"password": None, "note": "The password is shown once, in the first answer."},
+            result={
+                **describe_user(user),
+                "sessions_ended": len(ended),
+                "password": None,
+                "note": "The password is shown once, in the first answer.",
+            },
             shown_once={"password": password},
             object_type="user",
             object_id=str(user.pk),

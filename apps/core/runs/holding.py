@@ -16,7 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from apps.core import instants
+from apps.core.json_types import JsonObject
 from apps.core.models import Run
 from apps.core.runs import kinds, leases
 from apps.core.runs.kinds import Kind, Parameters
@@ -93,7 +95,7 @@ def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
                 return None
             if run.dedupe_key:
                 leases.take_turns(run)
-            given: dict[str, Any] = {
+            given: dict[str, UUID | str | datetime] = {
                 "id": run.pk,
                 "owner": owner or this_worker(),
                 "now": now,
@@ -161,7 +163,7 @@ class Holding:
         with self._lock:
             done, total = self._done, self._total
         asked = time.monotonic()
-        given: dict[str, Any] = {
+        given: dict[str, UUID | int | datetime] = {
             "id": self.run.pk,
             "token": self.token,
             "done": done,
@@ -178,7 +180,7 @@ class Holding:
                 self._renewed = asked
                 self._stop = row[0]
 
-    def remember(self, position: dict[str, Any]) -> None:
+    def remember(self, position: JsonObject) -> None:
         """Store the position of the work, in the running transaction, for whoever continues from there."""
         changed = Run.objects.filter(pk=self.run.pk, lease_token=self.token, state=Run.State.RUNNING).update(
             position=position

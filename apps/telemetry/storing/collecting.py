@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from django.db import transaction
@@ -44,6 +44,25 @@ REMARKS_KEPT = 30
 type Progress = Callable[[int, int], None]
 
 
+class Collected(TypedDict):
+    """The result of a reading as it is stored with its run. Hours count each service's."""
+
+    services: int
+    services_with_data: int
+    edges_to_unknown_services: int
+    hours: int
+    days: int
+    latency_hours: int
+    edge_hours: int
+    contested_hours: int
+    settled_hours: int
+    findings: dict[str, int]
+    implausible_bins: dict[str, int]
+    personal_labels_dropped: dict[str, int]
+    notes: list[str]
+    remarks: list[str]
+
+
 @dataclass(slots=True)
 class CollectResult:
     """The result of a reading."""
@@ -60,7 +79,7 @@ class CollectResult:
         self.stored += other.stored
         self.quality.merge(other.quality)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Collected:
         """Return the result as it is stored with a run."""
         return {
             "services": self.services,
