@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -185,6 +186,10 @@ class Action[InputT: ActionInput]:
         not exist.
         """
         return None
+
+    def around(self, actor: Actor, data: InputT) -> AbstractContextManager[None]:
+        """Return a block around the whole transaction of a call. What it writes stays when the call is refused."""
+        return nullcontext()
 
     def guard(self, call: Call[InputT]) -> None:
         """Raise where the actor may not do this although they hold the permission. Most actions need nothing here."""
