@@ -15,7 +15,7 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.models import Team, User
-from apps.accounts.names import TeamName, Username
+from apps.accounts.names import NewTeamName, Username
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
 from apps.core.errors import Conflict, NotFound
@@ -62,7 +62,7 @@ def _outcome(team: Team, topic: str, before: dict[str, Any] | None) -> Outcome:
 
 
 class CreateTeamInput(ActionInput):
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register
@@ -106,7 +106,7 @@ class _OnTeam[InputT: ActionInput](Action[InputT]):
 
 class RenameTeamInput(ActionInput):
     team_id: TeamId
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register
