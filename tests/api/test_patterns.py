@@ -106,7 +106,9 @@ def texts(field: PatternedField) -> Iterator[str]:
 
 @pytest.mark.parametrize("field", FIELDS, ids=str)
 def test_the_server_refuses_just_what_the_pattern_refuses(field: PatternedField) -> None:
-    limits = {key: field.schema[key] for key in ("minLength", "maxLength", "pattern") if key in field.schema}
+    limits: dict[str, Any] = {
+        key: field.schema[key] for key in ("minLength", "maxLength", "pattern") if key in field.schema
+    }
     validator = jsonschema_rs.validator_for({"type": "string", **limits})
     is_trimmed = bool(field.action.Input.model_config.get("str_strip_whitespace"))
     wrong = []
