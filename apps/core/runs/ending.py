@@ -236,7 +236,8 @@ def settle(run_id: UUID | str) -> bool:
     is_cancelled = run.stop == Run.Stop.CANCEL
     if not is_cancelled and run.attempts < run.max_attempts:
         return False
-    reason = f"It was begun {run.attempts} times, and its worker died or was lost each time."
+    since = " since it last got further" if run.position else ""
+    reason = f"It was begun {run.attempts} times{since}, and its worker died or was lost each time."
     data: dict[str, Any] = {
         "run_id": run.pk,
         "token": run.lease_token,

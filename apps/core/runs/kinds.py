@@ -59,7 +59,7 @@ class Kind:
         queue: the lane of workers.
         person_waits: somebody looks at a page until it is done; a lost bell is rung again sooner.
         time_limit: after this the work is broken off, and counts as failed.
-        max_attempts: how often it is begun before it is given up.
+        max_attempts: how often it is begun, without getting further, before it is given up.
         lease: for how long a worker holds it without a sign of life.
         permission: what a person needs to cancel, pause, resume or begin it again.
         target_of: the object whose team owns a run. Without one, a permission for the own team only does not reach it.
