@@ -23,6 +23,8 @@ LOAD_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 6
 # Where nothing comes for this long of an answer that nobody waits for any more, its process counts as hung.
 ABANDONED_S = 60.0
+# Tells granian's worker which process is its parent.
+GRANIAN = "BALLAST_GRANIAN_PID"
 BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
 
 
@@ -81,7 +83,8 @@ class WebProcess:
     async def _run_once(self) -> int:
         self._starts += 1
         # In a new session, granian and its worker are one group that can be ended together.
-        command = (sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads))
+        command = [sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads)]
+        command.append(str(os.getpid()))
         process = await asyncio.create_subprocess_exec(
             *command, cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
