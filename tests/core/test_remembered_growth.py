@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
 
 from tests.core.test_remembered import ADD, others
 
@@ -56,3 +57,19 @@ def test_dead_marks_are_vacuumed_soon() -> None:
         cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'core_tablechange'::regclass")
         (options,) = cursor.fetchone()
     assert {"autovacuum_vacuum_threshold=200", "autovacuum_vacuum_scale_factor=0"} <= set(options)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+def test_the_migration_goes_back_and_forth() -> None:
+    def rule() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'core_mark_change'")
+            return str(cursor.fetchone()[0])
+
+    newest = rule()
+    try:
+        MigrationExecutor(connections["owner"]).migrate([("core", "0009_schedule_slots_are_runs")])
+        assert "pg_snapshot_xmin" in rule()
+    finally:
+        MigrationExecutor(connections["owner"]).migrate([("core", "0010_marks_stay_few")])
+    assert rule() == newest
