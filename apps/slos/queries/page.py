@@ -20,7 +20,13 @@ from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import sli_events
 from apps.slos.objectives.questions import Due, due_reasons
 from apps.slos.objectives.sli_events import Day
-from apps.slos.queries.active_slos import HISTORY_LIMIT, BurnDown, burn_down, decisions_history, slo_history
+from apps.slos.queries.active_slos import (
+    HISTORY_LIMIT,
+    BurnDown,
+    burn_down,
+    decisions_history,
+    slo_history,
+)
 from apps.slos.queries.recommendations import (
     active_slos,
     current_generation,
