@@ -62,7 +62,7 @@ def _may_view(request: HttpRequest) -> Actor:
 def recommendations(request: HttpRequest, service_id: str, query: Query[RecommendationQuery]) -> AgedDocument:
     """Three tiers for availability and for latency, with intervals, explanation and data quality.
 
-    A recommendation lives for 24 hours and is made anew by a worker on a miss, after a change of the graph
+    A recommendation lasts 24 hours. A worker makes a new one if there is none, after a change of the graph
     and after a decision. Where no worker answers within four seconds, the last one comes back with `is_stale`
     and its age.
 

@@ -20,7 +20,7 @@ class RecommendationQuery(Schema):
     )
     force_regenerate: bool = Field(
         default=False,
-        description="Have it computed anew from the newest data. With a session, only with the header X-CSRFToken.",
+        description="Compute it again from the newest data. With a session, only with the header X-CSRFToken.",
     )
     window_days: int | None = Field(
         default=None,

@@ -112,7 +112,7 @@ def test_one_that_always_dies_at_the_same_place_is_given_up(prometheus: Server, 
     assert [killed_at(run, 2).attempts for _ in range(3)] == [1, 2, 3]
     given_up = services.execute_run(run.pk)
     assert given_up.state == Run.State.GIVEN_UP
-    assert given_up.errors[0]["reason"].startswith("It was begun 3 times since it last got further")
+    assert given_up.errors[0]["reason"].startswith("It was started 3 times since it last got further")
 
 
 def test_a_service_that_went_away_meanwhile_makes_it_read_all(prometheus: Server, six: None) -> None:

@@ -81,7 +81,7 @@ class ServicePage:
 
 
 def service_page(service: Service, *, now: datetime | None = None) -> ServicePage:
-    """Read a service's page. Nothing is computed that is stored; nothing stored is made anew."""
+    """Read a service's page. It shows what is stored, and computes no new recommendation."""
     now = now or timezone.now()
     generation = current_generation(service.pk)
     document = current_recommendations(service, generation)
