@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
@@ -67,11 +68,15 @@ class Actor:
         return self.user.refusal(permission, target) if self.user else "the system may not do this."
 
 
+NOT_BLANK_PATTERN = r"[^\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""Text with more than what is trimmed: Unicode's white space, of which each dialect's ``\\s`` is another part."""
+
+
 def blank_is_empty(schema: dict[str, Any]) -> None:
     """State in a schema that text which must not be empty must also hold more than blanks, because it is trimmed."""
     for part in schema.get("properties", {}).values():
         if part.get("type") == "string" and part.get("minLength") and not {"pattern", "format"} & set(part):
-            part["pattern"] = r"\S"
+            part["pattern"] = NOT_BLANK_PATTERN
 
 
 class ActionInput(BaseModel):
@@ -201,6 +206,10 @@ class Action[InputT: ActionInput, ResultT: Mapping[str, object]]:
         not exist.
         """
         return None
+
+    def around(self, actor: Actor, data: InputT) -> AbstractContextManager[None]:
+        """Return a block around the whole transaction of a call. What it writes stays when the call is refused."""
+        return nullcontext()
 
     def guard(self, call: Call[InputT]) -> None:
         """Raise where the actor may not do this although they hold the permission. Most actions need nothing here."""

@@ -126,7 +126,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
     """
     action = actions.offered(name)
     parsed = parse(action, data)
-    with transaction.atomic():
+    with action.around(actor, parsed), transaction.atomic():
         _bound_the_wait(actor)
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))

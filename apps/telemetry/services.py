@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from apps.core.remembered import remembered
 from apps.core.runs import Done, Holding, end, execute, start
 from apps.telemetry import discovering, runs, sources
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.resuming import Earlier
 from apps.telemetry.runs import Reading as Reading
 from apps.telemetry.setup import surveys
 
@@ -82,7 +84,7 @@ def execute_run(run_id: UUID, *, progress: Progress | None = None) -> TelemetryR
 def work(holding: Holding) -> None:
     """Do a claimed run. Its end is recorded in one transaction with the last of its changes."""
     run = TelemetryRun.objects.get(pk=holding.run.pk)
-    outcome = _perform(run, holding.parameters(Reading), _reporting(holding))
+    outcome = _perform(run, holding.parameters(Reading), holding)
     with holding.fenced():
         if outcome.window:
             TelemetryRun.objects.filter(pk=run.pk).update(
@@ -114,14 +116,15 @@ class _Performed:
     new_services: list[str] = field(default_factory=list)
 
 
-def _perform(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
+def _perform(run: TelemetryRun, wanted: Reading, holding: Holding) -> _Performed:
+    progress = _reporting(holding)
     if run.kind == TelemetryRun.Kind.IMPORT:
         return _import(run, wanted, progress)
     if run.kind == TelemetryRun.Kind.DISCOVERY:
         return _discover(run, wanted, progress)
     if run.kind == TelemetryRun.Kind.SURVEY:
         return _Performed(surveys.look(progress).model_dump(mode="json"), [], None)
-    return _read_source(run, wanted, progress)
+    return _read_source(run, wanted, progress, holding)
 
 
 def _import(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
@@ -182,15 +185,15 @@ def _discover(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Perfor
     return _Performed(summary, found.warnings, (run.window_start, run.window_end), sorted(new))
 
 
-def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
+def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress, holding: Holding) -> _Performed:
     from apps.telemetry.storing import replacing
     from apps.telemetry.storing.collecting import collect
     from apps.telemetry.storing.rereading import ask_again
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
-    discovered: dict[str, int] = {}
-    if wanted.discover:
+    discovered: dict[str, int] = run.position.get("discovered", {})
+    if wanted.discover and not run.position:
         with closing(sources.prometheus_source()) as looking:
             discovered = discovering.take_in_newest(looking, run.window_start, run.window_end)
     known = dict(Service.objects.order_by("pk").values_list("service_id", "pk"))
@@ -202,10 +205,19 @@ def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Per
         Service.objects.exclude(origin="demo").order_by("service_id").values_list("service_id", flat=True)
     )
     reading = replacing.Reading(run.pk, instants.now(), trust=wanted.trust)
+    earlier = replace(Earlier.of(run.position, services), discovered=discovered)
     source = sources.prometheus_source()
     try:
         result = collect(
-            source, services, known, run.window_start, run.window_end, reading, progress=progress
+            source,
+            services,
+            known,
+            run.window_start,
+            run.window_end,
+            reading,
+            progress=progress,
+            skip=earlier.skip,
+            keep=partial(earlier.keep, holding, services),
         )
         again: dict[str, int] = {}
         if run.kind == TelemetryRun.Kind.COLLECTION:
@@ -213,11 +225,8 @@ def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Per
             again = ask_again(source, known, window, reading, result, reach=CATCH_UP)
     finally:
         source.close()
-    return _Performed(
-        {**discovered, **result.summary(), **again},
-        result.quality.warnings,
-        (run.window_start, run.window_end),
-    )
+    summary, warnings = earlier.with_(result)
+    return _Performed({**discovered, **summary, **again}, warnings, (run.window_start, run.window_end))
 
 
 def _reporting(holding: Holding) -> Progress:

@@ -9,6 +9,7 @@ from pydantic import Field
 from apps.accounts import api_keys
 from apps.accounts.actions.common import MAX_ID
 from apps.accounts.models import ApiKey, User
+from apps.accounts.names import KeyName
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import BadRequest, NotAllowed, NotFound
@@ -20,7 +21,7 @@ type KeyRecord = dict[str, int | str | None]
 
 
 class CreateApiKeyInput(ActionInput):
-    name: str = Field(min_length=1, max_length=100, description="What the key is for, such as `backstage`.")
+    name: KeyName = Field(description="What the key is for, such as `backstage`.")
     expires_in_days: int | None = Field(
         default=None, ge=1, le=MAX_KEY_DAYS, title="Expires in", json_schema_extra={"unit": "days"}
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from django.contrib.auth.password_validation import validate_password
@@ -25,14 +27,11 @@ from apps.accounts.formatting import session_words
 from apps.accounts.models import User
 from apps.accounts.names import Username
 from apps.core import instants
-from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
+from apps.core.actions import Action, ActionInput, Actor, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
-from apps.core.redis.rate_limit import Limit, take_or_refuse
 
 MAX_PASSWORD = 1_000
-TRIES = Limit(burst=10, per_minute=2)
-"""The tries to give the present password. Somebody who finds an open browser has no more tries than this."""
 
 
 def _not_too_long(secret: SecretStr) -> SecretStr:
@@ -90,6 +89,23 @@ class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
         if call.actor.api_key_prefix:
             raise NotAllowed("A key cannot change the password. Sign in and change it on the page Account.")
 
+    @contextmanager
+    def around(self, actor: Actor, data: ChangePasswordInput) -> Iterator[None]:
+        """Count the try before the password is checked, in PostgreSQL, and outside of what a refusal takes back."""
+        if actor.user is None or actor.api_key_prefix:
+            yield  # the guard refuses it
+            return
+        taken = sign_ins.begin_password(actor.user, actor.ip)
+        try:
+            yield
+        except InvalidInput as error:
+            if any(problem.path == "current_password" for problem in error.fields):
+                sign_ins.fail_password(taken, actor)
+            else:
+                sign_ins.succeed_password(taken)
+            raise
+        sign_ins.succeed_password(taken)
+
     def preview(self, call: Call[ChangePasswordInput]) -> Preview:
         user = call.actor.user
         assert user is not None  # the guard refuses the system
@@ -107,7 +123,6 @@ class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
             call.input.current_password.get_secret_value(),
             call.input.new_password.get_secret_value(),
         )
-        take_or_refuse(f"password:{user.pk}", TRIES)
         if not user.is_active or not user.check_password(current):
             raise InvalidInput(
                 "The password was not changed.",

@@ -13,7 +13,7 @@ from pydantic import Field
 from apps.accounts.actions.common import MAX_ID, recorded
 from apps.accounts.formatting import browser_words
 from apps.accounts.models import User
-from apps.accounts.sign_ins import SCOPES, UNKNOWN
+from apps.accounts.sign_ins import PASSWORD, SCOPES, UNKNOWN
 from apps.core.actions import Action, ActionInput, Call, Event, Nothing, Outcome, register
 from apps.core.errors import NotSignedIn
 from apps.core.models import AuditEntry
@@ -157,6 +157,9 @@ class SignInLocked(Action[LockedInput, Nothing]):
 
     def sentence(self, entry: AuditEntry) -> str:
         after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if after["locked"] == PASSWORD.words:
+            failed = plural(after["failed_attempts"], "wrong password")
+            return f"Changes of the password of {entry.object_label} locked after {failed}"
         return f"Sign-ins{who} locked after {after['failed_attempts']} failures: {after['locked']}"
 
 
@@ -197,6 +200,9 @@ class SignInsCounted(Action[CountedInput, Nothing]):
 
     def sentence(self, entry: AuditEntry) -> str:
         after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if after.get("counted_together") == PASSWORD.words:
+            tries = plural(after["refused"], "try", "tries")
+            return f"{tries} to change the password of {entry.object_label} refused while locked"
         if "refused" in after:
             return f"{plural(after['refused'], 'sign-in')}{who} refused while locked: {after['counted_together']}"
         return f"{plural(after['failed'], 'further sign-in')} under unknown names failed"

@@ -15,7 +15,7 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.models import Team, User
-from apps.accounts.names import TeamName, Username
+from apps.accounts.names import NewTeamName, Username
 from apps.core import instants
 from apps.core.actions import (
     Action,
@@ -89,7 +89,7 @@ def _moved(entry: AuditEntry) -> str:
 
 
 class CreateTeamInput(ActionInput):
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register
@@ -136,7 +136,7 @@ class _OnTeam[InputT: ActionInput](Action[InputT, TeamRecord]):
 
 class RenameTeamInput(ActionInput):
     team_id: TeamId
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register

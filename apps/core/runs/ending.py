@@ -236,7 +236,8 @@ def settle(run_id: UUID | str) -> bool:
     is_cancelled = run.stop == Run.Stop.CANCEL
     if not is_cancelled and run.attempts < run.max_attempts:
         return False
-    reason = f"It was started {run.attempts} times, and its worker died or was lost each time."
+    since = " since it last got further" if run.position else ""
+    reason = f"It was started {run.attempts} times{since}, and its worker died or was lost each time."
     why = {"summary": {"failure": reason}, "errors": [{"reason": reason}], "error_count": 1}
     data = {
         "run_id": run.pk,

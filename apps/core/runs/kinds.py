@@ -59,7 +59,7 @@ class Kind:
         queue: the workers' queue.
         person_waits: a person looks at a page until it is done; a lost bell is rung again sooner.
         time_limit: after this time the work is interrupted and has failed.
-        max_attempts: the number of attempts before the run is given up.
+        max_attempts: the number of attempts, without getting further, before the run is given up.
         lease: how long a worker holds the run without renewing its lease.
         permission: what a person needs to cancel, pause, resume or retry a run.
         target_of: the object whose team owns a run. Without one, a permission for the user's own teams does not reach

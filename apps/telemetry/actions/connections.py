@@ -98,6 +98,7 @@ class ConnectInput(ActionInput):
             min_length=1,
             max_length=MAX_ADDRESS,
             repr=False,
+            json_schema_extra={"format": "uri"},
             description="The address under which `/api/v1/query` is found, such as "
             "http://prometheus:9090; for Mimir it usually "
             "ends in /prometheus. A user and password in it are removed and stored separately.",
