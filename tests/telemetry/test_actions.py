@@ -59,7 +59,7 @@ def test_trusting_a_backfill_is_told_before_and_audited_after() -> None:
     assert "gone" in shown.undo
     usual = preview("telemetry.backfill", {"days": 7}, actor=person("sre_admin"))
     assert usual.warnings == []
-    assert "until a second reading agrees" in usual.undo
+    assert "until another reading agrees" in usual.undo
     result = dispatch("telemetry.backfill", {"days": 7, "trust": True}, actor=person("sre_admin"))
     assert TelemetryRun.objects.get(pk=result.value["run"]).parameters == {"days": 7, "trust": True}
     entry = AuditEntry.objects.get(action="telemetry.backfill")
