@@ -119,3 +119,17 @@ def test_failures_of_its_own_that_last_for_days_say_no_more_than_so_many_days() 
 
     assert np.mean(measured(1)) > 0.9
     assert np.mean(measured(24)) < 0.2
+
+
+@pytest.mark.parametrize("hardness", [0.2, 0.8])
+def test_an_outage_of_its_own_is_not_put_down_to_an_edge(hardness: float) -> None:
+    """Nine in ten requests fail for hours, some of them hours in which a few calls fail too."""
+    generator = np.random.default_rng(8)
+    total = np.full(HOURS, 5_000.0)
+    failed = generator.poisson(np.where(generator.random((10, HOURS)) < 0.1, 100.0, 0.0))
+    bad = generator.poisson(2.0, (10, HOURS)) + generator.binomial(failed, hardness)
+    for past in range(10):
+        bad[past, np.flatnonzero(failed[past])[5:8]] = 4_500
+    calls = failed[:, None].astype(np.float64)
+    found = [each for (each,) in measure(total, bad.astype(np.float64), calls, [0.5], HOUR)]
+    assert np.mean([each.value for each in found]) == pytest.approx(hardness, abs=0.1)
