@@ -106,6 +106,19 @@ def test_one_whose_time_has_not_come_is_left_alone(broker: Any, clock: Moving) -
     assert reconcile().rung == 1
 
 
+def test_one_that_waits_for_another_of_its_key_is_not_rung_for(broker: Any, clock: Moving) -> None:
+    holding = claim(start(key="k").pk)
+    assert holding is not None
+    start(key="k")
+    Run.objects.update(rung_at=None)
+    for _ in range(3):
+        clock.move(seconds=9)
+        holding.beat()
+        assert reconcile().rung == 0
+    clock.move(seconds=11)
+    assert reconcile().rung == 2
+
+
 def test_one_that_kills_its_workers_is_ended(clock: Moving) -> None:
     run = start()
     for _ in range(KIND.max_attempts):
