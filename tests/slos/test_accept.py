@@ -14,7 +14,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.slos.formatting import tier_number
+from apps.slos.formatting import TIERS, tier_number
 from apps.slos.impact.risk import tier_warning
 from apps.slos.models import ActiveSlo, Recommendation
 from tests.slos.conftest import acting, compute, current, make_edge, make_service, make_user
@@ -210,3 +210,42 @@ def test_the_digits_that_are_not_stored_make_no_other_tier_of_it(checkout: Servi
     seen.document["tiers"]["aggressive"]["target"] = 0.998
     assert tier_warning(seen, float(round(Decimal(target), 9)), 28) is None
     assert "Between the balanced and the aggressive" in (tier_warning(seen, target + 1e-6, 28) or "")
+
+
+@pytest.mark.parametrize(
+    ("sli_type", "value", "words"),
+    [
+        ("availability", 0.99, ""),
+        ("availability", 0.995, ""),
+        (
+            "availability",
+            0.9951,
+            "Between the balanced and the aggressive tier: missed between 1 month in 20 and 1 month in 5.",
+        ),
+        ("availability", 0.999, "Between the balanced and the aggressive tier: "),
+        (
+            "availability",
+            0.9995,
+            "Harder than the aggressive tier, 99.9\u202f%: missed more often than 1 month in 5.",
+        ),
+        ("latency_p95", 300, ""),
+        ("latency_p95", 250, ""),
+        ("latency_p95", 240, "Between the balanced and the aggressive tier: "),
+        ("latency_p95", 100, "Harder than the aggressive tier, 200"),
+    ],
+)
+def test_a_number_is_placed_among_the_tiers(sli_type: str, value: float, words: str) -> None:
+    numbers = (0.99, 0.995, 0.999) if sli_type == "availability" else (300, 250, 200)
+    tiers = {name: {"target": number} for name, number in zip(TIERS, numbers, strict=True)}
+    found = tier_warning(Recommendation(sli_type=sli_type, document={"tiers": tiers}), value, 28)
+    assert (found or "").startswith(words)
+    assert bool(found) == bool(words)
+
+
+def test_a_recommendation_of_another_service_cannot_be_decided_on(
+    checkout: Service, shop: Team, owner: Actor
+) -> None:
+    make_service("ledger", team=shop)
+    with pytest.raises(NotFound, match=r"There is no availability recommendation .* for ledger"):
+        dispatch("slos.accept", decision(checkout) | {"service_id": "ledger"}, actor=owner)
+    assert not ActiveSlo.objects.exists()

@@ -13,6 +13,7 @@ from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
 from apps.slos.models import ActiveSlo
+from apps.slos.presenting.addresses import typed
 from tests.slos.conftest import acting, make_service, make_user
 
 WHY = {"rationale": "The contract of 2026 says so."}
@@ -25,6 +26,14 @@ def cart(shop: Team) -> Service:
 
 def about(service: Service, sli_type: str = "availability", **more: Any) -> dict[str, Any]:
     return {"service_id": service.service_id, "sli_type": sli_type, **WHY, **more}
+
+
+@pytest.mark.parametrize(
+    ("sli_type", "value", "text"),
+    [("availability", 0.9995512, "99.95512"), ("availability", 0.9, "90"), ("latency_p95", 250.5, "250.5")],
+)
+def test_a_form_opens_with_a_number_to_its_last_digit(sli_type: str, value: float, text: str) -> None:
+    assert typed(sli_type, value, as_written=True) == text
 
 
 def test_set_makes_an_slo_without_a_recommendation(cart: Service, owner: Actor) -> None:

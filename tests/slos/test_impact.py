@@ -215,13 +215,20 @@ def test_retries_count_unless_hardness_was_measured_with_them(fleet: dict[str, S
     assert found["mail"].influence == pytest.approx(0.9 * (0.5 + 0.5 * 0.01))
 
 
+@pytest.mark.parametrize("retries", [0, 2])
 @pytest.mark.parametrize(("needed", "availability"), [(1, 0.999), (1, 0.9), (2, 0.999)])
 def test_a_member_of_a_group_moves_its_caller_as_the_composite_does(
-    fleet: dict[str, Service], needed: int, availability: float
+    fleet: dict[str, Service], needed: int, availability: float, retries: int
 ) -> None:
     app, web, db, batch, mail = (fleet[name] for name in ("app", "web", "db", "batch", "mail"))
     for target, up in ((db, 0.9995), (batch, availability), (mail, 0.998)):
-        make_edge(app, target, redundancy_group="stores", redundancy_needed=needed)
+        make_edge(
+            app,
+            target,
+            redundancy_group="stores",
+            redundancy_needed=needed,
+            retry_config={"max_retries": retries},
+        )
         estimate(app, target, 0.3, 0.9, hardness_source="prior", availability=up)
         observe(target, up)
     make_edge(web, app)
@@ -230,7 +237,12 @@ def test_a_member_of_a_group_moves_its_caller_as_the_composite_does(
     proposed = 0.97
     effect = effects(db, proposed)["app"]
     before, after = (
-        0.9 * 0.9 * redundancy.stand_in_unavailability([1 - up, 1 - availability, 0.002], needed=needed)
+        0.9
+        * 0.9
+        * redundancy.stand_in_unavailability(
+            [redundancy.retried_unavailability(down, retries) for down in (1 - up, 1 - availability, 0.002)],
+            needed=needed,
+        )
         for up in (0.9995, proposed)
     )
     change = (effect.after or 0) - (effect.before or 0)

@@ -6,10 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core.models import Run
+from apps.core.runs import kinds
+from apps.slos import runs
 from apps.slos.making import compute as computing
 from apps.slos.making import storing
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
@@ -103,3 +107,16 @@ def test_a_service_is_judged_at_the_end_of_its_own_data_or_the_fleets(pair: tupl
     make_hours(old, days=2, end=full_hour() - 10 * DAY)
     assert computing.service_as_of(old.pk, timezone.now()) == full_hour() - 10 * DAY
     assert computing.service_as_of(new.pk, timezone.now()) == full_hour() - HOUR
+
+
+@pytest.mark.parametrize(
+    ("services", "words"),
+    [(None, "all services: data"), ([1], "1 service: data"), ([1, 2], "2 services: data")],
+)
+def test_the_list_of_long_work_says_of_how_many_it_is_made(
+    db: None, services: list[int] | None, words: str
+) -> None:
+    with transaction.atomic():
+        runs.refresh_recommendations(services, reason="data")
+    run = Run.objects.get()
+    assert kinds.get(run.kind).label_of(run) == words

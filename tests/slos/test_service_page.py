@@ -208,6 +208,20 @@ def test_an_slo_shows_its_budget_and_its_history_in_words(checkout: Service, sho
     assert entry not in links(page(client_of("viewer"), checkout))
 
 
+def test_it_shows_no_slo_of_another_service(checkout: Service, admin: Actor, shop: Team) -> None:
+    for name, target in (("ledger", 0.97), ("checkout", 0.95)):
+        if name != "checkout":
+            make_service(name, team=shop)
+        dispatch(
+            "slos.set",
+            {"service_id": name, "sli_type": "availability", "target": target, "rationale": "contract"},
+            actor=admin,
+        )
+    words = text_of(page(client_of("viewer"), checkout))
+    assert "Active SLO 95 %" in words
+    assert "97 %" not in words
+
+
 def owner_of(client: Client) -> Any:
     from django.contrib.auth import get_user
 
