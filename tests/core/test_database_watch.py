@@ -11,6 +11,7 @@ import pytest
 from django.db import connections
 
 from apps.core.database.errors import ServerSilent
+from apps.core.database.waiting import Patience, PatientConnection
 from apps.core.database.watch import ServerWatch, is_refusal
 from tests.house.waiting import until
 
@@ -71,3 +72,32 @@ def test_everybody_is_refused_until_a_silent_server_is_back(
 
     until(is_back, "it is known that the server is back")
     assert watch.is_silent() is False
+
+
+@pytest.fixture
+def patient(real: dict[str, Any]) -> Iterator[PatientConnection]:
+    with PatientConnection.connect(**real, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.django_db
+def test_a_slow_answer_of_a_server_that_lives_is_waited_for(
+    real: dict[str, Any], patient: PatientConnection
+) -> None:
+    patient.patience, patient.watch = Patience(0.1), ServerWatch(lambda: real)
+    assert patient.execute("SELECT 7 FROM pg_sleep(0.6)").fetchone() == (7,)
+    assert patient.execute("SELECT generate_series(1, 3)").fetchall() == [(1,), (2,), (3,)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["nobody knows whether it lives", "at most so long"])
+def test_an_answer_that_does_not_come_is_given_up_with_its_connection(
+    real: dict[str, Any], patient: PatientConnection, how: str
+) -> None:
+    if how == "at most so long":
+        patient.patience, patient.watch = Patience(0.1, at_most=0.3), ServerWatch(lambda: real)
+    else:
+        patient.patience = Patience(0.1)
+    with pytest.raises(ServerSilent, match="has not answered"):
+        patient.execute("SELECT pg_sleep(20)")
+    assert patient.closed

@@ -17,6 +17,7 @@ from apps.core.runs import ending, starting
 from apps.core.runs.ending import ENDED
 from apps.core.runs.executing import Failed, execute
 from apps.core.runs.holding import Cancelled, LeaseLost, Paused, claim
+from apps.core.runs.keeping import Keeper
 from apps.core.runs.kinds import Done, Kind
 from apps.core.runs.starting import RING
 from tests.core import runs
@@ -478,7 +479,7 @@ class TestLevers:
             claim(run.pk)
         elif state == "paused":
             self.pull("pause", run)
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match=f"^(This is {state}|Work for a test )"):
             self.pull(lever, run)
 
     @pytest.mark.parametrize("lever", ["cancel", "pause", "resume", "retry"])
@@ -513,3 +514,26 @@ class TestLevers:
             claim(run.pk)
             with pytest.raises(Conflict, match="cannot be stopped"):
                 self.pull("cancel", run)
+
+
+class TestKeeping:
+    @pytest.mark.django_db(transaction=True)
+    def test_the_lease_of_work_that_says_nothing_is_renewed_while_its_process_lives(
+        self, clock: Moving
+    ) -> None:
+        holding = claim(start().pk)
+        assert holding is not None
+        keeper = Keeper()
+        try:
+            with keeper.keeping(holding):
+                for _ in range(2):
+                    clock.move(seconds=8)
+                    renewed = clock.at + KIND.lease
+                    until(lambda at=renewed: fresh(holding.run).lease_until == at, "the lease is renewed")
+                assert claim(holding.run.pk) is None
+            with keeper._lock:
+                pass  # what it had begun for this run is done
+        finally:
+            keeper.close()
+        clock.move(seconds=11)
+        assert claim(holding.run.pk) is not None

@@ -42,6 +42,7 @@ def test_it_makes_the_tier_the_slo(checkout: Service, owner: Actor) -> None:
     assert slo.started_by_name == "olga"
     assert slo.ended_at is None
     assert result.value["slo"]["id"] == str(slo.pk)
+    assert result.value["slo"]["recommendation_id"] == str(recommendation.pk)
     recommendation.refresh_from_db()
     assert (recommendation.status, recommendation.version) == ("accepted", 2)
     assert recommendation.decided_by == owner.user

@@ -12,6 +12,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.slos.formatting import slo_snapshot
 from apps.slos.models import ActiveSlo
 from apps.slos.presenting.addresses import typed
 from tests.slos.conftest import acting, make_service, make_user
@@ -39,6 +40,9 @@ def test_a_form_opens_with_a_number_to_its_last_digit(sli_type: str, value: floa
 def test_set_makes_an_slo_without_a_recommendation(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995, window_days=30), actor=owner)
     slo = ActiveSlo.objects.get()
+    snapshot = slo_snapshot(slo)
+    assert snapshot is not None
+    assert snapshot["recommendation_id"] is None
     assert (float(slo.target), slo.window_days, slo.source, slo.recommendation) == (0.995, 30, "manual", None)
 
 
