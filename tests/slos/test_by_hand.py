@@ -12,7 +12,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.slos.formatting import slo_snapshot
+from apps.slos.formatting import slo_snapshot, snapshot_words
 from apps.slos.models import ActiveSlo
 from apps.slos.presenting.addresses import typed
 from tests.slos.conftest import acting, make_service, make_user
@@ -35,6 +35,19 @@ def about(service: Service, sli_type: str = "availability", **more: Any) -> dict
 )
 def test_a_form_opens_with_a_number_to_its_last_digit(sli_type: str, value: float, text: str) -> None:
     assert typed(sli_type, value, as_written=True) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("manual", "99.95512\u202f% over 28 days"),
+        ("modified", "99.95512\u202f% over 28 days"),
+        ("accepted", "99.955\u202f% over 28 days"),
+    ],
+)
+def test_a_record_shows_every_digit_that_somebody_wrote(source: str, words: str) -> None:
+    snapshot = {"sli_type": "availability", "target": 0.9995512, "window_days": 28, "source": source}
+    assert snapshot_words(snapshot).startswith(words)
 
 
 def test_set_makes_an_slo_without_a_recommendation(cart: Service, owner: Actor) -> None:
