@@ -13,7 +13,7 @@
     requestAnimationFrame(() => { live.textContent = text; });
   };
 
-  const toast = (text, level = "info") => {
+  const toast = (text, level = "info", undo = null) => {
     const shelf = $("#toasts");
     if (!shelf || !text) return;
     const one = document.createElement("div");
@@ -25,39 +25,24 @@
     close.className = "btn quiet";
     close.textContent = "Dismiss";
     close.addEventListener("click", () => one.remove());
-    one.append(words, close);
+    one.append(words);
+    if (undo) {
+      const back = document.createElement("button");
+      back.type = "button";
+      back.className = "btn";
+      back.textContent = "Undo";
+      back.addEventListener("click", () => {
+        one.remove();
+        htmx.ajax("POST", undo.url, { target: "#dialog", swap: "innerHTML", values: undo.values });
+      });
+      one.append(back);
+    }
+    one.append(close);
     shelf.append(one);
-    if (level !== "bad") setTimeout(() => one.remove(), 8000);
+    if (level !== "bad") setTimeout(() => one.remove(), undo ? 30000 : 8000);
   };
-
-  // ---- the dialog that htmx fills
 
   const dialog = $("#dialog");
-  let opener = null;
-
-  const showDialog = () => {
-    if (!dialog.open) {
-      opener = document.activeElement;
-      dialog.showModal();
-    }
-    const wanted = ["[aria-invalid=true]", "[autofocus]",
-      ".dialog-body :is(input:not([type=hidden]), select, textarea)", "[data-dialog-close], button"];
-    const first = wanted.map((selector) => $(selector, dialog)).find(Boolean);
-    if (first) first.focus();
-  };
-
-  if (dialog) {
-    dialog.addEventListener("close", () => {
-      dialog.replaceChildren();
-      if (opener && opener.isConnected) opener.focus();
-      opener = null;
-    });
-    dialog.addEventListener("click", (event) => {
-      if (!event.target.closest("[data-dialog-close]")) return;
-      event.preventDefault();
-      dialog.close();
-    });
-  }
 
   // ---- rows: j, k, Enter
 
@@ -214,6 +199,7 @@
     const text = xhr.responseText;
     if (text.includes('data-page="sign-in"')) { // The session ended: go and sign in, then come back.
       event.detail.shouldSwap = false;
+      body.dispatchEvent(new Event("ballast:signed-out"));
       location.reload();
     } else if (xhr.status >= 400 && target?.id !== "dialog" && text.includes("data-problem")) {
       event.detail.target = dialog; // An error never takes the place of what the page shows.
@@ -253,13 +239,6 @@
     again.focus({ preventScroll: true });
   });
 
-  body.addEventListener("htmx:afterSwap", (event) => {
-    const target = event.detail.target;
-    if (target === dialog) {
-      if (dialog.childElementCount) showDialog(); else dialog.close();
-    }
-  });
-
   // A file of what is shown follows the filter that htmx has put into the address.
   body.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-follows-filter]");
@@ -276,9 +255,25 @@
 
   // A response that did what was asked says so: HX-Trigger: {"ballast:done": {"message": "…"}}
   body.addEventListener("ballast:done", (event) => {
+    const { message, undo, next } = event.detail ?? {};
     if (dialog?.open) dialog.close();
-    toast(event.detail?.message, "ok");
+    if (next && new URL(next, location).pathname !== location.pathname) leaveFor(next, message, undo); // The page was about what is gone.
+    else if (!document.querySelector("[hx-trigger^='ballast:changed']:not([data-frame])")) leaveFor(location.href, message, undo);
+    else toast(message, "ok", undo);
   });
+
+  // ---- what was done is said on the next page, where the page itself does not draw itself anew
+
+  const SAID = "ballast-said";
+  function leaveFor(address, message, undo) {
+    try { sessionStorage.setItem(SAID, JSON.stringify({ person: body.dataset.person, message, undo })); } catch { /* Unsaid. */ }
+    if (address === location.href) location.reload(); else location.assign(address);
+  }
+  try {
+    const said = JSON.parse(sessionStorage.getItem(SAID));
+    sessionStorage.removeItem(SAID);
+    if (said?.message && said.person === body.dataset.person) toast(said.message, "ok", said.undo);
+  } catch { /* Nothing was said. */ }
 
   body.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;

@@ -57,6 +57,21 @@ def links(response: Any, begin: str = "/") -> list[str]:
     ]
 
 
+def filled(client: Client, link: str, **typed: str) -> dict[str, str]:
+    """What a browser sends from the dialog at ``link`` after these values were typed and their preview was seen."""
+    fields = hidden(client.get(link)) | typed
+    path = urlsplit(link).path
+    previewed = hidden(client.post(f"{path}preview/", fields, headers=HTMX))["previewed"]
+    return fields | {"previewed": previewed}
+
+
+def hidden(response: Any) -> dict[str, str]:
+    """The hidden and numeric inputs of a page, with their values."""
+    body = response.content.decode()
+    found = re.findall(r'<input type="(?:hidden|number)"[^>]* name="([^"]+)" value="([^"]*)"', body)
+    return {name: html.unescape(value) for name, value in found}
+
+
 def given(address: str) -> dict[str, str]:
     """The query of an address, as a form sends it on."""
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}

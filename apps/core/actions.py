@@ -120,6 +120,15 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """The call that takes a change back: an action of its own, with its own audit entry."""
+
+    action: str
+    values: dict[str, Any]
+    """Its input, as Python values. A dialog can hold every field of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A fact to publish when the change commits."""
 
@@ -205,6 +214,10 @@ class Action[InputT: ActionInput]:
         """
         return subject_after(self.title, entry)
 
+    def undo(self, entry: AuditEntry) -> Undo | None:
+        """Return the call that takes back what an audit entry of this action did. Most actions have none."""
+        return None
+
     def preview(self, call: Call[InputT]) -> Preview:
         """Return what would change, without changing anything."""
         raise NotImplementedError
@@ -215,6 +228,12 @@ class Action[InputT: ActionInput]:
 
 
 type AnyAction = Action[Any]
+
+
+def taken_back(action: AnyAction) -> str:
+    """Return the reason that stands in the audit trail where somebody takes a change back at once."""
+    return f"Takes back “{action.title}”."
+
 
 _registry: dict[str, AnyAction] = {}
 

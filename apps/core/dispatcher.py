@@ -42,6 +42,8 @@ class Result:
     action: str
     value: dict[str, Any]
     replayed: bool = False
+    entry: AuditEntry | None = None
+    """The audit entry, unless there is none or an earlier call wrote it."""
 
 
 def parse(action: AnyAction, data: Any) -> Any:
@@ -83,6 +85,25 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
     raise NotAllowed(f"{action.title}: {actor.refusal(action.permission, target)}")
 
 
+def may_ask(name: str, data: dict[str, Any], *, actor: Actor) -> None:
+    """Raise :class:`NotAllowed` or :class:`NotFound` where this actor cannot make the call, whatever else it says.
+
+    ``data`` may be incomplete or wrong in parts. Where it does not name the object yet, the permission is checked in
+    general.
+    """
+    action = actions.offered(name)
+    try:
+        given = action.Input.model_validate(data)
+    except ValidationError as error:
+        faulty = {item["loc"][0] for item in error.errors(include_url=False) if item["loc"]}
+        given = action.Input.model_construct(**{name: data[name] for name in data if name not in faulty})
+    try:
+        target = action.target(given, lock=False)
+    except AttributeError:  # The field that names the object is not filled in.
+        target = None
+    authorise(action, actor, target)
+
+
 def preview(name: str, data: Any, *, actor: Actor) -> Preview:
     """Return what a call would do, without side effect or audit entry. Needs the same permission as the call."""
     action = actions.offered(name)
@@ -115,10 +136,10 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
         action.guard(call)
         for gate in actions.gates:
             gate(action, call)
-        outcome = _execute(action, call)
+        outcome, entry = _execute(action, call)
         if idempotency_key is not None:
             idempotency.keep_response(actor.key, idempotency_key, outcome.result)
-    return Result(name, outcome.result | outcome.shown_once)
+    return Result(name, outcome.result | outcome.shown_once, entry=entry)
 
 
 def record(name: str, data: Any, *, actor: Actor) -> Result:
@@ -135,8 +156,8 @@ def record(name: str, data: Any, *, actor: Actor) -> Result:
         _bound_the_wait(actor)
         call = Call(actor, parsed, action.target(parsed, lock=True))
         action.guard(call)
-        outcome = _execute(action, call)
-    return Result(name, outcome.result)
+        outcome, entry = _execute(action, call)
+    return Result(name, outcome.result, entry=entry)
 
 
 def _bound_the_wait(actor: Actor) -> None:
@@ -146,14 +167,14 @@ def _bound_the_wait(actor: Actor) -> None:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
 
 
-def _execute(action: AnyAction, call: Call[Any]) -> Outcome:
+def _execute(action: AnyAction, call: Call[Any]) -> tuple[Outcome, AuditEntry | None]:
     """Run the action and write down what it did: the audit entry, unless it was routine, and the events."""
     outcome = action.execute(call)
-    if not (outcome.is_routine and call.actor.user is None):
-        _record(action, call, outcome)
+    is_recorded = not (outcome.is_routine and call.actor.user is None)
+    entry = _record(action, call, outcome) if is_recorded else None
     for event in outcome.events:
         outbox.publish(event.topic, event.payload, aggregate=event.aggregate)
-    return outcome
+    return outcome, entry
 
 
 def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:

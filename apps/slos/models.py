@@ -147,6 +147,8 @@ class ServiceStatus(models.Model):
         ACT = "act"
         NO_SLO = "no_slo"
         NO_DATA = "no_data"
+        COUNTING = "counting"
+        """A decision has just changed the SLO, and a worker has not counted its budget yet."""
 
     service = models.OneToOneField(Service, primary_key=True, on_delete=models.CASCADE, related_name="status")
     computed_at = models.DateTimeField()

@@ -12,6 +12,7 @@ from apps.catalog.queries import get_service
 from apps.core.web.csv import csv_response
 from apps.core.web.pages import PageRequest, draw, page
 from apps.slos import lists, queries
+from apps.slos.models import ServiceStatus
 from apps.slos.presenting import present, who_may_decide
 from apps.telemetry import services as telemetry
 
@@ -47,7 +48,9 @@ def overview(request: PageRequest) -> HttpResponse:
 def services(request: PageRequest) -> HttpResponse:
     """The table of services; filter, sort and page stand in the address."""
     listing = lists.service_listing(request.GET)
-    return draw(request, "slos/services.html", {"listing": listing}, part="listing")
+    is_counting = any(line.row.state == ServiceStatus.State.COUNTING for line in listing.rows)
+    context = {"listing": listing, "is_counting": is_counting}
+    return draw(request, "slos/services.html", context, part="listing")
 
 
 @page("catalog.view")
@@ -85,4 +88,5 @@ def recommendations(request: PageRequest) -> HttpResponse:
 def slos(request: PageRequest) -> HttpResponse:
     """Every active SLO with what is left of its budget."""
     listing = lists.slo_listing(request.GET)
-    return draw(request, "slos/slos.html", {"listing": listing}, part="listing")
+    context = {"listing": listing, "is_counting": any(line.is_being_counted for line in listing.rows)}
+    return draw(request, "slos/slos.html", context, part="listing")

@@ -22,12 +22,13 @@ def drawn_rooms(groups: tuple[navigation.Group, ...]) -> SafeString:
 class Shell:
     """Rail, search address, age of the data and what waits for this person, each read when first drawn."""
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, path: str = "") -> None:
         self._request = request
+        self._path = path
 
     @cached_property
     def navigation(self) -> tuple[navigation.Group, ...]:
-        return navigation.groups(self._request.user, self._request.path)
+        return navigation.groups(self._request.user, self._path or self._request.path)
 
     @cached_property
     def rooms(self) -> SafeString:

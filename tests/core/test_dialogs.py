@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from typing import Any
@@ -16,7 +15,7 @@ from apps.catalog.models import CycleAlert, Service
 from apps.core.models import AuditEntry
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.ui.format import NARROW_SPACE, percent
-from tests.pages import HTMX, client_of, given, links, text_of
+from tests.pages import HTMX, client_of, filled, given, links, text_of
 from tests.slos.conftest import compute, current, make_hours, make_service
 
 DIALOG = "/actions/slos.accept/"
@@ -49,10 +48,8 @@ def address(client: Client, action: str, *words: str) -> str:
 
 
 def form(client: Client, link: str, **typed: str) -> dict[str, str]:
-    """What the browser sends from that dialog, with these values typed in."""
-    body = client.get(link).content.decode()
-    fields = dict(re.findall(r'<input type="(?:hidden|number)"[^>]* name="([^"]+)" value="([^"]*)"', body))
-    return {name: html.unescape(value) for name, value in fields.items()} | typed
+    """What the browser sends from that dialog, with these values typed in and previewed."""
+    return filled(client, link, **typed)
 
 
 def decisions() -> int:

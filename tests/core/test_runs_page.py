@@ -38,7 +38,7 @@ def levers(client: Client, run: Run) -> set[str]:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_reads_both(role: str) -> None:
     client, run = client_of(role), start("a")
-    assert "Work for a test" in text_of(client.get(reverse("runs")))
+    assert "Work for a test" in text_of(client.get(reverse("runs"), {"who": "all"}))
     assert "waits for a worker" in text_of(page(client, run))
 
 
@@ -127,7 +127,7 @@ def test_the_list_is_filtered_by_kind_and_state() -> None:
     client = client_of("viewer")
 
     def listed(**query: str) -> set[str]:
-        html = client.get(reverse("runs"), query).content.decode()
+        html = client.get(reverse("runs"), {"who": "all"} | query).content.decode()
         return {str(run.pk) for run in (done, waits) if reverse("run", args=[run.pk]) in html}
 
     assert listed() == {str(done.pk), str(waits.pk)}
@@ -142,16 +142,37 @@ def test_a_filter_changes_the_rows_and_not_the_page() -> None:
     start("a")
     client = client_of("viewer")
     assert "<html" in client.get(reverse("runs")).content.decode()
-    rows = client.get(reverse("runs"), {"state": "open"}, headers=HTMX).content.decode()
+    rows = client.get(reverse("runs"), {"state": "open", "who": "all"}, headers=HTMX).content.decode()
     assert "<html" not in rows
     assert "Work for a test" in rows
+
+
+def test_the_list_begins_with_what_concerns_people() -> None:
+    routine, failed = start("a"), start("b")
+    asked = start("c", actor=person("ada", "service_owner"))
+    Run.objects.filter(pk=failed.pk).update(state="failed")
+    client = client_of("viewer")
+
+    def listed(**query: str) -> set[Run]:
+        html = client.get(reverse("runs"), query).content.decode()
+        return {run for run in (routine, failed, asked) if reverse("run", args=[run.pk]) in html}
+
+    assert listed() == {failed, asked}
+    assert listed(who="system") == {routine, failed}
+    assert listed(who="all") == {routine, failed, asked}
+
+
+def test_an_empty_list_leads_to_the_routine_with_the_same_filter() -> None:
+    start("a")
+    shown = client_of("viewer").get(reverse("runs"), {"state": "pending"})
+    assert "?who=all&amp;kind=&amp;state=pending" in shown.content.decode()
 
 
 def test_a_run_of_another_version_is_shown_under_its_name() -> None:
     run = start()
     Run.objects.filter(pk=run.pk).update(kind="tests.of_another_version")
     client = client_of("sre_admin")
-    assert "tests.of_another_version" in text_of(client.get(reverse("runs")))
+    assert "tests.of_another_version" in text_of(client.get(reverse("runs"), {"who": "all"}))
     assert "tests.of_another_version" in text_of(page(client, run))
 
 
@@ -160,6 +181,6 @@ def test_older_runs_are_a_page_further(monkeypatch: pytest.MonkeyPatch) -> None:
     for word in "abc":
         start(word)
     client = client_of("viewer")
-    words = text_of(client.get(reverse("runs")))
+    words = text_of(client.get(reverse("runs"), {"who": "all"}))
     assert "2 runs here" in words
     assert "Older runs" in words

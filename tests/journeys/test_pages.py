@@ -17,7 +17,7 @@ from apps.journeys.making import compute
 from apps.journeys.models import Journey
 from apps.journeys.services import ask_anew
 from tests.journeys.conftest import journey_input
-from tests.pages import HTMX, client_of, rows_of, text_of
+from tests.pages import HTMX, client_of, filled, rows_of, text_of
 
 
 def form(**more: Any) -> dict[str, Any]:
@@ -273,9 +273,10 @@ def test_an_edit_of_an_old_version_keeps_nothing_and_says_so(journey: Journey, s
 
 
 def test_a_journey_is_deleted_in_the_common_dialog(journey: Journey, sre: Client) -> None:
-    page = sre.get("/actions/journeys.delete/?journey=check-out&version=1&next=/journeys/")
+    link = "/actions/journeys.delete/?journey=check-out&version=1&next=/journeys/"
+    page = sre.get(link)
     assert "Check out and its result are deleted." in text_of(page)
-    sre.post("/actions/journeys.delete/", {"journey": "check-out", "version": "1", "next": "/journeys/"})
+    sre.post("/actions/journeys.delete/", filled(sre, link))
     assert not Journey.objects.exists()
 
 

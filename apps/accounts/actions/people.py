@@ -22,7 +22,18 @@ from apps.accounts.actions.common import (
 )
 from apps.accounts.models import User
 from apps.accounts.names import NewUsername, TeamName, Username, refuse_taken
-from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Undo,
+    register,
+)
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
 
@@ -143,6 +154,11 @@ class SetRole(Action[SetRoleInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is {User.Role(result['role']).label} from now on."
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        before = recorded(entry.before)
+        values = {"username": before["username"], "role": before["role"], "teams": before["teams"]}
+        return Undo(self.name, values)
 
     def sentence(self, entry: AuditEntry) -> str:
         before, after = (

@@ -20,7 +20,19 @@ from apps.accounts.models import ApiKey, Team, User
 from apps.accounts.names import Username
 from apps.accounts.queries import keys_in_use, solely_owned
 from apps.core import instants
-from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Undo,
+    register,
+    taken_back,
+)
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
@@ -115,6 +127,9 @@ class Deactivate(_Standing):
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is deactivated."
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.reactivate", {"username": entry.object_label, "rationale": taken_back(self)})
+
     def sentence(self, entry: AuditEntry) -> str:
         return f"User {entry.object_label} deactivated{closed_words(recorded(entry.after))}"
 
@@ -162,6 +177,9 @@ class Reactivate(_Standing):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"{result['username']} is active again."
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.deactivate", {"username": entry.object_label, "rationale": taken_back(self)})
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"User {entry.object_label} reactivated"

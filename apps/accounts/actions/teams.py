@@ -17,7 +17,19 @@ from apps.accounts.actions.common import (
 from apps.accounts.models import Team, User
 from apps.accounts.names import TeamName, Username
 from apps.core import instants
-from apps.core.actions import Action, ActionInput, Call, Event, FieldChange, Outcome, Preview, Risk, register
+from apps.core.actions import (
+    Action,
+    ActionInput,
+    Call,
+    Event,
+    FieldChange,
+    Outcome,
+    Preview,
+    Risk,
+    Undo,
+    register,
+    taken_back,
+)
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
@@ -61,6 +73,12 @@ def _outcome(team: Team, topic: str, before: dict[str, Any] | None) -> Outcome:
     )
 
 
+def _moved(entry: AuditEntry) -> str:
+    """Return who an entry says was added to a team or removed from it."""
+    (who,) = set(recorded(entry.before)["members"]) ^ set(recorded(entry.after)["members"])
+    return str(who)
+
+
 class CreateTeamInput(ActionInput):
     name: TeamName = Field(min_length=1)
 
@@ -89,6 +107,9 @@ class CreateTeam(Action[CreateTeamInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} is created."
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.archive_team", {"team_id": int(entry.object_id), "rationale": taken_back(self)})
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"Team {entry.object_label} created"
@@ -140,6 +161,10 @@ class RenameTeam(_OnTeam[RenameTeamInput]):
 
     def done(self, result: dict[str, Any]) -> str:
         return f"The team is called {result['name']}."
+
+    def undo(self, entry: AuditEntry) -> Undo:
+        values = {"team_id": int(entry.object_id), "name": recorded(entry.before)["name"]}
+        return Undo("accounts.rename_team", values)
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"Team {recorded(entry.before)['name']} renamed to {recorded(entry.after)['name']}"
@@ -223,6 +248,9 @@ class RestoreTeam(_OnTeam[RestoreTeamInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} is in use again."
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.archive_team", {"team_id": int(entry.object_id), "rationale": taken_back(self)})
+
     def sentence(self, entry: AuditEntry) -> str:
         return f"Team {entry.object_label} restored"
 
@@ -274,9 +302,11 @@ class AddMember(_OnTeam[MemberInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.remove_member", {"team_id": int(entry.object_id), "username": _moved(entry)})
+
     def sentence(self, entry: AuditEntry) -> str:
-        (who,) = set(recorded(entry.after)["members"]) - set(recorded(entry.before)["members"])
-        return f"Member {who} added to team {entry.object_label}"
+        return f"Member {_moved(entry)} added to team {entry.object_label}"
 
 
 @register
@@ -316,6 +346,8 @@ class RemoveMember(_OnTeam[MemberInput]):
     def done(self, result: dict[str, Any]) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return Undo("accounts.add_member", {"team_id": int(entry.object_id), "username": _moved(entry)})
+
     def sentence(self, entry: AuditEntry) -> str:
-        (who,) = set(recorded(entry.before)["members"]) - set(recorded(entry.after)["members"])
-        return f"Member {who} removed from team {entry.object_label}"
+        return f"Member {_moved(entry)} removed from team {entry.object_label}"

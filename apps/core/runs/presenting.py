@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from django.db.models import Q
+
 from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.errors import NotFound
@@ -26,6 +28,7 @@ STATE_WORDS: Mapping[str, str] = {
     "given_up": "given up",
 }
 ROWS = 50
+_CONCERN_PEOPLE = (Run.State.FAILED, Run.State.GIVEN_UP, Run.State.PAUSED)
 
 type Level = Literal["", "ok", "warn", "bad"]
 _LEVELS: Mapping[str, Level] = {"completed": "ok", "failed": "bad", "given_up": "bad", "paused": "warn"}
@@ -180,9 +183,17 @@ def rows(page: Page[Run]) -> list[Row]:
     return found
 
 
-def runs_page(*, kind: str = "", state: str = "", cursor: str | None = None) -> Page[Run]:
-    """Return one page of runs, the newest first. A state ``open`` means those that are not over."""
+def runs_page(*, who: str = "", kind: str = "", state: str = "", cursor: str | None = None) -> Page[Run]:
+    """Return one page of runs, the newest first.
+
+    ``who`` is ``system``, ``all``, or empty for what concerns people: what they asked for, and what the system did not
+    bring to a good end. A state ``open`` means those that are not over.
+    """
     wanted = Run.objects.defer("errors", "position")
+    if who == "system":
+        wanted = wanted.filter(requested_by=None)
+    elif who != "all":
+        wanted = wanted.filter(Q(requested_by__isnull=False) | Q(state__in=_CONCERN_PEOPLE))
     if kind:
         wanted = wanted.filter(kind=kind)
     if state == "open":
@@ -190,6 +201,11 @@ def runs_page(*, kind: str = "", state: str = "", cursor: str | None = None) -> 
     elif state:
         wanted = wanted.filter(state=state)
     return paginate(wanted, order=("-created_at", "-id"), cursor=cursor, limit=ROWS)
+
+
+def who_choices() -> list[tuple[str, str]]:
+    """Whose runs to show."""
+    return [("", "people, and what went wrong"), ("system", "the system"), ("all", "everybody")]
 
 
 def kind_choices() -> list[tuple[str, str]]:

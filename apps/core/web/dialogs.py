@@ -2,8 +2,9 @@
 
 ``GET /actions/<name>/?service_id=…`` opens it. Values in the query are fixed, except those that ``show``
 names: those are fields of the form that people can change, and optional fields that it does not name are left out.
-Opening it changes nothing and leaves no audit entry. ``POST`` runs the action; ``POST …/preview/`` says what the form,
-as it is filled in now, would do.
+Opening it changes nothing and leaves no audit entry. Those who may not do it read so before they fill anything in.
+``POST …/preview/`` says what the form, as it is filled in now, would do. ``POST`` runs the action, but only with the
+values that were previewed: the preview puts their fingerprint into the form. Other values are previewed first.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.utils.http import url_has_allowed_host_and_scheme
 from pydantic import ValidationError
 
 from apps.core import actions, dispatcher
-from apps.core.actions import AnyAction, Preview, Risk
+from apps.core.actions import AnyAction, Preview, Risk, Undo
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
 from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
 from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
@@ -37,14 +40,18 @@ def action_dialog(request: PageRequest, name: str) -> HttpResponseBase:
     """Open an action's dialog, or run the action."""
     action = _with_dialog(name)
     if request.method == "GET":
+        dispatcher.may_ask(name, values_from(action.Input, request.GET), actor=request.actor)
         return _dialog(request, action, request.GET)
     data = values_from(action.Input, request.POST)
     key = request.POST.get("idempotency_key") or None
     try:
+        if request.POST.get("previewed") != _fingerprint(action, data):
+            dispatcher.parse(action, data)
+            return _dialog(request, action, request.POST, is_unseen=True)
         result = dispatcher.dispatch(name, data, actor=request.actor, idempotency_key=key)
     except (InvalidInput, Conflict) as error:
         return _dialog(request, action, request.POST, error)
-    return _done(request, action.done(result.value))
+    return _done(request, action.done(result.value), action.undo(result.entry) if result.entry else None)
 
 
 @page(signed_in=True, methods=POST)
@@ -56,6 +63,7 @@ def action_preview(request: PageRequest, name: str) -> HttpResponse:
     try:
         preview = _preview(request, action, values)
         context |= {"preview": preview, "submit": preview.submit or action.button(values)}
+        context |= {"previewed": _fingerprint(action, values)}
     except InvalidInput as error:
         context |= {"problems": _touched(action, values, error), "submit": action.button(values)}
     except Conflict as error:
@@ -77,8 +85,20 @@ def _with_dialog(name: str) -> AnyAction:
     return action
 
 
+def _fingerprint(action: AnyAction, values: Mapping[str, Any]) -> str:
+    """Return what ties a preview to the values it was made from. The reason is left out: no effect depends on it."""
+    bound = {name: value for name, value in values.items() if name != RATIONALE}
+    text = json.dumps([action.name, bound], sort_keys=True, default=str)
+    return salted_hmac("ballast.dialog", text, algorithm="sha256").hexdigest()
+
+
 def _dialog(
-    request: PageRequest, action: AnyAction, given: QueryDict, error: BallastError | None = None
+    request: PageRequest,
+    action: AnyAction,
+    given: QueryDict,
+    error: BallastError | None = None,
+    *,
+    is_unseen: bool = False,
 ) -> HttpResponse:
     shown = _names(given.get("show", ""))
     values = values_from(action.Input, given)
@@ -111,12 +131,15 @@ def _dialog(
         "conflict": error if isinstance(error, Conflict) else None,
         "difference": _difference(error),
         "preview": preview,
+        "previewed": _fingerprint(action, values) if preview else "",
+        "is_unseen": is_unseen,
         "submit": (preview.submit if preview else "") or action.button(values),
         "is_danger": action.risk is Risk.HIGH,
         "next": _next(request, given),
         "idempotency_key": given.get("idempotency_key") or uuid.uuid4().hex,
     }
-    return draw(request, PAGE, context, part="dialog", status=error.status if error else 200)
+    status = error.status if error else Conflict.status if is_unseen else 200
+    return draw(request, PAGE, context, part="dialog", status=status)
 
 
 def _names(text: str) -> set[str]:
@@ -163,19 +186,31 @@ def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:
     return list(difference)
 
 
-def _done(request: PageRequest, message: str) -> HttpResponseBase:
+def _done(request: PageRequest, message: str, undo: Undo | None) -> HttpResponseBase:
     """Close the dialog and refresh the page; without a script, go back to the page."""
     if request.htmx:
-        events = {"ballast:done": {"message": message}, "ballast:changed": {}}
+        done = {"message": message, "next": _next(request, request.POST, fallback="")} | (
+            {"undo": _undo_call(undo)} if undo else {}
+        )
+        events = {"ballast:done": done, "ballast:changed": {}}
         return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
     messages.success(request, message)
     return HttpResponseRedirect(_next(request, request.POST))
 
 
-def _next(request: PageRequest, given: QueryDict) -> str:
+def _undo_call(undo: Undo) -> Mapping[str, Any]:
+    """Return the address and the form of the call that takes a change back."""
+    action = _with_dialog(undo.action)
+    form = QueryDict(mutable=True)
+    form.update({field.name: field.value for field in fields_for(action.Input, undo.values) if field.value})
+    form["previewed"] = _fingerprint(action, values_from(action.Input, form))
+    return {"url": reverse("action", args=[action.name]), "values": form.dict()}
+
+
+def _next(request: PageRequest, given: QueryDict, fallback: str = "/") -> str:
     wanted = given.get("next", "")
     if wanted and url_has_allowed_host_and_scheme(
         wanted, {request.get_host()}, require_https=request.is_secure()
     ):
         return wanted
-    return "/"
+    return fallback

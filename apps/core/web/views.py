@@ -12,7 +12,7 @@ from django.views import defaults
 
 from apps.core import queries
 from apps.core.web.http import is_api
-from apps.core.web.pages import page
+from apps.core.web.pages import PageRequest, page
 from apps.core.web.problems import (
     catalogue,
     frameless,
@@ -21,6 +21,7 @@ from apps.core.web.problems import (
     translated,
     unknown_host,
 )
+from apps.ui.context_processors import Shell
 
 
 @page(public=True)
@@ -49,6 +50,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def problem_catalogue(request: HttpRequest) -> HttpResponse:
     """Explain every kind of problem. The ``type`` of a problem document leads here, signed in or not."""
     return render(request, "errors/catalogue.html", {"kinds": catalogue()})
+
+
+@page(signed_in=True)
+def frame(request: PageRequest) -> HttpResponse:
+    """Draw anew what stands around a page: its rail and its bar. ``of`` is the page's path, which the rail marks."""
+    return render(request, "components/frame.html", {"shell": Shell(request, request.GET.get("of", ""))})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.conf import settings
 from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
-from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, Undo, register
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import AuditEntry
 from apps.slos.actions.decide import (
@@ -19,7 +19,15 @@ from apps.slos.actions.decide import (
     proposed_words,
     slo_now,
 )
-from apps.slos.actions.inputs import Rationale, SloInput, Target, Threshold, Version, number_fits_the_sli
+from apps.slos.actions.inputs import (
+    Rationale,
+    SloInput,
+    Target,
+    Threshold,
+    Version,
+    number_fits_the_sli,
+    undone,
+)
 from apps.slos.documents.types import SloTerms
 from apps.slos.formatting import (
     SLI_WORDS,
@@ -33,6 +41,7 @@ from apps.slos.formatting import (
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo
 from apps.slos.objectives import lifecycle, sli_events
+from apps.slos.objectives.after_decision import follow_change
 from apps.slos.objectives.lifecycle import active_slo
 
 BY_HAND = ActiveSlo.Source.MANUAL
@@ -83,6 +92,9 @@ class _ByHand[InputT: SloInput](Action[InputT]):
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
 
+    def undo(self, entry: AuditEntry) -> Undo:
+        return undone(entry)
+
     def replace(
         self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: SloTerms | None
     ) -> Outcome:
@@ -101,6 +113,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
                 rationale=data.rationale,
                 **terms,
             )
+        follow_change(service, data.sli_type)
         subject = after or before
         assert subject is not None
         return Outcome(

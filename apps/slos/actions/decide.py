@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from apps.catalog.models import Service
 from apps.core import instants
-from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, register
+from apps.core.actions import Action, Call, FieldChange, Mark, Outcome, Preview, Risk, Undo, register
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
 from apps.slos.actions.inputs import (
@@ -21,6 +21,7 @@ from apps.slos.actions.inputs import (
     TierName,
     Version,
     number_fits_the_sli,
+    undone,
 )
 from apps.slos.documents.types import DecidedPart, SloTerms, as_latency
 from apps.slos.formatting import (
@@ -39,6 +40,7 @@ from apps.slos.formatting import (
 from apps.slos.impact import risk
 from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.objectives import lifecycle
+from apps.slos.objectives.after_decision import follow_change, read_due_anew
 
 
 class DecisionInput(SloInput):
@@ -178,6 +180,9 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
     def target(self, data: InputT, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=lock)
 
+    def undo(self, entry: AuditEntry) -> Undo | None:
+        return undone(entry) if entry.object_type == "slo" else None
+
     def seen(self, call: Call[InputT]) -> Recommendation:
         """Return what is decided on. Raises where it, or the SLO, is not what the person saw."""
         data = call.input
@@ -218,6 +223,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
             rationale=rationale,
             **terms,
         )
+        follow_change(service, sli_type)
         change = changes_between(before, after)
         return Outcome(
             result={
@@ -354,6 +360,7 @@ class Reject(_Decision[RejectInput]):
         recommendation = self.seen(call)
         _close(recommendation, call, Recommendation.Status.REJECTED)
         service = call.target
+        read_due_anew(service)
         words = recommendation_words(recommendation)
         return Outcome(
             result={"service_id": service.service_id, "recommendation": decided(recommendation)},

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from apps.core.actions import ActionInput, blank_is_empty
+from apps.core import actions
+from apps.core.actions import ActionInput, Undo, blank_is_empty, taken_back
+from apps.core.models import AuditEntry
+from apps.slos.formatting import is_latency
 from apps.slos.models import SliType
 from apps.slos.objectives import lifecycle
 
@@ -92,6 +95,24 @@ def number_fits_the_sli(schema: dict[str, Any]) -> None:
         },
     ]
     blank_is_empty(schema)
+
+
+def undone(entry: AuditEntry) -> Undo:
+    """Return the call that takes back a change of an SLO: the SLO before it holds again, or none does."""
+    before, after = entry.before, entry.after
+    now, then = after or {}, before or {}
+    sli_type = (now or then)["sli_type"]
+    values = {
+        "service_id": entry.service_id,
+        "sli_type": sli_type,
+        "expected_version": now.get("version", 0),
+        "rationale": taken_back(actions.get(entry.action)),
+    }
+    if before is None:
+        return Undo("slos.retire", values)
+    number = "threshold_ms" if is_latency(sli_type) else "target"
+    values |= {number: then[number], "window_days": then["window_days"]}
+    return Undo("slos.edit" if after else "slos.set", values)
 
 
 class SloInput(ActionInput):

@@ -34,6 +34,10 @@ class SloLine:
     meter_level: MeterLevel
     meter_words: str
 
+    @property
+    def is_being_counted(self) -> bool:
+        return self.status is not None and self.status.state == ServiceStatus.State.COUNTING
+
 
 SLO_COLUMNS = (
     Column("Service", "service"),

@@ -30,6 +30,7 @@ STATE_WORDS: Mapping[str, tuple[str, Level]] = {
     ServiceStatus.State.ACT: ("act now", "bad"),
     ServiceStatus.State.NO_SLO: ("no SLO yet", ""),
     ServiceStatus.State.NO_DATA: ("no data", ""),
+    ServiceStatus.State.COUNTING: ("being counted", ""),
 }
 
 

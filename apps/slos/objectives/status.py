@@ -65,7 +65,7 @@ LEFT JOIN slos_servicestatus t ON t.service_id = e.id
 LEFT JOIN slos_activeslo a ON a.service_id = e.id AND a.sli_type = 'availability' AND a.ended_at IS NULL
 WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
     OR a.target::float8 IS DISTINCT FROM t.target OR coalesce(a.window_days, %(window)s) <> t.window_days
-    OR (t.state <> 'no_data' AND e.as_of < (SELECT max(as_of) FROM ends) - %(stale)s::interval)
+    OR t.state = 'counting' OR (t.state <> 'no_data' AND e.as_of < (SELECT max(as_of) FROM ends) - %(stale)s::interval)
     OR e.as_of > %(since)s::timestamptz
 """  # noqa: S608
 

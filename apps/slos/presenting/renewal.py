@@ -37,6 +37,10 @@ class Renewal:
 def renewal(page: ServicePage, now: datetime | None = None) -> Renewal | None:
     """Return what is awaited for this service; ``None`` where its numbers are the newest that anybody asked for."""
     now = now or instants.now()
+    if page.is_being_counted:
+        return _awaited(
+            page, "The SLO has just changed. A worker counts its budget, which appears here in a moment."
+        )
     document = page.recommendation
     made = datetime.fromisoformat(document["generated_at"]) if document else None
     asked = next((one.created_at for one in page.decisions if one.action == ASKED), None)
@@ -72,4 +76,4 @@ def _key(page: ServicePage, state: str) -> str:
     document = page.recommendation
     made = document["generated_at"] if document else "none"
     versions = ",".join(f"{sli_type}{version}" for sli_type, version in sorted(page.versions.items()))
-    return f"{state} {made} {versions}"
+    return f"{state} {made} {versions}{' counting' if page.is_being_counted else ''}"

@@ -59,6 +59,11 @@ class ServicePage:
     as_of: datetime | None
 
     @property
+    def is_being_counted(self) -> bool:
+        """Whether the budget is not known because a decision has just changed the SLO."""
+        return self.status is not None and self.status.state == ServiceStatus.State.COUNTING
+
+    @property
     def window_days(self) -> int:
         """The window that the recommendation is about; the usual one where there is none."""
         return self.recommendation["window_days"] if self.recommendation else settings.WINDOW_DAYS

@@ -13,7 +13,7 @@ from apps.core.remembered import remembered
 from apps.slos.models import EdgeEstimate, ServiceStatus
 from apps.slos.queries.recommendations import TABLE_LIMIT, TablePage
 
-STATE_ORDER = ("act", "attend", "no_slo", "no_data", "fine")
+STATE_ORDER = ("act", "attend", "counting", "no_slo", "no_data", "fine")
 
 # What ?sort= may say. Nulls come last either way: a service without a figure is never the most interesting
 # one.
