@@ -521,19 +521,19 @@ class TestKeeping:
     def test_the_lease_of_work_that_says_nothing_is_renewed_while_its_process_lives(
         self, clock: Moving
     ) -> None:
-        holding = claim(start().pk)
+        run = start()
+        holding = claim(run.pk)
         assert holding is not None
         keeper = Keeper()
         try:
             with keeper.keeping(holding):
                 for _ in range(2):
                     clock.move(seconds=8)
-                    renewed = clock.at + KIND.lease
-                    until(lambda at=renewed: fresh(holding.run).lease_until == at, "the lease is renewed")
-                assert claim(holding.run.pk) is None
+                    until(lambda: fresh(run).lease_until == clock.at + KIND.lease, "the lease is renewed")
+                assert claim(run.pk) is None
             with keeper._lock:
                 pass  # what it had begun for this run is done
         finally:
             keeper.close()
         clock.move(seconds=11)
-        assert claim(holding.run.pk) is not None
+        assert claim(run.pk) is not None
