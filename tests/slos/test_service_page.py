@@ -301,6 +301,7 @@ def test_a_rejected_recommendation_can_no_longer_be_decided_on(checkout: Service
     accepts = [address for address in links(response, "/actions/slos.accept/") if "availability" in address]
     assert accepts == []
     assert "Availability recommendation rejected by sam" in text_of(response)
+    assert "This recommendation was rejected; a new one is made with the next data." in text_of(response)
 
 
 def test_dependencies_say_where_each_figure_is_from(checkout: Service) -> None:
