@@ -120,3 +120,24 @@ def test_the_list_of_long_work_says_of_how_many_it_is_made(
         runs.refresh_recommendations(services, reason="data")
     run = Run.objects.get()
     assert kinds.get(run.kind).label_of(run) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [([1, 2], [2, 3], [1, 2, 3]), ([1, 2], None, None), (None, [1, 2], None), (None, None, None)],
+)
+def test_requests_that_wait_together_lose_nothing_that_was_asked_for(
+    first: list[int] | None, second: list[int] | None, both: list[int] | None
+) -> None:
+    early, late = full_hour() - DAY, full_hour()
+    merge, merge_status = kinds.get(runs.REFRESH).merge, kinds.get(runs.REFRESH_STATUS).merge
+    assert merge is not None
+    assert merge_status is not None
+    one = runs.Refresh(services=first, reason="graph", outdated=late)
+    other = runs.Refresh(services=second, reason="data", outdated=early)
+    assert merge(one, other) == runs.Refresh(services=both, reason="graph; data", outdated=late)
+    assert merge(other, one) == runs.Refresh(services=both, reason="data; graph", outdated=late)
+    counts = runs.RefreshStatus(services=first, since=late)
+    every = runs.RefreshStatus(services=second, since=early, everything=True)
+    for found in (merge_status(counts, every), merge_status(every, counts)):
+        assert found == runs.RefreshStatus(services=both, since=early, everything=True)
