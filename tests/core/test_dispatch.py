@@ -88,6 +88,13 @@ def test_an_unknown_action_is_not_found() -> None:
         dispatch("tests.no_such", {}, actor=person("ada", "sre_admin"))
 
 
+def test_two_actions_cannot_share_a_name(lever: str) -> None:
+    before = actions.get(lever)
+    with pytest.raises(RuntimeError, match=f"Two actions are called {lever}"):
+        actions.register(type(before))
+    assert actions.get(lever) is before
+
+
 def test_a_gate_can_hold_an_authorised_call_back(lever: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def four_eyes(action: AnyAction, call: Call[Any]) -> None:
         raise Conflict(f"{action.title} needs a second person.")

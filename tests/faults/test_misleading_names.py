@@ -308,3 +308,15 @@ def test_a_whole_word_in_another_alphabet_looks_like_it(one: str, other: str) ->
 def test_the_pattern_is_the_same_everywhere() -> None:
     assert pattern_of("team") == pattern_of("team of somebody") == NAME_PATTERN
     assert issubclass(CreateInput, BaseModel)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("p\u0430yments", "U+0430 CYRILLIC SMALL LETTER A"),
+        ("p\u0430yments", "letters of two alphabets that look alike; write the word in one"),
+        ("pay\u202ements", "U+202E RIGHT-TO-LEFT OVERRIDE, which cannot be seen as what it is; leave it out"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said_with_what_to_do(name: str, words: str) -> None:
+    assert words in name_problem(name)
