@@ -106,9 +106,9 @@ def invalid_parameters(request: HttpRequest, error: ValidationError) -> HttpResp
     fields = [
         FieldProblem(_path(item["loc"]), str(item["msg"])) for item in error.errors[:MAX_FIELD_PROBLEMS]
     ]
-    refusal = InvalidInput("Some of the values cannot be taken.", fields=fields)
+    refusal = InvalidInput("Some of the values are not valid.", fields=fields)
     if count > MAX_FIELD_PROBLEMS:
-        detail = f"{count:,} of the values cannot be taken. The first {MAX_FIELD_PROBLEMS} are named."
+        detail = f"{count:,} of the values are not valid. The first {MAX_FIELD_PROBLEMS} are named."
         refusal = InvalidInput(detail, fields=fields, extra={"error_count": count})
     return problem_response(refusal, request)
 
@@ -125,7 +125,7 @@ def _path(location: tuple[Any, ...]) -> str:
 def invalid_model(request: HttpRequest, error: PydanticError) -> HttpResponse:
     if error.title == RESPONSE_MODEL:
         return unexpected(request, error)
-    return problem_response(invalid_input(error, "Some of the values cannot be taken."), request)
+    return problem_response(invalid_input(error, "Some of the values are not valid."), request)
 
 
 @api.exception_handler(Http404)

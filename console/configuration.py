@@ -221,7 +221,7 @@ def check_config_file(path: Path) -> None:
     unknown = sorted(set(document) - {"telemetry", "archetypes"})
     if unknown:
         raise ConfigurationError(
-            f"{path} has {unknown[0]!r}, which means nothing here. It may have [telemetry] and [archetypes] tables."
+            f"{path} has {unknown[0]!r}, which Ballast does not know. It may have [telemetry] and [archetypes] tables."
         )
     try:
         load_config(path)

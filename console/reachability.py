@@ -45,7 +45,7 @@ def check_database(variable: str, url: str) -> None:
         raise ConfigurationError(explained(variable, url, str(error))) from None
     if version < MIN_POSTGRES:
         raise ConfigurationError(
-            f"{variable} leads to PostgreSQL {version} at {_place(url, 5432)}. "
+            f"{variable} names PostgreSQL {version} at {_place(url, 5432)}. "
             f"Ballast needs PostgreSQL {MIN_POSTGRES} or newer."
         )
 

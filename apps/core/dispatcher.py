@@ -52,8 +52,8 @@ def parse(action: AnyAction, data: Any) -> Any:
         return action.Input.model_validate(data)
     except ValidationError as error:
         count = error.error_count()
-        what = "one value cannot" if count == 1 else f"{count:,} of the values cannot"
-        raise invalid_input(error, f"{action.title}: {what} be taken.", action.Input) from None
+        what = "one value is" if count == 1 else f"{count:,} values are"
+        raise invalid_input(error, f"{action.title}: {what} not valid.", action.Input) from None
 
 
 def invalid_input(error: ValidationError, detail: str, model: type[BaseModel] | None = None) -> InvalidInput:

@@ -68,7 +68,7 @@ class InvalidInput(BallastError):
     slug = "invalid-input"
     title = "The input is not valid"
     meaning = (
-        "One or more values cannot be taken; `errors` names each by its path, says what is wrong "
+        "One or more values are not valid; `errors` names each by its path, says what is wrong "
         "with it and what to write instead."
     )
 
@@ -79,7 +79,7 @@ class NotSignedIn(BallastError):
     title = "Sign in first"
     meaning = (
         "No API key was sent and nobody is signed in, or the key is unknown, revoked or expired. "
-        "A key that is sent and not accepted is not made up for by a session."
+        "If a key is sent and not accepted, a session does not help."
     )
 
 
@@ -99,14 +99,14 @@ class NotFound(BallastError):
     status = 404
     slug = "not-found"
     title = "Not found"
-    meaning = "There is nothing of that name, or nothing that you may know of."
+    meaning = "Nothing has that name, or you may not see it."
 
 
 class MethodNotAllowed(BallastError):
     status = 405
     slug = "method-not-allowed"
     title = "This address does not take that method"
-    meaning = "The header `Allow` names the methods that the address takes."
+    meaning = "The address does not take this method. The header `Allow` names those that it takes."
 
 
 class Conflict(BallastError):
@@ -116,9 +116,9 @@ class Conflict(BallastError):
     slug = "conflict"
     title = "This has changed since you looked"
     meaning = (
-        "Somebody else changed the same thing first, and `difference` shows what; or it cannot be "
-        "done as things stand; or the idempotency key was used for a different request. Read what "
-        "holds now, and decide again."
+        "Somebody else changed the same thing first, and `difference` shows what; or the current state does not "
+        "allow the change; or the idempotency key was used for a different request. Read the current state, and "
+        "decide again."
     )
 
 
@@ -134,7 +134,7 @@ class TooSlow(BallastError):
     slug = "too-slow"
     title = "The request took too long to arrive"
     meaning = (
-        "The head or the body of the request did not arrive in time, or its answer was not taken. Nothing was changed. "
+        "The head or the body of the request did not arrive in time. Nothing was changed. "
         "`CLIENT_HEADER_TIMEOUT_S` and `CLIENT_BODY_TIMEOUT_S` are the deadlines."
     )
 
@@ -153,7 +153,8 @@ class Unavailable(BallastError):
     slug = "unavailable"
     title = "Not available right now"
     meaning = (
-        "A part that is needed does not answer, usually PostgreSQL. `Retry-After` says when to try again."
+        "A part that is needed, usually PostgreSQL, does not answer or has no room. "
+        "`Retry-After` says when to try again."
     )
 
 
@@ -169,8 +170,9 @@ class UnknownOutcome(DatabaseAway):
     slug = "outcome-unknown"
     title = "It is not known whether this was done"
     meaning = (
-        "The database was lost while it stored the change: it is stored as a whole, or not at all. Look before you "
-        "send it again. With the same `Idempotency-Key` it is safe to send again: what is stored is not done twice."
+        "The database was lost while it stored the change. The change is stored as a whole or not at all: look before "
+        "you send it again. With the same `Idempotency-Key` it is safe to send again: a stored change is not made "
+        "twice."
     )
 
 
@@ -183,7 +185,7 @@ class StorageFull(BallastError):
     stands_alone = True
     meaning = (
         "The disk that the change needs is full; the detail says which. Nothing was changed, and what is stored can "
-        "still be read. Whoever runs Ballast frees space or gives it more."
+        "still be read. Whoever runs Ballast must free or add space."
     )
 
 
@@ -193,4 +195,4 @@ class InternalError(BallastError):
     status = 500
     slug = "internal-error"
     title = "Something went wrong here"
-    meaning = "A fault of Ballast's own. The log has the details under the request id."
+    meaning = "A fault in Ballast. The log has the details under the request id."

@@ -79,10 +79,14 @@ class Remove(Action[DemoInput]):
     def preview(self, call: Call[DemoInput]) -> Preview:
         found = queries.counts(call.actor.user)
         edges = queries.foreign_edges()
-        own = f"{len(edges)} dependencies between your services and the demo's go with it." if edges else ""
+        own = (
+            f"This also deletes {len(edges)} dependencies between your services and the demo's."
+            if edges
+            else ""
+        )
         services = Service.objects.filter(origin=ORIGIN).order_by("service_id")
         return Preview(
-            summary="The demo goes, with all observations, recommendations and decisions on its services."
+            summary="This deletes the demo with all observations, recommendations and decisions on its services."
             if found["services"]
             else "There is no demo here.",
             touches=[

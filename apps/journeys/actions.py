@@ -25,7 +25,7 @@ from apps.journeys.documents import JourneySnapshot, as_paths
 from apps.journeys.formatting import path_words, within_words
 from apps.journeys.inputs import CreateInput, DeleteInput, EditInput, JourneyFields
 from apps.journeys.models import Journey
-from apps.journeys.services import ask_anew, free_slug
+from apps.journeys.services import free_slug, mark_outdated
 from apps.ui.format import percent, plural
 
 CHANGED = "journeys.changed"
@@ -131,7 +131,7 @@ def _touches(members: list[Service]) -> list[Touch]:
 
 def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome:
     after = document(journey)
-    ask_anew([journey.pk])
+    mark_outdated([journey.pk])
     return Outcome(
         result={**after, "version": journey.version},
         object_type="journey",

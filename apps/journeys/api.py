@@ -93,7 +93,7 @@ class PathLatencyOut(LatencyFiguresOut):
 
 class ServiceLatencyOut(Schema):
     service_id: str
-    path: str = Field(description="The path that gives it least.")
+    path: str = Field(description="The path with the smallest budget.")
     near_ms: float | None = Field(description="Its average time in journeys near their p95.")
     budget_ms: float | None = Field(
         description="The longest that one call may take so that the journey keeps its target."

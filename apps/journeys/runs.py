@@ -46,7 +46,7 @@ def _which(run: Run) -> str:
 register(
     Kind(
         name=REFRESH,
-        title="Compute journeys anew",
+        title="Compute journeys again",
         parameters=Refresh,
         work="apps.journeys.tasks.refresh",
         time_limit=timedelta(minutes=30),

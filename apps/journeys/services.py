@@ -11,7 +11,7 @@ from apps.core import instants
 from apps.journeys.models import Journey, JourneyResult
 
 
-def ask_anew(journeys: Collection[object] | None = None, *, now: datetime | None = None) -> list[str]:
+def mark_outdated(journeys: Collection[object] | None = None, *, now: datetime | None = None) -> list[str]:
     """Note that the results of these journeys (or of all) are outdated. Return their ids as text."""
     now = now or instants.now()
     rows = Journey.objects.all() if journeys is None else Journey.objects.filter(pk__in=list(journeys))

@@ -10,7 +10,7 @@ from apps.core.models import OutboxEvent
 from apps.journeys import runs
 from apps.journeys.actions import CHANGED
 from apps.journeys.models import Journey
-from apps.journeys.services import ask_anew
+from apps.journeys.services import mark_outdated
 
 
 @subscribe(CHANGED, name="journeys.compute_on_change")
@@ -40,6 +40,6 @@ def compute_on_graph_change(event: OutboxEvent) -> None:
 def _refresh(rows: QuerySet[Journey], reason: str) -> None:
     """Note that these results are outdated, and start a run."""
     now = instants.now()
-    touched = ask_anew(set(rows.values_list("pk", flat=True)), now=now)
+    touched = mark_outdated(set(rows.values_list("pk", flat=True)), now=now)
     if touched:
         runs.refresh(touched, reason=reason, asked=now)

@@ -62,7 +62,7 @@ def _may_view(request: HttpRequest) -> Actor:
 def recommendations(request: HttpRequest, service_id: str, query: Query[RecommendationQuery]) -> AgedDocument:
     """Three tiers for availability and for latency, with intervals, explanation and data quality.
 
-    A recommendation lives for 24 hours and is made anew by a worker on a miss, after a change of the graph
+    A recommendation lasts 24 hours. A worker makes a new one if there is none, after a change of the graph
     and after a decision. Where no worker answers within four seconds, the last one comes back with `is_stale`
     and its age.
 
@@ -236,18 +236,17 @@ def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
     if query.sli_type:
         rows = rows.filter(sli_type=query.sli_type)
     if query.state:
-        rows = rows.filter(service__status__state=query.state)
+        rows = rows.filter(standing__state=query.state)
     page = paginate(rows, order=("service__service_id", "sli_type"), cursor=query.cursor, limit=query.limit)
     return {"items": [_listed(slo) for slo in page.items], "next_cursor": page.next_cursor}
 
 
 def _listed(slo: ActiveSlo) -> dict[str, object]:
-    status = getattr(slo.service, "status", None)
-    is_availability = slo.sli_type == SliType.AVAILABILITY
+    standing = getattr(slo, "standing", None)
     return {
         **slo_snapshot(slo),
         "service_id": slo.service.service_id,
         "team": slo.service.team.name if slo.service.team else None,
-        "state": status.state if status and is_availability else None,
-        "budget_left": status.budget_left if status and is_availability else None,
+        "state": standing.state if standing else ServiceStatus.State.COUNTING,
+        "budget_left": standing.budget_left if standing else None,
     }

@@ -182,6 +182,35 @@ class ServiceStatus(models.Model):
         return f"{self.service_id}: {self.state}"
 
 
+class SloStanding(models.Model):
+    """How one SLO in force stands, whatever its SLI. It is missing until a worker has counted the SLO's budget."""
+
+    slo = models.OneToOneField(ActiveSlo, primary_key=True, on_delete=models.CASCADE, related_name="standing")
+    computed_at = models.DateTimeField()
+    as_of = models.DateTimeField(null=True)
+    """The end of the newest complete bin: what all figures below are of."""
+    total = models.FloatField(default=0)
+    """Events in the window: requests, or bins for a latency that is counted so."""
+    bad = models.FloatField(default=0)
+    budget_left = models.FloatField(null=True)
+    """The share of the error budget left, 0..1, negative when overspent; ``None`` without data."""
+    burn_1h = models.FloatField(null=True)
+    burn_6h = models.FloatField(null=True)
+    burn_1d = models.FloatField(null=True)
+    burn_3d = models.FloatField(null=True)
+    exhausted_at = models.DateTimeField(null=True)
+    """When the budget is spent if the last day goes on; ``None`` when it outlasts the window."""
+    state = models.TextField(choices=ServiceStatus.State.choices)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name = "SLO standing"
+        indexes = [models.Index("budget_left", name="slo_standing_left")]
+
+    def __str__(self) -> str:
+        return f"{self.slo_id}: {self.state}"
+
+
 class EdgeEstimate(models.Model):
     """What the newest computation of ``source`` found for one of its edges: what impact analysis walks.
 

@@ -26,7 +26,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 def retrieve(service: Service, *, asked_by: str, window_days: int | None = None) -> AgedDocument:
-    """Return the recommendation document of a service, made anew by a worker where none is fresh.
+    """Return the recommendation document of a service; a worker makes a new one if none is fresh.
 
     When no worker answers within a few seconds, the last one stored comes back with ``is_stale``. Raises
     :class:`Unavailable` with ``Retry-After`` where there is not even that.

@@ -1,4 +1,4 @@
-"""The long work of SLOs: recommendations and statuses made anew, and one recommendation that a person asked for.
+"""The long work of SLOs: new recommendations and statuses, and one recommendation that a person asked for.
 
 What follows from events comes in bursts. Requests that wait are merged, one for the fleet, one for some services and
 one for each single service; a request that comes while the work runs follows it.
@@ -24,7 +24,7 @@ SYSTEM = Actor.system("slos")
 
 
 class Refresh(Parameters):
-    """Which recommendations to make anew where they are due, and why."""
+    """Which recommendations to make again if they are due, and why."""
 
     services: list[int] | None = None
     """Primary keys; ``None`` means the fleet."""
@@ -123,7 +123,7 @@ def _regenerated(run: Run) -> Subject:
 register(
     Kind(
         name=REFRESH,
-        title="Make recommendations anew",
+        title="Make new recommendations",
         parameters=Refresh,
         work="apps.slos.tasks.refresh_recommendations",
         queue="bulk",
@@ -180,7 +180,7 @@ def _key(services: Sequence[int] | None) -> str:
 def refresh_recommendations(
     services: Sequence[int] | None, *, reason: str, outdated: datetime | None = None
 ) -> None:
-    """Have what is due of these recommendations, or of all, made anew; inside the caller's transaction."""
+    """Start a run that makes those of these recommendations, or of all, that are due, in the caller's transaction."""
     if services is None or services:
         wanted = Refresh(
             services=None if services is None else list(services), reason=reason, outdated=outdated
@@ -207,7 +207,7 @@ def refresh(
     since: datetime | None = None,
     everything: bool = False,
 ) -> None:
-    """Have statuses and recommendations made anew; inside the caller's transaction.
+    """Start a run that makes new statuses and recommendations, in the caller's transaction.
 
     Whoever needs both asks here. Each request holds its kind's turn until the commit, so two transactions that asked in
     different orders would wait for each other.
@@ -217,6 +217,6 @@ def refresh(
 
 
 def regenerate(service: Service, *, ticket: str, actor: Actor) -> Run:
-    """Have one service's recommendations made anew, and the ticket answered; inside the caller's transaction."""
+    """Start a run that makes one service's recommendations and answers the ticket, in the caller's transaction."""
     wanted = Regenerate(service=service.pk, tickets=[ticket], asked_by=actor.name)
     return start(REGENERATE, wanted, actor=actor, key=str(service.pk))

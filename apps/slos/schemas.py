@@ -20,7 +20,7 @@ class RecommendationQuery(Schema):
     )
     force_regenerate: bool = Field(
         default=False,
-        description="Have it computed anew from the newest data. With a session, only with the header X-CSRFToken.",
+        description="Compute it again from the newest data. With a session, only with the header X-CSRFToken.",
     )
     window_days: int | None = Field(
         default=None,
@@ -204,8 +204,10 @@ class SloQuery(PageQuery):
 class ListedSloOut(SloOut):
     service_id: str
     team: str | None
-    state: str | None
-    budget_left: float | None = Field(description="Of the availability SLO; null for latencies.")
+    state: str | None = Field(description="`counting` until the budget of a new SLO is counted.")
+    budget_left: float | None = Field(
+        description="0..1, negative when overspent; null without data and while it is being counted."
+    )
 
 
 class ImpactIn(Schema):

@@ -15,7 +15,7 @@ from apps.slos.making import storing
 
 @subscribe("catalog.graph_changed", name="slos.outdate_on_graph_change")
 def outdate_on_graph_change(event: OutboxEvent) -> None:
-    """A changed graph changes what is supported: the recommendations of its services are made anew."""
+    """A changed graph changes what is supported: the recommendations of its services are made again."""
     names = event.payload.get("service_ids")
     services = None
     if names is not None:

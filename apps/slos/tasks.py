@@ -33,7 +33,7 @@ def refresh_hourly() -> None:
 
 
 def refresh_recommendations(holding: Holding) -> Done:
-    """Make the recommendations anew that are missing or outdated, of the services named or of all."""
+    """Make the missing or outdated recommendations of the given services, or of all."""
     from apps.slos.making import compute
 
     wanted = holding.parameters(runs.Refresh)
@@ -41,7 +41,7 @@ def refresh_recommendations(holding: Holding) -> Done:
         storing.mark_outdated(wanted.services, changed_at=wanted.outdated)
     made = compute.refresh(
         wanted.services,
-        reason=wanted.reason or "made anew when due",
+        reason=wanted.reason or "made when due",
         outdated=wanted.outdated,
         progress=holding.progress,
         fence=holding.fenced,

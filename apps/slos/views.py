@@ -88,5 +88,5 @@ def recommendations(request: PageRequest) -> HttpResponse:
 def slos(request: PageRequest) -> HttpResponse:
     """Every active SLO with what is left of its budget."""
     listing = lists.slo_listing(request.GET)
-    context = {"listing": listing, "is_counting": any(line.is_being_counted for line in listing.rows)}
+    context = {"listing": listing, "is_counting": any(line.standing is None for line in listing.rows)}
     return draw(request, "slos/slos.html", context, part="listing")

@@ -1,4 +1,4 @@
-"""What can be wrong with a service's data: each kind with its sentence and its effect on confidence.
+"""The kinds of findings about a service's data, each with its sentence and its effect on confidence.
 
 A reading notes findings (:class:`apps.telemetry.clients.base.Finding`). They are stored by the day, and a
 recommendation shows the sentences of those in its window. A sentence names what was seen, why it matters, and what
@@ -52,7 +52,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "failures_partly_unseen": Kind(
         "requests without a failure label",
-        "{share} of the requests are in series without {labels}, which show no failures, so all count as answered. "
+        "{share} of the requests are in series without {labels}, which show no failures, so all count as good. "
         "Give them the label, or leave them out of the metric family.",
         Effect.IN_DOUBT,
         0.8,
@@ -64,7 +64,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "every_request_failed": Kind(
         "every request failed",
-        "Every request counted as failed in {hours}. If that is not so, {query} selects every request: "
+        "Every request counted as failed in {hours}. If that is wrong, {query} selects every request: "
         "narrow it to failures.",
         Effect.IN_DOUBT,
         0.5,
@@ -85,13 +85,14 @@ KINDS: Mapping[str, Kind] = {
     "dip": Kind(
         "a counter fell and went on",
         "The counter fell by {fall} once and went on from there, as it does where deduplication switches "
-        "between replicas. That is no restart, yet adds the whole counter again: {hours} left out.",
+        "between replicas. This is not a restart, but an increase counts it as one and adds the whole counter again: "
+        "{hours} left out.",
         Effect.LEFT_OUT,
     ),
     "jump": Kind(
         "an hour out of all proportion",
         "{hours} with up to {times} times the usual traffic ({total} requests) left out: neither the hours "
-        "beside nor the same hour of other days were like that.",
+        "around nor the same hour of other days have so many.",
         Effect.LEFT_OUT,
     ),
     "impossible": Kind(
@@ -101,8 +102,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "not_a_number": Kind(
         "series that count NaN",
-        "Up to {bad} of {of} series count NaN or a negative number in {hours}; what the others count is "
-        "kept, as a partial answer.",
+        "Up to {bad} of {of} series count NaN or a negative number in {hours}; the counts of the others are "
+        "kept as a partial answer.",
         Effect.IN_DOUBT,
         0.9,
     ),
@@ -121,7 +122,7 @@ KINDS: Mapping[str, Kind] = {
         0.9,
     ),
     "replicas_merged": Kind(
-        "each counter is there several times",
+        "each counter exists several times",
         "{label} has {values}, which count the same requests. Each request is counted once.",
         Effect.MENDED,
     ),
@@ -141,19 +142,20 @@ KINDS: Mapping[str, Kind] = {
     "ratio_alone": Kind(
         "only a ratio is kept",
         "{metric} keeps a ratio of failures and no count of requests: every sample weighs the same, "
-        "however many requests it stands for.",
+        "however many requests it covers.",
         Effect.IN_DOUBT,
         0.7,
     ),
     "partial": Kind(
         "incomplete answers",
-        "{hours} came from incomplete answers and are asked for again until they are whole, or a week old: {words}.",
+        "{hours} came from incomplete answers; Ballast reads them again until they are complete or a week old: "
+        "{words}.",
         Effect.IN_DOUBT,
     ),
     "contested": Kind(
         "hours that shrank",
-        "{hours} had fewer {what} when read again (at least {share} less); what was read first stands "
-        "until a second reading agrees.",
+        "{hours} had fewer {what} when read again (at least {share} less); the first reading stays "
+        "until another one agrees with the new counts.",
         Effect.IN_DOUBT,
     ),
     "histograms_impossible": Kind(
@@ -171,9 +173,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "unit_doubtful": Kind(
         "latencies in another unit",
-        "The bounds of the latency histograms of {hours} reach from {low} to {high}, which few requests do. If they "
-        'are written in {other}, set unit = "{other}" where the metric family names the buckets; if they were made '
-        "for {other}, give the histogram buckets that fit.",
+        "The bounds of the latency histograms of {hours} reach from {low} to {high}, where few requests end. If they "
+        'are in {other}, set unit = "{other}" for the buckets in the metric family; if they were made '
+        "for {other}, give the histogram suitable buckets.",
         Effect.IN_DOUBT,
         0.8,
         concerns="latency",

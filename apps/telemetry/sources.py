@@ -169,8 +169,7 @@ def place() -> Iterator[None]:
             yield
     except BulkheadFull:
         raise SourceBusy(
-            "The telemetry source is slow, and somebody else is asking it at this moment. "
-            "Try again in a few seconds."
+            "The telemetry source is slow, and another request is waiting for it. Try again in a few seconds."
         ) from None
 
 

@@ -176,7 +176,7 @@ def _written(text: str) -> dict[str, Any]:
     ]
     if not isinstance(own, dict) or unknown:
         named_ones = f": {', '.join(sorted(unknown))}" if unknown else ""
-        raise InvalidInput(f"Write [telemetry] with families and an order, and nothing else{named_ones}.")
+        raise InvalidInput(f"Write only [telemetry] with families and an order{named_ones}.")
     return {
         "families": [{"name": name, "family": family} for name, family in own.items()],
         "order": table.get("order", []),

@@ -78,8 +78,7 @@ class Client:
         else:
             self.end(
                 TooSlow(
-                    "The request did not arrive in time, or its answer was not taken. "
-                    "Send it again over a better connection, or in smaller parts."
+                    "The request did not arrive in time. Send it again over a better connection, or in smaller parts."
                 )
             )
 
@@ -187,7 +186,7 @@ class Client:
         limits = self.edge.limits
         is_known = False
         if head.length is not None and head.length > self.edge.max_body_bytes:
-            raise TooLarge(self.edge.too_large(f"The body has {head.length:,} bytes"))
+            raise TooLarge(self.edge.too_large(f"This one has {head.length:,} bytes"))
         began = self._loop.time()
         while True:
             expected = body.size if head.length is None else head.length
@@ -207,12 +206,12 @@ class Client:
 
     def _keep(self, data: bytes, body: Buffer) -> None:
         if body.size + len(data) > self.edge.max_body_bytes:
-            raise TooLarge(self.edge.too_large("The body has more bytes than that"))
+            raise TooLarge(self.edge.too_large("This one has more"))
         try:
             body.write(data)
         except (BudgetSpent, OSError):
             raise Unavailable(
-                "There is no room for another body at the moment. Nothing was changed; try again shortly.",
+                "The buffer for bodies is full. Nothing was changed; try again shortly.",
                 headers={"Retry-After": "10"},
             ) from None
 

@@ -91,7 +91,7 @@ class Edge:
         """Let only a sender whom a web process knows send a large body. Raises `TooLarge` or `NotSignedIn`."""
         if not head.has_credentials:
             raise TooLarge(
-                f"Without an API key or a session at most {self.limits.anonymous_body_kb} KB are taken. "
+                f"Without an API key or a session a body may have at most {self.limits.anonymous_body_kb} KB. "
                 "Sign in, or send an API key in the header X-API-Key."
             )
         async with self.pool.thread(address) as lease:
@@ -113,8 +113,8 @@ class Edge:
             )
         if answer.status != KNOWN:
             raise NotSignedIn(
-                "The session or the API key is not known, or no longer. A large body is read only of somebody who "
-                "is signed in."
+                "The session or the API key is not valid. Ballast reads a large body only from somebody who is "
+                "signed in."
             )
 
     def client_of(self, head: Head, peer: str) -> str:
@@ -124,9 +124,7 @@ class Edge:
 
     def too_large(self, what: str) -> str:
         """Return the refusal of a body above the limit."""
-        return (
-            f"At most {self.max_body_bytes // 1024 // 1024} MB are taken at once. {what}. Send it in parts."
-        )
+        return f"A body may have at most {self.max_body_bytes // 1024 // 1024} MB. {what}. Send it in parts."
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -35,9 +35,9 @@ def audit(client: Client, **query: str) -> Any:
         ("slos.edit", SLO | {"target": 0.999}, SLO | {"target": 0.99},
          "Availability changed from 99.9 % over 28 days to 99 % over 28 days"),
         ("slos.retire", SLO | {"target": 0.999}, None, "Availability 99.9 % over 28 days retired"),
-        ("slos.regenerate", None, None, "A new recommendation asked for"),
+        ("slos.regenerate", None, None, "New recommendation requested"),
         ("slos.store_recommendations", None, {"services": 41}, "41 services got new recommendations"),
-        ("accounts.create_api_key", None, None, "Make API key: ci"),
+        ("accounts.create_api_key", None, None, "Create API key: ci"),
         ("gone.action", None, None, "gone.action: ci"),
     ],
 )  # fmt: skip
@@ -54,7 +54,7 @@ def test_an_entry_shows_what_differs_line_by_line(db: None) -> None:
     response = client_of("auditor").get(reverse("audit-entry", args=[made.pk]))
     words = text_of(response)
     assert "target 99.9 % → 99.5 %" in words
-    assert "window days 28" not in words.split("The record as it is kept")[0]
+    assert "window days 28" not in words.split("The stored record")[0]
     assert "<b>season</b>" in words
     assert "<b>season" not in response.content.decode()
     assert "192.0.2.7" in words

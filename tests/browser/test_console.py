@@ -187,7 +187,7 @@ def test_a_key_is_shown_once_to_be_copied(signed_in: SignedIn, console: RunningC
     page = signed_in("sre")
     page.goto("/api-keys/")
     page.get_by_label("Name").fill("browser test")
-    page.get_by_role("button", name="Make API key").click()
+    page.get_by_role("button", name="Create API key").click()
     key = page.get_by_label("The key").input_value()
     answer = page.request.get("/api/v1/services", headers={"X-API-Key": key})
     assert answer.status == 200

@@ -136,8 +136,8 @@ def test_the_second_of_two_sees_what_the_first_decided(signed_in: SignedIn) -> N
     second.locator("#dialog-submit").click()
     dialog = second.get_by_role("dialog")
     expect(dialog).to_contain_text("was accepted by sre")
-    expect(dialog).to_contain_text("Holds now")
-    dialog.get_by_role("link", name="See what holds now").click()
+    expect(dialog).to_contain_text("Current state")
+    dialog.get_by_role("link", name="See the current state").click()
     expect(second.get_by_role("region", name="History")).to_contain_text(
         "accepted, the aggressive tier by sre"
     )
@@ -159,9 +159,7 @@ def test_a_new_recommendation_is_asked_for_and_made_by_a_worker(signed_in: Signe
     page.get_by_role("dialog").get_by_role("button", name="Regenerate recommendation").click()
     expect(page.locator("#toasts")).to_contain_text("A worker computes new recommendations for ledger")
     # The page says that one is awaited, unless the worker was quicker than the page.
-    expect(page.get_by_role("region", name="History")).to_contain_text(
-        "A new recommendation asked for by sre"
-    )
+    expect(page.get_by_role("region", name="History")).to_contain_text("New recommendation requested by sre")
     expect(page.get_by_text("A worker makes new recommendations")).to_have_count(0, timeout=60_000)
     expect(page.locator("main")).to_contain_text(re.compile(r"made (now|just now|\d+\s+s ago)"))
     expect(page.get_by_role("region", name="Balanced tier")).to_be_visible()

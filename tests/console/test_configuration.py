@@ -162,7 +162,7 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(tmp_path: P
     [
         ('[telemetry]\norder = ["mine"]\n', "order names mine"),
         ("[telemetry]\ntimeout = 3\n", "telemetry.timeout"),
-        ("[telmetry]\n", "'telmetry', which means nothing here"),
+        ("[telmetry]\n", "'telmetry', which Ballast does not know"),
         ("[archetypes.http_api]\nspread = 1\n", "[archetypes.default] is needed"),
         ('[archetypes.default]\ntitle = "any"\n', "'typical_availability' is missing"),
     ],

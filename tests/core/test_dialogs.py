@@ -197,7 +197,7 @@ def test_the_preview_of_a_number_that_is_none_says_so(owner: Client, checkout: S
 
 def test_a_form_that_is_not_filled_in_yet_complains_of_nothing(owner: Client, checkout: Service) -> None:
     words = text_of(owner.get(address(owner, "slos.set", "latency_p95")))
-    assert "what it would change appears here" in words
+    assert "to see what it would change" in words
     assert "is needed" not in words
 
 
@@ -211,8 +211,8 @@ def test_the_second_of_two_sees_what_the_first_did(owner: Client, checkout: Serv
     words = text_of(response)
     assert "was accepted by service_owner" in words
     assert "You saw" in words
-    assert "Holds now" in words
-    assert "Nothing of yours was saved" in words
+    assert "Current state" in words
+    assert "Your change was not saved" in words
     assert ActiveSlo.objects.get().tier == "balanced"
 
 

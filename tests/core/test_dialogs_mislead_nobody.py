@@ -152,7 +152,7 @@ def test_what_somebody_changed_since_is_not_taken_back(owner: Client) -> None:
     undo = said["undo"]
     response = owner.post(undo["url"], undo["values"], headers=HTMX)
     assert response.status_code == 409
-    assert "Holds now" in text_of(response)
+    assert "Current state" in text_of(response)
     assert float(ActiveSlo.objects.get(ended_at=None).target) == 0.97
 
 

@@ -424,7 +424,7 @@ class TestLevers:
         claim(run.pk)
         self.pull("cancel", run)
         clock.move(seconds=11)
-        with pytest.raises(Conflict, match="olga has asked to cancel it already"):
+        with pytest.raises(Conflict, match="olga has already asked to cancel it"):
             self.pull("pause", run)
         assert ending.settle(run.pk)
         assert fresh(run).state == "cancelled"

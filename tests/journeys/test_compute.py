@@ -13,7 +13,7 @@ from apps.core.dispatcher import dispatch
 from apps.core.instants import clocks
 from apps.journeys.making import compute, graph
 from apps.journeys.models import Journey, JourneyResult
-from apps.journeys.services import ask_anew
+from apps.journeys.services import mark_outdated
 from apps.slos.models import Recommendation
 from tests.journeys.conftest import journey_input, settle
 from tests.slos.conftest import compute as recommend
@@ -106,7 +106,7 @@ def test_a_service_that_went_leaves_the_journey_without_a_number(
 def test_only_what_was_asked_for_is_computed(journey: Journey) -> None:
     assert compute.refresh(None, reason="test") == 1
     assert compute.refresh(None, reason="test") == 0
-    ask_anew([journey.pk])
+    mark_outdated([journey.pk])
     assert compute.refresh([str(journey.pk)], reason="test") == 1
     assert compute.refresh(None, reason="test", is_forced=True) == 1
 
@@ -117,7 +117,7 @@ def test_a_worker_that_is_told_before_the_note_is_committed_computes_all_the_sam
     assert not JourneyResult.objects.get().is_being_made
     assert compute.refresh([str(journey.pk)], reason="test", asked=asked) == 1
     # The note is committed only now; what was computed meanwhile answers it.
-    ask_anew([journey.pk], now=asked)
+    mark_outdated([journey.pk], now=asked)
     assert not JourneyResult.objects.get().is_being_made
     assert compute.refresh([str(journey.pk)], reason="test", asked=asked) == 0
 

@@ -15,7 +15,7 @@ from apps.core.dispatcher import dispatch
 from apps.core.models import AuditEntry
 from apps.journeys.making import compute
 from apps.journeys.models import Journey
-from apps.journeys.services import ask_anew
+from apps.journeys.services import mark_outdated
 from tests.journeys.conftest import journey_input
 from tests.pages import HTMX, client_of, filled, rows_of, text_of
 
@@ -49,7 +49,7 @@ def test_nobody_sees_them_without_signing_in(db: None) -> None:
 
 def test_the_empty_list_says_what_a_journey_is(sre: Client) -> None:
     page = sre.get("/journeys/")
-    assert "A journey is what a user sets out to do" in text_of(page)
+    assert "A journey is what a user wants to do" in text_of(page)
     assert "Create journey" in text_of(page)
 
 
@@ -78,8 +78,8 @@ def test_the_window_that_is_named_is_the_installations(
     settings.WINDOW_DAYS = 30
     compute.compute_one(journey)
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "What it could keep 30 days" in page
-    assert "windows of 30 days are drawn" in page
+    assert "Targets it could keep 30 days" in page
+    assert "windows of 30 days from the forecasts" in page
     assert "28 days" not in page
 
 
@@ -125,23 +125,25 @@ def test_a_path_without_histograms_is_named_and_a_call_inside_another_too(
 
 def test_before_the_first_result_it_says_that_one_is_coming(journey: Journey, sre: Client) -> None:
     page = sre.get("/journeys/check-out/")
-    assert "A worker computes what it achieves" in text_of(page)
+    assert "A worker is computing the figures" in text_of(page)
     assert 'hx-trigger="every 2s"' in page.content.decode()
 
 
 def test_while_it_is_made_anew_the_old_figures_stay(journey: Journey, sre: Client) -> None:
     compute.compute_one(journey)
     assert "every 2s" not in sre.get("/journeys/check-out/").content.decode()
-    ask_anew([journey.pk])
+    mark_outdated([journey.pk])
     page = text_of(sre.get("/journeys/check-out/"))
-    assert "A worker computes it again" in page
+    assert "A worker is computing it again" in page
     assert "of the journeys succeed" in page
 
 
 def test_figures_of_an_older_version_are_marked(journey: Journey, admin: Actor, sre: Client) -> None:
     compute.compute_one(journey)
     dispatch("journeys.edit", journey_input(journey="check-out", version=1, target=0.99), actor=admin)
-    assert "These figures are of the journey as it was" in text_of(sre.get("/journeys/check-out/"))
+    assert "These figures are for the journey before its last edit" in text_of(
+        sre.get("/journeys/check-out/")
+    )
 
 
 def test_a_viewer_reads_and_is_offered_nothing_else(journey: Journey) -> None:
@@ -268,7 +270,7 @@ def test_an_edit_of_an_old_version_keeps_nothing_and_says_so(journey: Journey, s
     sre.post("/journeys/check-out/edit/", form(version="1", name="Buy"))
     page = sre.post("/journeys/check-out/edit/", form(version="1", name="Sell", key="form-3"))
     assert page.status_code == 409
-    assert "Nothing of yours was saved" in text_of(page)
+    assert "Your change was not saved" in text_of(page)
     assert Journey.objects.get().name == "Buy"
 
 

@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said_and_the_rest_still_shown(
 ) -> None:
     page = reader.get(HERE, {"kind": "fallback", "on": "pay", "value": "900"})
     assert page.status_code == 422
-    assert "Of its failures it answers: between 1 and 100 %." in text_of(page)
+    assert "Share of failures it answers: between 1 and 100 %." in text_of(page)
     page = reader.get(f"{HERE}?step=fallback:0.9:nobody")
     assert page.status_code == 422
     assert "web does not call nobody itself." in text_of(page)
@@ -136,12 +136,12 @@ def test_a_step_that_is_none_is_named_and_the_others_stay(
     page = reader.get(f"{HERE}?step=replica:1:db&step=fallback:2:pay&step=retry:1:db&step=teleport:1:db")
     assert page.status_code == 422
     text = text_of(page)
-    assert "Step 2, “fallback:2:pay”, is left out. Of its failures it answers: between 0.01 and 1." in text
+    assert "Step 2, “fallback:2:pay”, is left out. Share of failures it answers: between 0.01 and 1." in text
     assert "Step 4, “teleport:1:db”, is left out. A step begins with one of fallback, queue," in text
     assert "1 more replica of db" in text
     assert "1 more try of db" in text
     assert "With these steps web could keep" in text
-    assert page.content.decode().count("Take away: ") == 2
+    assert page.content.decode().count("Remove: ") == 2
 
 
 def test_more_steps_than_can_be_tried_leave_the_first_ones(
@@ -150,14 +150,14 @@ def test_more_steps_than_can_be_tried_leave_the_first_ones(
     page = reader.get(HERE, {"step": ["retry:1:db"] * 9})
     assert page.status_code == 422
     assert "At most 8 steps can be tried together. The others are left out." in text_of(page)
-    assert page.content.decode().count("Take away: ") == 8
+    assert page.content.decode().count("Remove: ") == 8
 
 
 def test_an_average_is_not_said_to_be_missed(
     live_worker: Any, fleet: dict[str, Service], reader: Client
 ) -> None:
     text = text_of(reader.get(HERE))
-    assert "an average, no target" in text
+    assert "an average, not a target" in text
     assert "on average" not in text
 
 

@@ -82,7 +82,7 @@ def test_a_target_that_rounds_to_nothing_asks_for_nothing(checkout: Service, own
 def test_its_page_says_so_and_what_to_look_at(ledger: Service) -> None:
     words = text_of(client_of("sre_admin").get(reverse("service", args=["ledger"])))
     assert "All 1,008,000 requests of ledger in 35 days count as failed" in words
-    assert "Look at what its source counts as failures" in words
+    assert "Check what its source counts as failures" in words
     assert "no number: every request counts as failed, or nearly" in words
     assert "What was counted leaves no target to keep." in words
     assert "Accept" not in words

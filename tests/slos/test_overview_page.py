@@ -61,7 +61,7 @@ def test_what_is_spent_comes_first_and_services_without_an_slo_are_one_row(fleet
     assert rows.count("2 services with a recommendation and no SLO yet") == 1
     words = text_of(response)
     assert "The most critical: bare, naked" in words
-    assert words.index("Needs you") < words.index("Budgets, the least left first")
+    assert words.index("Needs you") < words.index("Budgets, smallest first")
 
 
 def test_a_budget_that_one_failure_spent_comes_after_those_that_ask_to_act(

@@ -123,7 +123,7 @@ def test_an_slo_far_up_is_touched(checkout: Service, admin: Actor, shop: Team) -
         caller = make_service(name, team=shop)
         make_edge(caller, last)
         last = caller
-    assert "No service upstream has an SLO" in text_of(page(client_of("sre_admin"), checkout))
+    assert "No upstream service has an SLO" in text_of(page(client_of("sre_admin"), checkout))
     terms = {"service_id": "site", "sli_type": "availability", "target": 0.99, "rationale": "why"}
     dispatch("slos.set", terms, actor=admin)
     assert "1 service upstream with an SLO: site" in text_of(page(client_of("auditor"), checkout))
@@ -264,7 +264,7 @@ def test_an_external_service_stands_on_its_published_sla(db: None) -> None:
     service = make_service("vendor", is_external=True, published_sla="0.999")
     compute(service)
     words = text_of(page(client_of("sre_admin"), service))
-    assert "What can be expected of it" in words
+    assert "What to expect of it" in words
     assert "Published SLA 99.9 %" in words
     assert "from its published SLA" in words
 
@@ -273,7 +273,7 @@ def test_a_service_without_anything_says_what_will_be_here(db: None) -> None:
     words = text_of(page(client_of("sre_admin"), make_service("bare")))
     assert "No recommendation yet" in words
     assert "No telemetry yet" in words
-    assert "Nothing was decided yet" in words
+    assert "No decision yet" in words
 
 
 def test_an_expired_recommendation_says_how_old_it_is(checkout: Service) -> None:

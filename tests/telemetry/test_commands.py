@@ -136,7 +136,7 @@ def test_backfilling_hours_that_shrank_says_what_stands_and_how_to_replace_it(
     run(*arguments)
     fleet.says("http_requests_total", steady("60", service="shop"))
     _, err = run(*arguments)
-    assert "24 hours have less data now than is stored" in err
+    assert "24 hours now have less data than is stored" in err
     assert "--trust" in err
     assert SliHour.objects.filter(total=100).count() == 24
     _, err = run(*arguments, "--trust")

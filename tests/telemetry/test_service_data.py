@@ -90,7 +90,9 @@ def test_an_address_with_any_start_is_answered(shop: Service, text: str) -> None
 def test_a_service_without_hours_and_one_that_nobody_knows_are_told_apart(shop: Service) -> None:
     Service.objects.create(service_id="new")
     client = client_of("viewer")
-    assert "Nothing has been read yet of new" in text_of(client.get(reverse("telemetry"), {"service": "new"}))
+    assert "Ballast has not read anything yet for new" in text_of(
+        client.get(reverse("telemetry"), {"service": "new"})
+    )
     assert "The catalog has no service nobody" in text_of(
         client.get(reverse("telemetry"), {"service": "nobody"})
     )
@@ -99,6 +101,6 @@ def test_a_service_without_hours_and_one_that_nobody_knows_are_told_apart(shop: 
 def test_the_drawing_says_what_it_shows() -> None:
     days = [DayOfHours(datetime(2026, 11, day, tzinfo=UTC).date(), 20, 1, 2) for day in (1, 2)]
     chart = hours_by_day(days)
-    assert chart.alternative == "Hours of 2 days: 40 read whole, 2 in part, 4 left out, 2 missing."
+    assert chart.alternative == "Hours of 2 days: 40 complete, 2 partial, 4 left out, 2 missing."
     assert chart.table.rows[0][1:] == ("20", "1", "2")
     assert hours_by_day([]).alternative == "No hours were read."

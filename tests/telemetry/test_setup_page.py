@@ -217,14 +217,14 @@ def test_with_built_in_families_alone_nothing_needs_to_be_stored(admin: Client) 
 def test_nothing_found_says_what_to_do(admin: Client) -> None:
     with serving(LargeServer({"temperature_celsius": 3})) as server:
         looked(admin, server.url)
-    assert "Nothing that counts requests was found" in setup(admin)
+    assert "No metric that counts requests was found" in setup(admin)
 
 
 def test_a_look_that_failed_says_why(admin: Client, server: Server) -> None:
     connect(admin, server.url)
     run = TelemetryRun.objects.get(kind="telemetry.survey")
     TelemetryRun.objects.filter(pk=run.pk).update(state="failed", summary={"failure": "the server went away"})
-    assert "The last look failed: the server went away" in text_of(admin.get(reverse("telemetry-setup")))
+    assert "The last survey failed: the server went away" in text_of(admin.get(reverse("telemetry-setup")))
 
 
 @pytest.mark.parametrize("part", ["found", "started"])
@@ -252,7 +252,7 @@ def test_stored_families_are_changed_and_taken_away_as_text(admin: Client, serve
     assert "orders_total" in setup(admin)
     stale = admin.post(address, {"toml": "[telemetry]", "version": "0"})
     assert stale.status_code == 409
-    assert "Somebody stored other families meanwhile" in text_of(stale)
+    assert "Somebody has stored other families since" in text_of(stale)
     admin.post(address, {"toml": "[telemetry]", "version": str(version)})
     assert sources.telemetry_config() == load_config()
 
@@ -290,7 +290,7 @@ def test_files_are_what_ballast_can_read(admin: Client, server: Server, what: st
 def test_the_environment_is_said_to_win(admin: Client, server: Server, settings: Settings) -> None:
     settings.PROMETHEUS_URL = server.url
     words = text_of(admin.get(reverse("telemetry-setup")))
-    assert "wins over a connection made here" in words
+    assert "overrides a connection made here" in words
     assert connect(admin, server.url).status_code == 409
 
 

@@ -120,7 +120,7 @@ def test_it_is_audited_and_told() -> None:
 
 def test_what_somebody_else_stored_meanwhile_is_not_overwritten() -> None:
     store(("orders", ORDERS))
-    with pytest.raises(Conflict, match="Somebody stored other families") as caught:
+    with pytest.raises(Conflict, match="Somebody has stored other families") as caught:
         store(("mine", ORDERS), version=0)
     labels = {one["label"] for one in caught.value.extra["difference"]}
     assert labels == {"orders", "mine"}

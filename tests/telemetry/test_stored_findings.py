@@ -167,7 +167,7 @@ def test_hours_that_stand_on_incomplete_answers_are_told_with_what_the_source_sa
     partial = Scripted({"shop": {0: Hour(90, 1, is_partial=True), 1: WHOLE}}, warnings=["store-2 is away"])
     read(partial, known, run=1, minute=0)
     ((finding,),) = queries.findings_in([known["shop"]], moment(0), moment(2)).values()
-    assert finding.words.startswith("1 hour came from incomplete answers and are asked for again")
+    assert finding.words.startswith("1 hour came from incomplete answers; Ballast reads them again until")
     assert finding.words.endswith("store-2 is away.")
     read(Scripted({"shop": {0: WHOLE}}), known, run=2, minute=1)
     assert found_hours(known["shop"], "partial") == set()

@@ -43,7 +43,7 @@ def test_somebody_who_is_not_signed_in_is_sent_to_sign_in(db: None, client: Clie
 
 def test_without_a_source_it_says_what_to_set(db: None) -> None:
     words = text_of(client_of("viewer").get(reverse("telemetry")))
-    assert "No Prometheus is set" in words
+    assert "No Prometheus is connected" in words
     assert "PROMETHEUS_URL" in words
 
 

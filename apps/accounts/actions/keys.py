@@ -26,10 +26,10 @@ class CreateApiKeyInput(ActionInput):
 
 @register
 class CreateApiKey(Action[CreateApiKeyInput]):
-    """Make a key that acts as you. Only the first answer shows it: no replay and no page shows it again."""
+    """Create a key that acts as you. Only the first answer shows it: no replay and no page shows it again."""
 
     name = "accounts.create_api_key"
-    title = "Make API key"
+    title = "Create API key"
     permission = "accounts.manage_own_keys"
     risk = Risk.MEDIUM
     Input = CreateApiKeyInput

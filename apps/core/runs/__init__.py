@@ -1,10 +1,10 @@
 """Long work: accepted once, done at least once, ended once.
 
-A **run** is a row (:class:`apps.core.models.Run`) that says what is to be done. ``start`` writes it in the transaction
-that accepts the work. The relay rings a bell, a message in Redis; whichever worker hears it **claims** the run, for a
-lease on PostgreSQL's clock and with a fencing token, and renews it while it works. Where the bell was lost, or its
-holder died, the **reconciler** in the scheduler rings again. So Redis may be emptied and workers killed at any time:
-nothing is lost, and a bell that rings twice does nothing twice.
+A **run** is a row (:class:`apps.core.models.Run`) that describes the work. ``start`` writes it in the transaction that
+accepts the work. The relay rings a bell, a message in Redis. The worker that receives it **claims** the run, for a
+lease on PostgreSQL's clock and with a fencing token, and renews the lease while it works. If the bell is lost or the
+holder dies, the **reconciler** in the scheduler rings again. So Redis may be emptied and workers killed at any time:
+nothing is lost, and a second bell has no second effect.
 
 ::
 
@@ -12,8 +12,8 @@ nothing is lost, and a bell that rings twice does nothing twice.
                   ↑  ↓       ↓ ↑     failed, cancelled, given up
                   paused ←───┘ └── pending (again, after an error or a stop of its worker)
 
-Each room says in ``apps/<room>/runs.py`` which kinds of work it has (:mod:`apps.core.runs.kinds`). Every end goes
-through the dispatcher and has its event, and its entry in the audit trail unless a run of the system just completed.
+Each room registers its kinds of work in ``apps/<room>/runs.py`` (:mod:`apps.core.runs.kinds`). Every end goes through
+the dispatcher and has an event. It also has an audit entry, unless the run completed and no person asked for it.
 """
 
 from apps.core.runs.ending import end, ended

@@ -16,7 +16,7 @@ ACTOR = "core.execute_run"
 
 
 def ring(run: Run) -> None:
-    """Send the message that has a worker claim a run, and note which it was. Raises when Redis is away."""
+    """Send the message that makes a worker claim a run, and store its id. Raises when Redis is away."""
     kind = kinds.get(run.kind)
     message: dramatiq.Message[Any] = dramatiq.Message(
         queue_name=run.queue,
@@ -26,7 +26,7 @@ def ring(run: Run) -> None:
         options={"time_limit": int(kind.time_limit.total_seconds() * 1000)},
     )
     sent = dramatiq.get_broker().enqueue(message)
-    # Not over a claim that came meanwhile: then this bell has done its work.
+    # Not if the run was claimed meanwhile: then this bell has done its work.
     now = instants.now()
     Run.objects.filter(leases.waiting(now), pk=run.pk, lease_token=run.lease_token).update(
         message_id=str(sent.options["redis_message_id"]), rung_at=now
@@ -42,7 +42,7 @@ def idle_queues(queues: set[str]) -> set[str]:
 
 
 def still_there(runs: Sequence[Run]) -> set[Any]:
-    """Return the ids of the runs whose message is in Redis still: on its way, or in the hands of a worker."""
+    """Return the ids of the runs whose message is still in Redis: queued, or fetched by a worker."""
     broker = dramatiq.get_broker()
     if not runs or not isinstance(broker, RedisBroker):
         return set()

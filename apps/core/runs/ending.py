@@ -1,4 +1,4 @@
-"""How runs end, and how they go back to waiting: an end goes through the dispatcher, once."""
+"""How runs end, and how they go back to waiting. Each run ends once, through the dispatcher."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ type Ending = Literal["completed", "failed", "cancelled", "given_up"]
 
 
 class EndRunInput(ActionInput):
-    """What came of a run, and by which right it is ended."""
+    """The result of a run, and the token that allows the end."""
 
     run_id: UUID
-    token: int = Field(description="The fencing token of whoever held it last.")
+    token: int = Field(description="The fencing token of the last holder.")
     state: Ending
     is_abandoned: bool = Field(default=False, description="Its holder's lease has run out.")
     summary: dict[str, Any] = Field(default_factory=dict)
@@ -86,13 +86,13 @@ class EndRun(Action[EndRunInput]):
     def guard(self, call: Call[EndRunInput]) -> None:
         run, data = call.target, call.input
         if run.is_over or run.lease_token != data.token:
-            raise Conflict(f"{run} is {run.get_state_display()} and in other hands.")
+            raise Conflict(f"{run} is {run.get_state_display()}, and somebody else holds it or has ended it.")
         is_held = run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now())
         if data.is_abandoned and is_held:
-            raise Conflict(f"{run} is being worked on.")
+            raise Conflict(f"A worker holds {run}.")
         if not data.is_abandoned and run.state != Run.State.RUNNING:
             raise Conflict(
-                f"{run} is {run.get_state_display()}; only a running one has a holder who can end it."
+                f"{run} is {run.get_state_display()}; only a running run has a holder who can end it."
             )
 
     def sentence(self, entry: AuditEntry) -> str:
@@ -125,9 +125,9 @@ def ended(
     errors: Sequence[dict[str, Any]] = (),
     error_count: int = 0,
 ) -> Outcome:
-    """Write the end of a locked run; returns the outcome of the action that ends it.
+    """Write the end of a locked run; return the outcome of the action that ends it.
 
-    A kind that this version does not know ends without its room's part in it.
+    A run of a kind that this version does not know ends without the room's ``ended`` and ``events``.
     """
     kind = kinds.find(run.kind)
     before = run.state
@@ -176,7 +176,7 @@ def ended(
 
 
 def wake_next(run: Run) -> None:
-    """Have those that wait for the place of a locked run begin now."""
+    """Ring for the runs that wait until the locked run frees its key."""
     if not run.dedupe_key:
         return
     leases.take_turns(run)
@@ -194,7 +194,7 @@ def end(
     errors: Sequence[dict[str, Any]] = (),
     error_count: int | None = None,
 ) -> None:
-    """End a run that this worker holds; in the caller's transaction if there is one, so that effect and end are one.
+    """End a run that this worker holds, in the caller's transaction if there is one: effect and end commit together.
 
     Raises:
         LeaseLost: somebody else holds it, or has ended it.
@@ -222,9 +222,9 @@ def end(
 
 
 def settle(run_id: UUID | str) -> bool:
-    """Bring to its end, or to rest, a run that nobody holds and nobody may begin any more. Returns whether it was one.
+    """End or pause a run that nobody holds and nobody may claim any more. Returns whether it did.
 
-    That is one which was begun as often as it may be, or whose holder died after a person had asked it to stop.
+    Such a run has used all its attempts, or its holder died after a person asked it to stop.
     """
     run = Run.objects.filter(pk=run_id).first()
     if run is None or run.state not in (Run.State.PENDING, Run.State.RUNNING):
@@ -236,7 +236,7 @@ def settle(run_id: UUID | str) -> bool:
     is_cancelled = run.stop == Run.Stop.CANCEL
     if not is_cancelled and run.attempts < run.max_attempts:
         return False
-    reason = f"It was begun {run.attempts} times, and its worker died or was lost each time."
+    reason = f"It was started {run.attempts} times, and its worker died or was lost each time."
     data: dict[str, Any] = {
         "run_id": run.pk,
         "token": run.lease_token,
@@ -254,9 +254,9 @@ def settle(run_id: UUID | str) -> bool:
 
 
 def rest(holding: Holding) -> None:
-    """Lay down a run that a person paused; it is picked up where it got to when it is resumed.
+    """Pause a run because a person asked for it; when it is resumed, it continues from its stored position.
 
-    It ends instead where a person has asked to cancel it since.
+    It ends instead if a person has since asked to cancel it.
     """
     with transaction.atomic():
         run = locked(holding.run.pk)
@@ -273,9 +273,9 @@ def release(holding: Holding) -> None:
 
 
 def postpone(holding: Holding) -> None:
-    """Try again later, after an error that may pass: twice as late with each attempt.
+    """Retry later, after an error that may pass: the delay doubles with each attempt.
 
-    Where a person has asked to stop it, that happens now.
+    If a person has asked to stop the run, it stops now.
     """
     delay = min(FIRST_DELAY * 2 ** (holding.run.attempts - 1), LONGEST_DELAY)
     _lay_down(
@@ -293,7 +293,7 @@ def postpone(holding: Holding) -> None:
 
 
 def _lay_down(run_id: UUID, token: int, **values: Any) -> bool:
-    """Take a run out of its holder's hands for some time; the next of its key need not wait for it."""
+    """Release a run for some time; the next run with its key need not wait for it."""
     with transaction.atomic():
         if not _rest(run_id, token, **values):
             return False
@@ -302,6 +302,6 @@ def _lay_down(run_id: UUID, token: int, **values: Any) -> bool:
 
 
 def _rest(run_id: UUID, token: int, **values: Any) -> bool:
-    """Take a run out of its holder's hands without an end."""
+    """Release a run without ending it. Returns whether this holder still had it."""
     rows = Run.objects.filter(pk=run_id, lease_token=token, state__in=(Run.State.RUNNING, Run.State.PENDING))
     return bool(rows.update(lease_until=None, lease_owner="", message_id="", **values))

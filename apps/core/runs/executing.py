@@ -1,4 +1,4 @@
-"""Doing a run, from its claim to its end, its rest or its next attempt."""
+"""Executes a run, from its claim to its end, a pause or its next attempt."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ logger = structlog.get_logger(__name__)
 
 
 class Failed(Exception):
-    """The work is over and came to nothing: trying again would not help.
+    """The work has failed, and a retry would not help.
 
     Parameters:
-        reason: what a person reads.
-        errors: what is wrong, one by one; without any, the reason is the one.
-        error_count: how many there are where not all are named.
-        summary: what is kept with the run beside them.
+        reason: the sentence for a person.
+        errors: each problem; without any, the reason is the only one.
+        error_count: the number of problems if not all are listed.
+        summary: what is stored with the run in addition.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Failed(Exception):
 
 
 def execute(run_id: UUID | str, *, observe: Observe | None = None, raises: bool = False) -> Run | None:
-    """Do a run if it waits or was left behind. Returns it afterwards; ``None`` where there is nothing to do.
+    """Execute a run if it waits or its lease has run out. Returns it afterwards; ``None`` if there is nothing to do.
 
-    ``observe`` is told of progress besides. May be called by anybody at any time and any number of times. An error
-    that nobody foresaw is kept with the run and tried again later; so nothing is raised but what stops the worker
-    itself.
+    ``observe`` is also called with the progress. May be called by anybody, at any time and any number of times. After
+    an unexpected error the run is retried later, and fails after its last attempt. So only what stops the worker itself
+    is raised, and with ``raises`` also the error of the work.
     """
     try:
         holding = claim(run_id)
@@ -78,7 +78,7 @@ def _do(holding: Holding, raises: bool) -> None:
     except Paused:
         ending.rest(holding)
     except Shutdown:
-        with suppress(DatabaseError):  # else the lease runs out
+        with suppress(DatabaseError):  # Without a release the lease runs out.
             ending.release(holding)
         raise
     except TimeLimitExceeded:
@@ -114,9 +114,9 @@ def _broke(holding: Holding, error: Exception) -> None:
     if run.attempts < run.max_attempts:
         try:
             ending.postpone(holding)
-        except DatabaseError:  # It is away: the lease runs out, and whoever comes next takes over.
+        except DatabaseError:  # PostgreSQL is away: the lease runs out, and the next worker takes over.
             logger.warning("run.not_postponed", run=str(run.pk), exc_info=True)
         return
     times = f"Tried {run.attempts} times. " if run.attempts > 1 else ""
-    reason = f"{times}{type(error).__name__}, an error of Ballast itself; the log has the details."
+    reason = f"{times}{type(error).__name__}, an error in Ballast; the log has the details."
     _fail(holding, Failed(reason))

@@ -1,4 +1,4 @@
-"""Holding a run: one worker at a time, for a lease on the database's clock, with a token that outlives nobody.
+"""Holding a run: one worker at a time, for a lease on the database's clock, with a token that each claim increases.
 
 Errors::
 
@@ -33,10 +33,10 @@ logger = structlog.get_logger(__name__)
 type Observe = Callable[[int, int], None]
 
 BEAT_SECONDS = 1.0
-"""How often the lease is renewed, progress is written, and a person's wish to stop is heard."""
+"""How often the lease is renewed, the progress written, and a request to stop read."""
 
 LOCK_TIMEOUT = "5s"
-"""How long a claim waits for whoever changes the run just then, or ends the one before it."""
+"""How long a claim waits for a transaction that changes the run, or that ends the one before it."""
 
 _CLAIM = """
 UPDATE core_run SET state = 'running', takes_more = false, attempts = attempts + 1, lease_token = lease_token + 1,
@@ -54,11 +54,11 @@ WHERE id = %(id)s AND lease_token = %(token)s AND state = 'running' RETURNING st
 
 
 class Stopped(Exception):
-    """Root of what tells work to go no further."""
+    """Root of the errors that stop the work."""
 
 
 class LeaseLost(Stopped):
-    """The lease ran out, or the run has ended: somebody else may hold it. What is not committed must not be."""
+    """The lease ran out, or the run has ended. Somebody else may hold it, so nothing more may be committed."""
 
 
 class Cancelled(Stopped):
@@ -70,14 +70,14 @@ class Paused(Stopped):
 
 
 def this_worker() -> str:
-    """Name the process and thread, as the page of a run shows who works on it."""
+    """Return the name of the process and thread, which the page of a run shows."""
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident() % 100_000}"
 
 
 def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
-    """Take a run that waits, or whose holder's lease has run out; ``None`` where there is nothing to take.
+    """Claim a run that waits, or whose lease has run out. Returns ``None`` if it cannot be claimed.
 
-    An attempt is counted at once, before anything can go wrong in it. Two who claim at the same moment: one gets it.
+    The claim counts the attempt, before anything can go wrong in it. Of two simultaneous claims, one succeeds.
     """
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
@@ -112,7 +112,7 @@ def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
 
 
 class Holding:
-    """A claimed run in the hands of the one who works on it. Safe to share between its thread and the keeper's."""
+    """A claimed run, held by the thread that works on it. Safe to share with the keeper's thread."""
 
     def __init__(self, run: Run, kind: Kind, asked: float) -> None:
         self.run = run
@@ -129,11 +129,11 @@ class Holding:
         self._done, self._total = run.progress_done, run.progress_total
 
     def parameters[ParametersT: Parameters](self, model: type[ParametersT]) -> ParametersT:
-        """What the work is told."""
+        """The parameters of the work."""
         return model.model_validate(self.run.parameters)
 
     def progress(self, done: int, total: int) -> None:
-        """Note how far the work is, and stop it where it must. Cheap: it is written at most once a second."""
+        """Note the progress, and stop the work if it must stop. Cheap: it is written at most once a second."""
         with self._lock:
             self._done, self._total = done, total
         if self.observe is not None:
@@ -141,7 +141,7 @@ class Holding:
         self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Go on only if this is still the holder and nobody asked to stop.
+        """Return only if this is still the holder and nobody asked it to stop.
 
         Raises:
             LeaseLost, Cancelled, Paused: the work has to end here; what it has committed stays.
@@ -157,7 +157,7 @@ class Holding:
                 raise Paused(f"{self.run} was paused.")
 
     def beat(self) -> None:
-        """Renew the lease, write the progress, hear of a wish to stop."""
+        """Renew the lease, write the progress, and read a request to stop."""
         with self._lock:
             done, total = self._done, self._total
         asked = time.monotonic()
@@ -179,7 +179,7 @@ class Holding:
                 self._stop = row[0]
 
     def remember(self, position: dict[str, Any]) -> None:
-        """Keep where the work has got to, in the running transaction, for whoever takes it up from there."""
+        """Store the position of the work, in the running transaction, for whoever continues from there."""
         changed = Run.objects.filter(pk=self.run.pk, lease_token=self.token, state=Run.State.RUNNING).update(
             position=position
         )
@@ -189,10 +189,10 @@ class Holding:
 
     @contextmanager
     def fenced(self) -> Iterator[Self]:
-        """A transaction that commits only while this is the holder: the fence between a worker that was paused for
-        longer than its lease and the one that took over.
+        """A transaction that commits only while this is the holder. A worker that slept longer than its lease cannot
+        commit after another one has taken over.
 
-        The check comes last, so that the row is not locked while the work goes on.
+        The check comes last, so that the row is not locked during the work.
 
         Raises:
             LeaseLost: everything inside the block is undone.
@@ -215,6 +215,6 @@ class Holding:
 
     @property
     def progressed(self) -> tuple[int, int]:
-        """How much is done, and of how much."""
+        """How much is done, and the total."""
         with self._lock:
             return self._done, self._total

@@ -1,7 +1,7 @@
-"""One thread of a worker that keeps the leases of all runs in its hands, on a connection of its own.
+"""One thread of a worker that renews the leases of all its runs, on its own connection.
 
-The work itself may be in a long transaction or a long computation. While its process lives, the lease is renewed; where
-the process is killed or stands still, it runs out.
+The work itself may be in a long transaction or a long computation. The lease is renewed while the process lives; if the
+process is killed or frozen, the lease runs out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Keeper:
 
     @contextmanager
     def keeping(self, holding: Holding) -> Iterator[None]:
-        """Renew the lease of a run inside the block, for no longer than its kind may take."""
+        """Renew the lease of a run inside the block, for at most the time limit of its kind and a minute."""
         longest = time.monotonic() + holding.kind.time_limit.total_seconds() + 60
         holding.is_kept = True
         with self._lock:
@@ -53,7 +53,7 @@ class Keeper:
             with self._lock:
                 held = list(self._held.values())
             for holding, longest in held:
-                # A thread that hangs beyond its limit loses the run to somebody else.
+                # A thread that hangs beyond its limit loses the run to another worker.
                 if time.monotonic() < longest and not holding.is_over:
                     self._beat(holding)
         connection.close()
@@ -62,7 +62,7 @@ class Keeper:
         try:
             holding.beat()
         except DatabaseError as error:
-            # The lease runs on for a while; work notices by itself when it has run out.
+            # The lease is still valid for a while; the work notices when it has run out.
             logger.warning("run.lease_not_renewed", run=str(holding.run.pk), error=repr(error))
             connection.close()
 
@@ -75,8 +75,8 @@ _making = threading.Lock()
 def kept(holding: Holding) -> Iterator[None]:
     """Have this process's keeper renew the lease inside the block.
 
-    Inside a transaction no other connection can see the claim, so the work renews the lease itself: so it is where
-    tests wrap all in one.
+    Inside a transaction no other connection sees the claim, so the work renews the lease itself. This happens in tests
+    that run in one transaction.
     """
     global _keeper
     if connection.in_atomic_block:

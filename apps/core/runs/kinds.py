@@ -22,14 +22,14 @@ DEFAULT_KEPT = timedelta(days=30)
 
 
 class Parameters(BaseModel):
-    """The base of what a kind of work is told. Unknown fields are refused."""
+    """The base of the parameters of a kind of work. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of work that reached its end."""
+    """The result of completed work."""
 
     summary: dict[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -51,31 +51,32 @@ class Kind:
 
     Parameters:
         name: stable and dotted, such as ``slos.refresh``; runs are stored under it.
-        title: what it does, as a page and the audit trail say it: ``Make recommendations anew``.
-        parameters: what it is told.
+        title: what it does, for pages and the audit trail: ``Backfill telemetry``.
+        parameters: the model of its parameters.
         work: dotted path of the function ``(holding) -> Done | None`` that does it. A path, because only workers load
-            what it needs. It may run twice and be killed between any two lines; it calls ``holding.progress`` or
-            ``holding.checkpoint`` at least every few seconds where it can stop.
-        queue: the lane of workers.
-        person_waits: somebody looks at a page until it is done; a lost bell is rung again sooner.
-        time_limit: after this the work is broken off, and counts as failed.
-        max_attempts: how often it is begun before it is given up.
-        lease: for how long a worker holds it without a sign of life.
-        permission: what a person needs to cancel, pause, resume or begin it again.
-        target_of: the object whose team owns a run. Without one, a permission for the own team only does not reach it.
-        only_theirs: of these, only who asked for it, or an SRE admin.
-        can_stop: it calls ``checkpoint`` while it works, so a running one can be cancelled and paused.
-        retried: begins the same again for an actor; ``None`` where what it needs is gone with its end.
-        merge: makes one of the parameters of a run that waits and those of a further request with its key.
+            what it needs. It may run twice and be killed between any two lines. With ``can_stop`` it calls
+            ``holding.progress`` or ``holding.checkpoint`` at least every few seconds.
+        queue: the workers' queue.
+        person_waits: a person looks at a page until it is done; a lost bell is rung again sooner.
+        time_limit: after this time the work is interrupted and has failed.
+        max_attempts: the number of attempts before the run is given up.
+        lease: how long a worker holds the run without renewing its lease.
+        permission: what a person needs to cancel, pause, resume or retry a run.
+        target_of: the object whose team owns a run. Without one, a permission for the user's own teams does not reach
+            it.
+        only_theirs: only the person who asked for a run, or an SRE admin, may do so.
+        can_stop: the work calls ``checkpoint``, so a running run can be cancelled and paused.
+        retried: starts the same work again for an actor; ``None`` if its input is deleted at the end.
+        merge: combines the parameters of a waiting run with those of a further request with its key.
         subject: what the audit trail calls a run.
-        events: what the room publishes when a run has ended, beside ``core.run_ended``.
-        ended: called in the transaction of the end, to let go of what the run needed.
-        label: a few words that tell one run of this kind from another: ``30 days to 2026-11-30``.
-        unit: what progress counts.
-        home: the room's own page that its runs belong to: its name and the name of its address.
-        own: reads the room's own table beside a run.
-        details: a template of facts that the page of a run includes, with what ``own`` read as ``run``.
-        failed_words: what a failure means, beside the word: ``nothing was changed``.
+        events: the room's events at the end of a run, in addition to ``core.run_ended``.
+        ended: called in the transaction of the end, to release what the run needed.
+        label: a few words that distinguish the runs of this kind: ``30 days to 2026-11-30``.
+        unit: what the progress counts.
+        home: the room's page for its runs: its name and the name of its URL.
+        own: reads the room's own row of a run.
+        details: a template of facts that the page of a run includes, with the result of ``own`` as ``run``.
+        failed_words: what a failure means, in a few words: ``nothing was changed``.
         kept: how long an ended run is kept; ``None`` is for ever.
     """
 
@@ -110,7 +111,7 @@ class Kind:
         return self.subject(run) if self.subject else Subject("run", str(run.pk), self.title)
 
     def label_of(self, run: Run) -> str:
-        """A few words that tell this run from others of its kind; empty where there are none."""
+        """A few words that distinguish this run from others of its kind; may be empty."""
         return self.label(run) if self.label else ""
 
 
@@ -120,10 +121,10 @@ _kinds: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> Kind:
-    """Make a kind of work known under its name."""
+    """Register a kind of work under its name."""
     if kind.lease > LONGEST:
         raise RuntimeError(
-            f"{kind.name}: a lease is at most {LONGEST.total_seconds():.0f} s, and is renewed."
+            f"{kind.name}: a lease may last at most {LONGEST.total_seconds():.0f} s; it is renewed during the work."
         )
     if kind.name in _kinds:
         raise RuntimeError(f"Two kinds of long work are called {kind.name}.")
@@ -140,7 +141,7 @@ def get(name: str) -> Kind:
 
 
 def find(name: str) -> Kind | None:
-    """Return the kind of that name; ``None`` where this version of Ballast does not know it."""
+    """Return the kind of that name; ``None`` if this version of Ballast does not know it."""
     return _kinds.get(name)
 
 

@@ -1,4 +1,4 @@
-"""What a person may do with a run: cancel it, pause and resume it, begin it again."""
+"""What a person may do with a run: cancel, pause, resume and retry it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.core.runs.kinds import Kind
 
 PERMISSION = "core.control_runs"
 SYSTEM_PERMISSION = "core.control_system_runs"
-"""For runs that nobody asked for in person and that no team owns, such as periodic jobs."""
+"""For runs that no person asked for and no team owns, such as periodic jobs."""
 ADMIN = "sre_admin"
 
 
@@ -26,11 +26,11 @@ class RunInput(ActionInput):
 
 
 def check_permission(actor: Actor, run: Run, kind: Kind) -> None:
-    """Raise :class:`NotAllowed` unless an actor may pull the levers of this run, by what its kind asks for."""
+    """Raise :class:`NotAllowed` unless an actor has the permission that the run's kind requires."""
     if actor.user is None:
         return
     target = kind.target_of(run) if kind.target_of else None
-    # Without a target the run itself is asked about: it has no team, so a permission for own teams does not reach it.
+    # Without a target the run itself is checked: it has no team, so a permission for own teams does not reach it.
     if not actor.may(kind.permission, target or run):
         needed = SYSTEM_PERMISSION if target is None and actor.may(kind.permission) else kind.permission
         raise NotAllowed(f"{kind.title}: {actor.refusal(needed, target)}")
@@ -38,11 +38,11 @@ def check_permission(actor: Actor, run: Run, kind: Kind) -> None:
         raise NotAllowed(f"{kind.title}: {actor.refusal(SYSTEM_PERMISSION)}")
     is_theirs = actor.user.pk == run.requested_by_id or actor.user.role == ADMIN
     if kind.only_theirs and not is_theirs:
-        raise NotAllowed(f"Only {run.requested_by_name}, who began this, or an SRE admin may do this.")
+        raise NotAllowed(f"Only {run.requested_by_name}, who started this run, or an SRE admin may do this.")
 
 
 def may_pull(actor: Actor, run: Run) -> bool:
-    """Whether the levers are for this actor at all."""
+    """Return whether this actor may use the levers of the run."""
     try:
         check_permission(actor, run, kinds.get(run.kind))
     except (NotAllowed, NotFound):
@@ -51,7 +51,7 @@ def may_pull(actor: Actor, run: Run) -> bool:
 
 
 class RunLever(Action[RunInput]):
-    """The base of the levers: the run is locked, and the kind's permission is asked."""
+    """The base of the levers: it locks the run and checks the kind's permission."""
 
     permission = PERMISSION
     Input = RunInput
@@ -72,7 +72,7 @@ class RunLever(Action[RunInput]):
             raise Conflict(problem)
 
     def problem(self, run: Run, kind: Kind) -> str:
-        """Say why this cannot be done with the run as it is; empty where it can."""
+        """Return why this cannot be done with the run now; empty if it can."""
         raise NotImplementedError
 
     def outcome(self, run: Run, before: str, after: dict[str, Any] | None = None) -> Outcome:
@@ -90,7 +90,7 @@ class RunLever(Action[RunInput]):
 
 
 def is_held(run: Run) -> bool:
-    """Whether a worker is at it."""
+    """Return whether a worker holds the run."""
     return run.state == Run.State.RUNNING and not leases.has_run_out(run, instants.now())
 
 
@@ -100,27 +100,27 @@ def _is(run: Run) -> str:
 
 @register
 class CancelRun(RunLever):
-    """End a run. One that waits ends at once; one that a worker has begun ends where it can stop."""
+    """End a run. A waiting run ends at once; a run at work ends where it can stop."""
 
     name = "core.cancel_run"
     title = "Cancel the run"
 
     def problem(self, run: Run, kind: Kind) -> str:
         if run.is_over:
-            return f"{_is(run)} and cannot be cancelled any more."
+            return f"{_is(run)} and can no longer be cancelled."
         if is_held(run) and not kind.can_stop:
-            return f"{kind.title} cannot be stopped once it has begun; it ends by itself."
+            return f"{kind.title} cannot be stopped once it has started; it ends by itself."
         if run.stop == Run.Stop.CANCEL and is_held(run):
-            return f"{run.stop_asked_by} has asked to cancel it already; it stops within seconds."
+            return f"{run.stop_asked_by} has already asked to cancel it; it stops within seconds."
         return ""
 
     def preview(self, call: Call[RunInput]) -> Preview:
         run = call.target
-        stays = "What it has stored so far stays." if run.started_at else "Nothing of it has been done."
+        stays = "What it has stored so far stays." if run.started_at else "It has not started yet."
         return Preview(
-            summary=f"{kinds.get(run.kind).title}: ended before its end. {stays}",
+            summary=f"{kinds.get(run.kind).title}: it stops before it completes. {stays}",
             changes=[FieldChange("State", run.state, Run.State.CANCELLED)],
-            undo="Begin it again.",
+            undo="Retry it.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
@@ -147,17 +147,17 @@ class PauseRun(RunLever):
 
     def problem(self, run: Run, kind: Kind) -> str:
         if run.state not in (Run.State.PENDING, Run.State.RUNNING):
-            return f"{_is(run)}; only one that waits or runs can be paused."
+            return f"{_is(run)}; only a waiting or running run can be paused."
         if is_held(run) and not kind.can_stop:
-            return f"{kind.title} cannot be stopped once it has begun; it ends by itself."
+            return f"{kind.title} cannot be stopped once it has started; it ends by itself."
         if run.stop == Run.Stop.CANCEL or (run.stop and is_held(run)):
-            return f"{run.stop_asked_by} has asked to {run.stop} it already; it stops within seconds."
+            return f"{run.stop_asked_by} has already asked to {run.stop} it; it stops within seconds."
         return ""
 
     def preview(self, call: Call[RunInput]) -> Preview:
         run = call.target
         return Preview(
-            summary=f"{kinds.get(run.kind).title}: nothing more is done until somebody resumes it.",
+            summary=f"{kinds.get(run.kind).title}: it stops until somebody resumes it.",
             changes=[FieldChange("State", run.state, Run.State.PAUSED)],
             undo="Resume it.",
         )
@@ -189,27 +189,27 @@ class PauseRun(RunLever):
 
 @register
 class ResumeRun(RunLever):
-    """Let a paused run go on."""
+    """Let a paused run continue."""
 
     name = "core.resume_run"
     title = "Resume the run"
 
     def problem(self, run: Run, kind: Kind) -> str:
-        return "" if run.state == Run.State.PAUSED else f"{_is(run)}; only a paused one can be resumed."
+        return "" if run.state == Run.State.PAUSED else f"{_is(run)}; only a paused run can be resumed."
 
     def preview(self, call: Call[RunInput]) -> Preview:
         return Preview(
-            summary=f"{kinds.get(call.target.kind).title}: a worker takes it up within seconds.",
+            summary=f"{kinds.get(call.target.kind).title}: a worker continues it within seconds.",
             changes=[FieldChange("State", Run.State.PAUSED, Run.State.PENDING)],
             undo="Pause it again.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return "A worker takes it up within seconds."
+        return "A worker continues it within seconds."
 
     def execute(self, call: Call[RunInput]) -> Outcome:
         run: Run = call.target
-        # A pause is no failure: the attempts that it took begin anew.
+        # A pause is not a failure, so attempts are counted from zero again.
         run.stop, run.stop_asked_by, run.attempts, run.not_before = Run.Stop.NONE, "", 0, None
         run.save(update_fields=["stop", "stop_asked_by", "attempts", "not_before"])
         starting.make_ready(run)
@@ -218,27 +218,27 @@ class ResumeRun(RunLever):
 
 @register
 class RetryRun(RunLever):
-    """Begin the same work again, as a run of its own."""
+    """Start the same work again, as a new run."""
 
     name = "core.retry_run"
-    title = "Begin the run again"
+    title = "Retry the run"
     success_status = 202
 
     def problem(self, run: Run, kind: Kind) -> str:
         if run.state not in (Run.State.FAILED, Run.State.CANCELLED, Run.State.GIVEN_UP):
-            return f"{_is(run)}; only one that failed, was cancelled or was given up can be begun again."
+            return f"{_is(run)}; only a run that failed, was cancelled or was given up can be retried."
         if kind.retried is None:
-            return f"{kind.title}: what it needs went with its end. Send it again."
+            return f"{kind.title}: its input was deleted when it ended. Send it again."
         return ""
 
     def preview(self, call: Call[RunInput]) -> Preview:
         return Preview(
-            summary=f"{kinds.get(call.target.kind).title}: the same is done again, from its beginning.",
+            summary=f"{kinds.get(call.target.kind).title}: a new run does the same work from the beginning.",
             undo="Cancel the new run.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
-        return "It is begun again; the new run is listed with the others."
+        return "A new run has started; it is in the list of runs."
 
     def execute(self, call: Call[RunInput]) -> Outcome:
         kind = kinds.get(call.target.kind)
@@ -256,7 +256,7 @@ class RetryRun(RunLever):
 
 
 def same_again(run: Run, actor: Actor) -> Run:
-    """What most kinds do to begin again: the same parameters in a new run."""
+    """Retry as most kinds do: a new run with the same parameters."""
     kind = kinds.get(run.kind)
     return starting.start(
         run.kind,

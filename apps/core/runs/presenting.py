@@ -1,4 +1,4 @@
-"""Runs as pages show them: one component for the page of a run, and the rows of the list."""
+"""Runs as pages show them: the page of a run, and the rows of the list."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Lever:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One line of what was wrong."""
+    """One problem of a run."""
 
     where: str
     field: str
@@ -72,18 +72,18 @@ class ShownRun:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has come to its end; the page asks again until then."""
+        """Whether it has ended; the page polls until then."""
         return self.run.is_over
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What it did, without what the page says elsewhere."""
+        """The summary's figures, without what the page shows elsewhere."""
         aside = {"failure", "warnings", "remarks"}
         return {name: value for name, value in self.run.summary.items() if name not in aside}
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What should be known of it."""
+        """All warnings of the run."""
         return [*self.run.warnings, *self.run.summary.get("warnings", [])]
 
 
@@ -109,7 +109,7 @@ def shown(run: Run, actor: Actor) -> ShownRun:
 
 
 def known(run: Run) -> Kind | None:
-    """The kind of a run; ``None`` where it is of another version of Ballast."""
+    """The kind of a run; ``None`` if only another version of Ballast knows it."""
     try:
         return kinds.get(run.kind)
     except NotFound:
@@ -117,14 +117,14 @@ def known(run: Run) -> Kind | None:
 
 
 def state_words(run: Run, now: datetime, kind: Kind | None) -> str:
-    """Say how a run fares."""
+    """Return a run's state in words."""
     if run.state == Run.State.RUNNING:
         if run.stop:
             return "stopping" if run.stop == Run.Stop.CANCEL else "pausing"
         if leases.has_run_out(run, now):
-            return "its worker was lost; another takes it up"
+            return "its worker was lost; another will take over"
     if run.state == Run.State.PENDING and run.not_before is not None:
-        return f"failed {run.attempts} of {run.max_attempts} times; tried again soon"
+        return f"attempt {run.attempts} of {run.max_attempts} failed; the next starts soon"
     words = STATE_WORDS.get(run.state, run.state)
     if run.state == Run.State.FAILED and kind is not None and kind.failed_words:
         return f"{words}: {kind.failed_words}"
@@ -138,7 +138,7 @@ def _levers(run: Run, kind: Kind, actor: Actor) -> list[Lever]:
         (levers.ResumeRun, Lever("core.resume_run", "Resume", "primary")),
         (levers.PauseRun, Lever("core.pause_run", "Pause")),
         (levers.CancelRun, Lever("core.cancel_run", "Cancel", "danger")),
-        (levers.RetryRun, Lever("core.retry_run", "Begin again")),
+        (levers.RetryRun, Lever("core.retry_run", "Retry")),
     )
     return [lever for action, lever in offered if not action().problem(run, kind)]
 
@@ -184,10 +184,10 @@ def rows(page: Page[Run]) -> list[Row]:
 
 
 def runs_page(*, who: str = "", kind: str = "", state: str = "", cursor: str | None = None) -> Page[Run]:
-    """Return one page of runs, the newest first.
+    """Return one page of runs, newest first.
 
-    ``who`` is ``system``, ``all``, or empty for what concerns people: what they asked for, and what the system did not
-    bring to a good end. A state ``open`` means those that are not over.
+    ``who`` is ``system``, ``all``, or empty for the runs that concern people: those that people asked for, and those of
+    the system that failed, were given up or are paused. The state ``open`` means all runs that have not ended.
     """
     wanted = Run.objects.defer("errors", "position")
     if who == "system":
@@ -218,4 +218,4 @@ def kind_choices() -> list[tuple[str, str]]:
 
 def state_choices() -> list[tuple[str, str]]:
     """The states to filter by."""
-    return [("", "all states"), ("open", "not over"), *STATE_WORDS.items()]
+    return [("", "all states"), ("open", "not ended"), *STATE_WORDS.items()]

@@ -1,4 +1,4 @@
-"""Runs that nobody asks about any more."""
+"""Deletes old runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.runs.kinds import all_kinds
 
 
 def purge_runs(now: datetime | None = None) -> int:
-    """Delete runs that ended longer ago than their kind is kept. Returns how many."""
+    """Delete runs that ended longer ago than their kind's ``kept``. Returns how many."""
     now, deleted = now or instants.now(), 0
     for kind in all_kinds():
         if kind.kept is not None:

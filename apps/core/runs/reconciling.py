@@ -1,5 +1,5 @@
-"""What makes up for lost bells and dead holders. The scheduler's leader does it, so it needs neither Redis nor a worker
-to notice."""
+"""Rings again after lost bells and dead holders. The scheduler's leader does it, so it needs neither Redis nor a worker
+to notice them."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ EVERY_SECONDS = 2.0
 """How often the scheduler calls :func:`reconcile`."""
 GRACE = timedelta(seconds=15)
 GRACE_WHERE_A_PERSON_WAITS = timedelta(seconds=4)
-"""A bell that was rung this long ago, and of which nothing is seen in Redis, is lost."""
+"""A bell that was rung this long ago, and whose message is not in Redis, is lost."""
 OVERDUE = timedelta(minutes=1)
-"""After this a message that somebody has fetched, and not begun, is sent again. It may be in the hands of a busy
-worker, or of a dead one whose heartbeat came from a clock that was ahead."""
+"""After this a message that a worker has fetched but not started is sent again. The worker may be busy, or dead with a
+heartbeat from a clock that was ahead."""
 AT_ONCE = 500
 AWAY = (DatabaseError, BrokerError, redis.RedisError, OSError)
-"""What a server that is away raises: no other run would fare better."""
+"""The errors of a server that is away. The next run would meet the same error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """How many runs were rung for again, and how many were brought to their end."""
+    """How many runs were rung for again, and how many were settled."""
 
     rung: int
     settled: int
 
 
 def reconcile() -> Reconciled:
-    """Ring for what waits and has no live message; end what nobody may begin any more.
+    """Ring for waiting runs without a live message; settle runs that nobody may claim any more.
 
-    A run with which that goes wrong is logged, and holds up no other. Raises when PostgreSQL or Redis is away; in the
-    latter case, what has to be ended has been ended.
+    If that fails for one run, it is logged and the others go on. Raises when PostgreSQL or Redis is away; without
+    Redis, the runs to settle are settled first.
     """
     now = instants.now()
     runs = list(
@@ -86,7 +86,7 @@ def _rung(run: Run) -> bool:
 
 
 def _follows(now: datetime) -> Q:
-    """Those that another run of their key, which somebody holds, comes before."""
+    """Return the condition for pending runs behind a held run with their key."""
     held = Run.objects.filter(
         kind=OuterRef("kind"), dedupe_key=OuterRef("dedupe_key"), state=Run.State.RUNNING
     ).exclude(leases.run_out(now))
@@ -98,8 +98,7 @@ def _is_stuck(run: Run) -> bool:
 
 
 def _is_overdue(run: Run, now: datetime) -> bool:
-    """Whether a bell was rung so long ago that, if nothing waits in its queue, it may lie with a worker that is
-    gone."""
+    """Return whether a bell was rung so long ago that, with an empty queue, a dead worker may have it."""
     return run.rung_at is not None and not now - OVERDUE <= run.rung_at <= now
 
 

@@ -1,7 +1,7 @@
 """Periodic work as runs: one kind for each job, one run for each slot.
 
-The slot stands in the run's parameters, so that it is begun once, whoever leads. Only the newest slot counts: slots
-that passed while nobody was there are not made up for, and one that comes while the one before waits takes its place.
+The run's parameters have the slot, so it is started once, whichever scheduler leads. Only the newest slot counts: slots
+that passed while no scheduler ran are skipped, and a new slot replaces one that still waits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Slot(Parameters):
-    """Which turn of a job it is: the instant at which its slot begins."""
+    """The slot of a job: the instant at which it begins."""
 
     slot: datetime
 
@@ -43,13 +43,13 @@ def jobs() -> list[Job]:
 
 
 def register_jobs() -> None:
-    """Make a kind of long work known for each periodic job."""
+    """Register a kind of long work for each periodic job."""
     for job in jobs():
         kinds.register(kind_of(job))
 
 
 def kind_of(job: Job) -> Kind:
-    """The kind of long work that a job is."""
+    """Return the kind of long work for a job."""
     return Kind(
         name=f"{PREFIX}{job.name}",
         title=job.title or job.name,
@@ -70,7 +70,7 @@ def _label(run: Run) -> str:
 
 
 def work(holding: Holding) -> None:
-    """Do what a job names."""
+    """Call the job's function."""
     name = holding.kind.name.removeprefix(PREFIX)
     (job,) = [each for each in jobs() if each.name == name]
     import_string(job.actor)()
@@ -82,9 +82,9 @@ def current_slot(job: Job, now: datetime) -> datetime:
 
 
 def start_due(job: Job, now: datetime) -> bool:
-    """Begin the slot that is due, unless it was begun. Returns whether it was begun now.
+    """Start a run for the slot that is due, unless it has one. Returns whether it started one.
 
-    A slot that lies in the future, since the clock was set back, holds nothing up.
+    A slot in the future, from before the clock was set back, does not delay others.
     """
     name = f"{PREFIX}{job.name}"
     slot = Slot(slot=current_slot(job, now))

@@ -1,4 +1,4 @@
-"""How long work begins: a row in the transaction that accepts it."""
+"""Starts long work: a row in the transaction that accepts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.runs import kinds
 from apps.core.runs.kinds import Parameters
 
 RING = "core.run_rings"
-"""The event on which the relay rings the bell: with the commit, and not from inside a request."""
+"""The event on which the relay rings the bell: after the commit, and not from inside a request."""
 
 
 def start(
@@ -29,20 +29,20 @@ def start(
     retry_of: Run | None = None,
     **columns: Any,
 ) -> Run:
-    """Accept work, inside the caller's transaction: with its commit it will be done, whatever happens to Redis.
+    """Accept work in the caller's transaction. Once that commits, the work will be done, whatever happens to Redis.
 
-    With a ``key``, a run of the kind that has the key and has not begun takes the request in: the parameters are
-    merged, and it is returned in place of a new one. One that is running is left alone, and the new one follows it.
+    With a ``key``, a waiting run of the kind with that key takes in the request: the parameters are merged, and that
+    run is returned instead of a new one. A running run is not changed, and the new run follows it.
 
     Parameters:
-        model: the room's table beside the run, whose own columns are given as ``columns``.
-        is_preparing: more has to come in before it may begin; :func:`make_ready` says when.
+        model: the room's own table of runs, whose columns are given as ``columns``.
+        is_preparing: the run may not start before :func:`make_ready`, because more input has to arrive.
 
     Raises:
         RuntimeError: outside a transaction, because the run could then outlive a change that failed.
     """
     if not connection.in_atomic_block:
-        raise RuntimeError(f"start({kind_name!r}) needs the transaction of the change that it follows from.")
+        raise RuntimeError(f"start({kind_name!r}) needs the transaction of the change that causes it.")
     kind = kinds.get(kind_name)
     if key:
         found = _merged(kind, parameters, key, actor)
@@ -73,7 +73,7 @@ def start(
 
 
 def make_ready(run: Run) -> None:
-    """Let a locked run that was being prepared begin, inside the caller's transaction."""
+    """Let a locked run start that was being prepared, in the caller's transaction."""
     run.state, run.rung_at = Run.State.PENDING, instants.now()
     run.save(update_fields=["state", "rung_at"])
     _ask_for_bell(run)
@@ -84,9 +84,7 @@ def _ask_for_bell(run: Run) -> None:
 
 
 def take_turns(kind_name: str, key: str) -> None:
-    """Have requests with one key come one after the other, until the end of the transaction: the second finds the run
-    of the first.
-    """
+    """Serialise requests with one key until the transaction ends: the second finds the run of the first."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", [kind_name, key])
 
@@ -97,7 +95,7 @@ def _merged(kind: kinds.Kind, parameters: Parameters, key: str, actor: Actor) ->
     if waiting is None:
         return None
     if waiting.requested_by_id is None and actor.user is not None:
-        # Now somebody waits for its end in person.
+        # Now a person waits for its end.
         waiting.requested_by, waiting.requested_by_name = actor.user, actor.name
         waiting.save(update_fields=["requested_by", "requested_by_name"])
     if kind.merge is None:

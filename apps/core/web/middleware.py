@@ -74,12 +74,12 @@ class BodyLimitMiddleware:
         except ValueError:
             length = 0
         if length > settings.MAX_BODY_BYTES:
-            return self._refuse(request, f"The body has {length:,} bytes")
+            return self._refuse(request, f"This one has {length:,} bytes")
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             # Django does not read a body without a length, so it is collected here, up to the limit.
             body = request.META["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
             if len(body) > settings.MAX_BODY_BYTES:
-                return self._refuse(request, "The body has more bytes than that")
+                return self._refuse(request, "This one has more")
             request.META["CONTENT_LENGTH"] = str(len(body))
             request._stream = BytesIO(body)
         return self.get_response(request)
@@ -88,7 +88,7 @@ class BodyLimitMiddleware:
     def _refuse(request: HttpRequest, what: str) -> HttpResponse:
         megabytes = settings.MAX_BODY_BYTES // 1024 // 1024
         response = problem_response(
-            TooLarge(f"At most {megabytes} MB are taken at once. {what}. Send it in parts."), request
+            TooLarge(f"A body may have at most {megabytes} MB. {what}. Send it in parts."), request
         )
         response["Connection"] = "close"
         return response

@@ -11,8 +11,8 @@ def shortcomings() -> list[str]:
     found = []
     if redis_watch.is_silent():
         found.append(
-            "Redis does not answer. Everything can be read and changed, but pages are slower, and what is computed "
-            "anew waits until Redis is back."
+            "Redis does not answer. Everything can be read and changed, but pages are slower, and new computations "
+            "wait until Redis is back."
         )
     if storage.database_is_full():
         found.append(

@@ -92,7 +92,7 @@ def counterfactuals(model: WindowModel, past: KnownPast, breach_probability: flo
         ]
     )
     found = [_needed_for(asked, one_nine_more(target), heaviest)]
-    results = dict(zip(others, asked.anew(others), strict=True))
+    results = dict(zip(others, asked.reestimated(others), strict=True))
     for cause, kind, change in scaled:
         result = results[change]
         # Leave out changes that move nothing, move the target the wrong way, or leave no target to keep.
@@ -133,7 +133,7 @@ def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counter
             text = f"One more nine needs {_need(cause, scale, availability)}."
             return Counterfactual("one_more_nine", cause.key, scale, availability, result, text)
     for cause in enough:
-        (result,) = asked.anew([_without(cause)], goal)
+        (result,) = asked.reestimated([_without(cause)], goal)
         if result >= goal:
             availability = None if cause.availability is None else 1.0
             text = f"One more nine needs {_none_of(cause)}: even a few are too many."
@@ -149,7 +149,7 @@ def _needed_for(asked: Asked, goal: float, heaviest: Sequence[Cause]) -> Counter
         if len(heaviest) > 1:
             text += ": removing the largest cause alone is not enough"
         return Counterfactual("one_more_nine", EVERYTHING, scale, None, result, f"{text}.")
-    (result,) = asked.anew([_without(None)])
+    (result,) = asked.reestimated([_without(None)])
     target = asked.model.target(asked.chance)
     if result < target:
         # Spotless services fail deeply, if at all: a forecast of that does not lead to the goal.
@@ -200,7 +200,7 @@ def _largest_scale(asked: Asked, goal: float, cause: Cause | None) -> tuple[floa
         del finer[0]
     for change in (*finer, *tried[at:]):
         if reaches(change):
-            (result,) = asked.anew([change], goal)
+            (result,) = asked.reestimated([change], goal)
             if result >= goal:
                 return change.scale, result
     return None

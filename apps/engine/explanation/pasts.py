@@ -44,7 +44,7 @@ class ChangedPasts:
     features: PastFeatures
     targets: Floats
     """Availability that the window after each past misses with ``chance``, shape ``(n,)``, with the known edges; see
-    :meth:`targets_anew`.
+    :meth:`reestimated_targets`.
     """
 
     @classmethod
@@ -64,19 +64,19 @@ class ChangedPasts:
         targets = model.settled(features.unavailability(chance), scales, chance)
         return cls(past, model, chance, tuple(changes), scales, shares, features, targets)
 
-    def targets_anew(self, rows: Sequence[int], goal: float | None = None) -> list[float]:
+    def reestimated_targets(self, rows: Sequence[int], goal: float | None = None) -> list[float]:
         """Return the targets of some pasts, with their edges estimated again where that may move the target or miss a
         ``goal``.
 
         A new run reads hardness from the changed past, so the dependencies' share of failures may differ.
         """
         usual = [float(self.targets[row]) for row in rows]
-        anew = [at for at, matters in enumerate(self._may_matter(rows, goal)) if matters]
-        if anew:
-            changes = [self.changes[rows[at]] for at in anew]
+        again = [at for at, matters in enumerate(self._may_matter(rows, goal)) if matters]
+        if again:
+            changes = [self.changes[rows[at]] for at in again]
             found = self.past.dependencies_then([(each.cause, each.scale) for each in changes])
-            then = self._with_dependencies([(rows[at], *each) for at, each in zip(anew, found, strict=True)])
-            for at, target in zip(anew, then.tolist(), strict=True):
+            then = self._with_dependencies([(rows[at], *each) for at, each in zip(again, found, strict=True)])
+            for at, target in zip(again, then.tolist(), strict=True):
                 usual[at] = target
         return usual
 
@@ -156,10 +156,10 @@ class Asked:
         pasts, row = self.known[change]
         return float(pasts.targets[row])
 
-    def anew(self, changes: Sequence[Change], goal: float | None = None) -> list[float]:
-        """Return the targets with edges estimated again where that may matter (:meth:`ChangedPasts.targets_anew`)."""
+    def reestimated(self, changes: Sequence[Change], goal: float | None = None) -> list[float]:
+        """Return the targets with edges estimated again: :meth:`ChangedPasts.reestimated_targets`."""
         found: dict[Change, float] = {}
         for pasts in {id(self.known[each][0]): self.known[each][0] for each in changes}.values():
             rows = {each: self.known[each][1] for each in changes if self.known[each][0] is pasts}
-            found.update(zip(rows, pasts.targets_anew(list(rows.values()), goal), strict=True))
+            found.update(zip(rows, pasts.reestimated_targets(list(rows.values()), goal), strict=True))
         return [found[each] for each in changes]

@@ -40,9 +40,9 @@ COLUMNS = (
     Column("Journey", "name"),
     Column("Team", "team"),
     Column("Target", "target", numeric=True),
-    Column("Succeeds", "availability", numeric=True, hint="Availability of the journey as things are"),
-    Column("Next month", numeric=True, hint="Nine windows in ten lie in between"),
-    Column("Missed", "chance", hint="How often the target will be missed", descending_first=True),
+    Column("Succeeds", "availability", numeric=True, hint="The journey's availability now"),
+    Column("Next month", numeric=True, hint="Nine windows in ten end in this range"),
+    Column("Missed", "chance", hint="How often the journey will miss its target", descending_first=True),
     Column("95 % within", numeric=True, hint="End to end, p95 of the last 60 days"),
     Column("Weakest link"),
 )
@@ -104,8 +104,8 @@ def listing(request_query: QueryDict) -> Listing[Line]:
             nothing_matches("journey", request_query, filters)
             or (
                 "No journey here",
-                "A journey is what a user sets out to do, such as checking out, over several services. Create one "
-                "to see how often it succeeds and which service to mend first.",
+                "A journey is what a user wants to do over several services, such as checking out. Create one "
+                "to see how often it succeeds and which service to improve first.",
             )
         ),
     )
@@ -155,7 +155,7 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """A service and what mending it buys. ``try_url`` is the what-if in which a member keeps one nine more."""
+    """A service, and what one more nine there gains the journey."""
 
     service_id: str
     place: str
@@ -258,7 +258,7 @@ def present(journey: Journey, user: User) -> Shown:
 
 
 def missed_words(document: ResultDocument | None) -> str:
-    """How often the target is missed; where no window drawn missed it, no more is known than how many were drawn."""
+    """How often the target is missed. If no drawn window misses it, the chance is bounded by their number."""
     if document is None or document["chance_missed"] is None:
         return "—"
     least = 0.5 / max(1, document["windows"])
@@ -351,11 +351,11 @@ def _notes(document: ResultDocument) -> list[str]:
         )
     if unknown:
         sentences.append(
-            f"Nothing is known of {_named(unknown)}: counted as never failing, so the true figure is lower."
+            f"There are no data on {_named(unknown)}: assumed never to fail, so the true figure is lower."
         )
     if fixed:
         sentences.append(
-            f"For {_named(fixed)} there is no prediction: taken to fail in every window as often as on average."
+            f"There is no forecast for {_named(fixed)}: the figures assume the average failures in every window."
         )
     return sentences
 

@@ -21,7 +21,7 @@ from apps.ui.forms import Field
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an address asks for: steps to try, the step that a form adds (``None`` without one), and what is wrong."""
+    """What an address requests: steps to try, the step that a form adds (``None`` without one), and problems."""
 
     steps: list[ChangeStep]
     added: ChangeStep | None
@@ -42,7 +42,7 @@ def asked(given: QueryDict) -> Asked:
         value = given.get("value", "")
         drawn_for = given.get("for", kind)
         if drawn_for != kind and value == _default(drawn_for):
-            value = ""  # Nobody wrote it: it is what stood there for another kind.
+            value = ""  # Nobody typed it: it is the default of another kind.
         try:
             added = made(kind, value or _default(kind), given.get("on", ""), path="value")
             if len(steps) >= MAX_STEPS:
@@ -111,7 +111,7 @@ class WhatIf:
 
 
 def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
-    """Have a worker try the steps, and lay out what it says."""
+    """Have a worker try the steps, and lay out its answer."""
     steps = list(wanted.steps)
     document: WhatIfDone | None = None
     failure: BallastError | None = None
@@ -158,8 +158,8 @@ def page(service: Service, wanted: Asked, *, may_wait: bool = True) -> WhatIf:
 
 
 def _impossible(steps: Sequence[ChangeStep], at: int, why: str) -> str:
-    """Which step cannot be tried, and that those after it were not tried either."""
-    later = ", and with it those after it" if at + 1 < len(steps) else ""
+    """Say which step cannot be tried, and that those after it were not tried either."""
+    later = ", and so are those after it" if at + 1 < len(steps) else ""
     return f"Step {at + 1}, {steps[at].words}, is left out{later}. {why}"
 
 
@@ -253,8 +253,8 @@ def _step(at: int, step: ChangeStep, level: LevelPart, found: StepLevel) -> Step
         balanced=percent(after),
         change="—" if before is None or after is None else _moved(before, after),
         told=found["told"],
-        unseen=f"The service's own history shows no failure that came from {', '.join(unseen)}, so its tiers do "
-        "not move for it; the composite does."
+        unseen=f"The service's own history has no failure that came from {', '.join(unseen)}, so this changes only "
+        "the composite, not the tiers."
         if unseen
         else "",
     )
@@ -265,4 +265,4 @@ def _notes(document: WhatIfDone) -> list[str]:
     if not unknown:
         return []
     names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-    return [f"Nothing is known of {names}: counted as never failing."]
+    return [f"There are no data on {names}: the figures assume that they never fail."]

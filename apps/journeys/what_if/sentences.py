@@ -21,40 +21,41 @@ def step_sentences(
         case "fallback":
             sentences.append(
                 f"While {name} fails, {percent(step.value)} of the calls get the fallback's answer instead: older, "
-                "smaller or a default. Whether users accept that answer is yours to say; here it counts as good."
+                "smaller or a default. You must decide whether users accept it; here it counts as good."
             )
         case "queue":
             sentences.append(
-                f"{service_id} no longer waits for {name}: it accepts the request and the work is done later. An "
-                f"outage of {name} delays work and fails none. The SLO then is how old the queue may get."
+                f"{service_id} no longer waits for {name}: it accepts the request, and {name} does the work later. An "
+                f"outage of {name} delays work but fails no request. The SLO is then the age of the queue."
             )
-            sentences.append(f"The queue itself is counted, with {percent(step.value)}.")
+            sentences.append(f"The queue's own availability counts as {percent(step.value)}.")
         case "replica":
             sentences.append(
-                f"One of {plural(int(step.value) + 1, 'instance')} of {name} is enough. A tenth of its own failures is "
-                "taken to strike all of them at once (a bad deploy, a shared network); what it depends on is no better."
+                f"One of {plural(int(step.value) + 1, 'instance')} of {name} is enough. This assumes that a tenth of "
+                "its own failures hits all instances at once (a bad deploy, a shared network). Its dependencies fail "
+                "as before."
             )
         case "retry":
             sentences.append(
-                f"A failed call of {name} is tried {plural(int(step.value), 'more time')}. Half of its failures "
-                "are taken to be still there at the next try. Only calls that are safe to repeat may be retried."
+                f"A failed call of {name} is tried {plural(int(step.value), 'more time')}. This assumes that "
+                "half of its failures are still there at the next try. Retry only calls that are safe to repeat."
             )
             sentences += _load(name, after)
         case "timeout":
             sentences += _timeout(service_id, step, before, after)
         case _:
             sentences.append(
-                f"{name} is taken to keep {percent(step.value)} as a whole, whatever it depends on itself."
+                f"This assumes that {name} keeps {percent(step.value)} as a whole, with all its dependencies."
             )
             now = 1 - whole.get(name, 0.0)
             if step.value < now:
-                sentences.append(f"That is less than the {percent(now)} that it keeps today.")
+                sentences.append(f"That is less than the {percent(now)} that it has today.")
     if after.unavailability > before.unavailability * (1 + 1e-9) and step.kind in (
         "queue",
         "replica",
         "fallback",
     ):
-        sentences.append("As things are, this step makes it worse, not better.")
+        sentences.append("Here this step makes the service worse, not better.")
     return sentences
 
 
@@ -79,14 +80,14 @@ def _timeout(service_id: str, step: ChangeStep, before: Level, after: Level) -> 
     if after.unavailability > before.unavailability * (1 + 1e-9):
         lost = (after.unavailability - before.unavailability) * 1e6
         more = (
-            f"Slow answers of {step.target_id} that are good today would fail {number(lost, 0)} requests in a "
-            "million more."
+            f"Slow answers of {step.target_id} that are good today would fail {number(lost, 0)} more requests in a "
+            "million."
         )
     else:
-        more = f"Hardly any answer of {step.target_id} is slower, so no request that is good today is lost."
+        more = f"Hardly any answer of {step.target_id} is slower, so no good request of today fails."
     return [
         f"{wait} {more}",
-        "What a timeout saves, callers that no longer pile up behind a hanging call, cannot be read from counts.",
+        "A timeout also keeps callers from piling up behind a hanging call; counts do not show that gain.",
     ]
 
 
@@ -102,7 +103,7 @@ def sentence(
     if not kinds:
         if old is None:
             return f"{service_id} has no number to start from."
-        return f"As it is, {service_id} can keep {percent(old)}, missed {chance_words(0.05, window_days)}."
+        return f"Today {service_id} can keep {percent(old)}, missed {chance_words(0.05, window_days)}."
     steps = plural(len(kinds), "this step", "these steps").split(" ", 1)[1]
     with_steps = f"With {steps}"
     if old is None or new is None:
@@ -110,11 +111,11 @@ def sentence(
         if one is None or other is None:
             return f"{service_id} has no number to start from, so none can be given for these steps."
         return (
-            f"{with_steps} the availability that {service_id} and its dependencies come to goes from {percent(one)} "
-            f"to {percent(other)}."
+            f"{with_steps}, the composite availability of {service_id} and its dependencies changes from "
+            f"{percent(one)} to {percent(other)}."
         )
     if abs(new - old) < 5e-8:
-        return f"{with_steps} {service_id} could keep what it can keep now: {percent(old)}."
+        return f"{with_steps}, {service_id} could keep the same target as now: {percent(old)}."
     factor = (1 - new) / (1 - old) if old < 1 else 1.0
     fewer = (
         f"{number((1 - factor) * 100, 0)} % fewer"
@@ -122,8 +123,8 @@ def sentence(
         else f"{number((factor - 1) * 100, 0)} % more"
     )
     return (
-        f"{with_steps} {service_id} could keep {percent(new)} in place of {percent(old)}, missed as rarely "
-        f"({chance_words(0.05, window_days)}): {fewer} failures."
+        f"{with_steps}, {service_id} could keep {percent(new)} instead of {percent(old)}, with the same chance of a "
+        f"miss ({chance_words(0.05, window_days)}): {fewer} failures."
     )
 
 

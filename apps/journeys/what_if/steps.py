@@ -43,7 +43,7 @@ KINDS: dict[str, Kind] = {
     kind.key: kind
     for kind in (
         Kind(
-            "fallback", "Add a fallback", "Of its failures it answers", "%", 0.01, 1.0, 0.9, is_percent=True
+            "fallback", "Add a fallback", "Share of failures it answers", "%", 0.01, 1.0, 0.9, is_percent=True
         ),
         Kind(
             "queue",
@@ -116,7 +116,7 @@ def parse(text: str, at: int = 0) -> ChangeStep:
     number, _, target = rest.partition(":")
     path = f"step.{at}"
     if kind not in KINDS:
-        raise _wrong(path, f"A step begins with one of {', '.join(KINDS)}, and not with “{kind[:SHOWN]}”.")
+        raise _wrong(path, f"A step begins with one of {', '.join(KINDS)}, not with “{kind[:SHOWN]}”.")
     return made(kind, number, target, path=path, is_typed=False)
 
 

@@ -1,4 +1,4 @@
-"""Making recommendations anew: asked for by a person, stored by the system."""
+"""New recommendations: a person asks for them, the system stores them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Regenerate(Action[RegenerateInput]):
     success_status = 202
 
     def sentence(self, entry: AuditEntry) -> str:
-        return "A new recommendation asked for"
+        return "New recommendation requested"
 
     def target(self, data: RegenerateInput, *, lock: bool) -> Service:
         return lifecycle.find_service(data.service_id, lock=False)
@@ -51,8 +51,8 @@ class Regenerate(Action[RegenerateInput]):
         before = f"made {current.generated_at:%Y-%m-%d %H:%M} UTC" if current else "none"
         return Preview(
             summary=f"The recommendations for {call.target.service_id} are computed from the newest data.",
-            changes=[FieldChange("Recommendations", before, "made anew")],
-            undo="Nothing to undo: SLOs in force stay as they are, and the ones before are kept for 30 days.",
+            changes=[FieldChange("Recommendations", before, "new")],
+            undo="Nothing to undo: active SLOs do not change, and the earlier recommendations are kept for 30 days.",
         )
 
     def done(self, result: dict[str, Any]) -> str:
@@ -96,7 +96,7 @@ class StoreRecommendations(Action[StoreInput]):
     def sentence(self, entry: AuditEntry) -> str:
         number = (entry.after or {}).get("services")
         if not number:
-            return "Recommendations made anew"
+            return "New recommendations stored"
         return f"{plural(number, 'service')} got new recommendations"
 
     def preview(self, call: Call[StoreInput]) -> Preview:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import F
 from django.http import QueryDict
 
 from apps.slos import queries
 from apps.slos.formatting import SLI_WORDS, slo_words
 from apps.slos.lists.levels import MeterLevel, meter_level, meter_words
-from apps.slos.models import ActiveSlo, ServiceStatus, SliType
+from apps.slos.models import ActiveSlo, SliType, SloStanding
 from apps.ui.lists import (
     ROWS_PER_PAGE,
     Filter,
@@ -30,13 +32,12 @@ class SloLine:
     slo: ActiveSlo
     sli: str
     words: str
-    status: ServiceStatus | None
+    standing: SloStanding | None
+    """``None`` until a worker has counted the budget."""
+    missed: str
+    """How often an SLO like this is missed, in words; empty where no recommendation says so."""
     meter_level: MeterLevel
     meter_words: str
-
-    @property
-    def is_being_counted(self) -> bool:
-        return self.status is not None and self.status.state == ServiceStatus.State.COUNTING
 
 
 SLO_COLUMNS = (
@@ -45,9 +46,10 @@ SLO_COLUMNS = (
     Column("SLI", "sli"),
     Column("SLO"),
     Column("Budget", hidden_label=True),
-    Column("Left", "budget", numeric=True),
+    Column("Left", "budget", numeric=True, hint="Share of the error budget left in the window"),
     Column("Burn 1 h", "burn", numeric=True),
     Column("Burn 3 d", "slow", numeric=True),
+    Column("Odds", hint="How often an SLO like this is missed, by the current recommendation"),
     Column("Since", "since"),
     Column("By"),
 )
@@ -55,16 +57,16 @@ _SLO_ORDER = {
     "service": "service__service_id",
     "team": "service__team__name",
     "sli": "sli_type",
-    "budget": "service__status__budget_left",
-    "burn": "service__status__burn_1h",
-    "slow": "service__status__burn_3d",
+    "budget": "standing__budget_left",
+    "burn": "standing__burn_1h",
+    "slow": "standing__burn_3d",
     "since": "started_at",
 }
 
 
 def slo_listing(query: QueryDict) -> Listing[SloLine]:
     """The active SLOs that the address asks for."""
-    sort = sort_from(query, SLO_COLUMNS, "service")
+    sort = sort_from(query, SLO_COLUMNS, "budget")
     page = page_of(query)
     asked: dict[str, Any] = {}
     text = words_in(query)
@@ -75,10 +77,14 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
     if query.get("sli"):
         asked["sli_type"] = query["sli"]
     matching = queries.all_slos(**asked)
-    minus = "-" if sort.startswith("-") else ""
-    ordered = matching.order_by(minus + _SLO_ORDER[sort.removeprefix("-")], "service__service_id", "sli_type")
+    # An SLO without a figure is never the most interesting one, so it comes last either way.
+    key = F(_SLO_ORDER[sort.removeprefix("-")])
+    wanted = key.desc(nulls_last=True) if sort.startswith("-") else key.asc(nulls_last=True)
+    ordered = matching.order_by(wanted, "service__service_id", "sli_type")
     first = (page - 1) * ROWS_PER_PAGE
-    lines = [_slo_line(slo) for slo in ordered[first : first + ROWS_PER_PAGE]]
+    shown = list(ordered[first : first + ROWS_PER_PAGE])
+    odds = queries.odds_of(shown)
+    lines = [_slo_line(slo, odds) for slo in shown]
     total = matching.count()
     controls = [
         Filter("q", "Name contains", text),
@@ -106,14 +112,15 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
     return listing_of(table, lines, controls, sort, pager_of(query, page, len(lines), total), query)
 
 
-def _slo_line(slo: ActiveSlo) -> SloLine:
-    status = getattr(slo.service, "status", None) if slo.sli_type == SliType.AVAILABILITY else None
-    left = status.budget_left if status else None
+def _slo_line(slo: ActiveSlo, odds: Mapping[tuple[int, str], str]) -> SloLine:
+    standing = getattr(slo, "standing", None)
+    left = standing.budget_left if standing else None
     return SloLine(
         slo,
         SLI_WORDS[slo.sli_type],
         slo_words(slo),
-        status,
+        standing,
+        odds.get((slo.service_id, slo.sli_type), ""),
         meter_level(left),
         meter_words(left),
     )

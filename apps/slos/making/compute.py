@@ -201,7 +201,7 @@ def _compute_one(service_pk: int, *, window_days: int, store: bool, asked_by: st
     if not store:
         return {"state": "computed", "document": unstored_document(document, now)}
     with fence():
-        _keep([document], now, f"asked for by {asked_by}" if asked_by else "made anew")
+        _keep([document], now, f"asked for by {asked_by}" if asked_by else "made when none was fresh")
     return {"state": "stored"}
 
 

@@ -13,7 +13,7 @@ from apps.core import instants
 from apps.core.actions import Actor, Event, FieldChange
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.slos.formatting import SLI_WORDS, TIERS, number_words, slo_snapshot, slo_words, tier_number
-from apps.slos.models import ActiveSlo, Recommendation
+from apps.slos.models import ActiveSlo, Recommendation, SloStanding
 from apps.ui.format import utc_text
 
 SMALLEST, LARGEST = Decimal("0.000000001"), Decimal("0.999999999")
@@ -178,6 +178,7 @@ def end_slo(service: Service, sli_type: str) -> ActiveSlo | None:
         return None
     slo.ended_at = instants.now()
     slo.save(update_fields=["ended_at"])
+    SloStanding.objects.filter(slo=slo).delete()
     Recommendation.objects.filter(
         service=service, sli_type=sli_type, status=Recommendation.Status.ACCEPTED
     ).update(status=Recommendation.Status.SUPERSEDED)

@@ -1,9 +1,10 @@
-"""How a service stands against its availability SLO. For workers and commands only, because it needs numpy."""
+"""How a service stands against an SLO. For workers and commands only, because it needs numpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from apps.engine.window.burn_rate import ALERT_RULES, LEAST_PAGE_FAILURES, is_few, rule_holds
 from apps.slos.models import ServiceStatus
@@ -14,7 +15,13 @@ NAMES = {3_600: "1h", 6 * 3_600: "6h", 24 * 3_600: "1d", 72 * 3_600: "3d"}
 """Names of the alert rules' long windows."""
 STALE_AFTER = timedelta(hours=24)
 """A service this far behind the newest data of the fleet has stopped reporting."""
-_TOO_FEW = f"Fewer than {LEAST_PAGE_FAILURES} failures are not a rate: look at them, but it is no emergency."
+
+type BadEvent = Literal["failure", "slow request", "slow bin"]
+"""What spends the budget of an SLO."""
+
+
+def _too_few(event: BadEvent) -> str:
+    return f"Fewer than {LEAST_PAGE_FAILURES} {event}s are not a rate: look at them, but it is no emergency."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a service stands against its availability SLO, with the reason as a sentence."""
+    """How a service stands against an SLO, with the reason as a sentence."""
 
     state: str
     reason: str
@@ -55,8 +62,15 @@ def _left_out(hours: int) -> str:
     return f": {plural(hours, 'hour')} {were} read and left out, which the telemetry page explains"
 
 
-def judge(counts: Counts, target: float | None, window_days: int, newest: datetime | None) -> Standing:
-    """Judge one service.
+def judge(
+    counts: Counts,
+    target: float | None,
+    window_days: int,
+    newest: datetime | None,
+    *,
+    event: BadEvent = "failure",
+) -> Standing:
+    """Judge one service against its availability SLO, or one latency SLO by its slow requests or bins.
 
     ``newest`` is the end of the newest complete bin over the fleet. A service more than a day behind it has stopped
     reporting, and old figures are not called fine. Act: the budget is spent, or one of the paging rules holds. Attend:
@@ -95,10 +109,10 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
         )
     allowed = counts.total * (1 - target)
     if left <= 0:
-        failed = "1 failure" if round(counts.bad) == 1 else f"{count(counts.bad)} failures"
+        failed = f"1 {event}" if round(counts.bad) == 1 else f"{count(counts.bad)} {event}s"
         spent = f"The budget is spent: {failed} where {_few(allowed)} were allowed."
         if is_few(counts.bad):
-            return standing(state.ATTEND, f"{spent} {_TOO_FEW}")
+            return standing(state.ATTEND, f"{spent} {_too_few(event)}")
         return standing(state.ACT, spent)
     for rule in ALERT_RULES:
         name = NAMES[rule.long_seconds]
@@ -113,7 +127,7 @@ def judge(counts: Counts, target: float | None, window_days: int, newest: dateti
             )
             if rule.severity == "page":
                 return standing(state.ACT, reason)
-            return standing(state.ATTEND, f"{reason} {_TOO_FEW}" if is_few(bad) else reason)
+            return standing(state.ATTEND, f"{reason} {_too_few(event)}" if is_few(bad) else reason)
     if ends is not None:
         days = (ends - counts.as_of).total_seconds() / 86_400
         return standing(

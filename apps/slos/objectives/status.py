@@ -1,10 +1,11 @@
-"""Keeps :class:`ServiceStatus` true: one pass over the hours of the services that changed."""
+"""Keeps :class:`ServiceStatus` and :class:`SloStanding` true: one pass over the hours of the services that changed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -12,18 +13,20 @@ from django.db.models import Max, Q
 
 from apps.catalog.models import Service
 from apps.core import instants
-from apps.slos.models import ServiceStatus
+from apps.slos.models import ActiveSlo, ServiceStatus, SloStanding
+from apps.slos.objectives.latency_counts import WINDOWS, SloCounts, latency_counts
 from apps.slos.objectives.questions import Due, due_reasons
-from apps.slos.objectives.standing import STALE_AFTER, Counts, Standing, judge
+from apps.slos.objectives.standing import STALE_AFTER, BadEvent, Counts, Standing, judge
 from apps.telemetry.queries import NEWEST_END
 
 BATCH = 1_000
+_BURNS = tuple(f"burn_{name}" for name in WINDOWS)
 
 # ``ends`` finds each service's newest complete hour by one index probe for each partition; ``sums`` then reads every
 # hour of the windows once. Bins later than the clock do not count, whatever a source sends.
 _COUNTS = f"""
 WITH ends AS MATERIALIZED (
-    SELECT s.id, a.target, coalesce(a.window_days, %(window)s) AS window_days,
+    SELECT s.id, a.id AS slo_id, a.target, coalesce(a.window_days, %(window)s) AS window_days,
         {NEWEST_END} AS as_of
     FROM catalog_service s
     LEFT JOIN slos_activeslo a ON a.service_id = s.id AND a.sli_type = 'availability' AND a.ended_at IS NULL
@@ -44,7 +47,7 @@ WITH ends AS MATERIALIZED (
     WHERE h.bin_start >= %(now)s::timestamptz - interval '10 years'
     GROUP BY e.id
 )
-SELECT e.id, e.target, e.window_days, e.as_of, coalesce(s.total, 0), coalesce(s.bad, 0),
+SELECT e.id, e.slo_id, e.target, e.window_days, e.as_of, coalesce(s.total, 0), coalesce(s.bad, 0),
     coalesce(s.total_1h, 0), coalesce(s.bad_1h, 0), coalesce(s.total_6h, 0), coalesce(s.bad_6h, 0),
     coalesce(s.total_1d, 0), coalesce(s.bad_1d, 0), coalesce(s.total_3d, 0), coalesce(s.bad_3d, 0),
     (SELECT count(*) FROM telemetry_slihour h WHERE h.service_id = e.id AND h.is_implausible
@@ -67,6 +70,8 @@ WHERE t.service_id IS NULL OR e.as_of IS DISTINCT FROM t.as_of
     OR a.target::float8 IS DISTINCT FROM t.target OR coalesce(a.window_days, %(window)s) <> t.window_days
     OR t.state = 'counting' OR (t.state <> 'no_data' AND e.as_of < (SELECT max(as_of) FROM ends) - %(stale)s::interval)
     OR e.as_of > %(since)s::timestamptz
+    OR EXISTS (SELECT FROM slos_activeslo b LEFT JOIN slos_slostanding g ON g.slo_id = b.id
+               WHERE b.service_id = e.id AND b.ended_at IS NULL AND g.slo_id IS NULL)
 """  # noqa: S608
 
 
@@ -120,19 +125,23 @@ def refresh(
     # The fleet's newest data, from the stored rows: asking the hours themselves would read all of them.
     known = ServiceStatus.objects.aggregate(newest=Max("as_of"))["newest"]
     newest = max(
-        (end for end in [known, *(row[3] for row in rows)] if end is not None and end <= now), default=None
+        (end for end in [known, *(row[4] for row in rows)] if end is not None and end <= now), default=None
     )
     reasons = due_reasons(services)
     statuses = [_status(row, newest, now, due=reasons.get(row[0], ())) for row in rows]
+    standings = [_as_standing(row[1], status) for row, status in zip(rows, statuses, strict=True) if row[1]]
     for start in range(0, len(statuses), BATCH):
         _store(statuses[start : start + BATCH])
+    standings += [_latency_standing(counts, newest, now) for counts in latency_counts(services, now)]
+    for start in range(0, len(standings), BATCH):
+        _store_standings(standings[start : start + BATCH])
     return len(statuses)
 
 
 def _status(
     row: Sequence[Any], newest: datetime | None, now: datetime, *, due: Sequence[Due]
 ) -> ServiceStatus:
-    pk, target, window_days, as_of, total, bad, *windows, left_out = row
+    pk, _, target, window_days, as_of, total, bad, *windows, left_out = row
     pairs = {name: (windows[2 * at], windows[2 * at + 1]) for at, name in enumerate(("1h", "6h", "1d", "3d"))}
     ratio = None if target is None else float(target)
     standing: Standing = judge(Counts(as_of, total, bad, pairs, left_out), ratio, window_days, newest)
@@ -180,5 +189,64 @@ def _store(statuses: list[ServiceStatus]) -> None:
             unique_fields=["service"],
             update_fields=[
                 field.attname for field in ServiceStatus._meta.concrete_fields if not field.primary_key
+            ],
+        )
+
+
+def _as_standing(slo_id: UUID, status: ServiceStatus) -> SloStanding:
+    """Return the standing of a service's availability SLO, which its status has already."""
+    shared = (
+        "computed_at",
+        "as_of",
+        "total",
+        "bad",
+        "budget_left",
+        "exhausted_at",
+        "state",
+        "reason",
+        *_BURNS,
+    )
+    return SloStanding(slo_id=slo_id, **{name: getattr(status, name) for name in shared})
+
+
+def _latency_standing(counts: SloCounts, newest: datetime | None, now: datetime) -> SloStanding:
+    known = Counts(counts.as_of, *counts.window, {**counts.windows})
+    event: BadEvent = "slow request" if counts.basis == ActiveSlo.LatencyBasis.REQUESTS else "slow bin"
+    standing = judge(known, counts.target, counts.window_days, newest, event=event)
+    burn = standing.burn or {}
+    return SloStanding(
+        slo_id=counts.slo_id,
+        computed_at=now,
+        as_of=counts.as_of,
+        total=counts.window.total,
+        bad=counts.window.bad,
+        budget_left=standing.budget_left,
+        exhausted_at=standing.exhausted_at,
+        state=standing.state,
+        reason=standing.reason,
+        **{f"burn_{name}": burn.get(name) for name in WINDOWS},
+    )
+
+
+def _store_standings(standings: list[SloStanding]) -> None:
+    """Write one batch. Leaves out SLOs that ended meanwhile, and does not overwrite a later computation."""
+    with transaction.atomic():
+        in_force = set(
+            ActiveSlo.objects.select_for_update(no_key=True)
+            .filter(pk__in=[one.slo_id for one in standings], ended_at=None)
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
+        newer = set(
+            SloStanding.objects.filter(
+                slo__in=in_force, computed_at__gt=min(one.computed_at for one in standings)
+            ).values_list("pk", flat=True)
+        )
+        SloStanding.objects.bulk_create(
+            [one for one in standings if one.slo_id in in_force - newer],
+            update_conflicts=True,
+            unique_fields=["slo"],
+            update_fields=[
+                field.attname for field in SloStanding._meta.concrete_fields if not field.primary_key
             ],
         )

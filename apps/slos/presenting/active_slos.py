@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from apps.slos.formatting import SLI_WORDS, slo_words
+from apps.engine.document import AvailabilityWindow, LatencyWindow
+from apps.slos.documents.assembled import stored_parts
+from apps.slos.documents.types import AnyTiers
+from apps.slos.formatting import SLI_WORDS, TIERS, slo_words
 from apps.slos.models import ActiveSlo
+from apps.slos.objectives.odds import missed_odds
 from apps.slos.presenting.addresses import slo_urls
 from apps.slos.queries import BurnDown, ServicePage
 from apps.ui import charts
 from apps.ui.charts import Chart
-from apps.ui.format import percent
+from apps.ui.format import missed_words, percent
 
 SOURCE_WORDS = {"accepted": "accepted", "modified": "chosen in place of the tiers", "manual": "set by hand"}
 
@@ -29,6 +33,8 @@ class ShownSlo:
     rationale: str
     chart: Chart | None
     finding: str
+    odds: str
+    """How often an SLO like it is missed, and how many past windows missed it."""
     edit_url: str = ""
     retire_url: str = ""
 
@@ -49,9 +55,35 @@ def shown_slo(page: ServicePage, sli_type: str, may_decide: bool) -> ShownSlo:
         rationale=slo.rationale,
         chart=chart,
         finding=finding,
+        odds=_odds(page, slo),
         edit_url=edit_url,
         retire_url=retire_url,
     )
+
+
+def _odds(page: ServicePage, slo: ActiveSlo) -> str:
+    """Return how often an SLO like this is missed, and what the past windows of the recommendation say of it."""
+    part = next(
+        (part for sli_type, part in stored_parts(page.recommendation) if sli_type == slo.sli_type), None
+    )
+    tiers: AnyTiers = (part["tiers"] if part else None) or {}
+    number = slo.threshold_ms if slo.threshold_ms is not None else float(slo.target)
+    numbers = [tiers[tier]["target"] if tier in tiers else None for tier in TIERS]
+    words, _ = missed_odds(slo.sli_type, number, numbers, slo.window_days)
+    backtest = tiers["balanced"].get("backtest") if "balanced" in tiers else None
+    past = ""
+    if backtest and backtest["windows"] and page.window_days == slo.window_days:
+        missed = sum(_misses(window, slo) for window in backtest["windows"])
+        past = f"{missed_words(missed, len(backtest['windows']))} missed it"
+    text = "; ".join(one for one in (words, past) if one)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _misses(window: AvailabilityWindow | LatencyWindow, slo: ActiveSlo) -> bool:
+    if "availability" in window:
+        return window["availability"] < float(slo.target)
+    observed = window["observed"]  # None lies above the highest bucket.
+    return observed is None or observed > (slo.threshold_ms or 0.0)
 
 
 def _burn_down(slo: ActiveSlo, burn: BurnDown) -> tuple[Chart | None, str]:

@@ -6,6 +6,7 @@ from apps.slos.queries.active_slos import (
     all_slos,
     burn_down,
     decisions_history,
+    odds_of,
     slo_history,
 )
 from apps.slos.queries.needs import Needs, TeamStanding, needs, team_standings
@@ -46,6 +47,7 @@ __all__ = [
     "last_recommendations",
     "needs",
     "newest_data",
+    "odds_of",
     "overview",
     "recommendations_table",
     "service_page",

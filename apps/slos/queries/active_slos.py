@@ -11,9 +11,10 @@ from django.db.models import QuerySet
 
 from apps.catalog.models import Service
 from apps.core.models import AuditEntry
-from apps.slos.models import ActiveSlo
+from apps.slos.models import ActiveSlo, Recommendation
 from apps.slos.objectives import sli_events
 from apps.slos.objectives.budgets import budget_left
+from apps.slos.objectives.odds import missed_odds
 
 HISTORY_LIMIT = 50
 
@@ -81,8 +82,29 @@ def decisions_history(service: Service, *, limit: int = HISTORY_LIMIT) -> list[A
     )
 
 
+def odds_of(slos: Sequence[ActiveSlo]) -> dict[tuple[int, str], str]:
+    """Return how often each of these SLOs is missed, in words, by service and SLI: one query.
+
+    An SLO whose service has no current recommendation with tiers is left out.
+    """
+    tiers: dict[tuple[int, str], list[float | None]] = {
+        (int(service), str(sli_type)): numbers
+        for service, sli_type, *numbers in Recommendation.objects.filter(
+            service__in={slo.service_id for slo in slos}, status=Recommendation.Status.CURRENT
+        ).values_list("service", "sli_type", "conservative", "balanced", "aggressive")
+    }
+    found: dict[tuple[int, str], str] = {}
+    for slo in slos:
+        key = (slo.service_id, slo.sli_type)
+        number = slo.threshold_ms if slo.threshold_ms is not None else float(slo.target)
+        words, _ = missed_odds(slo.sli_type, number, tiers.get(key, ()), slo.window_days)
+        if words:
+            found[key] = words
+    return found
+
+
 def all_slos(**filters: Any) -> QuerySet[ActiveSlo]:
     """Return the active SLOs with their service and team, for lists; ``filters`` as for the ORM."""
     return ActiveSlo.objects.filter(ended_at__isnull=True, **filters).select_related(
-        "service__team", "service__status"
+        "service__team", "standing"
     )

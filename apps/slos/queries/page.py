@@ -20,7 +20,13 @@ from apps.slos.models import ActiveSlo, ServiceStatus
 from apps.slos.objectives import sli_events
 from apps.slos.objectives.questions import Due, due_reasons
 from apps.slos.objectives.sli_events import Day
-from apps.slos.queries.active_slos import HISTORY_LIMIT, BurnDown, burn_down, decisions_history, slo_history
+from apps.slos.queries.active_slos import (
+    HISTORY_LIMIT,
+    BurnDown,
+    burn_down,
+    decisions_history,
+    slo_history,
+)
 from apps.slos.queries.recommendations import (
     active_slos,
     current_generation,
@@ -75,7 +81,7 @@ class ServicePage:
 
 
 def service_page(service: Service, *, now: datetime | None = None) -> ServicePage:
-    """Read a service's page. Nothing is computed that is stored; nothing stored is made anew."""
+    """Read a service's page. It shows what is stored, and computes no new recommendation."""
     now = now or timezone.now()
     generation = current_generation(service.pk)
     document = current_recommendations(service, generation)

@@ -100,7 +100,7 @@ class ConnectInput(ActionInput):
             repr=False,
             description="The address under which `/api/v1/query` is found, such as "
             "http://prometheus:9090; for Mimir it usually "
-            "ends in /prometheus. A user and password in it are taken out and kept apart.",
+            "ends in /prometheus. A user and password in it are removed and stored separately.",
         ),
     ]
     credentials: Credentials = Credentials()
@@ -171,7 +171,7 @@ class Connect(Action[ConnectInput]):
             if tried.is_up
             else [],
             warnings=[] if tried.is_up else [tried.detail],
-            undo="Connect the former address again; enter its token again.",
+            undo="Connect the former address again. You need its token.",
         )
 
     def execute(self, call: Call[ConnectInput]) -> Outcome:
@@ -206,7 +206,7 @@ class DisconnectInput(ActionInput):
 
 @register
 class Disconnect(Action[DisconnectInput]):
-    """Stop reading from the connected Prometheus, and forget its secrets. Stored data stay."""
+    """Stop reading from the connected Prometheus, and delete its secrets. Stored data stay."""
 
     name = "telemetry.disconnect"
     title = "Disconnect Prometheus"
@@ -226,10 +226,9 @@ class Disconnect(Action[DisconnectInput]):
     def preview(self, call: Call[DisconnectInput]) -> Preview:
         found = stored.newest_connection()
         return Preview(
-            summary=f"Read nothing more from {found.url if found else 'it'}, and forget its token "
-            "and password. Recommendations "
-            "and budgets stay as they are, without new data.",
-            undo="Connect it again; enter its token again.",
+            summary=f"Ballast stops reading from {found.url if found else 'it'}, and deletes its token and password. "
+            "Recommendations and budgets stay as they are, without new data.",
+            undo="Connect it again. You need its token.",
         )
 
     def execute(self, call: Call[DisconnectInput]) -> Outcome:
@@ -283,7 +282,7 @@ def _forget_secrets() -> None:
 def _refuse_where_the_environment_says() -> None:
     if settings.PROMETHEUS_URL:
         raise Conflict(
-            f"PROMETHEUS_URL names {settings.PROMETHEUS_URL}, and the environment wins over what is "
+            f"PROMETHEUS_URL names {settings.PROMETHEUS_URL}, and the environment overrides what is "
             "connected here. Start "
             "Ballast without it to connect another."
         )

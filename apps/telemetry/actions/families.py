@@ -41,7 +41,7 @@ class SurveyInput(ActionInput):
 
 @register
 class LookAtMetrics(Action[SurveyInput]):
-    """Have a worker look at the metrics of the source, in a few hundred small questions, and propose families."""
+    """Have a worker look at the metrics of the source, with a few hundred small queries, and propose families."""
 
     name = "telemetry.survey"
     title = "Look at metrics"
@@ -57,7 +57,7 @@ class LookAtMetrics(Action[SurveyInput]):
         return Preview(
             summary=f"Look at the names, types and labels of the metrics of {sources.address()}, in "
             "at most a minute and a half "
-            "and a few hundred small questions. Only the result is stored."
+            "and a few hundred small queries. Only the result is stored."
         )
 
     def execute(self, call: Call[SurveyInput]) -> Outcome:
@@ -93,7 +93,7 @@ class StoreFamiliesInput(ActionInput):
         names = [one.name for one in self.families]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)} occurs twice; give each family a name of its own")
+            raise ValueError(f"{', '.join(twice)} occurs twice; give each family its own name")
         return self
 
     def by_name(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class StoreFamiliesInput(ActionInput):
 
 @register
 class StoreFamilies(Action[StoreFamiliesInput]):
-    """Choose the metric families that are read besides the built-in ones and the file's, at once in every process."""
+    """Choose the metric families to read besides the built-in ones and the file's, in every process at once."""
 
     name = "telemetry.store_families"
     title = "Store metric families"
@@ -128,7 +128,7 @@ class StoreFamilies(Action[StoreFamiliesInput]):
         if version != call.input.version:
             found = stored.family_set(version)
             raise Conflict(
-                f"Somebody stored other families meanwhile: version {version} is in use, but you saw "
+                f"Somebody has stored other families since: version {version} is in use, but you saw "
                 f"{call.input.version}.",
                 extra={
                     "difference": [
@@ -159,13 +159,13 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             "built-in ones unless an order is given.",
             changes=changes(old, new),
             touches=[
-                Touch(len(known), "services that are read by them", sorted(known)[:_NAMES_SHOWN]),
+                Touch(len(known), "services that they read", sorted(known)[:_NAMES_SHOWN]),
                 Touch(len(fresh), "services that are new to the catalog", sorted(fresh)[:_NAMES_SHOWN]),
             ]
             if changed
             else [],
             warnings=warnings,
-            undo="Store the former families again; hours that these have read stay until they are read again.",
+            undo="Store the former families again; hours read with the new ones stay until they are read again.",
         )
 
     def execute(self, call: Call[StoreFamiliesInput]) -> Outcome:
@@ -220,13 +220,13 @@ def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[
     if not families:
         return [], []
     if not sources.is_configured():
-        return [], ["No Prometheus is set up, so the services that these families read are not known."]
+        return [], ["No Prometheus is connected, so the services that these families read are not known."]
     try:
         found, refused = surveys.services_of(list(families.values()))
         return sorted(found), [surveys.in_words_of_the_page(one) for one in refused]
     except SourceError as error:
         return [], [
-            f"The services that they read are not known now: {surveys.in_words_of_the_page(error.detail)}"
+            f"Ballast cannot tell now which services they read: {surveys.in_words_of_the_page(error.detail)}"
         ]
 
 

@@ -27,12 +27,12 @@ MAX_DISCOVER_DAYS = 31
 _NAMES_SHOWN = 10
 _END = "End of the last hour; by default the end of the newest complete hour."
 _UNDO = (
-    "Nothing is lost: a stored hour that has less data now stays as it is until a second reading "
-    "agrees, and incomplete answers only fill gaps."
+    "Nothing is lost: if an hour now has less data, the stored hour stays until another reading agrees, and "
+    "incomplete answers only fill gaps."
 )
 _TRUSTED = (
-    "This reading replaces stored hours even where it has less data; hours that are implausible now become gaps. "
-    "Only incomplete answers do not replace complete hours."
+    "This reading replaces stored hours even if it has less data, and implausible hours become gaps. Only "
+    "incomplete answers do not replace complete hours."
 )
 _TRUSTED_UNDO = "Replaced hours are gone; only the source or files can bring them back."
 
@@ -52,7 +52,7 @@ class BackfillInput(ActionInput):
     trust: Annotated[
         bool,
         Field(
-            description="Replace stored hours with this reading even where it has less data. Incomplete answers "
+            description="Replace stored hours with this reading even if it has less data. Incomplete answers "
             "still do not replace complete hours."
         ),
     ] = False

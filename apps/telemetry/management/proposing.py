@@ -54,7 +54,7 @@ def remarks(survey: Survey) -> list[str]:
     found += [f"Not looked at: {what}. {why}" for what, why in survey.not_looked_at.items()]
     if not survey.proposals:
         found.append(
-            "Nothing that counts requests was found. docs/telemetry.md explains how to describe a family by hand."
+            "No metric that counts requests was found. docs/telemetry.md explains how to describe a family by hand."
         )
     return found
 

@@ -147,7 +147,7 @@ def chosen(survey: Survey, posted: Mapping[str, str]) -> list[tuple[str, MetricF
         except ValueError as error:
             problems += [FieldProblem(str(number), text) for text in _texts(error)]
     if problems:
-        raise InvalidInput("Some of what was written cannot be used.", fields=problems)
+        raise InvalidInput("Some of the input is not valid.", fields=problems)
     return found
 
 

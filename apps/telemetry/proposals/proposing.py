@@ -73,7 +73,9 @@ class Proposer:
         metrics, has_more = surveyor.names()
         not_looked_at = surveyor.not_looked_at
         if has_more:
-            not_looked_at["metric names"] = f"Only the first {len(metrics):,} in the alphabet were looked at."
+            not_looked_at["metric names"] = (
+                f"Only the first {len(metrics):,} in alphabetical order were examined."
+            )
         found: list[_Found] = []
         try:
             self._described = surveyor.described()
@@ -140,7 +142,7 @@ class Proposer:
         evidence.twice = weighing.twice(looked.groups, chosen.label, looked.uses)
         limit = self.surveyor.limits.groups
         if len(looked.groups) >= limit:
-            doubts.append(f"It has more than {limit:,} combinations of labels; the rest was not looked at.")
+            doubts.append(f"It has more than {limit:,} combinations of labels; the rest was not examined.")
         base = f"{presets[0][0]}-{chosen.label}" if presets else candidate.base
         proposal = Proposal(
             name=preset[0] if preset else self._name(base),
@@ -165,7 +167,7 @@ class Proposer:
         uses = labels.uses(found, wanted=wanted)
         if series > surveyor.limits.series:
             surveyor.not_looked_at[candidate.metric] = (
-                f"It has {series:,} series; up to {surveyor.limits.series:,} are looked at. "
+                f"It has {series:,} series; the survey examines at most {surveyor.limits.series:,}. "
                 "Describe it by hand, with a where that narrows it."
             )
             return None
@@ -199,8 +201,8 @@ class Proposer:
         if candidate.failed:
             evidence.failures_by = list(candidate.failed)
             doubts.append(
-                f"Failures are taken from another metric, {candidate.failed[0]}, by its name: does it count the same "
-                "requests?"
+                f"Failures come from another metric, {candidate.failed[0]}, because of its name: does it count the "
+                "same requests?"
             )
             return tuple(Selector(metric=one) for one in candidate.failed)
         doubts.append(

@@ -53,12 +53,12 @@ def twice(proposal: Proposal) -> list[str]:
         services = f"{one.services:,} service{' is' if one.services == 1 else 's are'}"
         if one.is_replica:
             found.append(
-                f"{services} reported by several of {one.label} ({values}). Where these watch the same, requests count "
-                f'several times: where = ["{one.where}"] reads one.'
+                f"{services} reported by several values of {one.label} ({values}). If these count the same requests, "
+                f'each counts several times: where = ["{one.where}"] reads one.'
             )
         else:
             found.append(
-                f"{services} in several of {one.label} ({values}) and would be added up. "
+                f"{services} in several values of {one.label} ({values}) and would be added up. "
                 f'where = ["{one.where}"] reads one.'
             )
     return found

@@ -1,4 +1,4 @@
-"""The hours of each day with data: read whole, read in part, left out, missing."""
+"""The hours of each day with data: complete, partial, left out, missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.ui.format import day, plural
 _HEIGHT = 132.0
 _WIDEST_BAR = 18.0
 #: The parts of a day's column, from below: the class and the words.
-_PARTS = (("whole", "read"), ("partial", "in part"), ("miss", "left out"))
+_PARTS = (("whole", "complete"), ("partial", "partial"), ("miss", "left out"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DayOfHours:
         return self.whole, self.partial, self.left_out
 
     def words(self) -> str:
-        """Return the day's hours in words: ``21 read, 1 in part, 2 left out``."""
+        """Return the day's hours in words: ``21 complete, 1 partial, 2 left out``."""
         named = [f"{hours} {word}" for hours, (_, word) in zip(self.counts(), _PARTS, strict=True) if hours]
         return ", ".join(named) or "nothing"
 
@@ -66,7 +66,7 @@ def hours_by_day(days: Sequence[DayOfHours]) -> Chart:
         parts += date_labels([one.day for one in days], middles, _HEIGHT - 4)
     alternative = _alternative(days)
     rows = tuple((day(one.day, newest), *map(str, one.counts())) for one in days)
-    table = ChartTable(("Day (UTC)", "Read whole", "In part", "Left out"), rows)
+    table = ChartTable(("Day (UTC)", "Complete", "Partial", "Left out"), rows)
     svg = document(WIDTH, _HEIGHT, parts, label=alternative, class_="plot")
     return Chart(svg, alternative, table, axis=axis(ticks, figures, y, _HEIGHT))
 
@@ -77,6 +77,6 @@ def _alternative(days: Sequence[DayOfHours]) -> str:
     whole, partial, left_out = (sum(one.counts()[place] for one in days) for place in range(3))
     missing = 24 * len(days) - whole - partial - left_out
     return (
-        f"Hours of {plural(len(days), 'day')}: {whole:,} read whole, {partial:,} in part, {left_out:,} left out, "
+        f"Hours of {plural(len(days), 'day')}: {whole:,} complete, {partial:,} partial, {left_out:,} left out, "
         f"{missing:,} missing."
     )

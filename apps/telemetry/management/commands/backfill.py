@@ -54,8 +54,8 @@ class Command(BaseCommand):
         )
         if summary["contested_hours"]:
             self.stderr.write(
-                f"{summary['contested_hours']:,} hours have less data now than is stored. The stored hours stay until "
-                "a second reading agrees; --trust replaces them at once."
+                f"{summary['contested_hours']:,} hours now have less data than is stored. The stored hours stay until "
+                "another reading agrees; --trust replaces them at once."
             )
         for remark in summary["remarks"]:
             self.stderr.write(remark)
