@@ -294,7 +294,7 @@ class TestHolding:
         holding = claim(start().pk)
         assert holding is not None
         data = {"run_id": holding.run.pk, "token": holding.token, "state": "given_up", "is_abandoned": True}
-        with pytest.raises(Conflict, match="is being worked on"):
+        with pytest.raises(Conflict, match="A worker holds"):
             dispatch("core.end_run", data, actor=runs.ACTOR)
         clock.move(seconds=11)
         dispatch("core.end_run", data, actor=runs.ACTOR)

@@ -81,7 +81,7 @@ def test_a_person_who_asks_sees_from_when_the_ones_before_are(
         ("ledger", "none"),
     ):
         (change,) = preview("slos.regenerate", {"service_id": name}, actor=admin).changes
-        assert (change.before, change.after) == (before, "made anew")
+        assert (change.before, change.after) == (before, "new")
 
 
 def test_it_stops_looking_after_a_while_and_says_so(checkout: Service, admin: Actor) -> None:
