@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core.actions import Actor
 from apps.core.models import Run
 from apps.core.runs import kinds
 from apps.slos import runs
@@ -141,3 +142,14 @@ def test_requests_that_wait_together_lose_nothing_that_was_asked_for(
     every = runs.RefreshStatus(services=second, since=early, everything=True)
     for found in (merge_status(counts, every), merge_status(every, counts)):
         assert found == runs.RefreshStatus(services=both, since=early, everything=True)
+
+
+def test_a_recommendation_made_anew_is_listed_under_its_service(db: None) -> None:
+    service, actor = make_service("checkout"), Actor.system("tests")
+    with transaction.atomic():
+        made = runs.regenerate(service, ticket="t", actor=actor)
+    kind = kinds.get(made.kind)
+    assert kind.label_of(made) == "checkout"
+    assert kind.subject_of(made).label == "checkout"
+    service.delete()
+    assert kind.label_of(made) == "a service that is gone"
