@@ -29,7 +29,7 @@ up: $(STAMP) ## Start Ballast with PostgreSQL and Redis of its own: http://127.0
 
 test: $(STAMP) ## Run all tests but those of faults and those that need real servers or a browser
 	@$(PY) -m pytest tests --ignore tests/faults --ignore tests/real --ignore tests/browser --ignore tests/bench \
-		-q -n auto $(ARGS)
+		-q -n auto --dist worksteal $(ARGS)
 
 faults: $(STAMP) ## Attack, freeze and kill a running console
 	@$(PY) -m pytest tests/faults -q -n auto $(ARGS)

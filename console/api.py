@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
-from pydantic import ValidationError as PydanticError
 
 from apps.accounts.authentication import (
     CHALLENGE,
@@ -21,7 +20,6 @@ from apps.accounts.authentication import (
     SessionAuthentication,
     client_name,
 )
-from apps.core.dispatcher import invalid_input
 from apps.core.errors import (
     MAX_FIELD_PROBLEMS,
     BadRequest,
@@ -40,9 +38,6 @@ from apps.core.web.openapi import complete
 from apps.core.web.problems import from_status, problem_response, translated
 
 logger = structlog.get_logger(__name__)
-
-# ninja's name for the model of an answer. If an answer does not validate, the fault is not the client's.
-RESPONSE_MODEL = "NinjaResponseSchema"
 
 
 class BallastAPI(NinjaAPI):
@@ -119,13 +114,6 @@ def _path(location: tuple[Any, ...]) -> str:
     if parts[0] == "body":
         return ".".join(parts[2:]) or "body"
     return ".".join(parts[1:]) or parts[0]
-
-
-@api.exception_handler(PydanticError)
-def invalid_model(request: HttpRequest, error: PydanticError) -> HttpResponse:
-    if error.title == RESPONSE_MODEL:
-        return unexpected(request, error)
-    return problem_response(invalid_input(error, "Some of the values are not valid."), request)
 
 
 @api.exception_handler(Http404)

@@ -62,18 +62,23 @@ class Instance:
 
     def end_leftovers(self) -> None:
         """End the children of a killed supervisor, so that they hold neither port nor work."""
-        groups = [
-            int(pid)
-            for pid, started in _recorded(self.data_dir).get("children", {}).items()
-            if started and _started(int(pid)) == started
-        ]
+        groups = recorded_groups(self.data_dir)
         for how, timeout in ((signal.SIGTERM, LEFTOVER_TIMEOUT_S), (signal.SIGKILL, 2.0)):
             for group in groups:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, how)
             deadline = time.monotonic() + timeout
-            while any(map(_group_lives, groups)) and time.monotonic() < deadline:
+            while any(map(group_lives, groups)) and time.monotonic() < deadline:
                 time.sleep(0.02)
+
+
+def recorded_groups(data_dir: Path, supervisor: int | None = None) -> list[int]:
+    """Return the process groups of the recorded children that still run: of this supervisor only, where it is given."""
+    record = _recorded(data_dir)
+    if supervisor is not None and record.get("pid") != supervisor:
+        return []
+    children = record.get("children", {}).items()
+    return [int(pid) for pid, started in children if started and _started(int(pid)) == started]
 
 
 def _record_path(data_dir: Path) -> Path:
@@ -97,7 +102,8 @@ def _started(pid: int) -> str:
         return ""
 
 
-def _group_lives(group: int) -> bool:
+def group_lives(group: int) -> bool:
+    """Return whether any process of a group still runs."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

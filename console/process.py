@@ -60,11 +60,6 @@ class Child:
     def start(self) -> None:
         parent = os.getpid()
 
-        def bind_to_parent() -> None:
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
-
         with os.fdopen(self.log.pipe(), "wb") as output:
             self._process = subprocess.Popen(
                 self.command,
@@ -75,7 +70,7 @@ class Child:
                 stderr=output,
                 # In a new session, so that Ctrl-C reaches only the supervisor, which stops its children in order.
                 start_new_session=True,
-                preexec_fn=bind_to_parent,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM, parent),
             )
         self._started_at = time.monotonic()
 

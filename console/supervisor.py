@@ -1,8 +1,8 @@
 """`make up`: one process that starts everything, keeps it running and stops it in order.
 
 Order of stopping: web and workers finish their running work, then relay and scheduler, then Redis and PostgreSQL. A
-second signal ends the children at once. When the supervisor itself is killed, Linux tells its children to stop. On
-other systems, and where a child survives, the next start ends them.
+second signal ends the children at once. When the supervisor itself is killed, Linux tells its children to stop, and
+`console.last_resort` kills those that do not. On other systems the latter does both, as does the next start.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from console.embedded.state import make_data_dir, port_is_free
 from console.environment import ConfigurationError
 from console.healthcheck import answers
 from console.instance import AlreadyRunningError, Instance
+from console.last_resort import watch_this_process
 from console.process import PROJECT, Child
 from console.reachability import check_servers
 
@@ -68,6 +69,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Start, serve and stop. Return the exit status."""
+        watch_this_process(self.data_dir)
         self._listen_to_signals()
         try:
             self._start()
@@ -116,6 +118,7 @@ class Supervisor:
 
     def _start_helper(self) -> IO[str]:
         reading, writing = os.pipe()
+        parent = os.getpid()
         try:
             self._helper = subprocess.Popen(
                 [sys.executable, "-m", "console.prepare", str(writing)],
@@ -126,7 +129,7 @@ class Supervisor:
                 stdout=sys.stderr,
                 pass_fds=(writing,),
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM, parent),
             )
         finally:
             os.close(writing)
@@ -313,7 +316,7 @@ def checked_configuration() -> Configuration:
 def main(_arguments: Sequence[str] = ()) -> int:
     if "MAKELEVEL" in os.environ:
         # make starts this process. If make is killed, nobody can press Ctrl-C any more, so stop as if it was pressed.
-        die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM, os.getppid())
     # Several programs that compile the same modules at every start would delay the first page by seconds.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

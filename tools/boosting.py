@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 
 from apps.engine.forecast.trees import VALUE_STEP
 from apps.engine.types import Floats
@@ -25,6 +24,9 @@ def grow(
     ``inputs`` has shape ``(n, features)``, ``target`` and ``weights`` ``(n,)``. ``least_leaf`` is the least number of
     samples in a leaf, by chance.
     """
+    # Here, because it takes a second, and others who read histories with these tools grow no trees.
+    from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
+
     parts: dict[str, list[NDArray[np.generic]]] = {
         name: [] for name in ("feature", "threshold", "left", "right", "value")
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,9 +38,9 @@ def main() -> None:
 
 
 def _show(name: str, outcomes: list[Outcome]) -> None:
-    row: dict[str, Any] = calibration(outcomes, BOUNDS)
+    row = calibration(outcomes, BOUNDS)
     found = losses(outcomes)
-    shares = " / ".join(f"{100 * row[tier]['missed']:.1f}" for tier in found["engine"])
+    shares = " / ".join(f"{100 * cell['missed']:.1f}" for tier in found["engine"] if (cell := row[tier]))
     plain = [
         np.mean([each.actual > each.predictions["block_bootstrap"][at] for each in outcomes])
         for at in range(len(CHANCES))

@@ -9,7 +9,14 @@ from pydantic import AfterValidator, Field
 from apps.accounts.models import User
 from apps.core.errors import Conflict
 from apps.core.text.alike import look_of
-from apps.core.text.names import NAME_PATTERN, SIGN_IN_PATTERN, usable_name, usable_sign_in, visible
+from apps.core.text.names import (
+    FILLED_NAME_PATTERN,
+    NAME_PATTERN,
+    SIGN_IN_PATTERN,
+    usable_name,
+    usable_sign_in,
+    visible,
+)
 
 Username = Annotated[str, Field(min_length=1, max_length=150)]
 """The name of an existing person, whatever it holds."""
@@ -22,6 +29,17 @@ NewUsername = Annotated[
 TeamName = Annotated[
     str, Field(max_length=200, json_schema_extra={"pattern": NAME_PATTERN}), AfterValidator(usable_name)
 ]
+NewTeamName = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": FILLED_NAME_PATTERN}),
+    AfterValidator(usable_name),
+]
+KeyName = Annotated[
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra={"pattern": FILLED_NAME_PATTERN}),
+    AfterValidator(usable_name),
+]
+"""The name of a new API key."""
 
 
 def refuse_taken(username: str) -> None:

@@ -17,6 +17,7 @@ import ipaddress
 import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.crypto import salted_hmac
@@ -51,7 +52,9 @@ NAME = Scope("name", 50, "one name from anywhere")
 ADDRESS = Scope("address", 100, "one address")
 UNKNOWN = Scope("unknown", 20, "unknown names")
 """Failed sign-ins under unknown names. Beyond this many in a window they are only counted together."""
-SCOPES = {scope.name: scope for scope in (DEVICE, PAIR, NAME, ADDRESS, UNKNOWN)}
+PASSWORD = Scope("password", 10, "the present password of one person")
+"""Tries to give the present password for a change of it. Somebody who finds an open browser has no more than these."""
+SCOPES = {scope.name: scope for scope in (DEVICE, PAIR, NAME, ADDRESS, UNKNOWN, PASSWORD)}
 
 # One statement, so that of many attempts at once exactly the allowed number pass. A row whose window is over was
 # deleted before.
@@ -71,7 +74,7 @@ _GIVE_BACK = (
 _FORGET = "DELETE FROM accounts_signincount WHERE subject = %s AND refused = 0"
 _RELEASE = """
 UPDATE accounts_signincount SET ends_at = now()
-WHERE subject = %(name)s OR subject LIKE %(pair)s OR subject LIKE %(device)s
+WHERE subject = %(name)s OR subject LIKE %(pair)s OR subject LIKE %(device)s OR subject = %(password)s
 """
 _OVER = """
 DELETE FROM accounts_signincount WHERE subject IN (
@@ -136,13 +139,36 @@ def begin(name: str, ip: str | None, device: str | None = None) -> Attempt:
             _give_back(
                 attempt.taken
             )  # The attempt was refused, so it must not count in the scopes that it passed before.
-            seconds = max(1, taken.seconds_left)
-            raise RateLimited(
-                f"There were too many failed sign-ins. Try again in {_minutes(seconds)}.",
-                headers={"Retry-After": str(seconds)},
-            )
+            raise _refusal("There were too many failed sign-ins.", taken)
         attempt.taken.append(taken)
     return attempt
+
+
+def begin_password(user: User, ip: str | None) -> Taken:
+    """Count a try to give the present password. Raises :class:`RateLimited` where there were too many wrong ones."""
+    subject = f"password:{user.pk}"
+    settle([subject])
+    taken = take(PASSWORD, subject, user=user, ip=ip)
+    if taken.is_refused:
+        raise _refusal("The present password was given wrongly too often.", taken)
+    return taken
+
+
+def fail_password(taken: Taken, actor: Actor) -> None:
+    """Record the lock that follows from a wrong password, if one does."""
+    if taken.is_the_last and actor.user is not None:
+        record("accounts.sign_in_locked", {"user_id": actor.user.pk} | _lock_of(taken), actor=actor)
+
+
+def succeed_password(taken: Taken) -> None:
+    """Forget the tries before, because the password was right."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [taken.subject])
+
+
+def _refusal(why: str, taken: Taken) -> RateLimited:
+    seconds = max(1, taken.seconds_left)
+    return RateLimited(f"{why} Try again in {_minutes(seconds)}.", headers={"Retry-After": str(seconds)})
 
 
 def person_of(name: str) -> User | None:
@@ -162,12 +188,11 @@ def fail(attempt: Attempt, actor: Actor) -> None:
             record("accounts.sign_in_failed", about, actor=actor)
         for taken in attempt.taken:
             if taken.is_the_last:
-                locked = {
-                    "scope": taken.scope.name,
-                    "attempts": taken.attempts,
-                    "seconds": taken.seconds_left,
-                }
-                record("accounts.sign_in_locked", about | locked, actor=actor)
+                record("accounts.sign_in_locked", about | _lock_of(taken), actor=actor)
+
+
+def _lock_of(taken: Taken) -> dict[str, Any]:
+    return {"scope": taken.scope.name, "attempts": taken.attempts, "seconds": taken.seconds_left}
 
 
 def succeed(attempt: Attempt) -> None:
@@ -228,9 +253,8 @@ def unlock(user: User) -> None:
     """Lift the locks on sign-ins under this person's name."""
     digest = name_digest(normalised(user.get_username()))
     with connection.cursor() as cursor:
-        cursor.execute(
-            _RELEASE, {"name": f"name:{digest}", "pair": f"pair:{digest}:%", "device": f"device:{digest}:%"}
-        )
+        subjects = {"name": f"name:{digest}", "pair": f"pair:{digest}:%", "device": f"device:{digest}:%"}
+        cursor.execute(_RELEASE, subjects | {"password": f"password:{user.pk}"})
 
 
 def normalised(name: str) -> str:

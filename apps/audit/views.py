@@ -21,6 +21,7 @@ from apps.core.models import AuditEntry
 from apps.core.sentences import sentence
 from apps.core.web.csv import csv_response
 from apps.core.web.pages import PageRequest, draw, page
+from apps.ui.lists import Filter
 
 PAGE = "audit/list.html"
 
@@ -36,11 +37,11 @@ class Row:
 
 def _filters(query: QueryDict) -> AuditFilters:
     """Read the filter. A bare date means the whole day in UTC, at either end."""
-    given: dict[str, Any] = {
-        name: query[name] for name in AuditFilters.model_fields if query.get(name, "").strip()
+    given: dict[str, str | datetime] = {
+        name: text for name in AuditFilters.model_fields if (text := query.get(name, "")).strip()
     }
     for name, days in (("since", 0), ("until", 1)):
-        day = _day(given.get(name, ""))
+        day = _day(query.get(name, ""))
         if day is not None:
             # There is no day after the last day of the year 9999.
             at = day if day == date.max else day + timedelta(days=days)
@@ -78,19 +79,18 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _controls(query: QueryDict) -> list[dict[str, Any]]:
+def _controls(query: QueryDict) -> list[Filter]:
     area = query.get("action", "")
     areas = formatting.areas()
     if area not in dict(areas):
         areas.append((area, area))
-    controls: list[dict[str, Any]] = [
-        {"name": "service", "label": "Service", "value": query.get("service", "")},
-        {"name": "action", "label": "About", "value": area, "choices": areas},
-        {"name": "actor", "label": "Who", "value": query.get("actor", "")},
-        {"name": "since", "label": "From", "value": query.get("since", "")[:10], "kind": "date"},
-        {"name": "until", "label": "To, included", "value": query.get("until", "")[:10], "kind": "date"},
+    return [
+        Filter("service", "Service", query.get("service", "")),
+        Filter("action", "About", area, areas),
+        Filter("actor", "Who", query.get("actor", "")),
+        Filter("since", "From", query.get("since", "")[:10], kind="date"),
+        Filter("until", "To, included", query.get("until", "")[:10], kind="date"),
     ]
-    return controls
 
 
 def _without(query: QueryDict, *names: str) -> str:
@@ -106,14 +106,14 @@ def audit(request: PageRequest) -> HttpResponse:
     """Show the page, or for htmx only its table."""
     wrong = _wrong_dates(request.GET)
     query = _without(request.GET, "cursor", *dict(wrong))
-    context: dict[str, Any] = {"controls": _controls(request.GET), "query": query}
+    context = {"controls": _controls(request.GET), "query": query}
     if wrong:
-        context |= {"rows": [], "wrong": [text for _, text in wrong]}
-        return draw(request, PAGE, context, part="entries", status=InvalidInput.status)
+        refused = context | {"rows": [], "wrong": [text for _, text in wrong]}
+        return draw(request, PAGE, refused, part="entries", status=InvalidInput.status)
     found = queries.audit_page(request.user, _filters(request.GET), cursor=request.GET.get("cursor"))
     rows = [Row(entry, sentence(entry), formatting.where(entry)) for entry in found.items]
-    context |= {"page": found, "rows": rows, "is_older": "cursor" in request.GET}
-    return draw(request, PAGE, context, part="entries")
+    shown = context | {"page": found, "rows": rows, "is_older": "cursor" in request.GET}
+    return draw(request, PAGE, shown, part="entries")
 
 
 @page("audit.view")

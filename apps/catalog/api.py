@@ -18,7 +18,7 @@ from apps.catalog.ingesting.reporting import ingestion_state, row_errors
 from apps.catalog.models import CycleAlert, Ingestion, Service
 from apps.core.errors import NotAllowed
 from apps.core.web.http import actor_from, dispatch_api
-from apps.core.web.pagination import PageOut, PageQuery
+from apps.core.web.pagination import Page, PageOut, PageQuery
 
 router = Router(tags=["catalog"])
 detail_router = Router(tags=["catalog"])
@@ -186,31 +186,28 @@ def ingest(
     response=IngestionOut,
     summary="Follow an ingestion",
 )
-def ingestion(request: HttpRequest, ingestion_id: UUID) -> dict[str, Any]:
+def ingestion(request: HttpRequest, ingestion_id: UUID) -> IngestionOut:
     """Return the state of an ingestion, its result, and the rows that were wrong."""
     _may_view(request)
     found = queries.ingestion(ingestion_id)
-    return ingestion_document(found)
-
-
-def ingestion_document(found: Ingestion) -> dict[str, Any]:
-    """Return an ingestion as the API shows it."""
     missing: list[int] = []
     if found.state == Ingestion.State.PREPARING:
         missing = sorted(set(range(1, found.parts_expected + 1)) - set(queries.parts_received(found)))
-    return {
-        **{name: getattr(found, name) for name in IngestionOut.model_fields if hasattr(found, name)},
-        "ingestion_id": found.pk,
-        "state": ingestion_state(found),
-        "requested_by": found.requested_by_name,
-        "missing_parts": missing,
-        "summary": {name: value for name, value in found.summary.items() if name != "failure"},
-        "errors": row_errors(found),
-    }
+    return IngestionOut.model_validate(
+        {
+            **{name: getattr(found, name) for name in IngestionOut.model_fields if hasattr(found, name)},
+            "ingestion_id": found.pk,
+            "state": ingestion_state(found),
+            "requested_by": found.requested_by_name,
+            "missing_parts": missing,
+            "summary": {name: value for name, value in found.summary.items() if name != "failure"},
+            "errors": row_errors(found),
+        }
+    )
 
 
 @router.get("/services", response=PageOut[ServiceOut], summary="List services")
-def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str, Any]:
+def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> Page[Service]:
     """List services by page, filtered and sorted."""
     _may_view(request)
     wanted = queries.ServiceFilter(
@@ -220,16 +217,14 @@ def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str,
         is_external=query.external,
         is_discovered=query.discovered,
     )
-    page = queries.services_page(wanted, sort=query.sort, cursor=query.cursor, limit=query.limit)
-    return {"items": page.items, "next_cursor": page.next_cursor}
+    return queries.services_page(wanted, sort=query.sort, cursor=query.cursor, limit=query.limit)
 
 
 @router.get("/cycles", response=PageOut[CycleOut], summary="List circular dependencies")
-def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> dict[str, Any]:
+def list_cycles(request: HttpRequest, query: Query[CycleQuery]) -> Page[CycleAlert]:
     """List circular dependencies by page, the newest first."""
     _may_view(request)
-    page = queries.cycles_page(state=query.state or "", cursor=query.cursor, limit=query.limit)
-    return {"items": page.items, "next_cursor": page.next_cursor}
+    return queries.cycles_page(state=query.state or "", cursor=query.cursor, limit=query.limit)
 
 
 @router.get(
@@ -244,14 +239,14 @@ def dependencies(request: HttpRequest, service_id: Path[str], query: Query[Subgr
 
 
 @router.get("/services/dependencies", response=ServiceOut, summary="Read the service called dependencies")
-def service_called_dependencies(request: HttpRequest) -> Any:
+def service_called_dependencies(request: HttpRequest) -> Service:
     """Return the one service whose address is also that of the import."""
     _may_view(request)
     return queries.get_service("dependencies")
 
 
 @detail_router.get("/services/{service_path:service_id}", response=ServiceOut, summary="Read a service")
-def service(request: HttpRequest, service_id: Path[str]) -> Any:
+def service(request: HttpRequest, service_id: Path[str]) -> Service:
     """Return one service. Its id is the rest of the path, slashes included."""
     _may_view(request)
     return queries.get_service(service_id)

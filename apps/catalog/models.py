@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from apps.core.json_types import Json
 from apps.core.models import Run
 
 MAX_SERVICE_ID_LENGTH = 255
@@ -174,7 +173,7 @@ class Ingestion(Run):
         return f"{self.discovery_source} {self.pk}"
 
     @property
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Json]:
         """The summary without its warnings."""
         return {name: value for name, value in self.summary.items() if name not in ("warnings", "failure")}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
@@ -13,6 +12,7 @@ from apps.catalog.graph.traversal import subgraph
 from apps.catalog.models import CycleAlert, Dependency, Ingestion, Service
 from apps.catalog.spelling import service_called
 from apps.core.errors import InvalidInput, NotFound
+from apps.core.json_types import JsonObject
 from apps.core.remembered import remembered
 from apps.core.web.pagination import DEFAULT_LIMIT, Page, paginate
 
@@ -152,7 +152,7 @@ def targets_called(service_pks: Iterable[int]) -> dict[int, list[str]]:
     return found
 
 
-def retries_of(retry_config: dict[str, Any]) -> int:
+def retries_of(retry_config: JsonObject) -> int:
     """Return the number of retries that a retry configuration means: ``max_retries``, or ``max_attempts`` less one."""
     for name, less in (("max_retries", 0), ("retries", 0), ("max_attempts", 1)):
         value = retry_config.get(name)

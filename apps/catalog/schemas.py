@@ -42,10 +42,12 @@ NAMED = MAX_FIELD_PROBLEMS - 1
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 MAX_CALLS_PER_REQUEST = 1_000_000.0
 MAX_REDUNDANCY_NEEDED = 1_000
-# The same rule as a regular expression, for programs that generate requests from the API's description.
-_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+# The same rule as a regular expression, for programs that generate requests from the API's description. JSON text holds
+# no halves of surrogate pairs, and \\s differs between dialects.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_BLANKS = r" \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
-_ID_PATTERN = f"^[^\\s{_CONTROLS}]([^{_CONTROLS}]*[^\\s{_CONTROLS}])?$"
+_ID_PATTERN = f"^[^{_BLANKS}{_CONTROLS}]([^{_CONTROLS}]*[^{_BLANKS}{_CONTROLS}])?$"
 _NEW_ID_PATTERN = f"[^\\s{HIDDEN}]([^{HIDDEN}]*[^\\s{HIDDEN}])?$"
 _UNUSABLE = {
     "Cc": "a control character",

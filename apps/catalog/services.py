@@ -19,6 +19,7 @@ from apps.catalog.spelling import Spellings
 from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.delivery import outbox
+from apps.core.json_types import JsonObject
 from apps.core.models import AuditEntry
 
 __all__ = [
@@ -250,7 +251,7 @@ def _write_services(
 
 
 def record_service_updates(
-    updates: Iterable[tuple[dict[str, Any], dict[str, Any]]], actor: Actor, discovery_source: str
+    updates: Iterable[tuple[JsonObject, JsonObject]], actor: Actor, discovery_source: str
 ) -> None:
     """Write an audit entry for each changed service, with its fields before and after."""
     AuditEntry.objects.bulk_create(
@@ -264,8 +265,8 @@ def record_service_updates(
             request_id=actor.request_id,
             object_type="service",
             object_id=str(after["id"]),
-            object_label=after["service_id"],
-            service_id=after["service_id"],
+            object_label=str(after["service_id"]),
+            service_id=str(after["service_id"]),
             before={
                 name: value for name, value in before.items() if value != after[name] and name not in _UNTOLD
             },

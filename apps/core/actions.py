@@ -9,15 +9,17 @@ It never writes the audit entry or an event itself: it returns them in its :clas
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from django.db import models
 from pydantic import BaseModel, ConfigDict
 
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
+from apps.ui.forms import FormValues
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -66,11 +68,15 @@ class Actor:
         return self.user.refusal(permission, target) if self.user else "the system may not do this."
 
 
+NOT_BLANK_PATTERN = r"[^\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""Text with more than what is trimmed: Unicode's white space, of which each dialect's ``\\s`` is another part."""
+
+
 def blank_is_empty(schema: dict[str, Any]) -> None:
     """State in a schema that text which must not be empty must also hold more than blanks, because it is trimmed."""
     for part in schema.get("properties", {}).values():
         if part.get("type") == "string" and part.get("minLength") and not {"pattern", "format"} & set(part):
-            part["pattern"] = r"\S"
+            part["pattern"] = NOT_BLANK_PATTERN
 
 
 class ActionInput(BaseModel):
@@ -124,7 +130,7 @@ class Undo:
     """The call that takes a change back: an action of its own, with its own audit entry."""
 
     action: str
-    values: dict[str, Any]
+    values: FormValues
     """Its input, as Python values. A dialog can hold every field of it."""
 
 
@@ -133,15 +139,15 @@ class Event:
     """A fact to publish when the change commits."""
 
     topic: str
-    payload: dict[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, object] = field(default_factory=dict)
     aggregate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome[ResultT: Mapping[str, object]]:
     """What an action did: the answer for the caller and the record for the audit trail."""
 
-    result: dict[str, Any]
+    result: ResultT
     object_type: str
     object_id: str
     object_label: str = ""
@@ -149,11 +155,15 @@ class Outcome:
     before: Any = None
     after: Any = None
     events: Sequence[Event] = ()
-    shown_once: dict[str, Any] = field(default_factory=dict)
+    shown_once: Mapping[str, str] = field(default_factory=dict)
     """What only the caller gets, once, beside ``result``. It is stored nowhere, so a replayed answer lacks it."""
     is_routine: bool = False
     """Nobody asked for it in person, nothing went wrong and it is on record elsewhere, so the audit trail leaves it
     out. It counts only where the system acts."""
+
+
+class Nothing(TypedDict):
+    """The answer of an action that nobody waits for."""
 
 
 type Mark = Literal["", "ok", "warn"]
@@ -166,8 +176,10 @@ def subject_after(title: str, entry: AuditEntry) -> str:
     return f"{title}: {subject}" if subject else title
 
 
-class Action[InputT: ActionInput]:
-    """A declared change. Subclass it in an app's ``actions.py`` and register it with :func:`register`."""
+class Action[InputT: ActionInput, ResultT: Mapping[str, object]]:
+    """A declared change: what it takes, and what it answers. Subclass it in an app's ``actions.py`` and register it
+    with :func:`register`.
+    """
 
     name: ClassVar[str]
     """Stable, dotted: ``slos.accept``. Part of the API."""
@@ -195,14 +207,14 @@ class Action[InputT: ActionInput]:
         """
         return None
 
+    def around(self, actor: Actor, data: InputT) -> AbstractContextManager[None]:
+        """Return a block around the whole transaction of a call. What it writes stays when the call is refused."""
+        return nullcontext()
+
     def guard(self, call: Call[InputT]) -> None:
         """Raise where the actor may not do this although they hold the permission. Most actions need nothing here."""
 
-    def button(self, values: dict[str, Any]) -> str:
-        """Return the button's label: a verb and its object. ``values`` may be incomplete."""
-        return self.title
-
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: ResultT) -> str:
         """Return one sentence that says what was done, from the action's result."""
         return f"{self.title}: done."
 
@@ -222,12 +234,12 @@ class Action[InputT: ActionInput]:
         """Return what would change, without changing anything."""
         raise NotImplementedError
 
-    def execute(self, call: Call[InputT]) -> Outcome:
+    def execute(self, call: Call[InputT]) -> Outcome[ResultT]:
         """Make the change, inside the dispatcher's transaction. Long work is only recorded here; a task does it."""
         raise NotImplementedError
 
 
-type AnyAction = Action[Any]
+type AnyAction = Action[Any, Any]
 
 
 def taken_back(action: AnyAction) -> str:

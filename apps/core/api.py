@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -11,7 +10,7 @@ from ninja import Body, Router, Schema, Status
 from pydantic import Field
 
 from apps.core import actions, queries
-from apps.core.actions import AnyAction
+from apps.core.actions import AnyAction, Preview
 from apps.core.dispatcher import preview as preview_action
 from apps.core.web.http import actor_from, dispatch_api
 
@@ -64,22 +63,21 @@ def _input_schema(action: AnyAction) -> dict[str, Any]:
 
 
 @router.get("/actions", response=ActionsOut, summary="List the actions")
-def list_actions(request: HttpRequest) -> dict[str, Any]:
+def list_actions(request: HttpRequest) -> ActionsOut:
     """Every change that can be made, with the form of its input."""
     actor = actor_from(request)
-    return {
-        "items": [
-            {
-                "name": action.name,
-                "title": action.title,
-                "permission": action.permission,
-                "risk": action.risk.value,
-                "allowed": actor.may(action.permission),
-                "input_schema": _input_schema(action),
-            }
-            for action in actions.offered_actions()
-        ]
-    }
+    items = [
+        ActionOut(
+            name=action.name,
+            title=action.title,
+            permission=action.permission,
+            risk=action.risk.value,
+            allowed=actor.may(action.permission),
+            input_schema=_input_schema(action),
+        )
+        for action in actions.offered_actions()
+    ]
+    return ActionsOut(items=items)
 
 
 @router.post("/actions/{name}", response={200: dict[str, Any], 201: dict[str, Any], 202: dict[str, Any]})
@@ -89,13 +87,13 @@ def run_action(request: HttpRequest, name: str, data: Body[dict[str, Any]]) -> S
 
 
 @router.post("/actions/{name}/preview", response=PreviewOut, operation_id="action_preview")
-def preview(request: HttpRequest, name: str, data: Body[dict[str, Any]]) -> dict[str, Any]:
+def preview(request: HttpRequest, name: str, data: Body[dict[str, Any]]) -> Preview:
     """Say what a change would do, without doing any of it."""
-    return asdict(preview_action(name, data, actor=actor_from(request)))
+    return preview_action(name, data, actor=actor_from(request))
 
 
 @health_router.get("/health", response=HealthOut, auth=None, throttle=[], summary="Is the process alive")
-def health(request: HttpRequest) -> dict[str, Any]:
+def health(request: HttpRequest) -> queries.Health:
     """Touches nothing else."""
     return queries.liveness()
 
@@ -103,7 +101,7 @@ def health(request: HttpRequest) -> dict[str, Any]:
 @health_router.get(
     "/health/ready", response={200: HealthOut, 503: HealthOut}, auth=None, throttle=[], summary="Can it serve"
 )
-def ready(request: HttpRequest) -> Status[dict[str, Any]]:
+def ready(request: HttpRequest) -> Status[queries.Health]:
     """503 while PostgreSQL is away or its migrations are not applied; anything else only degrades."""
     readiness = queries.readiness()
     return Status(readiness.http_status, readiness.document)

@@ -28,6 +28,7 @@ from apps.core.errors import (
 )
 from apps.core.models import AuditEntry
 from apps.core.text.validation_messages import plain
+from apps.ui.forms import FormValues
 
 logger = structlog.get_logger(__name__)
 
@@ -85,7 +86,7 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
     raise NotAllowed(f"{action.title}: {actor.refusal(action.permission, target)}")
 
 
-def may_ask(name: str, data: dict[str, Any], *, actor: Actor) -> None:
+def may_ask(name: str, data: FormValues, *, actor: Actor) -> None:
     """Raise :class:`NotAllowed` or :class:`NotFound` where this actor cannot make the call, whatever else it says.
 
     ``data`` may be incomplete or wrong in parts. Where it does not name the object yet, the permission is checked in
@@ -96,7 +97,9 @@ def may_ask(name: str, data: dict[str, Any], *, actor: Actor) -> None:
         given = action.Input.model_validate(data)
     except ValidationError as error:
         faulty = {item["loc"][0] for item in error.errors(include_url=False) if item["loc"]}
-        given = action.Input.model_construct(**{name: data[name] for name in data if name not in faulty})
+        given = action.Input.model_construct(
+            None, **{name: data[name] for name in data if name not in faulty}
+        )
     try:
         target = action.target(given, lock=False)
     except AttributeError:  # The field that names the object is not filled in.
@@ -123,7 +126,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
     """
     action = actions.offered(name)
     parsed = parse(action, data)
-    with transaction.atomic():
+    with action.around(actor, parsed), transaction.atomic():
         _bound_the_wait(actor)
         if idempotency_key is not None:
             earlier = idempotency.claim(actor.key, idempotency_key, name, parsed.model_dump(mode="json"))
@@ -167,7 +170,7 @@ def _bound_the_wait(actor: Actor) -> None:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
 
 
-def _execute(action: AnyAction, call: Call[Any]) -> tuple[Outcome, AuditEntry | None]:
+def _execute(action: AnyAction, call: Call[Any]) -> tuple[Outcome[Any], AuditEntry | None]:
     """Run the action and write down what it did: the audit entry, unless it was routine, and the events."""
     outcome = action.execute(call)
     is_recorded = not (outcome.is_routine and call.actor.user is None)
@@ -197,7 +200,7 @@ def _may_hear_again(action: AnyAction, actor: Actor, parsed: Any) -> None:
         return
 
 
-def _record(action: AnyAction, call: Call[Any], outcome: Outcome) -> AuditEntry:
+def _record(action: AnyAction, call: Call[Any], outcome: Outcome[Any]) -> AuditEntry:
     actor = call.actor
     return AuditEntry.objects.create(
         action=action.name,

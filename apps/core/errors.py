@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 MAX_FIELD_PROBLEMS = 300
 """The most fields at fault that one answer names; all are counted. More than that have a common cause."""
@@ -21,6 +21,23 @@ class FieldProblem:
 
     path: str
     message: str
+
+
+class Fault(TypedDict, total=False):
+    """One thing that was wrong with long work: why, and where in a file, or in which row of a graph that was sent.
+
+    ``path`` is the place for programs. A ``reason`` without a place is about the whole.
+    """
+
+    reason: str
+    message: str
+    field: str
+    file: str
+    line: int
+    part: int
+    list: str
+    row: int
+    path: str
 
 
 class BallastError(Exception):

@@ -172,7 +172,7 @@ class Run(models.Model):
     state = models.TextField(choices=State.choices, default=State.PENDING)
     parameters = models.JSONField(default=dict)
     position = models.JSONField(default=dict)
-    """How far the work has got; a later attempt continues from here."""
+    """How far the work has got; a later attempt continues from here. ``furthest`` is the most that any attempt did."""
     origin = models.TextField(blank=True, default="")
     """A mark, such as ``demo``, on rows that belong together."""
     requested_by = models.ForeignKey(
@@ -187,7 +187,8 @@ class Run(models.Model):
     """True while it has a key and has not begun: another request with its key is merged into it."""
     queue = models.TextField(default="default")
     attempts = models.PositiveIntegerField(default=0)
-    """Counted before the work begins, because a worker that the work kills cannot count afterwards."""
+    """Those since the work last got further. Counted before it begins, because a worker that it kills cannot count
+    afterwards."""
     max_attempts = models.PositiveIntegerField(default=3)
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(default=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import psycopg
 import redis
@@ -27,6 +27,13 @@ SILENT = "does not answer"
 FULL = "disk is full: reads go on, changes are refused"
 
 
+class Health(TypedDict):
+    """What a probe answers."""
+
+    status: str
+    checks: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """``checks`` says for each part that it is ok or what is wrong. Only the parts of the database decide."""
@@ -39,13 +46,13 @@ class Readiness:
         return 200 if self.is_ready else 503
 
     @property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Health:
         degraded = any(state != OK for state in self.checks.values())
         status = ("degraded" if degraded else "ready") if self.is_ready else "unavailable"
         return {"status": status, "checks": self.checks}
 
 
-def liveness() -> dict[str, Any]:
+def liveness() -> Health:
     """Return that the process answers. Asks no other part."""
     return {"status": "alive", "checks": {}}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dramatiq
 import structlog
 
@@ -34,6 +32,6 @@ def execute_run(run_id: str) -> None:
 
 
 @dramatiq.actor(actor_name=asking.ACTOR, queue_name=asking.QUEUE, max_retries=0)
-def answer(question: str, ticket: str, arguments: dict[str, Any]) -> None:
+def answer(question: str, ticket: str, arguments: asking.Document) -> None:
     """Answer a question, if somebody still waits."""
     asking.answer(question, ticket, arguments)

@@ -19,7 +19,7 @@ class DemoInput(ActionInput):
 
 
 @register
-class Load(Action[DemoInput]):
+class Load(Action[DemoInput, dict[str, int]]):
     """Ask for the demo. A worker, or the command that asked, loads it and keeps it up to the hour."""
 
     name = "demo.load"
@@ -53,7 +53,7 @@ class Load(Action[DemoInput]):
             undo="Remove the demo. Nothing else goes with it.",
         )
 
-    def execute(self, call: Call[DemoInput]) -> Outcome:
+    def execute(self, call: Call[DemoInput]) -> Outcome[dict[str, int]]:
         now = int(instants.now().timestamp())
         after = {"anchor": now - now % DAY_SECONDS, "services": len(description.fleet().services)}
         return Outcome(
@@ -67,7 +67,7 @@ class Load(Action[DemoInput]):
 
 
 @register
-class Remove(Action[DemoInput]):
+class Remove(Action[DemoInput, dict[str, int]]):
     """Remove the demo with everything that was made from it, and nothing else."""
 
     name = "demo.remove"
@@ -107,7 +107,7 @@ class Remove(Action[DemoInput]):
             undo="Load the demo again; it gets a new history. Audit entries stay in any case.",
         )
 
-    def execute(self, call: Call[DemoInput]) -> Outcome:
+    def execute(self, call: Call[DemoInput]) -> Outcome[dict[str, int]]:
         gone = removal.remove(call.actor.user)
         return Outcome(
             result=gone,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from django.db import transaction
@@ -13,6 +12,7 @@ from apps.core.actions import Actor
 from apps.core.demo_parts import ORIGIN
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
+from apps.core.json_types import JsonObject
 from apps.core.models import AuditEntry
 from apps.demo import queries, signins
 from apps.demo.description import Decision, Fleet
@@ -88,7 +88,7 @@ def _decide(decision: Decision, actor: Actor) -> bool:
     ).first()
     if recommendation is None or recommendation.balanced is None:
         return False
-    seen: dict[str, Any] = {"recommendation_id": str(recommendation.pk), "rationale": decision.rationale}
+    seen = {"recommendation_id": str(recommendation.pk), "rationale": decision.rationale}
     if decision.target is not None:
         return _dispatch("slos.modify", decision, actor, {**seen, "target": decision.target})
     if decision.tier:
@@ -96,7 +96,7 @@ def _decide(decision: Decision, actor: Actor) -> bool:
     return _dispatch("slos.reject", decision, actor, seen)
 
 
-def _dispatch(action: str, decision: Decision, actor: Actor, data: dict[str, Any]) -> bool:
+def _dispatch(action: str, decision: Decision, actor: Actor, data: JsonObject) -> bool:
     """Dispatch it as the demo's user. Where somebody was faster, their decision stays and the next run looks again."""
     try:
         dispatch(action, {"service_id": decision.service, "sli_type": decision.sli, **data}, actor=actor)

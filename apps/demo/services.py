@@ -28,7 +28,7 @@ from apps.demo.locking import claimed
 from apps.slos.services import refresh_statuses
 from apps.telemetry.models import TelemetryRun
 from apps.telemetry.queries import newest_ends
-from apps.telemetry.services import execute_run, request_run, store_hours
+from apps.telemetry.services import Reading, execute_run, request_run, store_hours
 
 HOUR_SECONDS = 3600
 #: A longer gap moves recommendations, so it is imported like history.
@@ -120,7 +120,7 @@ def _import(folder: Path) -> None:
     run = request_run(
         TelemetryRun.Kind.IMPORT,
         source="files",
-        parameters={"path": str(folder)},
+        parameters=Reading(path=str(folder)),
         actor=Actor.system("demo"),
         origin=ORIGIN,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 from apps.accounts.models import Team
 from apps.accounts.permissions import scope_of, team_ids
@@ -129,7 +130,20 @@ def _touches(members: list[Service]) -> list[Touch]:
     return [Touch(len(members), "services on its paths", names)]
 
 
-def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome:
+class JourneyState(JourneySnapshot):
+    """A journey and its version."""
+
+    version: int
+
+
+class JourneyName(TypedDict):
+    """A journey that is gone."""
+
+    journey: str
+    name: str
+
+
+def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome[JourneyState]:
     after = document(journey)
     mark_outdated([journey.pk])
     return Outcome(
@@ -144,7 +158,7 @@ def _outcome(journey: Journey, before: JourneySnapshot | None) -> Outcome:
 
 
 @register
-class Create(Action[CreateInput]):
+class Create(Action[CreateInput, JourneyState]):
     """Describe a user journey as weighted paths over services. Owners create journeys of their own teams."""
 
     name = "journeys.create"
@@ -170,10 +184,10 @@ class Create(Action[CreateInput]):
             undo="Delete the journey. Services and their SLOs are not touched either way.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: JourneyState) -> str:
         return f"{result['name']} is a journey now; a worker computes what it achieves."
 
-    def execute(self, call: Call[CreateInput]) -> Outcome:
+    def execute(self, call: Call[CreateInput]) -> Outcome[JourneyState]:
         members = _members(call.input)
         journey = Journey(slug=free_slug(call.input.name))
         _fill(journey, call.input)
@@ -182,7 +196,7 @@ class Create(Action[CreateInput]):
         return _outcome(journey, None)
 
 
-class _OnOne[InputT: (EditInput, DeleteInput)](Action[InputT]):
+class _OnOne[InputT: (EditInput, DeleteInput), ResultT: Mapping[str, object]](Action[InputT, ResultT]):
     permission = "journeys.edit"
 
     def target(self, data: InputT, *, lock: bool) -> Journey:
@@ -204,7 +218,7 @@ class _OnOne[InputT: (EditInput, DeleteInput)](Action[InputT]):
 
 
 @register
-class Edit(_OnOne[EditInput]):
+class Edit(_OnOne[EditInput, JourneyState]):
     """Replace a journey's name, team, targets and paths by the given ones."""
 
     name = "journeys.edit"
@@ -230,10 +244,10 @@ class Edit(_OnOne[EditInput]):
             undo="Edit it again; the audit trail keeps what it was.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: JourneyState) -> str:
         return f"{result['name']} is changed; a worker computes it again."
 
-    def execute(self, call: Call[EditInput]) -> Outcome:
+    def execute(self, call: Call[EditInput]) -> Outcome[JourneyState]:
         journey: Journey = call.target
         members = _members(call.input)
         before = document(journey)
@@ -245,7 +259,7 @@ class Edit(_OnOne[EditInput]):
 
 
 @register
-class Delete(_OnOne[DeleteInput]):
+class Delete(_OnOne[DeleteInput, JourneyName]):
     """Delete a journey and its result. Its services and their SLOs are not touched."""
 
     name = "journeys.delete"
@@ -256,9 +270,6 @@ class Delete(_OnOne[DeleteInput]):
     def guard(self, call: Call[DeleteInput]) -> None:
         self.same_version(call)
 
-    def button(self, values: dict[str, Any]) -> str:
-        return "Delete journey"
-
     def preview(self, call: Call[DeleteInput]) -> Preview:
         journey: Journey = call.target
         return Preview(
@@ -267,10 +278,10 @@ class Delete(_OnOne[DeleteInput]):
             undo="Create it again; the audit trail keeps its paths.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: JourneyName) -> str:
         return f"{result['name']} is deleted."
 
-    def execute(self, call: Call[DeleteInput]) -> Outcome:
+    def execute(self, call: Call[DeleteInput]) -> Outcome[JourneyName]:
         journey: Journey = call.target
         before, pk = document(journey), str(journey.pk)
         journey.delete()

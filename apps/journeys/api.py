@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
@@ -226,23 +226,23 @@ def _may_view(request: HttpRequest) -> None:
 
 
 @router.get("/journeys", response=PageOut[JourneyOut], summary="List the journeys")
-def list_journeys(request: HttpRequest, query: Query[JourneyQuery]) -> dict[str, Any]:
+def list_journeys(request: HttpRequest, query: Query[JourneyQuery]) -> PageOut[JourneyOut]:
     """Return every journey with its newest result, by name."""
     _may_view(request)
     rows = queries.journeys(team=query.team, service_id=query.service_id)
     page = paginate(rows, order=("name",), cursor=query.cursor, limit=query.limit)
-    return {"items": [_journey(one) for one in page.items], "next_cursor": page.next_cursor}
+    return PageOut(items=[_journey(one) for one in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/journeys/{journey}", response=JourneyOut, summary="A journey")
-def read_journey(request: HttpRequest, journey: str) -> dict[str, Any]:
+def read_journey(request: HttpRequest, journey: str) -> JourneyOut:
     """Return its paths and its newest result. `result.is_being_made` says that a newer one is being computed."""
     _may_view(request)
     return _journey(queries.get_journey(journey))
 
 
 @router.get("/journeys/{journey}/result", response=JourneyResultOut | None, summary="What a journey achieves")
-def read_result(request: HttpRequest, journey: str) -> dict[str, Any] | None:
+def read_result(request: HttpRequest, journey: str) -> JourneyResultOut | None:
     """Return the newest result; null before the first."""
     _may_view(request)
     return _result(queries.get_journey(journey))
@@ -264,31 +264,30 @@ def what_if(request: HttpRequest, service_id: str, query: Query[WhatIfQuery]) ->
     return found
 
 
-def _journey(journey: Journey) -> dict[str, Any]:
-    return {
-        "journey": journey.slug,
-        "name": journey.name,
-        "description": journey.description,
-        "team": journey.team.name if journey.team else None,
-        "target": journey.target,
-        "latency_target_ms": journey.latency_target_ms,
-        "paths": journey.paths,
-        "version": journey.version,
-        "created_at": journey.created_at,
-        "updated_at": journey.updated_at,
-        "result": _result(journey),
-    }
+def _journey(journey: Journey) -> JourneyOut:
+    return JourneyOut(
+        journey=journey.slug,
+        name=journey.name,
+        description=journey.description,
+        team=journey.team.name if journey.team else None,
+        target=journey.target,
+        latency_target_ms=journey.latency_target_ms,
+        paths=journey.paths,
+        version=journey.version,
+        created_at=journey.created_at,
+        updated_at=journey.updated_at,
+        result=_result(journey),
+    )
 
 
-def _result(journey: Journey) -> dict[str, Any] | None:
+def _result(journey: Journey) -> JourneyResultOut | None:
     found = queries.result_of(journey)
     if found is None:
         return None
-    known = {name: value for name, value in found.document.items() if name in JourneyResultOut.model_fields}
-    return {
-        **known,
+    own = {
         "is_being_made": found.is_being_made,
         "computed_at": found.computed_at,
         "as_of": found.as_of,
         "journey_version": found.journey_version,
     }
+    return JourneyResultOut.model_validate(found.document | own)

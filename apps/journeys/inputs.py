@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from apps.catalog.schemas import ServiceId
 from apps.core.actions import ActionInput
-from apps.core.text.names import FILLED_NAME_PATTERN, usable_name
+from apps.core.text.names import FILLED_NAME_PATTERN, NAME_PATTERN, usable_name
 from apps.journeys.models import MAX_NAME_LENGTH
 from apps.slos.actions import inside, no_percentage
 
@@ -50,6 +50,11 @@ Name = Annotated[
     Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra={"pattern": FILLED_NAME_PATTERN}),
     AfterValidator(usable_name),
 ]
+PathName = Annotated[
+    str,
+    Field(max_length=MAX_NAME_LENGTH, json_schema_extra={"pattern": NAME_PATTERN}),
+    AfterValidator(usable_name),
+]
 
 
 class StepInput(BaseModel):
@@ -72,7 +77,7 @@ class PathInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: str = Field(default="", max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")
+    name: PathName = ""
     weight: float = Field(
         default=1.0, gt=0, le=1e6, allow_inf_nan=False, description="Its share, relative to the other paths'."
     )

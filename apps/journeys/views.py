@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -71,15 +69,15 @@ def check_journey(request: PageRequest, slug: str | None = None) -> HttpResponse
     found = queries.get_journey(slug) if slug else None
     actor = _may_edit(request, found)
     data, problems = forms.data_of(forms.posted(request.POST), found)
-    context: dict[str, Any] = {}
+    shown, refused = None, []
     if not problems:
         try:
-            context["preview"] = preview(_action(found), data, actor=actor)
+            shown = preview(_action(found), data, actor=actor)
         except InvalidInput as error:
-            context["problems"] = [problem.message.removeprefix("Value error, ") for problem in error.fields]
+            refused = [problem.message.removeprefix("Value error, ") for problem in error.fields]
         except Conflict as error:
-            context["problems"] = [error.detail]
-    return render(request, f"{FORM}#preview", context)
+            refused = [error.detail]
+    return render(request, f"{FORM}#preview", {"preview": shown, "problems": refused})
 
 
 def _action(found: Journey | None) -> str:

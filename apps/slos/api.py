@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -23,15 +24,20 @@ from apps.slos.formatting import SLI_WORDS, slo_snapshot
 from apps.slos.impact.analysis import analyse
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.schemas import (
+    BudgetDayOut,
+    BudgetOut,
     DecisionIn,
     DecisionOut,
+    EffectOut,
     ImpactIn,
     ImpactOut,
     ListedSloOut,
     RecommendationQuery,
     RecommendationsOut,
     ServiceSlosOut,
+    SloOut,
     SloQuery,
+    StatusOut,
 )
 from apps.telemetry.queries import newest_end
 
@@ -90,7 +96,7 @@ def decide(request: HttpRequest, service_id: str, data: Body[DecisionIn]) -> Sta
     """
     _may_view(request)
     get_service(service_id)  # before its body is looked at: there is nothing to decide on where there is none
-    values: dict[str, Any] = {}
+    values: dict[str, str | int | float | UUID | None] = {}
     if data.action == "accept":
         if data.selected_tier is None:
             raise InvalidInput(
@@ -153,34 +159,37 @@ def _modification(data: DecisionIn) -> dict[str, float]:
     response=ServiceSlosOut,
     summary="SLOs and budgets of a service",
 )
-def service_slos(request: HttpRequest, service_id: str) -> dict[str, Any]:
+def service_slos(request: HttpRequest, service_id: str) -> ServiceSlosOut:
     """The SLOs now and before, how the service stands, and each budget day by day."""
     _may_view(request)
     service = get_service(service_id)
     active = queries.active_slos(service)
     as_of = newest_end(service.pk, timezone.now()) if active else None
     downs = [queries.burn_down(service, slo, as_of=as_of) for slo in active]
-    return {
-        "service_id": service.service_id,
-        "active": {slo.sli_type: slo_snapshot(slo) for slo in active},
-        "status": ServiceStatus.objects.filter(service=service).first(),
-        "budgets": [
-            {
-                "sli_type": down.slo.sli_type,
-                "as_of": down.as_of,
-                "allowed": down.allowed,
-                "spent": down.spent,
-                "left": down.left,
-                "days": [asdict(point) | {"day": point.day.isoformat()} for point in down.points],
-            }
+    status = ServiceStatus.objects.filter(service=service).first()
+    return ServiceSlosOut(
+        service_id=service.service_id,
+        active={slo.sli_type: SloOut.model_validate(slo_snapshot(slo)) for slo in active},
+        status=StatusOut.from_orm(status) if status else None,
+        budgets=[
+            BudgetOut(
+                sli_type=SliType(down.slo.sli_type),
+                as_of=down.as_of,
+                allowed=down.allowed,
+                spent=down.spent,
+                left=down.left,
+                days=[
+                    BudgetDayOut(**asdict(point) | {"day": point.day.isoformat()}) for point in down.points
+                ],
+            )
             for down in downs
         ],
-        "history": [slo_snapshot(slo) for slo in queries.slo_history(service)],
-    }
+        history=[SloOut.model_validate(slo_snapshot(slo)) for slo in queries.slo_history(service)],
+    )
 
 
 @router.post("/slos/impact-analysis", response=ImpactOut, summary="What an SLO does upstream")
-def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any]:
+def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> ImpactOut:
     """For every service that calls this one, directly or through others: how far it moves, whose SLO
     breaks.
     """
@@ -197,37 +206,33 @@ def impact_analysis(request: HttpRequest, data: Body[ImpactIn]) -> dict[str, Any
             ],
         )
     found = analyse(service, data.sli_type, data.proposed_target, data.depth)
-    return {
-        "service_id": found.service_id,
-        "sli_type": found.sli_type,
-        "current": found.current,
-        "current_source": found.current_source,
-        "proposed": found.proposed,
-        "depth": found.depth,
-        "not_looked_at": found.not_looked_at,
-        "affected_count": len(found.affected),
-        "broken_count": found.broken,
-        "affected": [
-            {
-                name: getattr(effect, name)
-                for name in (
-                    "service_id", "depth", "is_direct", "influence", "before", "after",
-                    "threshold_ms", "breaks", "was_broken", "shortfall",
-                )
-            }
-            | {
-                "promised": effect.target,
-                "change": effect.after - effect.before
-                if effect.after is not None and effect.before is not None
-                else None
-            }
+    return ImpactOut(
+        service_id=found.service_id,
+        sli_type=SliType(found.sli_type),
+        current=found.current,
+        current_source=found.current_source,
+        proposed=found.proposed,
+        depth=found.depth,
+        not_looked_at=found.not_looked_at,
+        affected_count=len(found.affected),
+        broken_count=found.broken,
+        affected=[
+            EffectOut.model_validate(
+                effect._asdict()
+                | {
+                    "promised": effect.target,
+                    "change": effect.after - effect.before
+                    if effect.after is not None and effect.before is not None
+                    else None,
+                }
+            )
             for effect in found.affected
         ],
-    }  # fmt: skip
+    )
 
 
 @router.get("/slos", response=PageOut[ListedSloOut], summary="List the SLOs in force")
-def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
+def list_slos(request: HttpRequest, query: Query[SloQuery]) -> PageOut[ListedSloOut]:
     """Every active SLO, by service."""
     _may_view(request)
     rows = queries.all_slos()
@@ -238,15 +243,17 @@ def list_slos(request: HttpRequest, query: Query[SloQuery]) -> dict[str, Any]:
     if query.state:
         rows = rows.filter(standing__state=query.state)
     page = paginate(rows, order=("service__service_id", "sli_type"), cursor=query.cursor, limit=query.limit)
-    return {"items": [_listed(slo) for slo in page.items], "next_cursor": page.next_cursor}
+    return PageOut(items=[_listed(slo) for slo in page.items], next_cursor=page.next_cursor)
 
 
-def _listed(slo: ActiveSlo) -> dict[str, object]:
+def _listed(slo: ActiveSlo) -> ListedSloOut:
     standing = getattr(slo, "standing", None)
-    return {
-        **slo_snapshot(slo),
-        "service_id": slo.service.service_id,
-        "team": slo.service.team.name if slo.service.team else None,
-        "state": standing.state if standing else ServiceStatus.State.COUNTING,
-        "budget_left": standing.budget_left if standing else None,
-    }
+    return ListedSloOut.model_validate(
+        {
+            **slo_snapshot(slo),
+            "service_id": slo.service.service_id,
+            "team": slo.service.team.name if slo.service.team else None,
+            "state": standing.state if standing else ServiceStatus.State.COUNTING,
+            "budget_left": standing.budget_left if standing else None,
+        }
+    )

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, field_validator
+from pydantic_core import CoreSchema, core_schema
 
 from apps.core.web.pagination import PageQuery
+from apps.engine.document import (
+    AvailabilityTier,
+    CompositePart,
+    DataQuality,
+    Explanation,
+    LatencyTier,
+    TierName,
+)
 from apps.slos.impact.upstream import MAX_DEPTH
 from apps.slos.models import SliType
+
+
+class _AsStored:
+    """Says in the API's description what a part holds, and answers the part as it was stored.
+
+    What an older version stored may lack fields that were added since.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        described = handler(source)
+        return core_schema.any_schema(
+            metadata={"pydantic_js_functions": [lambda _, say: say(described)]},
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                lambda value, _: value, schema=described
+            ),
+        )
 
 
 class RecommendationQuery(Schema):
@@ -41,14 +66,16 @@ class RecommendationOut(Schema):
     verdict: str
     reason: str | None
     observed: float | None = Field(description="A ratio, or milliseconds for a latency.")
-    tiers: dict[str, Any] | None = Field(
+    tiers: Annotated[dict[TierName, AvailabilityTier | LatencyTier] | None, _AsStored()] = Field(
         description="By name: `target`, `breach_probability`, `interval`, `backtest` and, of an availability, what"
         " dependencies support."
     )
     dependency_limit: float | None = Field(
         default=None, description="Availability that dependencies support."
     )
-    composite: dict[str, Any] | None = Field(default=None, description="Availability only.")
+    composite: Annotated[CompositePart | None, _AsStored()] = Field(
+        default=None, description="Availability only."
+    )
     basis: str | None = Field(default=None, description="Latency only: `requests` or `bins`.")
     bucket_ms: list[float | None] | None = Field(
         default=None, description="Latency only: the bucket that the observed percentile lies in."
@@ -88,9 +115,9 @@ class RecommendationsOut(Schema):
     is_stale: bool = Field(description="Older than it should be; no worker could make a new one in time.")
     age_seconds: int
     recommendations: dict[str, RecommendationOut]
-    data_quality: dict[str, Any] | None
+    data_quality: Annotated[DataQuality | None, _AsStored()]
     confidence: float
-    explanation: dict[str, Any] | None
+    explanation: Annotated[Explanation | None, _AsStored()]
     active_slos: dict[str, SloOut]
 
 

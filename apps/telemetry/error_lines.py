@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from apps.core.errors import BallastError
+from apps.core.errors import BallastError, Fault
 
 
 def described(error: BallastError) -> str:
@@ -18,7 +17,7 @@ def described(error: BallastError) -> str:
     return "\n".join([error.detail, *problem_lines(problems, int(error.extra["error_count"]))])
 
 
-def problem_lines(problems: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
+def problem_lines(problems: Sequence[Fault], count: int) -> Iterator[str]:
     """Yield a line for each problem with a row, and one for the rest of all ``count`` problems."""
     for problem in problems:
         field = f" {problem['field']}:" if problem["field"] else ""

@@ -6,13 +6,12 @@ The four aggregate tables are partitioned by ``bin_start``. Django describes the
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.catalog.models import Service
+from apps.core.json_types import JsonObject
 from apps.core.models import Run
 
 
@@ -245,6 +244,6 @@ class FamilySet(models.Model):
         return f"families, version {self.pk}"
 
     @property
-    def by_name(self) -> dict[str, Any]:
+    def by_name(self) -> dict[str, JsonObject]:
         """Return the families by their names."""
         return {one["name"]: one["family"] for one in self.families}

@@ -5,12 +5,12 @@ Light enough for a web process: what needs numpy is imported when a worker or a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +26,8 @@ from apps.core.remembered import remembered
 from apps.core.runs import Done, Holding, end, execute, start
 from apps.telemetry import discovering, runs, sources
 from apps.telemetry.models import TelemetryRun
+from apps.telemetry.resuming import Earlier
+from apps.telemetry.runs import Reading as Reading
 from apps.telemetry.setup import surveys
 
 HOUR = timedelta(hours=1)
@@ -48,7 +50,7 @@ def request_run(
     kind: TelemetryRun.Kind,
     *,
     source: str,
-    parameters: dict[str, Any],
+    parameters: Reading,
     actor: Actor,
     window: tuple[datetime, datetime] | None = None,
     origin: str = "",
@@ -57,7 +59,7 @@ def request_run(
     with transaction.atomic():
         run = start(
             kind.value,
-            runs.Reading.model_validate(parameters),
+            parameters,
             actor=actor,
             origin=origin,
             model=TelemetryRun,
@@ -82,7 +84,7 @@ def execute_run(run_id: UUID, *, progress: Progress | None = None) -> TelemetryR
 def work(holding: Holding) -> None:
     """Do a claimed run. Its end is recorded in one transaction with the last of its changes."""
     run = TelemetryRun.objects.get(pk=holding.run.pk)
-    outcome = _perform(run, holding.parameters(runs.Reading), _reporting(holding))
+    outcome = _perform(run, holding.parameters(Reading), holding)
     with holding.fenced():
         if outcome.window:
             TelemetryRun.objects.filter(pk=run.pk).update(
@@ -100,7 +102,7 @@ def _read_new(run: TelemetryRun, services: list[str]) -> None:
     request_run(
         TelemetryRun.Kind.BACKFILL,
         source=run.source,
-        parameters={"days": run.parameters["days"], "services": services, "follows": str(run.pk)},
+        parameters=Reading(days=run.parameters["days"], services=services, follows=str(run.pk)),
         actor=Actor.system(run.requested_by_name.removeprefix("system: ")),
         window=(run.window_start, run.window_end),
     )
@@ -108,23 +110,24 @@ def _read_new(run: TelemetryRun, services: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Performed:
-    summary: dict[str, Any]
+    summary: Mapping[str, object]
     warnings: list[str]
     window: tuple[datetime, datetime] | None
     new_services: list[str] = field(default_factory=list)
 
 
-def _perform(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _perform(run: TelemetryRun, wanted: Reading, holding: Holding) -> _Performed:
+    progress = _reporting(holding)
     if run.kind == TelemetryRun.Kind.IMPORT:
         return _import(run, wanted, progress)
     if run.kind == TelemetryRun.Kind.DISCOVERY:
         return _discover(run, wanted, progress)
     if run.kind == TelemetryRun.Kind.SURVEY:
         return _Performed(surveys.look(progress).model_dump(mode="json"), [], None)
-    return _read_source(run, wanted, progress)
+    return _read_source(run, wanted, progress, holding)
 
 
-def _import(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _import(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
     from apps.telemetry.imports.importing import import_directory
 
     now = instants.now()
@@ -168,7 +171,7 @@ def store_hours(folder: Path, *, now: datetime, origin: str) -> None:
         )
 
 
-def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _discover(run: TelemetryRun, wanted: Reading, progress: Progress) -> _Performed:
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
     before = set(Service.objects.values_list("service_id", flat=True)) if wanted.read_new else set()
@@ -179,18 +182,18 @@ def _discover(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _P
         source.close()
     summary = discovering.take_in(found)
     new = set(Service.objects.values_list("service_id", flat=True)) - before if wanted.read_new else set()
-    return _Performed({**summary}, found.warnings, (run.window_start, run.window_end), sorted(new))
+    return _Performed(summary, found.warnings, (run.window_start, run.window_end), sorted(new))
 
 
-def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) -> _Performed:
+def _read_source(run: TelemetryRun, wanted: Reading, progress: Progress, holding: Holding) -> _Performed:
+    from apps.telemetry.storing import replacing
     from apps.telemetry.storing.collecting import collect
-    from apps.telemetry.storing.replacing import Reading
     from apps.telemetry.storing.rereading import ask_again
 
     if run.window_start is None or run.window_end is None:
         raise InvalidInput("This run names no window.")
-    discovered: dict[str, int] = {}
-    if wanted.discover:
+    discovered: dict[str, int] = run.position.get("discovered", {})
+    if wanted.discover and not run.position:
         with closing(sources.prometheus_source()) as looking:
             discovered = discovering.take_in_newest(looking, run.window_start, run.window_end)
     known = dict(Service.objects.order_by("pk").values_list("service_id", "pk"))
@@ -201,11 +204,20 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
     services = list(named) or list(
         Service.objects.exclude(origin="demo").order_by("service_id").values_list("service_id", flat=True)
     )
-    reading = Reading(run.pk, instants.now(), trust=wanted.trust)
+    reading = replacing.Reading(run.pk, instants.now(), trust=wanted.trust)
+    earlier = replace(Earlier.of(run.position, services), discovered=discovered)
     source = sources.prometheus_source()
     try:
         result = collect(
-            source, services, known, run.window_start, run.window_end, reading, progress=progress
+            source,
+            services,
+            known,
+            run.window_start,
+            run.window_end,
+            reading,
+            progress=progress,
+            skip=earlier.skip,
+            keep=partial(earlier.keep, holding, services),
         )
         again: dict[str, int] = {}
         if run.kind == TelemetryRun.Kind.COLLECTION:
@@ -213,9 +225,8 @@ def _read_source(run: TelemetryRun, wanted: runs.Reading, progress: Progress) ->
             again = ask_again(source, known, window, reading, result, reach=CATCH_UP)
     finally:
         source.close()
-    return _Performed(
-        discovered | result.summary() | again, result.quality.warnings, (run.window_start, run.window_end)
-    )
+    summary, warnings = earlier.with_(result)
+    return _Performed({**discovered, **summary, **again}, warnings, (run.window_start, run.window_end))
 
 
 def _reporting(holding: Holding) -> Progress:
@@ -253,7 +264,7 @@ def collect_hour(*, now: datetime | None = None) -> TelemetryRun | None:
     run = request_run(
         TelemetryRun.Kind.COLLECTION,
         source="prometheus",
-        parameters={},
+        parameters=Reading(),
         actor=Actor.system("telemetry.collect_hour"),
         window=(start, end),
     )
@@ -274,7 +285,7 @@ def discover_day(*, now: datetime | None = None) -> TelemetryRun | None:
     run = request_run(
         TelemetryRun.Kind.DISCOVERY,
         source="prometheus",
-        parameters={"days": 1, "read_new": True},
+        parameters=Reading(days=1, read_new=True),
         actor=Actor.system("telemetry.discover_day"),
         window=(end - timedelta(days=1), end),
     )

@@ -14,6 +14,7 @@ from apps.catalog.models import DiscoverySource, Service
 from apps.catalog.queries import catalog_counts, ingestions_page
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError, FieldProblem, InvalidInput
+from apps.core.json_types import JsonObject
 from apps.core.web.pages import POST, PageRequest, page
 from apps.telemetry import checks, queries
 from apps.telemetry.imports import uploads
@@ -28,19 +29,18 @@ _IMPORTS_SHOWN = 15
 def telemetry(request: PageRequest) -> HttpResponse:
     """Show where telemetry comes from; for one service, how it was read and what was left out."""
     status = queries.source_status()
-    context: dict[str, Any] = {
+    service_id = request.GET.get("service", "").strip()
+    service = Service.objects.filter(service_id=service_id).first() if service_id else None
+    start = moment(request.GET.get("from", ""))
+    context = {
         "status": status,
         "runs": queries.recent_runs(20),
         "reach": queries.reach(status.newest_end),
         "may_collect": request.user.has_perm("telemetry.collect"),
-        "service_id": request.GET.get("service", "").strip(),
+        "service_id": service_id,
+        "service": service,
+        "data": service_data(service.pk, start, timezone.now()) if service else None,
     }
-    service = (
-        Service.objects.filter(service_id=context["service_id"]).first() if context["service_id"] else None
-    )
-    if service is not None:
-        start = moment(request.GET.get("from", ""))
-        context |= {"service": service, "data": service_data(service.pk, start, timezone.now())}
     return render(request, "telemetry/telemetry.html", context)
 
 
@@ -49,10 +49,14 @@ def check(request: PageRequest) -> HttpResponse:
     """Show whether the source answers, and how one service is read now. Nothing is stored."""
     service_id = request.GET.get("service", "").strip()
     look = checks.look(service_id)
-    context: dict[str, Any] = {"look": look, "check": look.check, "service_id": service_id}
-    context |= {"problem": look.problem, "found": look.found}
-    if look.found is not None:
-        context["read"] = checked(look.found)
+    context = {
+        "look": look,
+        "check": look.check,
+        "service_id": service_id,
+        "problem": look.problem,
+        "found": look.found,
+        "read": None if look.found is None else checked(look.found),
+    }
     return render(request, "telemetry/check.html", context)
 
 
@@ -107,7 +111,7 @@ def import_graph(request: PageRequest) -> HttpResponseBase:
     return redirect("run", run_id=done.value["ingestion_id"])
 
 
-def _graph(request: PageRequest) -> dict[str, Any]:
+def _graph(request: PageRequest) -> JsonObject:
     file = request.FILES.get("graph")
     try:
         document = json.loads(file.read().decode()) if file else None

@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotFound
+from apps.core.json_types import JsonObject
 from apps.core.web.pages import POST, PageRequest, page
 from apps.telemetry.actions.families import named
 from apps.telemetry.proposals import choosing, sentences, toml
@@ -35,9 +36,9 @@ def setup(request: PageRequest) -> HttpResponse:
 
 def _page(request: PageRequest, *, part: str = "", status: int = 200, **extra: Any) -> HttpResponse:
     state = setup_state.look()
-    context: dict[str, Any] = {
+    context = {
         "state": state,
-        "cards": choosing.cards(state.survey, stored=state.stored) if state.survey else [],
+        "cards": choosing.cards(state.survey, stored=state.stored_families) if state.survey else [],
         "left_out": _left_out(state.survey),
         "stored_toml": state.stored_toml,
         "days": DAYS,
@@ -115,7 +116,7 @@ def start(request: PageRequest) -> HttpResponseBase:
         if merged != state.stored_families:
             dispatch(
                 "telemetry.store_families",
-                {"families": named(list(merged.items())), "order": state.order, "version": _version(posted)},
+                {"families": named(merged), "order": state.order, "version": _version(posted)},
                 actor=actor,
             )
         days = _number(posted.get("days", ""), DAYS[1])
@@ -128,7 +129,7 @@ def start(request: PageRequest) -> HttpResponseBase:
         return _page(
             request,
             status=error.status,
-            cards=choosing.cards(survey, posted, state.stored, by_number),
+            cards=choosing.cards(survey, posted, state.stored_families, by_number),
             start_errors=[error.detail],
         )
     return _onward(request, "started")
@@ -162,7 +163,7 @@ def families(request: PageRequest) -> HttpResponseBase:
     return _onward(request, "families")
 
 
-def _written(text: str) -> dict[str, Any]:
+def _written(text: str) -> JsonObject:
     """Return the action's input from the text of a configuration file."""
     try:
         document = tomllib.loads(text)

@@ -37,6 +37,8 @@ type Kind = Literal[
     "date",
 ]
 type Schema = Mapping[str, Any]
+type FormValue = str | bool | float | list[str]
+type FormValues = dict[str, FormValue]
 
 FORM_ERRORS = ""
 """The key of errors that belong to no single field."""
@@ -87,7 +89,7 @@ class Field:
 
 def fields_for(
     model: type[BaseModel],
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, FormValue] | None = None,
     errors: Mapping[str, Sequence[str]] | None = None,
     *,
     hidden: Iterable[str] = (),
@@ -135,7 +137,7 @@ def fields_for(
     return fields
 
 
-def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
+def values_from(model: type[BaseModel], posted: QueryDict) -> FormValues:
     """Return posted values as data for the model.
 
     Empty inputs are left out, percent becomes a ratio, and a checkbox becomes true or false.
@@ -145,7 +147,7 @@ def values_from(model: type[BaseModel], posted: QueryDict) -> dict[str, Any]:
     """
     schema = model.model_json_schema(mode="validation")
     definitions = schema.get("$defs", {})
-    data: dict[str, Any] = {}
+    data: FormValues = {}
     for name, raw in schema.get("properties", {}).items():
         part = _resolved(raw, definitions)
         if part.get("type") == "boolean":

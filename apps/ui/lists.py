@@ -21,6 +21,8 @@ class Filter:
     label: str
     value: str
     choices: Sequence[tuple[str, str]] = ()
+    kind: str = ""
+    """The type of the input, such as ``date``; empty for text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from console.edge.web import GRANIAN
+from console.embedded.identity import die_with_parent
+
+if GRANIAN in os.environ:
+    # Before the application is loaded, which takes seconds in which granian's worker hears no signal.
+    die_with_parent(signal.SIGKILL, int(os.environ[GRANIAN]))
 
 from console.wsgi import application as console
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import socket
-import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from console.edge.answers import Headers, refusal
 from console.edge.buffers import BudgetSpent, Buffer
 from console.edge.heads import Head, read_head
 from console.edge.register import counted_as
+from console.edge.sockets import keep_little_unsent, reset
 from console.edge.upstream import Answer, Upstream
 
 if TYPE_CHECKING:
@@ -29,8 +28,11 @@ READ_BYTES = 64 * 1024
 HELD_IN_MEMORY = 256 * 1024
 # A client that was refused in the middle of its body has this long to read why.
 LINGER_S = 2.0
+# For so long a client counts as fast.
+NEWCOMER_S = 1.0
+# So many slower clients may have to go for one piece of a body or an answer.
+MOST_GIVE_WAY = 100
 ENDED_LINGER_S = 0.5
-RESET = struct.pack("ii", 1, 0)
 AT_WORK = math.inf
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 ENDED = (
@@ -63,6 +65,10 @@ class Client:
         self._reason: BallastError | None = None
         self._is_ended = False
         self._loop = asyncio.get_running_loop()
+        self._moved_bytes = 0
+        self._moves_since = self._loop.time()
+        self._is_pipelining = False
+        keep_little_unsent(writer)
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._task: asyncio.Task[None] | None = None
 
@@ -70,6 +76,15 @@ class Client:
     def is_resting(self) -> bool:
         """Whether it waits for a request and nothing of it has arrived."""
         return self.is_idle and self.due != AT_WORK
+
+    @property
+    def pace(self) -> float:
+        """Bytes a second of the body that it sends, or of the answer that it takes; infinite in the first second."""
+        lasted = self._loop.time() - self._moves_since
+        return self._moved_bytes / lasted if lasted > NEWCOMER_S else math.inf
+
+    def _begin_to_move(self) -> None:
+        self._moved_bytes, self._moves_since = 0, self._loop.time()
 
     def expire(self) -> None:
         """End it because its time is over. A connection that has sent nothing is closed without an answer."""
@@ -146,7 +161,7 @@ class Client:
         if self.refused is not None:
             refused, self.refused = self.refused, None
             raise refused
-        with contextlib.closing(Buffer(self.edge.budget)) as body:
+        with contextlib.closing(Buffer(self.edge.budget, self, self._address)) as body:
             await self._read_body(head, body)
             await self._forward(head, body)
         return self._is_over()
@@ -158,6 +173,8 @@ class Client:
             and self._http.their_state is h11.DONE
             and not self.edge.is_draining
         ):
+            # The next request was sent before this answer was taken.
+            self._is_pipelining = bool(self._http.trailing_data[0])
             self._http.start_next_cycle()
             self.is_idle = self._has_served = True
             if self.edge.has_proxies:
@@ -188,6 +205,7 @@ class Client:
         if head.length is not None and head.length > self.edge.max_body_bytes:
             raise TooLarge(self.edge.too_large(f"This one has {head.length:,} bytes"))
         began = self._loop.time()
+        self._begin_to_move()
         while True:
             expected = body.size if head.length is None else head.length
             if not is_known and expected > limits.anonymous_body_kb * 1024:
@@ -197,27 +215,41 @@ class Client:
             self.due = began + limits.client_body_timeout_s + body.size / limits.client_bytes_per_s
             event = await self._event()
             if isinstance(event, h11.Data):
-                self._keep(bytes(event.data), body)
+                self._moved_bytes += len(event.data)
+                await self._keep(bytes(event.data), body)
             elif isinstance(event, h11.EndOfMessage):
                 self.due = AT_WORK
                 return
             else:
                 raise EOFError("the client went away")
 
-    def _keep(self, data: bytes, body: Buffer) -> None:
+    async def _keep(self, data: bytes, body: Buffer) -> None:
         if body.size + len(data) > self.edge.max_body_bytes:
             raise TooLarge(self.edge.too_large("This one has more"))
-        try:
-            body.write(data)
-        except (BudgetSpent, OSError):
+        self.due = AT_WORK
+        if not await self._find_room(data, body):
             raise Unavailable(
                 "The buffer for bodies is full. Nothing was changed; try again shortly.",
                 headers={"Retry-After": "10"},
-            ) from None
+            )
+
+    async def _find_room(self, data: bytes, buffer: Buffer) -> bool:
+        """Write to a buffer, for which slower clients give way if need be. Return whether there was room in the end."""
+        for _ in range(MOST_GIVE_WAY):
+            try:
+                buffer.write(data)
+            except OSError:
+                return False
+            except BudgetSpent as spent:
+                if not await self.edge.make_room(self, spent.address):
+                    return False
+            else:
+                return True
+        return False
 
     async def _forward(self, head: Head, body: Buffer) -> None:
         raw = head.to_web(peer=self.peer, length=body.size)
-        async with self.edge.pool.thread(self._address) as lease:
+        async with self.edge.pool.thread(self._address, is_patient=self._is_pipelining) as lease:
             upstream, answer = await self._ask(lease, head, raw, body)
             try:
                 await self._pass_on(lease, upstream, answer)
@@ -260,7 +292,8 @@ class Client:
         if self.edge.is_draining:
             headers = [*headers, (b"connection", b"close")]
         self._write(_response(answer.status, headers))
-        with contextlib.closing(Buffer(self.edge.budget)) as waiting:
+        self._begin_to_move()
+        with contextlib.closing(Buffer(self.edge.budget, self, self._address)) as waiting:
             async with asyncio.timeout(patience_s) as patience:
                 async for piece in upstream.pieces():
                     # What the client takes has a deadline of its own, and is not the web process's time.
@@ -283,9 +316,7 @@ class Client:
             if is_stream:
                 await self._drain()
             return
-        try:
-            waiting.write(piece)
-        except (BudgetSpent, OSError):
+        if not await self._find_room(piece, waiting):
             # No room: from here on the web thread waits for the client, within the client's deadline.
             await self._send_waiting(waiting)
             self._write(h11.Data(piece))
@@ -295,6 +326,7 @@ class Client:
         for piece in waiting.pieces():
             self._write(h11.Data(piece))
             await self._drain()
+            self._moved_bytes += len(piece)
         waiting.clear()
 
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
@@ -341,10 +373,7 @@ class Client:
             async with asyncio.timeout(LINGER_S):
                 await self.writer.wait_closed()
                 return
-        # Reset it, so that the kernel does not try for minutes to send what the client does not take.
-        with contextlib.suppress(OSError):
-            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self.writer.transport.abort()
+        reset(self.writer)
 
 
 def _response(status: int, headers: Headers) -> h11.Response:

@@ -117,6 +117,20 @@ class Edge:
                 "signed in."
             )
 
+    async def make_room(self, client: Client, address: str | None) -> bool:
+        """End the slowest client whose bytes wait, of one address or of all. Return whether there was one to end."""
+        slowest = self.budget.slowest(but=client, address=address)
+        if not isinstance(slowest, Client):
+            return False
+        slowest.end(
+            Unavailable(
+                "Others needed the room that your bytes took for so long. Send it again over a better connection.",
+                headers={"Retry-After": "10"},
+            )
+        )
+        await asyncio.sleep(0)  # It lets go when it is its turn.
+        return True
+
     def client_of(self, head: Head, peer: str) -> str:
         """Return the client's address according to the trusted proxies in front, or ``peer`` where they name none."""
         forwarded = forwarded_address(head.forwarded_for, self.limits.trusted_proxy_count)

@@ -7,12 +7,12 @@ import contextlib
 import os
 import signal
 import sys
-from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from apps.core.errors import Unavailable
+from console.edge.turns import Turns
 from console.edge.upstream import Upstream
 from console.process import PROJECT, RESTART_DELAYS_S, STABLE_AFTER_S
 
@@ -23,6 +23,10 @@ LOAD_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 6
 # Where nothing comes for this long of an answer that nobody waits for any more, its process counts as hung.
 ABANDONED_S = 60.0
+# Tells granian's worker which process is its parent.
+GRANIAN = "BALLAST_GRANIAN_PID"
+# Of the threads, patient requests get one in so many.
+PATIENT_PART = 4
 BUSY = "Every web thread is busy. Nothing was changed; try again in a moment."
 
 
@@ -81,7 +85,8 @@ class WebProcess:
     async def _run_once(self) -> int:
         self._starts += 1
         # In a new session, granian and its worker are one group that can be ended together.
-        command = (sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads))
+        command = [sys.executable, "-m", "console.edge.launch", str(self.socket), str(self.threads)]
+        command.append(str(os.getpid()))
         process = await asyncio.create_subprocess_exec(
             *command, cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
@@ -150,15 +155,17 @@ class WebProcess:
 class Pool:
     """All web processes, and the requests that wait for one of their threads.
 
-    Waiting requests are served in turn by address, so that many requests from one address delay another address by at
-    most one request.
+    Requests that are sent before the answer to the one before them was taken are patient: they get few threads, and
+    none that another request waits for. Browsers send none, and who sends hundreds at once is not waiting for each.
     """
 
     def __init__(self, folder: Path, *, processes: int, threads: int, queue_timeout_s: float) -> None:
         self.processes = [WebProcess(self, number, folder, threads) for number in range(1, processes + 1)]
         self.has_served = False
         self._queue_timeout_s = queue_timeout_s
-        self._waiting: OrderedDict[str, deque[asyncio.Future[WebProcess]]] = OrderedDict()
+        self._turns, self._patient_turns = Turns(), Turns()
+        self._most_patient = max(1, processes * threads // PATIENT_PART)
+        self._lent_to_patient = 0
 
     @property
     def up(self) -> int:
@@ -166,29 +173,33 @@ class Pool:
         return sum(process.is_up for process in self.processes)
 
     @asynccontextmanager
-    async def thread(self, address: str) -> AsyncIterator[Lease]:
+    async def thread(self, address: str, *, is_patient: bool = False) -> AsyncIterator[Lease]:
         """Lend a thread of the process with the most free threads. Raises `Unavailable` when none is free in time."""
-        lease = Lease(self, await self._take(address))
+        lease = Lease(self, await self._take(address, is_patient=is_patient), is_patient=is_patient)
         try:
             yield lease
         finally:
             lease.give_back()
 
-    async def _take(self, address: str) -> WebProcess:
-        process = self._freest() if not self._waiting else None
-        if process is None:
-            process = await self._wait(address)
-        else:
-            process.lent += 1
-        return process
+    async def _take(self, address: str, *, is_patient: bool) -> WebProcess:
+        turns = self._patient_turns if is_patient else self._turns
+        if not turns and (process := self._free_for(is_patient=is_patient)) is not None:
+            self._lend(process, is_patient=is_patient)
+            return process
+        return await self._wait(turns, address, is_patient=is_patient)
 
-    def _freest(self) -> WebProcess | None:
+    def _free_for(self, *, is_patient: bool) -> WebProcess | None:
+        if is_patient and (self._turns or self._lent_to_patient >= self._most_patient):
+            return None
         free = [process for process in self.processes if process.is_up and process.lent < process.threads]
         return min(free, key=lambda process: process.lent, default=None)
 
-    async def _wait(self, address: str) -> WebProcess:
-        turn: asyncio.Future[WebProcess] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(address, deque()).append(turn)
+    def _lend(self, process: WebProcess, *, is_patient: bool) -> None:
+        process.lent += 1
+        self._lent_to_patient += is_patient
+
+    async def _wait(self, turns: Turns, address: str, *, is_patient: bool) -> WebProcess:
+        turn = turns.add(address)
         try:
             await asyncio.wait_for(asyncio.shield(turn), self._queue_timeout_s)
         except TimeoutError:
@@ -196,52 +207,46 @@ class Pool:
                 raise Unavailable(BUSY, headers={"Retry-After": "5"}) from None
         except asyncio.CancelledError:
             if turn.done():
-                self.returned(turn.result())
+                self.returned(turn.result(), is_patient=is_patient)
             raise
         finally:
             if not turn.done():
                 turn.cancel()
-                self._forget(address, turn)
+                turns.forget(address, turn)
         return turn.result()
-
-    def _forget(self, address: str, turn: asyncio.Future[WebProcess]) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._waiting[address].remove(turn)
-            if not self._waiting[address]:
-                del self._waiting[address]
 
     def came_up(self) -> None:
         """Note that a process now serves."""
         self.has_served = True
         self._hand_out()
 
-    def returned(self, process: WebProcess) -> None:
+    def returned(self, process: WebProcess, *, is_patient: bool) -> None:
         process.lent -= 1
+        self._lent_to_patient -= is_patient
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._waiting and (process := self._freest()) is not None:
-            address, turns = self._waiting.popitem(last=False)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[address] = turns
-            if not turn.done():
-                process.lent += 1
-                turn.set_result(process)
+        for turns, is_patient in ((self._turns, False), (self._patient_turns, True)):
+            while turns and (process := self._free_for(is_patient=is_patient)) is not None:
+                turn = turns.take()
+                if not turn.done():
+                    self._lend(process, is_patient=is_patient)
+                    turn.set_result(process)
 
 
 class Lease:
     """One thread of one web process, until ``give_back``."""
 
-    def __init__(self, pool: Pool, process: WebProcess) -> None:
+    def __init__(self, pool: Pool, process: WebProcess, *, is_patient: bool) -> None:
         self.process = process
         self._pool = pool
+        self._is_patient = is_patient
         self._is_ours = True
 
     def give_back(self) -> None:
         if self._is_ours:
             self._is_ours = False
-            self._pool.returned(self.process)
+            self._pool.returned(self.process, is_patient=self._is_patient)
 
     def close(self, upstream: Upstream) -> None:
         """Close the connection, unless the thread was given back: then somebody else may use the connection."""
@@ -269,7 +274,7 @@ class Lease:
             self.process.replace()
         finally:
             upstream.close()
-            self._pool.returned(self.process)
+            self._pool.returned(self.process, is_patient=self._is_patient)
 
 
 _abandoned: set[asyncio.Task[None]] = set()

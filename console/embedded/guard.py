@@ -25,12 +25,13 @@ from typing import IO
 
 from console.embedded.errors import EmbeddedError, os_errors_explained
 from console.embedded.locks import guard_path, holders_path, ready_path
-from console.embedded.logs import last_words, log_path
 from console.embedded.postgres import PostgresServer
 from console.embedded.redis_server import RedisServer
 from console.embedded.server import Server
 
 POLL_S = 0.02
+# How long to wait for the last lines of a server that ended. Its own children may hold the log open for longer.
+LAST_WORDS_S = 1.0
 RESTART_DELAYS_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each restart of a server that died. The last one repeats."""
 
@@ -84,8 +85,6 @@ def main(arguments: list[str]) -> int:
 
 def start(server: Server, *, choose_port: bool = False) -> subprocess.Popen[bytes]:
     """Start ``server`` and wait until it answers. Raises `EmbeddedError` with its last words where it does not."""
-    log = log_path(server.data_dir, server.name)
-    since = log.stat().st_size if log.exists() else 0
     if choose_port:
         server.choose_port()
     process = server.spawn()
@@ -93,13 +92,13 @@ def start(server: Server, *, choose_port: bool = False) -> subprocess.Popen[byte
         deadline = time.monotonic() + server.start_timeout_s
         while not server.is_ready(process):
             if process.poll() is not None:
-                words = last_words(server.data_dir, server.name, since=since)
-                raise EmbeddedError(
-                    f"Embedded {server.name} stopped while starting: {words or 'see ' + str(log)}"
-                )
+                server.log.await_end(LAST_WORDS_S)
+                words = server.log.last_words() or f"see {server.log.path}"
+                raise EmbeddedError(f"Embedded {server.name} stopped while starting: {words}")
             if time.monotonic() > deadline:
                 raise EmbeddedError(
-                    f"Embedded {server.name} did not answer within {server.start_timeout_s:.0f} s; see {log}"
+                    f"Embedded {server.name} did not answer within {server.start_timeout_s:.0f} s; "
+                    f"see {server.log.path}"
                 )
             time.sleep(POLL_S)
         server.provision()

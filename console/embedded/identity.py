@@ -26,10 +26,16 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 Kind = Literal["self", "namespace", "user"]
 
 
-def die_with_parent(how: signal.Signals) -> None:
-    """Ask Linux to send the signal ``how`` to this process when its parent dies. Does nothing on other systems."""
+def die_with_parent(how: signal.Signals, parent: int) -> None:
+    """Ask Linux to send the signal ``how`` to this process when its parent dies. End at once where it has died already.
+
+    ``parent`` is the process id that the parent itself told. What this process finds as its parent may be whoever took
+    it over. On other systems nothing more than that check is done.
+    """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -105,9 +111,7 @@ class Identity:
                 Path("/proc/self/gid_map").write_text(f"{self.seen_as} {self.gid} 1")
             # After the change of user, because that clears the setting (prctl(2)).
             if on_parent_death is not None:
-                die_with_parent(on_parent_death)
-                if os.getppid() != parent:
-                    os._exit(1)
+                die_with_parent(on_parent_death, parent)
 
         return become
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +13,7 @@ from typing import BinaryIO
 MAX_LOG_BYTES = 10 * 1024 * 1024
 # How many bytes of the newest lines stay in memory, to say why a program ended.
 TAIL_BYTES = 8_192
+UNREAD_BYTES = 1024 * 1024
 
 
 def log_path(data_dir: Path, name: str) -> Path:
@@ -55,6 +58,15 @@ class RotatingLog:
         )
         thread.start()
         self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        return writing
+
+    def unhurried_pipe(self) -> int:
+        """Return a new pipe on which a program never waits. What it says while a megabyte is unread is lost."""
+        writing = self.pipe()
+        os.set_blocking(writing, False)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # beyond what the system allows
+                fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, UNREAD_BYTES)
         return writing
 
     def await_end(self, timeout_s: float) -> None:
@@ -128,13 +140,3 @@ def telling(text: bytes) -> str:
     lines = text.decode("utf-8", "replace").splitlines()
     found = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "No space"))]
     return (found or lines or [""])[-1].strip()[:300]
-
-
-def last_words(data_dir: Path, name: str, *, since: int) -> str:
-    """Return the last line after byte ``since`` in which a server says why it stopped, or an empty string."""
-    try:
-        with log_path(data_dir, name).open("rb") as file:
-            file.seek(since)
-            return telling(file.read()[-TAIL_BYTES:])
-    except OSError:
-        return ""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from console.embedded.errors import EmbeddedError
 from console.embedded.identity import die_with_parent
-from console.embedded.logs import open_log
+from console.embedded.logs import MAX_LOG_BYTES, RotatingLog
 from console.embedded.state import (
     free_port,
     load_state,
@@ -38,6 +38,7 @@ class RedisServer:
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self.data_dir = data_dir
         self.durable = durable
+        self.log = RotatingLog(data_dir, self.name, limit_bytes=MAX_LOG_BYTES)
         self.binary = find_binary()
 
     @property
@@ -65,20 +66,15 @@ class RedisServer:
         )
         parent = os.getpid()
 
-        def bind_to_parent() -> None:
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
-
-        with open_log(self.data_dir, self.name) as log:
+        with os.fdopen(self.log.unhurried_pipe(), "wb") as output:
             return subprocess.Popen(
                 [str(self.binary), str(self._config)],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=bind_to_parent,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM, parent),
             )
 
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:

@@ -6,12 +6,15 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
+from console.embedded.logs import RotatingLog
+
 
 class Server(Protocol):
     """One embedded server of one data folder."""
 
     name: str
     data_dir: Path
+    log: RotatingLog
     start_timeout_s: float
 
     def prepare(self) -> None:

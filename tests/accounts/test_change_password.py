@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from apps.accounts.actions import passwords
 from apps.accounts.models import User
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
-from apps.core.errors import BadRequest, InvalidInput, NotAllowed, RateLimited
+from apps.core.errors import BadRequest, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry, IdempotencyKey, OutboxEvent
-from apps.core.redis.rate_limit import Limit
 from tests.accounts.conftest import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -114,16 +112,6 @@ def test_the_page_says_what_is_wrong_and_sends_no_password_back() -> None:
         assert 'class="errors"' in page
         assert not any(word in page for word in (OTHER_PASSWORD, "wrong wrong", "another one"))
     assert is_signed_in(here)
-
-
-def test_the_present_password_cannot_be_guessed_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "TRIES", Limit(burst=3, per_minute=1))
-    grace = person("grace")
-    for _ in range(3):
-        with pytest.raises(InvalidInput):
-            dispatch(CHANGE, GIVEN | {"current_password": "wrong"}, actor=acting(grace))
-    with pytest.raises(RateLimited):
-        dispatch(CHANGE, GIVEN, actor=acting(grace))
 
 
 def test_a_key_cannot_change_the_password_of_its_owner() -> None:

@@ -10,6 +10,8 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.catalog.models import Service
+from apps.journeys.what_if import computation as what_if
+from apps.slos import computation
 from console.api import api
 from tests.api.conftest import key_for
 
@@ -31,9 +33,11 @@ def filled(path: str) -> str:
 
 
 @pytest.fixture
-def asking(settings: Any) -> Client:
-    """An SRE admin's program."""
+def asking(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """An SRE admin's program. No worker runs, and none is waited for."""
     settings.API_RATE_PER_MINUTE, settings.API_RATE_BURST = 10**7, 10**6
+    monkeypatch.setattr(computation.request_computation, "__kwdefaults__", {"deadline_seconds": 0.05})
+    monkeypatch.setattr(what_if, "DEADLINE_SECONDS", 0.05)
     Service.objects.create(service_id="payments-api")
     return Client(headers={"X-API-Key": key_for(User.objects.create_user("ada", role="sre_admin"))})
 

@@ -43,6 +43,17 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
             node = node[part]
 
 
+def test_the_parts_of_a_recommendation_are_described_to_the_last_field(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    part, whole = schemas["RecommendationOut"]["properties"], schemas["RecommendationsOut"]["properties"]
+    for name, found in (("composite", part), ("data_quality", whole), ("explanation", whole)):
+        (described,) = [one["$ref"] for one in found[name]["anyOf"] if "$ref" in one]
+        assert schemas[described.rpartition("/")[2]]["properties"]
+    (tiers,) = [one for one in part["tiers"]["anyOf"] if one["type"] == "object"]
+    kinds = [one["$ref"].rpartition("/")[2] for one in tiers["additionalProperties"]["anyOf"]]
+    assert all("breach_probability" in schemas[kind]["properties"] for kind in kinds)
+
+
 def test_no_two_operations_share_an_id(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for operation in operations(document)]
     assert len(ids) == len(set(ids))

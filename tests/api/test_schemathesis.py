@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -16,6 +17,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
+from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
@@ -58,6 +60,22 @@ def one_connection() -> Iterator[None]:
     yield
     request_started.connect(close_old_connections)
     request_finished.connect(close_old_connections)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_strategy_for_each_pattern() -> Iterator[None]:
+    """Patterns of service ids have 3,000 characters, and a strategy of one is a second's work, which Hypothesis repeats
+    for each filter on it. What is deferred is worked out once.
+    """
+    made = st.from_regex
+
+    @cache
+    def from_regex(*args: Any, **kwargs: Any) -> st.SearchStrategy[Any]:
+        return st.deferred(lambda: made(*args, **kwargs))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "from_regex", from_regex)
+        yield
 
 
 def load() -> Any:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.queries import NEWEST_FIRST, AuditFilters, audit_page, search
 from tests.audit.conftest import write_trail
 
-pytestmark = pytest.mark.django_db
 ENTRIES = 60_000
 
 # A long trail of somebody else's, with three entries of one person among the oldest.
@@ -28,9 +29,17 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
 
 
+@pytest.fixture(scope="module")
+def _trail(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Write the trail once, in a transaction that all tests of this module run inside of."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        write_trail(_FILL)
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def auditor() -> User:
-    write_trail(_FILL)
+def auditor(_trail: None, db: None) -> User:
     return User.objects.create_user("audrey", role="auditor")
 
 

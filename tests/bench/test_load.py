@@ -1,4 +1,5 @@
-"""How many pages a second the web server gives to 50 connections that ask without a pause, at 5,000 services.
+"""How many pages a second the edge and its web processes give to 50 connections that ask without a pause, at 5,000
+services, and how long each takes.
 
 Prints figures, asserts on none. ``BENCH_SECONDS`` is how long each page is asked for, ``BENCH_SHAPES`` the shapes of
 the server (processes x threads), and ``BENCH_CODE`` a checkout of other code with the same tables, to be compared with.
@@ -27,6 +28,7 @@ from django.test import Client
 
 from apps.catalog.models import Service
 from console.embedded.state import free_port
+from console.healthcheck import answers
 from tests.bench.conftest import SERVICES
 from tests.bench.test_pages import recommend_all
 from tests.slos.conftest import make_user
@@ -70,30 +72,30 @@ def test_fifty_connections_at_full_size(fleet: list[Service], tmp_path: Path) ->
 
 @contextmanager
 def served(processes: int, threads: int, folder: Path) -> Iterator[int]:
-    """Serve the database of this test from another program, as `make up` does; yields the port."""
+    """Serve the database of this test from another program, as `make up` does; yields the edge's port."""
     port = free_port()
     environment = os.environ | {
+        "PORT": str(port),
         "BALLAST_DATA_DIR": str(folder),
         "DATABASE_URL": _url("default"),
         "DATABASE_OWNER_URL": _url("owner"),
         "REDIS_URL": settings.REDIS_URL,
         "SECRET_KEY": settings.SECRET_KEY,
         "LOG_LEVEL": "ERROR",
+        "WEB_PROCESSES": str(processes),
+        "WEB_THREADS": str(threads),
+        # All connections come from one address.
+        "CONNECTIONS_PER_ADDRESS": str(2 * CONNECTIONS),
+        # On a busy machine a page waits longer for its turn than anybody should.
+        "WEB_QUEUE_TIMEOUT_S": "60",
     }
-    (folder / "static").mkdir(exist_ok=True)
-    command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--port", str(port)]
-    command += ["--workers", str(processes), "--blocking-threads", str(threads), "--backpressure", "64"]
     with (folder / "web.log").open("w") as log:
         server = subprocess.Popen(
-            [*command, "--no-ws", "--log-level", "warning", "console.wsgi:application"],
-            cwd=CODE,
-            env=environment,
-            stdout=log,
-            stderr=log,
+            [sys.executable, "-m", "console.edge"], cwd=CODE, env=environment, stdout=log, stderr=log
         )
     try:
         deadline = time.monotonic() + START_S
-        while not asyncio.run(answers(port)):
+        while not answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail((folder / "web.log").read_text())
             time.sleep(0.2)
@@ -107,15 +109,6 @@ def _url(alias: str) -> str:
     where = connections[alias].settings_dict
     who = f"{quote(where['USER'], safe='')}:{quote(where['PASSWORD'], safe='')}"
     return f"postgres://{who}@{where['HOST']}:{where['PORT']}/{where['NAME']}"
-
-
-async def answers(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def ask(port: int, path: str, cookie: str, seconds: float) -> list[float]:

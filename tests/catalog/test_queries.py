@@ -11,6 +11,7 @@ from apps.catalog import queries
 from apps.catalog.models import Service
 from apps.catalog.queries import ServiceFilter
 from apps.core.errors import InvalidInput, NotFound
+from apps.core.json_types import JsonObject
 from tests.catalog.conftest import NOW, State, edge
 
 
@@ -122,7 +123,7 @@ def test_whom_services_wait_for_is_read_in_one_query(
         ({"max_retries": 10**9}, 100),
     ],
 )
-def test_it_reads_the_number_of_retries(config: dict[str, object], retries: int) -> None:
+def test_it_reads_the_number_of_retries(config: JsonObject, retries: int) -> None:
     assert queries.retries_of(config) == retries
 
 

@@ -40,6 +40,14 @@ class Fake:
         raise AssertionError("the register does not look at the clock")
 
 
+class Moving:
+    """A client as the budget sees it."""
+
+    def __init__(self, due: float = 5.0, pace: float = math.inf) -> None:
+        self.due = due
+        self.pace = pace
+
+
 def test_the_edge_and_the_pages_agree() -> None:
     assert settings.SESSION_COOKIE_NAME.encode() == SESSION_COOKIE
     assert settings.MAX_BODY_BYTES == MAX_BODY_BYTES
@@ -86,18 +94,56 @@ def test_an_address_is_counted_as_what_one_customer_has(address: str, counted: s
 @given(st.lists(st.binary(max_size=90_000), max_size=12))
 def test_a_buffer_gives_back_what_it_took_and_what_was_written(pieces: list[bytes]) -> None:
     budget = Budget(600_000)
-    buffer = Buffer(budget)
+    buffer = Buffer(budget, Moving(), "a")
     kept = b""
     for piece in pieces:
         try:
             buffer.write(piece)
             kept += piece
         except BudgetSpent:
-            assert len(kept) + len(piece) > budget.limit_bytes
+            assert len(kept) + len(piece) > budget.share_bytes
     assert b"".join(buffer.pieces()) == kept
     assert budget.taken_bytes == len(kept)
     buffer.close()
     assert budget.taken_bytes == 0
+
+
+def test_the_slowest_whom_nobody_works_for_gives_way_and_never_to_one_that_is_slower() -> None:
+    budget = Budget(400_000)
+    holders = [Moving(due, pace) for due, pace in ((9.0, 500.0), (1.0, 900.0), (math.inf, 1.0), (2.0, 700.0))]
+    for at, holder in enumerate(holders):
+        Buffer(budget, holder, f"address {at % 2}").write(b"x" * 50_000)
+    Buffer(budget, Moving(1.0, 1.0), "address 2").write(b"few")
+    newcomer = Moving()
+    assert budget.slowest(but=newcomer, address=None) is holders[0]
+    assert budget.slowest(but=newcomer, address="address 1") is holders[3]
+    assert budget.slowest(but=Moving(pace=400.0), address="address 1") is None
+    with pytest.raises(BudgetSpent) as spent:
+        Buffer(budget, newcomer, "address 1").write(b"x")
+    assert spent.value.address == "address 1"
+
+
+def test_requests_that_do_not_wait_for_their_answers_give_way_to_those_that_do(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, processes=1, threads=4, queue_timeout_s=20)
+    pool.processes[0].is_up = True
+    at_once = {True: 0, False: 0}
+    most, served = dict(at_once), list[bool]()
+
+    async def ask(is_patient: bool) -> None:
+        async with pool.thread("anybody", is_patient=is_patient):
+            served.append(is_patient)
+            at_once[is_patient] += 1
+            most[is_patient] = max(most[is_patient], at_once[is_patient])
+            await asyncio.sleep(0)
+            at_once[is_patient] -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(ask(True) for _ in range(50)), *(ask(False) for _ in range(50)))
+
+    asyncio.run(all_of_them())
+    assert most == {True: 1, False: 4}
+    assert sum(served[:52]) <= 3
+    assert pool.processes[0].lent == 0
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -21,7 +21,7 @@ class AddTeamInput(ActionInput):
     rationale: str = ""
 
 
-class AddTeam(Action[AddTeamInput]):
+class AddTeam(Action[AddTeamInput, dict[str, int]]):
     """Adds teams; ``count`` 0 fails after they were added."""
 
     name = "tests.add_team"
@@ -37,7 +37,7 @@ class AddTeam(Action[AddTeamInput]):
             touches=[Touch(1, "team", [call.input.name])],
         )
 
-    def execute(self, call: Call[AddTeamInput]) -> Outcome:
+    def execute(self, call: Call[AddTeamInput]) -> Outcome[dict[str, int]]:
         number = Team.objects.count() + 1
         team = Team.objects.create(name=f"{call.input.name} {number}")
         if call.input.count == 0:

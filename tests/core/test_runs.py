@@ -234,7 +234,7 @@ class TestHolding:
         with pytest.raises(LeaseLost), late.fenced():
             AuditEntry.objects.create(action="tests.effect", actor_name="system: late", source="task")
         with pytest.raises(LeaseLost):
-            late.remember({"at": 1})
+            late.remember(1, {"at": 1})
         for leave in (ending.release, ending.postpone, ending.rest):
             leave(late)
         assert not AuditEntry.objects.filter(action="tests.effect").exists()
@@ -275,11 +275,11 @@ class TestHolding:
         run = start()
         holding = claim(run.pk)
         assert holding is not None
-        holding.remember({"at": 3})
+        holding.remember(3, {"at": 3})
         clock.move(seconds=11)
         taken = claim(run.pk)
         assert taken is not None
-        assert taken.run.position == {"at": 3}
+        assert taken.run.position == {"at": 3, "furthest": 3}
 
     def test_the_database_refuses_two_running_of_one_key(self) -> None:
         first = start(key="k")
@@ -383,7 +383,7 @@ class TestLevers:
     def test_a_paused_one_waits_until_it_is_resumed(self) -> None:
         def go_on(holding: Any) -> Done | None:
             if holding.token == 1:
-                holding.remember({"at": 5})
+                holding.remember(5, {"at": 5})
                 self.pull("pause", holding.run)
                 holding.beat()
                 holding.progress(5, 10)
@@ -537,3 +537,34 @@ class TestKeeping:
             keeper.close()
         clock.move(seconds=11)
         assert claim(run.pk) is not None
+
+
+def test_attempts_begin_anew_only_where_work_got_further_than_ever(kind: Kind, clock: Moving) -> None:
+    run = start()
+
+    def attempt(*kept: int) -> int:
+        holding = claim(run.pk)
+        assert holding is not None
+        for done in kept:
+            holding.remember(done, {"at": done})
+        clock.move(seconds=11)
+        return Run.objects.get(pk=run.pk).attempts
+
+    assert [attempt(), attempt(5), attempt(), attempt(6)] == [1, 1, 2, 1]
+    assert [attempt(3, 6), attempt(1)] == [2, 3]
+    assert claim(run.pk) is None
+    assert ending.settle(run.pk)
+    assert Run.objects.get(pk=run.pk).state == Run.State.GIVEN_UP
+
+
+def test_who_has_lost_the_run_remembers_nothing(kind: Kind, clock: Moving) -> None:
+    run = start()
+    asleep = claim(run.pk)
+    clock.move(seconds=11)
+    awake = claim(run.pk)
+    assert asleep is not None
+    assert awake is not None
+    awake.remember(1, {"at": "one"})
+    with pytest.raises(LeaseLost):
+        asleep.remember(2, {"at": "two"})
+    assert Run.objects.get(pk=run.pk).position == {"at": "one", "furthest": 1}

@@ -185,6 +185,7 @@ class Runs(RuleBasedStateMachine):
                 assert run.lease_until is not None
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_runs_in_any_order() -> None:
     run_state_machine_as_test(Runs, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))

@@ -181,9 +181,9 @@ def somebody_else_is_at_it() -> Iterator[None]:
         user=target["USER"],
         password=target["PASSWORD"],
         dbname=target["NAME"],
-        autocommit=True,
     ) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [DEMO_LOCK])
+        # Until the end of the transaction: a closed connection's locks are free some time after it is closed.
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [DEMO_LOCK])
         yield
 
 

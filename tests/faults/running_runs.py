@@ -37,12 +37,12 @@ class Console:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[Self]:
+    def started(cls, **env: str) -> Iterator[Self]:
         """Start one on a data folder of its own, and remove both."""
         parent = Path(tempfile.mkdtemp(prefix="ballast-runs-"))
         parent.chmod(0o711)
         try:
-            with Running(parent / "data") as running:
+            with Running(parent / "data", **env) as running:
                 running.await_ready()
                 yield cls(running, parent / "data")
         finally:

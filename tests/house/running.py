@@ -28,6 +28,8 @@ class Running:
     def __init__(self, data_dir: Path, *, port: int | str = 0, **env: str) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
+        self.said = ""
+        """What it printed when everything ran; kept by :meth:`await_ready`."""
         # A file: a pipe that nobody empties would stop, once it is full, whoever has something to say.
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
@@ -63,17 +65,19 @@ class Running:
     def await_ready(self) -> str:
         """Wait for what it prints when everything runs, and return it."""
         assert self.process.stdout is not None
-        said = ""
+        self.said = ""
         too_long = threading.Timer(READY_S, self.process.kill)
         too_long.start()
         try:
             for line in self.process.stdout:
-                said += line
+                self.said += line
                 if "Ctrl-C" in line:
-                    return said
+                    return self.said
         finally:
             too_long.cancel()
-        raise AssertionError(f"It ended instead of serving, or took {READY_S:.0f} s: {said}{self.logged()}")
+        raise AssertionError(
+            f"It ended instead of serving, or took {READY_S:.0f} s: {self.said}{self.logged()}"
+        )
 
     def logged(self) -> str:
         """What it wrote on stderr."""

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from console.embedded import ensure
 from tests.house.running import ROOT, environment
 
 
@@ -35,14 +38,14 @@ def manage(data_dir: Path, script: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.long
 def test_a_dump_is_restored_with_roles_and_an_audit_trail_that_nobody_edits(data_dir: Path) -> None:
-    manage(data_dir, "from apps.accounts.models import User; User.objects.create_user('ada')")
     dump = data_dir / "ballast.dump"
-    dumped = embedded(data_dir, "pg_dump", "-Fc", "-f", str(dump))
-    assert dumped.returncode == 0, dumped.stderr
     fresh = data_dir.parent / "fresh"
-    restored = embedded(fresh, "pg_restore", "--exit-on-error", "-d", "ballast", str(dump))
-    assert restored.returncode == 0, restored.stderr
+    with ensure(data_dir, redis=False, durable=False):
+        manage(data_dir, "from apps.accounts.models import User; User.objects.create_user('ada')")
+        dumped = embedded(data_dir, "pg_dump", "-Fc", "-f", str(dump))
+    assert dumped.returncode == 0, dumped.stderr
     script = """
 from apps.accounts.models import User
 from django.db import ProgrammingError, connection
@@ -52,7 +55,10 @@ try:
 except ProgrammingError as error:
     print("permission denied" in str(error))
 """
-    assert manage(fresh, script).split() == ["ada", "True"]
+    with ensure(fresh, redis=False, durable=False):
+        restored = embedded(fresh, "pg_restore", "--exit-on-error", "-d", "ballast", str(dump))
+        assert restored.returncode == 0, restored.stderr
+        assert manage(fresh, script).split() == ["ada", "True"]
 
 
 def test_another_database_is_left_to_its_own_programs(data_dir: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from console.embedded.state import free_port, load_state, port_is_free
 from tests.house.running import ROOT, environment
 
@@ -22,6 +24,7 @@ def manage(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 def test_it_brings_its_database_and_takes_it_away(data_dir: Path) -> None:
     script = "from apps.accounts.models import User; print('users', User.objects.count())"
     done = manage(data_dir, "shell", "--no-imports", "-c", script)

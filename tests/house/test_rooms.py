@@ -17,8 +17,10 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.permissions import permissions
 from apps.core.rooms import rooms
+from console.embedded import ensure
 from tests.house.running import ROOT, environment
 
+pytestmark = pytest.mark.long
 COPIED = ("apps", "console", "templates", "static", "fixtures", "manage.py", "pyproject.toml")
 BLOCK = re.compile(r"^`((?:apps|templates)/freezes/\S+)`\n\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -79,7 +81,7 @@ def said(kept_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, copy / name)
         else:
             shutil.copy(source, copy / name)
     (copy / "apps/freezes").mkdir()
@@ -101,8 +103,9 @@ def said(kept_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    manage("makemigrations", "freezes")
-    yield json.loads(manage("shell", "--no-imports", "-c", LOOK).splitlines()[-1])
+    with ensure(kept_data_dir, durable=False):
+        manage("makemigrations", "freezes")
+        yield json.loads(manage("shell", "--no-imports", "-c", LOOK).splitlines()[-1])
     shutil.rmtree(copy)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from django.db import connection
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from apps.core.runs.scheduled import current_slot, jobs, kind_of
 from apps.core.schedule import Job
 from console import scheduler
 from tests.core.runs import Moving
+from tests.house.waiting import until
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 HOURLY = Job(
@@ -131,17 +133,25 @@ def test_whatever_the_clock_does_each_slot_is_done_once(jumps: list[int]) -> Non
     assert set(states()) == {"completed"}
 
 
+def lead() -> psycopg.Connection:
+    """Lead; where another led just now, as soon as PostgreSQL has noticed that it is gone."""
+    leaders: list[psycopg.Connection] = []
+
+    def has_led() -> bool:
+        leader = scheduler._try_to_lead()
+        if leader is not None:
+            leaders.append(leader)
+        return bool(leaders)
+
+    until(has_led, "it leads")
+    return leaders[0]
+
+
 @pytest.mark.django_db
 def test_only_one_of_two_leads() -> None:
-    first = scheduler._try_to_lead()
-    assert first is not None
-    try:
+    with lead():
         assert scheduler._try_to_lead() is None
-    finally:
-        first.close()
-    second = scheduler._try_to_lead()
-    assert second is not None
-    second.close()
+    lead().close()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -206,8 +216,7 @@ def test_it_goes_on_after_an_error_in_reconciling(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.django_db
 def test_the_leader_does_not_wait_for_ever_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "SILENCE_S", 0.2)
-    leader = scheduler._try_to_lead()
-    assert leader is not None
+    leader = lead()
     backend = leader.info.backend_pid
     try:
         with pytest.raises(ServerSilent):

@@ -90,7 +90,7 @@ def test_a_what_if_is_a_get_with_steps(live_worker: Any, fleet: dict[str, Servic
     assert (
         document["after"]["tiers"]["balanced"]["target"] > document["before"]["tiers"]["balanced"]["target"]
     )
-    assert document["sentence"].startswith("With these steps web could keep")
+    assert document["sentence"].startswith("With these steps, web could keep")
 
 
 def test_a_step_that_does_not_fit_is_a_problem_of_its_place(

@@ -83,11 +83,11 @@ def test_it_says_what_could_be_kept_with_the_steps(
     live_worker: Any, fleet: dict[str, Service], reader: Client
 ) -> None:
     today = text_of(reader.get(HERE))
-    assert "As it is, web can keep" in today
+    assert "Today web can keep" in today
     found = reader.get(f"{HERE}?step=fallback:0.9:pay&step=retry:2:db")
     text = text_of(found)
     assert found.status_code == 200
-    assert "With these steps web could keep" in text
+    assert "With these steps, web could keep" in text
     assert "fallback for pay, answers 90 %" in text
     assert "3 while it is down" in text
     assert not AuditEntry.objects.filter(actor_name__startswith="viewer").exists()
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_said_and_the_rest_still_shown(
     page = reader.get(f"{HERE}?step=fallback:0.9:nobody")
     assert page.status_code == 422
     assert "web does not call nobody itself." in text_of(page)
-    assert "As it is, web can keep" in text_of(page)
+    assert "Today web can keep" in text_of(page)
 
 
 def test_a_step_that_is_none_is_named_and_the_others_stay(
@@ -140,7 +140,7 @@ def test_a_step_that_is_none_is_named_and_the_others_stay(
     assert "Step 4, “teleport:1:db”, is left out. A step begins with one of fallback, queue," in text
     assert "1 more replica of db" in text
     assert "1 more try of db" in text
-    assert "With these steps web could keep" in text
+    assert "With these steps, web could keep" in text
     assert page.content.decode().count("Remove: ") == 2
 
 

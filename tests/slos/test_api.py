@@ -107,6 +107,17 @@ def test_it_gives_every_field_of_the_engines_document(api: Client, shop: Team) -
     assert {name: body.get(name, "not shown") for name in rest} == rest
 
 
+def test_what_another_version_stored_comes_back_as_it_is(api: Client, odd: Service) -> None:
+    stored = current(odd)
+    del stored.document["tiers"]["balanced"]["backtest"]
+    stored.document["tiers"]["balanced"]["target"] = 1
+    stored.document["composite"]["added_later"] = [None, "text"]
+    stored.save(update_fields=["document"])
+    shown = api.get(path(odd, "slo-recommendations")).json()["recommendations"]["availability"]
+    assert (shown["tiers"], shown["composite"]) == (stored.document["tiers"], stored.document["composite"])
+    assert str(shown["tiers"]["balanced"]["target"]) == "1", "a whole number stays one"
+
+
 @pytest.mark.parametrize("heading", ["availability", "latency"])
 def test_it_has_a_place_for_every_field_that_the_format_names(heading: str) -> None:
     text = FORMAT.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,12 @@ def group(services: int, *missed: float) -> dict[str, object]:
     return {"services": services + 3, "with_number": services, **tiers}
 
 
-def real() -> dict[str, object]:
+def real() -> Any:
     about = {"pages": 3, "sites": 5, "windows": 40, "shown": "60 to 90 days", "judged": "each by the others"}
     return {"about": about, "regime": "up_or_down"} | group(40, 0.02, 0.06, 0.21)
 
 
-def report() -> dict[str, object]:
+def report() -> Any:
     return {
         "about": {
             "services": "30 simulated; for latency 9",
@@ -77,18 +78,18 @@ def test_the_table_of_real_histories_ends_with_the_figures_that_are_shipped() ->
 
 def test_of_a_report_the_regimes_and_the_whole_are_kept() -> None:
     found = condensed(report(), real())
-    assert found["regimes"]["steady"]["cases"] == 20, "those that got a number"
-    assert found["regimes"]["steady"]["missed"] == {"conservative": 0.0, "balanced": 0.04, "aggressive": 0.18}
-    assert found["overall"]["missed"]["balanced"] == 0.05
-    assert found["young"]["missed"]["balanced"] == 0.07
-    assert "time" not in found["about"]
+    assert found.regimes["steady"].cases == 20, "those that got a number"
+    assert found.regimes["steady"].missed == {"conservative": 0.0, "balanced": 0.04, "aggressive": 0.18}
+    assert found.overall.missed["balanced"] == 0.05
+    assert found.young.missed["balanced"] == 0.07
+    assert "time" not in found.about
 
 
 def test_of_real_histories_the_regime_is_kept_and_how_it_was_judged() -> None:
     found = condensed(report(), real())
-    assert found["regimes"]["up_or_down"]["cases"] == 40
-    assert [name for name, each in found["regimes"].items() if each["is_real"]] == ["up_or_down"]
-    assert found["real"]["judged"] == "each by the others"
+    assert found.regimes["up_or_down"].cases == 40
+    assert [name for name, each in found.regimes.items() if each.is_real] == ["up_or_down"]
+    assert found.real["judged"] == "each by the others"
 
 
 def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,7 @@ def serving(answering: Answering, *, tls: bool = False) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or half an answer waits 40 ms for the receipt of the other half
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the test's output clean."""

@@ -15,6 +15,7 @@ from apps.core.models import AuditEntry, OutboxEvent, Run
 from apps.telemetry import checks, services
 from apps.telemetry.clients.errors import SourceRefused
 from apps.telemetry.models import ContestedHour, EdgeHour, LatencyHour, SliDay, SliHour, TelemetryRun
+from apps.telemetry.runs import Reading
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success
 from tests.telemetry.test_prometheus_source import Fleet
 
@@ -52,7 +53,7 @@ def backfill(days: int = 2, end: datetime = END, **parameters: object) -> Teleme
     run = services.request_run(
         TelemetryRun.Kind.BACKFILL,
         source="prometheus",
-        parameters=parameters,
+        parameters=Reading.model_validate(parameters),
         actor=ACTOR,
         window=(end - timedelta(days=days), end),
     )

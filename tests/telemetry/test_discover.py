@@ -23,6 +23,7 @@ from apps.core.runs.starting import RING
 from apps.telemetry import services, sources, tasks
 from apps.telemetry.clients.prometheus import discovery
 from apps.telemetry.models import EdgeHour, SliHour, TelemetryRun
+from apps.telemetry.runs import Reading
 from apps.telemetry.sources import NoSource
 from tests.telemetry.prometheus_server import Form, Reply, Server, error, matrix, success
 from tests.telemetry.test_prometheus_source import Fleet
@@ -86,7 +87,7 @@ def discover(days: int = 1, end: datetime = END) -> TelemetryRun:
     run = services.request_run(
         TelemetryRun.Kind.DISCOVERY,
         source="prometheus",
-        parameters={"days": days},
+        parameters=Reading(days=days),
         actor=ACTOR,
         window=(end - timedelta(days=days), end),
     )
@@ -274,7 +275,7 @@ def test_a_source_that_cannot_do_a_day_is_asked_by_the_hour(prometheus: Server, 
 def test_a_source_that_refuses_fails_the_run_and_changes_nothing(prometheus: Server, shop: Fleet) -> None:
     shop.replies[CALLS] = error(400, "bad_data", "unknown function")
     execute(str(services.request_run(
-        TelemetryRun.Kind.DISCOVERY, source="prometheus", parameters={}, actor=ACTOR, window=(END - DAY, END)
+        TelemetryRun.Kind.DISCOVERY, source="prometheus", parameters=Reading(), actor=ACTOR, window=(END - DAY, END)
     ).pk))  # fmt: skip
     run = TelemetryRun.objects.get()
     assert run.state == TelemetryRun.State.FAILED

@@ -250,6 +250,7 @@ def check_refused(folder: Path, error: InvalidInput) -> None:
         assert "Input should" not in problem["reason"]
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(mutations(), max_size=3))

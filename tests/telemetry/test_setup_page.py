@@ -263,7 +263,7 @@ def test_stored_families_are_changed_and_taken_away_as_text(admin: Client, serve
         ("[telemetry", "not valid TOML"),
         ("[telemetry]\ntimeout_seconds = 3", "timeout_seconds"),
         ("[elsewhere]", "elsewhere"),
-        ("telemetry = 3", "nothing else"),
+        ("telemetry = 3", "Write only [telemetry]"),
         ('[telemetry.families.x]\nservice_label = "app"', "total is missing"),
         ('[telemetry.families.x]\nlike = "http"', "like"),
     ],

@@ -159,6 +159,7 @@ def contested(measure: str) -> dict[int, Hour]:
     }
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=7))
 def test_what_is_stored_is_what_the_model_says(steps: list[Step]) -> None:

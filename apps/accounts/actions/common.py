@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from django.core.exceptions import ValidationError
 from pydantic import AfterValidator, Field
@@ -104,7 +104,24 @@ def teams_named(names: list[str]) -> list[Team]:
     return [Team.objects.get_or_create(name=name)[0] for name in names]
 
 
-def describe_user(user: User) -> dict[str, Any]:
+class UserRecord(TypedDict):
+    """A user, as answers and the audit trail have them."""
+
+    username: str
+    email: str
+    role: str
+    teams: list[str]
+    is_active: bool
+
+
+class SessionsEnded(TypedDict):
+    """How many sessions of a user ended."""
+
+    username: str
+    sessions_ended: int
+
+
+def describe_user(user: User) -> UserRecord:
     """Return a user's record for the audit trail."""
     return {
         "username": user.get_username(),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from pydantic import Field
 
 from apps.accounts import api_keys
 from apps.accounts.actions.common import MAX_ID
 from apps.accounts.models import ApiKey, User
+from apps.accounts.names import KeyName
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import BadRequest, NotAllowed, NotFound
@@ -17,15 +17,18 @@ from apps.core.errors import BadRequest, NotAllowed, NotFound
 MAX_KEY_DAYS = 3660
 
 
+type KeyRecord = dict[str, int | str | None]
+
+
 class CreateApiKeyInput(ActionInput):
-    name: str = Field(min_length=1, max_length=100, description="What the key is for, such as `backstage`.")
+    name: KeyName = Field(description="What the key is for, such as `backstage`.")
     expires_in_days: int | None = Field(
         default=None, ge=1, le=MAX_KEY_DAYS, title="Expires in", json_schema_extra={"unit": "days"}
     )
 
 
 @register
-class CreateApiKey(Action[CreateApiKeyInput]):
+class CreateApiKey(Action[CreateApiKeyInput, KeyRecord]):
     """Create a key that acts as you. Only the first answer shows it: no replay and no page shows it again."""
 
     name = "accounts.create_api_key"
@@ -51,7 +54,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
             undo="Revoke it on the page API keys.",
         )
 
-    def execute(self, call: Call[CreateApiKeyInput]) -> Outcome:
+    def execute(self, call: Call[CreateApiKeyInput]) -> Outcome[KeyRecord]:
         user = call.actor.user
         assert user is not None  # the guard refuses the system
         # The lock makes sure that no key outlives a deactivation that runs at the same moment.
@@ -79,7 +82,7 @@ class CreateApiKey(Action[CreateApiKeyInput]):
         )
 
 
-def describe_key(key: ApiKey) -> dict[str, Any]:
+def describe_key(key: ApiKey) -> KeyRecord:
     """Return a key's record: everything but its hash."""
     return {
         "id": key.pk,
@@ -97,7 +100,7 @@ class RevokeApiKeyInput(ActionInput):
 
 
 @register
-class RevokeApiKey(Action[RevokeApiKeyInput]):
+class RevokeApiKey(Action[RevokeApiKeyInput, KeyRecord]):
     """End a key at once: your own or, for an SRE admin, anybody's."""
 
     name = "accounts.revoke_api_key"
@@ -133,7 +136,7 @@ class RevokeApiKey(Action[RevokeApiKeyInput]):
             undo="A revoked key cannot be restored. Make a new one.",
         )
 
-    def execute(self, call: Call[RevokeApiKeyInput]) -> Outcome:
+    def execute(self, call: Call[RevokeApiKeyInput]) -> Outcome[KeyRecord]:
         key: ApiKey = call.target
         before = describe_key(key)
         if key.revoked_at is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -12,6 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_seriali
 from apps.accounts import sessions, sign_ins
 from apps.accounts.actions.common import (
     Rationale,
+    SessionsEnded,
+    UserRecord,
     describe_user,
     find_user,
     lock_admins,
@@ -23,14 +27,11 @@ from apps.accounts.formatting import session_words
 from apps.accounts.models import User
 from apps.accounts.names import Username
 from apps.core import instants
-from apps.core.actions import Action, ActionInput, Call, Event, Outcome, Preview, Risk, register
+from apps.core.actions import Action, ActionInput, Actor, Call, Event, Outcome, Preview, Risk, register
 from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
-from apps.core.redis.rate_limit import Limit, take_or_refuse
 
 MAX_PASSWORD = 1_000
-TRIES = Limit(burst=10, per_minute=2)
-"""The tries to give the present password. Somebody who finds an open browser has no more tries than this."""
 
 
 def _not_too_long(secret: SecretStr) -> SecretStr:
@@ -70,7 +71,7 @@ class ChangePasswordInput(ActionInput):
 
 
 @register
-class ChangePassword(Action[ChangePasswordInput]):
+class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
     """Choose another password. All your sessions end. On the page Account, your browser stays signed in."""
 
     name = "accounts.change_password"
@@ -88,6 +89,23 @@ class ChangePassword(Action[ChangePasswordInput]):
         if call.actor.api_key_prefix:
             raise NotAllowed("A key cannot change the password. Sign in and change it on the page Account.")
 
+    @contextmanager
+    def around(self, actor: Actor, data: ChangePasswordInput) -> Iterator[None]:
+        """Count the try before the password is checked, in PostgreSQL, and outside of what a refusal takes back."""
+        if actor.user is None or actor.api_key_prefix:
+            yield  # the guard refuses it
+            return
+        taken = sign_ins.begin_password(actor.user, actor.ip)
+        try:
+            yield
+        except InvalidInput as error:
+            if any(problem.path == "current_password" for problem in error.fields):
+                sign_ins.fail_password(taken, actor)
+            else:
+                sign_ins.succeed_password(taken)
+            raise
+        sign_ins.succeed_password(taken)
+
     def preview(self, call: Call[ChangePasswordInput]) -> Preview:
         user = call.actor.user
         assert user is not None  # the guard refuses the system
@@ -98,14 +116,13 @@ class ChangePassword(Action[ChangePasswordInput]):
             undo="Change it again. API keys are not affected.",
         )
 
-    def execute(self, call: Call[ChangePasswordInput]) -> Outcome:
+    def execute(self, call: Call[ChangePasswordInput]) -> Outcome[SessionsEnded]:
         assert call.actor.user is not None  # the guard refuses the system
         user = User.objects.select_for_update().get(pk=call.actor.user.pk)
         current, new = (
             call.input.current_password.get_secret_value(),
             call.input.new_password.get_secret_value(),
         )
-        take_or_refuse(f"password:{user.pk}", TRIES)
         if not user.is_active or not user.check_password(current):
             raise InvalidInput(
                 "The password was not changed.",
@@ -122,7 +139,7 @@ class ChangePassword(Action[ChangePasswordInput]):
             events=[Event("accounts.password_changed", {"user_id": user.pk, "sessions_ended": len(ended)})],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SessionsEnded) -> str:
         return "Your password is changed."
 
     def sentence(self, entry: AuditEntry) -> str:
@@ -142,13 +159,21 @@ def _accept(user: User, current: str, new: str) -> None:
         raise InvalidInput("The password was not changed.", fields=problems) from None
 
 
+class PasswordReset(UserRecord):
+    """A user whose sessions have ended; only the first answer has the password."""
+
+    sessions_ended: int
+    password: None
+    note: str
+
+
 class ResetPasswordInput(ActionInput):
     username: Username
     rationale: Rationale
 
 
 @register
-class ResetPassword(Action[ResetPasswordInput]):
+class ResetPassword(Action[ResetPasswordInput, PasswordReset]):
     """Give a person a one-time password, which they must change at the next sign-in. Only the first answer shows it."""
 
     name = "accounts.reset_password"
@@ -181,14 +206,18 @@ class ResetPassword(Action[ResetPasswordInput]):
             undo="The present password does not come back. API keys stay as they are.",
         )
 
-    def execute(self, call: Call[ResetPasswordInput]) -> Outcome:
+    def execute(self, call: Call[ResetPasswordInput]) -> Outcome[PasswordReset]:
         user: User = call.target
         password = generated_password()
         ended = set_password(user, password, must_change=True)
         sign_ins.unlock(user)
-        result = describe_user(user) | {"sessions_ended": len(ended)}
         return Outcome(
-            result=result | {"password": None, "note": "The password is shown once, in the first answer."},
+            result={
+                **describe_user(user),
+                "sessions_ended": len(ended),
+                "password": None,
+                "note": "The password is shown once, in the first answer.",
+            },
             shown_once={"password": password},
             object_type="user",
             object_id=str(user.pk),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.core.validators import validate_email
 from pydantic import Field
 
 from apps.accounts.actions.common import (
     Teams,
+    UserRecord,
     by_django,
     describe_user,
     find_user,
@@ -54,8 +55,14 @@ class CreateUserInput(ActionInput):
     teams: Teams
 
 
+class NewUser(UserRecord):
+    """A user who was just made; only the first answer has the password."""
+
+    password: None
+
+
 @register
-class CreateUser(Action[CreateUserInput]):
+class CreateUser(Action[CreateUserInput, NewUser]):
     """Make an account. Only the first answer shows its password."""
 
     name = "accounts.create_user"
@@ -78,13 +85,13 @@ class CreateUser(Action[CreateUserInput]):
         role = User.Role(call.input.role).label
         return Preview(summary=f"{call.input.username} can sign in and act as {role}.")
 
-    def execute(self, call: Call[CreateUserInput]) -> Outcome:
+    def execute(self, call: Call[CreateUserInput]) -> Outcome[NewUser]:
         data = call.input
         password = generated_password()
         user = User.objects.create_user(data.username, data.email, password, role=data.role)
         user.teams.set(teams_named(data.teams))
         return Outcome(
-            result=describe_user(user) | {"password": None},
+            result={**describe_user(user), "password": None},
             shown_once={"password": password},
             object_type="user",
             object_id=str(user.pk),
@@ -108,7 +115,7 @@ class SetRoleInput(ActionInput):
 
 
 @register
-class SetRole(Action[SetRoleInput]):
+class SetRole(Action[SetRoleInput, UserRecord]):
     """Change a person's role and, where given, the teams whose services they own."""
 
     name = "accounts.set_role"
@@ -135,7 +142,7 @@ class SetRole(Action[SetRoleInput]):
             changes.append(FieldChange("Teams", ", ".join(teams), ", ".join(tidy_names(call.input.teams))))
         return Preview(summary=f"The rights of {user.get_username()} change at once.", changes=changes)
 
-    def execute(self, call: Call[SetRoleInput]) -> Outcome:
+    def execute(self, call: Call[SetRoleInput]) -> Outcome[UserRecord]:
         user: User = call.target
         before = describe_user(user)
         user.role = call.input.role
@@ -152,7 +159,7 @@ class SetRole(Action[SetRoleInput]):
             events=[Event("accounts.role_changed", {"user_id": user.pk})],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: UserRecord) -> str:
         return f"{result['username']} is {User.Role(result['role']).label} from now on."
 
     def undo(self, entry: AuditEntry) -> Undo:

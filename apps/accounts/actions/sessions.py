@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import Field
 
 from apps.accounts import sessions
-from apps.accounts.actions.common import MAX_ID, find_user, recorded, refuse_keys, touch
+from apps.accounts.actions.common import MAX_ID, SessionsEnded, find_user, recorded, refuse_keys, touch
 from apps.accounts.formatting import session_words
 from apps.accounts.models import User, UserSession
 from apps.accounts.names import Username
@@ -23,8 +23,19 @@ class EndSessionInput(ActionInput):
     session_id: int = Field(ge=1, le=MAX_ID, json_schema_extra={"widget": "hidden"})
 
 
-def describe_session(session: UserSession) -> dict[str, Any]:
-    """Return a session's record: where and since when, without what opens it."""
+class SessionRecord(TypedDict):
+    """A session: where and since when, without what opens it."""
+
+    id: int
+    user: str
+    ip: str | None
+    browser: str
+    created_at: str
+    last_seen_at: str
+
+
+def describe_session(session: UserSession) -> SessionRecord:
+    """Return a session's record."""
     return {
         "id": session.pk,
         "user": session.user.get_username(),
@@ -36,7 +47,7 @@ def describe_session(session: UserSession) -> dict[str, Any]:
 
 
 @register
-class EndSession(Action[EndSessionInput]):
+class EndSession(Action[EndSessionInput, SessionRecord]):
     """Sign one browser out at once. An SRE admin can do it for anybody, others for themselves."""
 
     name = "accounts.end_session"
@@ -65,7 +76,7 @@ class EndSession(Action[EndSessionInput]):
             undo="Sign in again there.",
         )
 
-    def execute(self, call: Call[EndSessionInput]) -> Outcome:
+    def execute(self, call: Call[EndSessionInput]) -> Outcome[SessionRecord]:
         session: UserSession = call.target
         sessions.end([session])
         payload = {"user_id": session.user_id, "sessions_ended": 1}
@@ -78,7 +89,7 @@ class EndSession(Action[EndSessionInput]):
             events=[Event("accounts.sessions_ended", payload)],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SessionRecord) -> str:
         return f"{result['user']} is signed out there: {result['browser']}."
 
     def sentence(self, entry: AuditEntry) -> str:
@@ -97,7 +108,7 @@ class EndSessionsInput(ActionInput):
 
 
 @register
-class EndSessions(Action[EndSessionsInput]):
+class EndSessions(Action[EndSessionsInput, SessionsEnded]):
     """Sign a person out everywhere at once. An SRE admin can do it for anybody, others for themselves."""
 
     name = "accounts.end_sessions"
@@ -127,12 +138,12 @@ class EndSessions(Action[EndSessionsInput]):
             undo="Sign in again. API keys are not affected.",
         )
 
-    def execute(self, call: Call[EndSessionsInput]) -> Outcome:
+    def execute(self, call: Call[EndSessionsInput]) -> Outcome[SessionsEnded]:
         user: User = call.target
         ended = sessions.end_all(user, keep=call.input.keep_session_id)
         counted = {"sessions_ended": len(ended)}
         return Outcome(
-            result={"username": user.get_username()} | counted,
+            result={"username": user.get_username(), "sessions_ended": len(ended)},
             object_type="user",
             object_id=str(user.pk),
             object_label=user.get_username(),
@@ -140,7 +151,7 @@ class EndSessions(Action[EndSessionsInput]):
             events=[Event("accounts.sessions_ended", {"user_id": user.pk} | counted)],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SessionsEnded) -> str:
         return f"{plural(result['sessions_ended'], 'session')} of {result['username']} ended."
 
     def sentence(self, entry: AuditEntry) -> str:

@@ -6,15 +6,15 @@ name, or has a digest where no user has it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from pydantic import Field
 
 from apps.accounts.actions.common import MAX_ID, recorded
 from apps.accounts.formatting import browser_words
 from apps.accounts.models import User
-from apps.accounts.sign_ins import SCOPES, UNKNOWN
-from apps.core.actions import Action, ActionInput, Call, Event, Outcome, register
+from apps.accounts.sign_ins import PASSWORD, SCOPES, UNKNOWN
+from apps.core.actions import Action, ActionInput, Call, Event, Nothing, Outcome, register
 from apps.core.errors import NotSignedIn
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
@@ -27,7 +27,7 @@ class BySelfInput(ActionInput):
     user_agent: str = ""
 
 
-class _BySelf(Action[BySelfInput]):
+class _BySelf(Action[BySelfInput, Nothing]):
     """An action of a person who has just proved their identity."""
 
     permission = INTERNAL
@@ -35,7 +35,7 @@ class _BySelf(Action[BySelfInput]):
     Input = BySelfInput
     topic: str
 
-    def execute(self, call: Call[BySelfInput]) -> Outcome:
+    def execute(self, call: Call[BySelfInput]) -> Outcome[Nothing]:
         user = call.actor.user
         assert user is not None  # somebody signed in or out
         return Outcome(
@@ -89,7 +89,13 @@ class AttemptInput(ActionInput):
     name_digest: str = ""
 
 
-def _whose(user_id: int | None, name_digest: str, other: str) -> dict[str, Any]:
+class _Subject(TypedDict):
+    object_type: str
+    object_id: str
+    object_label: str
+
+
+def _whose(user_id: int | None, name_digest: str, other: str) -> _Subject:
     """Return the subject of an entry about an attempt: the person of that name, or what else identifies it."""
     user = User.objects.filter(pk=user_id).first() if user_id is not None else None
     if user is not None:
@@ -98,7 +104,7 @@ def _whose(user_id: int | None, name_digest: str, other: str) -> dict[str, Any]:
 
 
 @register
-class SignInFailed(Action[AttemptInput]):
+class SignInFailed(Action[AttemptInput, Nothing]):
     """A sign-in failed: a wrong password, an unknown name, or a deactivated user."""
 
     name = "accounts.sign_in_failed"
@@ -107,7 +113,7 @@ class SignInFailed(Action[AttemptInput]):
     is_internal = True
     Input = AttemptInput
 
-    def execute(self, call: Call[AttemptInput]) -> Outcome:
+    def execute(self, call: Call[AttemptInput]) -> Outcome[Nothing]:
         data = call.input
         about = _whose(data.user_id, data.name_digest, "unknown name")
         return Outcome(
@@ -129,7 +135,7 @@ class LockedInput(AttemptInput):
 
 
 @register
-class SignInLocked(Action[LockedInput]):
+class SignInLocked(Action[LockedInput, Nothing]):
     """Sign-ins are refused for a while because too many failed."""
 
     name = "accounts.sign_in_locked"
@@ -138,7 +144,7 @@ class SignInLocked(Action[LockedInput]):
     is_internal = True
     Input = LockedInput
 
-    def execute(self, call: Call[LockedInput]) -> Outcome:
+    def execute(self, call: Call[LockedInput]) -> Outcome[Nothing]:
         data = call.input
         scope = SCOPES[data.scope]
         is_of_a_name = scope.name != "address"
@@ -151,6 +157,9 @@ class SignInLocked(Action[LockedInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if after["locked"] == PASSWORD.words:
+            failed = plural(after["failed_attempts"], "wrong password")
+            return f"Changes of the password of {entry.object_label} locked after {failed}"
         return f"Sign-ins{who} locked after {after['failed_attempts']} failures: {after['locked']}"
 
 
@@ -161,7 +170,7 @@ class CountedInput(ActionInput):
 
 
 @register
-class SignInsCounted(Action[CountedInput]):
+class SignInsCounted(Action[CountedInput, Nothing]):
     """The number of sign-ins that were refused during a lock, or that were too many for entries of their own."""
 
     name = "accounts.sign_ins_counted"
@@ -170,12 +179,12 @@ class SignInsCounted(Action[CountedInput]):
     is_internal = True
     Input = CountedInput
 
-    def execute(self, call: Call[CountedInput]) -> Outcome:
+    def execute(self, call: Call[CountedInput]) -> Outcome[Nothing]:
         data = call.input
         scope = SCOPES[data.scope]
         about = _whose(data.user_id, "", scope.words)
         what = "failed" if scope is UNKNOWN else "refused"
-        after: dict[str, Any] = {"counted_together": scope.words, what: data.refused}
+        after = {"counted_together": scope.words, what: data.refused}
         payload = {
             "user_id": data.user_id,
             "ip": call.actor.ip,
@@ -191,6 +200,9 @@ class SignInsCounted(Action[CountedInput]):
 
     def sentence(self, entry: AuditEntry) -> str:
         after, who = recorded(entry.after), f" as {entry.object_label}" if entry.object_type == "user" else ""
+        if after.get("counted_together") == PASSWORD.words:
+            tries = plural(after["refused"], "try", "tries")
+            return f"{tries} to change the password of {entry.object_label} refused while locked"
         if "refused" in after:
             return f"{plural(after['refused'], 'sign-in')}{who} refused while locked: {after['counted_together']}"
         return f"{plural(after['failed'], 'further sign-in')} under unknown names failed"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from apps.accounts import sessions
 from apps.accounts.actions.common import (
     Rationale,
+    UserRecord,
     describe_user,
     find_user,
     keep_an_admin,
@@ -37,7 +38,16 @@ from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.ui.format import plural
 
-CLOSED = (("sessions_ended", "session"), ("keys_revoked", "key"))
+
+class Closed(TypedDict):
+    """How many sessions and keys ended with a user's access."""
+
+    sessions_ended: int
+    keys_revoked: int
+
+
+class Deactivated(UserRecord, Closed):
+    """A user who can no longer sign in."""
 
 
 class StandingInput(ActionInput):
@@ -45,7 +55,7 @@ class StandingInput(ActionInput):
     rationale: Rationale
 
 
-class _Standing(Action[StandingInput]):
+class _Standing(Action[StandingInput, UserRecord]):
     permission = "accounts.manage_users"
     Input = StandingInput
 
@@ -55,17 +65,18 @@ class _Standing(Action[StandingInput]):
         return find_user(data.username, lock=lock)
 
 
-def close_doors(user: User) -> dict[str, int]:
+def close_doors(user: User) -> Closed:
     """End every session and revoke every key of a person. Return how many of each there were."""
     ended = sessions.end_all(user)
     revoked = ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=instants.now())
     return {"sessions_ended": len(ended), "keys_revoked": revoked}
 
 
-def closed_words(closed: dict[str, Any]) -> str:
+def closed_words(sessions_ended: int, keys_revoked: int) -> str:
     """Return what ended with a person's access: ``, with 2 sessions and 1 key``; empty where nothing did."""
-    counts = [plural(closed[name], noun) for name, noun in CLOSED if closed[name]]
-    return f", with {' and '.join(counts)}" if counts else ""
+    counts = [(sessions_ended, "session"), (keys_revoked, "key")]
+    words = [plural(count, noun) for count, noun in counts if count]
+    return f", with {' and '.join(words)}" if words else ""
 
 
 @register
@@ -108,30 +119,33 @@ class Deactivate(_Standing):
             undo="Reactivate the user. Sessions and keys do not come back. The audit trail keeps what they did.",
         )
 
-    def execute(self, call: Call[StandingInput]) -> Outcome:
+    def execute(self, call: Call[StandingInput]) -> Outcome[UserRecord]:
         user: User = call.target
         before = describe_user(user)
         user.is_active, user.deactivated_at = False, instants.now()
         user.save(update_fields=["is_active", "deactivated_at"])
         closed = close_doors(user)
+        after: Deactivated = {**describe_user(user), **closed}
         return Outcome(
-            result=describe_user(user) | closed,
+            result=after,
             object_type="user",
             object_id=str(user.pk),
             object_label=user.get_username(),
             before=before,
-            after=describe_user(user) | closed,
-            events=[Event("accounts.user_deactivated", {"user_id": user.pk} | closed)],
+            after=after,
+            events=[Event("accounts.user_deactivated", {"user_id": user.pk, **closed})],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: UserRecord) -> str:
         return f"{result['username']} is deactivated."
 
     def undo(self, entry: AuditEntry) -> Undo:
         return Undo("accounts.reactivate", {"username": entry.object_label, "rationale": taken_back(self)})
 
     def sentence(self, entry: AuditEntry) -> str:
-        return f"User {entry.object_label} deactivated{closed_words(recorded(entry.after))}"
+        after = recorded(entry.after)
+        words = closed_words(after["sessions_ended"], after["keys_revoked"])
+        return f"User {entry.object_label} deactivated{words}"
 
 
 @register
@@ -158,7 +172,7 @@ class Reactivate(_Standing):
             undo="Deactivate the user.",
         )
 
-    def execute(self, call: Call[StandingInput]) -> Outcome:
+    def execute(self, call: Call[StandingInput]) -> Outcome[UserRecord]:
         user: User = call.target
         before = describe_user(user)
         user.is_active, user.deactivated_at = True, None
@@ -175,7 +189,7 @@ class Reactivate(_Standing):
             events=[Event("accounts.user_reactivated", {"user_id": user.pk})],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: UserRecord) -> str:
         return f"{result['username']} is active again."
 
     def undo(self, entry: AuditEntry) -> Undo:

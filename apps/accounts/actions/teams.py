@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from apps.accounts.actions.common import (
     touch,
 )
 from apps.accounts.models import Team, User
-from apps.accounts.names import TeamName, Username
+from apps.accounts.names import NewTeamName, Username
 from apps.core import instants
 from apps.core.actions import (
     Action,
@@ -37,7 +37,16 @@ from apps.ui.format import plural
 TeamId = Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"widget": "hidden"})]
 
 
-def describe_team(team: Team) -> dict[str, Any]:
+class TeamRecord(TypedDict):
+    """A team, as answers and the audit trail have it."""
+
+    id: int
+    name: str
+    members: list[str]
+    archived_at: str | None
+
+
+def describe_team(team: Team) -> TeamRecord:
     """Return a team's record for the audit trail."""
     return {
         "id": team.pk,
@@ -61,7 +70,7 @@ def _refuse_taken(name: str, team: Team | None = None) -> None:
         raise Conflict(f"There is already a team called {name}.")
 
 
-def _outcome(team: Team, topic: str, before: dict[str, Any] | None) -> Outcome:
+def _outcome(team: Team, topic: str, before: TeamRecord | None) -> Outcome[TeamRecord]:
     return Outcome(
         result=describe_team(team),
         object_type="team",
@@ -80,11 +89,11 @@ def _moved(entry: AuditEntry) -> str:
 
 
 class CreateTeamInput(ActionInput):
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register
-class CreateTeam(Action[CreateTeamInput]):
+class CreateTeam(Action[CreateTeamInput, TeamRecord]):
     """Make a team. The role of each member says what they may do with its services."""
 
     name = "accounts.create_team"
@@ -102,10 +111,10 @@ class CreateTeam(Action[CreateTeamInput]):
             summary=f"Team {call.input.name} is created without members.", undo="Archive the team."
         )
 
-    def execute(self, call: Call[CreateTeamInput]) -> Outcome:
+    def execute(self, call: Call[CreateTeamInput]) -> Outcome[TeamRecord]:
         return _outcome(Team.objects.create(name=call.input.name), "accounts.team_created", None)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"Team {result['name']} is created."
 
     def undo(self, entry: AuditEntry) -> Undo:
@@ -115,7 +124,7 @@ class CreateTeam(Action[CreateTeamInput]):
         return f"Team {entry.object_label} created"
 
 
-class _OnTeam[InputT: ActionInput](Action[InputT]):
+class _OnTeam[InputT: ActionInput](Action[InputT, TeamRecord]):
     permission = "accounts.manage_users"
 
     def target(self, data: Any, *, lock: bool) -> Team:
@@ -127,7 +136,7 @@ class _OnTeam[InputT: ActionInput](Action[InputT]):
 
 class RenameTeamInput(ActionInput):
     team_id: TeamId
-    name: TeamName = Field(min_length=1)
+    name: NewTeamName
 
 
 @register
@@ -152,14 +161,14 @@ class RenameTeam(_OnTeam[RenameTeamInput]):
             undo="Rename it back.",
         )
 
-    def execute(self, call: Call[RenameTeamInput]) -> Outcome:
+    def execute(self, call: Call[RenameTeamInput]) -> Outcome[TeamRecord]:
         team: Team = call.target
         before = describe_team(team)
         team.name = call.input.name
         team.save(update_fields=["name"])
         return _outcome(team, "accounts.team_renamed", before)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"The team is called {result['name']}."
 
     def undo(self, entry: AuditEntry) -> Undo:
@@ -203,7 +212,7 @@ class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
             undo="Restore the team and add its members again.",
         )
 
-    def execute(self, call: Call[ArchiveTeamInput]) -> Outcome:
+    def execute(self, call: Call[ArchiveTeamInput]) -> Outcome[TeamRecord]:
         team: Team = call.target
         before = describe_team(team)
         team.members.clear()
@@ -211,7 +220,7 @@ class ArchiveTeam(_OnTeam[ArchiveTeamInput]):
         team.save(update_fields=["archived_at"])
         return _outcome(team, "accounts.team_archived", before)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"Team {result['name']} is archived."
 
     def sentence(self, entry: AuditEntry) -> str:
@@ -238,14 +247,14 @@ class RestoreTeam(_OnTeam[RestoreTeamInput]):
     def preview(self, call: Call[RestoreTeamInput]) -> Preview:
         return Preview(summary=f"Team {call.target.name} is in use again.", undo="Archive the team.")
 
-    def execute(self, call: Call[RestoreTeamInput]) -> Outcome:
+    def execute(self, call: Call[RestoreTeamInput]) -> Outcome[TeamRecord]:
         team: Team = call.target
         before = describe_team(team)
         team.archived_at = None
         team.save(update_fields=["archived_at"])
         return _outcome(team, "accounts.team_restored", before)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"Team {result['name']} is in use again."
 
     def undo(self, entry: AuditEntry) -> Undo:
@@ -294,12 +303,12 @@ class AddMember(_OnTeam[MemberInput]):
             undo="Remove the member.",
         )
 
-    def execute(self, call: Call[MemberInput]) -> Outcome:
+    def execute(self, call: Call[MemberInput]) -> Outcome[TeamRecord]:
         before = describe_team(call.target)
         call.target.members.add(find_user(call.input.username, lock=False))
         return _outcome(call.target, "accounts.team_members_changed", before)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
     def undo(self, entry: AuditEntry) -> Undo:
@@ -338,12 +347,12 @@ class RemoveMember(_OnTeam[MemberInput]):
             undo="Add the member again.",
         )
 
-    def execute(self, call: Call[MemberInput]) -> Outcome:
+    def execute(self, call: Call[MemberInput]) -> Outcome[TeamRecord]:
         before = describe_team(call.target)
         call.target.members.remove(find_user(call.input.username, lock=False))
         return _outcome(call.target, "accounts.team_members_changed", before)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: TeamRecord) -> str:
         return f"Team {result['name']} has {plural(len(result['members']), 'member')}."
 
     def undo(self, entry: AuditEntry) -> Undo:

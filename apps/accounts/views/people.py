@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import HttpResponse
 from pydantic import BaseModel
@@ -13,13 +12,11 @@ from apps.accounts import formatting, lists, queries
 from apps.accounts.actions.passwords import ResetPasswordInput
 from apps.accounts.actions.people import CreateUserInput
 from apps.accounts.models import User, UserSession
-from apps.core import actions
-from apps.core.actions import Preview
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.sentences import sentence
 from apps.core.web.pages import GET_OR_POST, PageRequest, draw, page
-from apps.ui.forms import FORM_ERRORS, errors_by_field, fields_for, values_from
+from apps.ui.forms import FORM_ERRORS, FormValues, errors_by_field, fields_for, values_from
 
 ENTRIES_SHOWN = 15
 SESSIONS_SHOWN = 20
@@ -78,21 +75,15 @@ def person(request: PageRequest, username: str) -> HttpResponse:
 @page("accounts.manage_users", methods=GET_OR_POST)
 def new_person(request: PageRequest) -> HttpResponse:
     """Make an account and show its first password once."""
-    return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html", {})
+    return _shown_once(request, "accounts.create_user", CreateUserInput, "accounts/new_person.html")
 
 
 @page("accounts.manage_users", methods=GET_OR_POST)
 def reset_password(request: PageRequest, username: str) -> HttpResponse:
     """Show what a reset ends; on POST, reset the password and show the new one once."""
     found = queries.find_person(username)
-    fixed = {"username": found.get_username()}
     return _shown_once(
-        request,
-        "accounts.reset_password",
-        ResetPasswordInput,
-        "accounts/reset_password.html",
-        fixed,
-        {"person": found},
+        request, "accounts.reset_password", ResetPasswordInput, "accounts/reset_password.html", found
     )
 
 
@@ -101,34 +92,30 @@ def _shown_once(
     name: str,
     model: type[BaseModel],
     template: str,
-    fixed: dict[str, Any],
-    context: dict[str, Any] | None = None,
+    person: User | None = None,
 ) -> HttpResponse:
     """Show the form of an action whose answer is shown once, or the answer.
 
     A repeat of the same form shows that it was done, but not the password.
     """
-    context = dict(context or {})
+    fixed: FormValues = {"username": person.get_username()} if person else {}
+    context = {"person": person, "idempotency_key": uuid.uuid4().hex}
     actor = request.actor
     if request.method == "GET":
-        context["preview"] = _preview(name, fixed, actor) if fixed else None
-        context["fields"] = fields_for(model, fixed, hidden=fixed)
-        context["idempotency_key"] = uuid.uuid4().hex
-        return draw(request, template, context)
+        shown = preview(name, fixed | {"rationale": "—"}, actor=actor) if fixed else None
+        fields = fields_for(model, fixed, hidden=fixed)
+        return draw(request, template, context | {"preview": shown, "fields": fields})
     data = values_from(model, request.POST) | fixed
     key = request.POST.get("idempotency_key") or uuid.uuid4().hex
     try:
-        context["made"] = dispatch(name, data, actor=actor, idempotency_key=key).value
+        made = dispatch(name, data, actor=actor, idempotency_key=key).value
     except (InvalidInput, Conflict) as error:
         errors = errors_by_field(error.fields)
-        shown = {field: texts for field, texts in errors.items() if field in model.model_fields}
-        context["fields"] = fields_for(model, data, shown, hidden=fixed)
-        rest = [text for field, texts in errors.items() if field not in shown for text in texts]
-        context["form_errors"] = rest or ([error.detail] if not shown else errors.get(FORM_ERRORS))
-        context["idempotency_key"] = uuid.uuid4().hex
-        return draw(request, template, context, status=error.status)
-    return draw(request, template, context)
-
-
-def _preview(name: str, fixed: dict[str, Any], actor: actions.Actor) -> Preview:
-    return preview(name, fixed | {"rationale": "—"}, actor=actor)
+        beside = {field: texts for field, texts in errors.items() if field in model.model_fields}
+        rest = [text for field, texts in errors.items() if field not in beside for text in texts]
+        refused = {
+            "fields": fields_for(model, data, beside, hidden=fixed),
+            "form_errors": rest or ([error.detail] if not beside else errors.get(FORM_ERRORS)),
+        }
+        return draw(request, template, context | refused, status=error.status)
+    return draw(request, template, context | {"made": made})

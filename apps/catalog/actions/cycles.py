@@ -21,7 +21,7 @@ class AcknowledgeCycleInput(ActionInput):
 
 
 @register
-class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
+class AcknowledgeCycle(Action[AcknowledgeCycleInput, dict[str, int | str]]):
     """Say that a circular dependency is known. It stays listed, quietly, until it is gone; if it comes back after
     that, it is open again."""
 
@@ -55,7 +55,7 @@ class AcknowledgeCycle(Action[AcknowledgeCycleInput]):
             touches=[Touch(len(alert.members), "services in the cycle", alert.members[:NAMES_SHOWN])],
         )
 
-    def execute(self, call: Call[AcknowledgeCycleInput]) -> Outcome:
+    def execute(self, call: Call[AcknowledgeCycleInput]) -> Outcome[dict[str, int | str]]:
         alert: CycleAlert = call.target
         before = {"state": alert.state}
         alert.state = CycleAlert.State.ACKNOWLEDGED

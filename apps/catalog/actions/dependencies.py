@@ -25,7 +25,7 @@ class RetractDependencyInput(ActionInput):
 
 
 @register
-class RetractDependency(Action[RetractDependencyInput]):
+class RetractDependency(Action[RetractDependencyInput, dict[str, str | list[str]]]):
     """Take back what a declaring source says of an edge. The edge goes when nobody else knows it."""
 
     name = "catalog.retract_dependency"
@@ -54,7 +54,7 @@ class RetractDependency(Action[RetractDependencyInput]):
             undo="Import the dependency again.",
         )
 
-    def execute(self, call: Call[RetractDependencyInput]) -> Outcome:
+    def execute(self, call: Call[RetractDependencyInput]) -> Outcome[dict[str, str | list[str]]]:
         sighting, others = self._sighting(call)
         dependency = sighting.dependency
         before = {"known_by": [call.input.discovery_source, *others], "attributes": sighting.attributes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import Field
@@ -66,8 +66,18 @@ def _must_be_theirs(actor: Actor, ingestion: Ingestion) -> None:
     )
 
 
+class IngestionState(TypedDict):
+    """What the caller needs to follow an ingestion and to send its other parts."""
+
+    ingestion_id: str
+    state: str
+    parts_expected: int
+    parts_received: int
+    status_url: str
+
+
 @register
-class IngestDependencies(Action[IngestDependenciesInput]):
+class IngestDependencies(Action[IngestDependenciesInput, IngestionState]):
     """Take in services and dependencies. They are checked as a whole and applied by a worker; the answer says where
     to follow it."""
 
@@ -110,7 +120,7 @@ class IngestDependencies(Action[IngestDependenciesInput]):
             undo="Import the former state; retract edges that were declared by mistake.",
         )
 
-    def execute(self, call: Call[IngestDependenciesInput]) -> Outcome:
+    def execute(self, call: Call[IngestDependenciesInput]) -> Outcome[IngestionState]:
         data = call.input
         ingestion = call.target or ingestions.create(
             discovery_source=data.discovery_source, parts=data.parts, actor=call.actor
@@ -135,7 +145,7 @@ class IngestDependencies(Action[IngestDependenciesInput]):
         )
 
 
-def ingestion_result(ingestion: Ingestion) -> dict[str, Any]:
+def ingestion_result(ingestion: Ingestion) -> IngestionState:
     """Return what the caller needs to follow an ingestion and to send its other parts."""
     return {
         "ingestion_id": str(ingestion.pk),
@@ -152,7 +162,7 @@ class AbandonIngestionInput(ActionInput):
 
 
 @register
-class AbandonIngestion(Action[AbandonIngestionInput]):
+class AbandonIngestion(Action[AbandonIngestionInput, IngestionState]):
     """Give up an ingestion that has not been applied. What was sent is dropped; nothing in the catalog changes."""
 
     name = "catalog.abandon_ingestion"
@@ -177,10 +187,10 @@ class AbandonIngestion(Action[AbandonIngestionInput]):
             undo="Send it again.",
         )
 
-    def execute(self, call: Call[AbandonIngestionInput]) -> Outcome:
+    def execute(self, call: Call[AbandonIngestionInput]) -> Outcome[IngestionState]:
         ingestion = call.target
         ingestion.lease_token += 1  # a worker that held the run has lost it by now
         ingestion.stop_asked_by = call.actor.name
         ingestion.save(update_fields=["lease_token", "stop_asked_by"])
-        outcome = ended(ingestion, Ingestion.State.CANCELLED, summary={})
+        outcome: Outcome[Any] = ended(ingestion, Ingestion.State.CANCELLED, summary={})
         return replace(outcome, result=ingestion_result(ingestion))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
@@ -27,9 +27,14 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput, NotAllowed, NotFound
+from apps.core.json_types import Json
 from apps.core.text.alike import look_of
 
-LABELS = {
+type ServiceField = Literal[
+    "team", "criticality", "is_external", "published_sla", "archetype", "on_call", "failure_semantics", "capacity",
+    "metadata",
+]  # fmt: skip
+LABELS: Mapping[ServiceField, str] = {
     "team": "Team",
     "criticality": "Criticality",
     "is_external": "External",
@@ -40,7 +45,7 @@ LABELS = {
     "capacity": "Capacity",
     "metadata": "Metadata",
 }
-_WHEN_NULL: dict[str, Any] = {
+_WHEN_NULL: Mapping[ServiceField, str | bool | dict[str, Json]] = {
     "criticality": Service.Criticality.MEDIUM,
     "is_external": False,
     "archetype": "",
@@ -68,7 +73,28 @@ class ServiceFields(ActionInput):
     rationale: str = Field(default="", max_length=2000)
 
 
-def document(service: Service) -> dict[str, Any]:
+class ServiceRecord(TypedDict):
+    """The fields of a service as the audit trail and the diff show them."""
+
+    team: str | None
+    criticality: str
+    is_external: bool
+    published_sla: float | None
+    archetype: str
+    on_call: str
+    failure_semantics: dict[str, Json]
+    capacity: dict[str, Json]
+    metadata: dict[str, Json]
+
+
+class ServiceState(ServiceRecord):
+    """A service and its version."""
+
+    service_id: str
+    version: int
+
+
+def document(service: Service) -> ServiceRecord:
     """Return the fields of a service as the audit trail and the diff show them."""
     sla = service.published_sla
     return {
@@ -102,11 +128,11 @@ def _team(name: str) -> Team:
     return team
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+def _changes(before: ServiceRecord | None, after: ServiceRecord) -> list[FieldChange]:
     return [
-        FieldChange(label, _shown(before.get(name)), _shown(after[name]))
+        FieldChange(label, _shown(before and before[name]), _shown(after[name]))
         for name, label in LABELS.items()
-        if before.get(name) != after[name]
+        if (before and before[name]) != after[name]
     ]
 
 
@@ -145,7 +171,7 @@ class UpdateServiceInput(ServiceFields):
 
 
 @register
-class UpdateService(Action[UpdateServiceInput]):
+class UpdateService(Action[UpdateServiceInput, ServiceState]):
     """Change what the catalog says of a service. A discovered service counts as declared afterwards."""
 
     name = "catalog.update_service"
@@ -187,7 +213,7 @@ class UpdateService(Action[UpdateServiceInput]):
             undo="Edit it again; the audit trail keeps the former values.",
         )
 
-    def execute(self, call: Call[UpdateServiceInput]) -> Outcome:
+    def execute(self, call: Call[UpdateServiceInput]) -> Outcome[ServiceState]:
         service: Service = call.target
         before = document(service)
         was_discovered = service.is_discovered
@@ -213,7 +239,7 @@ class DeclareServiceInput(ServiceFields):
 
 
 @register
-class DeclareService(Action[DeclareServiceInput]):
+class DeclareService(Action[DeclareServiceInput, ServiceState]):
     """Put a service into the catalog, or declare one that was only discovered so far. Owners declare services of
     their own teams."""
 
@@ -235,7 +261,7 @@ class DeclareService(Action[DeclareServiceInput]):
 
     def preview(self, call: Call[DeclareServiceInput]) -> Preview:
         service = self._service(call.input, lock=False)
-        before = document(service) if service.pk else {}
+        before = document(service) if service.pk else None
         _set(service, call.input)
         return Preview(
             summary=f"{service} {'was discovered and counts as declared' if service.pk else 'is new'}.",
@@ -244,7 +270,7 @@ class DeclareService(Action[DeclareServiceInput]):
             warnings=[] if service.pk else _looking_alike(service.service_id),
         )
 
-    def execute(self, call: Call[DeclareServiceInput]) -> Outcome:
+    def execute(self, call: Call[DeclareServiceInput]) -> Outcome[ServiceState]:
         service = self._service(call.input, lock=True)
         before = document(service) if service.pk else None
         service.version += 0 if service.pk is None else 1

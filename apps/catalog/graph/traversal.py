@@ -188,7 +188,7 @@ def subgraph(
         is_truncated = len(rows) > max_nodes
         rows = rows[:max_nodes]
         names: dict[int, str] = {row[0]: row[5] for row in rows}
-        parameters: dict[str, Any] = {"nodes": list(names), "max_edges": max_edges}
+        parameters: dict[str, list[int] | int] = {"nodes": list(names), "max_edges": max_edges}
         cursor.execute(_EDGES_SQL.format(alive="" if include_stale else "AND NOT d.is_stale"), parameters)
         edges = cursor.fetchall()
     is_truncated = is_truncated or len(edges) > max_edges

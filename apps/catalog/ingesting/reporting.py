@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from apps.core.errors import Fault
 from apps.core.models import Run
 
 _STATES = {
@@ -19,10 +18,10 @@ def ingestion_state(run: Run) -> str:
     return str(_STATES.get(Run.State(run.state), run.state))
 
 
-def row_errors(run: Run) -> list[dict[str, Any]]:
+def row_errors(run: Run) -> list[Fault]:
     """Return the errors of an ingestion, row by row; an error that concerns no row has no place."""
-    nowhere = {"part": 0, "list": "", "row": 0, "field": "", "path": ""}
+    nowhere: Fault = {"part": 0, "list": "", "row": 0, "field": "", "path": ""}
     return [
-        nowhere | {"message": f"{error['reason']} Nothing was changed."} if "reason" in error else error
+        {**nowhere, "message": f"{error['reason']} Nothing was changed."} if "reason" in error else error
         for error in run.errors
     ]

@@ -14,7 +14,7 @@ from apps.accounts.models import Team
 from apps.catalog.schemas import DependencyRow, Row, ServiceRow
 from apps.catalog.spelling import Spellings
 from apps.catalog.validation_messages import plain
-from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.errors import Fault, FieldProblem, InvalidInput
 from apps.core.text.names import name_problem
 
 MAX_PROBLEMS = 300
@@ -40,7 +40,7 @@ class RowProblem:
         """The place as a path for programs: ``dependencies.0.target``."""
         return ".".join(filter(None, [self.list, str(self.row - 1), self.field]))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Fault:
         """Return the problem as it is stored with an ingestion and shown by the API and pages."""
         return {
             "part": self.part,
@@ -67,7 +67,7 @@ class Problems:
     def __bool__(self) -> bool:
         return self.count > 0
 
-    def documents(self) -> list[dict[str, Any]]:
+    def documents(self) -> list[Fault]:
         return [problem.document() for problem in self.kept]
 
     def error(self) -> InvalidInput:

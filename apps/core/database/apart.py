@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -21,7 +20,7 @@ def connected(seconds: float, *, alias: str = DEFAULT_DB_ALIAS) -> Iterator[Pati
     wrapper = connections[alias]
     assert isinstance(wrapper, DatabaseWrapper)
     wrapper.watch.refuse_while_silent()
-    parameters: dict[str, Any] = {**wrapper.plain_parameters(), "connect_timeout": 2, "autocommit": True}
+    parameters = {**wrapper.plain_parameters(), "connect_timeout": 2, "autocommit": True}
     with PatientConnection.connect(**parameters) as connection:
         connection.patience = Patience(seconds)
         yield connection

@@ -8,9 +8,8 @@ order, so a subscriber reads the present state and is idempotent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection
 
@@ -53,7 +52,7 @@ def subscriber_named(name: str) -> Subscriber | None:
     return _by_name.get(name)
 
 
-def publish(topic: str, payload: dict[str, Any] | None = None, *, aggregate: str = "") -> OutboxEvent:
+def publish(topic: str, payload: Mapping[str, object] | None = None, *, aggregate: str = "") -> OutboxEvent:
     """Write an event in the running transaction.
 
     Raises :class:`RuntimeError` outside a transaction, because the event could then outlive a change that failed.

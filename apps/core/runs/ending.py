@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import Case, DateTimeField, Value, When
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from apps.core import instants
 from apps.core.actions import (
@@ -27,7 +27,7 @@ from apps.core.actions import (
 )
 from apps.core.delivery import outbox
 from apps.core.dispatcher import dispatch
-from apps.core.errors import Conflict, NotFound
+from apps.core.errors import Conflict, Fault, NotFound
 from apps.core.models import AuditEntry, Run
 from apps.core.runs import kinds, leases
 from apps.core.runs.holding import Holding, LeaseLost
@@ -54,9 +54,9 @@ class EndRunInput(ActionInput):
     token: int = Field(description="The fencing token of the last holder.")
     state: Ending
     is_abandoned: bool = Field(default=False, description="Its holder's lease has run out.")
-    summary: dict[str, Any] = Field(default_factory=dict)
+    summary: dict[str, JsonValue] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
-    errors: list[dict[str, Any]] = Field(default_factory=list)
+    errors: list[Fault] = Field(default_factory=list)
     error_count: int = 0
 
 
@@ -69,7 +69,7 @@ def locked(run_id: UUID | str) -> Run:
 
 
 @register
-class EndRun(Action[EndRunInput]):
+class EndRun(Action[EndRunInput, dict[str, str]]):
     """Record how a run ended. Only the system does this: no role holds the permission."""
 
     name = "core.end_run"
@@ -104,7 +104,7 @@ class EndRun(Action[EndRunInput]):
     def preview(self, call: Call[EndRunInput]) -> Preview:
         return Preview(summary=f"{call.target} is recorded as {call.input.state}.")
 
-    def execute(self, call: Call[EndRunInput]) -> Outcome:
+    def execute(self, call: Call[EndRunInput]) -> Outcome[dict[str, str]]:
         data = call.input
         return ended(
             call.target,
@@ -120,11 +120,11 @@ def ended(
     run: Run,
     state: str,
     *,
-    summary: dict[str, Any],
+    summary: Mapping[str, object],
     warnings: Sequence[str] = (),
-    errors: Sequence[dict[str, Any]] = (),
+    errors: Sequence[Fault] = (),
     error_count: int = 0,
-) -> Outcome:
+) -> Outcome[dict[str, str]]:
     """Write the end of a locked run; return the outcome of the action that ends it.
 
     A run of a kind that this version does not know ends without the room's ``ended`` and ``events``.
@@ -149,7 +149,7 @@ def ended(
     wake_next(run)
     subject = kind.subject_of(run) if kind else Subject("run", str(run.pk), run.kind)
     payload = {"run": str(run.pk), "kind": run.kind, "state": state}
-    after: dict[str, Any] = {
+    after: dict[str, str | int] = {
         "kind": run.kind,
         "state": state,
         "attempts": run.attempts,
@@ -166,7 +166,7 @@ def ended(
         object_label=subject.label,
         service_id=subject.service_id,
         before={"state": before},
-        after=summary | after,
+        after={**summary, **after},
         is_routine=state == Run.State.COMPLETED and run.requested_by_id is None,
         events=[
             Event(ENDED, payload, aggregate=f"run:{run.pk}"),
@@ -190,8 +190,8 @@ def end(
     state: Ending,
     *,
     done: Done | None = None,
-    summary: dict[str, Any] | None = None,
-    errors: Sequence[dict[str, Any]] = (),
+    summary: Mapping[str, object] | None = None,
+    errors: Sequence[Fault] = (),
     error_count: int | None = None,
 ) -> None:
     """End a run that this worker holds, in the caller's transaction if there is one: effect and end commit together.
@@ -236,15 +236,16 @@ def settle(run_id: UUID | str) -> bool:
     is_cancelled = run.stop == Run.Stop.CANCEL
     if not is_cancelled and run.attempts < run.max_attempts:
         return False
-    reason = f"It was started {run.attempts} times, and its worker died or was lost each time."
-    data: dict[str, Any] = {
+    since = " since it last got further" if run.position else ""
+    reason = f"It was started {run.attempts} times{since}, and its worker died or was lost each time."
+    why = {"summary": {"failure": reason}, "errors": [{"reason": reason}], "error_count": 1}
+    data = {
         "run_id": run.pk,
         "token": run.lease_token,
         "state": "cancelled" if is_cancelled else "given_up",
         "is_abandoned": True,
+        **({} if is_cancelled else why),
     }
-    if not is_cancelled:
-        data |= {"summary": {"failure": reason}, "errors": [{"reason": reason}], "error_count": 1}
     try:
         dispatch(EndRun.name, data, actor=Actor.system(SYSTEM))
     except Conflict:

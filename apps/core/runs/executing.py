@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -12,7 +11,7 @@ from django.db import DatabaseError
 from django.utils.module_loading import import_string
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
-from apps.core.errors import BallastError
+from apps.core.errors import BallastError, Fault
 from apps.core.models import Run
 from apps.core.runs import ending
 from apps.core.runs.holding import Cancelled, Holding, LeaseLost, Observe, Paused, claim
@@ -36,9 +35,9 @@ class Failed(Exception):
         self,
         reason: str,
         *,
-        errors: Sequence[dict[str, Any]] = (),
+        errors: Sequence[Fault] = (),
         error_count: int | None = None,
-        summary: dict[str, Any] | None = None,
+        summary: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(reason)
         self.errors = list(errors) or [{"reason": reason}]

@@ -10,13 +10,15 @@ Errors::
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 import structlog
@@ -50,6 +52,14 @@ WHERE id = %(id)s AND stop = '' AND attempts < max_attempts
 _BEAT = """
 UPDATE core_run SET lease_until = %(until)s, progress_done = %(done)s, progress_total = %(total)s
 WHERE id = %(id)s AND lease_token = %(token)s AND state = 'running' RETURNING stop
+"""
+# Attempts begin anew only where the work got further than ever before. Work that always dies at one place is given up.
+_REMEMBER = """
+UPDATE core_run SET
+    position = %(position)s::jsonb
+        || jsonb_build_object('furthest', greatest(%(done)s, coalesce((position->>'furthest')::bigint, 0))),
+    attempts = CASE WHEN %(done)s > coalesce((position->>'furthest')::bigint, 0) THEN 1 ELSE attempts END
+WHERE id = %(id)s AND lease_token = %(token)s AND state = 'running' RETURNING position, attempts
 """
 
 
@@ -93,7 +103,7 @@ def claim(run_id: UUID | str, *, owner: str = "") -> Holding | None:
                 return None
             if run.dedupe_key:
                 leases.take_turns(run)
-            given: dict[str, Any] = {
+            given: dict[str, UUID | str | datetime] = {
                 "id": run.pk,
                 "owner": owner or this_worker(),
                 "now": now,
@@ -161,7 +171,7 @@ class Holding:
         with self._lock:
             done, total = self._done, self._total
         asked = time.monotonic()
-        given: dict[str, Any] = {
+        given: dict[str, UUID | int | datetime] = {
             "id": self.run.pk,
             "token": self.token,
             "done": done,
@@ -178,14 +188,22 @@ class Holding:
                 self._renewed = asked
                 self._stop = row[0]
 
-    def remember(self, position: dict[str, Any]) -> None:
-        """Store the position of the work, in the running transaction, for whoever continues from there."""
-        changed = Run.objects.filter(pk=self.run.pk, lease_token=self.token, state=Run.State.RUNNING).update(
-            position=position
-        )
-        if not changed:
+    def remember(self, done: int, position: Mapping[str, object]) -> None:
+        """Keep where the work has got to, in the transaction of what it stores, for whoever takes it up from there.
+
+        Where ``done`` is more than any attempt has kept, the attempts before this one no longer count.
+
+        Raises:
+            LeaseLost: everything in the transaction has to be undone.
+        """
+        given: dict[str, int | str | UUID] = {"id": self.run.pk, "token": self.token, "done": done}
+        given["position"] = json.dumps(position)
+        with connection.cursor() as cursor:
+            cursor.execute(_REMEMBER, given)
+            row = cursor.fetchone()
+        if row is None:
             raise LeaseLost(f"The lease on {self.run} ran out.")
-        self.run.position = position
+        self.run.position, self.run.attempts = json.loads(row[0]), row[1]
 
     @contextmanager
     def fenced(self) -> Iterator[Self]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class Parameters(BaseModel):
 class Done:
     """The result of completed work."""
 
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
@@ -59,7 +59,7 @@ class Kind:
         queue: the workers' queue.
         person_waits: a person looks at a page until it is done; a lost bell is rung again sooner.
         time_limit: after this time the work is interrupted and has failed.
-        max_attempts: the number of attempts before the run is given up.
+        max_attempts: the number of attempts, without getting further, before the run is given up.
         lease: how long a worker holds the run without renewing its lease.
         permission: what a person needs to cancel, pause, resume or retry a run.
         target_of: the object whose team owns a run. Without one, a permission for the user's own teams does not reach

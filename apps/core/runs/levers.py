@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -50,7 +49,7 @@ def may_pull(actor: Actor, run: Run) -> bool:
     return actor.may(PERMISSION)
 
 
-class RunLever(Action[RunInput]):
+class RunLever(Action[RunInput, dict[str, str]]):
     """The base of the levers: it locks the run and checks the kind's permission."""
 
     permission = PERMISSION
@@ -75,7 +74,7 @@ class RunLever(Action[RunInput]):
         """Return why this cannot be done with the run now; empty if it can."""
         raise NotImplementedError
 
-    def outcome(self, run: Run, before: str, after: dict[str, Any] | None = None) -> Outcome:
+    def outcome(self, run: Run, before: str, after: dict[str, str] | None = None) -> Outcome[dict[str, str]]:
         """The outcome of a lever that does not end the run."""
         subject = kinds.get(run.kind).subject_of(run)
         return Outcome(
@@ -123,10 +122,10 @@ class CancelRun(RunLever):
             undo="Retry it.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: dict[str, str]) -> str:
         return "Cancelled." if result["state"] == Run.State.CANCELLED else "It stops within seconds."
 
-    def execute(self, call: Call[RunInput]) -> Outcome:
+    def execute(self, call: Call[RunInput]) -> Outcome[dict[str, str]]:
         run: Run = call.target
         run.stop_asked_by = call.actor.name
         if not is_held(run):
@@ -162,10 +161,10 @@ class PauseRun(RunLever):
             undo="Resume it.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: dict[str, str]) -> str:
         return "Paused." if result["state"] == Run.State.PAUSED else "It pauses within seconds."
 
-    def execute(self, call: Call[RunInput]) -> Outcome:
+    def execute(self, call: Call[RunInput]) -> Outcome[dict[str, str]]:
         run: Run = call.target
         before = run.state
         run.stop_asked_by = call.actor.name
@@ -204,10 +203,10 @@ class ResumeRun(RunLever):
             undo="Pause it again.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: dict[str, str]) -> str:
         return "A worker continues it within seconds."
 
-    def execute(self, call: Call[RunInput]) -> Outcome:
+    def execute(self, call: Call[RunInput]) -> Outcome[dict[str, str]]:
         run: Run = call.target
         # A pause is not a failure, so attempts are counted from zero again.
         run.stop, run.stop_asked_by, run.attempts, run.not_before = Run.Stop.NONE, "", 0, None
@@ -237,10 +236,10 @@ class RetryRun(RunLever):
             undo="Cancel the new run.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: dict[str, str]) -> str:
         return "A new run has started; it is in the list of runs."
 
-    def execute(self, call: Call[RunInput]) -> Outcome:
+    def execute(self, call: Call[RunInput]) -> Outcome[dict[str, str]]:
         kind = kinds.get(call.target.kind)
         assert kind.retried is not None
         run = kind.retried(call.target, call.actor)

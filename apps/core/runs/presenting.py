@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from django.db.models import Q
 
 from apps.core import instants
 from apps.core.actions import Actor
-from apps.core.errors import NotFound
+from apps.core.errors import Fault, NotFound
+from apps.core.json_types import Json
 from apps.core.models import Run
 from apps.core.runs import kinds, leases, levers
 from apps.core.runs.kinds import Kind
@@ -76,7 +77,7 @@ class ShownRun:
         return self.run.is_over
 
     @property
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Json]:
         """The summary's figures, without what the page shows elsewhere."""
         aside = {"failure", "warnings", "remarks"}
         return {name: value for name, value in self.run.summary.items() if name not in aside}
@@ -143,7 +144,7 @@ def _levers(run: Run, kind: Kind, actor: Actor) -> list[Lever]:
     return [lever for action, lever in offered if not action().problem(run, kind)]
 
 
-def _problem(error: Mapping[str, Any]) -> Problem:
+def _problem(error: Fault) -> Problem:
     where = ""
     if error.get("file"):
         where = f"{error['file']} line {error['line']}"

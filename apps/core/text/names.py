@@ -42,7 +42,7 @@ _MIXED = "|".join(f"[{letters}][{_MARKS}]*[{_others(name)}]" for name, letters i
 NAME_PATTERN = rf"^(?!.*(?:{_MIXED}))[^{HIDDEN}]*$"
 """Any text without hidden characters and without adjacent letters of different alphabets."""
 
-FILLED_NAME_PATTERN = NAME_PATTERN.replace("^", r"^(?!\s*$)", 1)
+FILLED_NAME_PATTERN = NAME_PATTERN.replace("^", r"^(?! *$)", 1)
 """The same for a name that may not be blank."""
 SIGN_IN_PATTERN = (
     rf"^(?!.*(?:{_MIXED}))"

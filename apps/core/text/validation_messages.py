@@ -91,48 +91,28 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _choice(value: object, context: Mapping[str, Any]) -> str:
-    choices = str(context.get("expected", "")).replace("'", "")
-    return f"{quoted(value)} is not possible; write {choices}"
+def _constant(words: str) -> Words:
+    return lambda _value, _context: words
 
 
-def _number(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is not a number"
+def _given(words: str) -> Words:
+    return lambda value, _: f"{quoted(value)} {words}"
 
 
-def _whole(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is not a whole number"
-
-
-def _truth(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is neither true nor false"
-
-
-def _moment(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is not ISO 8601, such as 2026-11-01T00:00:00Z"
-
-
-def _day(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is not a day, such as 2026-11-01"
-
-
-def _uuid(value: object, _: Mapping[str, Any]) -> str:
-    return f"{quoted(value)} is not a UUID"
+def _choice() -> Words:
+    return lambda value, context: (
+        f"{quoted(value)} is not possible; write {str(context.get('expected', '')).replace("'", '')}"
+    )
 
 
 def _bound(words: str, key: str) -> Words:
-    def say(value: object, context: Mapping[str, Any]) -> str:
-        bound = context[key]
-        if not isinstance(bound, int | float | Decimal):
-            return f"{quoted(value)} is {words} {bound}"
-        shown = f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
-        return f"{quoted(value)} is {words} {shown}"
-
-    return say
+    return lambda value, context: f"{quoted(value)} is {words} {_limit(context[key])}"
 
 
-def _constant(words: str) -> Words:
-    return lambda _value, _context: words
+def _limit(bound: object) -> str:
+    if not isinstance(bound, int | float | Decimal):
+        return str(bound)
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _long(unit: str) -> Words:
@@ -140,13 +120,18 @@ def _long(unit: str) -> Words:
 
 
 def _short(unit: str) -> Words:
-    def say(_: object, context: Mapping[str, Any]) -> str:
-        least = context["min_length"]
-        return "is empty" if least == 1 else f"is shorter than {least:,} {unit}"
-
-    return say
+    return lambda _, context: (
+        "is empty" if context["min_length"] == 1 else f"is shorter than {context['min_length']:,} {unit}"
+    )
 
 
+_CHOICE = _choice()
+_NUMBER = _given("is not a number")
+_WHOLE = _given("is not a whole number")
+_TRUTH = _given("is neither true nor false")
+_MOMENT = _given("is not ISO 8601, such as 2026-11-01T00:00:00Z")
+_DAY = _given("is not a day, such as 2026-11-01")
+_UUID = _given("is not a UUID")
 _OBJECT = _constant("has to be an object")
 _LIST = _constant("has to be a list")
 _TEXT = _constant("has to be text")
@@ -154,10 +139,10 @@ _TEXT = _constant("has to be text")
 _WORDS: Mapping[str, Words] = {
     "missing": _constant(MISSING),
     "extra_forbidden": _constant(_UNKNOWN),
-    "literal_error": _choice,
-    "enum": _choice,
-    "bool_parsing": _truth,
-    "bool_type": _truth,
+    "literal_error": _CHOICE,
+    "enum": _CHOICE,
+    "bool_parsing": _TRUTH,
+    "bool_type": _TRUTH,
     "string_type": _TEXT,
     "string_unicode": _TEXT,
     "string_too_long": _long("characters"),
@@ -170,31 +155,29 @@ _WORDS: Mapping[str, Words] = {
     "list_type": _LIST,
     "tuple_type": _LIST,
     "set_type": _LIST,
-    "float_parsing": _number,
-    "float_type": _number,
-    "finite_number": _number,
-    "decimal_parsing": _number,
-    "decimal_type": _number,
-    "int_parsing": _whole,
-    "int_parsing_size": _whole,
-    "int_type": _whole,
-    "int_from_float": _whole,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "decimal_parsing": _NUMBER,
+    "decimal_type": _NUMBER,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
     "greater_than": _bound("not above", "gt"),
     "greater_than_equal": _bound("less than", "ge"),
     "less_than": _bound("not below", "lt"),
     "less_than_equal": _bound("more than", "le"),
-    "timezone_aware": lambda value, _: (
-        f"{quoted(value)} has no time zone; write it with one: 2026-11-01T00:00:00Z"
-    ),
-    "datetime_parsing": _moment,
-    "datetime_from_date_parsing": _moment,
-    "datetime_object_invalid": _moment,
-    "datetime_type": _moment,
-    "date_parsing": _day,
-    "date_from_datetime_parsing": _day,
-    "date_from_datetime_inexact": _day,
-    "date_type": _day,
-    "uuid_parsing": _uuid,
-    "uuid_type": _uuid,
-    "uuid_version": _uuid,
+    "timezone_aware": _given("has no time zone; write it with one: 2026-11-01T00:00:00Z"),
+    "datetime_parsing": _MOMENT,
+    "datetime_from_date_parsing": _MOMENT,
+    "datetime_object_invalid": _MOMENT,
+    "datetime_type": _MOMENT,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
+    "date_type": _DAY,
+    "uuid_parsing": _UUID,
+    "uuid_type": _UUID,
+    "uuid_version": _UUID,
 }

@@ -13,7 +13,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
@@ -27,7 +26,7 @@ from apps.core import actions, dispatcher
 from apps.core.actions import AnyAction, Preview, Risk, Undo
 from apps.core.errors import BallastError, Conflict, InvalidInput, NotFound
 from apps.core.web.pages import GET_OR_POST, POST, PageRequest, draw, page
-from apps.ui.forms import FORM_ERRORS, errors_by_field, errors_from, fields_for, values_from
+from apps.ui.forms import FORM_ERRORS, FormValues, errors_by_field, errors_from, fields_for, values_from
 
 PAGE = "actions/dialog.html"
 STANDS_IN = "—"
@@ -59,15 +58,21 @@ def action_preview(request: PageRequest, name: str) -> HttpResponse:
     """Show what the form, as it is filled in now, would do."""
     action = _with_dialog(name)
     values = values_from(action.Input, request.POST)
-    context: dict[str, Any] = {"is_live": True, "is_danger": action.risk is Risk.HIGH}
+    preview, problems = None, []
     try:
         preview = _preview(request, action, values)
-        context |= {"preview": preview, "submit": preview.submit or action.button(values)}
-        context |= {"previewed": _fingerprint(action, values)}
     except InvalidInput as error:
-        context |= {"problems": _touched(action, values, error), "submit": action.button(values)}
+        problems = _touched(action, values, error)
     except Conflict as error:
-        context |= {"problems": [error.detail], "submit": action.button(values)}
+        problems = [error.detail]
+    context = {
+        "is_live": True,
+        "is_danger": action.risk is Risk.HIGH,
+        "preview": preview,
+        "previewed": _fingerprint(action, values) if preview else "",
+        "problems": problems,
+        "submit": (preview.submit if preview else "") or action.title,
+    }
     return render(request, f"{PAGE}#preview", context)
 
 
@@ -85,7 +90,7 @@ def _with_dialog(name: str) -> AnyAction:
     return action
 
 
-def _fingerprint(action: AnyAction, values: Mapping[str, Any]) -> str:
+def _fingerprint(action: AnyAction, values: FormValues) -> str:
     """Return what ties a preview to the values it was made from. The reason is left out: no effect depends on it."""
     bound = {name: value for name, value in values.items() if name != RATIONALE}
     text = json.dumps([action.name, bound], sort_keys=True, default=str)
@@ -133,7 +138,7 @@ def _dialog(
         "preview": preview,
         "previewed": _fingerprint(action, values) if preview else "",
         "is_unseen": is_unseen,
-        "submit": (preview.submit if preview else "") or action.button(values),
+        "submit": (preview.submit if preview else "") or action.title,
         "is_danger": action.risk is Risk.HIGH,
         "next": _next(request, given),
         "idempotency_key": given.get("idempotency_key") or uuid.uuid4().hex,
@@ -152,7 +157,7 @@ def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
     return set(schema["properties"]) - set(schema.get("required", ())) - shown - fixed - {RATIONALE}
 
 
-def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) -> Preview:
+def _preview(request: PageRequest, action: AnyAction, values: FormValues) -> Preview:
     """Return the preview. Raises the errors of dispatching, except those for a text that is not written yet."""
     schema = action.Input.model_json_schema()
     texts = {
@@ -163,7 +168,7 @@ def _preview(request: PageRequest, action: AnyAction, values: dict[str, Any]) ->
     return dispatcher.preview(action.name, values | texts, actor=request.actor)
 
 
-def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> dict[str, list[str]]:
+def _errors(action: AnyAction, values: FormValues, error: BallastError) -> dict[str, list[str]]:
     """Return what is wrong, by field, as the page words it."""
     try:
         action.Input.model_validate(values)
@@ -172,7 +177,7 @@ def _errors(action: AnyAction, values: dict[str, Any], error: BallastError) -> d
     return errors_by_field(error.fields) if error.fields else {FORM_ERRORS: [error.detail]}
 
 
-def _touched(action: AnyAction, values: dict[str, Any], error: InvalidInput) -> list[str]:
+def _touched(action: AnyAction, values: FormValues, error: InvalidInput) -> list[str]:
     """Return what is wrong with the fields that are filled in. Empty fields are no fault while somebody is typing."""
     found = _errors(action, values, error)
     return [text for name, texts in found.items() if name in values for text in texts]
@@ -198,13 +203,14 @@ def _done(request: PageRequest, message: str, undo: Undo | None) -> HttpResponse
     return HttpResponseRedirect(_next(request, request.POST))
 
 
-def _undo_call(undo: Undo) -> Mapping[str, Any]:
+def _undo_call(undo: Undo) -> dict[str, str | dict[str, str]]:
     """Return the address and the form of the call that takes a change back."""
     action = _with_dialog(undo.action)
+    values = {field.name: field.value for field in fields_for(action.Input, undo.values) if field.value}
     form = QueryDict(mutable=True)
-    form.update({field.name: field.value for field in fields_for(action.Input, undo.values) if field.value})
-    form["previewed"] = _fingerprint(action, values_from(action.Input, form))
-    return {"url": reverse("action", args=[action.name]), "values": form.dict()}
+    form.update(values)
+    values["previewed"] = _fingerprint(action, values_from(action.Input, form))
+    return {"url": reverse("action", args=[action.name]), "values": values}
 
 
 def _next(request: PageRequest, given: QueryDict, fallback: str = "/") -> str:

@@ -6,11 +6,14 @@ from http import HTTPStatus
 from inspect import getdoc
 from typing import Any
 
+from ninja.openapi.schema import OpenAPISchema
+
 from apps.core.actions import AnyAction, offered_actions
+from apps.core.json_types import JsonObject
 from apps.core.web.http import IDEMPOTENCY_HEADER
 from apps.core.web.problems import CONTENT_TYPE
 
-PROBLEM_SCHEMA: dict[str, Any] = {
+PROBLEM_SCHEMA: JsonObject = {
     "type": "object",
     "title": "Problem",
     "description": "RFC 9457. `errors` lists the fields at fault; `type` leads to its explanation.",
@@ -36,7 +39,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 READ_PROBLEMS = (400, 401, 403, 404, 405, 422, 429, 500, 503)
 WRITE_PROBLEMS = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503)
 
-IDEMPOTENCY_PARAMETER: dict[str, Any] = {
+IDEMPOTENCY_PARAMETER: JsonObject = {
     "in": "header",
     "name": IDEMPOTENCY_HEADER,
     "required": False,
@@ -45,7 +48,7 @@ IDEMPOTENCY_PARAMETER: dict[str, Any] = {
 }
 
 
-def complete(document: dict[str, Any], prefix: str) -> dict[str, Any]:
+def complete(document: OpenAPISchema, prefix: str) -> None:
     """Add the problem responses to every operation, and an operation for every action under ``prefix``."""
     schemas = document["components"].setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
@@ -62,17 +65,16 @@ def complete(document: dict[str, Any], prefix: str) -> dict[str, Any]:
                 )
             if method == "post" and not operation["operationId"].endswith(".preview"):
                 operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
-    return document
 
 
-def _response(status: int) -> dict[str, Any]:
+def _response(status: int) -> JsonObject:
     return {
         "description": HTTPStatus(status).phrase,
         "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-def _spell_out_actions(document: dict[str, Any], prefix: str) -> None:
+def _spell_out_actions(document: OpenAPISchema, prefix: str) -> None:
     """Replace ``/actions/{name}`` by one operation for each action, with its own input."""
     paths = document["paths"]
     schemas = document["components"]["schemas"]
@@ -93,7 +95,7 @@ def _spell_out_actions(document: dict[str, Any], prefix: str) -> None:
         paths[f"{prefix}actions/{action.name}/preview"] = {"post": _operation(preview, action, name, "200")}
 
 
-def _operation(model: dict[str, Any], action: AnyAction, schema: str, status: str) -> dict[str, Any]:
+def _operation(model: dict[str, Any], action: AnyAction, schema: str, status: str) -> JsonObject:
     is_preview = model["operationId"].endswith("preview")
     success = next(value for key, value in model["responses"].items() if str(key).startswith("2"))
     return model | {

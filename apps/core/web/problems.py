@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
@@ -29,6 +28,7 @@ from apps.core.errors import (
     Unavailable,
     UnknownOutcome,
 )
+from apps.core.json_types import Json
 
 PROBLEM_TYPE = "/docs/problems#"
 CONTENT_TYPE = "application/problem+json"
@@ -73,9 +73,9 @@ def request_id() -> str:
     return str(get_contextvars().get("request_id", ""))
 
 
-def problem(error: BallastError, request: HttpRequest) -> dict[str, Any]:
+def problem(error: BallastError, request: HttpRequest) -> dict[str, Json]:
     """Return the RFC 9457 document of an error; ``errors`` lists the fields at fault."""
-    document: dict[str, Any] = {
+    document: dict[str, Json] = {
         "type": PROBLEM_TYPE + error.slug,
         "title": error.title,
         "status": error.status,

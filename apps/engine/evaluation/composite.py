@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import betainc
 
 from apps.engine.evaluation.brute_force import simulate
+from apps.engine.evaluation.tables import Composite, Differences
 from apps.engine.graph.composing import FleetComposite, compose_fleet
 from apps.engine.graph.fleet import FleetGraph
 from apps.engine.simulation.random_graphs import random_graph
@@ -109,7 +110,7 @@ def is_chance(beyond: int, of: int) -> bool:
     return beyond == 0 or float(betainc(beyond, of - beyond + 1, by_chance(FAR))) >= LEAST_CHANCE
 
 
-def summarise_composite(outcomes: Sequence[CompositeOutcome]) -> dict[str, object]:
+def summarise_composite(outcomes: Sequence[CompositeOutcome]) -> Composite:
     """Summarise differences by method, JSON-ready, with what chance alone gives; empty where nothing was evaluated."""
     if not outcomes:
         return {}
@@ -122,7 +123,7 @@ def summarise_composite(outcomes: Sequence[CompositeOutcome]) -> dict[str, objec
     }
 
 
-def _summarise(outcomes: Sequence[CompositeOutcome]) -> dict[str, object]:
+def _summarise(outcomes: Sequence[CompositeOutcome]) -> Differences:
     off = np.array([each.off for each in outcomes])
     again = [each.again for each in outcomes if each.again is not None]
     still = sum(abs(each) > FAR for each in again)

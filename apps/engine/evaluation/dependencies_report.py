@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from apps.engine.evaluation.tables import Composite, Coverage, Differences, EdgeCoverage
 
 EDGE_TITLES = {
     "q_from_calls": "q from calls over the edge",
@@ -13,7 +14,7 @@ EDGE_TITLES = {
 }
 
 
-def edges_markdown(summary: Mapping[str, Any]) -> str:
+def edges_markdown(summary: Mapping[str, EdgeCoverage]) -> str:
     """Write the section about call probability and hardness; empty where nothing was evaluated."""
     if not summary:
         return ""
@@ -39,17 +40,17 @@ def edges_markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _coverage(cell: Mapping[str, Any] | None) -> str:
+def _coverage(cell: Coverage | None) -> str:
     if cell is None:
         return "0 | –"
     return f"{cell['edges']:,} | {100 * cell['covered']:.1f} % ± {100 * cell['standard_error']:.1f}{_cross(cell)}"
 
 
-def _cross(cell: Mapping[str, Any]) -> str:
+def _cross(cell: Coverage | Differences) -> str:
     return " ✗" if cell.get("within") is False else ""
 
 
-def composite_markdown(summary: Mapping[str, Any]) -> str:
+def composite_markdown(summary: Composite) -> str:
     """Write the section about the composite of whole graphs; empty where nothing was evaluated."""
     if not summary:
         return ""
@@ -87,7 +88,7 @@ def _share(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def edges_line(summary: Mapping[str, Any]) -> str:
+def edges_line(summary: Mapping[str, EdgeCoverage]) -> str:
     """State in one line how often the intervals hold a true value strictly between 0 and 1."""
     cells = [
         f"{EDGE_TITLES[name]} " + ("–" if row["inside"] is None else _coverage(row["inside"]).split("| ")[1])
@@ -96,7 +97,7 @@ def edges_line(summary: Mapping[str, Any]) -> str:
     return f"Edges, 90 % intervals that hold the true value: {', '.join(cells)}"
 
 
-def composite_line(summary: Mapping[str, Any]) -> str:
+def composite_line(summary: Composite) -> str:
     """State in one line how many nodes are beyond three standard errors."""
     cells = [
         f"{method} {_share(row['beyond']['3'])}{_cross(row)}" for method, row in summary["methods"].items()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from apps.engine.edges.estimates import EdgeEstimate, estimate_edges
 from apps.engine.evaluation.grouping import NOMINAL_COVERAGE
 from apps.engine.evaluation.scoring import standard_error
+from apps.engine.evaluation.tables import Coverage, EdgeCoverage
 from apps.engine.series import ObservedCounts, observe
 from apps.engine.simulation.fleet import HOUR_SECONDS, START
 from apps.engine.simulation.known_edges import Seen, simulated_service
@@ -78,7 +79,7 @@ def evaluate_edge_numbers(job: tuple[int, Iterable[int]]) -> list[EdgeOutcome]:
     ]
 
 
-def summarise_edges(outcomes: Sequence[EdgeOutcome]) -> dict[str, object]:
+def summarise_edges(outcomes: Sequence[EdgeOutcome]) -> dict[str, EdgeCoverage]:
     """Summarise coverage by figure, JSON-ready; empty where nothing was evaluated.
 
     A true value of 0 or 1 can be missed on one side only, so those edges are counted apart and not judged.
@@ -88,7 +89,7 @@ def summarise_edges(outcomes: Sequence[EdgeOutcome]) -> dict[str, object]:
     return {name: _summarise(outcomes, *kind) for name, kind in LEARNED.items()}
 
 
-def _summarise(outcomes: Sequence[EdgeOutcome], seen: Seen, figure: Figure, source: str) -> dict[str, object]:
+def _summarise(outcomes: Sequence[EdgeOutcome], seen: Seen, figure: Figure, source: str) -> EdgeCoverage:
     asked = [each for each in outcomes if (each.seen, each.figure) == (seen, figure)]
     learned = [each for each in asked if each.source == source and each.interval is not None]
     inside = _coverage([each for each in learned if 0 < each.truth < 1])
@@ -103,7 +104,7 @@ def _summarise(outcomes: Sequence[EdgeOutcome], seen: Seen, figure: Figure, sour
     }
 
 
-def _coverage(learned: Sequence[EdgeOutcome]) -> dict[str, Any] | None:
+def _coverage(learned: Sequence[EdgeOutcome]) -> Coverage | None:
     """Return the share that holds the true value; its standard error assumes that the share is 90 %."""
     if not learned:
         return None

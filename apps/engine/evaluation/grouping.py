@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS
-from apps.engine.evaluation.scoring import deciles, standard_error
+from apps.engine.evaluation.scoring import MissedShare, deciles, standard_error
+from apps.engine.evaluation.tables import ByTier, Calibration, Calibrations
 
 LEAST_GROUP = 500
 """Groups of fewer services are shown, but judged by the looser bounds."""
@@ -57,10 +58,10 @@ def seen(outcomes: Sequence[Judged]) -> dict[str, list[str]]:
 def calibrations[OutcomeT: Judged](
     outcomes: Sequence[OutcomeT],
     groupings: Mapping[str, Sequence[str]],
-    calibration: Callable[[Sequence[OutcomeT], Bounds], dict[str, object]],
-) -> dict[str, object]:
+    calibration: Callable[[Sequence[OutcomeT], Bounds], Calibration],
+) -> Calibrations:
     """Judge all outcomes, each hidden family, and each group of ``groupings`` (one label for each outcome)."""
-    groups: dict[str, dict[str, object]] = {}
+    groups: dict[str, dict[str, Calibration]] = {}
     for name, labels in groupings.items():
         groups[name] = {}
         for label in sorted(set(labels), key=lambda each: (len(each), each)):
@@ -75,6 +76,27 @@ def calibrations[OutcomeT: Judged](
         },
         "groups": groups,
     }
+
+
+def judged(services: int, with_number: int, shares: Sequence[MissedShare], bounds: Bounds) -> Calibration:
+    """Return a group's missed share of each tier, with sampling error, and whether it lies within bounds; ``shares`` is
+    empty where no service has a number.
+    """
+    row: Calibration = {
+        "services": services,
+        "with_number": with_number,
+        "conservative": None,
+        "balanced": None,
+        "aggressive": None,
+    }
+    for tier, chance, share, bound in zip(TIERS, CHANCES, shares, bounds, strict=bool(shares)):
+        row[tier] = {
+            "missed": round(share.below, 5),
+            "missed_or_met_exactly": round(share.at_or_below, 5),
+            "standard_error": round(share.error, 5),
+            "within": bool(share.distance(chance) <= bound + 1e-12),
+        }
+    return row
 
 
 def by_family[OutcomeT: Judged](outcomes: Sequence[OutcomeT]) -> dict[str, list[OutcomeT]]:
@@ -101,7 +123,7 @@ def coverage_error(outcomes: Sequence[Judged]) -> float:
     return round(standard_error(NOMINAL_COVERAGE, known), 5)
 
 
-def interval_coverage(outcomes: Sequence[Judged]) -> dict[str, float | None]:
+def interval_coverage(outcomes: Sequence[Judged]) -> ByTier[float | None]:
     """Return how often the 90 % interval holds the oracle's number, by tier; ``None`` without an oracle."""
     known = [each for each in outcomes if "oracle" in each.predictions and each.intervals]
     if not known:

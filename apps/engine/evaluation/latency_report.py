@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from apps.engine.evaluation.evaluate import TIERS
 from apps.engine.evaluation.report import TITLES, calibration_row, reliability_table
+from apps.engine.evaluation.tables import Calibrations, LatencySummary
 
 
-def bins_markdown(summary: Mapping[str, Any]) -> str:
+def bins_markdown(summary: Mapping[str, LatencySummary]) -> str:
     """Write the section about sources that know bins' percentiles alone; empty where nothing was evaluated."""
     if not summary:
         return ""
@@ -25,7 +25,7 @@ def bins_markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _calibration_table(which: str, tables: Mapping[str, Any]) -> list[str]:
+def _calibration_table(which: str, tables: Calibrations) -> list[str]:
     lines = [
         "",
         f"## {which.removesuffix('_ms')}",
@@ -40,7 +40,7 @@ def _calibration_table(which: str, tables: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def latency_markdown(summary: Mapping[str, Any]) -> str:
+def latency_markdown(summary: Mapping[str, LatencySummary]) -> str:
     """Write the section about latency; empty where nothing was evaluated."""
     if not summary:
         return ""
@@ -62,8 +62,9 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
                 for tier, error in zip(TIERS, tables["reliability_error"], strict=True)
             )
             covered = " / ".join(
-                f"{100 * tables['interval_coverage'][tier]:.0f} ± {100 * tables['interval_coverage_error']:.1f} %"
+                f"{100 * share:.0f} ± {100 * tables['interval_coverage_error']:.1f} %"
                 for tier in TIERS
+                if (share := tables["interval_coverage"][tier]) is not None
             )
             lines += [
                 "",
@@ -94,7 +95,7 @@ def latency_markdown(summary: Mapping[str, Any]) -> str:
             "| | 1 % | 5 % | 20 % |",
             "|---|---|---|---|",
         ]
-        for name, values in [("**all**", tables["gap_closed"]), *tables["gap_closed_by_family"].items()]:
-            cells = ["–" if values[tier] is None else f"{values[tier]:.0%}" for tier in TIERS]
+        for name, gaps in [("**all**", tables["gap_closed"]), *tables["gap_closed_by_family"].items()]:
+            cells = ["–" if gaps[tier] is None else f"{gaps[tier]:.0%}" for tier in TIERS]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from apps.engine.evaluation.grouping import (
     chance_errors,
     coverage_error,
     interval_coverage,
+    judged,
     seen,
 )
 from apps.engine.evaluation.latency import PERCENTILES, LatencyOutcome
-from apps.engine.evaluation.scoring import pinball, share_closed, standard_error
+from apps.engine.evaluation.scoring import MissedShare, pinball, share_closed, standard_error
+from apps.engine.evaluation.tables import ByTier, Calibration, LatencySummary, Losses
 from apps.engine.forecast.latency_features import ABOVE_TOP, LEAST_MS
 from apps.engine.types import Floats
 
@@ -25,7 +27,7 @@ LEAST_WAY = 0.02
 """If the block bootstrap's loss exceeds the oracle's by a smaller share than this, there is no gap to close."""
 
 
-def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
+def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, LatencySummary]:
     """Return all tables about latency, by percentile, JSON-ready."""
     return {
         which: _summarise([each for each in outcomes if each.which == which])
@@ -34,7 +36,7 @@ def summarise_latency(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
     }
 
 
-def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
+def _summarise(outcomes: Sequence[LatencyOutcome]) -> LatencySummary:
     groups = seen(outcomes) | {"buckets": [each.scheme for each in outcomes]}
     losses = _losses(outcomes)
     return {
@@ -52,7 +54,7 @@ def _summarise(outcomes: Sequence[LatencyOutcome]) -> dict[str, object]:
     }
 
 
-def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> dict[str, float] | None:
+def _exact_slower(outcomes: Sequence[LatencyOutcome]) -> ByTier[float] | None:
     """Return how often the true percentile exceeded the threshold, by tier; ``None`` where it is not known."""
     known = [
         (each.exact, each.predictions["engine"])
@@ -72,28 +74,19 @@ def _methods(found: Sequence[LatencyOutcome]) -> tuple[str, ...]:
     return tuple(each for each in known if all(each in one.predictions for one in found)) if found else ()
 
 
-def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> dict[str, object]:
+def _calibration(outcomes: Sequence[LatencyOutcome], bounds: Bounds) -> Calibration:
     """Return the shares of windows above their thresholds, and at or above: a reading ties on a bucket's bound."""
     found = [each for each in outcomes if "engine" in each.predictions]
-    row: dict[str, object] = {"services": len(outcomes), "with_number": len(found)}
     actual = np.array([each.actual for each in found])
-    for at, (tier, chance) in enumerate(zip(TIERS, CHANCES, strict=True)):
-        if not found:
-            row[tier] = None
-            continue
+    shares = []
+    for at, chance in enumerate(CHANCES if found else ()):
         predicted = np.array([each.predictions["engine"][at] for each in found])
         above, at_or_above = float((actual > predicted).mean()), float((actual >= predicted).mean())
-        distance = max(0.0, above - chance, chance - at_or_above)
-        row[tier] = {
-            "missed": round(above, 5),
-            "missed_or_met_exactly": round(at_or_above, 5),
-            "standard_error": round(standard_error(chance, len(found)), 5),
-            "within": bool(distance <= bounds[at] + 1e-12),
-        }
-    return row
+        shares.append(MissedShare(above, at_or_above, standard_error(chance, len(found)), len(found)))
+    return judged(len(outcomes), len(found), shares, bounds)
 
 
-def _losses(outcomes: Sequence[LatencyOutcome]) -> dict[str, dict[str, float]]:
+def _losses(outcomes: Sequence[LatencyOutcome]) -> Losses:
     found = [each for each in outcomes if "engine" in each.predictions]
     return {
         method: {
@@ -115,8 +108,8 @@ def _losses(outcomes: Sequence[LatencyOutcome]) -> dict[str, dict[str, float]]:
     }
 
 
-def _gap_closed(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float | None]:
-    result: dict[str, float | None] = dict.fromkeys(TIERS)
+def _gap_closed(losses: Losses) -> ByTier[float | None]:
+    result: ByTier[float | None] = dict.fromkeys(TIERS)
     if "oracle" in losses:
         for tier in TIERS:
             floor, oracle = losses["block_bootstrap"][tier], losses["oracle"][tier]

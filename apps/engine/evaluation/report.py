@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS
+from apps.engine.evaluation.tables import Calibration, Summary, Young
 
 TITLES = {
     "clopper_pearson": "Clopper–Pearson on pooled counts",
@@ -25,7 +25,7 @@ _COLOURS = {
 }
 
 
-def markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
+def markdown(summary: Summary, about: Mapping[str, str]) -> str:
     """Write the report; ``about`` names what was evaluated, one line each."""
     lines = ["# How far the numbers can be trusted", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]
@@ -101,7 +101,7 @@ def share_text(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
-def calibration_row(name: str, row: Mapping[str, Any]) -> str:
+def calibration_row(name: str, row: Calibration) -> str:
     """Write one group as a row of a table: how many missed each tier, with the standard error of that share."""
     cells = []
     for tier in TIERS:
@@ -117,7 +117,7 @@ def calibration_row(name: str, row: Mapping[str, Any]) -> str:
     return f"| {name} | {row['services']:,} | {number} | " + " | ".join(cells) + " |"
 
 
-def reliability_table(tables: Mapping[str, Any]) -> list[str]:
+def reliability_table(tables: Summary | Young) -> list[str]:
     """Write how many windows missed each method's predictions, with the standard error of that share."""
     lines = [
         "Share of windows missed, by method, of services with a number:",
@@ -134,7 +134,7 @@ def reliability_table(tables: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def diagram(found: Mapping[str, Any]) -> str:
+def diagram(found: Mapping[str, Sequence[float]]) -> str:
     """Draw the stated chance against the missed share, both on logarithmic axes, as an SVG."""
     width, height, left, bottom, top = 560, 420, 64, 56, 24
     low, high = np.log10(0.002), np.log10(0.6)

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS, Outcome
 from apps.engine.evaluation.grouping import (
+    Bounds,
     by_family,
     calibrations,
     chance_errors,
     coverage_error,
     interval_coverage,
+    judged,
     seen,
 )
 from apps.engine.evaluation.scoring import missed, pinball, share_closed
+from apps.engine.evaluation.tables import ByTier, Calibration, Losses, Summary
 
 
-def calibration(outcomes: Sequence[Outcome], bounds: Sequence[float]) -> dict[str, object]:
+def calibration(outcomes: Sequence[Outcome], bounds: Bounds) -> Calibration:
     """Return a group's missed shares of the three tiers, with sampling error, and whether they lie within bounds."""
     found = [each for each in outcomes if "engine" in each.predictions]
-    row: dict[str, object] = {"services": len(outcomes), "with_number": len(found)}
     predicted = np.array([each.predictions["engine"] for each in found]).reshape(-1, len(TIERS))
     actual = np.array([each.actual for each in found])
     requests = np.array([each.requests for each in found])
-    for at, (tier, chance) in enumerate(zip(TIERS, CHANCES, strict=True)):
-        if not found:
-            row[tier] = None
-            continue
-        share = missed(predicted[:, at], actual, requests, chance)
-        row[tier] = {
-            "missed": round(share.below, 5),
-            "missed_or_met_exactly": round(share.at_or_below, 5),
-            "standard_error": round(share.error, 5),
-            "within": bool(share.distance(chance) <= bounds[at] + 1e-12),
-        }
-    return row
+    shares = (
+        [missed(predicted[:, at], actual, requests, chance) for at, chance in enumerate(CHANCES)]
+        if found
+        else []
+    )
+    return judged(len(outcomes), len(found), shares, bounds)
 
 
-def losses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+def losses(outcomes: Sequence[Outcome]) -> Losses:
     """Return the mean pinball loss by method and tier, averaged over each service's possible futures."""
     found = [each for each in outcomes if "engine" in each.predictions]
     methods = list(found[0].predictions) if found else []
-    result: dict[str, dict[str, float]] = {}
+    result: Losses = {}
     for method in sorted(methods, key=_order):
         result[method] = {
             tier: float(
@@ -68,7 +64,7 @@ def _order(method: str) -> int:
     return known.index(method)
 
 
-def gap_closed(found: Mapping[str, Mapping[str, float]]) -> dict[str, float | None]:
+def gap_closed(found: Losses) -> ByTier[float | None]:
     """Return the share of the gap between the block bootstrap's loss and the oracle's that is closed, by tier."""
     if "oracle" not in found:
         return dict.fromkeys(TIERS)
@@ -92,7 +88,7 @@ def reliability(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
     return result
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def summarise(outcomes: Sequence[Outcome]) -> Summary:
     """Return all tables of the report, JSON-ready."""
     groups = seen(outcomes) | {
         "dependencies": ["with" if each.has_dependency else "without" for each in outcomes]

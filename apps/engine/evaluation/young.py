@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from apps.engine.evaluation.evaluate import CHANCES, TIERS, Outcome, evaluate_simulated
 from apps.engine.evaluation.grouping import (
@@ -16,6 +15,7 @@ from apps.engine.evaluation.grouping import (
 )
 from apps.engine.evaluation.report import TITLES, calibration_row, reliability_table, share_text
 from apps.engine.evaluation.summary import calibration, losses, reliability
+from apps.engine.evaluation.tables import Calibration, Young
 from apps.engine.simulation.young import BETTER, YOUNG_FAMILIES, simulate_young, young_generator
 
 LEVELS = ((0.0, "none counted"), (1e-3, "under 0.1 %"), (1e-2, "0.1 to 1 %"), (0.1, "1 to 10 %"))
@@ -38,7 +38,7 @@ def evaluate_young_numbers(job: tuple[int, Iterable[int]]) -> list[Outcome]:
     ]
 
 
-def summarise_young(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summarise_young(outcomes: Sequence[Outcome]) -> Young:
     """Return all tables about young services, JSON-ready; empty without outcomes.
 
     The visible groups leave out services that are much better than their kind: these may miss their tiers more rarely
@@ -64,18 +64,18 @@ def summarise_young(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _at_most(row: dict[str, object]) -> dict[str, object]:
+def _at_most(row: Calibration) -> Calibration:
     """Judge a row only by whether tiers are missed too often."""
-    judged = dict(row)
+    judged = row.copy()
     for tier, chance, bound in zip(TIERS, CHANCES, FAMILY_BOUNDS, strict=True):
-        cell: Any = row[tier]
+        cell = row[tier]
         if cell is not None:
             judged[tier] = {**cell, "within": bool(cell["missed"] <= chance + bound)}
     return judged
 
 
-def _grouped(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
+def _grouped(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Calibration]:
+    found: dict[str, Calibration] = {}
     for label in (*map(_days, range(1, 7)), *(name for _, name in LEVELS), WORST):
         members = [each for each, other in zip(outcomes, labels, strict=True) if other == label]
         if members:
@@ -93,7 +93,7 @@ def _level(observed: float | None) -> str:
     return next((name for level, name in LEVELS if failed <= level), WORST)
 
 
-def young_markdown(tables: Mapping[str, Any]) -> str:
+def young_markdown(tables: Young) -> str:
     """Write the report's section about the first week; empty without tables."""
     if not tables:
         return ""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from apps.catalog.queries import retries_of
+from apps.core.json_types import JsonObject
 from apps.engine.document import Criticality
 
 CRITICALITIES: tuple[Criticality, ...] = ("hard", "soft", "degraded")
@@ -160,6 +161,6 @@ def seen_by_callers(services: Collection[int]) -> dict[str, float]:
         return dict(cursor.fetchall())
 
 
-def _mapping(text: str) -> dict[str, Any]:
+def _mapping(text: str) -> JsonObject:
     found = json.loads(text)
     return found if isinstance(found, dict) else {}

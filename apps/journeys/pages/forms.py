@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from django.http import QueryDict
 
@@ -34,6 +34,20 @@ class PathState:
     name: str = ""
     share: str = ""
     steps: str = ""
+
+
+class JourneyInput(TypedDict, total=False):
+    """What the form means, as the actions take it."""
+
+    name: str
+    team: str | None
+    description: str
+    rationale: str
+    paths: list[PathPart]
+    target: float
+    latency_target_ms: float
+    journey: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +128,10 @@ def posted(data: QueryDict) -> FormState:
     )
 
 
-def data_of(state: FormState, journey: Journey | None) -> tuple[dict[str, Any], list[FieldProblem]]:
+def data_of(state: FormState, journey: Journey | None) -> tuple[JourneyInput, list[FieldProblem]]:
     """Return the action's input that the form means, and problems with fields that cannot be read."""
     problems: list[FieldProblem] = []
-    data: dict[str, Any] = {
+    data: JourneyInput = {
         "name": state.name,
         "team": state.team or None,
         "description": state.description,

@@ -28,7 +28,7 @@ from apps.slos.actions.inputs import (
     number_fits_the_sli,
     undone,
 )
-from apps.slos.documents.types import SloTerms
+from apps.slos.documents.types import SloChanged, SloTerms
 from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
@@ -84,7 +84,7 @@ class RetireInput(SloInput):
     rationale: Rationale
 
 
-class _ByHand[InputT: SloInput](Action[InputT]):
+class _ByHand[InputT: SloInput](Action[InputT, SloChanged]):
     permission = "slos.decide"
     risk = Risk.MEDIUM
     mark: ClassVar[Mark] = "ok"
@@ -97,7 +97,7 @@ class _ByHand[InputT: SloInput](Action[InputT]):
 
     def replace(
         self, call: Call[Any], kind: str, before: ActiveSlo | None, terms: SloTerms | None
-    ) -> Outcome:
+    ) -> Outcome[SloChanged]:
         """End the active SLO and, with ``terms``, begin another instead."""
         service, data = call.target, call.input
         lifecycle.end_slo(service, data.sli_type)
@@ -175,10 +175,10 @@ class Set(_ByHand[SetInput]):
         submit = f"Set {proposed_number(call.input.sli_type, terms, BY_HAND)}"
         return preview_slo(call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SloChanged) -> str:
         return slo_now(result)
 
-    def execute(self, call: Call[SetInput]) -> Outcome:
+    def execute(self, call: Call[SetInput]) -> Outcome[SloChanged]:
         self._free(call)
         return self.replace(call, "set", None, _terms(call.target, call.input, None))
 
@@ -216,10 +216,10 @@ class Edit(_ByHand[EditInput]):
         submit = f"Change to {proposed_number(call.input.sli_type, terms, BY_HAND)}"
         return preview_slo(call.target, call.input.sli_type, terms, summary, source=BY_HAND, submit=submit)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SloChanged) -> str:
         return slo_now(result)
 
-    def execute(self, call: Call[EditInput]) -> Outcome:
+    def execute(self, call: Call[EditInput]) -> Outcome[SloChanged]:
         before = _in_force(call.target, call.input, call.input.expected_version)
         return self.replace(call, "edited", before, _terms(call.target, call.input, before))
 
@@ -248,9 +248,9 @@ class Retire(_ByHand[RetireInput]):
             undo=f"Set {slo_words(before)} by hand. The budget is counted from the same requests.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SloChanged) -> str:
         return f"{result['service_id']} no longer has an SLO of {snapshot_words(result['previous'])}."
 
-    def execute(self, call: Call[RetireInput]) -> Outcome:
+    def execute(self, call: Call[RetireInput]) -> Outcome[SloChanged]:
         before = _in_force(call.target, call.input, call.input.expected_version)
         return self.replace(call, "retired", before, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -23,7 +24,15 @@ from apps.slos.actions.inputs import (
     number_fits_the_sli,
     undone,
 )
-from apps.slos.documents.types import DecidedPart, SloTerms, as_latency
+from apps.slos.documents.types import (
+    DecidedPart,
+    Rejected,
+    SloChange,
+    SloChanged,
+    SloDecided,
+    SloTerms,
+    as_latency,
+)
 from apps.slos.formatting import (
     SLI_WORDS,
     is_latency,
@@ -133,7 +142,7 @@ def undo_words(service: Service, sli_type: str) -> str:
     return f"Edit the SLO back to {slo_words(before)}. Both stay in the history."
 
 
-def slo_now(result: dict[str, Any]) -> str:
+def slo_now(result: SloChanged) -> str:
     """What was done, for the person who did it: ``payments-api now has an SLO of 99.955 % over 28 days.``"""
     return f"{result['service_id']} now has an SLO of {snapshot_words(result['slo'])}."
 
@@ -172,7 +181,7 @@ def decided(recommendation: Recommendation) -> DecidedPart:
     return {"id": str(recommendation.pk), "status": recommendation.status, "version": recommendation.version}
 
 
-class _Decision[InputT: DecisionInput](Action[InputT]):
+class _Decision[InputT: DecisionInput, ResultT: Mapping[str, object]](Action[InputT, ResultT]):
     permission = "slos.decide"
     risk = Risk.MEDIUM
     mark: ClassVar[Mark] = "ok"
@@ -207,7 +216,7 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
         terms: SloTerms,
         source: str,
         tier: str,
-    ) -> Outcome:
+    ) -> Outcome[SloDecided]:
         """End the active SLO, begin the new one, close the recommendation."""
         service, sli_type = call.target, recommendation.sli_type
         before = lifecycle.end_slo(service, sli_type)
@@ -246,13 +255,13 @@ class _Decision[InputT: DecisionInput](Action[InputT]):
         )
 
 
-def changes_between(before: ActiveSlo | None, after: ActiveSlo | None) -> list[dict[str, str]]:
+def changes_between(before: ActiveSlo | None, after: ActiveSlo | None) -> list[SloChange]:
     """What a decision changed, as the API answers it."""
     return [{"label": "SLO", "before": slo_words(before), "after": slo_words(after)}]
 
 
 @register
-class Accept(_Decision[AcceptInput]):
+class Accept(_Decision[AcceptInput, SloDecided]):
     """Make one of the three tiers the SLO."""
 
     name = "slos.accept"
@@ -275,10 +284,10 @@ class Accept(_Decision[AcceptInput]):
         source = ActiveSlo.Source.ACCEPTED
         return preview_slo(call.target, recommendation.sli_type, terms, summary, source=source, submit=submit)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SloDecided) -> str:
         return slo_now(result)
 
-    def execute(self, call: Call[AcceptInput]) -> Outcome:
+    def execute(self, call: Call[AcceptInput]) -> Outcome[SloDecided]:
         recommendation = self.seen(call)
         terms = self._terms(call, recommendation)
         return self.replace_slo(call, recommendation, terms, ActiveSlo.Source.ACCEPTED, call.input.tier)
@@ -294,7 +303,7 @@ class Accept(_Decision[AcceptInput]):
 
 
 @register
-class Modify(_Decision[ModifyInput]):
+class Modify(_Decision[ModifyInput, SloDecided]):
     """Set an SLO with another number than the tiers, and say why."""
 
     name = "slos.modify"
@@ -312,10 +321,10 @@ class Modify(_Decision[ModifyInput]):
         submit = f"Set {words}"
         return preview_slo(call.target, recommendation.sli_type, terms, summary, source=source, submit=submit)
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: SloDecided) -> str:
         return slo_now(result)
 
-    def execute(self, call: Call[ModifyInput]) -> Outcome:
+    def execute(self, call: Call[ModifyInput]) -> Outcome[SloDecided]:
         recommendation = self.seen(call)
         return self.replace_slo(
             call, recommendation, self._terms(call, recommendation), ActiveSlo.Source.MODIFIED, ""
@@ -330,7 +339,7 @@ class Modify(_Decision[ModifyInput]):
 
 
 @register
-class Reject(_Decision[RejectInput]):
+class Reject(_Decision[RejectInput, Rejected]):
     """Take none of it; the SLO stays as it is."""
 
     name = "slos.reject"
@@ -353,10 +362,10 @@ class Reject(_Decision[RejectInput]):
             undo="Regenerate the recommendation; until its number moves, nobody is asked to decide again.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: Rejected) -> str:
         return f"The recommendation for {result['service_id']} is rejected; its SLO stays as it is."
 
-    def execute(self, call: Call[RejectInput]) -> Outcome:
+    def execute(self, call: Call[RejectInput]) -> Outcome[Rejected]:
         recommendation = self.seen(call)
         _close(recommendation, call, Recommendation.Status.REJECTED)
         service = call.target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 from pydantic import Field
@@ -27,8 +27,15 @@ class RegenerateInput(ActionInput):
     rationale: str = Field(default="", max_length=MAX_RATIONALE, json_schema_extra={"widget": "textarea"})
 
 
+class Asked(TypedDict):
+    """A question for a recommendation, and the ticket to wait on."""
+
+    service_id: str
+    ticket: str
+
+
 @register
-class Regenerate(Action[RegenerateInput]):
+class Regenerate(Action[RegenerateInput, Asked]):
     """Ask for a new recommendation; a worker computes it within seconds. The answer's ticket is what to wait
     on.
     """
@@ -55,12 +62,12 @@ class Regenerate(Action[RegenerateInput]):
             undo="Nothing to undo: active SLOs do not change, and the earlier recommendations are kept for 30 days.",
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: Asked) -> str:
         return (
             f"A worker computes new recommendations for {result['service_id']}; they appear here in seconds."
         )
 
-    def execute(self, call: Call[RegenerateInput]) -> Outcome:
+    def execute(self, call: Call[RegenerateInput]) -> Outcome[Asked]:
         service = call.target
         ticket = uuid4().hex
         runs.regenerate(service, ticket=ticket, actor=call.actor)
@@ -79,8 +86,16 @@ class StoreInput(ActionInput):
     rationale: str = ""
 
 
+class Stored(TypedDict):
+    """How many services and verdicts were stored, and the end of the newest data."""
+
+    services: int
+    verdicts: dict[str, int]
+    as_of: str | None
+
+
 @register
-class StoreRecommendations(Action[StoreInput]):
+class StoreRecommendations(Action[StoreInput, Stored]):
     """Keep what was computed. Only the system does this: no role holds the permission.
 
     One entry in the audit trail for each batch that a run stores, with counts, in the transaction that stores
@@ -102,12 +117,12 @@ class StoreRecommendations(Action[StoreInput]):
     def preview(self, call: Call[StoreInput]) -> Preview:
         return Preview(summary=f"{len(call.input.documents)} services get new recommendations.")
 
-    def execute(self, call: Call[StoreInput]) -> Outcome:
+    def execute(self, call: Call[StoreInput]) -> Outcome[Stored]:
         documents = [as_document(one) for one in call.input.documents]
         stored = storing.store(documents, computed_from=call.input.computed_from)
         names = [document["service_id"] for document in documents]
         one = names[0] if len(names) == 1 else ""
-        counts = {
+        counts: Stored = {
             "services": len(stored.services),
             "verdicts": stored.verdicts,
             "as_of": stored.as_of.isoformat().replace("+00:00", "Z") if stored.as_of else None,

@@ -95,6 +95,36 @@ class DecidedPart(TypedDict):
     version: int
 
 
+class SloChange(TypedDict):
+    """One line of what a decision changed, in words."""
+
+    label: str
+    before: str
+    after: str
+
+
+class SloChanged(TypedDict):
+    """The answer to a change of an SLO: what is in force now, and what was before."""
+
+    service_id: str
+    slo: SloSnapshot | None
+    previous: SloSnapshot | None
+    change: list[SloChange]
+
+
+class SloDecided(SloChanged):
+    """The answer to a decision that makes an SLO."""
+
+    recommendation: DecidedPart
+
+
+class Rejected(TypedDict):
+    """The answer to a decision that makes no SLO."""
+
+    service_id: str
+    recommendation: DecidedPart
+
+
 class ServiceDocument(TypedDict):
     """All that is recommended for a service, and its SLOs in force by SLI."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from apps.engine.document import TierName
 
@@ -50,37 +50,49 @@ class Calibration:
     regimes: Mapping[str, Group]
 
 
-def condensed(report: Mapping[str, Any], real: Mapping[str, Any]) -> dict[str, Any]:
+if TYPE_CHECKING:
+    from apps.engine.evaluation import tables
+
+    class Simulated(tables.Report):
+        about: Mapping[str, str | int]
+
+    class Real(tables.Calibration):
+        about: Mapping[str, str | int]
+        regime: str
+
+
+def condensed(report: Simulated, real: Real) -> Calibration:
     """Return what is shipped of the two reports: their origins, the whole, the first week, and the regimes.
 
     Of services in their first week those count that are as others of no known kind: who is far off its kind was
     simulated to be.
     """
     simulated = {name: _group(found, is_real=False) for name, found in report["groups"]["regime"].items()}
-    return {
-        "about": {
+    return Calibration(
+        about={
             "services": f"{report['overall']['services']:,} simulated, of {len(report['families'])} kinds",
             **{name: str(report["about"][name]) for name in ("shown", "seed", "commit")},
         },
-        "real": {name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
-        "overall": _group(report["overall"], is_real=False),
-        "young": _group(report["young"]["families"][YOUNG], is_real=False),
-        "regimes": simulated | {real["regime"]: _group(real, is_real=True)},
-    }
+        real={name: str(real["about"][name]) for name in ("pages", "sites", "windows", "shown", "judged")},
+        overall=_group(report["overall"], is_real=False),
+        young=_group(report["young"]["families"][YOUNG], is_real=False),
+        regimes=simulated | {real["regime"]: _group(real, is_real=True)},
+    )
 
 
-def _group(found: Mapping[str, Any], *, is_real: bool) -> dict[str, Any]:
-    return {
-        "cases": found["with_number"],
-        "missed": {tier: found[tier]["missed"] for tier in TIERS},
-        "standard_error": {tier: found[tier]["standard_error"] for tier in TIERS},
-        "is_real": is_real,
-    }
+def _group(found: tables.Calibration, *, is_real: bool) -> Group:
+    tiers = {tier: cell for tier in TIERS if (cell := found[tier]) is not None}
+    return Group(
+        cases=found["with_number"],
+        missed={tier: cell["missed"] for tier, cell in tiers.items()},
+        standard_error={tier: cell["standard_error"] for tier, cell in tiers.items()},
+        is_real=is_real,
+    )
 
 
-def written(report: Mapping[str, Any], real: Mapping[str, Any]) -> str:
+def written(report: Simulated, real: Real) -> str:
     """Return the shipped file's text for the two reports."""
-    return json.dumps(condensed(report, real), indent=1, sort_keys=True) + "\n"
+    return json.dumps(asdict(condensed(report, real)), indent=1, sort_keys=True) + "\n"
 
 
 @cache

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
@@ -21,6 +20,7 @@ from apps.engine.evaluation.latency_report import bins_markdown, latency_markdow
 from apps.engine.evaluation.latency_summary import summarise_latency
 from apps.engine.evaluation.report import diagram, markdown
 from apps.engine.evaluation.summary import summarise
+from apps.engine.evaluation.tables import Report
 from apps.engine.evaluation.young import evaluate_young_numbers, summarise_young, young_markdown
 from apps.engine.freed_memory import keep_freed_memory
 from apps.engine.simulation import latency_fleet
@@ -87,14 +87,16 @@ def write(
     composites: Sequence[CompositeOutcome] = (),
     bins: Sequence[LatencyOutcome] = (),
     young: Sequence[Outcome] = (),
-) -> dict[str, Any]:
+) -> Report:
     """Write ``report.md``, ``report.json`` and ``reliability.svg``; returns the tables."""
-    summary: dict[str, Any] = summarise(outcomes)
-    summary["young"] = summarise_young(young)
-    summary["edges"] = summarise_edges(edges)
-    summary["composite"] = summarise_composite(composites)
-    summary["latency"] = summarise_latency(latencies)
-    summary["latency_bins"] = summarise_latency(bins)
+    summary: Report = {
+        **summarise(outcomes),
+        "young": summarise_young(young),
+        "edges": summarise_edges(edges),
+        "composite": summarise_composite(composites),
+        "latency": summarise_latency(latencies),
+        "latency_bins": summarise_latency(bins),
+    }
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.md").write_text(
         markdown(summary, about)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import F
 from django.http import QueryDict
@@ -68,14 +67,13 @@ def slo_listing(query: QueryDict) -> Listing[SloLine]:
     """The active SLOs that the address asks for."""
     sort = sort_from(query, SLO_COLUMNS, "budget")
     page = page_of(query)
-    asked: dict[str, Any] = {}
+    asked: dict[str, str] = {}
     text = words_in(query)
     if text:
         asked["service__service_id__icontains"] = text
-    if query.get("team"):
-        asked["service__team__name"] = query["team"]
-    if query.get("sli"):
-        asked["sli_type"] = query["sli"]
+    for name, field in (("team", "service__team__name"), ("sli", "sli_type")):
+        if chosen := query.get(name, ""):
+            asked[field] = chosen
     matching = queries.all_slos(**asked)
     # An SLO without a figure is never the most interesting one, so it comes last either way.
     key = F(_SLO_ORDER[sort.removeprefix("-")])

@@ -19,6 +19,7 @@ from django.db import connection
 
 from apps.catalog.models import Service
 from apps.catalog.queries import retries_of
+from apps.core.json_types import JsonObject
 from apps.engine.document import CommunicationMode
 from apps.engine.edges.estimates import CALL_PROBABILITY_PRIOR, HARDNESS_PRIOR, published_availability
 from apps.engine.edges.figures import edge_figure
@@ -226,7 +227,7 @@ def _put(
         measured[name] = known.availability
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _mapping(value: Any) -> JsonObject:
     return dict(json.loads(value) if isinstance(value, str) else value)
 
 

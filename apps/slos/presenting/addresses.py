@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.urls import reverse
 
@@ -50,7 +48,7 @@ def set_url(page: ServicePage, sli_type: str) -> str:
 
 def decision_urls(page: ServicePage, sli_type: str, part: StoredPart) -> dict[str, str]:
     """The addresses of ``accept`` (without its tier), ``modify`` and ``reject`` for one recommendation."""
-    common: dict[str, Any] = {
+    common = {
         "service_id": page.service.service_id,
         "sli_type": sli_type,
         "recommendation_id": part["id"] or "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self, TypedDict
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from django.conf import settings
@@ -98,6 +98,7 @@ class ConnectInput(ActionInput):
             min_length=1,
             max_length=MAX_ADDRESS,
             repr=False,
+            json_schema_extra={"format": "uri"},
             description="The address under which `/api/v1/query` is found, such as "
             "http://prometheus:9090; for Mimir it usually "
             "ends in /prometheus. A user and password in it are removed and stored separately.",
@@ -133,8 +134,18 @@ class ConnectInput(ActionInput):
         )
 
 
+class ConnectionRecord(TypedDict):
+    """What may be shown of a connection: whether it has secrets, but not the secrets."""
+
+    url: str
+    org_id: str
+    user: str
+    password: str
+    token: str
+
+
 @register
-class Connect(Action[ConnectInput]):
+class Connect(Action[ConnectInput, ConnectionRecord]):
     """Read telemetry from this Prometheus from now on. Token and password are encrypted and never shown again."""
 
     name = "telemetry.connect"
@@ -174,7 +185,7 @@ class Connect(Action[ConnectInput]):
             undo="Connect the former address again. You need its token.",
         )
 
-    def execute(self, call: Call[ConnectInput]) -> Outcome:
+    def execute(self, call: Call[ConnectInput]) -> Outcome[ConnectionRecord]:
         wanted = call.input.connection()
         before = stored.newest_connection()
         _forget_secrets()
@@ -187,16 +198,16 @@ class Connect(Action[ConnectInput]):
             made_by_name=call.actor.name,
         )
         return Outcome(
-            result=described(made) or {},
+            result=described(made),
             object_type=OBJECT[0],
             object_id=OBJECT[1],
             object_label=made.url,
-            before=described(before),
+            before=described(before) if before else None,
             after=described(made),
             events=[Event("telemetry.connected", {"url": made.url}, aggregate="telemetry:connection")],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: ConnectionRecord) -> str:
         return f"Telemetry is read from {result['url']} from now on."
 
 
@@ -205,7 +216,7 @@ class DisconnectInput(ActionInput):
 
 
 @register
-class Disconnect(Action[DisconnectInput]):
+class Disconnect(Action[DisconnectInput, dict[str, str]]):
     """Stop reading from the connected Prometheus, and delete its secrets. Stored data stay."""
 
     name = "telemetry.disconnect"
@@ -231,7 +242,7 @@ class Disconnect(Action[DisconnectInput]):
             undo="Connect it again. You need its token.",
         )
 
-    def execute(self, call: Call[DisconnectInput]) -> Outcome:
+    def execute(self, call: Call[DisconnectInput]) -> Outcome[dict[str, str]]:
         before = stored.newest_connection()
         _forget_secrets()
         StoredConnection.objects.create(made_by_name=call.actor.name)
@@ -240,15 +251,13 @@ class Disconnect(Action[DisconnectInput]):
             object_type=OBJECT[0],
             object_id=OBJECT[1],
             object_label=before.url if before else "",
-            before=described(before),
+            before=described(before) if before else None,
             events=[Event("telemetry.disconnected", aggregate="telemetry:connection")],
         )
 
 
-def described(found: StoredConnection | None) -> dict[str, Any] | None:
-    """Return what may be shown of a connection: whether it has secrets, but not the secrets."""
-    if found is None:
-        return None
+def described(found: StoredConnection) -> ConnectionRecord:
+    """Return what may be shown of a connection."""
     return {
         "url": found.url,
         "org_id": found.org_id,
@@ -263,13 +272,13 @@ def _kept(secret: str) -> str:
 
 
 def _differences(before: StoredConnection | None, wanted: sources.Connection) -> list[tuple[str, str, str]]:
-    old = described(before) or {}
+    old = described(before or StoredConnection())
     return [
-        ("Address", old.get("url", ""), wanted.url),
-        ("Tenant", old.get("org_id", ""), wanted.org_id),
-        ("User", old.get("user", ""), wanted.user),
-        ("Password", old.get("password", "none"), _kept(wanted.password)),
-        ("Token", old.get("token", "none"), _kept(wanted.token)),
+        ("Address", old["url"], wanted.url),
+        ("Tenant", old["org_id"], wanted.org_id),
+        ("User", old["user"], wanted.user),
+        ("Password", old["password"], _kept(wanted.password)),
+        ("Token", old["token"], _kept(wanted.token)),
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Self, TypedDict
 
 from django.conf import settings
 from pydantic import Field, model_validator
@@ -22,7 +22,8 @@ from apps.core.actions import (
     register,
 )
 from apps.core.errors import Conflict, FieldProblem, InvalidInput
-from apps.telemetry import services, sources
+from apps.core.json_types import JsonObject
+from apps.telemetry import runs, services, sources
 from apps.telemetry.actions.readings import requested
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.clients.prometheus.families import MetricFamily, load_config
@@ -40,7 +41,7 @@ class SurveyInput(ActionInput):
 
 
 @register
-class LookAtMetrics(Action[SurveyInput]):
+class LookAtMetrics(Action[SurveyInput, JsonObject]):
     """Have a worker look at the metrics of the source, with a few hundred small queries, and propose families."""
 
     name = "telemetry.survey"
@@ -60,9 +61,9 @@ class LookAtMetrics(Action[SurveyInput]):
             "and a few hundred small queries. Only the result is stored."
         )
 
-    def execute(self, call: Call[SurveyInput]) -> Outcome:
+    def execute(self, call: Call[SurveyInput]) -> Outcome[JsonObject]:
         run = services.request_run(
-            TelemetryRun.Kind.SURVEY, source="prometheus", parameters={}, actor=call.actor
+            TelemetryRun.Kind.SURVEY, source="prometheus", parameters=runs.Reading(), actor=call.actor
         )
         return requested(run)
 
@@ -96,13 +97,21 @@ class StoreFamiliesInput(ActionInput):
             raise ValueError(f"{', '.join(twice)} occurs twice; give each family its own name")
         return self
 
-    def by_name(self) -> dict[str, Any]:
-        """Return the families as they are stored, by their names."""
-        return {one.name: one.family.model_dump(mode="json", exclude_defaults=True) for one in self.families}
+    def by_name(self) -> dict[str, MetricFamily]:
+        """Return the families by their names."""
+        return {one.name: one.family for one in self.families}
+
+
+class FamiliesStored(TypedDict):
+    """The families that are stored now, by their names, and the order in which they are tried."""
+
+    version: int
+    families: list[str]
+    order: list[str]
 
 
 @register
-class StoreFamilies(Action[StoreFamiliesInput]):
+class StoreFamilies(Action[StoreFamiliesInput, FamiliesStored]):
     """Choose the metric families to read besides the built-in ones and the file's, in every process at once."""
 
     name = "telemetry.store_families"
@@ -133,18 +142,17 @@ class StoreFamilies(Action[StoreFamiliesInput]):
                 extra={
                     "difference": [
                         {"label": change.label, "before": change.before, "after": change.after}
-                        for change in changes(call.input.by_name(), found.by_name if found else {})
+                        for change in changes(call.input.by_name(), stored.usable_families(found))
                     ]
                 },
             )
 
     def preview(self, call: Call[StoreFamiliesInput]) -> Preview:
-        before = stored.newest_families()
-        old: Mapping[str, Any] = before.by_name if before else {}
+        old = stored.usable_families(stored.newest_families())
         new = call.input.by_name()
         changed = [name for name in new if new[name] != old.get(name)]
         removed = [name for name in old if name not in new]
-        touched, warnings = _services_of({name: _family(new[name]) for name in changed})
+        touched, warnings = _services_of({name: new[name] for name in changed})
         known = set(Service.objects.filter(service_id__in=touched).values_list("service_id", flat=True))
         fresh = [name for name in touched if name not in known]
         counts = {
@@ -168,10 +176,10 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             undo="Store the former families again; hours read with the new ones stay until they are read again.",
         )
 
-    def execute(self, call: Call[StoreFamiliesInput]) -> Outcome:
+    def execute(self, call: Call[StoreFamiliesInput]) -> Outcome[FamiliesStored]:
         before = stored.newest_families()
         made = FamilySet.objects.create(
-            families=[{"name": name, "family": family} for name, family in call.input.by_name().items()],
+            families=named(call.input.by_name()),
             order=call.input.order,
             made_by_name=call.actor.name,
         )
@@ -185,12 +193,12 @@ class StoreFamilies(Action[StoreFamiliesInput]):
             events=[Event("telemetry.families_stored", {"version": made.pk}, aggregate="telemetry:families")],
         )
 
-    def done(self, result: dict[str, Any]) -> str:
+    def done(self, result: FamiliesStored) -> str:
         count = len(result["families"])
         return f"{count} metric famil{'y is' if count == 1 else 'ies are'} stored."
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[FieldChange]:
+def changes(old: Mapping[str, MetricFamily], new: Mapping[str, MetricFamily]) -> list[FieldChange]:
     """Return the families that differ, as a configuration file would write them."""
     names = [*new, *(name for name in old if name not in new)]
     return [
@@ -200,18 +208,14 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[FieldChange]
     ]
 
 
-def _words(name: str, family: Mapping[str, Any] | None) -> str:
+def _words(name: str, family: MetricFamily | None) -> str:
     if family is None:
         return ""
-    text = toml.document({name: _family(family)})
+    text = toml.document({name: family})
     return "\n".join(line for line in text.splitlines()[3:] if line).strip()
 
 
-def _family(given: Mapping[str, Any]) -> MetricFamily:
-    return MetricFamily.model_validate(given)
-
-
-def _snapshot(found: FamilySet | None) -> dict[str, Any] | None:
+def _snapshot(found: FamilySet | None) -> JsonObject | None:
     return {"families": found.families, "order": found.order} if found else None
 
 
@@ -230,9 +234,9 @@ def _services_of(families: Mapping[str, MetricFamily]) -> tuple[list[str], list[
         ]
 
 
-def named(families: Sequence[tuple[str, MetricFamily]]) -> list[dict[str, Any]]:
-    """Return families as the action's input takes them."""
+def named(families: Mapping[str, MetricFamily]) -> list[JsonObject]:
+    """Return families as they are stored, and as the action's input takes them."""
     return [
         {"name": name, "family": family.model_dump(mode="json", exclude_defaults=True)}
-        for name, family in families
+        for name, family in families.items()
     ]

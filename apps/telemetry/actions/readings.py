@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,8 +16,9 @@ from apps.core import instants
 from apps.core.actions import Action, ActionInput, Call, Outcome, Preview, Risk, Touch, register
 from apps.core.errors import FieldProblem, InvalidInput, NotAllowed
 from apps.core.instants import AwareInstant, whole_hour
+from apps.core.json_types import JsonObject
 from apps.core.models import AuditEntry
-from apps.telemetry import checks, discovering, services, sources
+from apps.telemetry import checks, discovering, runs, services, sources
 from apps.telemetry.clients.errors import SourceError
 from apps.telemetry.imports.roots import import_root
 from apps.telemetry.models import TelemetryRun
@@ -69,7 +70,7 @@ def _whole_hours(days: int, end: datetime | None) -> tuple[datetime, datetime]:
 
 
 @register
-class Backfill(Action[BackfillInput]):
+class Backfill(Action[BackfillInput, JsonObject]):
     """Read past hours from Prometheus and store their aggregates."""
 
     name = "telemetry.backfill"
@@ -105,14 +106,16 @@ class Backfill(Action[BackfillInput]):
             undo=_TRUSTED_UNDO if call.input.trust else _UNDO,
         )
 
-    def execute(self, call: Call[BackfillInput]) -> Outcome:
+    def execute(self, call: Call[BackfillInput]) -> Outcome[JsonObject]:
         run = services.request_run(
             TelemetryRun.Kind.BACKFILL,
             source="prometheus",
-            parameters={"days": call.input.days}
-            | ({"services": call.input.services} if call.input.services else {})
-            | ({"discover": True} if call.input.discover else {})
-            | ({"trust": True} if call.input.trust else {}),
+            parameters=runs.Reading(
+                days=call.input.days,
+                services=call.input.services or None,
+                discover=call.input.discover,
+                trust=call.input.trust,
+            ),
             actor=call.actor,
             window=call.input.window(),
         )
@@ -131,7 +134,7 @@ class DiscoverInput(ActionInput):
 
 
 @register
-class Discover(Action[DiscoverInput]):
+class Discover(Action[DiscoverInput, JsonObject]):
     """Find services and the calls between them in Prometheus, and add new ones to the catalog."""
 
     name = "telemetry.discover"
@@ -184,11 +187,11 @@ class Discover(Action[DiscoverInput]):
             undo=undo,
         )
 
-    def execute(self, call: Call[DiscoverInput]) -> Outcome:
+    def execute(self, call: Call[DiscoverInput]) -> Outcome[JsonObject]:
         run = services.request_run(
             TelemetryRun.Kind.DISCOVERY,
             source="prometheus",
-            parameters={"days": call.input.days},
+            parameters=runs.Reading(days=call.input.days),
             actor=call.actor,
             window=call.input.window(),
         )
@@ -213,7 +216,7 @@ class ImportInput(ActionInput):
 
 
 @register
-class Import(Action[ImportInput]):
+class Import(Action[ImportInput, JsonObject]):
     """Import a folder of files in the format of docs/file-format.md."""
 
     name = "telemetry.import"
@@ -240,11 +243,11 @@ class Import(Action[ImportInput]):
             warnings=[] if found else [f"{folder} has no CSV files."],
         )
 
-    def execute(self, call: Call[ImportInput]) -> Outcome:
+    def execute(self, call: Call[ImportInput]) -> Outcome[JsonObject]:
         run = services.request_run(
             TelemetryRun.Kind.IMPORT,
             source="files",
-            parameters={"path": str(Path(call.input.path).absolute())},
+            parameters=runs.Reading(path=str(Path(call.input.path).absolute())),
             actor=call.actor,
             origin=call.input.origin,
         )
@@ -258,9 +261,9 @@ def _csv_files(folder: Path) -> list[str]:
         return []
 
 
-def requested(run: TelemetryRun) -> Outcome:
+def requested(run: TelemetryRun) -> Outcome[JsonObject]:
     """Return the outcome of an action that records a run for a worker."""
-    described: dict[str, Any] = {"kind": run.what, "source": run.source, **run.parameters}
+    described = {"kind": run.what, "source": run.source, **run.parameters}
     if run.window_start and run.window_end:
         described |= {"start": run.window_start.isoformat(), "end": run.window_end.isoformat()}
     return Outcome(

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from apps.catalog.models import DiscoverySource
 from apps.catalog.services import Graph, validate_graph
@@ -25,6 +24,9 @@ _WHOLE_NUMBERS = {"redundancy_needed", "timeout_ms"}
 DEPENDENCY_OPTIONAL = (
     "calls_per_request", "redundancy_group", "redundancy_needed", "max_retries", "protocol", "timeout_ms"
 )  # fmt: skip
+
+
+type _Row = dict[str, str | dict[str, int]]
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def read_graph(
     ``known`` are the services of the catalog; observations after ``now`` are problems.
     """
     files = GraphFiles(Spellings(known, DiscoverySource.FILE))
-    payload: dict[str, list[dict[str, Any]]] = {}
+    payload: dict[str, list[_Row]] = {}
     lines: dict[str, list[int]] = {}
     for list_name, file, required, optional in (
         ("services", "services.csv", SERVICE_REQUIRED, SERVICE_OPTIONAL),
@@ -67,7 +69,7 @@ def read_graph(
         return files
     for list_name, columns in (("services", ("service_id",)), ("dependencies", ("source", "target"))):
         for row, line in zip(payload.get(list_name, []), lines.get(list_name, []), strict=True):
-            for name in (row[column] for column in columns if column in row):
+            for name in (str(row[column]) for column in columns if column in row):
                 files.places.setdefault(
                     files.spellings.settle(name), f"{paths[f'{list_name}.csv'].name} line {line}"
                 )
@@ -91,19 +93,21 @@ def read_graph(
 
 def _rows(
     path: Path, required: Sequence[str], optional: Sequence[str], problems: Problems
-) -> tuple[list[dict[str, Any]], list[int]]:
-    rows: list[dict[str, Any]] = []
+) -> tuple[list[_Row], list[int]]:
+    rows: list[_Row] = []
     lines: list[int] = []
     for chunk in read_chunks(path, required, optional, problems):
         names = list(chunk.columns)
         for cells, line in zip(zip(*chunk.columns.values(), strict=True), chunk.lines, strict=True):
-            rows.append(_row(dict(zip(names, cells, strict=True))))
+            # A blank cell states nothing.
+            given = {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
             lines.append(line)
-            for name in NUMBERS & rows[-1].keys():
-                fault = _fault_of_number(name, rows[-1][name])
+            for name in NUMBERS & given.keys():
+                fault = _fault_of_number(name, given[name])
                 if fault:
                     problems.add(path.name, line, name, fault)
-                    del rows[-1][name]
+                    del given[name]
+            rows.append(_row(given))
     return rows, lines
 
 
@@ -116,11 +120,11 @@ def _fault_of_number(name: str, cell: str) -> str:
     return ""
 
 
-def _row(cells: Mapping[str, str]) -> dict[str, Any]:
-    """Return the cells that are not blank: a blank cell states nothing."""
-    row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell != ""}
-    if "max_retries" in row:
-        retries = row.pop("max_retries")
+def _row(cells: dict[str, str]) -> _Row:
+    """Return a row of the catalog from the cells that are not blank."""
+    retries = cells.pop("max_retries", "")
+    row: _Row = {**cells}
+    if retries:
         is_number = retries.isascii() and retries.isdecimal() and len(retries) <= _MAX_RETRIES_DIGITS
         row["retry_config"] = {"max_retries": int(retries)} if is_number else retries
     return row

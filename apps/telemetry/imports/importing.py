@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from django.db import connection, transaction
@@ -34,6 +34,17 @@ type Progress = Callable[[int, int], None]
 type ApplyGraph = Callable[[Graph], GraphCounts | None]
 
 
+class Imported(TypedDict):
+    """The result of an import as it is stored with its run: rows by file, what changed in the catalog, and hours."""
+
+    rows: dict[str, int]
+    graph: GraphCounts | dict[str, dict[str, int]]
+    hours: int
+    days: int
+    latency_hours: int
+    edge_hours: int
+
+
 @dataclass(slots=True)
 class ImportResult:
     """What an import did."""
@@ -47,7 +58,7 @@ class ImportResult:
     end: datetime | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Imported:
         """Return the result as it is stored with a run."""
         return {
             "rows": self.rows,

@@ -7,9 +7,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch
 from apps.core.errors import BallastError
+from apps.core.json_types import JsonObject
 from apps.core.models import AuditEntry
 from apps.telemetry import services
 from apps.telemetry.actions import MAX_DISCOVER_DAYS
@@ -36,7 +36,7 @@ def command_actor() -> Actor:
     return Actor(user=None, source=AuditEntry.Source.COMMAND, name=f"command: {name}")
 
 
-def request_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: str) -> TelemetryRun:
+def request_and_run(action: str, data: JsonObject, *, label: str, unit: str) -> TelemetryRun:
     """Dispatch the action, do the run that it records in this process, and return the run.
 
     Raises:
@@ -49,7 +49,7 @@ def request_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: s
         raise CommandError(described(error)) from error
 
 
-def _requested_and_run(action: str, data: Mapping[str, Any], *, label: str, unit: str) -> TelemetryRun:
+def _requested_and_run(action: str, data: JsonObject, *, label: str, unit: str) -> TelemetryRun:
     requested = dispatch(action, dict(data), actor=command_actor())
     with tqdm(desc=label, unit=unit, unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
 

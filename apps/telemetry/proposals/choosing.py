@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from apps.core.errors import FieldProblem, InvalidInput
 from apps.telemetry.clients.prometheus.families import MetricFamily, Selector
@@ -61,7 +61,7 @@ class Card:
 def cards(
     survey: Survey,
     posted: Mapping[str, str] | None = None,
-    stored: Mapping[str, Any] | None = None,
+    stored: Mapping[str, MetricFamily] | None = None,
     errors: Mapping[int, Sequence[str]] | None = None,
 ) -> list[Card]:
     """Return every proposal as it was proposed or, after a form was sent, as it was filled in.

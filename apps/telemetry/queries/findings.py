@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
+from apps.core.json_types import JsonObject
 from apps.telemetry import findings
 from apps.telemetry.findings import KINDS, Kind
 from apps.telemetry.models import FindingDay, SliHour, StretchDay
@@ -31,7 +31,7 @@ class StoredFinding:
     hours: int
     first: datetime
     last: datetime
-    detail: Mapping[str, Any]
+    detail: JsonObject
     days: Mapping[date, int] = field(repr=False)
 
     @property
@@ -84,7 +84,7 @@ def findings_in(
         service_id__in=list(service_pks), day__gte=_utc(start).date(), day__lte=_utc(end).date(), hours__gt=0
     ).order_by("service_id", "kind", "subject", "day")
     days: dict[tuple[int, str, str], dict[date, int]] = {}
-    details: dict[tuple[int, str, str], Mapping[str, Any]] = {}
+    details: dict[tuple[int, str, str], JsonObject] = {}
     for pk, kind, subject, day, hours, detail in rows.values_list(
         "service_id", "kind", "subject", "day", "hours", "detail"
     ):

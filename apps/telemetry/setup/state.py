@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from django.conf import settings
 from pydantic import ValidationError
@@ -86,11 +84,6 @@ class SetupState:
         return 3 if self.started is not None else 2
 
     @property
-    def stored(self) -> Mapping[str, Any]:
-        """The stored families by name."""
-        return self.kept.families
-
-    @property
     def stored_families(self) -> dict[str, MetricFamily]:
         """The stored families by name."""
         return self.kept.families
@@ -140,10 +133,4 @@ def _stored() -> Stored:
     found = stored.newest_families()
     if found is None:
         return Stored()
-    families: dict[str, MetricFamily] = {}
-    for name, given in found.by_name.items():
-        try:
-            families[name] = MetricFamily.model_validate(given)
-        except ValidationError:
-            continue  # The log says so whenever families are read.
-    return Stored(found.pk, families, list(found.order), found.made_by_name)
+    return Stored(found.pk, stored.usable_families(found), list(found.order), found.made_by_name)

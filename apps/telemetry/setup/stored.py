@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.db import connection
+from pydantic import ValidationError
 
+from apps.telemetry.clients.prometheus.families import MetricFamily
 from apps.telemetry.models import FamilySet, StoredConnection
 
 
@@ -27,6 +29,17 @@ def families_version() -> int:
 def family_set(version: int) -> FamilySet | None:
     """Return one set of families."""
     return FamilySet.objects.filter(pk=version).first() if version else None
+
+
+def usable_families(found: FamilySet | None) -> dict[str, MetricFamily]:
+    """Return the families of a set by their names, without those that another version stored and this one refuses."""
+    families: dict[str, MetricFamily] = {}
+    for name, given in found.by_name.items() if found else ():
+        try:
+            families[name] = MetricFamily.model_validate(given)
+        except ValidationError:
+            continue  # The log says so whenever families are read.
+    return families
 
 
 def newest_families() -> FamilySet | None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from django.db import transaction
@@ -44,6 +44,25 @@ REMARKS_KEPT = 30
 type Progress = Callable[[int, int], None]
 
 
+class Collected(TypedDict):
+    """The result of a reading as it is stored with its run. Hours count each service's."""
+
+    services: int
+    services_with_data: int
+    edges_to_unknown_services: int
+    hours: int
+    days: int
+    latency_hours: int
+    edge_hours: int
+    contested_hours: int
+    settled_hours: int
+    findings: dict[str, int]
+    implausible_bins: dict[str, int]
+    personal_labels_dropped: dict[str, int]
+    notes: list[str]
+    remarks: list[str]
+
+
 @dataclass(slots=True)
 class CollectResult:
     """The result of a reading."""
@@ -60,7 +79,7 @@ class CollectResult:
         self.stored += other.stored
         self.quality.merge(other.quality)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Collected:
         """Return the result as it is stored with a run."""
         return {
             "services": self.services,
@@ -114,6 +133,8 @@ def collect(
     reading: Reading,
     *,
     progress: Progress = lambda _done, _total: None,
+    skip: int = 0,
+    keep: Callable[[int, CollectResult], None] = lambda _done, _result: None,
 ) -> CollectResult:
     """Read whole hours of some services, and store those that are not worse than the stored hours.
 
@@ -124,6 +145,11 @@ def collect(
         end: end of the last hour.
         reading: identifies the reading, and says whether to trust it.
         progress: gets the services done and in total.
+        skip: how many of the services were read and stored before, by an attempt that was broken off.
+        keep: gets the services done and the result so far, in the transaction of each batch.
+
+    Returns:
+        The result for all services but those that were skipped.
 
     Raises:
         SourceError: the source cannot be read; batches before this are stored.
@@ -133,9 +159,9 @@ def collect(
     first, last = int(start.timestamp()), int(end.timestamp())
     hours = max(1, (last - first) // HOUR)
     at_once = max(1, min(_MAX_SERVICES_PER_BATCH, _VALUES_PER_BATCH // (hours * _TYPICAL_BUCKETS)))
-    progress(0, len(services))
+    progress(skip, len(services))
     with staging.staged():
-        for begin in range(0, len(services), at_once):
+        for begin in range(skip, len(services), at_once):
             batch = services[begin : begin + at_once]
             usual = _usual(batch, known, start, end)
             availability = source.availability(batch, first, last, HOUR, usual=usual)
@@ -153,8 +179,9 @@ def collect(
             with transaction.atomic():
                 result.stored += store_reading(reading, start, end)
                 note_reading(reading, known, batch, (start, end), availability, latency, edges)
-            result.services_with_data += len(availability.series)
-            progress(min(begin + at_once, len(services)), len(services))
+                result.services_with_data += len(availability.series)
+                keep(begin + len(batch), result)
+            progress(begin + len(batch), len(services))
     return result
 
 

@@ -171,7 +171,7 @@ def note_reading(
         span: the time that was asked for.
     """
     last = int(span[1].timestamp()) - 1
-    values: dict[str, Any] = {
+    values: dict[str, list[int] | list[str] | date | datetime] = {
         "services": [known[service_id] for service_id in services],
         "first": span[0].astimezone(UTC).date(),
         "last": _day(last),
@@ -311,7 +311,7 @@ _NOTE_FILES = """
 
 def note_files(cursor: CursorWrapper) -> None:
     """Note that hours came from files, and remove the findings of readings about them."""
-    values: dict[str, Any] = {"files": FILES, "latency": _LATENCY_KINDS}
+    values: dict[str, str | list[str]] = {"files": FILES, "latency": _LATENCY_KINDS}
     cursor.execute(
         "SELECT EXISTS (SELECT FROM telemetry_finding), EXISTS (SELECT FROM telemetry_contestedhour)"
     )

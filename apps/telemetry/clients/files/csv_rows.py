@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from apps.core.errors import Fault
 from apps.telemetry.clients.files.csv_faults import (
     SNIFFED_BYTES,
     fault_before_reading,
@@ -38,7 +39,7 @@ class Problem:
         where = f"{self.file}:{self.line}"
         return f"{where}: {self.field}: {self.reason}" if self.field else f"{where}: {self.reason}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Fault:
         """Return the problem as it is stored with a run."""
         return {"file": self.file, "line": self.line, "field": self.field, "reason": self.reason}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.telemetry import services
 from apps.telemetry.management.running import aware, discover, discovery_words, request_and_run
+
+if TYPE_CHECKING:
+    from apps.telemetry.storing.collecting import Collected
 
 
 class Command(BaseCommand):
@@ -45,7 +48,7 @@ class Command(BaseCommand):
             label="backfill",
             unit=" services",
         )
-        summary = run.summary
+        summary: Collected = run.summary
         self.stdout.write(
             f"{summary['services_with_data']} of {summary['services']} services have data from "
             f"{run.window_start:%Y-%m-%dT%H:%MZ} to {run.window_end:%Y-%m-%dT%H:%MZ}: "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.telemetry.management.running import request_and_run
+
+if TYPE_CHECKING:
+    from apps.telemetry.imports.importing import Imported
 
 
 class Command(BaseCommand):
@@ -27,7 +30,8 @@ class Command(BaseCommand):
             label="import",
             unit="B",
         )
-        for name, rows in run.summary["rows"].items():
+        summary: Imported = run.summary
+        for name, rows in summary["rows"].items():
             self.stdout.write(f"{name}: {rows:,} row{'' if rows == 1 else 's'}")
         for kind in ("services", "dependencies"):
             counts = run.summary["graph"].get(kind)
@@ -36,8 +40,8 @@ class Command(BaseCommand):
                     f"{kind}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
                 )
         self.stdout.write(
-            f"stored: {run.summary['hours']:,} hours, {run.summary['days']:,} days, "
-            f"{run.summary['latency_hours']:,} latency histograms, {run.summary['edge_hours']:,} edge hours"
+            f"stored: {summary['hours']:,} hours, {summary['days']:,} days, "
+            f"{summary['latency_hours']:,} latency histograms, {summary['edge_hours']:,} edge hours"
         )
         for warning in run.warnings:
             self.stderr.write(warning)

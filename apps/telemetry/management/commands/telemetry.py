@@ -52,7 +52,7 @@ class Command(BaseCommand):
         elif options["verb"] == "discover":
             self._discover(options["days"], options["end"])
         else:
-            self._check(options)
+            self._check(options["service"], options["hours"], options["end"])
 
     def _discover(self, days: int, end: str | None) -> None:
         run = discover(days, aware(end))
@@ -65,14 +65,12 @@ class Command(BaseCommand):
         for warning in run.warnings:
             self.stderr.write(warning)
 
-    def _check(self, options: dict[str, Any]) -> None:
+    def _check(self, service: str, hours: int, end: datetime | None) -> None:
         status = checks.source_check(patient=True)
         if not status["configured"]:
             raise CommandError(f"There is no source to check: {status['detail']}")
         try:
-            found = checks.explain(
-                options["service"], hours=options["hours"], end=options["end"], patient=status["is_up"]
-            )
+            found = checks.explain(service, hours=hours, end=end, patient=status["is_up"])
         except BallastError as error:
             raise CommandError(error.detail) from error
         if status["is_up"]:
