@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.core.errors import Fault
 from apps.core.models import Run
 from apps.core.runs import execute
 from apps.core.runs.executing import Failed
@@ -107,7 +108,7 @@ def test_when_it_is_over_the_page_rests_and_says_what_it_did() -> None:
         ),
     ],
 )
-def test_what_was_wrong_is_shown_with_its_place(error: dict[str, Any], where: str) -> None:
+def test_what_was_wrong_is_shown_with_its_place(error: Fault, where: str) -> None:
     def refuse(holding: Any) -> None:
         raise Failed("one row is wrong", errors=[error])
 
