@@ -82,3 +82,10 @@ def test_the_reference_page_runs_under_the_consoles_own_policy(client: Client) -
     # Data is no script; everything that runs comes from a file.
     for script in page.split("<script")[1:]:
         assert 'type="application/json"' in script or "src=" in script.split(">")[0]
+
+
+def test_a_problem_is_told_in_the_form_that_the_document_gives(document: dict[str, Any]) -> None:
+    assert document["components"]["responses"]
+    for response in document["components"]["responses"].values():
+        (content,) = response["content"].items()
+        assert content == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/Problem"}})

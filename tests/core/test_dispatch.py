@@ -6,11 +6,13 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, OperationalError, connection, transaction
+from django.http import Http404
 
 from apps.accounts.models import Team
 from apps.core import actions
-from apps.core.actions import AnyAction, Call
+from apps.core.actions import Actor, AnyAction, Call
 from apps.core.dispatcher import Result, dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, IdempotencyKey, OutboxDelivery, OutboxEvent
@@ -86,6 +88,13 @@ def test_an_unknown_action_is_not_found() -> None:
         dispatch("tests.no_such", {}, actor=person("ada", "sre_admin"))
 
 
+def test_two_actions_cannot_share_a_name(lever: str) -> None:
+    before = actions.get(lever)
+    with pytest.raises(RuntimeError, match=f"Two actions are called {lever}"):
+        actions.register(type(before))
+    assert actions.get(lever) is before
+
+
 def test_a_gate_can_hold_an_authorised_call_back(lever: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def four_eyes(action: AnyAction, call: Call[Any]) -> None:
         raise Conflict(f"{action.title} needs a second person.")
@@ -137,6 +146,24 @@ def test_two_people_may_choose_the_same_key(lever: str) -> None:
     for name in ("ada", "grace"):
         dispatch(lever, {"name": "payments"}, actor=person(name, "sre_admin"), idempotency_key="k")
     assert Team.objects.count() == 2
+
+
+def test_the_answers_to_several_keys_are_kept_apart(lever: str) -> None:
+    ada, system = person("ada", "sre_admin"), [Actor.system("import"), Actor.system("schedule")]
+    asked = [("payments", ada, "k"), ("ledger", ada, "l"), *((f"{each.name}", each, "k") for each in system)]
+
+    def answers() -> list[Result]:
+        return [
+            dispatch(lever, {"name": name}, actor=actor, idempotency_key=key) for name, actor, key in asked
+        ]
+
+    first, again = answers(), answers()
+    assert [result.value["number"] for result in again] == [result.value["number"] for result in first]
+    assert (any(result.replayed for result in first), all(result.replayed for result in again)) == (
+        False,
+        True,
+    )
+    assert Team.objects.count() == len(asked)
 
 
 def test_a_key_is_free_again_after_a_failure(lever: str) -> None:
@@ -207,3 +234,24 @@ def test_a_person_does_not_wait_without_end_for_another_change(
     assert known.status == 503
     assert "Another change" in known.detail
     assert Team.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (Http404(), 404, "nothing at this address"),
+        (PermissionDenied(), 403, "role does not permit"),
+        (SuspiciousOperation(), 400, "cannot be read"),
+        (RequestDataTooBig(), 413, "larger than the limit"),
+        (DataError(), 422, "cannot be stored"),
+    ],
+)
+def test_an_error_of_the_framework_is_told_as_one_of_ours(error: Exception, status: int, words: str) -> None:
+    found = translated(error)
+    assert found is not None
+    assert found.status == status
+    assert words in found.detail
+
+
+def test_a_fault_of_ours_is_no_error_that_was_expected() -> None:
+    assert translated(ZeroDivisionError()) is None

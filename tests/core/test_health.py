@@ -10,6 +10,8 @@ from django.db import connection, connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from apps.core.web.shortcomings import shortcomings
+
 ALIVE = ["/-/healthz", "/api/v1/health"]
 READY = ["/-/ready", "/api/v1/health/ready"]
 
@@ -106,3 +108,12 @@ def test_an_orchestrator_may_ask_by_address(client: Client, path: str, settings:
 @pytest.mark.parametrize("path", ["/-/healthz", "/-/ready"])
 def test_a_probe_takes_no_post(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
+
+
+@pytest.mark.django_db
+def test_where_nothing_is_lacking_no_page_says_so(settings: Any) -> None:
+    settings.DATA_DIR_MIN_FREE_BYTES = 0
+    assert shortcomings() == []
+    settings.DATA_DIR_MIN_FREE_BYTES = 1 << 62
+    (found,) = shortcomings()
+    assert found.startswith("Disk space is running out: only ")

@@ -100,6 +100,7 @@ def packed(*values: object) -> str:
         packed("-created_at,-id", None, None),
         packed("-created_at,-id", ["2026"], {"a": 1}),
         packed("name", "of another listing"),
+        packed("-created_at,-id", "2026-01-01T00:00:00+00:00", 1) + "!!!!",
         base64.urlsafe_b64encode(b"[" * 5000).decode(),
     ],
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from apps.core import instants
+from apps.core import actions, instants
 from apps.core.dispatcher import dispatch
 from apps.core.errors import Conflict, NotAllowed, Unavailable
 from apps.core.models import AuditEntry, OutboxEvent, Run
@@ -16,11 +17,13 @@ from apps.core.runs import ending, starting
 from apps.core.runs.ending import ENDED
 from apps.core.runs.executing import Failed, execute
 from apps.core.runs.holding import Cancelled, LeaseLost, Paused, claim
+from apps.core.runs.keeping import Keeper
 from apps.core.runs.kinds import Done, Kind
 from apps.core.runs.starting import RING
 from tests.core import runs
 from tests.core.conftest import person
 from tests.core.runs import KIND, Moving, Words, clock, kind, start
+from tests.house.waiting import until
 
 __all__ = ["clock", "kind"]
 
@@ -35,6 +38,16 @@ def ends() -> list[tuple[str, Any]]:
     """The audited ends, oldest first: the action, and the state that it left."""
     entries = AuditEntry.objects.filter(after__state__in=Run.ENDED).order_by("created_at", "id")
     return [(entry.action, (entry.after or {})["state"]) for entry in entries]
+
+
+def waiting_for_locks() -> int:
+    """How many sessions wait for a lock of this test's database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 class TestStarting:
@@ -67,6 +80,25 @@ class TestStarting:
             "payload", flat=True
         )
         assert claim(second.pk) is not None
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_requests_with_one_key_at_once_the_second_joins_the_first(self) -> None:
+        made: list[Run] = []
+
+        def ask() -> None:
+            try:
+                made.append(start("b", key="k"))
+            finally:
+                connection.close()
+
+        other = threading.Thread(target=ask)
+        with transaction.atomic():
+            made.append(start("a", key="k"))
+            other.start()
+            until(lambda: waiting_for_locks() or not other.is_alive(), "the other waits or has gone on")
+        other.join(timeout=30)
+        assert [run.pk for run in made] == [made[0].pk] * 2
+        assert fresh(made[0]).parameters == {"words": ["a", "b"]}
 
     def test_others_keys_and_no_key_stand_beside_it(self) -> None:
         assert len({start(key="k").pk, start(key="l").pk, start().pk, start().pk}) == 4
@@ -257,6 +289,50 @@ class TestHolding:
         with pytest.raises(IntegrityError), transaction.atomic():
             Run.objects.filter(pk=second.pk).update(state="running", takes_more=False, lease_until=now)
 
+    def test_one_that_is_held_cannot_be_ended_as_abandoned(self, clock: Moving) -> None:
+        """Whoever settles it may have looked just before its holder renewed the lease."""
+        holding = claim(start().pk)
+        assert holding is not None
+        data = {"run_id": holding.run.pk, "token": holding.token, "state": "given_up", "is_abandoned": True}
+        with pytest.raises(Conflict, match="A worker holds"):
+            dispatch("core.end_run", data, actor=runs.ACTOR)
+        clock.move(seconds=11)
+        dispatch("core.end_run", data, actor=runs.ACTOR)
+        assert fresh(holding.run).state == "given_up"
+
+    @pytest.mark.parametrize("leave", [ending.rest, ending.release, ending.postpone])
+    def test_whoever_has_laid_it_down_cannot_end_it(self, leave: Any) -> None:
+        holding = claim(start().pk)
+        assert holding is not None
+        leave(holding)
+        before = fresh(holding.run).state
+        with pytest.raises(LeaseLost):
+            ending.end(holding, "completed")
+        assert fresh(holding.run).state == before
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_claim_does_not_wait_without_end_for_whoever_changes_the_run(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("apps.core.runs.holding.LOCK_TIMEOUT", "50ms")
+        run = start()
+        claimed: list[Any] = []
+
+        def ask() -> None:
+            try:
+                claimed.append(claim(run.pk))
+            finally:
+                connection.close()
+
+        other = threading.Thread(target=ask)
+        with transaction.atomic():
+            ending.locked(run.pk)
+            other.start()
+            other.join(timeout=5)
+        other.join(timeout=30)
+        assert claimed == [None]
+        assert fresh(run).state == Run.State.PENDING
+
 
 class TestLevers:
     def pull(self, lever: str, run: Run, role: str = "sre_admin", name: str = "olga") -> Any:
@@ -278,6 +354,7 @@ class TestLevers:
         holding = claim(start().pk)
         assert holding is not None
         self.pull(lever, holding.run)
+        assert AuditEntry.objects.get(action=f"core.{lever}_run").after == {"asked_to": lever}
         holding.checkpoint()
         holding.beat()
         with pytest.raises(error):
@@ -295,6 +372,13 @@ class TestLevers:
         assert done.state == "cancelled"
         assert ends() == [("core.end_run", "cancelled")]
         assert (AuditEntry.objects.get(action="core.end_run").after or {})["cancelled_by"] == "olga"
+
+    def test_it_is_told_whether_it_is_paused_or_will_be(self) -> None:
+        pause = actions.get("core.pause_run")
+        waits, held = start(), start()
+        claim(held.pk)
+        assert pause.done(self.pull("pause", waits)) == "Paused."
+        assert pause.done(self.pull("pause", held)) == "It pauses within seconds."
 
     def test_a_paused_one_waits_until_it_is_resumed(self) -> None:
         def go_on(holding: Any) -> Done | None:
@@ -395,7 +479,7 @@ class TestLevers:
             claim(run.pk)
         elif state == "paused":
             self.pull("pause", run)
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match=f"^(This is {state}|Work for a test )"):
             self.pull(lever, run)
 
     @pytest.mark.parametrize("lever", ["cancel", "pause", "resume", "retry"])
@@ -430,6 +514,29 @@ class TestLevers:
             claim(run.pk)
             with pytest.raises(Conflict, match="cannot be stopped"):
                 self.pull("cancel", run)
+
+
+class TestKeeping:
+    @pytest.mark.django_db(transaction=True)
+    def test_the_lease_of_work_that_says_nothing_is_renewed_while_its_process_lives(
+        self, clock: Moving
+    ) -> None:
+        run = start()
+        holding = claim(run.pk)
+        assert holding is not None
+        keeper = Keeper()
+        try:
+            with keeper.keeping(holding):
+                for _ in range(2):
+                    clock.move(seconds=8)
+                    until(lambda: fresh(run).lease_until == clock.at + KIND.lease, "the lease is renewed")
+                assert claim(run.pk) is None
+            with keeper._lock:
+                pass  # what it had begun for this run is done
+        finally:
+            keeper.close()
+        clock.move(seconds=11)
+        assert claim(run.pk) is not None
 
 
 def test_attempts_begin_anew_only_where_work_got_further_than_ever(kind: Kind, clock: Moving) -> None:

@@ -9,8 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.core.errors import Fault
 from apps.core.models import Run
 from apps.core.runs import execute
+from apps.core.runs.executing import Failed
 from apps.core.runs.holding import claim
 from apps.core.runs.kinds import Done
 from tests.core import runs
@@ -94,6 +96,32 @@ def test_when_it_is_over_the_page_rests_and_says_what_it_did() -> None:
     assert "Two hours were left out." in words
 
 
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        ({"file": "nodes.csv", "line": 7, "reason": "is empty"}, "nodes.csv line 7"),
+        ({"list": "edges", "row": 3, "reason": "is empty"}, "edges row 3"),
+        ({"list": "edges", "row": 3, "part": 1, "reason": "is empty"}, "edges row 3"),
+        (
+            {"list": "edges", "row": 3, "part": 2, "field": "target", "message": "is empty"},
+            "part 2, edges row 3",
+        ),
+    ],
+)
+def test_what_was_wrong_is_shown_with_its_place(error: Fault, where: str) -> None:
+    def refuse(holding: Any) -> None:
+        raise Failed("one row is wrong", errors=[error])
+
+    runs.work.does = refuse
+    run = start()
+    execute(run.pk)
+    words = text_of(page(client_of("viewer"), run))
+    assert where in words
+    assert ("part" in words.split("row 3")[0].split()) == ("part 2" in where)
+    assert "is empty" in words
+    assert error.get("field", "") in words
+
+
 def test_the_list_is_filtered_by_kind_and_state() -> None:
     done, waits = start("a"), start("b")
     execute(done.pk)
@@ -109,6 +137,15 @@ def test_the_list_is_filtered_by_kind_and_state() -> None:
     assert listed(kind=KIND.name) == {str(done.pk), str(waits.pk)}
     assert listed(kind="slos.refresh") == set()
     assert listed(state="nonsense") == set()
+
+
+def test_a_filter_changes_the_rows_and_not_the_page() -> None:
+    start("a")
+    client = client_of("viewer")
+    assert "<html" in client.get(reverse("runs")).content.decode()
+    rows = client.get(reverse("runs"), {"state": "open", "who": "all"}, headers=HTMX).content.decode()
+    assert "<html" not in rows
+    assert "Work for a test" in rows
 
 
 def test_the_list_begins_with_what_concerns_people() -> None:

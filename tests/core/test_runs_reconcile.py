@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from apps.core import instants
 from apps.core.delivery import relay
+from apps.core.dispatcher import dispatch
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry, Run
 from apps.core.runs import bells, kinds
@@ -52,6 +53,12 @@ def test_the_relay_rings_with_the_commit(broker: Any) -> None:
     relay.drain()
     assert messages(broker) == 1
     assert Run.objects.get(pk=run.pk).message_id != ""
+
+
+def test_the_relay_does_not_ring_for_one_that_is_over_by_then(broker: Any) -> None:
+    dispatch("core.cancel_run", {"run_id": str(start().pk)}, actor=runs.ACTOR)
+    relay.drain()
+    assert messages(broker) == 0
 
 
 def test_a_message_that_is_there_is_not_sent_again(broker: Any, clock: Moving) -> None:
@@ -104,6 +111,19 @@ def test_one_whose_time_has_not_come_is_left_alone(broker: Any, clock: Moving) -
     assert reconcile().rung == 0
     clock.move(hours=1)
     assert reconcile().rung == 1
+
+
+def test_one_that_waits_for_another_of_its_key_is_not_rung_for(broker: Any, clock: Moving) -> None:
+    holding = claim(start(key="k").pk)
+    assert holding is not None
+    start(key="k")
+    Run.objects.update(rung_at=None)
+    for _ in range(3):
+        clock.move(seconds=9)
+        holding.beat()
+        assert reconcile().rung == 0
+    clock.move(seconds=11)
+    assert reconcile().rung == 2
 
 
 def test_one_that_kills_its_workers_is_ended(clock: Moving) -> None:

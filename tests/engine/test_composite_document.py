@@ -9,7 +9,7 @@ import pytest
 from apps.engine.edges.dependencies import composite_document, service_composite
 from apps.engine.edges.estimates import EdgeEstimate, estimate_edges
 from apps.engine.series import observe
-from apps.engine.types import DependencyInput
+from apps.engine.types import DependencyInput, GraphFigure
 from tests.engine.build import end_of, with_dependency
 
 
@@ -46,6 +46,35 @@ def test_stand_ins_stand_on_what_all_of_them_stand_on() -> None:
     assert is_shared("mesh", "west")
     assert not is_shared("west")
     assert not is_shared()
+
+
+def test_a_node_that_only_the_whole_graph_shows_is_shared_too() -> None:
+    def shared(graph: GraphFigure | None) -> list[bool]:
+        estimates = estimate_edges(None, [_published("bank"), _published("db")], 0)
+        document = composite_document(service_composite(None, 1.0, estimates, graph))
+        return [row["is_shared"] for row in document["dependencies"]]
+
+    assert shared(GraphFigure(0.97, 0.0, True, 3, shared=("db",))) == [False, True]
+    assert shared(GraphFigure(0.97, 0.0, True, 3)) == [False, False]
+    assert shared(None) == [False, False]
+
+
+def test_stand_ins_divide_what_they_cost_among_them() -> None:
+    document = _document(
+        *(_published(name, group="psp") for name in ("a", "b", "c")), _published("other", group="other")
+    )
+    *members, alone = document["dependencies"]
+    assert sum(row["effect"] for row in members) + alone["effect"] == pytest.approx(
+        document["point"] - 1, rel=0.02
+    )
+    assert len({row["effect"] for row in members}) == 1
+    assert members[0]["effect"] < 0
+
+
+def test_the_naive_product_multiplies_what_is_known() -> None:
+    unknown = DependencyInput("shadow")
+    assert _document(_published("a"), _published("b"), unknown)["naive_product"] == pytest.approx(0.989**2)
+    assert _document(unknown)["naive_product"] is None
 
 
 def test_intervals_are_given_as_they_were_estimated() -> None:

@@ -72,6 +72,7 @@ def test_the_document_says_what_retries_make_of_one_call(retries: int) -> None:
     assert row["load_amplification"] == pytest.approx(1 + again, abs=1e-6)
     assert row["load_amplification_in_outage"] == 1 + retries
     assert row["retries"] == retries
+    assert row["retry_shared_share"] == (0.5 if retries else None)
 
 
 def test_before_calls_were_watched_the_target_tells_of_failures() -> None:

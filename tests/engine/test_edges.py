@@ -36,16 +36,51 @@ def test_requests_from_before_calls_were_watched_say_nothing_of_an_edge() -> Non
     assert found.hardness == pytest.approx(0.6, abs=0.06)
 
 
-def test_an_edge_that_was_not_used_while_others_were_watched_is_used_less() -> None:
+@pytest.mark.parametrize(("first", "later"), [("cache", "db"), ("db", "cache")])
+def test_an_edge_that_was_not_used_while_others_were_watched_is_used_less(first: str, later: str) -> None:
     counts, edge = with_dependency(call_probability=0.7, hardness=0.6)
     half = edge.total.size // 2
     late = CountSeries(edge.start + half * HOUR, HOUR, edge.total[half:], edge.bad[half:])
+    unread = CountSeries(edge.start, HOUR, np.zeros(0), np.zeros(0))
     own = observe(counts, end_of(counts))
-    cache, db = estimate_edges(
-        own, [DependencyInput("db", edge=late), DependencyInput("cache", edge=edge)], end_of(counts)
-    )
-    assert cache.call_probability == pytest.approx(0.7, abs=0.01)
-    assert db.call_probability == pytest.approx(0.35, abs=0.02)
+    given = [
+        DependencyInput(later, edge=late),
+        DependencyInput(first, edge=edge),
+        DependencyInput("mail", edge=unread),
+    ]
+    found = {each.dependency.target_id: each for each in estimate_edges(own, given, end_of(counts))}
+    assert found[first].call_probability == pytest.approx(0.7, abs=0.01)
+    assert found[later].call_probability == pytest.approx(0.35, abs=0.02)
+    assert found["mail"].call_probability_source == "prior"
+
+
+def test_calls_in_coarser_bins_than_the_service_has_are_divided_by_its_requests() -> None:
+    counts, edge = with_dependency(call_probability=0.7, hardness=0.6)
+    days = [each.reshape(-1, 24).sum(axis=1) for each in (edge.total, edge.bad)]
+    own = observe(counts, end_of(counts))
+    daily = CountSeries(edge.start, 24 * HOUR, *days)
+    (found,) = estimate_edges(own, [DependencyInput("db", edge=daily)], end_of(counts))
+    assert found.call_probability_source == "observed"
+    assert found.call_probability == pytest.approx(0.7, abs=0.01)
+    assert found.call_probability_interval is not None
+    low, high = found.call_probability_interval
+    assert 0.0 < low < found.call_probability < high < 1.0
+    often = CountSeries(edge.start, 24 * HOUR, 5 * days[0], days[1])
+    (found,) = estimate_edges(own, [DependencyInput("db", edge=often)], end_of(counts))
+    assert (found.call_probability, found.call_probability_interval) == (1.0, (1.0, 1.0))
+
+
+def test_hours_without_requests_say_nothing() -> None:
+    counts, edge = with_dependency(hardness=0.6)
+    idle = np.arange(counts.total.size) % 24 < 6
+
+    def without(series: CountSeries) -> CountSeries:
+        return hourly(np.where(idle, 0.0, series.total), np.where(idle, 0.0, series.bad))
+
+    own = observe(without(counts), end_of(counts))
+    (found,) = estimate_edges(own, [DependencyInput("db", edge=without(edge))], end_of(counts))
+    assert found.hardness_source == "observed"
+    assert found.hardness == pytest.approx(0.6, abs=0.05)
 
 
 def test_it_reads_hardness_from_the_targets_own_series_where_there_is_no_edge() -> None:
@@ -141,6 +176,33 @@ def test_redundant_targets_cost_less_than_the_best_of_them() -> None:
     both = service_composite(None, 1.0, estimate_edges(None, pair, 0)).composite
     assert both.point > alone.point
     assert both.lower <= both.point <= both.upper
+
+
+def test_more_members_that_must_be_up_cost_more() -> None:
+    def point(needed: int) -> float:
+        members = [
+            DependencyInput(
+                name,
+                published_sla=0.99,
+                calls_per_request=1.0,
+                redundancy_group="psp",
+                redundancy_needed=needed,
+            )
+            for name in ("a", "b", "c")
+        ]
+        return service_composite(None, 1.0, estimate_edges(None, members, 0)).composite.point
+
+    assert point(1) > point(2) > point(3)
+    # No more can be needed than there are.
+    assert point(4) == point(3)
+
+
+def test_a_service_better_than_what_its_dependencies_promise_never_fails_by_itself() -> None:
+    promised = estimate_edges(None, [DependencyInput("psp", published_sla=0.99)], 0)
+    composite = service_composite(0.9999, 1.0, promised)
+    assert composite.own == 1.0
+    assert composite.limit is not None
+    assert composite.composite.point == composite.limit < 0.9999
 
 
 def test_own_reliability_is_what_the_dependencies_leave() -> None:

@@ -279,3 +279,15 @@ def test_nobody_new_looks_like_somebody(other: str) -> None:
 def test_a_whole_word_in_another_alphabet_looks_like_it(one: str, other: str) -> None:
     assert look_of(one) == look_of(other)
     assert name_problem(other) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("p\u0430yments", "U+0430 CYRILLIC SMALL LETTER A"),
+        ("p\u0430yments", "letters of two alphabets that look alike; write the word in one"),
+        ("pay\u202ements", "U+202E RIGHT-TO-LEFT OVERRIDE, which cannot be seen as what it is; leave it out"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said_with_what_to_do(name: str, words: str) -> None:
+    assert words in name_problem(name)

@@ -14,7 +14,7 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
-from apps.slos.formatting import tier_number
+from apps.slos.formatting import TIERS, tier_number
 from apps.slos.impact.risk import tier_warning
 from apps.slos.models import ActiveSlo, Recommendation
 from tests.slos.conftest import acting, compute, current, make_edge, make_service, make_user
@@ -42,6 +42,7 @@ def test_it_makes_the_tier_the_slo(checkout: Service, owner: Actor) -> None:
     assert slo.started_by_name == "olga"
     assert slo.ended_at is None
     assert result.value["slo"]["id"] == str(slo.pk)
+    assert result.value["slo"]["recommendation_id"] == str(recommendation.pk)
     recommendation.refresh_from_db()
     assert (recommendation.status, recommendation.version) == ("accepted", 2)
     assert recommendation.decided_by == owner.user
@@ -101,8 +102,9 @@ def test_it_refuses_a_recommendation_that_was_replaced_and_says_what_holds_now(
     now = current(checkout)
     now.document["tiers"]["balanced"]["target"] = 0.9912
     now.save()
-    with pytest.raises(Conflict, match="replaced by a newer one") as refusal:
+    with pytest.raises(Conflict, match=r"replaced by a newer one\. Decide on the current one\.") as refusal:
         dispatch("slos.accept", stale, actor=owner)
+    assert (refusal.value.extra["seen"], refusal.value.extra["current"]) == (str(old.pk), str(now.pk))
     rows = {row["label"]: row for row in refusal.value.extra["difference"]}
     assert rows["Recommendation you saw"]["after"] == "superseded"
     assert rows["Balanced"]["after"] == "99.12\u202f%"
@@ -140,7 +142,7 @@ def test_it_refuses_what_has_no_number(shop: Team, owner: Actor) -> None:
 
 def test_it_refuses_a_recommendation_of_another_service(checkout: Service, owner: Actor, shop: Team) -> None:
     other = make_service("cart", team=shop)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"There is no availability recommendation .* for cart"):
         dispatch("slos.accept", {**decision(checkout), "service_id": other.service_id}, actor=owner)
 
 
@@ -210,3 +212,33 @@ def test_the_digits_that_are_not_stored_make_no_other_tier_of_it(checkout: Servi
     seen.document["tiers"]["aggressive"]["target"] = 0.998
     assert tier_warning(seen, float(round(Decimal(target), 9)), 28) is None
     assert "Between the balanced and the aggressive" in (tier_warning(seen, target + 1e-6, 28) or "")
+
+
+@pytest.mark.parametrize(
+    ("sli_type", "value", "words"),
+    [
+        ("availability", 0.99, ""),
+        ("availability", 0.995, ""),
+        (
+            "availability",
+            0.9951,
+            "Between the balanced and the aggressive tier: missed between 1 month in 20 and 1 month in 5.",
+        ),
+        ("availability", 0.999, "Between the balanced and the aggressive tier: "),
+        (
+            "availability",
+            0.9995,
+            "Harder than the aggressive tier, 99.9\u202f%: missed more often than 1 month in 5.",
+        ),
+        ("latency_p95", 300, ""),
+        ("latency_p95", 250, ""),
+        ("latency_p95", 240, "Between the balanced and the aggressive tier: "),
+        ("latency_p95", 100, "Harder than the aggressive tier, 200"),
+    ],
+)
+def test_a_number_is_placed_among_the_tiers(sli_type: str, value: float, words: str) -> None:
+    numbers = (0.99, 0.995, 0.999) if sli_type == "availability" else (300, 250, 200)
+    tiers = {name: {"target": number} for name, number in zip(TIERS, numbers, strict=True)}
+    found = tier_warning(Recommendation(sli_type=sli_type, document={"tiers": tiers}), value, 28)
+    assert (found or "").startswith(words)
+    assert bool(found) == bool(words)

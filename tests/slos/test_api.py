@@ -342,6 +342,16 @@ def test_slos_of_a_service_come_with_budget_and_history(api: Client, checkout: S
     assert len(budget["days"]) in (28, 29)
 
 
+def test_a_service_is_given_no_slo_of_another(api: Client, checkout: Service, shop: Team) -> None:
+    post(api, path(checkout, "slos"), {"action": "accept", "selected_tier": "balanced"})
+    ledger = make_service("ledger", team=shop)
+    assert api.get(path(ledger, "slos")).json()["active"] == {}
+    make_hours(ledger, days=35)
+    compute(ledger)
+    assert api.get(path(checkout, "slos")).json()["active"].keys() == {"availability"}
+    assert api.get(path(ledger, "slos")).json()["active"] == {}
+
+
 def test_impact_analysis_names_the_broken_slo(api: Client, checkout: Service, shop: Team) -> None:
     web = make_service("web", team=shop)
     make_edge(web, checkout)

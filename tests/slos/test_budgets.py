@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apps.slos.lists.levels import meter_level, meter_words
 from apps.slos.objectives import budgets
+from apps.slos.objectives.budgets import ATTEND_BELOW
 from apps.slos.objectives.decision_due import Question, due_reason
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -62,3 +64,21 @@ def question(active: float | None, decided_on: float | None = None, verdict: str
 )
 def test_a_decision_is_due_when_an_slo_left_the_band_of_the_tiers(asked: Question, is_due: bool) -> None:
     assert (due_reason(asked) is not None) == is_due
+
+
+@pytest.mark.parametrize(
+    ("left", "level", "words"),
+    [
+        (None, "bad", ""),
+        (-0.4, "bad", "0 % of the budget left"),
+        (0.0, "bad", "0 % of the budget left"),
+        (0.01, "warn", "1 % of the budget left"),
+        (ATTEND_BELOW, "warn", "25 % of the budget left"),
+        (0.26, "ok", "26 % of the budget left"),
+        (1.0, "ok", "100 % of the budget left"),
+    ],
+)
+def test_the_bar_of_a_budget_warns_where_its_owner_should_look(
+    left: float | None, level: str, words: str
+) -> None:
+    assert (meter_level(left), meter_words(left)) == (level, words)

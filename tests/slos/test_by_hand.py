@@ -12,7 +12,9 @@ from apps.core.actions import Actor
 from apps.core.dispatcher import dispatch, preview
 from apps.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from apps.core.models import AuditEntry, OutboxEvent
+from apps.slos.formatting import slo_snapshot, snapshot_words
 from apps.slos.models import ActiveSlo
+from apps.slos.presenting.addresses import typed
 from tests.slos.conftest import acting, make_service, make_user
 
 WHY = {"rationale": "The contract of 2026 says so."}
@@ -27,9 +29,33 @@ def about(service: Service, sli_type: str = "availability", **more: Any) -> dict
     return {"service_id": service.service_id, "sli_type": sli_type, **WHY, **more}
 
 
+@pytest.mark.parametrize(
+    ("sli_type", "value", "text"),
+    [("availability", 0.9995512, "99.95512"), ("availability", 0.9, "90"), ("latency_p95", 250.5, "250.5")],
+)
+def test_a_form_opens_with_a_number_to_its_last_digit(sli_type: str, value: float, text: str) -> None:
+    assert typed(sli_type, value, as_written=True) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("manual", "99.95512\u202f% over 28 days"),
+        ("modified", "99.95512\u202f% over 28 days"),
+        ("accepted", "99.955\u202f% over 28 days"),
+    ],
+)
+def test_a_record_shows_every_digit_that_somebody_wrote(source: str, words: str) -> None:
+    snapshot = {"sli_type": "availability", "target": 0.9995512, "window_days": 28, "source": source}
+    assert snapshot_words(snapshot).startswith(words)
+
+
 def test_set_makes_an_slo_without_a_recommendation(cart: Service, owner: Actor) -> None:
     dispatch("slos.set", about(cart, target=0.995, window_days=30), actor=owner)
     slo = ActiveSlo.objects.get()
+    snapshot = slo_snapshot(slo)
+    assert snapshot is not None
+    assert snapshot["recommendation_id"] is None
     assert (float(slo.target), slo.window_days, slo.source, slo.recommendation) == (0.995, 30, "manual", None)
 
 

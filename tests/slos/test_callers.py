@@ -44,3 +44,10 @@ def test_all_that_reach_a_service_are_found_the_nearest_first(
         assert wanted.bit_count() == len(steps)
         expected = [f"service-{other}" for other in sorted(steps, key=lambda each: (steps[each], each))]
         assert callers.nearest(pk, wanted, 4, names) == expected[:4]
+
+
+def test_what_is_known_of_one_is_part_of_what_is_asked_of_the_next() -> None:
+    chain = [(10, 11), (11, 12), (12, 13), (13, 14)]
+    for order in ([11, 12, 13, 14], [14, 13, 12, 11], [13, 14, 11, 12]):
+        callers = Callers(b"".join(struct.pack(">qq", *edge) for edge in chain))
+        assert [callers.above(pk).bit_count() for pk in order] == [pk - 10 for pk in order]

@@ -136,6 +136,7 @@ def test_a_chance_is_explained_with_the_services_own_numbers() -> None:
         "In 20 windows like the next 28 days we expect about one in which ledger ends below 99.93\u202f%"
         in words
     )
+    assert "and 19 in which it keeps that or does better" in words
     assert "28\u202fmin of full outage, or for 210 failures among 300,000 requests" in words
     assert "99.8\u202f% is missed about once in 100, 99.96\u202f% once in 5" in words
 

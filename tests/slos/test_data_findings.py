@@ -137,9 +137,11 @@ def test_the_engine_is_told_what_is_known_of_the_hours_it_is_given() -> None:
     SliHour.objects.filter(service=service, bin_start=newest[-1]).update(
         total=0, bad=0, observed_seconds=0, is_implausible=True
     )
+    SliHour.objects.filter(service=service, bin_start__in=newest[:2]).update(is_partial=True)
     (given_to,) = inputs.load([service], end)
     assert given_to.quality.doubts == (("failures_unseen", 0.5),)
     assert given_to.quality.left_out == ((UNNAMED, 1),)
+    assert (given_to.quality.implausible_bins, given_to.quality.partial_bins) == (1, 2)
     (sentence,) = given_to.quality.source_warnings
     assert first_day_named(sentence) == newest[-1].date()
 

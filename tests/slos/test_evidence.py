@@ -58,8 +58,10 @@ def test_dependencies_that_are_not_listed_are_counted() -> None:
     many: Any = {"dependencies": [row], "dependency_count": 10_000}
     one: Any = {"dependencies": [row], "dependency_count": 1}
     older: Any = {"dependencies": [row]}
+    alone: Any = {"dependencies": []}
     assert dependencies(many).words[0] == (
         "It depends on 9,999 more, of which nothing is known: they count for nothing."
     )
     assert dependencies(one).words == []
+    assert dependencies(alone).words == []
     assert dependencies(older).words == [], "older recommendations list them all"

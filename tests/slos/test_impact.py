@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ from apps.engine.graph import redundancy
 from apps.slos.impact import stand_ins, upstream
 from apps.slos.impact.analysis import Effect, analyse
 from apps.slos.impact.callers import Reaching, reaching
-from apps.slos.models import EdgeEstimate, ServiceStatus
+from apps.slos.models import EdgeEstimate, Recommendation, ServiceStatus
 from tests.slos.conftest import full_hour, make_edge, make_service
 
 SURE = {"calls_per_request": 1.0}
@@ -215,13 +216,20 @@ def test_retries_count_unless_hardness_was_measured_with_them(fleet: dict[str, S
     assert found["mail"].influence == pytest.approx(0.9 * (0.5 + 0.5 * 0.01))
 
 
+@pytest.mark.parametrize("retries", [0, 2])
 @pytest.mark.parametrize(("needed", "availability"), [(1, 0.999), (1, 0.9), (2, 0.999)])
 def test_a_member_of_a_group_moves_its_caller_as_the_composite_does(
-    fleet: dict[str, Service], needed: int, availability: float
+    fleet: dict[str, Service], needed: int, availability: float, retries: int
 ) -> None:
     app, web, db, batch, mail = (fleet[name] for name in ("app", "web", "db", "batch", "mail"))
     for target, up in ((db, 0.9995), (batch, availability), (mail, 0.998)):
-        make_edge(app, target, redundancy_group="stores", redundancy_needed=needed)
+        make_edge(
+            app,
+            target,
+            redundancy_group="stores",
+            redundancy_needed=needed,
+            retry_config={"max_retries": retries},
+        )
         estimate(app, target, 0.3, 0.9, hardness_source="prior", availability=up)
         observe(target, up)
     make_edge(web, app)
@@ -230,7 +238,12 @@ def test_a_member_of_a_group_moves_its_caller_as_the_composite_does(
     proposed = 0.97
     effect = effects(db, proposed)["app"]
     before, after = (
-        0.9 * 0.9 * redundancy.stand_in_unavailability([1 - up, 1 - availability, 0.002], needed=needed)
+        0.9
+        * 0.9
+        * redundancy.stand_in_unavailability(
+            [redundancy.retried_unavailability(down, retries) for down in (1 - up, 1 - availability, 0.002)],
+            needed=needed,
+        )
         for up in (0.9995, proposed)
     )
     change = (effect.after or 0) - (effect.before or 0)
@@ -284,6 +297,41 @@ def test_a_slow_service_breaks_a_faster_slo_upstream(fleet: dict[str, Service], 
     assert not with_slo["web"].breaks
     assert with_slo["app"].before is None
     assert analyse(db, "latency_p95", 250).broken == 0
+
+
+def test_a_latency_that_is_seen_already_is_not_blamed_on_the_proposal(
+    fleet: dict[str, Service], owner: Actor
+) -> None:
+    app, db = fleet["app"], fleet["db"]
+    make_edge(app, db)
+    estimate(app, db, 1.0, 0.2)
+    dispatch(
+        "slos.set",
+        {"service_id": "app", "sli_type": "latency_p99", "threshold_ms": 300, "rationale": "why"},
+        actor=owner,
+    )
+    unknown = analyse(db, "latency_p95", 400)
+    assert (unknown.current, unknown.current_source, unknown.broken) == (None, "unknown", 1)
+    now = full_hour()
+    for days, seen in ((2, 120.0), (1, 350.0)):
+        Recommendation.objects.create(
+            service=db,
+            sli_type="latency_p95",
+            status="superseded",
+            verdict="ok",
+            confidence=0.9,
+            document={"observed": seen},
+            shared={},
+            as_of=now,
+            window_days=28,
+            seed=0,
+            generated_at=now - timedelta(days=days),
+            expires_at=now,
+        )
+    found = analyse(db, "latency_p95", 400)
+    assert (found.current, found.current_source, found.broken) == (350.0, "observed", 0)
+    (effect,) = [each for each in found.affected if each.threshold_ms is not None]
+    assert effect.was_broken
 
 
 def test_who_has_a_slo_upstream_is_named_nearest_first(fleet: dict[str, Service], owner: Actor) -> None:

@@ -117,6 +117,25 @@ def test_the_overview_counts_what_needs_somebody(fleet: dict[str, Service]) -> N
     assert found.decisions_count == waiting.review_count + waiting.without_slo_count
 
 
+def test_of_many_decisions_the_most_critical_services_are_named_first(shop: Team) -> None:
+    made = [
+        make_service(name, team=shop, criticality=criticality)
+        for name, criticality in (
+            ("a", "low"),
+            ("b", "critical"),
+            ("c", "high"),
+            ("d", "critical"),
+            ("e", "medium"),
+        )
+    ]
+    for service in made:
+        make_hours(service, days=35)
+    compute(*made)
+    status.refresh()
+    waiting = queries.needs(None, limit=3)
+    assert (waiting.without_slo, waiting.without_slo_count) == (["b", "d", "c"], 5)
+
+
 def test_an_empty_installation_has_an_overview(db: None) -> None:
     found = queries.overview()
     assert (found.services, found.coverage, found.newest_data, found.data_age) == (0, None, None, None)

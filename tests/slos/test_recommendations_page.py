@@ -54,6 +54,8 @@ def test_only_what_waits_is_listed_until_all_is_asked_for(pair: Service) -> None
     assert "No availability SLO yet; the balanced tier is" in text_of(waiting)
     everything = client.get(reverse("recommendations"), {"q": "ledger", "due": "all"})
     assert rows_of(everything) == ["ledger"] * 3
+    assert "of 1 service" in text_of(everything)
+    assert "of 1 service" not in text_of(waiting)
 
 
 def test_the_address_narrows_by_sli_verdict_and_team(pair: Service) -> None:
@@ -182,3 +184,9 @@ def test_a_provider_is_said_to_rest_on_what_it_publishes(db: None) -> None:
     )
     assert "from its published SLA" in words
     assert "vendor" in words
+
+
+def test_services_that_are_observed_rest_on_no_published_sla(pair: Service) -> None:
+    words = text_of(client_of("viewer").get(reverse("recommendations"), {"due": "all"}))
+    assert "checkout" in words
+    assert "from its published SLA" not in words

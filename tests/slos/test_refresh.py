@@ -6,10 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from apps.catalog.models import Service
+from apps.core.actions import Actor
+from apps.core.models import Run
+from apps.core.runs import kinds
+from apps.slos import runs
 from apps.slos.making import compute as computing
 from apps.slos.making import storing
 from apps.slos.models import ActiveSlo, Recommendation, ServiceStatus
@@ -103,3 +108,48 @@ def test_a_service_is_judged_at_the_end_of_its_own_data_or_the_fleets(pair: tupl
     make_hours(old, days=2, end=full_hour() - 10 * DAY)
     assert computing.service_as_of(old.pk, timezone.now()) == full_hour() - 10 * DAY
     assert computing.service_as_of(new.pk, timezone.now()) == full_hour() - HOUR
+
+
+@pytest.mark.parametrize(
+    ("services", "words"),
+    [(None, "all services: data"), ([1], "1 service: data"), ([1, 2], "2 services: data")],
+)
+def test_the_list_of_long_work_says_of_how_many_it_is_made(
+    db: None, services: list[int] | None, words: str
+) -> None:
+    with transaction.atomic():
+        runs.refresh_recommendations(services, reason="data")
+    run = Run.objects.get()
+    assert kinds.get(run.kind).label_of(run) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [([1, 2], [2, 3], [1, 2, 3]), ([1, 2], None, None), (None, [1, 2], None), (None, None, None)],
+)
+def test_requests_that_wait_together_lose_nothing_that_was_asked_for(
+    first: list[int] | None, second: list[int] | None, both: list[int] | None
+) -> None:
+    early, late = full_hour() - DAY, full_hour()
+    merge, merge_status = kinds.get(runs.REFRESH).merge, kinds.get(runs.REFRESH_STATUS).merge
+    assert merge is not None
+    assert merge_status is not None
+    one = runs.Refresh(services=first, reason="graph", outdated=late)
+    other = runs.Refresh(services=second, reason="data", outdated=early)
+    assert merge(one, other) == runs.Refresh(services=both, reason="graph; data", outdated=late)
+    assert merge(other, one) == runs.Refresh(services=both, reason="data; graph", outdated=late)
+    counts = runs.RefreshStatus(services=first, since=late)
+    every = runs.RefreshStatus(services=second, since=early, everything=True)
+    for found in (merge_status(counts, every), merge_status(every, counts)):
+        assert found == runs.RefreshStatus(services=both, since=early, everything=True)
+
+
+def test_a_recommendation_made_anew_is_listed_under_its_service(db: None) -> None:
+    service, actor = make_service("checkout"), Actor.system("tests")
+    with transaction.atomic():
+        made = runs.regenerate(service, ticket="t", actor=actor)
+    kind = kinds.get(made.kind)
+    assert kind.label_of(made) == "checkout"
+    assert kind.subject_of(made).label == "checkout"
+    service.delete()
+    assert kind.label_of(made) == "a service that is gone"

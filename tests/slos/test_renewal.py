@@ -11,14 +11,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import Team
 from apps.catalog.models import Service
 from apps.core.actions import Actor
-from apps.core.dispatcher import dispatch
+from apps.core.dispatcher import dispatch, preview
 from apps.slos import queries
 from apps.slos.models import Recommendation
 from apps.slos.presenting.renewal import RENEWED_WITHIN, renewal
 from tests.pages import HTMX, client_of, links, text_of
-from tests.slos.conftest import compute, current
+from tests.slos.conftest import compute, current, make_service
 
 
 @pytest.fixture
@@ -69,6 +70,18 @@ def test_it_looks_again_until_the_recommendation_is_newer_than_the_one_shown(
     assert answer.status_code == 200
     assert "A worker makes new recommendations" not in text_of(answer)
     assert look_url(answer) == ""
+
+
+def test_a_person_who_asks_sees_from_when_the_ones_before_are(
+    checkout: Service, admin: Actor, shop: Team
+) -> None:
+    make_service("ledger", team=shop)
+    for name, before in (
+        ("checkout", f"made {current(checkout).generated_at:%Y-%m-%d %H:%M} UTC"),
+        ("ledger", "none"),
+    ):
+        (change,) = preview("slos.regenerate", {"service_id": name}, actor=admin).changes
+        assert (change.before, change.after) == (before, "new")
 
 
 def test_it_stops_looking_after_a_while_and_says_so(checkout: Service, admin: Actor) -> None:

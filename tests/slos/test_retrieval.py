@@ -119,6 +119,9 @@ def test_without_any_it_says_when_to_try_again(service: Service, nobody_works: N
     with pytest.raises(Unavailable) as refusal:
         retrieval.retrieve(service, asked_by="sam")
     assert refusal.value.headers["Retry-After"] == "5"
+    assert refusal.value.detail.startswith(
+        f"There is no recommendation for {service.service_id} yet, and no worker"
+    )
 
 
 def test_requests_stop_waiting_where_no_worker_answers(service: Service, nobody_works: None) -> None:

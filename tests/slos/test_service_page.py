@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -57,6 +58,14 @@ def test_the_three_tiers_stand_first_with_what_each_would_have_cost(checkout: Se
     assert "with 90 % confidence" in words
     assert "a month" in words
     assert "suggested" in words
+    assert "The three lie within a millisecond" not in words
+
+
+def test_latencies_that_have_tiers_need_no_reason(checkout: Service) -> None:
+    tiers = current(checkout, "latency_p95").document["tiers"]
+    numbers = [tier["target"] for tier in tiers.values()]
+    assert max(numbers) - min(numbers) >= 1
+    assert page(client_of("viewer"), checkout).context["shown"].latency_reasons == []
 
 
 def test_how_sure_it_is_and_what_a_chance_means_stand_before_the_first_button(checkout: Service) -> None:
@@ -203,9 +212,25 @@ def test_an_slo_shows_its_budget_and_its_history_in_words(checkout: Service, sho
     assert "Availability 99.9 % over 28 days set by hand by service_owner" in words
     assert "“contract”" in words
     assert "slos.set" not in words
-    entry = links(response, "/audit/")[-1]
-    assert owner.get(entry).status_code == 200
-    assert entry not in links(page(client_of("viewer"), checkout))
+    assert re.search(r"Availability: [\d.,]+ % of the budget is left", words)
+    entries = [address for address in links(response, "/audit/") if address != reverse("audit")]
+    assert entries
+    assert all(owner.get(entry).status_code == 200 for entry in entries)
+    assert links(page(client_of("viewer"), checkout), "/audit/") == []
+
+
+def test_it_shows_no_slo_of_another_service(checkout: Service, admin: Actor, shop: Team) -> None:
+    for name, target in (("ledger", 0.97), ("checkout", 0.95)):
+        if name != "checkout":
+            make_service(name, team=shop)
+        dispatch(
+            "slos.set",
+            {"service_id": name, "sli_type": "availability", "target": target, "rationale": "contract"},
+            actor=admin,
+        )
+    words = text_of(page(client_of("viewer"), checkout))
+    assert "Active SLO 95 %" in words
+    assert "97 %" not in words
 
 
 def owner_of(client: Client) -> Any:
@@ -276,6 +301,7 @@ def test_a_rejected_recommendation_can_no_longer_be_decided_on(checkout: Service
     accepts = [address for address in links(response, "/actions/slos.accept/") if "availability" in address]
     assert accepts == []
     assert "Availability recommendation rejected by sam" in text_of(response)
+    assert "This recommendation was rejected; a new one is made with the next data." in text_of(response)
 
 
 def test_dependencies_say_where_each_figure_is_from(checkout: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -90,6 +91,14 @@ def test_nothing_matches_says_what_to_do(fleet: Team) -> None:
     words = text_of(client_of("viewer").get(reverse("services"), {"q": "no such name"}))
     assert "No service matches" in words
     assert "Change or clear the filter" in words
+
+
+def test_every_filter_offers_what_it_takes(fleet: Team) -> None:
+    html = client_of("viewer").get(reverse("services")).content.decode()
+    offered = re.findall(r'<option value="([^"]*)"', html)
+    for value in ("shop", "critical", "high", "medium", "low", "act", "attend", "due", "no_slo", "no_data"):
+        assert value in offered
+    assert "all teams" in html
 
 
 def test_htmx_gets_the_list_alone(fleet: Team) -> None:

@@ -15,8 +15,8 @@ from apps.core.errors import NotAllowed
 from apps.core.models import AuditEntry
 from apps.slos.making import compute as computing
 from apps.slos.making import storing
-from apps.slos.models import Recommendation
-from tests.slos.conftest import compute, current, full_hour, make_hours, make_service
+from apps.slos.models import EdgeEstimate, Recommendation
+from tests.slos.conftest import compute, current, full_hour, make_edge, make_hours, make_service
 
 
 def test_no_person_may_store_recommendations(checkout: Service, admin: Actor) -> None:
@@ -33,6 +33,25 @@ def test_a_run_leaves_one_audit_entry_with_counts(shop: Team) -> None:
     assert entry.actor_name == "system: recommendations"
     assert entry.after is not None
     assert (entry.after["services"], entry.rationale) == (3, "a test")
+    assert (entry.object_id, entry.object_label, entry.service_id) == ("3 services", "3 services", "")
+
+
+def test_a_run_for_one_service_is_found_under_its_name(checkout: Service) -> None:
+    entry = AuditEntry.objects.get(action="slos.store_recommendations")
+    assert (entry.object_id, entry.object_label, entry.service_id) == ("checkout",) * 3
+
+
+def test_what_is_found_of_ones_edges_leaves_those_of_others(shop: Team) -> None:
+    web, app, db = (make_service(name, team=shop) for name in ("web", "app", "db"))
+    for service in (web, app, db):
+        make_hours(service, days=35)
+    make_edge(web, app)
+    make_edge(app, db)
+    compute(web, app)
+    before = EdgeEstimate.objects.get(source=app)
+    compute(web)
+    assert EdgeEstimate.objects.get(source=app).pk == before.pk
+    assert EdgeEstimate.objects.get(source=web).target == app
 
 
 def test_what_was_just_made_is_not_made_again(checkout: Service) -> None:

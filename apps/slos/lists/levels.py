@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from apps.slos.objectives.budgets import ATTEND_BELOW
+
 type Level = Literal["ok", "warn", "bad", ""]
 type MeterLevel = Literal["ok", "warn", "bad"]
 
 
 def meter_level(left: float | None) -> MeterLevel:
     """The colour of a budget's bar: spent, a quarter or less, more."""
-    return "bad" if (left or 0.0) <= 0 else "warn" if (left or 0.0) < 0.25 else "ok"
+    return "bad" if (left or 0.0) <= 0 else "warn" if (left or 0.0) <= ATTEND_BELOW else "ok"
 
 
 def meter_words(left: float | None) -> str:

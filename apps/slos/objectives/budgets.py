@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+ATTEND_BELOW = 0.25
+"""With this share of the budget left or less, an owner should look, however slowly it burns."""
+
 
 def burn_rate(bad: float, total: float, target: float) -> float | None:
     """Return the share of failed requests over the share that the target allows; ``None`` without requests."""

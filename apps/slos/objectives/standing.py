@@ -8,13 +8,11 @@ from typing import Literal
 
 from apps.engine.window.burn_rate import ALERT_RULES, LEAST_PAGE_FAILURES, is_few, rule_holds
 from apps.slos.models import ServiceStatus
-from apps.slos.objectives.budgets import budget_left, burn_rate, exhausted_at
+from apps.slos.objectives.budgets import ATTEND_BELOW, budget_left, burn_rate, exhausted_at
 from apps.ui.format import count, number, percent, plural
 
 NAMES = {3_600: "1h", 6 * 3_600: "6h", 24 * 3_600: "1d", 72 * 3_600: "3d"}
 """Names of the alert rules' long windows."""
-ATTEND_BELOW = 0.25
-"""With this share of the budget left or less, an owner should look, however slowly it burns."""
 STALE_AFTER = timedelta(hours=24)
 """A service this far behind the newest data of the fleet has stopped reporting."""
 
