@@ -116,12 +116,13 @@ def test_a_change_is_taken_back_from_its_message(signed_in: SignedIn) -> None:
     page = signed_in("sre")
     dialog = modify(page, "payout-router")
     facts = page.locator("main .facts").first
-    before = facts.locator("dd").first.inner_text()
+    before = re.match(r"99\.\d\d", facts.locator("dd").first.inner_text())
+    assert before is not None
     dialog.get_by_label("Target").fill("97.5")
     dialog.get_by_label("Why").fill("By mistake.")
     dialog.get_by_role("button", name="Set 97.5").click()
     toasts = page.locator("#toasts")
     expect(toasts).to_contain_text("payout-router now has an SLO of 97.5")
     toasts.get_by_role("button", name="Undo").click()
-    expect(toasts).to_contain_text(f"payout-router now has an SLO of {before}")
-    expect(facts.locator("dd").first).to_have_text(before)
+    expect(toasts).to_contain_text(f"payout-router now has an SLO of {before[0]}")
+    expect(facts.locator("dd").first).to_contain_text(before[0])

@@ -79,7 +79,7 @@ def test_steps_are_tried_taken_away_and_shared_by_their_address(signed_in: Signe
     page = signed_in("visitor")
     page.goto("/services/checkout-web/")
     page.get_by_role("link", name="Try a change").click()
-    expect(page.locator("main")).to_contain_text("As it is, checkout-web can keep")
+    expect(page.locator("main")).to_contain_text("Today checkout-web can keep")
     page.evaluate("document.documentElement.dataset.sameDocument = 'yes'")
     page.get_by_label("What to change").select_option("retry")
     expect(page.get_by_label("More tries")).to_have_value("1")
