@@ -14,12 +14,14 @@ from apps.accounts.models import SignInCount, User
 from apps.accounts.sign_ins import LOCK
 from apps.accounts.sign_ins import PASSWORD as SCOPE
 from apps.accounts.tasks import tidy
+from apps.core import idempotency
 from apps.core.dispatcher import dispatch
-from apps.core.errors import InvalidInput, NotAllowed, RateLimited
+from apps.core.errors import Conflict, InvalidInput, NotAllowed, RateLimited
 from apps.core.redis import rate_limit
 from apps.core.redis import watch as redis_watch
 from apps.core.sentences import sentence
 from tests.accounts.conftest import OTHER_PASSWORD, PASSWORD, acting, entries, key_of, person, signed_in
+from tests.pages import filled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
 CHANGE = "accounts.change_password"
@@ -85,6 +87,43 @@ def test_the_right_password_gives_the_tries_back_whatever_the_new_one_is(new: st
     use_up(grace, SCOPE.limit - 1)
     assert tried(grace, GIVEN | {"new_password": new}) in ("changed", "new_password")
     assert not SignInCount.objects.exists()
+
+
+def refused_by_its_key(user: User, key: str) -> None:
+    with pytest.raises((InvalidInput, Conflict)) as refusal:
+        dispatch(CHANGE, WRONG, actor=acting(user), idempotency_key=key)
+    assert "current_password" not in [problem.path for problem in refusal.value.fields]
+
+
+@pytest.mark.parametrize("key", ["a b", "", "used"])
+def test_a_call_that_its_key_refuses_gives_no_tries_back(key: str) -> None:
+    grace = person("grace")
+    idempotency.claim(acting(grace).key, "used", CHANGE, {"another": "request"})
+    use_up(grace, SCOPE.limit - 2)
+    refused_by_its_key(grace, key)
+    assert tried(grace) == "current_password"
+    assert tried(grace, GIVEN) == "refused"
+
+
+def test_a_call_that_its_key_refuses_does_not_hide_the_lock() -> None:
+    grace = person("grace")
+    use_up(grace, SCOPE.limit - 1)
+    refused_by_its_key(grace, "a b")
+    assert tried(grace, GIVEN) == "refused"
+    assert len(entries("accounts.sign_in_locked")) == 1
+
+
+def test_a_malformed_key_in_the_dialog_or_header_gives_no_tries_back() -> None:
+    grace = person("grace")
+    here = signed_in("grace")
+    use_up(grace, SCOPE.limit - 2)
+    address = f"/actions/{CHANGE}/"
+    typed = filled(here, address, **WRONG) | {"idempotency_key": "a b"}
+    assert here.post(address, typed).status_code == 422
+    headers = {"Idempotency-Key": "a b"}
+    asked = here.post(f"/api/v1/actions/{CHANGE}", WRONG, content_type="application/json", headers=headers)
+    assert asked.status_code == 422
+    assert tried(grace, GIVEN) == "refused"
 
 
 def test_one_person_does_not_lock_another() -> None:

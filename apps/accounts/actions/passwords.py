@@ -28,7 +28,7 @@ from apps.accounts.models import User
 from apps.accounts.names import Username
 from apps.core import instants
 from apps.core.actions import Action, ActionInput, Actor, Call, Event, Outcome, Preview, Risk, register
-from apps.core.errors import BadRequest, Conflict, FieldProblem, InvalidInput, NotAllowed
+from apps.core.errors import BadRequest, BallastError, Conflict, FieldProblem, InvalidInput, NotAllowed
 from apps.core.models import AuditEntry
 
 MAX_PASSWORD = 1_000
@@ -91,18 +91,22 @@ class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
 
     @contextmanager
     def around(self, actor: Actor, data: ChangePasswordInput) -> Iterator[None]:
-        """Count the try before the password is checked, in PostgreSQL, and outside of what a refusal takes back."""
+        """Count the try before the password is checked, in PostgreSQL, and outside of what a refusal takes back.
+
+        The count is forgotten only where the present password was right. A call that is refused for another reason,
+        such as a malformed idempotency key, stays counted: nobody checked its password.
+        """
         if actor.user is None or actor.api_key_prefix:
             yield  # the guard refuses it
             return
         taken = sign_ins.begin_password(actor.user, actor.ip)
         try:
             yield
-        except InvalidInput as error:
-            if any(problem.path == "current_password" for problem in error.fields):
-                sign_ins.fail_password(taken, actor)
-            else:
+        except BallastError as error:
+            if _faults_only_the_new_one(error):
                 sign_ins.succeed_password(taken)
+            else:
+                sign_ins.fail_password(taken, actor)
             raise
         sign_ins.succeed_password(taken)
 
@@ -144,6 +148,12 @@ class ChangePassword(Action[ChangePasswordInput, SessionsEnded]):
 
     def sentence(self, entry: AuditEntry) -> str:
         return f"Password of {entry.object_label} changed"
+
+
+def _faults_only_the_new_one(error: BallastError) -> bool:
+    """Return whether a call was refused for its new password alone, which is checked after the present one."""
+    paths = {problem.path for problem in error.fields}
+    return isinstance(error, InvalidInput) and paths == {"new_password"}
 
 
 def _accept(user: User, current: str, new: str) -> None:
