@@ -87,10 +87,11 @@ def authorise(action: AnyAction, actor: Actor, target: Any) -> None:
 
 
 def may_ask(name: str, data: FormValues, *, actor: Actor) -> None:
-    """Raise :class:`NotAllowed` or :class:`NotFound` where this actor cannot make the call, whatever else it says.
+    """Raise :class:`NotAllowed` where this actor cannot make the call, whatever else it says.
 
-    ``data`` may be incomplete or wrong in parts. Where it does not name the object yet, the permission is checked in
-    general.
+    ``data`` may be incomplete or wrong in parts. Where it does not name the object yet, or names one that does not
+    exist, the permission is checked in general: only the preview of a whole call may tell whether an object exists,
+    because its guard has looked at who asks. Raises :class:`NotFound` for unknown actions.
     """
     action = actions.offered(name)
     try:
@@ -102,7 +103,7 @@ def may_ask(name: str, data: FormValues, *, actor: Actor) -> None:
         )
     try:
         target = action.target(given, lock=False)
-    except AttributeError:  # The field that names the object is not filled in.
+    except (AttributeError, NotFound):  # The field that names the object may not be filled in.
         target = None
     authorise(action, actor, target)
 
@@ -111,7 +112,7 @@ def preview(name: str, data: Any, *, actor: Actor) -> Preview:
     """Return what a call would do, without side effect or audit entry. Needs the same permission as the call."""
     action = actions.offered(name)
     parsed = parse(action, data)
-    target = action.target(parsed, lock=False)
+    target = _target(action, actor, parsed, lock=False)
     authorise(action, actor, target)
     call = Call(actor, parsed, target)
     action.guard(call)
@@ -133,7 +134,7 @@ def dispatch(name: str, data: Any, *, actor: Actor, idempotency_key: str | None 
             if earlier is not None:
                 _may_hear_again(action, actor, parsed)
                 return Result(name, earlier.response or {}, replayed=True)
-        target = action.target(parsed, lock=True)
+        target = _target(action, actor, parsed, lock=True)
         authorise(action, actor, target)
         call = Call(actor, parsed, target)
         action.guard(call)
@@ -161,6 +162,18 @@ def record(name: str, data: Any, *, actor: Actor) -> Result:
         action.guard(call)
         outcome, entry = _execute(action, call)
     return Result(name, outcome.result, entry=entry)
+
+
+def _target(action: AnyAction, actor: Actor, parsed: Any, *, lock: bool) -> Any:
+    """Return the object that a call is about. Whoever may do this to none does not learn whether it exists.
+
+    Raises :class:`NotFound`, and :class:`NotAllowed` where it does not exist and the actor lacks the permission.
+    """
+    try:
+        return action.target(parsed, lock=lock)
+    except NotFound:
+        authorise(action, actor, None)
+        raise
 
 
 def _bound_the_wait(actor: Actor) -> None:

@@ -80,6 +80,30 @@ def test_others_do_not_even_learn_that_there_is_one(role: str) -> None:
     assert is_signed_in(browser)
 
 
+WHOLE: dict[str, str] = {}
+FAULTY = {"keep_session_id": "x"}
+
+
+@pytest.mark.parametrize("rest", [WHOLE, FAULTY], ids=["whole", "faulty"])
+def test_the_dialog_answers_as_if_others_did_not_exist(rest: dict[str, str]) -> None:
+    person("grace")
+    person("bob")
+    bob = signed_in("bob")
+    address = f"/actions/{END_ALL}/"
+    for ask in (
+        lambda name: bob.get(address, {"username": name} | rest),
+        lambda name: bob.post(address, {"username": name} | rest),
+        lambda name: bob.post(f"{address}preview/", {"username": name} | rest),
+    ):
+        assert ask("grace").status_code == ask("nobody").status_code
+    assert bob.get(address, {"username": "nobody"} | rest).status_code == (200 if rest else 404)
+
+
+def test_an_admin_reads_that_there_is_no_such_person() -> None:
+    person("root", "sre_admin")
+    assert signed_in("root").get(f"/actions/{END_ALL}/", {"username": "nobody"}).status_code == 404
+
+
 def test_a_key_ends_none() -> None:
     grace = person("grace")
     browser = signed_in("grace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -130,6 +131,14 @@ def test_two_admins_who_demote_each_other_at_once_leave_one() -> None:
 def test_an_unknown_user_is_not_found() -> None:
     with pytest.raises(NotFound):
         dispatch(SET_ROLE, {"username": "nobody", "role": "viewer"}, actor=actor())
+
+
+@pytest.mark.parametrize("ask", [dispatch, preview])
+def test_who_may_not_change_anybody_does_not_learn_who_exists(ask: Any) -> None:
+    actor()
+    for name in ("root", "nobody"):
+        with pytest.raises(NotAllowed, match="only an SRE admin"):
+            ask(SET_ROLE, {"username": name, "role": "viewer"}, actor=actor("bob", "viewer"))
 
 
 def create_admin(monkeypatch: pytest.MonkeyPatch, password: str, *arguments: str) -> str:
