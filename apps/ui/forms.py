@@ -42,6 +42,8 @@ type FormValues = dict[str, FormValue]
 
 FORM_ERRORS = ""
 """The key of errors that belong to no single field."""
+NO_ENTRIES = "[]"
+"""The text of an empty list in a field where an empty input means something else: that the list is not given."""
 
 
 class Problem(Protocol):
@@ -120,7 +122,9 @@ def fields_for(
                 name=name,
                 label=(labels or {}).get(name) or str(part.get("title", name)),
                 kind=kind,
-                value="" if kind == "password" else _shown(value, percent=percent),
+                value=NO_ENTRIES
+                if value == [] and _may_be_none(raw)
+                else ("" if kind == "password" else _shown(value, percent=percent)),
                 help=str(part.get("description", "")).replace("`", ""),  # The API's description is Markdown.
                 errors=tuple((errors or {}).get(name, ())),
                 choices=_choices(part, optional=name not in required) if kind == "select" else (),
@@ -140,7 +144,8 @@ def fields_for(
 def values_from(model: type[BaseModel], posted: QueryDict) -> FormValues:
     """Return posted values as data for the model.
 
-    Empty inputs are left out, percent becomes a ratio, and a checkbox becomes true or false.
+    Empty inputs are left out, percent becomes a ratio, and a checkbox becomes true or false. Where a list may be left
+    out, :data:`NO_ENTRIES` is the empty list.
 
     A value that is no number stays text, so that the model names the fault. So does a percentage of 1 or less, because
     people who write 0.999 there mean 99.9 %.
@@ -156,7 +161,9 @@ def values_from(model: type[BaseModel], posted: QueryDict) -> FormValues:
         text = str(posted.get(name, "")).strip()
         if not text:
             continue
-        if part.get("type") == "array":
+        if part.get("type") == "array" and text == NO_ENTRIES and _may_be_none(raw):
+            data[name] = []
+        elif part.get("type") == "array":
             data[name] = [line.strip() for line in text.splitlines() if line.strip()]
         elif part.get("unit") == "percent":
             data[name] = _ratio(text)
@@ -209,6 +216,10 @@ def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
             part = {**best, **rest, **named}
             continue
         return part
+
+
+def _may_be_none(raw: Schema) -> bool:
+    return any(option.get("type") == "null" for option in raw.get("anyOf", ()))
 
 
 def _kind(name: str, part: Schema) -> Kind:

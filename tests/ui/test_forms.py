@@ -60,6 +60,24 @@ def test_what_was_typed_is_shown_as_it_was_typed() -> None:
     assert target.value == "99,9"
 
 
+class Lists(BaseModel):
+    kept: list[str] | None = Field(None, title="Kept unless given")
+    plain: list[str] = Field(default_factory=list, title="Plain")
+
+
+@pytest.mark.parametrize("kept", [None, [], ["a"], ["a", "b"]])
+def test_an_empty_list_is_not_the_same_as_no_list(kept: list[str] | None) -> None:
+    values = {} if kept is None else {"kept": kept}
+    posted = QueryDict(mutable=True)
+    posted.update({field.name: field.value for field in fields_for(Lists, values)})
+    assert Lists(**values_from(Lists, posted)).kept == kept
+
+
+def test_only_a_list_that_may_be_left_out_has_a_text_for_empty() -> None:
+    assert values_from(Lists, QueryDict("plain=[]")) == {"plain": ["[]"]}
+    assert [field.value for field in fields_for(Lists, {"plain": []})] == ["", ""]
+
+
 def test_choices_have_words_and_an_optional_one_may_stay_empty() -> None:
     fields = {field.name: field for field in fields_for(Sample)}
     assert fields["mode"].choices == (("", "—"), ("sync", "waits"), ("fire_and_forget", "fire and forget"))

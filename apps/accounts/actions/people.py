@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
 
 from django.core.validators import validate_email
 from pydantic import Field
@@ -35,8 +37,9 @@ from apps.core.actions import (
     Undo,
     register,
 )
-from apps.core.errors import FieldProblem, InvalidInput
+from apps.core.errors import Conflict, FieldProblem, InvalidInput
 from apps.core.models import AuditEntry
+from apps.ui.forms import FormValues
 
 GENERATED_PASSWORD_BYTES = 18
 
@@ -110,7 +113,13 @@ class SetRoleInput(ActionInput):
     teams: list[TeamName] | None = Field(
         default=None,
         max_length=100,
-        description="The user's new teams; unchanged when not given.",
+        description="The user's new teams: `[]` for none, unchanged when not given.",
+    )
+    undoes: UUID | None = Field(
+        default=None,
+        description="The audit entry of the change that this takes back. Refused where the user has another role or "
+        "other teams since.",
+        json_schema_extra={"widget": "hidden"},
     )
 
 
@@ -131,15 +140,35 @@ class SetRole(Action[SetRoleInput, UserRecord]):
 
     def guard(self, call: Call[SetRoleInput]) -> None:
         require_a_present_admin(call)
+        if call.input.undoes is not None:
+            self._still_as_left(call.target, call.input.undoes)
         if call.input.role != User.Role.SRE_ADMIN:
             keep_an_admin(call.target, "role")
+
+    def _still_as_left(self, user: User, entry_id: UUID) -> None:
+        """Raise unless the user has the role and the teams that an earlier change of them left."""
+        entry = AuditEntry.objects.filter(pk=entry_id, action=self.name, object_id=str(user.pk)).first()
+        if entry is None:
+            problem = FieldProblem("undoes", "is no change of this user's role or teams")
+            raise InvalidInput("There is nothing to take back.", fields=[problem])
+        left, now = recorded(entry.after), recorded(describe_user(user))
+        if any(left[name] != now[name] for name in ("role", "teams")):
+            raise Conflict(
+                f"Somebody changed the role or the teams of {user.get_username()} since. Nothing was taken back.",
+                extra={
+                    "difference": [
+                        {"label": "Role", "before": _role_words(left), "after": _role_words(now)},
+                        {"label": "Teams", "before": _named(left["teams"]), "after": _named(now["teams"])},
+                    ]
+                },
+            )
 
     def preview(self, call: Call[SetRoleInput]) -> Preview:
         user: User = call.target
         changes = [FieldChange("Role", user.get_role_display(), User.Role(call.input.role).label)]
         if call.input.teams is not None:
             teams = sorted(user.teams.values_list("name", flat=True))
-            changes.append(FieldChange("Teams", ", ".join(teams), ", ".join(tidy_names(call.input.teams))))
+            changes.append(FieldChange("Teams", _named(teams), _named(tidy_names(call.input.teams))))
         return Preview(summary=f"The rights of {user.get_username()} change at once.", changes=changes)
 
     def execute(self, call: Call[SetRoleInput]) -> Outcome[UserRecord]:
@@ -163,14 +192,22 @@ class SetRole(Action[SetRoleInput, UserRecord]):
         return f"{result['username']} is {User.Role(result['role']).label} from now on."
 
     def undo(self, entry: AuditEntry) -> Undo:
-        before = recorded(entry.before)
-        values = {"username": before["username"], "role": before["role"], "teams": before["teams"]}
+        before, after = recorded(entry.before), recorded(entry.after)
+        values: FormValues = {"username": before["username"], "role": before["role"], "undoes": str(entry.pk)}
+        if before["teams"] != after["teams"]:
+            values["teams"] = before["teams"]
         return Undo(self.name, values)
 
     def sentence(self, entry: AuditEntry) -> str:
-        before, after = (
-            User.Role(record["role"]).label for record in (recorded(entry.before), recorded(entry.after))
-        )
+        before, after = (_role_words(recorded(record)) for record in (entry.before, entry.after))
         if before == after:
             return f"Teams of {entry.object_label} changed"
         return f"Role of {entry.object_label} changed from {before} to {after}"
+
+
+def _role_words(record: Mapping[str, Any]) -> str:
+    return User.Role(record["role"]).label
+
+
+def _named(teams: Sequence[str]) -> str:
+    return ", ".join(teams) or "none"
