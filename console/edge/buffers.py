@@ -1,6 +1,7 @@
 """Buffers for waiting bodies and answers: small ones in memory, the rest in a temporary file, all in one budget.
 
-No address takes more than its share of the budget. Where there is no room, the slowest client gives way.
+No address takes more than its share of the budget, which is enough for the largest request. Where there is no room, the
+slowest client gives way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ IN_MEMORY_BYTES = 256 * 1024
 PIECE_BYTES = 64 * 1024
 FEW_BYTES = 16 * 1024
 SHARES = 4
-"""One address may take this part of the whole."""
+"""One address may take this part of the whole: a quarter."""
 
 
 class Holder(Protocol):
@@ -37,11 +38,17 @@ class BudgetSpent(Exception):
 
 
 class Budget:
-    """The bytes that all clients' buffers may take together, and those of one address."""
+    """The bytes that all clients' buffers may take together, and those of one address.
 
-    def __init__(self, limit_bytes: int) -> None:
+    ``largest_bytes`` is what one request may hold. One address always has room for one such request, whatever its share
+    is. Raises `ValueError` where it does not fit into the whole.
+    """
+
+    def __init__(self, limit_bytes: int, largest_bytes: int = 0) -> None:
+        if largest_bytes > limit_bytes:
+            raise ValueError(f"a request of {largest_bytes:,} bytes does not fit into {limit_bytes:,} bytes")
         self.limit_bytes = limit_bytes
-        self.share_bytes = limit_bytes // SHARES
+        self.share_bytes = max(limit_bytes // SHARES, largest_bytes)
         self.taken_bytes = 0
         self._by_address: Counter[str] = Counter()
         self._buffers: set[Buffer] = set()

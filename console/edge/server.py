@@ -47,7 +47,7 @@ class Edge:
         self.register = Register(
             limit=configuration.connections, per_address=configuration.connections_per_address
         )
-        self.budget = Budget(configuration.buffer_mb * 1024 * 1024)
+        self.budget = Budget(configuration.buffer_mb * 1024 * 1024, MAX_BODY_BYTES)
         self.is_draining = False
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.pool = Pool(

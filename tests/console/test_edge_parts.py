@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -15,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import BallastError, Unavailable
+from console.configuration import Configuration
 from console.edge.buffers import Budget, BudgetSpent, Buffer
 from console.edge.register import Register, counted_as
-from console.edge.server import MAX_BODY_BYTES, SESSION_COOKIE
+from console.edge.server import MAX_BODY_BYTES, SESSION_COOKIE, Edge
 from console.edge.web import Lease, Pool
+from console.environment import ConfigurationError
 from console.refusals import Refusals
 
 
@@ -106,6 +109,24 @@ def test_a_buffer_gives_back_what_it_took_and_what_was_written(pieces: list[byte
     assert budget.taken_bytes == len(kept)
     buffer.close()
     assert budget.taken_bytes == 0
+
+
+@pytest.mark.parametrize("buffer_mb", ["16", "39", "40", "256"])
+def test_one_address_can_send_the_largest_body_whatever_the_budget_is(tmp_path: Path, buffer_mb: str) -> None:
+    read = Configuration.read({"BUFFER_MB": buffer_mb, "BALLAST_DATA_DIR": str(tmp_path)})
+    edge = Edge(read, "127.0.0.1")
+    with contextlib.closing(Buffer(edge.budget, Moving(), "a")) as body:
+        for _ in range(0, MAX_BODY_BYTES, 1 << 20):
+            body.write(b"x" * (1 << 20))
+        assert body.size == MAX_BODY_BYTES
+        assert edge.budget.share_bytes == max(int(buffer_mb) * (1 << 20) // 4, MAX_BODY_BYTES)
+
+
+def test_a_budget_that_no_body_fits_into_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="BUFFER_MB is '15'"):
+        Configuration.read({"BUFFER_MB": "15"})
+    with pytest.raises(ValueError, match="does not fit"):
+        Budget(MAX_BODY_BYTES - 1, MAX_BODY_BYTES)
 
 
 def test_the_slowest_whom_nobody_works_for_gives_way_and_never_to_one_that_is_slower() -> None:
