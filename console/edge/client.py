@@ -14,6 +14,7 @@ from apps.core.errors import BadRequest, BallastError, TooLarge, TooSlow, Unavai
 from console.edge.answers import Headers, refusal
 from console.edge.buffers import BudgetSpent, Buffer
 from console.edge.heads import Head, read_head
+from console.edge.pace import Pace
 from console.edge.register import counted_as
 from console.edge.sockets import keep_little_unsent, reset
 from console.edge.upstream import Answer, Upstream
@@ -65,8 +66,9 @@ class Client:
         self._reason: BallastError | None = None
         self._is_ended = False
         self._loop = asyncio.get_running_loop()
-        self._moved_bytes = 0
-        self._moves_since = self._loop.time()
+        self._received_bytes = 0
+        self._written_bytes = 0
+        self._pace = Pace(self._moved, self._loop.time)
         self._is_pipelining = False
         keep_little_unsent(writer)
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -79,12 +81,14 @@ class Client:
 
     @property
     def pace(self) -> float:
-        """Bytes a second of the body that it sends, or of the answer that it takes; infinite in the first second."""
-        lasted = self._loop.time() - self._moves_since
-        return self._moved_bytes / lasted if lasted > NEWCOMER_S else math.inf
+        """Bytes a second of the body that it sends, or of the answer that it takes; infinite in the first second.
 
-    def _begin_to_move(self) -> None:
-        self._moved_bytes, self._moves_since = 0, self._loop.time()
+        The time in which its answer is made does not count.
+        """
+        return self._pace.per_s(NEWCOMER_S)
+
+    def _moved(self) -> int:
+        return self._received_bytes + self._written_bytes - self.writer.transport.get_write_buffer_size()
 
     def expire(self) -> None:
         """End it because its time is over. A connection that has sent nothing is closed without an answer."""
@@ -205,7 +209,8 @@ class Client:
         if head.length is not None and head.length > self.edge.max_body_bytes:
             raise TooLarge(self.edge.too_large(f"This one has {head.length:,} bytes"))
         began = self._loop.time()
-        self._begin_to_move()
+        self._pace.forget()
+        self._pace.start()
         while True:
             expected = body.size if head.length is None else head.length
             if not is_known and expected > limits.anonymous_body_kb * 1024:
@@ -215,9 +220,10 @@ class Client:
             self.due = began + limits.client_body_timeout_s + body.size / limits.client_bytes_per_s
             event = await self._event()
             if isinstance(event, h11.Data):
-                self._moved_bytes += len(event.data)
+                self._received_bytes += len(event.data)
                 await self._keep(bytes(event.data), body)
             elif isinstance(event, h11.EndOfMessage):
+                self._pace.stop()
                 self.due = AT_WORK
                 return
             else:
@@ -292,7 +298,7 @@ class Client:
         if self.edge.is_draining:
             headers = [*headers, (b"connection", b"close")]
         self._write(_response(answer.status, headers))
-        self._begin_to_move()
+        self._pace.forget()
         with contextlib.closing(Buffer(self.edge.budget, self, self._address)) as waiting:
             async with asyncio.timeout(patience_s) as patience:
                 async for piece in upstream.pieces():
@@ -304,49 +310,48 @@ class Client:
             lease.process.put_back(upstream)
             lease.give_back()
             await self._send_waiting(waiting)
-        self._write(h11.EndOfMessage())
-        await self._drain()
+        await self._send(h11.EndOfMessage())
 
     async def _pass_piece(self, piece: bytes, waiting: Buffer, *, is_stream: bool) -> None:
         if self.writer.transport.is_closing():
             raise ConnectionResetError
         held = self.writer.transport.get_write_buffer_size()
-        if is_stream or (not waiting.size and held < HELD_IN_MEMORY):
+        if is_stream:
+            await self._send(h11.Data(piece))
+        elif not waiting.size and held < HELD_IN_MEMORY:
             self._write(h11.Data(piece))
-            if is_stream:
-                await self._drain()
-            return
-        if not await self._find_room(piece, waiting):
+        elif not await self._find_room(piece, waiting):
             # No room: from here on the web thread waits for the client, within the client's deadline.
             await self._send_waiting(waiting)
-            self._write(h11.Data(piece))
-            await self._drain()
+            await self._send(h11.Data(piece))
 
     async def _send_waiting(self, waiting: Buffer) -> None:
         for piece in waiting.pieces():
-            self._write(h11.Data(piece))
-            await self._drain()
-            self._moved_bytes += len(piece)
+            await self._send(h11.Data(piece))
         waiting.clear()
 
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._write(_response(status, headers))
         if not self._is_head:
             self._write(h11.Data(body))
-        self._write(h11.EndOfMessage())
-        await self._drain()
+        await self._send(h11.EndOfMessage())
 
     def _write(self, event: h11.Event) -> None:
         data = self._http.send(event)
         if data:
             self.writer.write(data)
+            self._written_bytes += len(data)
 
-    async def _drain(self) -> None:
+    async def _send(self, event: h11.Event) -> None:
+        """Write an event and wait until the client has taken all that was written."""
         self.due = self._loop.time() + self.edge.limits.client_answer_timeout_s
         self.is_taking = True
+        self._pace.start()
         try:
+            self._write(event)
             await self.writer.drain()
         finally:
+            self._pace.stop()
             self.is_taking = False
         self.due = AT_WORK
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from apps.core.errors import BallastError, Unavailable
 from console.configuration import Configuration
 from console.edge.buffers import Budget, BudgetSpent, Buffer
+from console.edge.pace import Pace
 from console.edge.register import Register, counted_as
 from console.edge.server import MAX_BODY_BYTES, SESSION_COOKIE, Edge
 from console.edge.web import Lease, Pool
@@ -142,6 +143,24 @@ def test_the_slowest_whom_nobody_works_for_gives_way_and_never_to_one_that_is_sl
     with pytest.raises(BudgetSpent) as spent:
         Buffer(budget, newcomer, "address 1").write(b"x")
     assert spent.value.address == "address 1"
+
+
+def test_only_the_spans_in_which_it_is_the_clients_turn_count_for_its_pace() -> None:
+    moved, now = 0, 0.0
+    pace = Pace(lambda: moved, lambda: now)
+    now = 60.0  # The answer is made.
+    assert pace.per_s(0.0) == math.inf
+    pace.start()
+    moved, now = 500, 62.0
+    assert (pace.per_s(1.0), pace.per_s(2.0)) == (250.0, math.inf)
+    pace.stop()
+    moved, now = 900, 90.0  # More of it is made, and goes out meanwhile.
+    assert pace.per_s(1.0) == 250.0
+    pace.start()
+    moved, now = 1_200, 92.0
+    assert pace.per_s(1.0) == 200.0
+    pace.forget()
+    assert pace.per_s(0.0) == math.inf
 
 
 def test_requests_that_do_not_wait_for_their_answers_give_way_to_those_that_do(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -23,6 +24,8 @@ GUARD_S = 60.0
 ANSWER = b"x" * 36_000
 """As much as the style sheet has."""
 PIPELINED = 200
+CSV = b"y" * 600_000
+CSV_MADE_FIRST = 500_000
 BODY = 60_000
 """A little less than strangers may send."""
 
@@ -34,6 +37,8 @@ class Served:
         self.edge = edge
         self.port = 0
         self.asked: Counter[str] = Counter()
+        self.is_made = asyncio.Event()
+        """Set it to have the rest of ``/csv`` made."""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Be a web process with one connection."""
@@ -42,9 +47,19 @@ class Served:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
                 await reader.readexactly(int(length or 0))
-                self.asked[head.split(b" ")[1].decode()] += 1
+                path = head.split(b" ")[1].decode()
+                self.asked[path] += 1
+                if path == "/csv":
+                    await self._make_csv(writer)
+                    continue
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER))
                 await writer.drain()
+
+    async def _make_csv(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(CSV) + CSV[:CSV_MADE_FIRST])
+        await self.is_made.wait()
+        writer.write(CSV[CSV_MADE_FIRST:])
+        await writer.drain()
 
     async def ask(self, path: str, *, source: str = "127.0.0.1", body: int = 0) -> int:
         """Be an honest client with one request; return the status."""
@@ -147,6 +162,35 @@ def test_a_newcomer_who_is_fast_gets_room_from_those_who_are_slow(
             assert edge.asked == Counter({"/page": 40})
             for one in slow:
                 one.close()
+
+    run(story())
+
+
+def test_the_time_that_an_answer_takes_to_be_made_is_not_the_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "NEWCOMER_S", 0.0)
+
+    async def story() -> None:
+        async with served(tmp_path, 1 << 22) as edge:
+            slow = await edge.slow(b"GET /csv HTTP/1.1\r\nHost: a\r\n\r\n")
+            while not edge.edge.budget.taken_bytes:
+                await asyncio.sleep(0.01)
+            (taker,) = edge.edge.register.everybody()
+            assert isinstance(taker, client.Client)
+            assert math.isinf(taker.pace)
+            edge.is_made.set()
+            while not taker.is_taking:
+                await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection(sock=slow, limit=1_024)
+            await reader.readuntil(b"\r\n\r\n")
+            # Less than what was written for it at once: it counts, too.
+            await reader.readexactly(client.HELD_IN_MEMORY // 2)
+            while not taker.pace:
+                await asyncio.sleep(0.01)
+            assert edge.edge.budget.taken_bytes
+            await reader.readexactly(len(CSV) - client.HELD_IN_MEMORY // 2)
+            writer.close()
 
     run(story())
 
