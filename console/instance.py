@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from console.embedded.state import run_dir, write_private
 # How long a new supervisor waits for one that is stopping.
 HANDOVER_TIMEOUT_S = 60.0
 LEFTOVER_TIMEOUT_S = 3.0
+PS_TIMEOUT_S = 5.0
+PROC = Path("/proc")
 
 
 class AlreadyRunningError(Exception):
@@ -94,12 +97,32 @@ def _recorded(data_dir: Path) -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, in the kernel's count. It tells the process from a later one with the same id."""
+    """Return when a process started; empty where it does not run.
+
+    It tells the process from a later one with the same id.
+    """
     try:
-        # Field 22 of proc(5), counted after the name, which is in brackets and may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        # In the kernel's count: field 22 of proc(5). The name before it is in brackets and may hold anything.
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
+        return "" if (PROC / "self" / "stat").exists() else _started_by_ps(pid)
+
+
+def _started_by_ps(pid: int) -> str:
+    """Return the same to the second, where there is no proc(5), as on macOS."""
+    try:
+        answer = subprocess.run(
+            ["ps", "-o", "lstart=", "-p", str(pid)],
+            env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PS_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return ""
+    return answer.stdout.decode(errors="replace").strip()
 
 
 def group_lives(group: int) -> bool:

@@ -1,7 +1,8 @@
 """Ends the children of a supervisor that was killed, where they do not end by themselves.
 
 Linux tells them to stop when the supervisor dies. One that hangs or ignores that would live on, so a small process
-waits for the supervisor's end, gives its children the time to stop in order, and kills what is left.
+waits for the supervisor's end, gives its children the time to stop in order, and kills what is left. On other systems
+it also tells them to stop.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def watch_this_process(data_dir: Path) -> None:
         os.close(writing)
         _step_aside()
         os.read(reading, 1)
-        _end_what_stays(recorded_groups(data_dir, supervisor))
+        _end_what_stays(recorded_groups(data_dir, supervisor), are_told=sys.platform == "linux")
     finally:
         os._exit(0)
 
@@ -45,11 +47,18 @@ def _step_aside() -> None:
         os.dup2(nothing, descriptor)
 
 
-def _end_what_stays(groups: list[int]) -> None:
+def _end_what_stays(groups: list[int], *, are_told: bool) -> None:
+    """Wait for these process groups to end, then kill those that have not. Tell them to stop, unless they are told."""
+    if not are_told:
+        _signal(groups, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_S
     # A group that is gone once is not asked about again, because its id may go to somebody else.
     while (groups := [group for group in groups if group_lives(group)]) and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    _signal(groups, signal.SIGKILL)
+
+
+def _signal(groups: list[int], how: signal.Signals) -> None:
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(group, how)

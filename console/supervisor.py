@@ -2,7 +2,8 @@
 
 Order of stopping: web and workers finish their running work, then relay and scheduler, then Redis and PostgreSQL. A
 second signal ends the children at once. When the supervisor itself is killed, Linux tells its children to stop, and
-`console.last_resort` kills those that do not. On other systems the latter does both, as does the next start.
+`console.last_resort` kills those that do not. On other systems it also tells them to stop. The next start does both
+with what is left.
 """
 
 from __future__ import annotations
