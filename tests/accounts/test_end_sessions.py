@@ -90,12 +90,9 @@ def test_the_dialog_answers_as_if_others_did_not_exist(rest: dict[str, str]) -> 
     person("bob")
     bob = signed_in("bob")
     address = f"/actions/{END_ALL}/"
-    for ask in (
-        lambda name: bob.get(address, {"username": name} | rest),
-        lambda name: bob.post(address, {"username": name} | rest),
-        lambda name: bob.post(f"{address}preview/", {"username": name} | rest),
-    ):
-        assert ask("grace").status_code == ask("nobody").status_code
+    grace, nobody = {"username": "grace"} | rest, {"username": "nobody"} | rest
+    for ask, where in ((bob.get, address), (bob.post, address), (bob.post, f"{address}preview/")):
+        assert ask(where, grace).status_code == ask(where, nobody).status_code
     assert bob.get(address, {"username": "nobody"} | rest).status_code == (200 if rest else 404)
 
 
