@@ -33,7 +33,7 @@
       back.textContent = "Undo";
       back.addEventListener("click", () => {
         one.remove();
-        htmx.ajax("POST", undo.url, { target: "#dialog", swap: "innerHTML", values: undo.values });
+        htmx.ajax("POST", undo.url, { target: "#dialog", swap: "innerHTML", values: { ...undo.values, next: location.pathname } });
       });
       one.append(back);
     }
@@ -201,6 +201,17 @@
       event.detail.shouldSwap = false;
       body.dispatchEvent(new Event("ballast:signed-out"));
       location.reload();
+    } else if (xhr.status >= 400 && event.detail.requestConfig.elt.closest("form.dialog") && text.includes("data-problem")) {
+      event.detail.shouldSwap = false; // A passing error never takes the place of what somebody has typed.
+      const problem = new DOMParser().parseFromString(text, "text/html").querySelector("[data-problem]");
+      if (problem.hasAttribute("data-form-expired")) { // Somebody signed in again in another tab: the token is another.
+        body.dispatchEvent(new Event("ballast:signed-out"));
+        location.reload();
+        return;
+      }
+      const words = $$("h1, .state-title, li, .state-text > p", problem).map((one) => one.textContent.trim());
+      toast([...new Set(words.filter(Boolean))].join(" · "), "bad");
+      body.dispatchEvent(new CustomEvent("ballast:refused", { detail: event.detail.requestConfig.elt }));
     } else if (xhr.status >= 400 && target?.id !== "dialog" && text.includes("data-problem")) {
       event.detail.target = dialog; // An error never takes the place of what the page shows.
       event.detail.swapOverride = "innerHTML";

@@ -41,20 +41,27 @@
   };
 
   if (dialog) {
+    const working = () => find("form.dialog.htmx-request");
+    dialog.addEventListener("cancel", (event) => { if (working()) event.preventDefault(); });
     dialog.addEventListener("close", () => {
       opening?.abort();
       notOpening();
-      dialog.replaceChildren();
+      // What was sent is done, so its answer must still be heard.
+      const form = working();
+      if (form) form.addEventListener("htmx:afterRequest", () => { if (!dialog.open) dialog.replaceChildren(); });
+      else dialog.replaceChildren();
       if (opener && opener.isConnected) opener.focus();
       opener = null;
     });
     dialog.addEventListener("click", (event) => {
       if (!event.target.closest("[data-dialog-close]")) return;
       event.preventDefault();
-      dialog.close();
+      if (!working()) dialog.close();
     });
     body.addEventListener("htmx:beforeSend", (event) => {
       if (event.detail.target !== dialog || dialog.open || event.detail.requestConfig.verb !== "get") return;
+      opening?.abort();
+      notOpening();
       opening = event.detail.xhr;
       shownAsOpening = setTimeout(showOpening, OPENING_AFTER_MS);
     });
@@ -89,14 +96,20 @@
     const now = find("#preview", document);
     now?.removeAttribute("aria-busy");
   });
+  const mayTryAgain = (form) => {
+    if (!form || !button(form)) return;
+    button(form).disabled = false; // What was not previewed is previewed by the server before it is done.
+    button(form).textContent = "Try again";
+  };
+  body.addEventListener("ballast:refused", (event) => mayTryAgain(event.detail.closest("form.dialog")));
   for (const failed of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     body.addEventListener(failed, (event) => {
-      const form = isPreview(event) ? event.detail.elt.closest("form") : isForm(event) ? event.detail.elt : null;
-      if (!form || !button(form)) return;
-      button(form).disabled = false; // What was not previewed is previewed by the server before it is done.
-      button(form).textContent = "Try again";
+      if (isPreview(event) || isForm(event)) mayTryAgain(event.detail.elt.closest("form.dialog"));
     });
   }
+  body.addEventListener("htmx:beforeRequest", (event) => {
+    if (isPreview(event) && event.detail.elt.closest("form.htmx-request")) event.preventDefault();
+  });
   body.addEventListener("htmx:beforeSend", (event) => {
     if (!isForm(event)) return;
     const preview = find("#preview", event.detail.elt);

@@ -67,7 +67,11 @@ def filled(client: Client, link: str, **typed: str) -> dict[str, str]:
 
 def hidden(response: Any) -> dict[str, str]:
     """The hidden and numeric inputs of a page, with their values."""
-    body = response.content.decode()
+    return hidden_in(response.content.decode())
+
+
+def hidden_in(body: str) -> dict[str, str]:
+    """The hidden and numeric inputs of some markup, with their values."""
     found = re.findall(r'<input type="(?:hidden|number)"[^>]* name="([^"]+)" value="([^"]*)"', body)
     return {name: html.unescape(value) for name, value in found}
 

@@ -126,3 +126,68 @@ def test_a_change_is_taken_back_from_its_message(signed_in: SignedIn) -> None:
     toasts.get_by_role("button", name="Undo").click()
     expect(toasts).to_contain_text(f"payout-router now has an SLO of {before[0]}")
     expect(facts.locator("dd").first).to_contain_text(before[0])
+
+
+@pytest.mark.parametrize("on_its_way", ["preview", "decision"])
+def test_a_passing_error_leaves_what_was_typed_where_it_is(signed_in: SignedIn, on_its_way: str) -> None:
+    page = signed_in("sre")
+    dialog = modify(page, "payout-router")
+    dialog.get_by_label("Target").fill("99.96")
+    dialog.get_by_label("Why").fill("Because.")
+    button = dialog.locator("#dialog-submit")
+    expect(button).to_have_text(re.compile(r"Set 99\.96"))
+    busy = '<div class="problem" data-problem><h1>Busy</h1><p class="state-title">Try again in a moment.</p></div>'
+    pattern = PREVIEWS if on_its_way == "preview" else "**/actions/slos.modify/"
+    page.route(pattern, lambda route: route.fulfill(status=503, content_type="text/html", body=busy))
+    if on_its_way == "preview":
+        dialog.get_by_label("Target").fill("99.95")
+    else:
+        button.click()
+    expect(page.locator("#toasts")).to_contain_text("Busy · Try again in a moment.")
+    expect(button).to_have_text("Try again")
+    expect(button).to_be_enabled()
+    expect(dialog.get_by_label("Why")).to_have_value("Because.")
+
+
+def test_closing_the_dialog_does_not_hide_what_was_sent(signed_in: SignedIn) -> None:
+    page = signed_in("sre")
+    dialog = modify(page, "payout-router")
+    dialog.get_by_label("Target").fill("97.1")
+    dialog.get_by_label("Why").fill("Because.")
+    button = dialog.locator("#dialog-submit")
+    expect(button).to_have_text(re.compile(r"Set 97\.1"))
+    let_go = held(page, "**/actions/slos.modify/")
+    button.click()
+    expect(button).to_have_text("Working…")
+    dialog.get_by_text("Cancel").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    let_go()
+    toasts = page.locator("#toasts")
+    expect(toasts).to_contain_text("payout-router now has an SLO of 97.1")
+    expect(dialog).to_have_count(0)
+    toasts.get_by_role("button", name="Undo").click()
+    expect(toasts).not_to_contain_text("97.1")
+
+
+def test_a_sign_in_in_another_tab_loses_nothing(signed_in: SignedIn, passwords: dict[str, str]) -> None:
+    page = signed_in("sre", storage_state=None)
+    page.goto("/sign-in/")
+    sign_in(page, "owner", passwords["owner"])
+    dialog = modify(page, "wallet")
+    dialog.get_by_label("Target").fill("99.2")
+    dialog.get_by_label("Why").fill("Agreed on Tuesday.")
+    expect(dialog.locator("#dialog-submit")).to_have_text(re.compile(r"Set 99\.2"))
+    page.context.clear_cookies(name="ballast_session")
+    page.context.clear_cookies(name="ballast_csrf")
+    other = page.context.new_page()
+    other.goto("/sign-in/")
+    sign_in(other, "owner", passwords["owner"])
+    page.bring_to_front()
+    dialog.locator("#dialog-submit").click()
+    expect(dialog.get_by_label("Why")).to_have_value("Agreed on Tuesday.")
+    expect(dialog.locator("#dialog-submit")).to_have_text(re.compile(r"Set 99\.2"))
+    dialog.locator("#dialog-submit").click()
+    expect(page.locator("#toasts")).to_contain_text("wallet now has an SLO of 99.2")
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator("#toasts")).not_to_contain_text("99.2 %")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from apps.core import actions
 from apps.core.models import AuditEntry
 from apps.slos.models import ActiveSlo
 from apps.ui.forms import fields_for
-from tests.pages import HTMX, client_of, filled, hidden, links, text_of
+from tests.pages import HTMX, client_of, filled, hidden, hidden_in, links, text_of
 from tests.slos.conftest import compute, make_hours, make_service
 
 MODIFY = "/actions/slos.modify/"
@@ -42,7 +43,8 @@ def owner(shop: Team, checkout: Service) -> Client:
 
 
 @pytest.fixture
-def admin(db: None) -> Client:
+def admin(db: None, settings: Any) -> Client:
+    settings.PROMETHEUS_URL = "http://127.0.0.1:9"  # What is asked for here is never carried out.
     return client_of("sre_admin")
 
 
@@ -112,6 +114,50 @@ def test_what_is_set_is_what_was_shown(owner: Client, shown: int, sent: int) -> 
     owner.post("/actions/slos.set/", data | {"target": f"{sent / 1000}"}, headers=HTMX)
     found = [float(slo.target) for slo in ActiveSlo.objects.all()]
     assert found == ([pytest.approx(sent / 100_000)] if sent == shown else [])
+
+
+def as_drawn(body: str) -> dict[str, str]:
+    """What a browser sends from a form as it was drawn, with nothing typed."""
+    sent = hidden_in(body)
+    for tag in re.findall(r'<input type="checkbox"[^>]*>', body):
+        if " checked" in tag:
+            sent[re.findall(r' name="([^"]+)"', tag)[0]] = "true"
+    for name, options in re.findall(r'<select[^>]* name="([^"]+)".*?>(.*?)</select>', body, re.DOTALL):
+        chosen = re.findall(r'<option value="([^"]*)" selected', options)
+        sent[name] = chosen[0] if chosen else re.findall(r'<option value="([^"]*)"', options)[0]
+    return sent
+
+
+@pytest.mark.parametrize("name", ["telemetry.backfill", "telemetry.discover", "catalog.retract_dependency"])
+def test_a_form_that_is_sent_as_it_was_drawn_was_previewed(admin: Client, name: str) -> None:
+    for service_id in ("web", "db"):
+        Service.objects.create(service_id=service_id)
+    asked = {"source": "web", "target": "db"} if name.startswith("catalog") else {}
+    opened = admin.get(f"/actions/{name}/", asked)
+    if opened.status_code == 404:  # There is no such dependency; the form is drawn only where there is one.
+        return
+    answer = admin.post(f"/actions/{name}/", as_drawn(opened.content.decode()), headers=HTMX)
+    assert "before these values had been previewed" not in text_of(answer)
+
+
+def test_what_can_be_switched_on_is_shown(admin: Client) -> None:
+    body = admin.get("/actions/telemetry.backfill/").content.decode()
+    assert re.search(r'<input type="checkbox"[^>]* name="trust"', body)
+    asked = admin.get("/actions/telemetry.backfill/?trust=true").content.decode()
+    assert re.search(r'<input type="hidden"[^>]* name="trust" value="true"', asked)
+
+
+@pytest.mark.parametrize("role", ["viewer", "auditor"])
+def test_what_cannot_be_done_says_why_and_not_that_it_was_unseen(admin: Client, role: str) -> None:
+    (only,) = User.objects.all()
+    values = {"username": only.username, "role": role}
+    for _ in range(2):  # Confirming it changes nothing about it.
+        answer = admin.post("/actions/accounts.set_role/", values, headers=HTMX)
+        assert answer.status_code in (409, 422)
+        assert "before these values had been previewed" not in text_of(answer)
+        assert "would leave nobody who can manage users" in text_of(answer)
+    preview = admin.post("/actions/accounts.set_role/preview/", values, headers=HTMX)
+    assert "nobody" in text_of(preview)
 
 
 # ---- taking back

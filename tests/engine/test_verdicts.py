@@ -147,6 +147,9 @@ def test_where_nearly_every_request_failed_no_tier_is_next_to_nothing(
         assert rate < 0.995
         return
     assert found["verdict"] == "nothing_kept"
+    if counts.bad.sum() == counts.total.sum():
+        assert f"All {counts.total.sum():,.0f} requests of ledger" in found["reason"]
+        return
     assert f"{counts.bad.sum():,.0f} of {counts.total.sum():,.0f} requests of ledger" in found["reason"]
     assert "at most 1 %, which is too low for an SLO" in found["reason"]
 

@@ -239,6 +239,8 @@ def test_the_digits_that_are_not_stored_make_no_other_tier_of_it(checkout: Servi
 def test_a_number_is_placed_among_the_tiers(sli_type: str, value: float, words: str) -> None:
     numbers = (0.99, 0.995, 0.999) if sli_type == "availability" else (300, 250, 200)
     tiers = {name: {"target": number} for name, number in zip(TIERS, numbers, strict=True)}
-    found = tier_warning(Recommendation(sli_type=sli_type, document={"tiers": tiers}), value, 28)
+    recommendation = Recommendation(sli_type=sli_type, window_days=28, document={"tiers": tiers})
+    found = tier_warning(recommendation, value, 28)
+    assert tier_warning(recommendation, value, 7) is None
     assert (found or "").startswith(words)
     assert bool(found) == bool(words)

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Team
 from apps.catalog.models import Service
-from apps.core import dispatcher
+from apps.core import dispatcher, instants
 from apps.core.actions import Actor
 from apps.slos import queries
 from apps.slos.models import ActiveSlo, ServiceStatus
@@ -81,6 +81,13 @@ def test_the_status_never_holds_figures_of_another_slo(checkout: Service, decisi
     counted = ServiceStatus.objects.get()
     assert counted.state != "counting"
     assert (counted.budget_left is None) == (slo is None)
+
+
+def test_a_count_that_began_before_the_decision_does_not_overwrite_it(checkout: Service) -> None:
+    began = instants.now()
+    decide(checkout, "accept")
+    status.refresh([checkout.pk], now=began)  # It read the hours before, and stores only now.
+    assert ServiceStatus.objects.get().state == "counting"
 
 
 def test_what_waits_for_a_person_is_one_less_at_once(owner: Client, checkout: Service) -> None:

@@ -186,6 +186,16 @@ def test_the_odds_stand_on_the_page_and_in_the_list(shop: Team, api: Service, ad
     assert "missed more than 1 month in 5" in text_of(client.get("/slos/"))
 
 
+def test_the_odds_of_one_window_are_not_stated_for_another(shop: Team, api: Service, admin: Actor) -> None:
+    data = {"service_id": "api", "sli_type": "availability", "target": 0.99999, "rationale": "why"}
+    dispatch("slos.set", data | {"window_days": 7}, actor=admin)
+    compute(api)
+    status.refresh()
+    client: Client = client_of("viewer")
+    for address in ("/services/api/", "/slos/"):
+        assert "missed more than" not in text_of(client.get(address)).lower()
+
+
 def test_without_a_recommendation_nothing_is_said_of_the_odds(api: Service, admin: Actor) -> None:
     set_slo(api, "availability", admin, target=0.99)
     status.refresh()

@@ -44,8 +44,8 @@ def action_dialog(request: PageRequest, name: str) -> HttpResponseBase:
     data = values_from(action.Input, request.POST)
     key = request.POST.get("idempotency_key") or None
     try:
+        dispatcher.parse(action, data)
         if request.POST.get("previewed") != _fingerprint(action, data):
-            dispatcher.parse(action, data)
             return _dialog(request, action, request.POST, is_unseen=True)
         result = dispatcher.dispatch(name, data, actor=request.actor, idempotency_key=key)
     except (InvalidInput, Conflict) as error:
@@ -91,9 +91,15 @@ def _with_dialog(name: str) -> AnyAction:
 
 
 def _fingerprint(action: AnyAction, values: FormValues) -> str:
-    """Return what ties a preview to the values it was made from. The reason is left out: no effect depends on it."""
-    bound = {name: value for name, value in values.items() if name != RATIONALE}
-    text = json.dumps([action.name, bound], sort_keys=True, default=str)
+    """Return what ties a preview to the input it was made from; empty for values that are no input.
+
+    The reason is left out: no effect depends on it.
+    """
+    try:
+        given = action.Input.model_validate(_for_preview(action, values))
+    except ValidationError:
+        return ""
+    text = json.dumps([action.name, given.model_dump(mode="json", exclude={RATIONALE})], sort_keys=True)
     return salted_hmac("ballast.dialog", text, algorithm="sha256").hexdigest()
 
 
@@ -107,12 +113,14 @@ def _dialog(
 ) -> HttpResponse:
     shown = _names(given.get("show", ""))
     values = values_from(action.Input, given)
-    fixed = _names(given.get("fixed", ",".join(values))) - shown
+    fixed = _names(given.get("fixed", ",".join(name for name in values if name in given))) - shown
     preview: Preview | None = None
     try:
         preview = _preview(request, action, values)
-    except InvalidInput:
-        pass  # Not filled in yet, or what `error` says already.
+    except InvalidInput as invalid:
+        if is_unseen:
+            error = invalid
+        # Else it is not filled in yet, or `error` says so already.
     except Conflict as conflict:
         error = error or conflict
     errors = _errors(action, values, error) if isinstance(error, InvalidInput) else {}
@@ -137,7 +145,7 @@ def _dialog(
         "difference": _difference(error),
         "preview": preview,
         "previewed": _fingerprint(action, values) if preview else "",
-        "is_unseen": is_unseen,
+        "is_unseen": is_unseen and preview is not None,
         "submit": (preview.submit if preview else "") or action.title,
         "is_danger": action.risk is Risk.HIGH,
         "next": _next(request, given),
@@ -159,13 +167,18 @@ def _unasked(action: AnyAction, shown: set[str], fixed: set[str]) -> set[str]:
 
 def _preview(request: PageRequest, action: AnyAction, values: FormValues) -> Preview:
     """Return the preview. Raises the errors of dispatching, except those for a text that is not written yet."""
+    return dispatcher.preview(action.name, _for_preview(action, values), actor=request.actor)
+
+
+def _for_preview(action: AnyAction, values: FormValues) -> FormValues:
+    """Return the values with something in the place of each text that is needed and not written yet."""
     schema = action.Input.model_json_schema()
     texts = {
         name: STANDS_IN
         for name in schema.get("required", ())
         if name not in values and schema["properties"][name].get("type") == "string"
     }
-    return dispatcher.preview(action.name, values | texts, actor=request.actor)
+    return values | texts
 
 
 def _errors(action: AnyAction, values: FormValues, error: BallastError) -> dict[str, list[str]]:
@@ -178,9 +191,11 @@ def _errors(action: AnyAction, values: FormValues, error: BallastError) -> dict[
 
 
 def _touched(action: AnyAction, values: FormValues, error: InvalidInput) -> list[str]:
-    """Return what is wrong with the fields that are filled in. Empty fields are no fault while somebody is typing."""
-    found = _errors(action, values, error)
-    return [text for name, texts in found.items() if name in values for text in texts]
+    """Return what is wrong with what is filled in. Empty fields are no fault while somebody is typing."""
+    filled = _for_preview(action, values)
+    found = _errors(action, filled, error)
+    is_complete = bool(_fingerprint(action, values))  # So what is wrong is no empty field.
+    return [text for name, texts in found.items() if is_complete or name in values for text in texts]
 
 
 def _difference(error: BallastError | None) -> Sequence[Mapping[str, str]]:

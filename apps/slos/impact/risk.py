@@ -47,9 +47,12 @@ def dependency_limit(recommendation: Recommendation | None) -> float | None:
 
 
 def tier_warning(recommendation: Recommendation, value: float, window_days: int) -> str | None:
-    """Say where a number lies among the tiers, if it is missed more often than the balanced tier."""
+    """Say where a number lies among the tiers, if it is missed more often than the balanced tier.
+
+    Tiers say nothing of an SLO over another window.
+    """
     numbers = [tier_number(recommendation, tier) for tier in TIERS]
-    if any(number is None for number in numbers):
+    if recommendation.window_days != window_days or any(number is None for number in numbers):
         return None
     sign = -1 if is_latency(recommendation.sli_type) else 1
     _, balanced, aggressive = (sign * float(number or 0) for number in numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from apps.catalog.models import Service
+from apps.core import instants
 from apps.slos.models import ActiveSlo, ServiceStatus, SliType
 from apps.slos.objectives.questions import due_reasons
 
@@ -12,9 +13,14 @@ BEING_COUNTED = "The SLO has just changed. A worker counts its budget."
 
 
 def read_due_anew(service: Service) -> None:
-    """Note which decisions are due for a service, in the transaction of a decision."""
+    """Note which decisions are due for a service, in the transaction of a decision.
+
+    The time keeps a computation that began before the decision from writing over it.
+    """
     due = [one.sli_type for one in due_reasons([service.pk]).get(service.pk, ())]
-    ServiceStatus.objects.filter(service=service).update(decision_due=bool(due), due_sli_types=due)
+    ServiceStatus.objects.filter(service=service).update(
+        decision_due=bool(due), due_sli_types=due, computed_at=instants.now()
+    )
 
 
 def follow_change(service: Service, sli_type: str) -> None:

@@ -66,13 +66,15 @@ def _odds(page: ServicePage, slo: ActiveSlo) -> str:
     part = next(
         (part for sli_type, part in stored_parts(page.recommendation) if sli_type == slo.sli_type), None
     )
-    tiers: AnyTiers = (part["tiers"] if part else None) or {}
+    if part is None or not part["tiers"] or page.window_days != slo.window_days:
+        return ""  # Tiers say nothing of an SLO over another window.
+    tiers: AnyTiers = part["tiers"]
     number = slo.threshold_ms if slo.threshold_ms is not None else float(slo.target)
     numbers = [tiers[tier]["target"] if tier in tiers else None for tier in TIERS]
     words, _ = missed_odds(slo.sli_type, number, numbers, slo.window_days)
     backtest = tiers["balanced"].get("backtest") if "balanced" in tiers else None
     past = ""
-    if backtest and backtest["windows"] and page.window_days == slo.window_days:
+    if backtest and backtest["windows"]:
         missed = sum(_misses(window, slo) for window in backtest["windows"])
         past = f"{missed_words(missed, len(backtest['windows']))} missed it"
     text = "; ".join(one for one in (words, past) if one)

@@ -87,17 +87,18 @@ def odds_of(slos: Sequence[ActiveSlo]) -> dict[tuple[int, str], str]:
 
     An SLO whose service has no current recommendation with tiers is left out.
     """
-    tiers: dict[tuple[int, str], list[float | None]] = {
-        (int(service), str(sli_type)): numbers
-        for service, sli_type, *numbers in Recommendation.objects.filter(
+    # Tiers are about the recommendation's window, and say nothing of an SLO over another.
+    tiers: dict[tuple[int, str, int], list[float | None]] = {
+        (int(service), str(sli_type), int(window)): numbers
+        for service, sli_type, window, *numbers in Recommendation.objects.filter(
             service__in={slo.service_id for slo in slos}, status=Recommendation.Status.CURRENT
-        ).values_list("service", "sli_type", "conservative", "balanced", "aggressive")
+        ).values_list("service", "sli_type", "window_days", "conservative", "balanced", "aggressive")
     }
     found: dict[tuple[int, str], str] = {}
     for slo in slos:
         key = (slo.service_id, slo.sli_type)
         number = slo.threshold_ms if slo.threshold_ms is not None else float(slo.target)
-        words, _ = missed_odds(slo.sli_type, number, tiers.get(key, ()), slo.window_days)
+        words, _ = missed_odds(slo.sli_type, number, tiers.get((*key, slo.window_days), ()), slo.window_days)
         if words:
             found[key] = words
     return found
