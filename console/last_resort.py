@@ -32,7 +32,7 @@ def watch_this_process(data_dir: Path) -> None:
         os.close(writing)
         _step_aside()
         os.read(reading, 1)
-        _end_what_stays(recorded_groups(data_dir, supervisor), are_told=sys.platform == "linux")
+        _end_what_stays(recorded_groups(data_dir, supervisor), must_tell=sys.platform != "linux")
     finally:
         os._exit(0)
 
@@ -47,9 +47,9 @@ def _step_aside() -> None:
         os.dup2(nothing, descriptor)
 
 
-def _end_what_stays(groups: list[int], *, are_told: bool) -> None:
-    """Wait for these process groups to end, then kill those that have not. Tell them to stop, unless they are told."""
-    if not are_told:
+def _end_what_stays(groups: list[int], *, must_tell: bool) -> None:
+    """Wait for these process groups to end, then kill those that have not. With `must_tell` nobody has told them to stop yet, so tell them."""
+    if must_tell:
         _signal(groups, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_S
     # A group that is gone once is not asked about again, because its id may go to somebody else.

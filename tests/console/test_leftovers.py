@@ -98,12 +98,12 @@ def test_the_watcher_tells_those_that_nobody_told_and_kills_who_does_not_hear(
 ) -> None:
     monkeypatch.setattr(last_resort, "GRACE_S", 1.0)
     hears, deaf = start(STAYS), start(DEAF)
-    last_resort._end_what_stays([hears.pid, deaf.pid], are_told=False)
+    last_resort._end_what_stays([hears.pid, deaf.pid], must_tell=True)
     assert (hears.wait(), deaf.wait()) == (-signal.SIGTERM, -signal.SIGKILL)
 
 
 def test_the_watcher_tells_nobody_twice(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(last_resort, "GRACE_S", 0.0)
     told = start(STAYS)
-    last_resort._end_what_stays([told.pid], are_told=True)
+    last_resort._end_what_stays([told.pid], must_tell=False)
     assert told.wait() == -signal.SIGKILL
