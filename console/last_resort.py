@@ -48,7 +48,7 @@ def _step_aside() -> None:
 
 
 def _end_what_stays(groups: list[int], *, must_tell: bool) -> None:
-    """Wait for these process groups to end, then kill those that have not. With `must_tell` nobody has told them to stop yet, so tell them."""
+    """Wait for these process groups to end, then kill the rest. With `must_tell`, tell all to stop first."""
     if must_tell:
         _signal(groups, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_S
