@@ -81,7 +81,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
     from django.core.management import call_command
     from django.db import connections
 
-    from apps.core.database import grants
+    from apps.core.database import audit_proofs, grants
 
     owner = dict(settings.DATABASES["owner"])  # as it is before the names below change
     template = f"ballast_template_{_migrations_digest()}"
@@ -136,6 +136,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any, worke
         )
         admin.execute("SELECT pg_advisory_unlock(727274)")
         point_at(database)
+        audit_proofs.note_key()
         grants.grant()  # a clone has the rights on the tables of its template, and none of those on the database
     yield
     with django_db_blocker.unblock(), server() as admin:
@@ -165,7 +166,7 @@ def _the_databases_clock_travels_along() -> Iterator[None]:
 
 
 def _emptied(connection: psycopg.Connection) -> None:
-    """Delete all rows but those of Django's own three tables.
+    """Delete all rows but those of Django's own three tables and the key of audit entries.
 
     Few tables hold any, and few at that; TRUNCATE would make every file of every table and index anew.
     """
@@ -174,7 +175,7 @@ def _emptied(connection: psycopg.Connection) -> None:
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
             " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> ALL (%s)"
             " ORDER BY relname = 'core_tablechange'",  # last, because deleting from other tables adds to it
-            [["django_migrations", "django_content_type", "auth_permission"]],
+            [["django_migrations", "django_content_type", "auth_permission", "core_auditkey"]],
         ).fetchall()
         tables = [sql.Identifier(table) for (table,) in found]
         has_rows = sql.SQL(", ").join(sql.SQL("EXISTS (SELECT FROM {})").format(table) for table in tables)

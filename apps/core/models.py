@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Now, Upper
+
+from apps.core.database.audit_proofs import proof_of
 
 
 class UUIDv7(Func):
@@ -14,6 +19,16 @@ class UUIDv7(Func):
     function = "uuidv7"
     arity = 0
     output_field = models.UUIDField()
+
+
+class AuditEntries(models.QuerySet["AuditEntry"]):
+    """Audit entries. Each gets its proof as it is inserted."""
+
+    def bulk_create(self, objs: Iterable[AuditEntry], *args: Any, **kwargs: Any) -> list[AuditEntry]:
+        entries = list(objs)
+        for entry in entries:
+            entry.proof = entry.proof or proof_of(entry)
+        return super().bulk_create(entries, *args, **kwargs)
 
 
 class AuditEntry(models.Model):
@@ -41,9 +56,16 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     rationale = models.TextField(blank=True, default="")
+    proof = models.TextField(blank=True, default="", db_default="", editable=False)
+    """Shows the database that Ballast wrote the entry; see :mod:`apps.core.database.audit_proofs`."""
+
+    objects = AuditEntries.as_manager()
 
     class Meta:
         verbose_name_plural = "audit entries"
+        constraints = [
+            models.UniqueConstraint(fields=["proof"], condition=~Q(proof=""), name="audit_proof_once"),
+        ]
         indexes = [
             models.Index(F("created_at").desc(), F("id").desc(), name="audit_newest"),
             models.Index("service_id", F("created_at").desc(), name="audit_service"),
@@ -57,6 +79,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor_name}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the entry with its proof."""
+        self.proof = self.proof or proof_of(self)
+        super().save(*args, **kwargs)
 
 
 class OutboxEvent(models.Model):

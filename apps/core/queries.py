@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from apps.core.database import clocks, storage
+from apps.core.database import audit_proofs, clocks, storage
 from apps.core.database.apart import connected
 from apps.core.models import OutboxDelivery
 
@@ -60,7 +60,7 @@ def liveness() -> Health:
 def readiness() -> Readiness:
     """Check PostgreSQL, its migrations and its clock, and, for information, Redis, the outbox and the disk."""
     checks = _database() | {"redis": _redis(), "disk": storage.shortage() or OK}
-    is_ready = checks["postgresql"] in (OK, FULL) and checks["migrations"] == OK
+    is_ready = checks["postgresql"] in (OK, FULL) and checks["migrations"] == checks.get("audit") == OK
     return Readiness(is_ready, checks)
 
 
@@ -85,6 +85,7 @@ def _database() -> dict[str, str]:
             return {
                 "postgresql": FULL if storage.database_is_full() else OK,
                 "migrations": OK,
+                "audit": _audit(connection),
                 "outbox": _outbox(connection),
                 "clock": _clock(connection),
             }
@@ -101,6 +102,12 @@ def _outbox(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(query, [OutboxDelivery.State.DEAD.value]).fetchone()
     parked = row[0] if row else 0
     return f"{parked} parked" if parked else OK
+
+
+def _audit(connection: psycopg.Connection[Any]) -> str:
+    """Return whether the database takes this process's audit entries, without which nothing can be changed."""
+    row = connection.execute("SELECT core_knows_audit_key(%s)", [audit_proofs.key_name()]).fetchone()
+    return OK if row and row[0] else "SECRET_KEY is not noted in the database: run manage.py migrate with it"
 
 
 def _clock(connection: psycopg.Connection[Any]) -> str:

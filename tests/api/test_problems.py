@@ -290,9 +290,10 @@ def test_an_unknown_key_is_told_which_there_are(api: Client) -> None:
         }
     ]
     document = problem(api.post("/api/v1/actions/accounts.set_role", {"user": "ada"}, content_type=JSON), 422)
-    assert {"path": "user", "message": "is not known here; there is username, role and teams"} in document[
-        "errors"
-    ]
+    assert {
+        "path": "user",
+        "message": "is not known here; there is username, role, teams and undoes",
+    } in document["errors"]
 
 
 def test_the_words_are_not_the_librarys(api: Client) -> None:

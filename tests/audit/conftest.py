@@ -26,16 +26,16 @@ DECLARE
     made uuid;
 BEGIN
     SET CONSTRAINTS ALL IMMEDIATE;
-    ALTER TABLE core_auditentry DISABLE TRIGGER core_auditentry_as_it_happened;
+    ALTER TABLE core_auditentry DISABLE TRIGGER USER;
     EXECUTE statement INTO made USING entries;
     SET CONSTRAINTS ALL IMMEDIATE;
-    ALTER TABLE core_auditentry ENABLE TRIGGER core_auditentry_as_it_happened;
+    ALTER TABLE core_auditentry ENABLE TRIGGER USER;
     RETURN made;
 END $$
 """
 _ADD = """
 INSERT INTO core_auditentry SELECT * FROM jsonb_populate_record(NULL::core_auditentry, $1 || jsonb_build_object(
-    'id', uuidv7())) RETURNING id
+    'id', uuidv7(), 'proof', '')) RETURNING id
 """
 
 

@@ -7,15 +7,10 @@ from django.db import DatabaseError, connections, transaction
 from psycopg.errors import InsufficientPrivilege
 
 from apps.core.database.grants import APPEND_ONLY_TABLES
+from apps.core.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])
 
-INSERT = """
-INSERT INTO core_auditentry
-    (action, actor_name, source, api_key_prefix, request_id,
-     object_type, object_id, object_label, service_id, rationale)
-VALUES ('a', 'system: b', 'task', '', '', 'c', 'd', '', '', '')
-"""
 EDITS = [
     "UPDATE core_auditentry SET rationale = 'better'",
     "DELETE FROM core_auditentry",
@@ -26,7 +21,9 @@ EDITS = [
 def refusal(alias: str, statement: str) -> str:
     """Add an entry, try the statement on it, and return what the database says."""
     with connections[alias].cursor() as cursor:
-        cursor.execute(INSERT)
+        AuditEntry.objects.using(alias).create(
+            action="a", actor_name="system: b", source="task", object_type="c", object_id="d"
+        )
         cursor.execute(
             "SET CONSTRAINTS ALL IMMEDIATE"
         )  # else TRUNCATE stops at the pending check, not at ours

@@ -35,6 +35,7 @@ def test_it_is_ready(client: Client, path: str) -> None:
         "checks": {
             "postgresql": "ok",
             "migrations": "ok",
+            "audit": "ok",
             "redis": "ok",
             "outbox": "ok",
             "clock": "ok",

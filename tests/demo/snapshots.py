@@ -14,6 +14,7 @@ from apps.core.dispatcher import dispatch
 # What is written for good, or for the moment.
 KEPT_TABLES = {
     "core_auditentry",
+    "core_auditkey",  # which the application's role may not read
     "core_outboxevent",
     "core_outboxdelivery",
     "django_migrations",

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from apps.accounts.models import ApiKey, User
 from apps.core.database import grants, scratch
+from apps.core.database.audit_proofs import proof_of
 from apps.core.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])
@@ -299,11 +300,14 @@ def test_copy_brings_no_time_of_ones_own(db: None) -> None:
 
 def test_the_id_of_an_entry_is_the_databases_own(db: None) -> None:
     chosen = "00000000-0000-7000-8000-000000000000"
+    proof = proof_of(
+        AuditEntry(action="a", actor_name="system: test", source="task", object_type="c", object_id="d")
+    )
     with connections["default"].cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO core_auditentry (id, {COLUMNS}) VALUES (%s, {VALUES})"
+            f"INSERT INTO core_auditentry (id, proof, {COLUMNS}) VALUES (%s, %s, {VALUES})"
             " RETURNING id::text, uuid_extract_timestamp(id) > now() - interval '1 minute'",
-            [chosen],
+            [chosen, proof],
         )
         made, is_new = cursor.fetchone()
     assert made != chosen

@@ -15,10 +15,13 @@ from django.conf import settings
 from django.db import connections, transaction
 from psycopg import sql
 
+from apps.core.database.audit_proofs import note_key
+
 logger = structlog.get_logger(__name__)
 
 APPEND_ONLY_TABLES = ("core_auditentry",)
 READ_ONLY_TABLES = ("django_migrations",)
+HIDDEN_TABLES = ("core_auditkey",)
 
 # Where one of these is true, the role holds more rights than it should.
 _DATABASE_CHECKS = {
@@ -51,13 +54,15 @@ def excess(using: str = "owner") -> list[str]:
                 continue
             cursor.execute("SELECT has_table_privilege(%s, %s, %s)", [role, f"public.{table}", rights])
             if cursor.fetchone()[0]:
-                found.append(f"change {table}")
+                found.append(f"{'read' if table in HIDDEN_TABLES else 'change'} {table}")
     return found
 
 
 def _forbidden() -> dict[str, str]:
-    return dict.fromkeys(APPEND_ONLY_TABLES, "UPDATE, DELETE, TRUNCATE") | dict.fromkeys(
-        READ_ONLY_TABLES, "INSERT, UPDATE, DELETE, TRUNCATE"
+    return (
+        dict.fromkeys(APPEND_ONLY_TABLES, "UPDATE, DELETE, TRUNCATE")
+        | dict.fromkeys(READ_ONLY_TABLES, "INSERT, UPDATE, DELETE, TRUNCATE")
+        | dict.fromkeys(HIDDEN_TABLES, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE")
     )
 
 
@@ -66,8 +71,11 @@ def grant_application_role(using: str, **kwargs: Any) -> None:
 
     It runs after each app's migration and is idempotent, so it covers a new table or a renamed role at once.
     """
-    if using == "owner" and not is_one_role():
+    if using != "owner":
+        return
+    if not is_one_role():
         grant(using)
+    note_key(using)
 
 
 def grant(using: str = "owner") -> None:
@@ -105,7 +113,11 @@ def grant(using: str = "owner") -> None:
 
 
 def ensure() -> None:
-    """Narrow the application's rights where they are too wide, as after a restore. Log what it cannot correct."""
+    """Narrow the application's rights where they are too wide, as after a restore. Log what it cannot correct.
+
+    Notes the key of audit entries, too, which may be new.
+    """
+    note_key()
     if is_one_role():
         logger.warning(
             "database.one_role",
