@@ -28,13 +28,13 @@ from apps.core import instants
 from apps.core.actions import Actor
 from apps.core.instants import whole_hour
 from apps.telemetry.models import TelemetryRun
-from apps.telemetry.services import request_run
+from apps.telemetry.services import Reading, request_run
 for number in range({SERVICES}):
     Service.objects.create(service_id=f"shop-{{number}}")
 end = whole_hour(instants.now())
 window = (end - timedelta(days={DAYS}), end)
 run = request_run(
-    TelemetryRun.Kind.BACKFILL, source="prometheus", parameters={{}}, actor=Actor.system("tests"), window=window
+    TelemetryRun.Kind.BACKFILL, source="prometheus", parameters=Reading(), actor=Actor.system("tests"), window=window
 )
 print(run.pk)
 """

@@ -59,7 +59,7 @@ def test_who_tries_out_an_address_meanwhile_is_told_that_somebody_else_is_asking
         with pytest.raises(SourceBusy), place():
             raise AssertionError("There was a second place.")
     assert not tried.is_up
-    assert "somebody else is asking" in tried.detail
+    assert "another request is waiting for it" in tried.detail
     assert source.peak == 0
 
 
