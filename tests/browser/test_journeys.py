@@ -87,7 +87,7 @@ def test_steps_are_tried_taken_away_and_shared_by_their_address(signed_in: Signe
     page.get_by_label("More tries").fill("2")
     page.get_by_role("button", name="Try this step").click()
     expect(page).to_have_url(re.compile(r"step=retry%3A2%3Aorders$"))
-    expect(page.locator("main")).to_contain_text("With this step checkout-web could keep")
+    expect(page.locator("main")).to_contain_text("With this step, checkout-web could keep")
     page.get_by_label("What to change").select_option("fallback")
     expect(page.get_by_label("Share of failures it answers")).to_have_value("90")
     page.get_by_label("Of", exact=True).select_option("payments-api")

@@ -109,5 +109,5 @@ def test_the_command_tells_what_it_found_in_words() -> None:
     assert "orders_http_seconds_count by app: 3 services, failures by status (200, 404, 500)" in told
     assert "1 % failed in the last day" in told
     assert "latency in seconds, 5 buckets" in told
-    assert "3 services are in several of env (production, staging) and would be added up" in told
+    assert "3 services are in several values of env (production, staging) and would be added up" in told
     assert "questions in" in err.getvalue()
